@@ -1,0 +1,70 @@
+//! Names of broadcasts.
+
+use murmurate_membership::Peer;
+
+/// A broadcast's name: who published it, in which incarnation, and the how-manieth it was.
+///
+/// The origin carries its incarnation, so a restarted node cannot use a name again, whatever it
+/// forgot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId<P> {
+    /// The publisher.
+    pub origin: P,
+    /// Counts the publisher's broadcasts from 0.
+    pub sequence: u64,
+}
+
+/// Names the broadcasts of one incarnation of a peer.
+#[derive(Debug, Clone)]
+pub struct MessageIds<P> {
+    origin: P,
+    next: u64,
+}
+
+impl<P: Peer> MessageIds<P> {
+    /// The names of `origin`'s broadcasts, which has published none yet.
+    #[must_use]
+    pub fn new(origin: P) -> Self {
+        Self { origin, next: 0 }
+    }
+}
+
+impl<P: Peer> Iterator for MessageIds<P> {
+    type Item = MessageId<P>;
+
+    /// The next unused name; `None` after 2⁶⁴ − 1 of them.
+    fn next(&mut self) -> Option<MessageId<P>> {
+        let sequence = self.next;
+        self.next = sequence.checked_add(1)?;
+        Some(MessageId { origin: self.origin, sequence })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    struct Node(u32, u32);
+    impl Peer for Node {
+        type Node = u32;
+        fn node(self) -> u32 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_restart_cannot_use_an_id_again() {
+        let before: Vec<_> = MessageIds::new(Node(7, 1)).take(100).collect();
+        let after: Vec<_> = MessageIds::new(Node(7, 2)).take(100).collect();
+        assert!(after.iter().all(|id| !before.contains(id)));
+        assert!(before.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn ids_end_rather_than_repeat() {
+        let mut ids = MessageIds { origin: Node(7, 1), next: u64::MAX };
+        assert_eq!(ids.next(), None);
+        assert_eq!(ids.next(), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! Plumtree's parameters, each with its source.
+
+use core::ops::Deref;
+use core::time::Duration;
+
+/// The knobs of [`Plumtree`](super::Plumtree). Turn it into a [`Config`] with
+/// [`Parameters::check`].
+///
+/// "The paper" is Leitão, Pereira, Rodrigues: *Epidemic broadcast trees*, SRDS 2007.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameters {
+    /// How long to wait for an announced payload before asking an announcer: the paper's first
+    /// timer. Above the time a broadcast takes through the tree, or links are grafted in vain. It
+    /// also is the while in which one broadcast may change the tree.
+    pub graft_timeout: Duration,
+    /// How long to wait before asking the next announcer: the paper's second, shorter timer, above
+    /// a round trip to a neighbour.
+    pub graft_retry: Duration,
+    /// How often announcers are asked for one payload before it is given up.
+    pub graft_attempts: u8,
+    /// How long announcements are gathered into a batch. The paper sends them at once (zero).
+    pub ihave_interval: Duration,
+    /// Hops by which an announcement must have been shorter than the payload's way for the tree to
+    /// switch to the announcer. The paper: 3 for one sender, 7 for many. `None`, the default, turns
+    /// the optimisation off: with many senders at once it costs more payloads than it saves hops.
+    pub optimization_threshold: Option<u16>,
+    /// Ids remembered, so that each broadcast is delivered once.
+    pub seen_capacity: usize,
+    /// Payloads kept for those who ask for them.
+    pub payload_capacity: usize,
+    /// Bytes of payloads kept.
+    pub payload_bytes: usize,
+    /// Announced broadcasts waited for at a time; further announcements are ignored.
+    pub missing_capacity: usize,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            graft_timeout: Duration::from_secs(1),
+            graft_retry: Duration::from_millis(250),
+            graft_attempts: 8,
+            ihave_interval: Duration::from_millis(20),
+            optimization_threshold: None,
+            seen_capacity: 16_384,
+            payload_capacity: 1_024,
+            payload_bytes: 64 << 20,
+            missing_capacity: 4_096,
+        }
+    }
+}
+
+/// Why [`Parameters`] were refused; nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A number outside its range.
+    #[error("{name} = {value} is out of range: {min} to {max}")]
+    OutOfRange {
+        /// The parameter.
+        name: &'static str,
+        /// What it was set to.
+        value: usize,
+        /// Smallest allowed value.
+        min: usize,
+        /// Largest allowed value.
+        max: usize,
+    },
+    /// More payloads than ids: a payload could outlive the memory of its delivery.
+    #[error("seen_capacity {seen} < payload_capacity {payloads}: it must be at least as large")]
+    SeenBelowPayloads {
+        /// `seen_capacity`.
+        seen: usize,
+        /// `payload_capacity`.
+        payloads: usize,
+    },
+    /// A timer that must not be zero.
+    #[error("{name} = 0 s is out of range: it must be longer than zero")]
+    ZeroTime {
+        /// The parameter.
+        name: &'static str,
+    },
+}
+
+/// Parameters that passed [`Parameters::check`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Config(Parameters);
+
+impl Deref for Config {
+    type Target = Parameters;
+    fn deref(&self) -> &Parameters {
+        &self.0
+    }
+}
+
+impl Parameters {
+    /// Checks every range and relation.
+    ///
+    /// # Errors
+    /// The first one that does not hold.
+    pub fn check(self) -> Result<Config, ConfigError> {
+        for (name, value, max) in [
+            ("graft_attempts", self.graft_attempts.into(), 255),
+            ("seen_capacity", self.seen_capacity, 1 << 24),
+            ("payload_capacity", self.payload_capacity, 1 << 24),
+            ("missing_capacity", self.missing_capacity, 1 << 24),
+        ] {
+            if value < 1 || value > max {
+                return Err(ConfigError::OutOfRange { name, value, min: 1, max });
+            }
+        }
+        if self.seen_capacity < self.payload_capacity {
+            return Err(ConfigError::SeenBelowPayloads {
+                seen: self.seen_capacity,
+                payloads: self.payload_capacity,
+            });
+        }
+        for (name, time) in
+            [("graft_timeout", self.graft_timeout), ("graft_retry", self.graft_retry)]
+        {
+            if time.is_zero() {
+                return Err(ConfigError::ZeroTime { name });
+            }
+        }
+        Ok(Config(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_relation_is_named() {
+        assert_eq!(Parameters::default().check(), Ok(Config::default()));
+        let wrong = Parameters { seen_capacity: 10, ..Parameters::default() };
+        assert_eq!(
+            wrong.check(),
+            Err(ConfigError::SeenBelowPayloads { seen: 10, payloads: 1_024 })
+        );
+        let wrong = Parameters { graft_retry: Duration::ZERO, ..Parameters::default() };
+        assert_eq!(wrong.check(), Err(ConfigError::ZeroTime { name: "graft_retry" }));
+        let wrong = Parameters { missing_capacity: 0, ..Parameters::default() };
+        assert!(matches!(wrong.check(), Err(ConfigError::OutOfRange { value: 0, .. })));
+    }
+}

@@ -1,0 +1,102 @@
+//! What Plumtree peers say to each other.
+
+use murmurate_membership::{FRAME_HEADER, Sizes, Wire};
+use thin_vec::ThinVec;
+
+use crate::protocol::{Carries, Id};
+
+/// A Plumtree message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message<I, D> {
+    /// A broadcast, eagerly pushed or asked for.
+    Gossip {
+        /// Its name.
+        id: I,
+        /// Links it has crossed when it arrives.
+        round: u16,
+        /// Its content.
+        payload: D,
+    },
+    /// Broadcasts the sender has.
+    IHave(Announcements<I>),
+    /// Push payloads on this link from now on.
+    Graft {
+        /// A broadcast that is missing; `None` only moves the link into the tree.
+        missing: Option<Announcement<I>>,
+    },
+    /// Announce on this link from now on.
+    Prune,
+}
+
+/// A broadcast the sender has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announcement<I> {
+    /// Its name.
+    pub id: I,
+    /// Links it would have crossed, had it come from the announcer.
+    pub round: u16,
+}
+
+/// A batch of announcements. One is by far the most common number, and needs no allocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Announcements<I> {
+    /// A single one.
+    One(Announcement<I>),
+    /// Any number.
+    Many(ThinVec<Announcement<I>>),
+}
+
+impl<I> Announcements<I> {
+    /// The announcements of the batch, in the order the broadcasts came.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Announcement<I>] {
+        match self {
+            Self::One(one) => core::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+impl<I: Copy> FromIterator<Announcement<I>> for Announcements<I> {
+    fn from_iter<T: IntoIterator<Item = Announcement<I>>>(iter: T) -> Self {
+        let mut iter = iter.into_iter();
+        match (iter.next(), iter.next()) {
+            (Some(one), None) => Self::One(one),
+            (first, second) => Self::Many(first.into_iter().chain(second).chain(iter).collect()),
+        }
+    }
+}
+
+impl<I, D> Wire for Message<I, D> {
+    const KINDS: &'static [&'static str] = &["gossip", "ihave", "graft", "prune"];
+
+    fn kind(&self) -> usize {
+        match self {
+            Self::Gossip { .. } => 0,
+            Self::IHave(_) => 1,
+            Self::Graft { .. } => 2,
+            Self::Prune => 3,
+        }
+    }
+
+    fn wire_len(&self, sizes: &Sizes) -> usize {
+        let announcement = sizes.id + size_of::<u16>();
+        FRAME_HEADER
+            + match self {
+                Self::Gossip { .. } => announcement + sizes.payload,
+                Self::IHave(batch) => 1 + batch.as_slice().len() * announcement,
+                Self::Graft { missing: Some(_) } => 1 + announcement,
+                Self::Graft { missing: None } => 1,
+                Self::Prune => 0,
+            }
+    }
+}
+
+impl<I: Id, D> Carries<I> for Message<I, D> {
+    fn carries(&self) -> Option<I> {
+        match self {
+            Self::Gossip { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Broadcasts announced but not arrived.
+
+use murmurate_membership::{Peer, Time};
+use thin_vec::ThinVec;
+
+use super::Announcement;
+use crate::{Id, thrift};
+
+/// A broadcast that neighbours have and this peer has not.
+#[derive(Debug, Clone)]
+pub(crate) struct Missing<P, I> {
+    id: I,
+    /// When an announcer is asked next.
+    deadline: Time,
+    asked: u8,
+    /// Who announced it over how many hops, in the order they did.
+    announcers: ThinVec<(P, u16)>,
+}
+
+/// All of them, by id.
+#[derive(Debug, Clone)]
+pub(crate) struct MissingList<P, I>(ThinVec<Missing<P, I>>);
+
+impl<P: Peer, I: Id> MissingList<P, I> {
+    pub(crate) fn new() -> Self {
+        Self(ThinVec::new())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Notes that `from` has a broadcast. Past `capacity`, new ones are ignored.
+    pub(crate) fn announced(
+        &mut self,
+        from: P,
+        announcement: Announcement<I>,
+        deadline: Time,
+        capacity: usize,
+    ) {
+        let Announcement { id, round } = announcement;
+        let missing = match self.0.binary_search_by_key(&id, |missing| missing.id) {
+            Ok(at) => &mut self.0[at],
+            Err(_) if self.0.len() >= capacity => return,
+            Err(at) => {
+                let announcers = ThinVec::new();
+                thrift::insert(&mut self.0, at, Missing { id, deadline, asked: 0, announcers });
+                &mut self.0[at]
+            }
+        };
+        match missing.announcers.iter_mut().find(|(peer, _)| *peer == from) {
+            Some((_, held)) => *held = round.min(*held),
+            None => thrift::push(&mut missing.announcers, (from, round)),
+        }
+    }
+
+    /// The payload came: who announced it before, and over how many hops.
+    pub(crate) fn arrived(&mut self, id: I) -> ThinVec<(P, u16)> {
+        match self.0.binary_search_by_key(&id, |missing| missing.id) {
+            Ok(at) => {
+                let announcers = self.0.remove(at).announcers;
+                if self.0.is_empty() {
+                    // Most peers miss nothing most of the time: keep no room for it.
+                    self.0 = ThinVec::new();
+                }
+                announcers
+            }
+            Err(_) => ThinVec::new(),
+        }
+    }
+
+    /// For each broadcast that is overdue, whom to ask: announcers in turn, `attempts` times in
+    /// all. One that nobody is left to ask for is given up.
+    pub(crate) fn overdue(
+        &mut self,
+        now: Time,
+        next: Time,
+        attempts: u8,
+        mut ask: impl FnMut(P, Announcement<I>),
+    ) {
+        self.0.retain_mut(|missing| {
+            if missing.deadline > now {
+                return true;
+            }
+            if missing.asked >= attempts || missing.announcers.is_empty() {
+                return false;
+            }
+            let turn = usize::from(missing.asked) % missing.announcers.len();
+            let (peer, round) = missing.announcers[turn];
+            missing.asked += 1;
+            missing.deadline = next;
+            ask(peer, Announcement { id: missing.id, round });
+            true
+        });
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.0.iter().map(|missing| missing.deadline).min()
+    }
+
+    /// A neighbour is gone: nobody asks it any more.
+    pub(crate) fn forget(&mut self, peer: P) {
+        for missing in &mut self.0 {
+            missing.announcers.retain(|(announcer, _)| *announcer != peer);
+        }
+    }
+
+    /// Whether every announcer satisfies `holds`.
+    pub(crate) fn all_announcers(&self, holds: impl Fn(P) -> bool) -> bool {
+        self.0.iter().all(|missing| missing.announcers.iter().all(|(peer, _)| holds(*peer)))
+    }
+}

@@ -1,0 +1,95 @@
+//! The seam between a broadcast strategy and its host, the mirror of membership's.
+
+use core::fmt::Debug;
+use core::hash::Hash;
+use core::time::Duration;
+
+use murmurate_membership::{Peer, Time, Violation, Wire};
+
+/// A broadcast's name. Unique in the overlay; small, because every peer remembers thousands.
+/// [`MessageId`](crate::MessageId) is the one for real nodes.
+pub trait Id: Copy + Ord + Hash + Debug {}
+impl<T: Copy + Ord + Hash + Debug> Id for T {}
+
+/// A broadcast's content, cheap to clone (share it, as `bytes::Bytes` does).
+pub trait Payload: Clone + Debug {
+    /// Bytes it keeps in memory, for the bound on the payload cache.
+    fn size(&self) -> usize;
+}
+
+/// No content: for hosts that only count.
+impl Payload for () {
+    fn size(&self) -> usize {
+        0
+    }
+}
+
+/// How a message reaches everyone: a state machine without I/O, clock or randomness.
+pub trait Broadcast {
+    /// How peers are named.
+    type Peer: Peer;
+    /// How broadcasts are named.
+    type Id: Id;
+    /// What broadcasts carry.
+    type Payload: Payload;
+    /// What strategies say to each other.
+    type Message: Wire + Carries<Self::Id> + Debug;
+    /// What a strategy asks to be woken for.
+    type Timer: Copy + Debug;
+
+    /// Takes one input: changes state first, then speaks to `fx`.
+    fn handle<E: Effects<Self>>(&mut self, now: Time, input: Input<Self>, fx: &mut E);
+
+    /// The neighbours that get payloads at once.
+    fn eager(&self) -> impl Iterator<Item = Self::Peer>;
+
+    /// The neighbours that get announcements.
+    fn lazy(&self) -> impl Iterator<Item = Self::Peer>;
+
+    /// The first invariant that does not hold, if any.
+    ///
+    /// # Errors
+    /// Names the invariant and shows the state.
+    fn check(&self) -> Result<(), Violation>;
+}
+
+/// What can happen to a broadcast strategy.
+#[derive(Debug, Clone)]
+pub enum Input<B: Broadcast + ?Sized> {
+    /// Broadcast `payload` under the unused name `id`. It is not delivered to its publisher.
+    Publish {
+        /// Its name.
+        id: B::Id,
+        /// Its content.
+        payload: B::Payload,
+    },
+    /// A message arrived.
+    Receive {
+        /// Who sent it, as authenticated by the host.
+        from: B::Peer,
+        /// What it says. Nothing in it is trusted.
+        message: B::Message,
+    },
+    /// A timer armed earlier is due.
+    Expired(B::Timer),
+    /// A peer entered the active view.
+    NeighborUp(B::Peer),
+    /// A peer left the active view.
+    NeighborDown(B::Peer),
+}
+
+/// What a broadcast strategy can ask of its host.
+pub trait Effects<B: Broadcast + ?Sized> {
+    /// Sends `message` to `to`.
+    fn send(&mut self, to: B::Peer, message: B::Message);
+    /// Hands `timer` back after `after`.
+    fn arm(&mut self, after: Duration, timer: B::Timer);
+    /// Hands a broadcast that arrived over `hops` links to the application, once.
+    fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload);
+}
+
+/// Tells payload messages from control messages.
+pub trait Carries<I> {
+    /// The broadcast whose payload this message carries.
+    fn carries(&self) -> Option<I>;
+}

@@ -1,0 +1,72 @@
+//! What members of a full mesh say to each other.
+
+use thin_vec::ThinVec;
+
+use crate::links::LinkNumber;
+use crate::protocol::FRAME_HEADER;
+use crate::{Sizes, Wire};
+
+/// A full-mesh message. `link` is the number of the link it asks for or speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message<P> {
+    /// Be my neighbour.
+    Hello {
+        /// The link asked for.
+        link: LinkNumber,
+    },
+    /// The link asked for exists now.
+    Accept {
+        /// Which.
+        link: LinkNumber,
+    },
+    /// Some of the sender's neighbours, at most
+    /// [`MAX_GOSSIP_LENGTH`](super::MAX_GOSSIP_LENGTH).
+    Members(ThinVec<P>),
+    /// The link exists no longer, or never will.
+    Disconnect {
+        /// Which. Of no account if the sender is leaving: all its links end.
+        link: LinkNumber,
+        /// The sender left the overlay: forget it.
+        leaving: bool,
+    },
+    /// The link is in use.
+    Keepalive {
+        /// Which.
+        link: LinkNumber,
+    },
+}
+
+impl<P> Message<P> {
+    /// The link the sender holds or hopes for: whoever does not hold it must say so.
+    pub(super) fn claims(&self) -> Option<LinkNumber> {
+        match *self {
+            Self::Hello { link } | Self::Accept { link } | Self::Keepalive { link } => Some(link),
+            Self::Members(_) | Self::Disconnect { .. } => None,
+        }
+    }
+}
+
+impl<P> Wire for Message<P> {
+    const KINDS: &'static [&'static str] =
+        &["hello", "accept", "members", "disconnect", "keepalive"];
+
+    fn kind(&self) -> usize {
+        match self {
+            Self::Hello { .. } => 0,
+            Self::Accept { .. } => 1,
+            Self::Members(_) => 2,
+            Self::Disconnect { .. } => 3,
+            Self::Keepalive { .. } => 4,
+        }
+    }
+
+    fn wire_len(&self, sizes: &Sizes) -> usize {
+        const LINK: usize = size_of::<LinkNumber>();
+        FRAME_HEADER
+            + match self {
+                Self::Hello { .. } | Self::Accept { .. } | Self::Keepalive { .. } => LINK,
+                Self::Disconnect { .. } => LINK + 1,
+                Self::Members(members) => 1 + members.len() * sizes.peer,
+            }
+    }
+}

@@ -1,0 +1,130 @@
+//! What HyParView peers say to each other.
+
+use thin_vec::ThinVec;
+
+use crate::links::LinkNumber;
+use crate::protocol::FRAME_HEADER;
+use crate::{Sizes, Wire};
+
+/// A HyParView message. `link` is the number of the link it asks for or speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message<P> {
+    /// I am new: take me as a neighbour and let others know.
+    Join {
+        /// The link asked for.
+        link: LinkNumber,
+    },
+    /// Somebody joined; take it or pass it on.
+    ForwardJoin {
+        /// Who joined.
+        joiner: P,
+        /// Hops left.
+        ttl: u8,
+    },
+    /// Be my neighbour.
+    Neighbor {
+        /// The link asked for.
+        link: LinkNumber,
+        /// How urgently.
+        priority: Priority<P>,
+    },
+    /// The link asked for exists now.
+    Accept {
+        /// Which.
+        link: LinkNumber,
+        /// Who made room for it and now has a free slot.
+        evicted: Option<P>,
+    },
+    /// There is no room for the link asked for.
+    Reject {
+        /// Which.
+        link: LinkNumber,
+    },
+    /// The link exists no longer.
+    Disconnect {
+        /// Which.
+        link: LinkNumber,
+        /// The sender left the overlay: forget it.
+        leaving: bool,
+        /// A peer that has a free slot at this moment.
+        instead: Option<P>,
+    },
+    /// A sample of the origin's views on a random walk.
+    Shuffle {
+        /// Who started the walk and gets the reply.
+        origin: P,
+        /// Hops left.
+        ttl: u8,
+        /// Some of the origin's active and passive peers.
+        sample: ThinVec<P>,
+    },
+    /// A sample of passive peers in return.
+    ShuffleReply {
+        /// As many as the shuffle brought, if the view has them.
+        sample: ThinVec<P>,
+    },
+    /// The link is in use.
+    Keepalive {
+        /// Which.
+        link: LinkNumber,
+    },
+}
+
+/// How urgently a link is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority<P> {
+    /// The asker has no neighbour: always accepted.
+    High,
+    /// Accepted only into a free slot.
+    Low,
+    /// Always accepted; whoever makes room is told to link with `spare`, which will have a free
+    /// slot too. Degrees are kept.
+    Exchange {
+        /// The asker's neighbour that makes room, or the asker itself if it has room for two.
+        spare: P,
+    },
+}
+
+impl<P> Wire for Message<P> {
+    const KINDS: &'static [&'static str] = &[
+        "join",
+        "forward_join",
+        "neighbor",
+        "accept",
+        "reject",
+        "disconnect",
+        "shuffle",
+        "shuffle_reply",
+        "keepalive",
+    ];
+
+    fn kind(&self) -> usize {
+        match self {
+            Self::Join { .. } => 0,
+            Self::ForwardJoin { .. } => 1,
+            Self::Neighbor { .. } => 2,
+            Self::Accept { .. } => 3,
+            Self::Reject { .. } => 4,
+            Self::Disconnect { .. } => 5,
+            Self::Shuffle { .. } => 6,
+            Self::ShuffleReply { .. } => 7,
+            Self::Keepalive { .. } => 8,
+        }
+    }
+
+    fn wire_len(&self, sizes: &Sizes) -> usize {
+        const LINK: usize = size_of::<LinkNumber>();
+        let option = |peer: &Option<P>| 1 + if peer.is_some() { sizes.peer } else { 0 };
+        FRAME_HEADER
+            + match self {
+                Self::Join { .. } | Self::Reject { .. } | Self::Keepalive { .. } => LINK,
+                Self::ForwardJoin { .. } => sizes.peer + 1,
+                Self::Neighbor { priority: Priority::Exchange { .. }, .. } => LINK + 1 + sizes.peer,
+                Self::Neighbor { .. } => LINK + 1,
+                Self::Accept { evicted, .. } => LINK + option(evicted),
+                Self::Disconnect { instead, .. } => LINK + 1 + option(instead),
+                Self::Shuffle { sample, .. } => sizes.peer + 1 + 1 + sample.len() * sizes.peer,
+                Self::ShuffleReply { sample } => 1 + sample.len() * sizes.peer,
+            }
+    }
+}

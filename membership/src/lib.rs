@@ -1,0 +1,29 @@
+//! Who my neighbours are.
+//!
+//! Membership strategies as pure state machines: no I/O, no clock, no ambient randomness. A host
+//! feeds a strategy its [`Input`]s and performs the [`Effects`] it speaks; the libp2p node and the
+//! simulator are two such hosts of the very same code.
+//!
+//! - [`HyParView`] keeps a small symmetric active view and a larger passive view (DSN 2007).
+//! - [`FullMesh`] links everyone with everyone: the baseline, and the right choice below some 50
+//!   nodes.
+
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+pub mod full_mesh;
+pub mod hyparview;
+mod links;
+mod peer;
+mod protocol;
+mod sample;
+mod time;
+
+pub use full_mesh::FullMesh;
+pub use hyparview::HyParView;
+pub use peer::Peer;
+pub use protocol::{
+    DownReason, Effects, FRAME_HEADER, Input, Membership, Notice, Sizes, Violation, Wire,
+};
+pub use time::{Time, nanos};

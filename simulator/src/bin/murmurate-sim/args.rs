@@ -1,0 +1,202 @@
+//! What can be said on the command line, checked.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use murmurate_simulator::Peer;
+use murmurate_simulator::matrix::Matrix;
+use murmurate_simulator::network::{Latency, MIN_LATENCY};
+
+/// Runs Murmurate's membership and broadcast protocols - the very code that ships - on simulated
+/// nodes under a virtual clock. A run is a function of its options and its seed.
+#[derive(Debug, Parser)]
+#[command(name = "murmurate-sim", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+const EXAMPLES: &str = "Examples:
+  murmurate-sim                                        1,000 nodes with the defaults
+  murmurate-sim run --nodes 20000 --fail 50            half of the nodes fail
+  murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
+  murmurate-sim run --latency matrix:rtt.csv --json | jq .latency_seconds
+  murmurate-sim paper hyparview --seeds 3              the paper's table beside ours
+
+Exit status: 0 done, 1 a figure missed, 2 wrong input.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Form an overlay, broadcast, let nodes fail if asked to, and measure
+    Run(Run),
+    /// Reproduce a paper's experiments and show its figures beside ours
+    Paper(Paper),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Run(Run::default())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// How many nodes
+    #[arg(long, default_value = "1000", value_parser = |text: &str| whole(text, 1..=Peer::MAX_NODES as u64))]
+    pub(crate) nodes: u64,
+    /// What every random choice follows from
+    #[arg(long, default_value = "1", value_parser = |text: &str| whole(text, 0..=u64::MAX))]
+    pub(crate) seed: u64,
+    /// Who is whose neighbour
+    #[arg(long, value_enum, default_value = "hyparview")]
+    pub(crate) membership: MembershipKind,
+    /// How a message reaches everyone
+    #[arg(long, value_enum, default_value = "plumtree")]
+    pub(crate) broadcast: BroadcastKind,
+    /// Broadcasts, each from a random node; after a failure as many again
+    #[arg(long, default_value = "100", value_parser = |text: &str| whole(text, 0..=1_000_000))]
+    pub(crate) messages: u64,
+    /// Percent of the nodes that fail at once, after the broadcasts
+    #[arg(long, default_value = "0", value_name = "PERCENT", value_parser = |text: &str| number(text, 0.0..=100.0, "%"))]
+    pub(crate) fail: f64,
+    /// One-way latency: constant:10ms, uniform:10ms,100ms, lognormal:50ms,0.5 (median, sigma of
+    /// the logarithm) or matrix:FILE (round trips in ms as CSV, a row a site)
+    #[arg(long, default_value = "constant:10ms", value_parser = NonEmptyStringValueParser::new().try_map(|text| text.parse::<LatencyArg>()))]
+    pub(crate) latency: LatencyArg,
+    /// Share of all messages that the network loses, 0 to 1
+    #[arg(long, default_value = "0", value_name = "P", value_parser = |text: &str| number(text, 0.0..=1.0, ""))]
+    pub(crate) loss: f64,
+    /// Print one JSON object on standard output and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            nodes: 1_000,
+            seed: 1,
+            membership: MembershipKind::Hyparview,
+            broadcast: BroadcastKind::Plumtree,
+            messages: 100,
+            fail: 0.0,
+            latency: LatencyArg(Latency::Constant(Duration::from_millis(10))),
+            loss: 0.0,
+            json: false,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Paper {
+    /// Which
+    #[arg(value_enum)]
+    pub(crate) paper: PaperKind,
+    /// How many nodes; the papers' figures are compared at 10000, where they were measured
+    #[arg(long, default_value = "10000", value_parser = |text: &str| whole(text, 100..=1_000_000))]
+    pub(crate) nodes: u64,
+    /// How many seeds the figures are means of
+    #[arg(long, default_value = "3", value_parser = |text: &str| whole(text, 1..=1_000))]
+    pub(crate) seeds: u64,
+    /// Print one JSON object on standard output and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MembershipKind {
+    /// Small symmetric active views, larger passive ones
+    Hyparview,
+    /// Everyone linked with everyone
+    FullMesh,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BroadcastKind {
+    /// Payloads along a tree, announcements elsewhere
+    Plumtree,
+    /// Payloads on every link
+    Flood,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PaperKind {
+    /// Leitão, Pereira, Rodrigues: HyParView, DSN 2007
+    Hyparview,
+    /// Leitão, Pereira, Rodrigues: Epidemic broadcast trees, SRDS 2007
+    Plumtree,
+}
+
+/// A latency model as written on the command line.
+#[derive(Debug, Clone)]
+pub(crate) struct LatencyArg(pub(crate) Latency);
+
+impl FromStr for LatencyArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((kind, value)) = text.split_once(':') else {
+            return Err(format!("{text:?} is no model: {MODELS}"));
+        };
+        let latency = match kind {
+            "constant" => Latency::Constant(latency(value)?),
+            "uniform" => {
+                let (least, most) = pair(value)?;
+                let (least, most) = (latency(least)?, latency(most)?);
+                if least > most {
+                    return Err(format!("{value:?}: the second must be at least the first"));
+                }
+                Latency::Uniform(least, most)
+            }
+            "lognormal" => {
+                let (median, sigma) = pair(value)?;
+                let sigma = number(sigma, 0.0..=5.0, "")?;
+                Latency::LogNormal { median: latency(median)?, sigma }
+            }
+            "matrix" => Latency::Matrix(matrix(Path::new(value))?),
+            _ => return Err(format!("{kind:?} is no model: {MODELS}")),
+        };
+        Ok(Self(latency))
+    }
+}
+
+const MODELS: &str =
+    "allowed are constant:10ms, uniform:10ms,100ms, lognormal:50ms,0.5, matrix:FILE";
+
+fn pair(text: &str) -> Result<(&str, &str), String> {
+    text.split_once(',').ok_or_else(|| format!("{text:?} needs two values, a comma between"))
+}
+
+fn latency(text: &str) -> Result<Duration, String> {
+    let range = MIN_LATENCY..=Duration::from_secs(100);
+    let latency = humantime::parse_duration(text)
+        .map_err(|_| format!("{text:?} is no time: write 10ms, 250us or 1s"))?;
+    if range.contains(&latency) {
+        Ok(latency)
+    } else {
+        Err(format!("{text} is out of range: {MIN_LATENCY:?} to 100s"))
+    }
+}
+
+fn matrix(path: &Path) -> Result<Matrix, String> {
+    let path: PathBuf = path.into();
+    let file = std::fs::File::open(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Matrix::from_csv(file).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+        format!("allowed is a whole number from {} to {}", range.start(), range.end())
+    })
+}
+
+fn number(text: &str, range: RangeInclusive<f64>, unit: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| format!("allowed is {} to {}{unit}", range.start(), range.end()))
+}

@@ -1,0 +1,132 @@
+//! Measured round trips between sites, from CSV.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A square matrix of round-trip times. Cheap to clone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    sites: usize,
+    /// One-way nanoseconds, row by row.
+    one_way: Arc<[u64]>,
+}
+
+/// Why a file is no round-trip matrix. Lines and columns count from 1, as editors do.
+#[derive(Debug, thiserror::Error)]
+pub enum MatrixError {
+    /// The file cannot be read as CSV.
+    #[error("not CSV: {0}")]
+    Csv(#[from] csv::Error),
+    /// No rows, or more than any measurement has.
+    #[error("{0} sites: allowed are 1 to 20000")]
+    Sites(usize),
+    /// A row that is longer or shorter than there are sites.
+    #[error("line {line} has {found} round trips, expected {expected}: the matrix has a hole")]
+    Hole {
+        /// Where.
+        line: usize,
+        /// Its round trips.
+        found: usize,
+        /// The number of sites.
+        expected: usize,
+    },
+    /// A cell that is no round-trip time.
+    #[error("line {line}, column {column}: round trip {value:?} is not a number of 0 to 100000 ms")]
+    Value {
+        /// Where.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+        /// What stands there.
+        value: String,
+    },
+}
+
+impl Matrix {
+    /// Reads round trips in milliseconds, a row a site. A first row and first column of names, as
+    /// spreadsheets have them, are passed over.
+    ///
+    /// # Errors
+    /// If the matrix is not square, not whole, or a cell is not a time.
+    pub fn from_csv(reader: impl Read) -> Result<Self, MatrixError> {
+        let mut rows = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .trim(csv::Trim::All)
+            .from_reader(reader)
+            .into_records()
+            .collect::<Result<Vec<_>, _>>()?;
+        let is_name = |cell: Option<&str>| {
+            cell.is_some_and(|cell| !cell.is_empty() && cell.parse::<f64>().is_err())
+        };
+        let named = rows.first().is_some_and(|row| is_name(row.get(0)) && is_name(row.get(1)));
+        let names = usize::from(named);
+        if named {
+            rows.remove(0);
+        }
+        let sites = rows.len();
+        if !(1..=20_000).contains(&sites) {
+            return Err(MatrixError::Sites(sites));
+        }
+        let mut one_way = Vec::with_capacity(sites * sites);
+        for (row, line) in rows.iter().zip(names + 1..) {
+            let found = row.len().saturating_sub(names);
+            if found != sites {
+                return Err(MatrixError::Hole { line, found, expected: sites });
+            }
+            for (cell, column) in row.iter().zip(1..).skip(names) {
+                let rtt = cell.parse::<f64>().ok().filter(|ms| (0.0..=100_000.0).contains(ms));
+                let Some(rtt) = rtt else {
+                    return Err(MatrixError::Value { line, column, value: cell.to_owned() });
+                };
+                one_way.push((rtt * 500_000.0) as u64);
+            }
+        }
+        Ok(Self { sites, one_way: one_way.into() })
+    }
+
+    /// How many sites the matrix has.
+    #[must_use]
+    pub fn sites(&self) -> usize {
+        self.sites
+    }
+
+    /// The shortest way between two sites or within one.
+    pub(crate) fn least(&self) -> Duration {
+        Duration::from_nanos(self.one_way.iter().copied().min().unwrap_or(0))
+    }
+
+    /// One-way nanoseconds between two nodes.
+    pub(crate) fn one_way(&self, from: usize, to: usize) -> u64 {
+        self.one_way[from % self.sites * self.sites + to % self.sites]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(csv: &str) -> String {
+        Matrix::from_csv(csv.as_bytes()).expect_err("wrong").to_string()
+    }
+
+    #[test]
+    fn plain_and_named_matrices_are_the_same() {
+        let plain = Matrix::from_csv("1, 20\n22,2\n".as_bytes()).expect("plain");
+        let named = Matrix::from_csv("rtt,a,b\na,1,20\nb,22,2\n".as_bytes()).expect("named");
+        assert_eq!(plain, named);
+        assert_eq!(plain.one_way(0, 1), 10_000_000);
+        assert_eq!(plain.one_way(3, 4), 11_000_000, "nodes take the sites in turn");
+        assert_eq!(plain.least(), Duration::from_micros(500));
+    }
+
+    #[test]
+    fn a_wrong_matrix_is_located() {
+        assert!(error("1,2\n3\n").starts_with("line 2 has 1 round trips, expected 2"));
+        assert!(error("rtt,a,b\na,1,2\nb,,3\n").starts_with("line 3, column 2: round trip \"\""));
+        assert!(error("1,-2\n3,4\n").starts_with("line 1, column 2: round trip \"-2\""));
+        assert!(error("1,NaN\n3,4\n").starts_with("line 1, column 2"));
+        assert!(error("").starts_with("0 sites"));
+    }
+}

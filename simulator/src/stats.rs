@@ -1,0 +1,139 @@
+//! What a run counts.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use murmurate::Message;
+use murmurate::membership::{DownReason, Time, Wire};
+
+/// Counters of a run. All of them only grow.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    /// Events handled: messages, timers and resets that reached a running node.
+    pub events: u64,
+    /// Timers among them.
+    pub timers: u64,
+    /// Connection resets among them.
+    pub resets: u64,
+    /// Messages that the network lost.
+    pub lost: u64,
+    /// Messages sent, by kind.
+    pub messages: Vec<Kind>,
+    /// Neighbours that came up.
+    pub neighbor_ups: u64,
+    /// Neighbours that went down, by [`DownReason`].
+    pub neighbor_downs: [u64; DOWN_REASONS],
+    /// Broadcasts, in the order they were published; the index is the id.
+    pub broadcasts: Vec<Broadcast>,
+    /// Delivery latencies in microseconds.
+    latency: Histogram<u64>,
+    /// A sum over all events: equal for equal runs, whatever the order nodes were run in.
+    pub digest: u64,
+}
+
+const DOWN_REASONS: usize = DownReason::Renewed as usize + 1;
+
+/// Messages of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// As metrics label it.
+    pub name: &'static str,
+    /// How many were sent.
+    pub count: u64,
+    /// Their bytes, without transport overhead.
+    pub bytes: u64,
+}
+
+/// What became of one broadcast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Broadcast {
+    /// The publisher's index.
+    pub origin: usize,
+    /// When it was published.
+    pub sent: Time,
+    /// Nodes that were running then, the publisher included.
+    pub eligible: u32,
+    /// Of these, the nodes that have it, the publisher included.
+    pub delivered: u32,
+    /// Payload messages received.
+    pub payloads: u32,
+    /// The most links a delivery crossed.
+    pub last_hop: u16,
+}
+
+impl Broadcast {
+    /// Share of the eligible nodes that have it, 0 to 1.
+    #[must_use]
+    pub fn reliability(&self) -> f64 {
+        f64::from(self.delivered) / f64::from(self.eligible.max(1))
+    }
+
+    /// Relative message redundancy: m / (n − 1) − 1 with m payload messages received and n nodes
+    /// that have it. A perfect tree gives 0 (Plumtree §4).
+    #[must_use]
+    pub fn rmr(&self) -> f64 {
+        if self.delivered < 2 {
+            return 0.0;
+        }
+        f64::from(self.payloads) / f64::from(self.delivered - 1) - 1.0
+    }
+}
+
+impl Stats {
+    pub(crate) fn new<M: Wire, B: Wire>() -> Self {
+        let kinds = Message::<M, B>::KINDS;
+        let name = Message::<M, B>::kind_name;
+        Self {
+            events: 0,
+            timers: 0,
+            resets: 0,
+            lost: 0,
+            messages: (0..kinds).map(|k| Kind { name: name(k), count: 0, bytes: 0 }).collect(),
+            neighbor_ups: 0,
+            neighbor_downs: [0; DOWN_REASONS],
+            broadcasts: Vec::new(),
+            latency: latency_histogram(),
+            digest: 0,
+        }
+    }
+
+    pub(crate) fn record_latency(&mut self, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.latency.saturating_record(micros);
+    }
+
+    pub(crate) fn clear_latencies(&mut self) {
+        self.latency.reset();
+    }
+
+    /// The delivery latency below which this share of all deliveries lies.
+    #[must_use]
+    pub fn latency_quantile(&self, quantile: f64) -> Duration {
+        Duration::from_micros(self.latency.value_at_quantile(quantile))
+    }
+
+    /// The longest delivery latency.
+    #[must_use]
+    pub fn latency_max(&self) -> Duration {
+        Duration::from_micros(self.latency.max())
+    }
+
+    /// Mean of `of` over the broadcasts `from` on; `None` if there are none.
+    #[must_use]
+    pub fn mean(&self, from: usize, of: impl Fn(&Broadcast) -> f64) -> Option<f64> {
+        let broadcasts = self.broadcasts.get(from..).filter(|b| !b.is_empty())?;
+        Some(broadcasts.iter().map(of).sum::<f64>() / broadcasts.len() as f64)
+    }
+
+    /// Messages of this kind sent so far.
+    #[must_use]
+    pub fn sent(&self, kind: &str) -> u64 {
+        self.messages.iter().filter(|k| k.name == kind).map(|k| k.count).sum()
+    }
+}
+
+/// Three digits of precision up to an hour.
+#[expect(clippy::expect_used, reason = "constants that the histogram accepts")]
+fn latency_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("valid bounds")
+}

@@ -1,0 +1,275 @@
+//! What the defect scenarios share: simulations with the defaults, and two recorder hosts.
+//!
+//! A recorder is the third host of a protocol, a `Vec`: the scenario feeds inputs by hand, late or
+//! out of order if it likes, and reads what the protocol said.
+
+#![allow(dead_code, reason = "no scenario file uses all of it")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use murmurate::broadcast::{self, Broadcast, plumtree};
+use murmurate::membership::{self, DownReason, Membership, Notice, Time, hyparview};
+use murmurate_simulator::network::{Latency, Network};
+use murmurate_simulator::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
+use murmurate_simulator::{Peer, Simulation, check, overlay};
+
+pub(crate) type Sim = Simulation<SimHyParView, SimPlumtree>;
+pub(crate) type ViewMessage = hyparview::Message<Peer>;
+pub(crate) type TreeMessage = plumtree::Message<u32, ()>;
+
+pub(crate) const CONTACTS: [usize; 3] = [0, 1, 2];
+
+pub(crate) fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Node `index` in its first incarnation.
+pub(crate) fn peer(index: usize) -> Peer {
+    Peer::new(index, 0)
+}
+
+/// A simulation with default parameters, messages under way for 10 to 50 ms.
+pub(crate) fn simulation(seed: u64, loss: f64) -> Sim {
+    let latency = Latency::Uniform(Duration::from_millis(10), Duration::from_millis(50));
+    simulation_of(seed, latency, loss, hyparview::Parameters::default())
+}
+
+pub(crate) fn simulation_of(
+    seed: u64,
+    latency: Latency,
+    loss: f64,
+    membership: hyparview::Parameters,
+) -> Sim {
+    let network = Network::new(seed, latency, loss).expect("valid network");
+    let membership = membership.check().expect("valid parameters");
+    let mut sim =
+        Simulation::new(seed, network, hyparview_plumtree(membership, plumtree::Config::default()));
+    sim.log_deliveries();
+    sim
+}
+
+/// An overlay of `nodes` that joined one after the other and had half a minute to settle.
+pub(crate) fn grown(nodes: usize, seed: u64) -> Sim {
+    grown_of(nodes, simulation(seed, 0.0))
+}
+
+pub(crate) fn grown_of(nodes: usize, mut sim: Sim) -> Sim {
+    for index in 0..nodes {
+        sim.start(&CONTACTS[..index.min(CONTACTS.len())]);
+        run(&mut sim, Duration::from_millis(20));
+    }
+    run(&mut sim, secs(30));
+    quiet_within(&mut sim, secs(60), "a grown overlay");
+    sim
+}
+
+pub(crate) fn run(sim: &mut Sim, time: Duration) {
+    sim.run_until(sim.now().after(time));
+}
+
+/// Runs until the overlay is whole, symmetric and free of the dead; panics if `limit` passes first.
+pub(crate) fn quiet_within(sim: &mut Sim, limit: Duration, what: &str) {
+    let end = sim.now().after(limit);
+    loop {
+        match check::quiescence(sim) {
+            Ok(()) => return,
+            Err(violation) if sim.now() >= end => panic!("{what}, {limit:?} on: {violation}"),
+            Err(_) => run(sim, Duration::from_millis(100)),
+        }
+    }
+}
+
+pub(crate) fn components(sim: &Sim) -> usize {
+    overlay::graph(sim).components().count
+}
+
+pub(crate) fn active(sim: &Sim, index: usize) -> Vec<Peer> {
+    sorted(sim.protocols(index).expect("a node").membership().active())
+}
+
+pub(crate) fn passive(sim: &Sim, index: usize) -> Vec<Peer> {
+    sorted(sim.protocols(index).expect("a node").membership().passive())
+}
+
+pub(crate) fn sorted(peers: impl Iterator<Item = Peer>) -> Vec<Peer> {
+    let mut peers: Vec<Peer> = peers.collect();
+    peers.sort_unstable();
+    peers
+}
+
+/// Neighbours lost so far for this reason, over all nodes.
+pub(crate) fn downs(sim: &Sim, reason: DownReason) -> u64 {
+    sim.stats().neighbor_downs[reason as usize]
+}
+
+/// One HyParView on a recorder.
+pub(crate) struct Member {
+    pub(crate) view: SimHyParView,
+    pub(crate) now: Time,
+    pub(crate) host: ViewHost,
+}
+
+#[derive(Default)]
+pub(crate) struct ViewHost {
+    pub(crate) sent: Vec<(Peer, ViewMessage)>,
+    pub(crate) armed: Vec<(Duration, hyparview::Timer)>,
+    pub(crate) ups: Vec<Peer>,
+    pub(crate) downs: Vec<(Peer, DownReason)>,
+}
+
+impl membership::Effects<SimHyParView> for ViewHost {
+    fn send(&mut self, to: Peer, message: ViewMessage) {
+        self.sent.push((to, message));
+    }
+    fn arm(&mut self, after: Duration, timer: hyparview::Timer) {
+        self.armed.push((after, timer));
+    }
+    fn neighbor_up(&mut self, peer: Peer) {
+        self.ups.push(peer);
+    }
+    fn neighbor_down(&mut self, peer: Peer, reason: DownReason) {
+        self.downs.push((peer, reason));
+    }
+    fn notify(&mut self, _notice: Notice) {}
+}
+
+impl Member {
+    /// Node `me`, joined through `contacts`; what it said to them is not kept.
+    pub(crate) fn new(me: Peer, contacts: &[Peer]) -> Self {
+        let config = Arc::new(hyparview::Config::default());
+        let view = SimHyParView::new(me, config, 7 + me.index() as u64);
+        let mut member = Self { view, now: Time::ZERO, host: ViewHost::default() };
+        member.feed(membership::Input::Join(contacts.to_vec()));
+        member
+    }
+
+    /// Node 0 with nodes `1..=links` as neighbours, by link numbers 2, 4, 6…
+    pub(crate) fn with_neighbors(links: usize) -> Self {
+        let mut member = Self::new(peer(0), &[]);
+        for index in 1..=links {
+            let (link, priority) = (2 * index as u16, hyparview::Priority::High);
+            member.hear(peer(index), ViewMessage::Neighbor { link, priority });
+        }
+        assert_eq!(member.view.active().len(), links);
+        member
+    }
+
+    /// Takes one input and returns what was sent.
+    pub(crate) fn feed(
+        &mut self,
+        input: membership::Input<Peer, ViewMessage, hyparview::Timer>,
+    ) -> Vec<(Peer, ViewMessage)> {
+        self.view.handle(self.now, input, &mut self.host);
+        self.view.check().expect("an invariant");
+        std::mem::take(&mut self.host.sent)
+    }
+
+    pub(crate) fn hear(&mut self, from: Peer, message: ViewMessage) -> Vec<(Peer, ViewMessage)> {
+        self.feed(membership::Input::Receive { from, message })
+    }
+
+    /// `after` passes, then `timer` is due.
+    pub(crate) fn expire(
+        &mut self,
+        after: Duration,
+        timer: hyparview::Timer,
+    ) -> Vec<(Peer, ViewMessage)> {
+        self.now = self.now.after(after);
+        self.feed(membership::Input::Expired(timer))
+    }
+
+    /// Tells of `peers` in the way gossip does; they end in the passive view.
+    pub(crate) fn hear_of(
+        &mut self,
+        peers: impl Iterator<Item = Peer>,
+    ) -> Vec<(Peer, ViewMessage)> {
+        let from = self.view.active().next().expect("a neighbour");
+        self.hear(from, ViewMessage::ShuffleReply { sample: peers.collect() })
+    }
+
+    pub(crate) fn holds(&self, peer: Peer) -> bool {
+        self.view.active().any(|held| held == peer)
+    }
+
+    pub(crate) fn remembers(&self, peer: Peer) -> bool {
+        self.view.passive().any(|held| held == peer)
+    }
+}
+
+/// One Plumtree on a recorder.
+pub(crate) struct Branch {
+    pub(crate) tree: SimPlumtree,
+    pub(crate) now: Time,
+    pub(crate) host: TreeHost,
+}
+
+#[derive(Default)]
+pub(crate) struct TreeHost {
+    pub(crate) sent: Vec<(Peer, TreeMessage)>,
+    pub(crate) armed: Vec<(Duration, plumtree::Timer)>,
+    pub(crate) delivered: Vec<(u32, u16)>,
+}
+
+impl broadcast::Effects<SimPlumtree> for TreeHost {
+    fn send(&mut self, to: Peer, message: TreeMessage) {
+        self.sent.push((to, message));
+    }
+    fn arm(&mut self, after: Duration, timer: plumtree::Timer) {
+        self.armed.push((after, timer));
+    }
+    fn deliver(&mut self, id: u32, hops: u16, (): ()) {
+        self.delivered.push((id, hops));
+    }
+}
+
+impl Branch {
+    /// With nodes 1 to `eager` as eager neighbours, and as many lazy ones after them as `lazy`.
+    pub(crate) fn new(eager: usize, lazy: usize) -> Self {
+        let config = Arc::new(plumtree::Config::default());
+        let tree = SimPlumtree::new(config);
+        let mut branch = Self { tree, now: Time::ZERO, host: TreeHost::default() };
+        for index in 1..=eager + lazy {
+            branch.feed(broadcast::Input::NeighborUp(peer(index)));
+            if index > eager {
+                branch.hear(peer(index), TreeMessage::Prune);
+            }
+        }
+        branch
+    }
+
+    pub(crate) fn feed(
+        &mut self,
+        input: broadcast::Input<SimPlumtree>,
+    ) -> Vec<(Peer, TreeMessage)> {
+        self.tree.handle(self.now, input, &mut self.host);
+        self.tree.check().expect("an invariant");
+        std::mem::take(&mut self.host.sent)
+    }
+
+    pub(crate) fn publish(&mut self, id: u32) -> Vec<(Peer, TreeMessage)> {
+        self.feed(broadcast::Input::Publish { id, payload: () })
+    }
+
+    pub(crate) fn hear(&mut self, from: Peer, message: TreeMessage) -> Vec<(Peer, TreeMessage)> {
+        self.feed(broadcast::Input::Receive { from, message })
+    }
+
+    /// Lets the next armed timer expire; `None` if none is.
+    pub(crate) fn expire_next(&mut self) -> Option<Vec<(Peer, TreeMessage)>> {
+        let at = (0..self.host.armed.len()).min_by_key(|at| self.host.armed[*at].0)?;
+        let (after, timer) = self.host.armed.remove(at);
+        self.now = self.now.after(after);
+        Some(self.feed(broadcast::Input::Expired(timer)))
+    }
+}
+
+/// `id`, arrived over `round` links.
+pub(crate) fn gossip(id: u32, round: u16) -> TreeMessage {
+    TreeMessage::Gossip { id, round, payload: () }
+}
+
+/// Announcements of `ids`, all `round` links away.
+pub(crate) fn ihave(ids: impl Iterator<Item = u32>, round: u16) -> TreeMessage {
+    TreeMessage::IHave(ids.map(|id| plumtree::Announcement { id, round }).collect())
+}

@@ -1,0 +1,311 @@
+//! Defects that other implementations of epidemic broadcast trees shipped, one scenario each, run
+//! against Plumtree in the simulator (virtual time) or on a recorder where the order matters.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a scenario fails by panicking")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use murmurate::broadcast::plumtree::{Announcement, Parameters};
+use murmurate::broadcast::{Broadcast, Input, MessageIds};
+use murmurate::membership::Membership;
+use murmurate_simulator::{Peer, check, stats};
+
+/// An overlay in which broadcasts of node 0 have grown a tree.
+fn with_tree(nodes: usize, seed: u64) -> Sim {
+    let mut sim = grown(nodes, seed);
+    for _ in 0..12 {
+        check::reaches_everyone(&mut sim, 0, secs(2)).expect("a whole overlay");
+    }
+    let rmr = sim.stats().broadcasts.last().expect("a broadcast").rmr();
+    assert!(rmr < 0.02, "a tree has grown, RMR {rmr}");
+    sim
+}
+
+/// Publishes from `index`, waits, and returns the payload messages received more than needed.
+fn superfluous(sim: &mut Sim, index: usize) -> u32 {
+    check::reaches_everyone(sim, index, secs(3)).expect("a whole overlay");
+    let broadcast = sim.stats().broadcasts.last().expect("a broadcast");
+    broadcast.payloads - (broadcast.delivered - 1)
+}
+
+/// Whether Plumtree's neighbours are HyParView's, at every running node.
+fn trees_know_their_neighbors(sim: &Sim) {
+    for index in sim.live_nodes() {
+        let node = sim.protocols(index).expect("a node");
+        let tree = sorted(node.broadcast().eager().chain(node.broadcast().lazy()));
+        assert_eq!(tree, sorted(node.membership().active()), "node {index}");
+    }
+}
+
+/// Partisan: Plumtree was not told of neighbours that left, and pushed to dead eager peers.
+#[test]
+fn no_tree_keeps_a_neighbor_that_left() {
+    let mut sim = with_tree(60, 1);
+    for round in 0..15 {
+        sim.crash(3 + round);
+        sim.leave(20 + round);
+        sim.kill(40 + round);
+        sim.publish(0);
+        run(&mut sim, Duration::from_millis(300));
+        sim.restart(3 + round, &CONTACTS);
+        run(&mut sim, secs(1));
+        trees_know_their_neighbors(&sim);
+        check::safety(&sim).expect("safe");
+    }
+    quiet_within(&mut sim, secs(20), "after the churn");
+    trees_know_their_neighbors(&sim);
+    check::reaches_everyone(&mut sim, 0, secs(5)).expect("no branch is lost");
+}
+
+/// Partisan: any new member wiped every tree, back to flooding.
+#[test]
+fn a_new_member_does_not_wipe_the_tree() {
+    for seed in 0..3 {
+        let mut sim = with_tree(100, seed);
+        let ups = sim.stats().neighbor_ups;
+        sim.start(&CONTACTS);
+        run(&mut sim, secs(3));
+        // New links start eager: each may carry a payload too many, and, where it is a short cut,
+        // so may the branch that it turns round.
+        let links = (sim.stats().neighbor_ups - ups) as u32;
+        let first = superfluous(&mut sim, 0);
+        assert!(first <= 2 * links, "{first} superfluous payloads, {links} ups, seed {seed}");
+        assert!(first <= 40, "a flood would be 300: {first}");
+        let second = superfluous(&mut sim, 0);
+        assert!(second <= 2, "{second} superfluous payloads in the repaired tree, seed {seed}");
+    }
+}
+
+/// Partisan: no timer for missing messages, so a payload lost on the one eager link was lost.
+#[test]
+fn a_payload_lost_on_the_eager_link_is_grafted() {
+    let mut branch = Branch::new(1, 2);
+    // Node 1 pushes id 7, and it is lost. Nodes 2 and 3 announce it; node 2 does not answer.
+    assert!(branch.hear(peer(2), ihave(7..8, 2)).is_empty());
+    assert!(branch.hear(peer(3), ihave(7..8, 2)).is_empty());
+    let missing = Announcement { id: 7, round: 2 };
+    let graft = TreeMessage::Graft { missing: Some(missing) };
+    assert_eq!(branch.expire_next().expect("a timer"), [(peer(2), graft.clone())]);
+    assert_eq!(branch.expire_next().expect("a timer"), [(peer(3), graft)]);
+    branch.hear(peer(3), gossip(7, 2));
+    assert_eq!(branch.host.delivered, [(7, 2)]);
+    assert_eq!(sorted(branch.tree.eager()), [peer(1), peer(2), peer(3)]);
+    assert_eq!(branch.expire_next(), Some(vec![]), "nothing is missing any more");
+    assert_eq!(branch.expire_next(), None);
+}
+
+/// The same in the large: a fifth of all messages is lost, and yet (almost) everyone has all.
+#[test]
+fn broadcasts_survive_loss() {
+    let mut sim = with_tree(100, 4);
+    let first = sim.stats().broadcasts.len();
+    sim.network_mut().set_loss(0.1).expect("valid");
+    for round in 0..30 {
+        sim.publish(round);
+        run(&mut sim, Duration::from_millis(500));
+    }
+    run(&mut sim, secs(10));
+    let reliability = sim.stats().mean(first, stats::Broadcast::reliability).expect("broadcasts");
+    assert!(reliability > 0.995, "{reliability}");
+    check::safety(&sim).expect("nobody delivers twice");
+}
+
+/// Partisan: announcements were sent again and again, for ever, and piled up on one-sided links.
+#[test]
+fn announcements_are_not_sent_again() {
+    let mut branch = Branch::new(1, 2);
+    let mut announced = Vec::new();
+    for id in 0..20 {
+        let mut sent = branch.publish(id);
+        if id % 3 == 0 {
+            while let Some(more) = branch.expire_next() {
+                sent.extend(more);
+            }
+        }
+        for (to, message) in sent {
+            if let TreeMessage::IHave(batch) = message {
+                announced.extend(batch.as_slice().iter().map(|one| (to, one.id)));
+            }
+        }
+    }
+    assert_eq!(announced.len(), 2 * 19, "{announced:?}");
+    announced.sort_unstable();
+    announced.dedup();
+    assert_eq!(announced.len(), 2 * 19, "once for each neighbour and broadcast");
+
+    let mut sim = with_tree(60, 2);
+    sim.network_mut().set_loss(0.2).expect("valid");
+    for _ in 0..20 {
+        sim.publish(0);
+        run(&mut sim, Duration::from_millis(100));
+    }
+    run(&mut sim, secs(15));
+    let (announced, grafted) = (sim.stats().sent("ihave"), sim.stats().sent("graft"));
+    run(&mut sim, secs(120));
+    let announced = sim.stats().sent("ihave") - announced;
+    // A payload kept for a peer without another neighbour may still be offered to its next one.
+    assert!(announced <= 3, "{announced} announcements of old broadcasts");
+    assert!(sim.stats().sent("graft") - grafted <= 3);
+}
+
+/// Plumtree as printed: the timer fires although nobody is left to ask, and so for ever.
+#[test]
+fn the_timer_gives_up_when_nobody_is_left_to_ask() {
+    let mut branch = Branch::new(1, 1);
+    branch.hear(peer(2), ihave(0..5, 1));
+    branch.feed(Input::NeighborDown(peer(2)));
+    assert_eq!(branch.expire_next(), Some(vec![]));
+    assert_eq!(branch.expire_next(), None, "no timer without anyone to ask");
+
+    // An announcer that never answers is asked a bounded number of times.
+    let mut branch = Branch::new(1, 1);
+    branch.hear(peer(2), ihave(9..10, 1));
+    let mut grafts = 0;
+    while let Some(sent) = branch.expire_next() {
+        grafts += sent.len();
+        assert!(grafts < 100, "asked for ever");
+    }
+    assert_eq!(grafts, usize::from(Parameters::default().graft_attempts));
+}
+
+/// Plumtree as printed: the relay step excludes itself instead of the sender, and so echoes every
+/// payload.
+#[test]
+fn a_payload_is_not_echoed_to_its_sender() {
+    let mut branch = Branch::new(3, 2);
+    let mut sent = branch.hear(peer(2), gossip(1, 4));
+    sent.extend(branch.expire_next().expect("the announcements"));
+    assert!(sent.iter().all(|(to, _)| *to != peer(2)), "{sent:?}");
+    assert!(sent.contains(&(peer(1), gossip(1, 5))) && sent.contains(&(peer(3), gossip(1, 5))));
+    // From a lazy neighbour too: it becomes eager and is not told.
+    let sent = branch.hear(peer(4), gossip(2, 1));
+    assert!(sent.iter().all(|(to, _)| *to != peer(4)), "{sent:?}");
+    let sent = branch.expire_next().expect("the announcements");
+    assert!(sent.iter().all(|(to, _)| *to == peer(5)), "{sent:?}");
+}
+
+/// Plumtree as printed: Optimize moves neither of the two links on this side.
+#[test]
+fn optimize_moves_both_links_on_this_side() {
+    let mut branch = Branch::new(1, 2);
+    branch.hear(peer(2), ihave(1..2, 1));
+    let sent = branch.hear(peer(1), gossip(1, 8));
+    assert!(sent.contains(&(peer(2), TreeMessage::Graft { missing: None })), "{sent:?}");
+    assert!(sent.contains(&(peer(1), TreeMessage::Prune)), "{sent:?}");
+    assert_eq!(sorted(branch.tree.eager()), [peer(2)]);
+    assert_eq!(sorted(branch.tree.lazy()), [peer(1), peer(3)]);
+    let sent = branch.publish(2);
+    assert!(sent.contains(&(peer(2), gossip(2, 1))), "{sent:?}");
+    assert!(!sent.contains(&(peer(1), gossip(2, 1))), "{sent:?}");
+}
+
+/// Partisan: what was published before the first neighbour vanished.
+#[test]
+fn a_publish_before_the_first_neighbor_goes_out_with_the_first() {
+    let mut sim = simulation(1, 0.0);
+    sim.start(&[]);
+    sim.start(&[]);
+    sim.publish(0);
+    run(&mut sim, secs(60));
+    sim.join(1, &[0]);
+    run(&mut sim, secs(3));
+    assert_eq!(sim.stats().broadcasts[0].delivered, 2);
+    let announced = sim.stats().sent("ihave");
+    sim.start(&[1]);
+    run(&mut sim, secs(10));
+    assert!(sim.stats().sent("ihave") - announced <= 2, "it was said once");
+}
+
+/// The same while a batch of announcements for neighbours of old is still due; found here.
+#[test]
+fn a_publish_between_two_neighbors_outlives_a_batch_that_is_due() {
+    let mut branch = Branch::new(0, 1);
+    branch.publish(1);
+    branch.feed(Input::NeighborDown(peer(1)));
+    branch.publish(2);
+    // The batch's timer finds no neighbour.
+    assert_eq!(branch.expire_next(), Some(vec![]));
+    let sent = branch.feed(Input::NeighborUp(peer(2)));
+    let told = sent.iter().any(|(to, message)| match message {
+        TreeMessage::IHave(batch) => *to == peer(2) && batch.as_slice().iter().any(|a| a.id == 2),
+        _ => false,
+    });
+    assert!(told, "broadcast 2 has vanished: {sent:?}");
+    while branch.expire_next().is_some() {}
+    let sent = branch.feed(Input::NeighborUp(peer(3)));
+    assert!(sent.is_empty(), "and once it was told it waits no longer: {sent:?}");
+}
+
+/// Implementations that count broadcasts from 0 used names again after a restart, and their first
+/// broadcasts were taken for old ones.
+#[test]
+fn broadcast_ids_are_not_used_again_by_a_restart() {
+    let before: Vec<_> = MessageIds::new(Peer::new(7, 1)).take(1_000).collect();
+    let after: Vec<_> = MessageIds::new(Peer::new(7, 2)).take(1_000).collect();
+    assert!(after.iter().all(|id| before.binary_search(id).is_err()));
+
+    let mut sim = with_tree(40, 6);
+    for round in 0..10 {
+        let index = 5 + round;
+        sim.publish(index);
+        run(&mut sim, secs(1));
+        sim.crash(index);
+        sim.restart(index, &CONTACTS);
+        run(&mut sim, secs(3));
+        check::reaches_everyone(&mut sim, index, secs(3)).expect("the first after a restart");
+        check::safety(&sim).expect("nobody delivers twice");
+    }
+}
+
+/// Partisan, libp2p: memory that grows with departed peers and with announcements that nobody
+/// keeps.
+#[test]
+fn memory_does_not_grow_with_departed_peers_or_announcements() {
+    let size = |branch: &Branch| format!("{:?}", branch.tree).len();
+    let mut branch = Branch::new(1, 0);
+    let empty = size(&branch);
+    for index in 10..2_000 {
+        branch.feed(Input::NeighborUp(peer(index)));
+        let first = 100 * index as u32;
+        branch.hear(peer(index), ihave(first..first + 100, u16::MAX));
+        branch.feed(Input::NeighborDown(peer(index)));
+        if index % 50 == 0 {
+            // Only the bounded list of what is missing, and no announcer of any.
+            assert!(size(&branch) < 1_000_000, "{} bytes in print", size(&branch));
+        }
+    }
+    while let Some(sent) = branch.expire_next() {
+        assert!(sent.is_empty(), "nobody is left to ask: {sent:?}");
+    }
+    assert!(size(&branch) <= empty + 20, "{} bytes in print, {empty} before", size(&branch));
+    assert!(branch.host.armed.is_empty());
+    // And there is room for what really is missing.
+    branch.hear(peer(1), ihave(1..2, 3));
+    assert_eq!(branch.expire_next().expect("a timer").len(), 1);
+}
+
+/// Numbers from the wire that overflow, and words from strangers and of links that are gone.
+#[test]
+fn no_word_from_the_wire_breaks_a_tree() {
+    let mut branch = Branch::new(2, 1);
+    let sent = branch.hear(peer(1), gossip(1, u16::MAX));
+    assert!(sent.contains(&(peer(2), gossip(1, u16::MAX))), "{sent:?}");
+    let stranger = peer(99);
+    branch.hear(stranger, ihave(0..100_000, u16::MAX));
+    branch.hear(stranger, TreeMessage::Prune);
+    branch.hear(stranger, TreeMessage::Graft { missing: None });
+    assert_eq!(sorted(branch.tree.eager()), [peer(1), peer(2)]);
+    assert_eq!(sorted(branch.tree.lazy()), [peer(3)]);
+    let missing = Some(Announcement { id: 1, round: u16::MAX });
+    let sent = branch.hear(peer(3), TreeMessage::Graft { missing });
+    assert!(sent.contains(&(peer(3), gossip(1, u16::MAX))), "{sent:?}");
+    branch.hear(peer(3), ihave(0..100_000, 0));
+    branch.hear(peer(1), gossip(5, 0));
+    assert_eq!(branch.host.delivered, [(1, u16::MAX), (5, 0)]);
+    // A graft for what is forgotten or never was is not answered.
+    let missing = Some(Announcement { id: 77, round: 0 });
+    assert!(branch.hear(peer(1), TreeMessage::Graft { missing }).is_empty());
+}
