@@ -27,7 +27,7 @@ pub(crate) struct Window<I, D> {
     index: Option<Box<HashTable<u32>>>,
     /// The payloads of the last `payloads.len()` ids, oldest first.
     payloads: VecDeque<D>,
-    payload_bytes: usize,
+    payload_bytes: u32,
 }
 
 /// The bounds of a [`Window`].
@@ -91,14 +91,15 @@ impl<I: Id, D: Payload> Window<I, D> {
     }
 
     fn keep(&mut self, payload: D, bounds: Bounds) {
-        self.payload_bytes += payload.size();
+        self.payload_bytes = self.payload_bytes.saturating_add(size(&payload));
         self.payloads.push_back(payload);
         // The payload just added always stays: it is at most a frame, and neighbours ask for it.
         while self.payloads.len() > 1
-            && (self.payloads.len() > bounds.payloads || self.payload_bytes > bounds.payload_bytes)
+            && (self.payloads.len() > bounds.payloads
+                || self.payload_bytes as usize > bounds.payload_bytes)
         {
             if let Some(oldest) = self.payloads.pop_front() {
-                self.payload_bytes -= oldest.size();
+                self.payload_bytes = self.payload_bytes.saturating_sub(size(&oldest));
             }
         }
     }
@@ -133,9 +134,14 @@ impl<I: Id, D: Payload> Window<I, D> {
     pub(crate) fn is_within(&self, bounds: Bounds) -> bool {
         self.ids.len() <= bounds.seen
             && self.payloads.len() <= bounds.payloads
-            && (self.payload_bytes <= bounds.payload_bytes || self.payloads.len() == 1)
+            && (self.payload_bytes as usize <= bounds.payload_bytes || self.payloads.len() == 1)
             && self.index.as_ref().is_none_or(|index| index.len() == self.ids.len())
     }
+}
+
+/// A payload's size; none is larger than 4 GiB.
+fn size<D: Payload>(payload: &D) -> u32 {
+    payload.size().try_into().unwrap_or(u32::MAX)
 }
 
 /// The same in every peer.

@@ -103,6 +103,7 @@ impl Parameters {
             ("graft_attempts", self.graft_attempts.into(), 255),
             ("seen_capacity", self.seen_capacity, 1 << 24),
             ("payload_capacity", self.payload_capacity, 1 << 24),
+            ("payload_bytes", self.payload_bytes, 1 << 30),
             ("missing_capacity", self.missing_capacity, 1 << 24),
         ] {
             if value < 1 || value > max {

@@ -253,6 +253,17 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
     }
 
+    /// What nobody could be told of goes to the first neighbour there is, who is eager.
+    fn push_waiting(&mut self, peer: P, fx: &mut impl Effects<Self>) {
+        for (Announcement { id, round }, sender) in core::mem::take(&mut self.queue) {
+            if sender != Some(peer)
+                && let Some(payload) = self.window.payload(id)
+            {
+                fx.send(peer, Message::Gossip { id, round, payload: payload.clone() });
+            }
+        }
+    }
+
     fn announce_all(&mut self, fx: &mut impl Effects<Self>) {
         if self.neighbors.is_empty() {
             // What was published meanwhile waits for the next neighbour.
@@ -300,9 +311,10 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
                 // others stay as they are: a new member must not wipe the tree.
                 if !self.is_neighbor(peer) {
                     thrift::push(&mut self.neighbors, Neighbor { peer, eager: true });
-                    self.announce_queued(peer, fx);
-                    if !self.batch_armed {
-                        self.queue = ThinVec::new();
+                    if self.batch_armed && self.neighbors.len() > 1 {
+                        self.announce_queued(peer, fx);
+                    } else {
+                        self.push_waiting(peer, fx);
                     }
                 }
             }

@@ -8,12 +8,13 @@
 
 use core::time::Duration;
 
-use murmurate_membership::Time;
+use murmurate_membership::{Time, nanos};
 
 /// Measures how many broadcasts come in a while.
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
-    since: Time,
+    /// The while that is counted: how many went by since time began.
+    period: u32,
     count: u16,
     /// Zero bits that the hash of a name must end with.
     level: u8,
@@ -21,14 +22,17 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn new() -> Self {
-        Self { since: Time::ZERO, count: 0, level: 0 }
+        Self { period: 0, count: 0, level: 0 }
     }
 
     /// A new broadcast came.
     pub(crate) fn note(&mut self, now: Time, while_: Duration) {
-        if now.since(self.since) >= while_ {
-            self.level = bits(self.count);
-            self.since = now;
+        let period = (now.as_nanos() / nanos(while_).max(1)) as u32;
+        if period != self.period {
+            // What came long ago says nothing of now.
+            let follows = period == self.period.wrapping_add(1);
+            self.level = if follows { bits(self.count) } else { 0 };
+            self.period = period;
             self.count = 0;
         }
         self.count = self.count.saturating_add(1);

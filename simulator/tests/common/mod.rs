@@ -226,7 +226,9 @@ impl broadcast::Effects<SimPlumtree> for TreeHost {
 impl Branch {
     /// With nodes 1 to `eager` as eager neighbours, and as many lazy ones after them as `lazy`.
     pub(crate) fn new(eager: usize, lazy: usize) -> Self {
-        let config = Arc::new(plumtree::Config::default());
+        let optimising =
+            plumtree::Parameters { optimization_threshold: Some(7), ..Default::default() };
+        let config = Arc::new(optimising.check().expect("valid"));
         let tree = SimPlumtree::new(config);
         let mut branch = Self { tree, now: Time::ZERO, host: TreeHost::default() };
         for index in 1..=eager + lazy {

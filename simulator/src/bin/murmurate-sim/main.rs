@@ -8,11 +8,15 @@ mod run;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command.unwrap_or_default();
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command.unwrap_or_default(),
+        Err(error) => return refused(&error),
+    };
     let outcome = match command {
         Command::Run(options) => run::run(&options),
         Command::Paper(options) => paper::paper(&options),
@@ -24,4 +28,24 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Help goes where it was asked for; an error is its first line, which names the value and what is
+/// allowed.
+fn refused(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    if !error.use_stderr() {
+        print!("{text}");
+        return ExitCode::SUCCESS;
+    }
+    let line = text.lines().next().unwrap_or_default();
+    match error.kind() {
+        // What can be said instead stands on the lines below.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        | ErrorKind::MissingRequiredArgument => {
+            eprint!("{text}");
+        }
+        _ => eprintln!("{line}"),
+    }
+    ExitCode::from(2)
 }

@@ -1,0 +1,118 @@
+//! What `murmurate-sim` prints and with which status it ends.
+
+use std::process::{Command, Output};
+
+fn murmurate_sim(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_murmurate-sim"))
+        .args(arguments)
+        .output()
+        .expect("the binary runs")
+}
+
+#[test]
+fn json_is_one_object_with_all_the_figures() {
+    let output = murmurate_sim(&["run", "--nodes", "200", "--messages", "10", "--json"]);
+    assert!(output.status.success());
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    for key in [
+        "nodes",
+        "seed",
+        "events",
+        "events_per_second",
+        "wall_seconds",
+        "peak_rss_bytes",
+        "reliability",
+        "rmr",
+        "ldh",
+        "mean_degree",
+        "clustering",
+        "average_shortest_path",
+        "components",
+        "asymmetric_links",
+        "latency_seconds",
+    ] {
+        assert!(!json[key].is_null(), "{key} is missing in {json}");
+    }
+    for quantile in ["p50", "p99", "max"] {
+        assert!(json["latency_seconds"][quantile].is_f64(), "{quantile} is missing in {json}");
+    }
+    assert_eq!(json["nodes"], 200);
+    assert_eq!(json["reliability"], 1.0);
+    assert_eq!(json["components"], 1);
+    assert_eq!(json["asymmetric_links"], 0);
+    assert_eq!(json["digest"].as_str().map(str::len), Some(16));
+    let text = String::from_utf8_lossy(&output.stdout);
+    for key in ["nodes", "seed", "digest"] {
+        assert_eq!(text.matches(&format!("\"{key}\":")).count(), 1, "{key} stands there once");
+    }
+}
+
+#[test]
+fn every_pair_of_strategies_runs() {
+    for membership in ["hyparview", "full-mesh"] {
+        for broadcast in ["plumtree", "flood"] {
+            let output = murmurate_sim(&[
+                "run",
+                "--nodes",
+                "40",
+                "--messages",
+                "5",
+                "--fail",
+                "25",
+                "--json",
+                "--membership",
+                membership,
+                "--broadcast",
+                broadcast,
+            ]);
+            let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            assert_eq!(json["reliability"], 1.0, "{membership} + {broadcast}");
+            let after = &json["after_failure"];
+            assert_eq!(after["running_nodes"], 30, "{membership} + {broadcast}: {after}");
+            assert_eq!(after["components"], 1, "{membership} + {broadcast}: {after}");
+            assert_eq!(after["asymmetric_links"], 0, "{membership} + {broadcast}: {after}");
+        }
+    }
+}
+
+#[test]
+fn wrong_input_is_one_clear_line_and_status_2() {
+    let folder = std::env::temp_dir().join(format!("murmurate-sim-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let hole = folder.join("hole.csv");
+    std::fs::write(&hole, "0,10,20\n10,0\n20,30,0\n").expect("a file");
+    let matrix = format!("matrix:{}", hole.display());
+    for (arguments, expected) in [
+        (vec!["--nodes", "0"], ["'0'", "from 1 to 16777216"]),
+        (vec!["--nodes", "many"], ["'many'", "from 1 to 16777216"]),
+        (vec!["--fail", "101"], ["'101'", "0 to 100%"]),
+        (vec!["--fail", "NaN"], ["'NaN'", "0 to 100%"]),
+        (vec!["--loss", "1.5"], ["'1.5'", "0 to 1"]),
+        (vec!["--latency", "fast"], ["\"fast\"", "constant:10ms"]),
+        (vec!["--latency", "constant:0ms"], ["0ms", "20µs to 100s"]),
+        (vec!["--latency", "uniform:9ms,3ms"], ["9ms,3ms", "at least the first"]),
+        (vec!["--latency", &matrix], ["line 2 has 2 round trips", "expected 3"]),
+        (vec!["--latency", "matrix:/nowhere.csv"], ["/nowhere.csv", "No such file"]),
+        (vec!["--color-of-the-sky", "blue"], ["--color-of-the-sky", "unexpected"]),
+    ] {
+        let output = murmurate_sim(&[&["run"], &arguments[..]].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 1, "{arguments:?}: {text}");
+        assert!(expected.iter().all(|part| lines[0].contains(part)), "{arguments:?}: {text}");
+    }
+    std::fs::remove_dir_all(&folder).expect("removed");
+}
+
+#[test]
+fn a_missed_figure_is_status_1() {
+    // A hundred nodes are too few for Plumtree's figures at 10,000, and checked against none of
+    // them that depends on the size.
+    let output = murmurate_sim(&["paper", "plumtree", "--nodes", "200", "--seeds", "1", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let missed = json["missed"].as_u64().expect("a number");
+    assert_eq!(output.status.code(), Some(if missed == 0 { 0 } else { 1 }));
+    assert!(json["figures"].as_array().is_some_and(|figures| figures.len() > 20));
+}

@@ -1,0 +1,66 @@
+//! A run is a function of its seed, whichever binary runs it.
+
+use std::process::Command;
+use std::time::Duration;
+
+use murmurate::broadcast::plumtree;
+use murmurate::membership::hyparview;
+use murmurate_simulator::experiment::{Experiment, Outcome};
+use murmurate_simulator::network::Latency;
+use murmurate_simulator::strategy::hyparview_plumtree;
+
+fn experiment(seed: u64) -> Experiment {
+    let ms = Duration::from_millis;
+    Experiment {
+        nodes: 300,
+        seed,
+        messages: 20,
+        fail: 30.0,
+        latency: Latency::Uniform(ms(10), ms(100)),
+        loss: 0.01,
+    }
+}
+
+fn outcome(seed: u64) -> Outcome {
+    let make = hyparview_plumtree(hyparview::Config::default(), plumtree::Config::default());
+    experiment(seed).run(make, |_| {}).expect("a valid experiment")
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_another_seed_another() {
+    let first = outcome(7);
+    assert_eq!(first, outcome(7), "everything measured is the same");
+    assert_ne!(first.digest, outcome(8).digest);
+    assert!(first.events > 50_000, "{} events: did anything run?", first.events);
+}
+
+#[test]
+fn another_binary_of_the_same_commit_gives_the_same_digest() {
+    let output = Command::new(env!("CARGO_BIN_EXE_murmurate-sim"))
+        .args("run --nodes 300 --seed 7 --messages 20 --fail 30 --loss 0.01 --json".split(' '))
+        .args(["--latency", "uniform:10ms,100ms"])
+        .output()
+        .expect("the binary runs");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["digest"], outcome(7).digest);
+}
+
+#[test]
+fn a_clone_lives_the_same_life() {
+    use murmurate_simulator::Simulation;
+    use murmurate_simulator::network::Network;
+    let network = Network::new(3, experiment(3).latency, 0.05).expect("valid");
+    let make = hyparview_plumtree(hyparview::Config::default(), plumtree::Config::default());
+    let mut sim = Simulation::new(3, network, make);
+    for index in 0..50 {
+        sim.start(&[index / 2]);
+        sim.run_until(sim.now().after(Duration::from_millis(100)));
+    }
+    let mut twin = sim.clone();
+    for sim in [&mut sim, &mut twin] {
+        sim.publish(4);
+        sim.run_until(sim.now().after(Duration::from_secs(20)));
+    }
+    assert_eq!(sim.stats().digest, twin.stats().digest);
+    assert_eq!(sim.stats().broadcasts, twin.stats().broadcasts);
+}
