@@ -1,5 +1,7 @@
 //! A run is a function of its seed, whichever binary runs it.
 
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
+
 use std::process::Command;
 use std::time::Duration;
 
