@@ -1,0 +1,139 @@
+//! No input breaks a peer: whatever anybody says, in any state, at any time.
+//!
+//! Thousands of random lives of one peer. Its neighbours lie, repeat themselves, speak for others,
+//! come back from the dead and answer questions that nobody asked; its timers come late and in odd
+//! order; time jumps. After every input the host (`hostile/host.rs`) holds the peer to its
+//! invariants and to what a neighbour may rely on. A failure is shrunk to the shortest life that
+//! shows it; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` draw others.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy takes the helpers of a test for production code"
+)]
+
+#[path = "hostile/acts.rs"]
+mod acts;
+#[path = "hostile/host.rs"]
+mod host;
+#[path = "hostile/rules.rs"]
+mod rules;
+#[path = "hostile/setup.rs"]
+mod setup;
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use murmurate::broadcast::{Broadcast, Flood, Plumtree, plumtree};
+use murmurate::membership::hyparview;
+use proptest::prelude::ProptestConfig;
+use proptest::test_runner::{RngSeed, TestError, TestRunner};
+
+use acts::{Act, Who, life};
+use host::Host;
+use rules::Tally;
+use setup::{Blob, Node, Setup, Speech};
+
+const INPUTS: usize = 100;
+
+#[test]
+fn hyparview_and_plumtree_survive_anything() {
+    let tally = survive(10_000, |setup| Plumtree::<Node, u32, Blob>::new(setup.plumtree()));
+    // The lives are only worth something while they get around; these are half of what was seen.
+    for (what, seen, least) in [
+        ("links", tally.links, 50_000),
+        ("links the peer asked for", tally.asked_links, 10_000),
+        ("evictions", tally.evicted, 5_000),
+        ("links renewed", tally.renewed, 10_000),
+        ("restarts noticed", tally.restarted, 4_000),
+        ("silent neighbours dropped", tally.silent, 2_500),
+        ("isolations", tally.isolated, 10_000),
+        ("ends of a link under an old number", tally.stale_ends, 3_000),
+        ("deliveries", tally.delivered, 50_000),
+        ("grafts", tally.grafts, 50_000),
+        ("prunes", tally.prunes, 7_000),
+        ("announcements", tally.ihaves, 12_000),
+        ("departures", tally.departures, 2_000),
+    ] {
+        assert!(chosen_cases() || seen >= least, "only {seen} {what}, expected {least}: {tally:?}");
+    }
+}
+
+#[test]
+fn hyparview_and_flood_survive_anything() {
+    let tally = survive(3_000, |setup| Flood::<Node, u32, Blob>::new(setup.flood()));
+    assert!(chosen_cases() || tally.links >= 15_000 && tally.delivered >= 15_000, "{tally:?}");
+}
+
+/// The life that `acts` make, in the simplest configuration.
+fn replay(acts: &[Act], membership: hyparview::Parameters, seed: u64) {
+    let setup = Setup { membership, broadcast: plumtree::Parameters::default(), seed };
+    let mut host = Host::new(&setup, Plumtree::<Node, u32, Blob>::new(setup.plumtree()));
+    for act in acts {
+        host.perform(act).expect("no rule is broken");
+    }
+}
+
+/// A peer that had left asked its contacts for a link whenever a connection closed.
+#[test]
+fn a_peer_that_left_asks_nobody() {
+    let contact = Who::Node { node: 3, incarnation: 0 };
+    let acts = [Act::Join(vec![contact]), Act::Leave, Act::LinkDown(contact)];
+    replay(&acts, hyparview::Parameters::default(), 0);
+}
+
+/// The pause before a rejoin overflowed.
+#[test]
+fn the_longest_times_are_valid() {
+    let longest = Duration::MAX;
+    for seed in 0..50 {
+        let membership = hyparview::Parameters {
+            request_timeout: longest,
+            rejoin_pause: longest,
+            shuffle_interval: longest,
+            promotion_interval: Some(longest),
+            ..hyparview::Parameters::default()
+        };
+        let contact = Who::Node { node: 1, incarnation: 0 };
+        replay(&[Act::Join(vec![contact]), Act::LinkDown(contact)], membership, seed);
+    }
+}
+
+/// Whether somebody asked for another number of cases, to which the coverage does not apply.
+fn chosen_cases() -> bool {
+    std::env::var_os("PROPTEST_CASES").is_some()
+}
+
+/// Runs `cases` lives of [`INPUTS`] inputs in the mean.
+fn survive<B>(cases: u32, broadcast: impl Fn(&Setup) -> B) -> Tally
+where
+    B: Broadcast<Peer = Node, Id = u32, Payload = Blob, Message: Speech + Clone> + std::fmt::Debug,
+    B::Timer: PartialEq,
+{
+    let drawn = ProptestConfig::default();
+    let seed = match drawn.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(1),
+        fixed @ RngSeed::Fixed(_) => fixed,
+    };
+    let cases = if chosen_cases() { drawn.cases } else { cases };
+    let config = ProptestConfig { cases, rng_seed: seed, failure_persistence: None, ..drawn };
+    let tally = RefCell::new(Tally::default());
+    let outcome =
+        TestRunner::new(config).run(&(setup::any_setup(), life(INPUTS)), |(setup, acts)| {
+            let mut host = Host::new(&setup, broadcast(&setup));
+            for act in &acts {
+                host.perform(act)?;
+            }
+            tally.borrow_mut().add(&host.tally);
+            Ok(())
+        });
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, (setup, acts))) => {
+            let acts: Vec<String> = acts.iter().map(|act| format!("    {act:?}\n")).collect();
+            panic!("{reason}\n{setup:?}\n{}", acts.concat());
+        }
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+    tally.into_inner()
+}

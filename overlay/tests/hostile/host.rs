@@ -1,0 +1,282 @@
+//! The host of a hostile life: puts acts in terms of the peer's state and performs its effects.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Debug;
+use std::time::Duration;
+
+use murmurate::broadcast::Broadcast;
+use murmurate::membership::hyparview::{Message as Talks, Priority, Timer as Wakes};
+use murmurate::membership::{DownReason, HyParView, Membership, Notice, Time};
+use murmurate::{Effects, Input, Message, Peer, Timer};
+use proptest::test_runner::TestCaseError;
+use thin_vec::ThinVec;
+
+use crate::acts::{Act, Answer, Number, Sample, Talk, Who};
+use crate::rules::{self, Heard, Tally};
+use crate::setup::{Blob, ME, Node, Setup, Speech};
+
+pub(crate) type Sent<B> = Message<Talks<Node>, <B as Broadcast>::Message>;
+pub(crate) type Armed<B> = Timer<Wakes, <B as Broadcast>::Timer>;
+type Words<B> = Input<HyParView<Node>, B>;
+
+/// Requests remembered to be answered.
+const REMEMBERED: usize = 16;
+
+/// What a peer said in answer to one input.
+#[derive(Debug)]
+pub(crate) enum Said<B: Broadcast> {
+    Send(Node, Sent<B>),
+    Arm(Time, Armed<B>),
+    Deliver(u32),
+    Up(Node),
+    Down(Node, DownReason),
+    Notice(Notice),
+}
+
+struct Recorder<B: Broadcast> {
+    now: Time,
+    said: Vec<Said<B>>,
+}
+
+impl<B: Broadcast<Peer = Node, Id = u32, Payload = Blob>> Effects<HyParView<Node>, B>
+    for Recorder<B>
+{
+    fn send(&mut self, to: Node, message: Sent<B>) {
+        self.said.push(Said::Send(to, message));
+    }
+    fn arm(&mut self, after: Duration, timer: Armed<B>) {
+        self.said.push(Said::Arm(self.now.after(after), timer));
+    }
+    fn deliver(&mut self, id: u32, _hops: u16, _payload: Blob) {
+        self.said.push(Said::Deliver(id));
+    }
+    fn neighbor_up(&mut self, peer: Node) {
+        self.said.push(Said::Up(peer));
+    }
+    fn neighbor_down(&mut self, peer: Node, reason: DownReason) {
+        self.said.push(Said::Down(peer, reason));
+    }
+    fn notify(&mut self, notice: Notice) {
+        self.said.push(Said::Notice(notice));
+    }
+}
+
+/// How far the peer has come, as its host knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Idle,
+    Running,
+    Left,
+}
+
+/// The peer and what its host knows of it.
+pub(crate) struct Host<B: Broadcast> {
+    pub(crate) setup: Setup,
+    pub(crate) peer: Peer<HyParView<Node>, B>,
+    pub(crate) now: Time,
+    pub(crate) armed: Vec<(Time, Armed<B>)>,
+    /// Neighbours announced, each with the number both sides agreed on.
+    pub(crate) linked: BTreeMap<Node, u16>,
+    /// Links asked for, latest last.
+    pub(crate) asked: VecDeque<(Node, u16)>,
+    pub(crate) has_contacts: bool,
+    pub(crate) phase: Phase,
+    /// The last broadcasts published or delivered, as many as the peer remembers.
+    pub(crate) seen: VecDeque<u32>,
+    pub(crate) tally: Tally,
+}
+
+impl<B> Host<B>
+where
+    B: Broadcast<Peer = Node, Id = u32, Payload = Blob, Message: Speech + Clone> + Debug,
+    B::Timer: PartialEq,
+{
+    pub(crate) fn new(setup: &Setup, broadcast: B) -> Self {
+        let membership = HyParView::new(ME, setup.hyparview(), setup.seed);
+        Self {
+            setup: setup.clone(),
+            peer: Peer::new(membership, broadcast),
+            now: Time::ZERO,
+            armed: Vec::new(),
+            linked: BTreeMap::new(),
+            asked: VecDeque::new(),
+            has_contacts: false,
+            phase: Phase::Idle,
+            seen: VecDeque::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Feeds the peer one act, performs what it says, and holds it to the rules.
+    pub(crate) fn perform(&mut self, act: &Act) -> Result<(), TestCaseError> {
+        let Some((input, heard)) = self.input(act) else { return Ok(()) };
+        let mut recorder = Recorder { now: self.now, said: Vec::new() };
+        self.peer.handle(self.now, input, &mut recorder);
+        let outcome = rules::hold(self, &heard, recorder.said);
+        outcome.map_err(|reason| TestCaseError::fail(format!("{act:?} as {heard:?}: {reason}")))
+    }
+
+    /// The act as an input, and as much of it as the rules need; `None` if it does not fit.
+    fn input(&mut self, act: &Act) -> Option<(Words<B>, Heard)> {
+        Some(match act {
+            Act::Join(contacts) => {
+                let contacts: Vec<Node> = contacts.iter().map(|who| self.who(*who)).collect();
+                if self.phase != Phase::Left {
+                    self.phase = Phase::Running;
+                    self.has_contacts |= contacts.iter().any(|contact| contact.0 != ME.0);
+                }
+                (Input::Join(contacts), Heard::Other)
+            }
+            Act::Answer { pick, how } => {
+                let &(from, link) = pick_of(self.asked.make_contiguous(), *pick)?;
+                self.receive(from, self.answer(how, link))
+            }
+            Act::Hear(who, talk) => {
+                let from = self.who(*who);
+                self.receive(from, self.talk(from, talk))
+            }
+            Act::Chat(who, chat) => {
+                let message = Message::Broadcast(B::Message::of(chat)?);
+                self.receive(self.who(*who), message)
+            }
+            Act::Expire { pick, late } => {
+                let at = usize::from(*pick) % self.armed.len().max(1);
+                self.armed.get(at)?;
+                let (due, timer) = self.armed.swap_remove(at);
+                self.now = self.now.max(due).after(*late);
+                let heard = match timer {
+                    Timer::Broadcast(_) => Heard::BroadcastTimer,
+                    Timer::Membership(Wakes::Keepalive) => Heard::Keepalive,
+                    Timer::Membership(_) => Heard::Other,
+                };
+                (Input::Expired(timer), heard)
+            }
+            Act::LinkDown(who) => {
+                let peer = self.who(*who);
+                (Input::LinkDown(peer), Heard::LinkDown(peer))
+            }
+            Act::Publish { id, size } => {
+                self.see(*id);
+                (Input::Publish { id: *id, payload: Blob(*size) }, Heard::Other)
+            }
+            Act::Leave => {
+                self.phase = Phase::Left;
+                (Input::Leave, Heard::Other)
+            }
+            Act::Pass(time) => {
+                self.now = self.now.after(*time);
+                return None;
+            }
+            Act::Doomsday(left) => {
+                self.now = self.now.max(Time::from_nanos(u64::MAX - left));
+                return None;
+            }
+        })
+    }
+
+    fn receive(&self, from: Node, message: Sent<B>) -> (Words<B>, Heard) {
+        let heard = Heard::of(from, &message);
+        (Input::Receive { from, message }, heard)
+    }
+
+    fn answer(&self, how: &Answer, link: u16) -> Sent<B> {
+        Message::Membership(match how {
+            Answer::Accept { evicted } => {
+                Talks::Accept { link, evicted: evicted.map(|who| self.who(who)) }
+            }
+            Answer::Reject => Talks::Reject { link },
+            Answer::Disconnect { leaving } => {
+                Talks::Disconnect { link, leaving: *leaving, instead: None }
+            }
+            Answer::Neighbor { link } => Talks::Neighbor { link: *link, priority: Priority::Low },
+        })
+    }
+
+    fn talk(&self, from: Node, talk: &Talk) -> Sent<B> {
+        let number = |number| self.number(from, number);
+        let maybe = |who: &Option<Who>| who.map(|who| self.who(who));
+        Message::Membership(match talk {
+            Talk::Join(link) => Talks::Join { link: number(*link) },
+            Talk::ForwardJoin { joiner, ttl } => {
+                Talks::ForwardJoin { joiner: self.who(*joiner), ttl: *ttl }
+            }
+            Talk::Neighbor { link, high, spare } => {
+                let priority = match (maybe(spare), high) {
+                    (Some(spare), _) => Priority::Exchange { spare },
+                    (None, true) => Priority::High,
+                    (None, false) => Priority::Low,
+                };
+                Talks::Neighbor { link: number(*link), priority }
+            }
+            Talk::Accept { link, evicted } => {
+                Talks::Accept { link: number(*link), evicted: maybe(evicted) }
+            }
+            Talk::Reject(link) => Talks::Reject { link: number(*link) },
+            Talk::Disconnect { link, leaving, instead } => Talks::Disconnect {
+                link: number(*link),
+                leaving: *leaving,
+                instead: maybe(instead),
+            },
+            Talk::Shuffle { origin, ttl, sample } => {
+                Talks::Shuffle { origin: self.who(*origin), ttl: *ttl, sample: expand(sample) }
+            }
+            Talk::ShuffleReply(sample) => Talks::ShuffleReply { sample: expand(sample) },
+            Talk::Keepalive(link) => Talks::Keepalive { link: number(*link) },
+        })
+    }
+
+    fn number(&self, from: Node, number: Number) -> u16 {
+        let request = || self.asked.iter().rev().find(|(peer, _)| *peer == from);
+        match number {
+            Number::Link => self.linked.get(&from).copied().unwrap_or(1),
+            Number::Request => request().map_or(0, |(_, number)| *number),
+            Number::Any(number) => number,
+        }
+    }
+
+    fn who(&self, who: Who) -> Node {
+        match who {
+            Who::Me { incarnation } => Node(ME.0, incarnation),
+            Who::Node { node, incarnation } => Node(node, incarnation),
+            Who::Linked { pick, later } => {
+                let active: Vec<Node> = self.peer.membership().active().collect();
+                let Node(node, incarnation) =
+                    pick_of(&active, pick).copied().unwrap_or(Node(u16::from(pick) % 12, 1));
+                Node(node, incarnation.saturating_add_signed(later))
+            }
+            Who::Asked { pick } => {
+                let at = usize::from(pick) % self.asked.len().max(1);
+                self.asked.get(at).map_or(Node(3, 0), |(peer, _)| *peer)
+            }
+        }
+    }
+
+    pub(crate) fn see(&mut self, id: u32) {
+        self.seen.push_back(id);
+        if self.seen.len() > self.setup.broadcast.seen_capacity {
+            self.seen.pop_front();
+        }
+    }
+
+    pub(crate) fn ask(&mut self, to: Node, link: u16) {
+        self.asked.push_back((to, link));
+        if self.asked.len() > REMEMBERED {
+            self.asked.pop_front();
+        }
+    }
+}
+
+fn pick_of<T>(from: &[T], pick: u8) -> Option<&T> {
+    from.get(usize::from(pick) % from.len().max(1))
+}
+
+/// Peers drawn with repetition: duplicates, this peer, and all incarnations among them.
+fn expand(sample: &Sample) -> ThinVec<Node> {
+    let mut state = sample.seed;
+    (0..sample.len)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            Node((state >> 32) as u16 % sample.nodes, (state >> 60) as u8 % 4)
+        })
+        .collect()
+}

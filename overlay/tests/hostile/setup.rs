@@ -1,0 +1,181 @@
+//! The peers, payloads and configurations of the hostile lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use murmurate::broadcast::plumtree::{Announcement, Announcements};
+use murmurate::broadcast::{Payload, flood, plumtree};
+use murmurate::membership::{self, hyparview};
+use proptest::prelude::*;
+
+/// A peer as small as they come: node and incarnation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Node(pub(crate) u16, pub(crate) u8);
+
+impl membership::Peer for Node {
+    type Node = u16;
+    fn node(self) -> u16 {
+        self.0
+    }
+}
+
+/// The peer under test, in the middle of all ids so that ties go both ways.
+pub(crate) const ME: Node = Node(6, 2);
+
+/// A payload that only has a size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Blob(pub(crate) u16);
+
+impl Payload for Blob {
+    fn size(&self) -> usize {
+        self.0.into()
+    }
+}
+
+/// What is said to a broadcast layer, before it is put in a strategy's words.
+#[derive(Debug, Clone)]
+pub(crate) enum Chat {
+    Gossip { id: u32, round: u16, size: u16 },
+    IHave { first: u32, count: u16, round: u16 },
+    Graft { missing: Option<(u32, u16)> },
+    Prune,
+}
+
+/// What the host must know of a broadcast strategy's messages.
+pub(crate) trait Speech: Sized {
+    /// `None` if the strategy has no such message.
+    fn of(chat: &Chat) -> Option<Self>;
+    /// Announcements in it.
+    fn announcements(&self) -> usize {
+        0
+    }
+    fn is_graft(&self) -> bool {
+        false
+    }
+    fn is_prune(&self) -> bool {
+        false
+    }
+}
+
+impl Speech for plumtree::Message<u32, Blob> {
+    fn of(chat: &Chat) -> Option<Self> {
+        Some(match *chat {
+            Chat::Gossip { id, round, size } => Self::Gossip { id, round, payload: Blob(size) },
+            Chat::IHave { first, count, round } => {
+                let ids = (0..u32::from(count)).map(|n| first.wrapping_add(n));
+                Self::IHave(ids.map(|id| Announcement { id, round }).collect::<Announcements<_>>())
+            }
+            Chat::Graft { missing } => {
+                Self::Graft { missing: missing.map(|(id, round)| Announcement { id, round }) }
+            }
+            Chat::Prune => Self::Prune,
+        })
+    }
+
+    fn announcements(&self) -> usize {
+        if let Self::IHave(batch) = self { batch.as_slice().len() } else { 0 }
+    }
+
+    fn is_graft(&self) -> bool {
+        matches!(self, Self::Graft { .. })
+    }
+
+    fn is_prune(&self) -> bool {
+        matches!(self, Self::Prune)
+    }
+}
+
+impl Speech for flood::Message<u32, Blob> {
+    fn of(chat: &Chat) -> Option<Self> {
+        match *chat {
+            Chat::Gossip { id, round, size } => Some(Self { id, round, payload: Blob(size) }),
+            _ => None,
+        }
+    }
+}
+
+/// A drawn configuration, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) membership: hyparview::Parameters,
+    pub(crate) broadcast: plumtree::Parameters,
+    pub(crate) seed: u64,
+}
+
+impl Setup {
+    pub(crate) fn hyparview(&self) -> Arc<hyparview::Config> {
+        Arc::new(self.membership.clone().check().expect("drawn within the ranges"))
+    }
+
+    pub(crate) fn plumtree(&self) -> Arc<plumtree::Config> {
+        Arc::new(self.broadcast.clone().check().expect("drawn within the ranges"))
+    }
+
+    pub(crate) fn flood(&self) -> Arc<flood::Config> {
+        Arc::new(flood::Config { seen_capacity: self.broadcast.seen_capacity })
+    }
+}
+
+/// Any time a configuration may hold, mostly sensible ones.
+fn any_time() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        12 => (1..20_000u64).prop_map(Duration::from_millis),
+        1 => Just(Duration::from_nanos(1)),
+        1 => Just(Duration::MAX),
+    ]
+}
+
+fn any_membership() -> impl Strategy<Value = hyparview::Parameters> {
+    let sizes = (1..7usize, 0..8usize, 1..9u8, 0..9u8, 0..6usize, 0..6usize, 1..9u8, 0..10u8);
+    let times = (any_time(), any_time(), proptest::option::of(any_time()), any_time(), any_time());
+    (sizes, times, 1..5u8, 1..5usize).prop_map(|(sizes, times, misses, contacts)| {
+        let (active, more, walk, passive_walk, ka, kp, shuffle_walk, reactive) = sizes;
+        hyparview::Parameters {
+            active_capacity: active,
+            passive_capacity: active + more,
+            active_walk_length: walk,
+            passive_walk_length: passive_walk.min(walk),
+            shuffle_active: ka,
+            shuffle_passive: kp,
+            shuffle_walk_length: shuffle_walk,
+            shuffle_interval: times.0,
+            reactive_shuffles: reactive,
+            keepalive_interval: times.1,
+            keepalive_misses: misses,
+            promotion_interval: times.2,
+            request_timeout: times.3,
+            rejoin_pause: times.4,
+            contacts_capacity: contacts,
+        }
+    })
+}
+
+fn any_broadcast() -> impl Strategy<Value = plumtree::Parameters> {
+    // Windows on both sides of the size from which they keep an index, and tiny ones.
+    let seen = prop_oneof![6 => 1..20usize, 6 => 100..300usize, 1 => Just(5_000usize)];
+    let interval = prop_oneof![Just(Duration::ZERO), any_time()];
+    let missing = prop_oneof![8 => 1..40usize, 1 => Just(3_000usize)];
+    let threshold = proptest::option::of(prop_oneof![0..9u16, Just(u16::MAX)]);
+    let limits = (seen, 1..300usize, 1..100_000usize, missing);
+    let attempts = prop_oneof![1..9u8, Just(u8::MAX)];
+    (limits, any_time(), any_time(), interval, threshold, attempts).prop_map(
+        |((seen, payloads, bytes, missing), timeout, retry, interval, threshold, attempts)| {
+            plumtree::Parameters {
+                graft_timeout: timeout,
+                graft_retry: retry,
+                graft_attempts: attempts,
+                ihave_interval: interval,
+                optimization_threshold: threshold,
+                seen_capacity: seen,
+                payload_capacity: payloads.min(seen),
+                payload_bytes: bytes,
+                missing_capacity: missing,
+            }
+        },
+    )
+}
+
+pub(crate) fn any_setup() -> impl Strategy<Value = Setup> {
+    (any_membership(), any_broadcast(), any::<u64>())
+        .prop_map(|(membership, broadcast, seed)| Setup { membership, broadcast, seed })
+}
