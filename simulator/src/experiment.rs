@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 use serde::Serialize;
 
+use crate::check;
 use crate::engine::{Make, SimBroadcast, SimMembership, Simulation};
 use crate::network::{Latency, Network, NetworkError};
 use crate::overlay::{self, Overlay};
@@ -166,6 +167,7 @@ impl Experiment {
         }
         sim.run_until(sim.now().after(ARRIVING));
         progress(sim.now());
+        debug_assert_eq!(check::safety(sim), Ok(()));
         let stats = sim.stats();
         let quantile = |quantile| stats.latency_quantile(quantile).as_secs_f64();
         Phase {

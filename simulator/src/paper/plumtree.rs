@@ -229,6 +229,11 @@ fn after_failure(
     draws.collect()
 }
 
+/// The draws in which the failure cut the sender off, and the others.
+fn by_fate<'a>(draws: &[&'a Repair]) -> (Vec<&'a Repair>, Vec<&'a Repair>) {
+    draws.iter().partition(|draw| draw.reached <= CUT_OFF)
+}
+
 /// The mean over the draws, weighted so that the broadcast at the failure has the reliability that
 /// the paper saw.
 ///
@@ -236,8 +241,7 @@ fn after_failure(
 /// the views are repaired, so how many are eager afterwards: the RMR of the next broadcast has two
 /// modes, and a mean over few runs, as the paper's, lies anywhere between them.
 fn weighted(draws: &[&Repair], cycle: usize, paper_reliability: f64) -> f64 {
-    let (cut, linked): (Vec<&Repair>, Vec<&Repair>) =
-        draws.iter().partition(|draw| draw.reached <= CUT_OFF);
+    let (cut, linked) = by_fate(draws);
     let rmr = |draws: &[&Repair]| mean(draws.iter().map(|draw| draw.rmr[cycle]));
     let reached = mean(linked.iter().map(|draw| draw.reached));
     let share = match (cut.is_empty(), linked.is_empty()) {
@@ -294,8 +298,13 @@ fn figures(nodes: usize, runs: &[Run]) -> Vec<Figure> {
             let rmr = weighted(&draws, cycle, reliability);
             figures.push(Figure::within(name, paper, 0.1, rmr).checked_if(paper_size));
         }
-        let name = format!("  the same at cycle 1, mean of all {} failures", draws.len());
-        figures.push(Figure::shown(name, None, mean(draws.iter().map(|draw| draw.rmr[1]))));
+        let (cut, linked) = by_fate(&draws);
+        for (fate, draws) in [("linked", linked), ("cut off", cut)] {
+            if !draws.is_empty() {
+                let name = format!("  cycle 1 of the {} with the sender {fate}", draws.len());
+                figures.push(Figure::shown(name, None, mean(draws.iter().map(|d| d.rmr[1]))));
+            }
+        }
     }
     figures
 }

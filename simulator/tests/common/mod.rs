@@ -66,6 +66,7 @@ pub(crate) fn grown_of(nodes: usize, mut sim: Sim) -> Sim {
 
 pub(crate) fn run(sim: &mut Sim, time: Duration) {
     sim.run_until(sim.now().after(time));
+    check::safety(sim).expect("safe at any time");
 }
 
 /// Runs until the overlay is whole, symmetric and free of the dead; panics if `limit` passes first.
