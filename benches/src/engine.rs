@@ -112,7 +112,6 @@ fn run(nodes: usize) -> Result<Measured, Box<dyn std::error::Error>> {
     if missed > 0 || components != 1 {
         return Err(format!("{missed} broadcasts missed a node, {components} components").into());
     }
-    eprintln!("peak {}", sim.peak_pending());
     let events = sim.stats().events as f64;
     Ok(Measured {
         events_per_second: events / seconds,
