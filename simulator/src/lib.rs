@@ -2,6 +2,25 @@
 //!
 //! It runs the very protocol code that ships, by the thousand and the million, under a virtual
 //! clock: a run is a function of its seed, and ends with a digest that proves it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use murmurate::{broadcast::plumtree, membership::hyparview};
+//! use murmurate_simulator::network::{Latency, Network};
+//! use murmurate_simulator::{Simulation, check, strategy};
+//!
+//! let network = Network::new(7, Latency::Constant(Duration::from_millis(10)), 0.0)?;
+//! let nodes = strategy::hyparview_plumtree(hyparview::Config::default(), plumtree::Config::default());
+//! let mut sim = Simulation::new(7, network, nodes);
+//! sim.start(&[]);
+//! for index in 1..100 {
+//!     sim.start(&[index / 2]);
+//! }
+//! sim.run_until(sim.now().after(Duration::from_secs(30)));
+//! check::quiescence(&sim)?;
+//! check::reaches_everyone(&mut sim, 42, Duration::from_secs(5))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod check;
 pub mod engine;

@@ -42,8 +42,8 @@ impl<P: Peer> HyParView<P> {
     ) {
         let priority = match purpose {
             Purpose::Exchange { spare } => Priority::Exchange { spare },
-            // "The priority is high only if the active view is empty" (§4.3): else a peer that lost
-            // one neighbour would evict others', and each of them the next.
+            // §4.3: high only if the active view is empty. Else a peer that lost one neighbour would
+            // evict another's, and that one the next.
             _ if self.links.active().is_empty() => Priority::High,
             _ => Priority::Low,
         };

@@ -86,8 +86,8 @@ impl<P: Peer> HyParView<P> {
         fx.arm(jittered, Timer::Rejoin);
     }
 
-    /// "A node that receives a JOIN adds it to its active view even if it has to drop a random
-    /// node from it, and sends a FORWARDJOIN to all other nodes in its active view" (§4.2).
+    /// §4.2: the contact takes the joiner even if it has to drop a random neighbour for it, and sends
+    /// a forward join to all its other neighbours.
     pub(super) fn on_join(
         &mut self,
         now: Time,

@@ -24,8 +24,7 @@ impl<P: Peer> HyParView<P> {
         let Some(first) = choose_where(active.clone(), |_| true, &mut self.rng) else {
             return;
         };
-        // "p's own identifier, k_a nodes of its active view and k_p of its passive view": the
-        // origin field is p's own.
+        // §4.4: its own id (the origin), k_a of its active and k_p of its passive view.
         let mut sample =
             ThinVec::with_capacity(self.config.shuffle_active + self.config.shuffle_passive);
         sample_into(&mut sample, active, self.config.shuffle_active, &mut self.rng);
@@ -82,7 +81,7 @@ impl<P: Peer> HyParView<P> {
         self.repair(now, fx);
     }
 
-    /// "It starts by removing identifiers sent to the peer, and only then random ones" (§4.4).
+    /// §4.4: what was sent to the peer makes room first, and only then random ones.
     fn integrate(&mut self, peers: impl Iterator<Item = P>, sent: &mut ThinVec<P>) {
         let capacity = self.config.passive_capacity;
         for peer in peers.take(capacity) {
