@@ -8,10 +8,12 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use murmurate::broadcast::plumtree::{Announcement, Parameters};
+use murmurate::broadcast::plumtree::{self, Announcement, Parameters};
 use murmurate::broadcast::{Broadcast, Input, MessageIds};
-use murmurate::membership::Membership;
-use murmurate_simulator::{Peer, check, stats};
+use murmurate::membership::{Membership, hyparview};
+use murmurate_simulator::network::{Latency, Network};
+use murmurate_simulator::strategy::hyparview_plumtree;
+use murmurate_simulator::{Peer, Simulation, check, stats};
 
 /// An overlay in which broadcasts of node 0 have grown a tree.
 fn with_tree(nodes: usize, seed: u64) -> Sim {
@@ -304,4 +306,28 @@ fn no_word_from_the_wire_breaks_a_tree() {
     // A graft for what is forgotten or never was is not answered.
     let missing = Some(Announcement { id: 77, round: 0 });
     assert!(branch.hear(peer(1), TreeMessage::Graft { missing }).is_empty());
+}
+
+/// Plumtree as printed: broadcasts under way at the same time cut each other's cycles, so the tree
+/// falls to pieces, grafts too much, and never settles.
+#[test]
+fn broadcasts_under_way_at_once_leave_the_tree_whole() {
+    let ms = Duration::from_millis;
+    let latency = Latency::Uniform(ms(10), ms(100));
+    let make = hyparview_plumtree(hyparview::Config::default(), plumtree::Config::default());
+    let mut sim = Simulation::new(5, Network::new(5, latency, 0.0).expect("valid"), make);
+    sim.start(&[]);
+    for index in 1..500 {
+        sim.start(&[index / 2]);
+        sim.run_until(sim.now().after(ms(20)));
+    }
+    run(&mut sim, secs(20));
+    for message in 0..300 {
+        sim.publish(message * 7 % 500);
+        sim.run_until(sim.now().after(ms(100)));
+    }
+    run(&mut sim, secs(10));
+    assert_eq!(sim.stats().mean(0, stats::Broadcast::reliability), Some(1.0));
+    let rmr = sim.stats().mean(100, stats::Broadcast::rmr).expect("broadcasts");
+    assert!(rmr < 0.3, "RMR {rmr} once the tree stands");
 }

@@ -366,3 +366,40 @@ fn a_lost_accept_leaves_no_half_link() {
         assert_eq!(sent, [(peer(40), disconnect(link, false))]);
     }
 }
+
+/// Found here: a request said twice took the link down and up again, and the tree with it.
+#[test]
+fn a_request_said_twice_changes_nothing() {
+    let mut member = Member::with_neighbors(2);
+    for again in [neighbor(4, Priority::High), ViewMessage::Join { link: 4 }] {
+        let sent = member.hear(peer(2), again);
+        assert_eq!(sent, [(peer(2), ViewMessage::Accept { link: 4, evicted: None })]);
+    }
+    assert_eq!((member.host.ups.len(), member.host.downs.len()), (2, 0));
+    // One about another link says that the old one is gone.
+    member.hear(peer(2), neighbor(6, Priority::High));
+    assert_eq!(member.host.downs, [(peer(2), DownReason::Renewed)]);
+    assert!(member.holds(peer(2)));
+}
+
+/// Found here: a contact that had restarted was asked under its old name for ever.
+#[test]
+fn a_contact_that_restarted_is_asked_under_its_new_name() {
+    let (old, new) = (Peer::new(1, 0), Peer::new(1, 1));
+    let mut member = Member::new(peer(0), &[old]);
+    member.feed(Input::LinkDown(old));
+    member.hear(new, neighbor(2, Priority::High));
+    assert!(member.holds(new));
+    member.feed(Input::LinkDown(new));
+    let sent = member.expire(secs(60), Timer::Rejoin);
+    assert!(matches!(sent[..], [(to, ViewMessage::Join { .. })] if to == new), "{sent:?}");
+}
+
+/// Found here: a goodbye about a link of old left the departed in the views.
+#[test]
+fn a_goodbye_is_final_whatever_link_it_names() {
+    let mut member = Member::with_neighbors(2);
+    member.hear(peer(2), disconnect(1_000, true));
+    assert!(!member.holds(peer(2)) && !member.remembers(peer(2)));
+    assert_eq!(member.host.downs, [(peer(2), DownReason::Left)]);
+}
