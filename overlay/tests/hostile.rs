@@ -53,6 +53,7 @@ fn hyparview_and_plumtree_survive_anything() {
         ("grafts", tally.grafts, 50_000),
         ("prunes", tally.prunes, 7_000),
         ("announcements", tally.ihaves, 12_000),
+        ("requests called off", tally.called_off, 10_000),
         ("departures", tally.departures, 2_000),
     ] {
         assert!(chosen_cases() || seen >= least, "only {seen} {what}, expected {least}: {tally:?}");
@@ -65,13 +66,14 @@ fn hyparview_and_flood_survive_anything() {
     assert!(chosen_cases() || tally.links >= 15_000 && tally.delivered >= 15_000, "{tally:?}");
 }
 
-/// The life that `acts` make, in the simplest configuration.
-fn replay(acts: &[Act], membership: hyparview::Parameters, seed: u64) {
+/// The life that `acts` make. Returns whom the peer asked for a link.
+fn replay(acts: &[Act], membership: hyparview::Parameters, seed: u64) -> Vec<Node> {
     let setup = Setup { membership, broadcast: plumtree::Parameters::default(), seed };
     let mut host = Host::new(&setup, Plumtree::<Node, u32, Blob>::new(setup.plumtree()));
     for act in acts {
         host.perform(act).expect("no rule is broken");
     }
+    host.asked.iter().map(|(peer, _)| *peer).collect()
 }
 
 /// A peer that had left asked its contacts for a link whenever a connection closed.
@@ -80,6 +82,38 @@ fn a_peer_that_left_asks_nobody() {
     let contact = Who::Node { node: 3, incarnation: 0 };
     let acts = [Act::Join(vec![contact]), Act::Leave, Act::LinkDown(contact)];
     replay(&acts, hyparview::Parameters::default(), 0);
+}
+
+/// A full list of contacts, all of them gone, left no room for those discovered later.
+#[test]
+fn new_contacts_take_the_place_of_old_ones() {
+    let [old, new] = [1, 2].map(|node| Who::Node { node, incarnation: 0 });
+    let membership =
+        hyparview::Parameters { contacts_capacity: 1, ..hyparview::Parameters::default() };
+    let mut acts = vec![Act::Join(vec![old]), Act::LinkDown(old), Act::Join(vec![new])];
+    acts.extend([0, 1, 2, 3, 0, 1, 2, 3].map(|pick| Act::Expire { pick, late: Duration::ZERO }));
+    assert!(replay(&acts, membership, 0).contains(&Node(2, 0)));
+}
+
+/// After 2¹⁶ requests in vain the count stood still: one contact was asked without a pause, the
+/// others hardly ever.
+#[test]
+fn contacts_are_tried_in_turn_for_ever() {
+    let contacts = [1, 2, 3].map(|node| Who::Node { node, incarnation: 0 });
+    let refused = contacts.map(Act::LinkDown);
+    let due = [0, 1, 2, 3].map(|pick| Act::Expire { pick, late: Duration::ZERO });
+    let round: Vec<Act> = refused.into_iter().chain(due).collect();
+    let mut acts = vec![Act::Join(contacts.to_vec())];
+    for _ in 0..60_000 {
+        acts.extend_from_slice(&round);
+    }
+    let membership =
+        hyparview::Parameters { promotion_interval: None, ..hyparview::Parameters::default() };
+    let asked = replay(&acts, membership, 0);
+    for node in 1..=3 {
+        let times = asked.iter().filter(|peer| peer.0 == node).count();
+        assert!(times > asked.len() / 5, "{node} was asked {times} times of late: {asked:?}");
+    }
 }
 
 /// The pause before a rejoin overflowed.

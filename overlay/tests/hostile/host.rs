@@ -20,7 +20,7 @@ pub(crate) type Armed<B> = Timer<Wakes, <B as Broadcast>::Timer>;
 type Words<B> = Input<HyParView<Node>, B>;
 
 /// Requests remembered to be answered.
-const REMEMBERED: usize = 16;
+const REMEMBERED: usize = 64;
 
 /// What a peer said in answer to one input.
 #[derive(Debug)]
@@ -147,6 +147,7 @@ where
                 let heard = match timer {
                     Timer::Broadcast(_) => Heard::BroadcastTimer,
                     Timer::Membership(Wakes::Keepalive) => Heard::Keepalive,
+                    Timer::Membership(Wakes::Request) => Heard::RequestTimer,
                     Timer::Membership(_) => Heard::Other,
                 };
                 (Input::Expired(timer), heard)

@@ -22,6 +22,8 @@ pub(crate) enum Heard {
     Accept(Node, u16),
     /// Somebody ends the link of this number, or leaves and ends any.
     Disconnect(Node, u16, bool),
+    /// Somebody says that the link of this number is in use.
+    InUse(Node, u16),
     /// Somebody passes on the payload of this broadcast.
     Payload(Node, u32),
     LinkDown(Node),
@@ -29,6 +31,8 @@ pub(crate) enum Heard {
     BroadcastTimer,
     /// The membership's regular tick is due.
     Keepalive,
+    /// A request may be overdue.
+    RequestTimer,
     Other,
 }
 
@@ -42,6 +46,7 @@ impl Heard {
             Message::Membership(Talks::Disconnect { link, leaving, .. }) => {
                 Self::Disconnect(from, *link, *leaving)
             }
+            Message::Membership(Talks::Keepalive { link }) => Self::InUse(from, *link),
             Message::Membership(_) => Self::Other,
             Message::Broadcast(message) => {
                 message.carries().map_or(Self::Other, |id| Self::Payload(from, id))
@@ -66,6 +71,8 @@ pub(crate) struct Tally {
     pub(crate) prunes: usize,
     pub(crate) ihaves: usize,
     pub(crate) departures: usize,
+    /// Ends of links asked for in vain.
+    pub(crate) called_off: usize,
 }
 
 impl Tally {
@@ -84,6 +91,7 @@ impl Tally {
             (&mut self.prunes, other.prunes),
             (&mut self.ihaves, other.ihaves),
             (&mut self.departures, other.departures),
+            (&mut self.called_off, other.called_off),
         ] {
             *mine += theirs;
         }
@@ -195,6 +203,12 @@ where
                 host.tally.stale_ends += usize::from(!ended);
             }
         }
+        Heard::InUse(from, link) if host.phase == Phase::Running && from.0 != ME.0 => {
+            let known = host.asked.contains(&(from, link)) || host.linked.get(&from) == Some(&link);
+            let outdated = host.linked.keys().any(|held| held.0 == from.0 && *held > from);
+            let ended = said.iter().any(|word| ends(word, from, link));
+            rule!(known || outdated || ended, "{from:?} keeps half a link");
+        }
         Heard::LinkDown(peer) => {
             rule!(!host.linked.contains_key(&peer), "{peer:?} is linked without a connection");
         }
@@ -212,6 +226,18 @@ where
 {
     match word {
         Said::Send(to, Message::Membership(Talks::Accept { link, .. })) => {
+            *to == from && *link == number
+        }
+        _ => false,
+    }
+}
+
+fn ends<B>(word: &Said<B>, from: Node, number: u16) -> bool
+where
+    B: Broadcast<Peer = Node>,
+{
+    match word {
+        Said::Send(to, Message::Membership(Talks::Disconnect { link, .. })) => {
             *to == from && *link == number
         }
         _ => false,
@@ -237,6 +263,10 @@ where
                 Talks::Join { link } | Talks::Neighbor { link, .. } => {
                     asks = true;
                     host.ask(to, *link);
+                }
+                Talks::Disconnect { link, .. } if matches!(heard, Heard::RequestTimer) => {
+                    rule!(host.asked.contains(&(to, *link)), "{talk:?} to {to:?}, never asked");
+                    host.tally.called_off += 1;
                 }
                 Talks::Shuffle { sample: peers, ttl, .. } => {
                     rule!(*ttl <= limits.shuffle_walk_length, "a walk of {ttl}");

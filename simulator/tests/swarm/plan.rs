@@ -12,6 +12,8 @@ use rand_xoshiro::SplitMix64;
 
 /// Longest way between two nodes that a plan draws; log-normal latencies rarely exceed it.
 const LONGEST_WAY_MS: u64 = 150;
+/// There and back.
+const ROUND_TRIP_MS: u64 = 2 * LONGEST_WAY_MS;
 
 /// Everything about one run.
 #[derive(Debug, Clone)]
@@ -74,17 +76,23 @@ impl Plan {
         // Nothing else would find the other side again.
         let split = chance(rng, 40);
         let promotion = split || chance(rng, 50);
-        let faults = draw_faults(rng, split);
+        let gentle = !promotion && chance(rng, 60);
+        let mut faults = draw_faults(rng, split);
+        faults.retain(|(_, fault)| !gentle || !fault.is_harsh());
         let published: usize = faults.iter().map(|(_, fault)| fault.published()).sum();
         Self {
             seed,
             nodes,
-            start_pause: if chance(rng, 25) { 0 } else { between(rng, 1, 400) as u64 },
+            start_pause: match gentle {
+                true => rng.random_range(ROUND_TRIP_MS..2 * ROUND_TRIP_MS),
+                false if chance(rng, 25) => 0,
+                false => rng.random_range(1..400),
+            },
             contacts: between(rng, 1, 4),
             membership: draw_membership(rng, nodes, promotion),
             broadcast: draw_broadcast(rng, published + 16),
             latency: draw_latency(rng),
-            loss: if chance(rng, 50) { 0.0 } else { rng.random_range(0.0..0.2) },
+            loss: if gentle || chance(rng, 50) { 0.0 } else { rng.random_range(0.0..0.2) },
             faults,
         }
     }
@@ -119,10 +127,9 @@ impl Plan {
     /// neighbours each an overlay is a set of rings, which every other exchange splits or joins.
     pub(crate) fn must_be_whole(&self) -> bool {
         let m = &self.membership;
-        let harsh = |fault: &Fault| matches!(fault, Fault::MassFailure { .. } | Fault::Loss(_));
         let gentle = self.loss == 0.0
-            && self.start_pause >= 2 * LONGEST_WAY_MS
-            && !self.faults.iter().any(|(_, fault)| harsh(fault));
+            && self.start_pause >= ROUND_TRIP_MS
+            && !self.faults.iter().any(|(_, fault)| fault.is_harsh());
         match m.promotion_interval {
             Some(_) => m.active_capacity >= 3,
             None => m.active_capacity >= 4 && gentle,
@@ -137,6 +144,10 @@ impl Plan {
 }
 
 impl Fault {
+    fn is_harsh(&self) -> bool {
+        matches!(self, Self::MassFailure { .. } | Self::Loss(_))
+    }
+
     fn published(&self) -> usize {
         if let Self::Publish { count, .. } = self { *count } else { 0 }
     }
@@ -191,7 +202,7 @@ fn draw_broadcast(rng: &mut impl Rng, in_flight: usize) -> Broadcast {
     let threshold = chance(rng, 60).then(|| between(rng, 1, 9) as u16);
     let drawn = plumtree::Parameters {
         graft_timeout: millis(rng, 50, 800),
-        graft_retry: millis(rng, 2 * LONGEST_WAY_MS, 600),
+        graft_retry: millis(rng, ROUND_TRIP_MS, 600),
         graft_attempts: between(rng, 3, 8) as u8,
         ihave_interval: if chance(rng, 40) { Duration::ZERO } else { millis(rng, 5, 100) },
         optimization_threshold: threshold,
@@ -216,7 +227,7 @@ fn draw_latency(rng: &mut impl Rng) -> Latency {
 fn draw_matrix(rng: &mut impl Rng) -> Matrix {
     let sites = between(rng, 1, 6);
     let mut row = || {
-        let cells = (0..sites).map(|_| rng.random_range(1..2 * LONGEST_WAY_MS).to_string());
+        let cells = (0..sites).map(|_| rng.random_range(1..ROUND_TRIP_MS).to_string());
         cells.collect::<Vec<_>>().join(",") + "\n"
     };
     let csv: String = (0..sites).map(|_| row()).collect();

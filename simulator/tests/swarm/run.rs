@@ -203,7 +203,7 @@ impl<M: SimMembership, B: SimBroadcast> Swarm<'_, M, B> {
         let end = self.sim.now().after(LOOK_FOR);
         loop {
             let outcome = match check::quiescence(&self.sim) {
-                Err(split) if split.rule == WHOLE && !self.plan.must_be_whole() => Ok(()),
+                Err(split) if split.rule == WHOLE && !self.plan.must_be_whole() => self.together(),
                 outcome => outcome,
             };
             if outcome.is_ok() || self.sim.now() >= end {
@@ -211,6 +211,15 @@ impl<M: SimMembership, B: SimBroadcast> Swarm<'_, M, B> {
             }
             self.sim.run_until(self.sim.now().after(LOOK_EVERY));
         }
+    }
+
+    /// Nobody is alone: contacts are tried until one answers.
+    fn together(&self) -> Result<(), Violation> {
+        let neighbors = |index: &usize| {
+            self.sim.protocols(*index).map_or(0, |peer| peer.membership().active().len())
+        };
+        let alone = self.sim.live_nodes().find(|index| neighbors(index) == 0);
+        Violation::unless(alone.is_none(), "nobody is alone", || format!("node {alone:?}"))
     }
 
     /// A broadcast during which no link changes reaches everyone whom links lead to.
