@@ -161,7 +161,8 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
     }
 
-    /// The paper's Optimize: the tree switches to an announcer whose way was shorter by the threshold or more.
+    /// The paper's Optimize: the tree switches to an announcer whose way was shorter by the threshold
+    /// or more.
     fn optimize(
         &mut self,
         parent: P,
