@@ -1,0 +1,2 @@
+//! The `murmurate` agent.
+fn main() {}
