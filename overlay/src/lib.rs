@@ -3,12 +3,18 @@
 //! [`Peer`] composes a membership strategy with a broadcast strategy into one pure state machine:
 //! the code that ships is the code that is simulated.
 
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(any(test, feature = "libp2p")), no_std)]
 
 extern crate alloc;
 
+#[cfg(feature = "libp2p")]
+pub mod discovery;
+#[cfg(feature = "libp2p")]
+mod node;
 mod peer;
 
+#[cfg(feature = "libp2p")]
+pub use node::id::{Incarnation, MessageId, NodeId, NodeIdError};
 pub use peer::{Effects, Input, Message, Peer, Timer};
 
 pub use murmurate_broadcast as broadcast;

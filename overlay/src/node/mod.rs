@@ -1,0 +1,3 @@
+//! The node: the composed peer on real connections.
+
+pub(crate) mod id;
