@@ -7,6 +7,7 @@ use murmurate_membership::Peer;
 /// The origin carries its incarnation, so a restarted node cannot use a name again, whatever it
 /// forgot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MessageId<P> {
     /// The publisher.
     pub origin: P,

@@ -12,6 +12,8 @@
 
 extern crate alloc;
 
+#[cfg(feature = "serde")]
+pub mod bounded;
 pub mod full_mesh;
 pub mod hyparview;
 mod links;

@@ -5,8 +5,16 @@ use thin_vec::ThinVec;
 
 use crate::protocol::{Carries, Id};
 
+/// Announcements in a batch that a host need decode: no peer sends more.
+pub const MAX_ANNOUNCEMENTS: usize = 256;
+
 /// A Plumtree message.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(deserialize = "I: serde::Deserialize<'de>, D: serde::Deserialize<'de>"))
+)]
 pub enum Message<I, D> {
     /// A broadcast, eagerly pushed or asked for.
     Gossip {
@@ -30,6 +38,7 @@ pub enum Message<I, D> {
 
 /// A broadcast the sender has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Announcement<I> {
     /// Its name.
     pub id: I,
@@ -39,11 +48,20 @@ pub struct Announcement<I> {
 
 /// A batch of announcements. One is by far the most common number, and needs no allocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(bound(deserialize = "I: serde::Deserialize<'de>")))]
 pub enum Announcements<I> {
     /// A single one.
     One(Announcement<I>),
-    /// Any number.
-    Many(ThinVec<Announcement<I>>),
+    /// Any number, up to [`MAX_ANNOUNCEMENTS`].
+    Many(
+        #[cfg_attr(
+            feature = "serde",
+            serde(
+                deserialize_with = "murmurate_membership::bounded::deserialize::<_, _, MAX_ANNOUNCEMENTS>"
+            )
+        )]
+        ThinVec<Announcement<I>>),
 }
 
 impl<I> Announcements<I> {
@@ -63,6 +81,20 @@ impl<I: Copy> FromIterator<Announcement<I>> for Announcements<I> {
         match (iter.next(), iter.next()) {
             (Some(one), None) => Self::One(one),
             (first, second) => Self::Many(first.into_iter().chain(second).chain(iter).collect()),
+        }
+    }
+}
+
+impl<I, D> Message<I, D> {
+    /// The same message with another content, as hosts do that send payloads their own way.
+    pub fn map<E>(self, content: impl FnOnce(D) -> E) -> Message<I, E> {
+        match self {
+            Self::Gossip { id, round, payload } => {
+                Message::Gossip { id, round, payload: content(payload) }
+            }
+            Self::IHave(batch) => Message::IHave(batch),
+            Self::Graft { missing } => Message::Graft { missing },
+            Self::Prune => Message::Prune,
         }
     }
 }

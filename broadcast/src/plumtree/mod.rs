@@ -18,16 +18,13 @@ use murmurate_membership::{Peer, Time, Violation};
 use thin_vec::ThinVec;
 
 pub use config::{Config, ConfigError, Parameters};
-pub use message::{Announcement, Announcements, Message};
+pub use message::{Announcement, Announcements, MAX_ANNOUNCEMENTS, Message};
 
 use crate::protocol::{Broadcast, Effects, Id, Input, Payload};
 use crate::thrift;
 use crate::window::{Bounds, Window, hash};
 use missing::MissingList;
 use pace::Pace;
-
-/// Announcements that make a batch full: it is sent without waiting for its timer.
-const BATCH_CAPACITY: usize = 256;
 
 /// One peer's Plumtree.
 #[derive(Debug, Clone)]
@@ -148,11 +145,11 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
         if !told {
             // Nobody to tell: it waits for the next neighbour instead of vanishing.
-            if self.queue.len() > BATCH_CAPACITY {
+            if self.queue.len() > MAX_ANNOUNCEMENTS {
                 self.queue.remove(0);
             }
         } else if announce {
-            if self.queue.len() >= BATCH_CAPACITY {
+            if self.queue.len() >= MAX_ANNOUNCEMENTS {
                 self.announce_all(fx);
             } else if !self.batch_armed {
                 self.batch_armed = true;
@@ -347,7 +344,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
             detail,
         )?;
         Violation::unless(
-            self.queue.len() <= BATCH_CAPACITY,
+            self.queue.len() <= MAX_ANNOUNCEMENTS,
             "the announcements that wait are bounded",
             detail,
         )?;

@@ -6,8 +6,13 @@ use crate::links::LinkNumber;
 use crate::protocol::FRAME_HEADER;
 use crate::{Sizes, Wire};
 
+/// Peers in a sample that a host need decode: no configuration sends more.
+pub const MAX_SAMPLE: usize = 160;
+
 /// A HyParView message. `link` is the number of the link it asks for or speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(bound(deserialize = "P: serde::Deserialize<'de>")))]
 pub enum Message<P> {
     /// I am new: take me as a neighbour and let others know.
     Join {
@@ -56,11 +61,19 @@ pub enum Message<P> {
         /// Hops left.
         ttl: u8,
         /// Some of the origin's active and passive peers.
+        #[cfg_attr(
+            feature = "serde",
+            serde(deserialize_with = "crate::bounded::deserialize::<_, _, MAX_SAMPLE>")
+        )]
         sample: ThinVec<P>,
     },
     /// A sample of passive peers in return.
     ShuffleReply {
         /// As many as the shuffle brought, if the view has them.
+        #[cfg_attr(
+            feature = "serde",
+            serde(deserialize_with = "crate::bounded::deserialize::<_, _, MAX_SAMPLE>")
+        )]
         sample: ThinVec<P>,
     },
     /// The link is in use.
@@ -72,6 +85,7 @@ pub enum Message<P> {
 
 /// How urgently a link is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Priority<P> {
     /// The asker has no neighbour: always accepted.
     High,
@@ -83,6 +97,46 @@ pub enum Priority<P> {
         /// The asker's neighbour that makes room, or the asker itself if it has room for two.
         spare: P,
     },
+}
+
+impl<P> Message<P> {
+    /// The same message about peers named differently, as hosts do that send more of a peer than
+    /// its name.
+    pub fn map<Q>(self, mut name: impl FnMut(P) -> Q) -> Message<Q> {
+        match self {
+            Self::Join { link } => Message::Join { link },
+            Self::ForwardJoin { joiner, ttl } => {
+                Message::ForwardJoin { joiner: name(joiner), ttl }
+            }
+            Self::Neighbor { link, priority } => {
+                Message::Neighbor { link, priority: priority.map(name) }
+            }
+            Self::Accept { link, evicted } => Message::Accept { link, evicted: evicted.map(name) },
+            Self::Reject { link } => Message::Reject { link },
+            Self::Disconnect { link, leaving, instead } => {
+                Message::Disconnect { link, leaving, instead: instead.map(name) }
+            }
+            Self::Shuffle { origin, ttl, sample } => Message::Shuffle {
+                origin: name(origin),
+                ttl,
+                sample: sample.into_iter().map(name).collect(),
+            },
+            Self::ShuffleReply { sample } => {
+                Message::ShuffleReply { sample: sample.into_iter().map(name).collect() }
+            }
+            Self::Keepalive { link } => Message::Keepalive { link },
+        }
+    }
+}
+
+impl<P> Priority<P> {
+    fn map<Q>(self, name: impl FnOnce(P) -> Q) -> Priority<Q> {
+        match self {
+            Self::High => Priority::High,
+            Self::Low => Priority::Low,
+            Self::Exchange { spare } => Priority::Exchange { spare: name(spare) },
+        }
+    }
 }
 
 impl<P> Wire for Message<P> {

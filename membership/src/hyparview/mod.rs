@@ -32,7 +32,7 @@ use rand_xoshiro::SplitMix64;
 use thin_vec::ThinVec;
 
 pub use config::{Config, ConfigError, Parameters};
-pub use message::{Message, Priority};
+pub use message::{MAX_SAMPLE, Message, Priority};
 
 use crate::links::{LinkNumber, Links};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
