@@ -20,5 +20,5 @@ mod window;
 
 pub use flood::Flood;
 pub use id::{MessageId, MessageIds};
-pub use plumtree::Plumtree;
+pub use plumtree::{Announcement, Plumtree};
 pub use protocol::{Broadcast, Carries, Effects, Id, Input, Payload};

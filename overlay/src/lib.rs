@@ -14,7 +14,14 @@ mod node;
 mod peer;
 
 #[cfg(feature = "libp2p")]
+pub use libp2p::{Multiaddr, PeerId, identity};
+#[cfg(feature = "libp2p")]
 pub use node::id::{Incarnation, MessageId, NodeId, NodeIdError};
+#[cfg(feature = "libp2p")]
+pub use node::{
+    BroadcastError, Builder, ConfigError, Delivery, Ended, Event, Graph, Info, JoinError, Lagged,
+    Limits, Metrics, Neighbor, Node, SpawnError, Subscription, TopicError,
+};
 pub use peer::{Effects, Input, Message, Peer, Timer};
 
 pub use murmurate_broadcast as broadcast;

@@ -61,7 +61,8 @@ pub enum Announcements<I> {
                 deserialize_with = "murmurate_membership::bounded::deserialize::<_, _, MAX_ANNOUNCEMENTS>"
             )
         )]
-        ThinVec<Announcement<I>>),
+        ThinVec<Announcement<I>>,
+    ),
 }
 
 impl<I> Announcements<I> {

@@ -105,9 +105,7 @@ impl<P> Message<P> {
     pub fn map<Q>(self, mut name: impl FnMut(P) -> Q) -> Message<Q> {
         match self {
             Self::Join { link } => Message::Join { link },
-            Self::ForwardJoin { joiner, ttl } => {
-                Message::ForwardJoin { joiner: name(joiner), ttl }
-            }
+            Self::ForwardJoin { joiner, ttl } => Message::ForwardJoin { joiner: name(joiner), ttl },
             Self::Neighbor { link, priority } => {
                 Message::Neighbor { link, priority: priority.map(name) }
             }

@@ -34,8 +34,21 @@ impl NodeId {
         let mut multihash = [0; PREFIX.len() + 32];
         multihash[..PREFIX.len()].copy_from_slice(&PREFIX);
         multihash[PREFIX.len()..].copy_from_slice(&self.0);
-        #[allow(clippy::expect_used, reason = "the prefix says what follows: an identity of 36 bytes")]
+        #[allow(
+            clippy::expect_used,
+            reason = "the prefix says what follows: an identity of 36 bytes"
+        )]
         PeerId::from_bytes(&multihash).expect("an identity multihash")
+    }
+}
+
+impl NodeId {
+    pub(crate) fn from_bytes(key: [u8; 32]) -> Self {
+        Self(key)
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 32] {
+        self.0
     }
 }
 

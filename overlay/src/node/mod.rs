@@ -1,3 +1,448 @@
 //! The node: the composed peer on real connections.
+//!
+//! | room | what |
+//! |---|---|
+//! | here | the handle that embedders hold |
+//! | `config` | set-up, checked |
+//! | `driver` | the task that owns the peer |
+//! | `host` | what the peer says, performed |
+//! | `route`, `outbox` | the way to one node and what waits for it |
+//! | `link` | the tasks that read and write streams |
+//! | `transport`, `streams` | the swarm, and the streams it hands out |
+//! | `wire` | the bytes |
+//! | `book`, `contacts` | where nodes can be dialled, and whom to dial first |
+//! | `topics`, `event`, `metrics` | what comes out |
 
+mod book;
+mod clock;
+mod config;
+mod contacts;
+mod driver;
+mod event;
+mod host;
 pub(crate) mod id;
+mod link;
+mod metrics;
+mod outbox;
+mod route;
+mod streams;
+mod topics;
+mod transport;
+mod wire;
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use futures::stream::{FuturesUnordered, SelectAll};
+use libp2p::Multiaddr;
+use libp2p::identity::Keypair;
+use murmurate_broadcast::Plumtree;
+use murmurate_membership::HyParView;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+pub use config::{Builder, ConfigError, Limits, SpawnError};
+pub use contacts::JoinError;
+pub use event::Event;
+pub use metrics::Metrics;
+pub use topics::{Delivery, Lagged, Subscription};
+pub use wire::TopicError;
+
+use crate::discovery::Announcement;
+use book::Book;
+use driver::{Command, Driver, Look, Parts, Publish, Shown};
+use host::Host;
+use id::{Incarnation, MessageId, NodeId};
+use topics::Topics;
+use wire::{Addresses, Contact, Publication, Views};
+
+/// A node of the overlay: a handle, cheap to clone. The node ends with [`Node::leave`],
+/// [`Node::shutdown`], or its last handle.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures::StreamExt;
+/// use murmurate::Node;
+///
+/// let anywhere: murmurate::Multiaddr = "/ip4/127.0.0.1/tcp/0".parse()?;
+/// let one = Node::builder().listen(anywhere.clone()).spawn().await?;
+/// let two = Node::builder().listen(anywhere).spawn().await?;
+/// let mut heard = two.subscribe("news");
+/// two.join(one.addresses()).await?;
+/// one.broadcast("news", "hello, flock").await?;
+/// let message = heard.next().await.ok_or("the node ended")??;
+/// assert_eq!(message.data, "hello, flock");
+/// # Ok(()) }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Node {
+    me: Incarnation,
+    network: String,
+    limits: Limits,
+    commands: mpsc::Sender<Command>,
+    publishes: mpsc::Sender<Publish>,
+    topics: Topics,
+    events: broadcast::Sender<Event>,
+    active: watch::Receiver<Vec<NodeId>>,
+    addresses: watch::Receiver<Vec<Multiaddr>>,
+    metrics: Metrics,
+}
+
+/// Why a broadcast was refused. It was not published, and nothing after it is harmed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BroadcastError {
+    /// More data than a frame takes.
+    #[error("{size} bytes of data are out of range: 0 to {max} on this topic")]
+    TooLarge {
+        /// Bytes given.
+        size: usize,
+        /// Bytes allowed beside this topic.
+        max: usize,
+    },
+    /// A topic that is too long.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// There was no neighbour to send it to for as long as `publish_wait`.
+    #[error("there is no neighbour to send it to")]
+    NoNeighbor,
+    /// The neighbours had no room for it for as long as `publish_wait`.
+    #[error("the neighbours do not keep up")]
+    Congested,
+    /// The node has left or shut down.
+    #[error("the node has ended")]
+    Ended,
+}
+
+/// The node has left or shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node has ended")]
+pub struct Ended;
+
+/// A node as it sees itself.
+#[derive(Debug, Clone)]
+pub struct Info {
+    /// Who it is, in this start.
+    pub me: Incarnation,
+    /// Which overlay it belongs to.
+    pub network: String,
+    /// Where others can dial it.
+    pub addresses: Vec<Multiaddr>,
+    /// Its neighbours.
+    pub active: Vec<Neighbor>,
+    /// The nodes it knows beside its neighbours.
+    pub passive: Vec<NodeId>,
+    /// Bytes that wait to be sent.
+    pub outbox_bytes: usize,
+    /// Connections, those to nodes that are not neighbours included.
+    pub connections: usize,
+}
+
+/// A neighbour of a node.
+#[derive(Debug, Clone)]
+pub struct Neighbor {
+    /// Who.
+    pub node: NodeId,
+    /// Where it can be dialled, as far as is known.
+    pub addresses: Vec<Multiaddr>,
+    /// In the broadcast tree: payloads are pushed to it. Otherwise announcements are.
+    pub eager: bool,
+}
+
+/// The overlay as its nodes tell it.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    /// Each node that answered, with its neighbours.
+    pub nodes: BTreeMap<NodeId, Vec<Neighbor>>,
+    /// Nodes that others name and that did not answer.
+    pub silent: Vec<NodeId>,
+}
+
+/// Commands that wait for the driver.
+const COMMANDS: usize = 64;
+/// Broadcasts that wait for the driver, beside those it holds.
+const PUBLISHES: usize = 256;
+/// Events an owner may fall behind.
+const EVENTS: usize = 1_024;
+/// Nodes asked for their views at a time.
+const CRAWLERS: usize = 32;
+/// Nodes a crawl visits.
+const CRAWLED: usize = 100_000;
+
+impl Node {
+    /// Sets up a node.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    async fn spawn(builder: Builder) -> Result<Self, SpawnError> {
+        let checked = builder.check()?;
+        let identity = builder.identity.unwrap_or_else(Keypair::generate_ed25519);
+        let node = NodeId::try_from(&identity.public())?;
+        let me = Incarnation { node, started: clock::micros_since_1970() / 1_000 };
+        let mut swarm = transport::swarm(identity, &builder.limits)?;
+        transport::listening(&mut swarm, &builder.listen).await?;
+        let advertise: Addresses = builder.advertise.iter().collect();
+        let addresses =
+            if advertise.is_empty() { driver::listened(swarm.listeners()) } else { advertise };
+        let full = addresses.full(node);
+
+        let membership = HyParView::new(me, checked.membership, rand::random());
+        let peer = host::Peer::new(membership, Plumtree::new(checked.broadcast));
+        let topics = Topics::new(builder.limits.subscription_capacity);
+        let events = broadcast::Sender::new(EVENTS);
+        let (commands, take_commands) = mpsc::channel(COMMANDS);
+        let (publishes, take_publishes) = mpsc::channel(PUBLISHES);
+        let (show_active, active) = watch::channel(Vec::new());
+        let (show_addresses, shown_addresses) = watch::channel(full.clone());
+        let host = Host {
+            me,
+            addresses,
+            book: Book::default(),
+            routes: BTreeMap::new(),
+            outbox_limit: builder.limits.outbox_bytes,
+            timers: Vec::new(),
+            topics: topics.clone(),
+            metrics: builder.metrics.counters(),
+            events: events.clone(),
+            later: Default::default(),
+            wanted: Vec::new(),
+            fresh: Vec::new(),
+            stuck: Vec::new(),
+            view_changed: false,
+            delivered: 0,
+            notices: Vec::new(),
+        };
+        let announcement = Announcement { network: builder.network.clone(), node, addresses: full };
+        let mut discovery = SelectAll::new();
+        for source in builder.discovery {
+            let name = source.name();
+            let found = source.watch(announcement.clone());
+            discovery.push(found.map(move |found| (name, found)).boxed());
+        }
+        let driver = Driver::new(Parts {
+            swarm,
+            peer,
+            host,
+            network: builder.network.clone(),
+            limits: builder.limits.clone(),
+            advertise: !builder.advertise.is_empty(),
+            commands: take_commands,
+            publishes: take_publishes,
+            shown: Shown { active: show_active, addresses: show_addresses },
+            discovery,
+        });
+        tokio::spawn(driver.run(Vec::new()));
+        Ok(Self {
+            me,
+            network: builder.network,
+            limits: builder.limits,
+            commands,
+            publishes,
+            topics,
+            events,
+            active,
+            addresses: shown_addresses,
+            metrics: builder.metrics,
+        })
+    }
+
+    /// Who this node is.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.me.node
+    }
+
+    /// Which overlay it belongs to.
+    #[must_use]
+    pub fn network(&self) -> &str {
+        &self.network
+    }
+
+    /// Where others can dial it, its id included: contacts for their [`Node::join`].
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Multiaddr> {
+        self.addresses.borrow().clone()
+    }
+
+    /// Its neighbours at this moment.
+    #[must_use]
+    pub fn active_view(&self) -> Vec<NodeId> {
+        self.active.borrow().clone()
+    }
+
+    /// Its neighbours as they change.
+    #[must_use]
+    pub fn watch_active_view(&self) -> watch::Receiver<Vec<NodeId>> {
+        self.active.clone()
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Joins the overlay through any of these contacts; returns with the first neighbour. Without
+    /// contacts it waits for others to join through it.
+    ///
+    /// # Errors
+    /// Why no contact took it in. They are remembered all the same, and tried for as long as the
+    /// node has no neighbour.
+    pub async fn join(
+        &self,
+        contacts: impl IntoIterator<Item = Multiaddr>,
+    ) -> Result<(), JoinError> {
+        let contacts = contacts.into_iter().collect();
+        let (reply, joined) = oneshot::channel();
+        let command = Command::Join { contacts, reply };
+        self.commands.send(command).await.map_err(|_| JoinError::Ended)?;
+        joined.await.map_err(|_| JoinError::Ended)?
+    }
+
+    /// Bytes of data a broadcast on `topic` may have.
+    #[must_use]
+    pub fn max_data(&self, topic: &str) -> usize {
+        self.limits.max_data(topic.len())
+    }
+
+    /// Publishes `data` to all other nodes that subscribe to `topic`. Returns when it is on its
+    /// way to the neighbours; it is not delivered to the publisher's own subscriptions.
+    ///
+    /// # Errors
+    /// Why it was not published. Without a neighbour, or while the neighbours do not keep up, it
+    /// waits for as long as the node's `publish_wait`. Dropping the future is safe: the broadcast
+    /// is published whole or not at all.
+    pub async fn broadcast(
+        &self,
+        topic: &str,
+        data: impl AsRef<[u8]>,
+    ) -> Result<MessageId, BroadcastError> {
+        let data = data.as_ref();
+        // The topic's own bound comes first: it is part of the other.
+        let publication = if topic.len() > usize::from(u8::MAX) {
+            return Err(TopicError { length: topic.len() }.into());
+        } else if data.len() > self.max_data(topic) {
+            let (size, max) = (data.len(), self.max_data(topic));
+            return Err(BroadcastError::TooLarge { size, max });
+        } else {
+            Publication::new(topic, clock::micros_since_1970(), data)?
+        };
+        let deadline = Instant::now() + self.limits.publish_wait;
+        let (reply, published) = oneshot::channel();
+        match timeout_at(deadline, self.publishes.reserve()).await {
+            Ok(Ok(permit)) => permit.send(Publish { publication, deadline, reply }),
+            Ok(Err(_)) => return Err(BroadcastError::Ended),
+            Err(_) => return Err(BroadcastError::Congested),
+        }
+        published.await.map_err(|_| BroadcastError::Ended)?
+    }
+
+    /// The broadcasts of others on `topic`, from now on.
+    #[must_use]
+    pub fn subscribe(&self, topic: &str) -> Subscription {
+        self.topics.subscribe(topic)
+    }
+
+    /// What happens to the node, from now on. Whoever falls behind by 1,024 events is told so.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Who it is and what it sees. Also proves that its loop runs.
+    ///
+    /// # Errors
+    /// The node has ended.
+    pub async fn info(&self) -> Result<Info, Ended> {
+        let look = self.look().await?;
+        Ok(Info {
+            me: self.me,
+            network: self.network.clone(),
+            addresses: self.addresses(),
+            active: neighbors(&look.views),
+            passive: look.passive.iter().map(|contact| contact.peer.node).collect(),
+            outbox_bytes: look.waiting,
+            connections: look.connections,
+        })
+    }
+
+    async fn look(&self) -> Result<Look, Ended> {
+        let (reply, look) = oneshot::channel();
+        self.commands.send(Command::Look(reply)).await.map_err(|_| Ended)?;
+        look.await.map_err(|_| Ended)
+    }
+
+    /// Asks all nodes that can be found, neighbour by neighbour, for their views. Nodes that do not
+    /// answer are named as silent; at most 100,000 are visited.
+    ///
+    /// # Errors
+    /// The node has ended.
+    pub async fn crawl(&self) -> Result<Graph, Ended> {
+        let mut graph = Graph::default();
+        let mut seen = BTreeMap::from([(self.me.node, ())]);
+        let mut asked = FuturesUnordered::new();
+        let me = Contact { peer: self.me, addresses: Addresses::default() };
+        let mut next = vec![me];
+        loop {
+            while asked.len() < CRAWLERS
+                && let Some(contact) = next.pop()
+            {
+                asked.push(self.ask_views(contact));
+            }
+            let Some((node, answer)) = asked.next().await else { return Ok(graph) };
+            let Some(views) = answer? else {
+                graph.silent.push(node);
+                continue;
+            };
+            graph.nodes.insert(node, neighbors(&views));
+            for (contact, _) in views.active {
+                if seen.len() < CRAWLED && seen.insert(contact.peer.node, ()).is_none() {
+                    next.push(contact);
+                }
+            }
+        }
+    }
+
+    async fn ask_views(&self, of: Contact) -> (NodeId, Result<Option<Views>, Ended>) {
+        let node = of.peer.node;
+        let (reply, views) = oneshot::channel();
+        let asked = self.commands.send(Command::AskViews { of, reply }).await;
+        let patience = self.limits.handshake_wait;
+        match asked {
+            Err(_) => (node, Err(Ended)),
+            Ok(()) => (node, Ok(timeout(patience, views).await.ok().and_then(Result::ok))),
+        }
+    }
+
+    /// Says goodbye to all neighbours, waits until that is written (3 s at most), and ends the
+    /// node.
+    ///
+    /// # Errors
+    /// The node has ended already.
+    pub async fn leave(&self) -> Result<(), Ended> {
+        let (reply, left) = oneshot::channel();
+        self.commands.send(Command::Leave(reply)).await.map_err(|_| Ended)?;
+        left.await.map_err(|_| Ended)
+    }
+
+    /// Ends the node at once, without a goodbye: neighbours see its connections close.
+    ///
+    /// # Errors
+    /// The node has ended already.
+    pub async fn shutdown(&self) -> Result<(), Ended> {
+        let (reply, ended) = oneshot::channel();
+        self.commands.send(Command::Shutdown(reply)).await.map_err(|_| Ended)?;
+        ended.await.map_err(|_| Ended)
+    }
+}
+
+fn neighbors(views: &Views) -> Vec<Neighbor> {
+    let neighbor = |(contact, eager): &(Contact, bool)| Neighbor {
+        node: contact.peer.node,
+        addresses: contact.addresses.full(contact.peer.node),
+        eager: *eager,
+    };
+    views.active.iter().map(neighbor).collect()
+}

@@ -1,0 +1,318 @@
+//! How a node is set up, checked before it starts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use libp2p::identity::Keypair;
+use murmurate_broadcast::plumtree;
+use murmurate_membership::hyparview;
+
+use super::wire::{MAX_BODY, Publication};
+use super::{Metrics, Node};
+use crate::NodeIdError;
+use crate::discovery::Discovery;
+
+/// Sets up a [`Node`]. Everything has a default; [`Builder::spawn`] checks it all.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = murmurate::Node::builder()
+///     .network("flock")
+///     .listen("/ip4/0.0.0.0/tcp/7400".parse()?)
+///     .spawn()
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[must_use]
+pub struct Builder {
+    pub(crate) network: String,
+    pub(crate) listen: Vec<Multiaddr>,
+    pub(crate) advertise: Vec<Multiaddr>,
+    pub(crate) identity: Option<Keypair>,
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) discovery: Vec<Box<dyn Discovery>>,
+    pub(crate) membership: hyparview::Parameters,
+    pub(crate) broadcast: plumtree::Parameters,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+}
+
+/// What a node allows itself and others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the largest message on the wire; the same in the whole overlay. Data may be as
+    /// large as [`Node::max_data`] says. 1 KiB to 16 MiB; default 1 MiB.
+    pub max_frame: usize,
+    /// Bytes of payloads that may wait for one peer; what does not fit is shed. At least
+    /// `max_frame`; default 4 MiB.
+    pub outbox_bytes: usize,
+    /// Messages a subscription holds before it reports [`Lagged`](super::Lagged). 1 to 65,536;
+    /// default 1,024.
+    pub subscription_capacity: usize,
+    /// How long a broadcast waits for a first neighbour, or for room in the outboxes, before it
+    /// is refused. Default 5 s.
+    pub publish_wait: Duration,
+    /// How long [`Node::join`] tries before it says why not. Default 10 s.
+    pub join_wait: Duration,
+    /// Time from a connection's begin to its first frame. Default 10 s.
+    pub handshake_wait: Duration,
+    /// How long a connection nobody uses is kept. Default 10 s.
+    pub idle_wait: Duration,
+    /// Bytes a second that a peer with messages waiting must take, measured over two seconds, or
+    /// its link counts as slow. Default 64 KiB.
+    pub slow_bytes_per_second: usize,
+    /// Connections at a time, in and out. 8 to 65,536; default 1,024.
+    pub max_connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_frame: 1 << 20,
+            outbox_bytes: 4 << 20,
+            subscription_capacity: 1_024,
+            publish_wait: Duration::from_secs(5),
+            join_wait: Duration::from_secs(10),
+            handshake_wait: Duration::from_secs(10),
+            idle_wait: Duration::from_secs(10),
+            slow_bytes_per_second: 64 << 10,
+            max_connections: 1_024,
+        }
+    }
+}
+
+impl Limits {
+    /// # Errors
+    /// The first limit out of its range.
+    fn check(&self) -> Result<(), ConfigError> {
+        for (name, value, min, max) in [
+            ("max_frame", self.max_frame, 1 << 10, MAX_BODY),
+            ("outbox_bytes", self.outbox_bytes, self.max_frame, 1 << 30),
+            ("subscription_capacity", self.subscription_capacity, 1, 1 << 16),
+            ("max_connections", self.max_connections, 8, 1 << 16),
+        ] {
+            if !(min..=max).contains(&value) {
+                return Err(ConfigError::OutOfRange { name, value, min, max });
+            }
+        }
+        for (name, time) in [
+            ("publish_wait", self.publish_wait),
+            ("join_wait", self.join_wait),
+            ("handshake_wait", self.handshake_wait),
+            ("idle_wait", self.idle_wait),
+        ] {
+            if time.is_zero() {
+                return Err(ConfigError::ZeroTime { name });
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of data that fit a frame beside a topic.
+    pub(crate) fn max_data(&self, topic: usize) -> usize {
+        use super::wire::{GOSSIP_HEAD, HEADER};
+        self.max_frame - (GOSSIP_HEAD - HEADER) - Publication::OVERHEAD - topic
+    }
+}
+
+/// Why a configuration was refused; nothing was started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A number outside its range.
+    #[error("{name} = {value} is out of range: {min} to {max}")]
+    OutOfRange {
+        /// The setting.
+        name: &'static str,
+        /// What it was set to.
+        value: usize,
+        /// Smallest allowed value.
+        min: usize,
+        /// Largest allowed value.
+        max: usize,
+    },
+    /// A time that must not be zero.
+    #[error("{name} = 0 s is out of range: it must be longer than zero")]
+    ZeroTime {
+        /// The setting.
+        name: &'static str,
+    },
+    /// A network id without characters, or with too many.
+    #[error("network = {0:?} is out of range: 1 to 64 bytes")]
+    Network(String),
+    /// More addresses than others would remember.
+    #[error("{0} addresses to advertise: at most 4")]
+    Advertise(usize),
+    /// A parameter of the membership.
+    #[error("membership: {0}")]
+    Membership(#[from] hyparview::ConfigError),
+    /// A parameter of the broadcast.
+    #[error("broadcast: {0}")]
+    Broadcast(#[from] plumtree::ConfigError),
+}
+
+/// Why a node did not start. Nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The identity is not an ed25519 key.
+    #[error(transparent)]
+    Identity(#[from] NodeIdError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// Which.
+        address: Multiaddr,
+        /// Why.
+        reason: String,
+    },
+    /// The transports cannot be set up.
+    #[error("cannot set up the transports: {0}")]
+    Transport(String),
+}
+
+/// A checked configuration, in parts.
+pub(crate) struct Checked {
+    pub(crate) membership: Arc<hyparview::Config>,
+    pub(crate) broadcast: Arc<plumtree::Config>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            network: "murmurate".into(),
+            listen: Vec::new(),
+            advertise: Vec::new(),
+            identity: None,
+            state: None,
+            discovery: Vec::new(),
+            membership: Self::default_membership(),
+            broadcast: plumtree::Parameters::default(),
+            limits: Limits::default(),
+            metrics: Metrics::default(),
+        }
+    }
+
+    /// The membership's defaults on real connections: a request covers a dial, a handshake and an
+    /// answer over the longest paths, some ten round trips.
+    pub fn default_membership() -> hyparview::Parameters {
+        hyparview::Parameters {
+            request_timeout: Duration::from_secs(3),
+            ..hyparview::Parameters::default()
+        }
+    }
+
+    /// Which overlay the node belongs to; nodes of different ones never mix. Default `murmurate`.
+    pub fn network(mut self, network: impl Into<String>) -> Self {
+        self.network = network.into();
+        self
+    }
+
+    /// Listens on this address too: `/ip4/…/tcp/…` or `/ip4/…/udp/…/quic-v1`, port 0 for any.
+    /// Without one, the node dials others but nobody can dial it.
+    pub fn listen(mut self, address: Multiaddr) -> Self {
+        self.listen.push(address);
+        self
+    }
+
+    /// Tells others to dial this address instead of those it listens on.
+    pub fn advertise(mut self, address: Multiaddr) -> Self {
+        self.advertise.push(address);
+        self
+    }
+
+    /// Who the node is, an ed25519 key. Default: the one of the state directory, else a new one.
+    pub fn identity(mut self, identity: Keypair) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Keeps identity and known peers in this directory, so that a restart needs no contacts.
+    pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.state = Some(directory.into());
+        self
+    }
+
+    /// Looks for contacts here too.
+    pub fn discovery(mut self, source: impl Discovery) -> Self {
+        self.discovery.push(Box::new(source));
+        self
+    }
+
+    /// The membership's parameters. Default: [`Builder::default_membership`].
+    pub fn membership(mut self, parameters: hyparview::Parameters) -> Self {
+        self.membership = parameters;
+        self
+    }
+
+    /// The broadcast's parameters.
+    pub fn broadcast(mut self, parameters: plumtree::Parameters) -> Self {
+        self.broadcast = parameters;
+        self
+    }
+
+    /// What the node allows itself and others.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Counts here, maybe together with other nodes of this process.
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<Checked, ConfigError> {
+        if !(1..=64).contains(&self.network.len()) {
+            return Err(ConfigError::Network(self.network.clone()));
+        }
+        if self.advertise.len() > super::wire::Addresses::MAX {
+            return Err(ConfigError::Advertise(self.advertise.len()));
+        }
+        self.limits.check()?;
+        Ok(Checked {
+            membership: Arc::new(self.membership.clone().check()?),
+            broadcast: Arc::new(self.broadcast.clone().check()?),
+        })
+    }
+
+    /// Starts the node: it listens, and waits to be told to join or to be joined.
+    ///
+    /// # Errors
+    /// A wrong configuration, state that cannot be kept, an address that cannot be listened on.
+    /// Nothing is left running.
+    pub async fn spawn(self) -> Result<Node, SpawnError> {
+        Node::spawn(self).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_settings_are_named_with_their_range() {
+        let says =
+            |builder: Builder| builder.check().err().map(|e| e.to_string()).unwrap_or_default();
+        assert_eq!(says(Builder::new()), "");
+        assert_eq!(
+            says(Builder::new().network("")),
+            "network = \"\" is out of range: 1 to 64 bytes"
+        );
+        let limits = |limits| Builder::new().limits(limits);
+        let wrong = Limits { max_frame: 10, ..Limits::default() };
+        assert_eq!(says(limits(wrong)), "max_frame = 10 is out of range: 1024 to 16777215");
+        let wrong = Limits { outbox_bytes: 10, ..Limits::default() };
+        assert!(says(limits(wrong)).starts_with("outbox_bytes = 10 is out of range: 1048576 to"));
+        let wrong = Limits { join_wait: Duration::ZERO, ..Limits::default() };
+        assert!(says(limits(wrong)).starts_with("join_wait = 0 s"));
+        let wrong = hyparview::Parameters { active_capacity: 0, ..Builder::default_membership() };
+        assert!(says(Builder::new().membership(wrong)).starts_with("membership: active_capacity"));
+    }
+}

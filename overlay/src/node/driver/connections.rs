@@ -1,0 +1,361 @@
+//! Connections set up, tied, retired.
+//!
+//! A connection is set up once its two streams stand and the remote has said hello. Of two
+//! connections between the same two nodes one takes the traffic: the newer, unless both sides
+//! dialled at about the same time; then the one that the smaller node dialled. The other is
+//! retired: it writes no more, and is read to its goodbye, so that nothing under way is lost.
+
+use std::sync::Arc;
+
+use libp2p::swarm::ConnectionId;
+use libp2p::{Multiaddr, PeerId};
+use murmurate_membership::Membership as _;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Driver;
+use super::dials::Dial;
+use crate::NodeId;
+use crate::node::event::Event;
+use crate::node::host::Input;
+use crate::node::id::Incarnation;
+use crate::node::link::{self, LinkError};
+use crate::node::outbox::{Outbox, Turn};
+use crate::node::route::{Route, Via};
+use crate::node::streams::Opened;
+use crate::node::wire::Hello;
+
+/// A connection the swarm made.
+pub(super) struct Connection {
+    pub(super) node: NodeId,
+    pub(super) phase: Phase,
+    /// When it entered the phase.
+    pub(super) since: Instant,
+    /// By this node.
+    dialled: bool,
+    /// The contact it leads to, if this node wants to join through it.
+    contact: Option<Multiaddr>,
+    /// Which start of the node said hello.
+    started: Option<u64>,
+    /// The writer waits for its outbox.
+    attach: Option<oneshot::Sender<(Arc<Outbox>, Turn)>>,
+    reading: bool,
+    writing: bool,
+    closed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Streams or hello are still to come.
+    SetUp,
+    /// It takes the traffic of its node.
+    Standing,
+    /// It is read to its goodbye.
+    Retiring,
+}
+
+impl Connection {
+    /// Whether it still has something to say for its node.
+    pub(super) fn is_speaking(&self) -> bool {
+        self.writing && self.phase == Phase::Standing
+    }
+
+    pub(super) fn peer(&self) -> Option<Incarnation> {
+        Some(Incarnation { node: self.node, started: self.started? })
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.since = Instant::now();
+    }
+}
+
+impl Driver {
+    fn is_setting_up(&self, node: NodeId) -> bool {
+        self.connections.values().any(|c| c.node == node && c.phase == Phase::SetUp && !c.closed)
+    }
+
+    /// Whether a connection with `node` is being made by either side.
+    pub(super) fn is_coming(&self, node: NodeId) -> bool {
+        let dialled = |dial: &Dial| matches!(dial, Dial::Node(to) if *to == node);
+        self.is_setting_up(node) || self.dials.values().any(dialled)
+    }
+
+    pub(super) fn on_established(&mut self, peer: PeerId, id: ConnectionId, dialled: bool) {
+        let dial = self.dials.remove(&id);
+        if dialled {
+            self.host.metrics.dials.with_label_values(&["ok"]).inc();
+        }
+        let node = match NodeId::try_from(peer) {
+            Ok(node) => node,
+            Err(error) => {
+                if let Some(Dial::Contact(address)) = dial {
+                    self.contacts.failed(&address, &error.to_string());
+                }
+                self.swarm.close_connection(id);
+                return;
+            }
+        };
+        let mut contact = None;
+        if let Some(Dial::Contact(address)) = dial {
+            // The dialler knows what it has: a second connection of its own is not even greeted.
+            let other = self.connections.values_mut().find(|other| {
+                other.node == node && other.dialled && !other.closed && other.phase == Phase::SetUp
+            });
+            let redundant = if let Some(other) = other {
+                other.contact.get_or_insert(address.clone());
+                true
+            } else {
+                self.join_through(node)
+            };
+            if redundant {
+                self.swarm.close_connection(id);
+                return;
+            }
+            contact = Some(address);
+        }
+        self.connections.insert(
+            id,
+            Connection {
+                node,
+                phase: Phase::SetUp,
+                since: Instant::now(),
+                dialled,
+                contact,
+                started: None,
+                attach: None,
+                reading: false,
+                writing: false,
+                closed: false,
+            },
+        );
+    }
+
+    pub(super) fn on_opened(&mut self, id: ConnectionId, opened: Opened) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        match opened {
+            Opened::Inbound(stream) => {
+                connection.reading = true;
+                let reports = self.report_to.clone();
+                tokio::spawn(link::read(stream, id, self.limits.max_frame, reports));
+            }
+            Opened::Outbound(stream) => {
+                connection.writing = true;
+                let (attach, attached) = oneshot::channel();
+                connection.attach = Some(attach);
+                let hello = Hello {
+                    network: self.network.clone(),
+                    started: self.host.me.started,
+                    max_frame: u32::try_from(self.limits.max_frame).unwrap_or(u32::MAX),
+                    addresses: self.host.addresses.clone(),
+                };
+                let reports = self.report_to.clone();
+                tokio::spawn(link::write(stream, id, hello.encode(), attached, reports));
+                self.stand(id);
+            }
+            Opened::Refused(error) => {
+                tracing::debug!(node = %connection.node, %error, "no overlay stream");
+                self.end_link(id, "unsupported", Some(error.to_string()));
+            }
+        }
+    }
+
+    pub(super) fn on_hello(&mut self, id: ConnectionId, hello: &Hello) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if hello.network != self.network {
+            let why = format!("it belongs to network {:?}, not {:?}", hello.network, self.network);
+            return self.end_link(id, "wrong_network", Some(why));
+        }
+        if hello.max_frame as usize != self.limits.max_frame {
+            let (theirs, ours) = (hello.max_frame, self.limits.max_frame);
+            let why = format!("its max_frame is {theirs}, not {ours}");
+            return self.end_link(id, "wrong_network", Some(why));
+        }
+        connection.started = Some(hello.started);
+        let node = connection.node;
+        self.host.book.hear_first_hand(node, &hello.addresses);
+        self.stand(id);
+    }
+
+    /// Gives the traffic of its node to a connection that is set up, if it is the better one.
+    fn stand(&mut self, id: ConnectionId) {
+        let Some(new) = self.connections.get(&id) else { return };
+        let (Some(peer), true, Phase::SetUp) = (new.peer(), new.attach.is_some(), new.phase) else {
+            return;
+        };
+        let contact = new.contact.is_some();
+        self.reconcile(peer);
+        let limit = self.host.outbox_limit;
+        let route = self.host.routes.entry(peer.node).or_insert_with(|| Route::new(peer, limit));
+        if let Via::Link(old) = route.via {
+            if self.keeps(old, id) {
+                self.retire(id, "replaced");
+                return self.join_if(contact, peer);
+            }
+            self.retire(old, "replaced");
+        }
+        let Some(route) = self.host.routes.get_mut(&peer.node) else { return };
+        route.via = Via::Link(id);
+        route.used = Instant::now();
+        let turn = route.outbox.attach();
+        let outbox = Arc::clone(&route.outbox);
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.enter(Phase::Standing);
+            if let Some(attach) = connection.attach.take() {
+                // A writer that is gone has reported why.
+                let _ = attach.send((outbox, turn));
+            }
+        }
+        self.join_if(contact, peer);
+    }
+
+    fn join_if(&mut self, contact: bool, peer: Incarnation) {
+        if contact {
+            self.feed(Input::Join(vec![peer]));
+        }
+    }
+
+    /// What waits for another incarnation of the node will never arrive: this one runs.
+    fn reconcile(&mut self, peer: Incarnation) {
+        let Some(route) = self.host.routes.get(&peer.node) else { return };
+        if route.peer != peer {
+            let stale = route.peer;
+            if let Via::Link(old) = route.via {
+                self.retire(old, "replaced");
+            }
+            self.lose(stale, "another incarnation runs");
+        }
+    }
+
+    /// Whether the `old` of two connections goes on. Both sides come to the same answer.
+    fn keeps(&self, old: ConnectionId, new: ConnectionId) -> bool {
+        let (Some(old), Some(new)) = (self.connections.get(&old), self.connections.get(&new))
+        else {
+            return false;
+        };
+        if old.dialled == new.dialled || old.since.elapsed() > self.limits.handshake_wait {
+            // Whoever dialled again has lost the old one.
+            return false;
+        }
+        // Simultaneous dials.
+        let mine_is_smaller = self.host.me.node < old.node;
+        old.dialled == mine_is_smaller
+    }
+
+    /// Lets a connection say goodbye and be read to its end.
+    pub(super) fn retire(&mut self, id: ConnectionId, reason: &'static str) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.phase == Phase::Retiring {
+            return;
+        }
+        self.host.metrics.links_ended.with_label_values(&[reason]).inc();
+        connection.enter(Phase::Retiring);
+        connection.attach = None;
+        if let Some(route) = self.host.routes.get_mut(&connection.node)
+            && route.via == Via::Link(id)
+        {
+            route.via = Via::Pending;
+            // The next writer's turn, whoever that is: this one ends.
+            route.outbox.attach();
+        }
+    }
+
+    pub(super) fn on_read_ended(&mut self, id: ConnectionId, ended: Result<(), LinkError>) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.reading = false;
+        match ended {
+            Ok(()) => self.end_link(id, "goodbye", None),
+            Err(error) => {
+                let reason = match &error {
+                    LinkError::Frame(_) => "nonsense",
+                    LinkError::Stalled => "stalled",
+                    LinkError::NoGoodbye => "closed",
+                    LinkError::Io(_) => "failed",
+                };
+                self.end_link(id, reason, Some(error.to_string()));
+            }
+        }
+        self.forget_ended(id);
+    }
+
+    pub(super) fn on_write_ended(&mut self, id: ConnectionId, ended: Result<(), LinkError>) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.writing = false;
+        if let Err(error) = ended {
+            self.end_link(id, "failed", Some(error.to_string()));
+        }
+        self.forget_ended(id);
+    }
+
+    pub(super) fn on_closed(&mut self, id: ConnectionId, cause: Option<String>) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.closed = true;
+        // What the tasks have read is still to come, and they tell better why it ended.
+        if !connection.reading && !connection.writing {
+            let why = cause.unwrap_or_else(|| "the connection was closed".into());
+            self.end_link(id, "closed", Some(why));
+        }
+        self.forget_ended(id);
+    }
+
+    /// Ends a link: its node is reached another way, or lost.
+    pub(super) fn end_link(&mut self, id: ConnectionId, reason: &'static str, why: Option<String>) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let (node, phase, dialled) = (connection.node, connection.phase, connection.dialled);
+        let contact = connection.contact.take();
+        if why.is_some() {
+            self.swarm.close_connection(id);
+        }
+        if phase == Phase::Retiring {
+            return;
+        }
+        self.retire(id, reason);
+        if let Some(why) = &why {
+            tracing::debug!(%node, why, "link ended");
+            if phase == Phase::Standing || reason != "closed" {
+                self.host.tell(Event::LinkFailed { node, reason: why.clone() });
+            }
+            if let (Some(contact), Phase::SetUp) = (contact, phase) {
+                self.contacts.failed(&contact, why);
+            }
+        }
+        let Some(route) = self.host.routes.get(&node) else { return };
+        // Whoever ends a link may have another for us, or be on the way to make one.
+        if route.is_linked() || self.is_coming(node) {
+            return;
+        }
+        let peer = route.peer;
+        let is_neighbor = self.peer.membership().active().any(|neighbor| neighbor == peer);
+        let waits = !route.outbox.is_empty();
+        match why {
+            // It has no use for the connection, which a neighbour would have.
+            None if !is_neighbor && waits => self.host.wanted.push(node),
+            None if !is_neighbor => drop(self.host.routes.remove(&node)),
+            // It could not get through to us; maybe we can get through to it.
+            Some(_) if phase == Phase::SetUp && !dialled => self.host.wanted.push(node),
+            why => self.lose(peer, &why.unwrap_or_else(|| "the peer said goodbye".into())),
+        }
+    }
+
+    /// A peer that does not even take control messages.
+    pub(super) fn give_up(&mut self, node: NodeId) {
+        let Some(route) = self.host.routes.get(&node) else { return };
+        match route.via {
+            Via::Link(id) => self.end_link(id, "stalled", Some("it takes nothing".into())),
+            Via::Pending => {
+                let peer = route.peer;
+                self.lose(peer, "too much waits for a connection");
+            }
+        }
+    }
+
+    fn forget_ended(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get(&id)
+            && connection.closed
+            && !connection.reading
+            && !connection.writing
+        {
+            self.connections.remove(&id);
+        }
+    }
+}

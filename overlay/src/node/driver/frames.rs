@@ -1,0 +1,125 @@
+//! What links bring.
+
+use libp2p::swarm::ConnectionId;
+use murmurate_broadcast::plumtree;
+use murmurate_membership::Membership as _;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{AT_ONCE, Driver, Look};
+use crate::node::host::{Input, Message};
+use crate::node::id::Incarnation;
+use crate::node::link::Report;
+use crate::node::wire::{Contact, Frame, Kind, Views, encode_empty};
+
+/// How many callers may wait for other nodes' views.
+const ASKING: usize = 1_024;
+
+impl Driver {
+    pub(super) fn on_report(&mut self, id: ConnectionId, report: Report) {
+        match report {
+            Report::Hello(hello) => self.on_hello(id, &hello),
+            Report::Frames(frames) => {
+                let Some(connection) = self.connections.get(&id) else { return };
+                let Some(from) = connection.peer() else { return };
+                if let Some(route) = self.host.routes.get_mut(&from.node) {
+                    route.used = Instant::now();
+                }
+                for (frame, bytes) in frames {
+                    self.on_frame(from, frame, bytes);
+                }
+            }
+            Report::ReadEnded(ended) => self.on_read_ended(id, ended),
+            Report::WriteEnded(ended) => self.on_write_ended(id, ended),
+        }
+    }
+
+    /// Handles what else has been reported, within reason.
+    pub(super) fn more_reports(&mut self) {
+        for _ in 1..AT_ONCE {
+            let Ok((id, report)) = self.reports.try_recv() else { return };
+            self.on_report(id, report);
+        }
+    }
+
+    fn on_frame(&mut self, from: Incarnation, frame: Frame, bytes: usize) {
+        match frame {
+            Frame::Membership(message) => {
+                let message = message.map(|contact| self.hear_of(&contact));
+                self.receive(from, Message::Membership(message), bytes);
+            }
+            Frame::Control(message) => {
+                let message = message.map(|never| match never {});
+                self.receive(from, Message::Broadcast(message), bytes);
+            }
+            Frame::Gossip { id, round, payload } => {
+                let before = self.host.delivered;
+                let gossip = plumtree::Message::Gossip { id, round, payload };
+                self.receive(from, Message::Broadcast(gossip), bytes);
+                if self.host.delivered == before {
+                    self.host.metrics.duplicate.inc();
+                }
+            }
+            Frame::AskViews => {
+                let views = self.views().encode();
+                self.host.push_control(from, views);
+            }
+            Frame::Views(views) => {
+                let asked = |(of, ..): &mut (_, _, _)| *of == from.node;
+                for (.., reply) in self.asking.extract_if(.., asked) {
+                    let _ = reply.send(views.clone());
+                }
+            }
+            // The reader keeps these.
+            Frame::Hello(_) | Frame::Bye => {}
+        }
+    }
+
+    fn receive(&mut self, from: Incarnation, message: Message, bytes: usize) {
+        self.host.metrics.received.note(message.kind(), bytes);
+        self.feed(Input::Receive { from, message });
+    }
+
+    fn hear_of(&mut self, contact: &Contact) -> Incarnation {
+        if contact.peer.node != self.host.me.node {
+            self.host.book.hear(contact.peer.node, &contact.addresses);
+        }
+        contact.peer
+    }
+
+    /// This node's views, as others may see them.
+    fn views(&self) -> Views {
+        use murmurate_broadcast::Broadcast as _;
+        let eager: Vec<_> = self.peer.broadcast().eager().collect();
+        let active = self.peer.membership().active();
+        Views {
+            active: active.map(|peer| (self.host.contact(peer), eager.contains(&peer))).collect(),
+            passive: self.peer.membership().passive().len() as u32,
+        }
+    }
+
+    pub(super) fn look(&self) -> Look {
+        let passive = self.peer.membership().passive();
+        Look {
+            views: self.views(),
+            passive: passive.map(|peer| self.host.contact(peer)).collect(),
+            waiting: self.host.routes.values().map(|route| route.outbox.depth().bytes).sum(),
+            connections: self.connections.len(),
+        }
+    }
+
+    pub(super) fn ask_views(&mut self, of: &Contact, reply: oneshot::Sender<Views>) {
+        if of.peer.node == self.host.me.node {
+            let _ = reply.send(self.views());
+            return;
+        }
+        // Dropping the reply tells the caller.
+        if self.asking.len() >= ASKING {
+            return;
+        }
+        self.hear_of(of);
+        let patience = self.limits.handshake_wait;
+        self.asking.push((of.peer.node, Instant::now() + patience, reply));
+        self.host.push_control(of.peer, encode_empty(Kind::AskViews).to_vec());
+    }
+}

@@ -1,0 +1,479 @@
+//! The driver: the one task that owns the composed peer.
+//!
+//! It waits for whatever comes first: the swarm, a link, a caller, a timer. It stamps the time,
+//! feeds the peer, performs what the peer says, and never waits for anybody in particular.
+//!
+//! | room | what |
+//! |---|---|
+//! | here | the loop, timers, callers |
+//! | `connections` | connections set up, tied, retired |
+//! | `dials` | nodes and contacts dialled |
+//! | `frames` | what links bring |
+//! | `upkeep` | what happens twice a second |
+
+mod connections;
+mod dials;
+mod frames;
+mod upkeep;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use futures::StreamExt;
+use futures::stream::SelectAll;
+use libp2p::swarm::{ConnectionId, SwarmEvent};
+use libp2p::{Multiaddr, Swarm};
+use murmurate_broadcast::{MessageIds, Payload};
+use murmurate_membership::{Membership as _, Notice, Time};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::contacts::{Contacts, JoinError};
+use super::event::Event;
+use super::host::{Host, Input, Peer};
+use super::id::{MessageId, NodeId};
+use super::link::Report;
+use super::metrics::Level;
+use super::streams;
+use super::transport::Behaviour;
+use super::wire::{Addresses, Contact, Publication, Views};
+use super::{BroadcastError, Limits};
+use crate::discovery::Finding;
+use connections::Connection;
+use dials::Dial;
+
+/// Reports and callers handled before the loop looks at everything else again.
+const AT_ONCE: usize = 64;
+
+/// What a node's handles ask of its driver.
+pub(crate) enum Command {
+    Join {
+        contacts: Vec<Multiaddr>,
+        reply: oneshot::Sender<Result<(), JoinError>>,
+    },
+    /// The node's own views.
+    Look(oneshot::Sender<Look>),
+    /// Another node's views.
+    AskViews {
+        of: Contact,
+        reply: oneshot::Sender<Views>,
+    },
+    Leave(oneshot::Sender<()>),
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// A broadcast to be published, and whom to tell.
+pub(crate) struct Publish {
+    pub(crate) publication: Publication,
+    pub(crate) deadline: Instant,
+    pub(crate) reply: oneshot::Sender<Result<MessageId, BroadcastError>>,
+}
+
+/// A node as it sees itself.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) views: Views,
+    pub(crate) passive: Vec<Contact>,
+    pub(crate) waiting: usize,
+    pub(crate) connections: usize,
+}
+
+/// What a driver is made of; see [`Driver`].
+pub(crate) struct Parts {
+    pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) peer: Peer,
+    pub(crate) host: Host,
+    pub(crate) network: String,
+    pub(crate) limits: Limits,
+    pub(crate) advertise: bool,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) publishes: mpsc::Receiver<Publish>,
+    pub(crate) shown: Shown,
+    pub(crate) discovery: SelectAll<Findings>,
+}
+
+pub(crate) type Findings = futures::stream::BoxStream<'static, (&'static str, Finding)>;
+
+/// What handles can look at without asking.
+pub(crate) struct Shown {
+    pub(crate) active: watch::Sender<Vec<NodeId>>,
+    pub(crate) addresses: watch::Sender<Vec<Multiaddr>>,
+}
+
+pub(crate) struct Driver {
+    swarm: Swarm<Behaviour>,
+    peer: Peer,
+    host: Host,
+    network: String,
+    limits: Limits,
+    /// The addresses to tell others were given: do not tell those it listens on.
+    advertise: bool,
+    started: Instant,
+    ids: MessageIds<super::id::Incarnation>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    dials: BTreeMap<ConnectionId, Dial>,
+    contacts: Contacts,
+    reports: mpsc::Receiver<(ConnectionId, Report)>,
+    report_to: mpsc::Sender<(ConnectionId, Report)>,
+    commands: mpsc::Receiver<Command>,
+    publishes: mpsc::Receiver<Publish>,
+    /// Broadcasts that wait for a neighbour or for room.
+    held: VecDeque<Publish>,
+    /// Who waits for another node's views.
+    asking: Vec<(NodeId, Instant, oneshot::Sender<Views>)>,
+    discovery: SelectAll<Findings>,
+    shown: Shown,
+    levels: Levels,
+    /// Told once everything said in goodbye is written.
+    leaving: Option<(Instant, oneshot::Sender<()>)>,
+    /// The peer has said goodbye for good.
+    left: bool,
+}
+
+/// The node's share of the gauges.
+struct Levels {
+    active: Level,
+    passive: Level,
+    eager: Level,
+    lazy: Level,
+    outbox: Level,
+    slow: Level,
+    connections: Level,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { swarm, peer, host, network, limits, .. } = parts;
+        // Each link reports at most one batch at a time and waits while this is full.
+        let (report_to, reports) = mpsc::channel(AT_ONCE);
+        let metrics = std::sync::Arc::clone(&host.metrics);
+        let level = |gauge: &prometheus::IntGauge| Level::of(gauge);
+        Self {
+            started: Instant::now(),
+            ids: MessageIds::new(host.me),
+            connections: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            contacts: Contacts::new(Instant::now()),
+            reports,
+            report_to,
+            commands: parts.commands,
+            publishes: parts.publishes,
+            held: VecDeque::new(),
+            asking: Vec::new(),
+            discovery: parts.discovery,
+            shown: parts.shown,
+            levels: Levels {
+                active: level(&metrics.active_view),
+                passive: level(&metrics.passive_view),
+                eager: level(&metrics.eager),
+                lazy: level(&metrics.lazy),
+                outbox: level(&metrics.outbox_bytes),
+                slow: level(&metrics.slow_links),
+                connections: level(&metrics.connections),
+            },
+            leaving: None,
+            left: false,
+            advertise: parts.advertise,
+            swarm,
+            peer,
+            host,
+            network,
+            limits,
+        }
+    }
+
+    fn now(&self) -> Time {
+        let since = self.started.elapsed().as_nanos();
+        Time::from_nanos(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    /// Runs until it is told to end or all handles are gone.
+    pub(crate) async fn run(mut self, known: Vec<Multiaddr>) {
+        // Running, without contacts: others may join through this node from now on.
+        self.feed(Input::Join(Vec::new()));
+        for address in known {
+            self.contacts.add(address);
+        }
+        let mut tick = tokio::time::interval(upkeep::INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ended = loop {
+            self.settle();
+            if self.has_left() {
+                break None;
+            }
+            let timer = self.host.next_timer();
+            let round = self.contacts.next_round();
+            let next = timer.into_iter().chain(round).min();
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_swarm(event),
+                Some((connection, report)) = self.reports.recv() => {
+                    self.on_report(connection, report);
+                    self.more_reports();
+                }
+                Some(publish) = self.publishes.recv(), if self.held.len() < AT_ONCE => {
+                    self.held.push_back(publish);
+                    self.more_publishes();
+                }
+                command = self.commands.recv() => match command {
+                    None => break None,
+                    Some(Command::Shutdown(reply)) => break Some(reply),
+                    Some(command) => self.on_command(command),
+                },
+                Some((source, found)) = self.discovery.next() => self.on_found(source, found),
+                () = sleep_until(next) => self.on_time(),
+                _ = tick.tick() => self.upkeep(),
+            }
+        };
+        self.end();
+        // Dropping the swarm closes every connection.
+        drop(self);
+        if let Some(reply) = ended {
+            let _ = reply.send(());
+        }
+    }
+
+    /// Feeds the peer one input, and then whatever went wrong meanwhile.
+    fn feed(&mut self, input: Input) {
+        let now = self.now();
+        self.peer.handle(now, input, &mut self.host);
+    }
+
+    /// Does what is left to do after inputs, until nothing is.
+    fn settle(&mut self) {
+        self.publish_held();
+        loop {
+            if let Some(input) = self.host.later.pop_front() {
+                self.feed(input);
+            } else if let Some(node) = self.host.wanted.pop() {
+                self.connect(node);
+            } else if let Some(node) = self.host.stuck.pop() {
+                self.give_up(node);
+            } else {
+                break;
+            }
+        }
+        for node in self.host.fresh.drain(..) {
+            if let Some(route) = self.host.routes.get(&node) {
+                route.outbox.wake();
+            }
+        }
+        for notice in std::mem::take(&mut self.host.notices) {
+            match notice {
+                Notice::Joined => {
+                    self.contacts.joined();
+                    self.host.tell(Event::Joined);
+                }
+                Notice::Isolated => {
+                    self.contacts.isolated(Instant::now());
+                    self.host.tell(Event::Isolated);
+                }
+            }
+        }
+        if std::mem::take(&mut self.host.view_changed) {
+            let active = self.peer.membership().active().map(|peer| peer.node).collect();
+            self.shown.active.send_replace(active);
+        }
+    }
+
+    fn on_time(&mut self) {
+        let now = Instant::now();
+        while let Some(timer) = self.host.expired(now) {
+            self.feed(Input::Expired(timer));
+        }
+        for address in self.contacts.round(now) {
+            self.dial_contact(address);
+        }
+    }
+
+    fn on_swarm(&mut self, event: SwarmEvent<streams::Event>) {
+        match event {
+            SwarmEvent::Behaviour(streams::Event { connection, opened }) => {
+                self.on_opened(connection, opened);
+            }
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_established(peer_id, connection_id, endpoint.is_dialer());
+            }
+            SwarmEvent::ConnectionClosed { connection_id, cause, .. } => {
+                let cause = cause.map(|cause| cause.to_string());
+                self.on_closed(connection_id, cause);
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                self.on_dial_failed(connection_id, &error);
+            }
+            SwarmEvent::IncomingConnectionError { error, .. } => {
+                tracing::debug!(%error, "an inbound connection failed");
+                self.host.metrics.inbound_failed.inc();
+            }
+            SwarmEvent::NewListenAddr { address, .. } => self.on_listening(address),
+            SwarmEvent::ExpiredListenAddr { .. } | SwarmEvent::ListenerClosed { .. } => {
+                self.tell_addresses();
+            }
+            SwarmEvent::ListenerError { error, .. } => {
+                tracing::warn!(%error, "a listener failed to accept");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_listening(&mut self, address: Multiaddr) {
+        tracing::info!(%address, "listening");
+        self.host.tell(Event::Listening(address));
+        self.tell_addresses();
+    }
+
+    fn tell_addresses(&mut self) {
+        if !self.advertise {
+            self.host.addresses = listened(self.swarm.listeners());
+        }
+        let full = self.host.addresses.full(self.host.me.node);
+        self.shown.addresses.send_replace(full);
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Join { contacts, reply } => self.on_join(contacts, reply),
+            Command::Look(reply) => {
+                let _ = reply.send(self.look());
+            }
+            Command::AskViews { of, reply } => self.ask_views(&of, reply),
+            Command::Leave(reply) => {
+                self.left = true;
+                self.feed(Input::Leave);
+                for route in self.host.routes.values() {
+                    route.outbox.finish();
+                }
+                self.leaving = Some((Instant::now() + upkeep::GOODBYE, reply));
+            }
+            // The loop takes it.
+            Command::Shutdown(_) => {}
+        }
+    }
+
+    fn on_join(&mut self, contacts: Vec<Multiaddr>, reply: oneshot::Sender<Result<(), JoinError>>) {
+        let is_joined = self.peer.membership().active().len() > 0;
+        for address in &contacts {
+            self.contacts.add(address.clone());
+        }
+        if contacts.is_empty() || is_joined {
+            let _ = reply.send(Ok(()));
+        } else {
+            let now = Instant::now();
+            self.contacts.wait(contacts.clone(), reply, now, self.limits.join_wait);
+        }
+        for address in contacts.into_iter().take(dials::CONTACTS_AT_ONCE) {
+            self.dial_contact(address);
+        }
+    }
+
+    fn on_found(&mut self, source: &'static str, found: Finding) {
+        match found {
+            Ok(addresses) => {
+                let mut new = false;
+                for address in addresses {
+                    new |= self.contacts.add(address);
+                }
+                if new {
+                    self.contacts.hasten(Instant::now());
+                }
+            }
+            Err(error) => {
+                tracing::warn!(source, %error, "discovery failed");
+                self.host.metrics.found.with_label_values(&[source]).inc();
+                let reason = error.to_string();
+                self.host.tell(Event::DiscoveryFailed { source, reason });
+            }
+        }
+    }
+
+    fn more_publishes(&mut self) {
+        while self.held.len() < AT_ONCE
+            && let Ok(publish) = self.publishes.try_recv()
+        {
+            self.held.push_back(publish);
+        }
+    }
+
+    /// Publishes what waits, as long as there is a neighbour and room for it.
+    fn publish_held(&mut self) {
+        while let Some(publish) = self.held.front() {
+            if self.left {
+                let publish = self.held.pop_front();
+                let _ = publish.map(|publish| publish.reply.send(Err(BroadcastError::Ended)));
+                continue;
+            }
+            let bytes = publish.publication.size();
+            if let Some(why) = self.must_wait(bytes) {
+                if publish.deadline > Instant::now() && !publish.reply.is_closed() {
+                    return;
+                }
+                let publish = self.held.pop_front();
+                let _ = publish.map(|publish| publish.reply.send(Err(why)));
+                continue;
+            }
+            let Some(Publish { publication, reply, .. }) = self.held.pop_front() else { return };
+            // Whoever gave up waiting did not publish.
+            if reply.is_closed() {
+                continue;
+            }
+            let Some(id) = self.ids.next() else {
+                let _ = reply.send(Err(BroadcastError::Ended));
+                continue;
+            };
+            self.host.metrics.published.inc();
+            self.feed(Input::Publish { id, payload: publication });
+            let _ = reply.send(Ok(id));
+        }
+    }
+
+    /// Why a broadcast of so many bytes cannot be published now.
+    ///
+    /// Neighbours that read too slowly are not waited for: they lose what does not fit.
+    fn must_wait(&self, bytes: usize) -> Option<BroadcastError> {
+        let mut alone = true;
+        for peer in self.peer.membership().active() {
+            alone = false;
+            let Some(route) = self.host.routes.get(&peer.node) else { continue };
+            let waiting = route.outbox.depth().bytes;
+            if !route.is_slow() && waiting > 0 && waiting + bytes > self.limits.outbox_bytes / 2 {
+                return Some(BroadcastError::Congested);
+            }
+        }
+        alone.then_some(BroadcastError::NoNeighbor)
+    }
+
+    /// Whether this node left and everything it said is written, or cannot be in time.
+    fn has_left(&mut self) -> bool {
+        let Some((deadline, _)) = &self.leaving else { return false };
+        if self.connections.values().any(Connection::is_speaking) && *deadline > Instant::now() {
+            return false;
+        }
+        if let Some((_, reply)) = self.leaving.take() {
+            let _ = reply.send(());
+        }
+        true
+    }
+
+    fn end(&mut self) {
+        self.host.topics.end();
+        self.shown.active.send_replace(Vec::new());
+    }
+}
+
+/// The addresses of listeners that others can use: those of loopback only if there are no others.
+pub(crate) fn listened<'a>(addresses: impl Iterator<Item = &'a Multiaddr>) -> Addresses {
+    let is_loopback = |address: &&Multiaddr| {
+        address.iter().any(|part| match part {
+            libp2p::multiaddr::Protocol::Ip4(ip) => ip.is_loopback(),
+            libp2p::multiaddr::Protocol::Ip6(ip) => ip.is_loopback(),
+            _ => false,
+        })
+    };
+    let (loopback, others): (Vec<_>, Vec<_>) = addresses.partition(is_loopback);
+    if others.is_empty() { loopback.into_iter().collect() } else { others.into_iter().collect() }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,101 @@
+//! What happens twice a second: patience that ends, links nobody uses, links too slow, gauges.
+
+use std::time::Duration;
+
+use libp2p::swarm::ConnectionId;
+use murmurate_broadcast::Broadcast as _;
+use murmurate_membership::Membership as _;
+use tokio::time::Instant;
+
+use super::Driver;
+use super::connections::Phase;
+use crate::node::event::Event;
+use crate::node::route::{PaceChange, Via};
+
+pub(super) const INTERVAL: Duration = Duration::from_millis(500);
+/// How long a leaving node waits for its goodbyes to be written.
+pub(super) const GOODBYE: Duration = Duration::from_secs(3);
+
+impl Driver {
+    pub(super) fn upkeep(&mut self) {
+        let now = Instant::now();
+        self.contacts.expire(now);
+        self.asking.retain(|(_, deadline, _)| *deadline > now);
+        self.end_overdue();
+        self.judge_links(now);
+        self.retire_idle(now);
+        self.touch_known();
+        self.set_levels();
+    }
+
+    /// Connections that were not set up, or not finished, in time.
+    fn end_overdue(&mut self) {
+        let patience = self.limits.handshake_wait;
+        let is_overdue =
+            |phase, since: Instant| phase != Phase::Standing && since.elapsed() > patience;
+        let overdue: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| is_overdue(connection.phase, connection.since))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in overdue {
+            self.end_link(id, "stalled", Some("no hello, or no goodbye, in time".into()));
+        }
+    }
+
+    fn judge_links(&mut self, now: Instant) {
+        let floor = self.limits.slow_bytes_per_second;
+        for (node, route) in &mut self.host.routes {
+            let event = match route.judge(now, floor) {
+                Some(PaceChange::Slow { waiting }) => Event::LinkSlow { node: *node, waiting },
+                Some(PaceChange::CaughtUp) => Event::LinkCaughtUp(*node),
+                None => continue,
+            };
+            tracing::warn!(?event, "pace of a link");
+            // Nobody listening is fine.
+            let _ = self.host.events.send(event);
+        }
+    }
+
+    /// Retires links to nodes that are no neighbours and to whom nothing was said for a while.
+    fn retire_idle(&mut self, now: Instant) {
+        let neighbors: Vec<_> = self.peer.membership().active().map(|peer| peer.node).collect();
+        let patience = self.limits.idle_wait;
+        let idle: Vec<_> = self
+            .host
+            .routes
+            .iter()
+            .filter(|(node, route)| {
+                now.duration_since(route.used) > patience && !neighbors.contains(node)
+            })
+            .map(|(node, route)| (*node, route.via))
+            .collect();
+        for (node, via) in idle {
+            if let Via::Link(id) = via {
+                self.retire(id, "idle");
+            }
+            self.host.routes.remove(&node);
+        }
+    }
+
+    /// The book keeps the peers of both views.
+    fn touch_known(&mut self) {
+        let membership = self.peer.membership();
+        for peer in membership.active().chain(membership.passive()) {
+            self.host.book.touch(peer.node);
+        }
+    }
+
+    fn set_levels(&mut self) {
+        let levels = &mut self.levels;
+        levels.active.set(self.peer.membership().active().len());
+        levels.passive.set(self.peer.membership().passive().len());
+        levels.eager.set(self.peer.broadcast().eager().count());
+        levels.lazy.set(self.peer.broadcast().lazy().count());
+        let routes = self.host.routes.values();
+        levels.outbox.set(routes.clone().map(|route| route.outbox.depth().bytes).sum());
+        levels.slow.set(routes.filter(|route| route.is_slow()).count());
+        levels.connections.set(self.connections.len());
+    }
+}

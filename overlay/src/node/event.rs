@@ -1,0 +1,57 @@
+//! What a node tells its owner.
+
+use libp2p::Multiaddr;
+use murmurate_membership::DownReason;
+
+use super::id::NodeId;
+
+/// Something that happened to a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// It listens on this address.
+    Listening(Multiaddr),
+    /// It has its first neighbour, after joining or after an isolation.
+    Joined,
+    /// Its last neighbour is gone; it tries contacts, known peers and discovery until one answers.
+    Isolated,
+    /// A peer entered the active view.
+    NeighborUp(NodeId),
+    /// A peer left the active view.
+    NeighborDown {
+        /// Which.
+        node: NodeId,
+        /// Why.
+        reason: DownReason,
+    },
+    /// A node could not be reached.
+    DialFailed {
+        /// Which node, if that was known.
+        node: Option<NodeId>,
+        /// Why, with the addresses tried.
+        reason: String,
+    },
+    /// A link ended other than by a goodbye.
+    LinkFailed {
+        /// The other end.
+        node: NodeId,
+        /// Why.
+        reason: String,
+    },
+    /// A peer reads so slowly that its payloads are shed once its outbox is full.
+    LinkSlow {
+        /// The other end.
+        node: NodeId,
+        /// Bytes that wait for it.
+        waiting: usize,
+    },
+    /// A slow peer has caught up.
+    LinkCaughtUp(NodeId),
+    /// A discovery source could not look; it goes on trying.
+    DiscoveryFailed {
+        /// Which source.
+        source: &'static str,
+        /// Why.
+        reason: String,
+    },
+}

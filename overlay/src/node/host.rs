@@ -1,0 +1,242 @@
+//! The node as the composed peer's host: what a peer says becomes pushes, timers, dials and
+//! deliveries. Nothing here waits.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use murmurate_broadcast::Plumtree;
+use murmurate_membership::{self as membership, DownReason, HyParView, Notice, Wire};
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use super::book::Book;
+use super::clock::micros_since_1970;
+use super::event::Event;
+use super::id::{Incarnation, MessageId, NodeId};
+use super::metrics::Counters;
+use super::outbox::Pushed;
+use super::route::Route;
+use super::topics::Topics;
+use super::wire::{
+    Addresses, Contact, Publication, encode_control, encode_membership, gossip_head,
+};
+use crate::Effects;
+
+pub(crate) type Membership = HyParView<Incarnation>;
+pub(crate) type Broadcast = Plumtree<Incarnation, MessageId, Publication>;
+pub(crate) type Peer = crate::Peer<Membership, Broadcast>;
+pub(crate) type Input = crate::Input<Membership, Broadcast>;
+pub(crate) type Message = crate::Message<
+    <Membership as membership::Membership>::Message,
+    <Broadcast as murmurate_broadcast::Broadcast>::Message,
+>;
+pub(crate) type Timer = crate::Timer<
+    <Membership as membership::Membership>::Timer,
+    <Broadcast as murmurate_broadcast::Broadcast>::Timer,
+>;
+
+/// The names of the kinds of messages, by [`Message::kind`].
+pub(crate) const KINDS: [&str; Message::KINDS] = {
+    let mut kinds = [""; Message::KINDS];
+    let mut at = 0;
+    while at < kinds.len() {
+        kinds[at] = match at.checked_sub(MEMBERSHIP_KINDS.len()) {
+            None => MEMBERSHIP_KINDS[at],
+            Some(at) => BROADCAST_KINDS[at],
+        };
+        at += 1;
+    }
+    kinds
+};
+const MEMBERSHIP_KINDS: &[&str] = <Membership as membership::Membership>::Message::KINDS;
+const BROADCAST_KINDS: &[&str] = <Broadcast as murmurate_broadcast::Broadcast>::Message::KINDS;
+
+/// What the composed peer speaks to.
+pub(crate) struct Host {
+    pub(crate) me: Incarnation,
+    /// Where others can dial this node.
+    pub(crate) addresses: Addresses,
+    pub(crate) book: Book,
+    pub(crate) routes: BTreeMap<NodeId, Route>,
+    pub(crate) outbox_limit: usize,
+    pub(crate) timers: Vec<(Instant, Timer)>,
+    pub(crate) topics: Topics,
+    pub(crate) metrics: Arc<Counters>,
+    pub(crate) events: broadcast::Sender<Event>,
+    /// What went wrong while the peer spoke, to be fed to it once it has finished.
+    pub(crate) later: VecDeque<Input>,
+    /// Nodes somebody wants to speak to and no connection leads to.
+    pub(crate) wanted: Vec<NodeId>,
+    /// Nodes whose outbox has something new.
+    pub(crate) fresh: Vec<NodeId>,
+    /// Nodes that take nothing at all.
+    pub(crate) stuck: Vec<NodeId>,
+    /// The active view changed.
+    pub(crate) view_changed: bool,
+    /// Broadcasts delivered, to tell duplicates.
+    pub(crate) delivered: u64,
+    /// Milestones to act on.
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl Host {
+    /// The route to a node, made if there is none.
+    ///
+    /// `None` if the node is known to run in another incarnation: its host would refuse the message,
+    /// and the peer is told that the link is down.
+    pub(crate) fn route(&mut self, to: Incarnation) -> Option<&mut Route> {
+        if let Some(route) = self.routes.get(&to.node)
+            && route.peer != to
+        {
+            if route.is_linked() || route.peer > to {
+                self.later.push_back(Input::LinkDown(to));
+                return None;
+            }
+            // Nobody answers for the older one any more.
+            self.later.push_back(Input::LinkDown(route.peer));
+            self.routes.remove(&to.node);
+        }
+        let wanted = &mut self.wanted;
+        let limit = self.outbox_limit;
+        Some(self.routes.entry(to.node).or_insert_with(|| {
+            wanted.push(to.node);
+            Route::new(to, limit)
+        }))
+    }
+
+    /// Says something to a node that is not the composed peer's business.
+    pub(crate) fn push_control(&mut self, to: Incarnation, frame: Vec<u8>) -> Option<()> {
+        let pushed = self.route(to)?.push_control(frame);
+        self.note_pushed(to.node, pushed);
+        Some(())
+    }
+
+    fn note_pushed(&mut self, node: NodeId, pushed: Pushed) {
+        match pushed {
+            Pushed::Queued => {
+                if self.fresh.last() != Some(&node) {
+                    self.fresh.push(node);
+                }
+            }
+            Pushed::Shed => {
+                self.metrics.outbox_control_dropped.inc();
+                self.stuck.push(node);
+            }
+        }
+    }
+
+    /// A peer with what this node knows of where it can be dialled.
+    pub(crate) fn contact(&self, peer: Incarnation) -> Contact {
+        let addresses = if peer.node == self.me.node {
+            self.addresses.clone()
+        } else {
+            self.book.addresses(peer.node)
+        };
+        Contact { peer, addresses }
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        // Nobody listening is fine.
+        let _ = self.events.send(event);
+    }
+
+    /// When the next timer is due.
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        self.timers.iter().map(|(due, _)| *due).min()
+    }
+
+    /// A timer that is due, taken out.
+    pub(crate) fn expired(&mut self, now: Instant) -> Option<Timer> {
+        let at = self.timers.iter().position(|(due, _)| *due <= now)?;
+        Some(self.timers.swap_remove(at).1)
+    }
+}
+
+impl Effects<Membership, Broadcast> for Host {
+    fn send(&mut self, to: Incarnation, message: Message) {
+        let kind = message.kind();
+        let (pushed, bytes) = match message {
+            Message::Broadcast(murmurate_broadcast::plumtree::Message::Gossip {
+                id,
+                round,
+                payload,
+            }) => {
+                let Some(route) = self.route(to) else { return };
+                let head = gossip_head(id, round, &payload);
+                let bytes = head.len() + payload.bytes().len();
+                if route.push_payload(head, payload.bytes().clone()) == Pushed::Shed {
+                    self.metrics.outbox_payloads_dropped.inc();
+                    return;
+                }
+                (Pushed::Queued, bytes)
+            }
+            Message::Broadcast(control) => {
+                // Gossip was the branch above: what is left has no content.
+                let Some(control) = without_content(control) else { return };
+                let frame = encode_control(&control);
+                let bytes = frame.len();
+                let Some(route) = self.route(to) else { return };
+                (route.push_control(frame), bytes)
+            }
+            Message::Membership(message) => {
+                let frame = encode_membership(&message.map(|peer| self.contact(peer)));
+                let bytes = frame.len();
+                let Some(route) = self.route(to) else { return };
+                (route.push_control(frame), bytes)
+            }
+        };
+        if pushed == Pushed::Queued {
+            self.metrics.sent.note(kind, bytes);
+        }
+        self.note_pushed(to.node, pushed);
+    }
+
+    fn arm(&mut self, after: Duration, timer: Timer) {
+        self.timers.push((Instant::now() + after.min(FAR), timer));
+    }
+
+    fn deliver(&mut self, id: MessageId, hops: u16, publication: Publication) {
+        self.delivered += 1;
+        self.metrics.delivered.inc();
+        self.metrics.hops.observe(f64::from(hops));
+        let took = micros_since_1970().saturating_sub(publication.published());
+        self.metrics.latency.observe(Duration::from_micros(took).as_secs_f64());
+        self.topics.deliver(id, hops, &publication);
+    }
+
+    fn neighbor_up(&mut self, peer: Incarnation) {
+        self.metrics.ups.inc();
+        self.view_changed = true;
+        self.tell(Event::NeighborUp(peer.node));
+    }
+
+    fn neighbor_down(&mut self, peer: Incarnation, reason: DownReason) {
+        self.metrics.downs[reason as usize].inc();
+        self.view_changed = true;
+        self.tell(Event::NeighborDown { node: peer.node, reason });
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        match notice {
+            Notice::Joined => self.metrics.joins.inc(),
+            Notice::Isolated => self.metrics.isolations.inc(),
+        }
+        self.notices.push(notice);
+    }
+}
+
+/// A timer farther away than this is as good as none, and its sum with now does not overflow.
+const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
+fn without_content(
+    message: murmurate_broadcast::plumtree::Message<MessageId, Publication>,
+) -> Option<super::wire::ControlMessage> {
+    use murmurate_broadcast::plumtree::Message as Plumtree;
+    Some(match message {
+        Plumtree::Gossip { .. } => return None,
+        Plumtree::IHave(batch) => Plumtree::IHave(batch),
+        Plumtree::Graft { missing } => Plumtree::Graft { missing },
+        Plumtree::Prune => Plumtree::Prune,
+    })
+}

@@ -1,0 +1,250 @@
+//! The two tasks of a link: one reads its inbound stream, one writes its outbound stream.
+//!
+//! They own the streams and wait for the peer so that the driver never does.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use libp2p::swarm::{ConnectionId, Stream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::outbox::{Batch, Outbox, Taken, Turn};
+use super::wire::{Frame, FrameError, HEADER, Hello, Kind, encode_empty, header};
+
+/// Bytes read at a time.
+const READ: usize = 16 << 10;
+/// Bytes an idle link has room for.
+const IDLE: usize = 1 << 10;
+/// A frame that began must go on within this.
+const STALLED: Duration = Duration::from_secs(30);
+/// How long a goodbye may take to be written.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// What a link's tasks tell the driver.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// The first frame.
+    Hello(Hello),
+    /// Whatever arrived together, in order, each with its bytes on the wire.
+    Frames(Vec<(Frame, usize)>),
+    /// Nothing more will be read.
+    ReadEnded(Result<(), LinkError>),
+    /// Nothing more will be written.
+    WriteEnded(Result<(), LinkError>),
+}
+
+/// Why a link ended other than by a goodbye.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("the peer closed the stream without a goodbye")]
+    NoGoodbye,
+    #[error("the peer sent nonsense: {0}")]
+    Frame(#[from] FrameError),
+    #[error("a frame stopped in the middle for {STALLED:?}")]
+    Stalled,
+}
+
+/// The way from a link's tasks to the driver. It is bounded: a driver that falls behind lets the
+/// peers wait.
+pub(crate) type Reports = mpsc::Sender<(ConnectionId, Report)>;
+
+/// Reads a stream to its end and reports what arrives.
+pub(crate) async fn read(
+    stream: Stream,
+    connection: ConnectionId,
+    max_frame: usize,
+    reports: Reports,
+) {
+    let mut reader = Reader { stream, buffer: Vec::new(), start: 0, end: 0 };
+    let ended = reader.run(connection, max_frame, &reports).await;
+    // The driver is gone only when the node is.
+    let _ = reports.send((connection, Report::ReadEnded(ended))).await;
+}
+
+struct Reader {
+    stream: Stream,
+    /// Read and not decoded yet: from `start` to `end`.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Reader {
+    async fn run(
+        &mut self,
+        connection: ConnectionId,
+        max_frame: usize,
+        reports: &Reports,
+    ) -> Result<(), LinkError> {
+        let Some((kind, length)) = self.next_header(max_frame).await? else {
+            return Err(LinkError::NoGoodbye);
+        };
+        if kind != Kind::Hello {
+            return Err(FrameError::OutOfPlace(kind).into());
+        }
+        let Frame::Hello(hello) = self.body(kind, length).await? else {
+            return Err(FrameError::OutOfPlace(kind).into());
+        };
+        if reports.send((connection, Report::Hello(hello))).await.is_err() {
+            return Ok(());
+        }
+        loop {
+            let Some((kind, length)) = self.next_header(max_frame).await? else {
+                return Err(LinkError::NoGoodbye);
+            };
+            let mut frames = Vec::with_capacity(16);
+            let mut next = Some((kind, length));
+            while let Some((kind, length)) = next {
+                match self.body(kind, length).await? {
+                    Frame::Hello(_) => return Err(FrameError::OutOfPlace(Kind::Hello).into()),
+                    frame => frames.push((frame, HEADER + length)),
+                }
+                next = if kind == Kind::Bye { None } else { self.whole_frame(max_frame)? };
+            }
+            let bye = frames.pop_if(|(frame, _)| *frame == Frame::Bye).is_some();
+            if reports.send((connection, Report::Frames(frames))).await.is_err() || bye {
+                return Ok(());
+            }
+        }
+    }
+
+    fn unread(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// The next frame's header, consumed; `None` if the stream ends before it.
+    async fn next_header(&mut self, max_frame: usize) -> Result<Option<(Kind, usize)>, LinkError> {
+        while self.unread() < HEADER {
+            let more = if self.unread() == 0 {
+                // An idle link keeps no buffer; whether it is alive is the membership's to judge.
+                self.read_when_idle().await?
+            } else {
+                self.read_more(READ).await?
+            };
+            if !more {
+                return if self.unread() == 0 { Ok(None) } else { Err(LinkError::NoGoodbye) };
+            }
+        }
+        let announced = self.peek_header(max_frame)?;
+        self.start += HEADER;
+        Ok(Some(announced))
+    }
+
+    /// The next frame's header, consumed, if the buffer holds all of the frame.
+    fn whole_frame(&mut self, max_frame: usize) -> Result<Option<(Kind, usize)>, LinkError> {
+        if self.unread() < HEADER {
+            return Ok(None);
+        }
+        let (kind, length) = self.peek_header(max_frame)?;
+        if self.unread() < HEADER + length {
+            return Ok(None);
+        }
+        self.start += HEADER;
+        Ok(Some((kind, length)))
+    }
+
+    fn peek_header(&self, max_frame: usize) -> Result<(Kind, usize), FrameError> {
+        let mut bytes = [0; HEADER];
+        bytes.copy_from_slice(&self.buffer[self.start..self.start + HEADER]);
+        header(bytes, max_frame)
+    }
+
+    /// The body that follows a header.
+    async fn body(&mut self, kind: Kind, length: usize) -> Result<Frame, LinkError> {
+        while self.unread() < length {
+            // Room grows with what really arrived: an announced length alone buys none.
+            let room = (length - self.unread()).min(self.unread().max(READ));
+            if !self.read_more(room).await? {
+                return Err(LinkError::NoGoodbye);
+            }
+        }
+        let body = &self.buffer[self.start..self.start + length];
+        let frame = Frame::decode(kind, body)?;
+        self.start += length;
+        Ok(frame)
+    }
+
+    /// Reads at the start of an empty buffer, which a wait makes small.
+    async fn read_when_idle(&mut self) -> Result<bool, LinkError> {
+        (self.start, self.end) = (0, 0);
+        self.buffer.resize(self.buffer.len().max(IDLE), 0);
+        let Self { stream, buffer, .. } = self;
+        let read = poll_fn(|context| {
+            let read = Pin::new(&mut *stream).poll_read(context, buffer);
+            if read.is_pending() && buffer.len() > IDLE {
+                buffer.truncate(IDLE);
+                buffer.shrink_to_fit();
+            }
+            read
+        });
+        self.end = read.await?;
+        Ok(self.end > 0)
+    }
+
+    /// Reads once, at most `room` bytes; whether the stream goes on.
+    async fn read_more(&mut self, room: usize) -> Result<bool, LinkError> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.buffer.len() < self.end + room {
+            self.buffer.resize(self.end + room, 0);
+        }
+        let into = &mut self.buffer[self.end..];
+        let read = timeout(STALLED, self.stream.read(into)).await;
+        let read = read.map_err(|_| LinkError::Stalled)??;
+        self.end += read;
+        Ok(read > 0)
+    }
+}
+
+/// Greets, waits to be told which outbox to drain, and drains it to its end.
+pub(crate) async fn write(
+    mut stream: Stream,
+    connection: ConnectionId,
+    hello: Vec<u8>,
+    attached: oneshot::Receiver<(Arc<Outbox>, Turn)>,
+    reports: Reports,
+) {
+    let ended = drain(&mut stream, &hello, attached).await;
+    let _ = reports.send((connection, Report::WriteEnded(ended))).await;
+}
+
+async fn drain(
+    stream: &mut Stream,
+    hello: &[u8],
+    attached: oneshot::Receiver<(Arc<Outbox>, Turn)>,
+) -> Result<(), LinkError> {
+    stream.write_all(hello).await?;
+    stream.flush().await?;
+    if let Ok((outbox, turn)) = attached.await {
+        let mut batch = Batch::default();
+        while let Taken::Batch { more } =
+            poll_fn(|context| outbox.poll_take(turn, &mut batch, context)).await
+        {
+            stream.write_all(&batch.bytes).await?;
+            if let Some(large) = batch.large.take() {
+                stream.write_all(&large).await?;
+            }
+            if !more {
+                stream.flush().await?;
+                // An idle link keeps no buffer.
+                batch = Batch::default();
+            }
+        }
+    }
+    let goodbye = async {
+        stream.write_all(&encode_empty(Kind::Bye)).await?;
+        stream.close().await
+    };
+    timeout(GOODBYE, goodbye).await.map_err(|_| LinkError::Stalled)??;
+    Ok(())
+}

@@ -1,0 +1,312 @@
+//! What a node counts, for Prometheus.
+//!
+//! Labels are words from fixed sets, never peers, addresses or topics: a node has well under 500
+//! series, all of them from the start.
+
+use std::sync::Arc;
+
+use murmurate_membership::DownReason;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
+};
+
+/// A set of metrics, in a registry of its own.
+///
+/// Nodes of one process may share a set: counters and gauges add up.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Counters>);
+
+/// What [`Metrics`] holds, for the driver.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    registry: Registry,
+    pub(crate) active_view: IntGauge,
+    pub(crate) passive_view: IntGauge,
+    pub(crate) eager: IntGauge,
+    pub(crate) lazy: IntGauge,
+    pub(crate) ups: IntCounter,
+    /// By [`DownReason`].
+    pub(crate) downs: Vec<IntCounter>,
+    pub(crate) joins: IntCounter,
+    pub(crate) isolations: IntCounter,
+    pub(crate) published: IntCounter,
+    pub(crate) delivered: IntCounter,
+    pub(crate) duplicate: IntCounter,
+    pub(crate) hops: Histogram,
+    pub(crate) latency: Histogram,
+    pub(crate) received: Traffic,
+    pub(crate) sent: Traffic,
+    pub(crate) outbox_bytes: IntGauge,
+    pub(crate) outbox_control_dropped: IntCounter,
+    pub(crate) outbox_payloads_dropped: IntCounter,
+    pub(crate) slow_links: IntGauge,
+    pub(crate) connections: IntGauge,
+    pub(crate) dials: IntCounterVec,
+    pub(crate) links_ended: IntCounterVec,
+    pub(crate) inbound_failed: IntCounter,
+    pub(crate) found: IntCounterVec,
+}
+
+/// Messages and bytes in one direction, by kind.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    messages: Vec<IntCounter>,
+    bytes: Vec<IntCounter>,
+}
+
+impl Traffic {
+    /// Counts a message of the kind with this index.
+    pub(crate) fn note(&self, kind: usize, bytes: usize) {
+        self.messages[kind].inc();
+        self.bytes[kind].inc_by(bytes as u64);
+    }
+}
+
+/// What dials can come to, as `murmurate_dials_total` labels it.
+pub(crate) const DIAL_OUTCOMES: [&str; 8] =
+    ["ok", "refused", "timeout", "unreachable", "wrong_peer", "self", "denied", "other"];
+/// Why links end, as `murmurate_links_ended_total` labels it.
+pub(crate) const LINK_ENDS: [&str; 9] = [
+    "goodbye",
+    "replaced",
+    "idle",
+    "closed",
+    "failed",
+    "nonsense",
+    "stalled",
+    "wrong_network",
+    "unsupported",
+];
+
+const DOWN_REASONS: [&str; 8] =
+    ["failed", "silent", "evicted", "dropped", "left", "leaving", "restarted", "renewed"];
+const _: () = assert!(DownReason::Renewed as usize + 1 == DOWN_REASONS.len());
+
+const DISCOVERY: [&str; 3] = ["dns", "file", "mdns"];
+const HOPS: [f64; 12] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0, 32.0];
+const SECONDS: [f64; 15] =
+    [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
+
+/// Registers metrics; names and help are constants, so nothing can be wrong with them.
+struct Maker(Registry);
+
+#[allow(clippy::expect_used, reason = "names and labels are constants that the tests register")]
+impl Maker {
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        let made = IntCounter::new(name, help).expect("a valid name");
+        self.0.register(Box::new(made.clone())).expect("a new name");
+        made
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        let made = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name");
+        self.0.register(Box::new(made.clone())).expect("a new name");
+        made
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        let made = IntGauge::new(name, help).expect("a valid name");
+        self.0.register(Box::new(made.clone())).expect("a new name");
+        made
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let made = Histogram::with_opts(opts).expect("a valid name");
+        self.0.register(Box::new(made.clone())).expect("a new name");
+        made
+    }
+
+    fn traffic(
+        kinds: &[&str],
+        direction: &str,
+        messages: &IntCounterVec,
+        bytes: &IntCounterVec,
+    ) -> Traffic {
+        let each = |of: &IntCounterVec| {
+            kinds.iter().map(|kind| of.with_label_values(&[direction, kind])).collect()
+        };
+        Traffic { messages: each(messages), bytes: each(bytes) }
+    }
+}
+
+impl Metrics {
+    /// A new set, all zero. `kinds` are the names of messages.
+    pub(crate) fn with_kinds(kinds: &[&str]) -> Self {
+        let make = Maker(Registry::new());
+        let build = make.build_info();
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let messages = make.counters(
+            "murmurate_messages_total",
+            "Messages of the protocols.",
+            &["direction", "kind"],
+        );
+        let bytes = make.counters(
+            "murmurate_message_bytes_total",
+            "Bytes of the protocols' messages, without transport overhead.",
+            &["direction", "kind"],
+        );
+        let downs = make.counters(
+            "murmurate_neighbors_down_total",
+            "Peers that left the active view.",
+            &["reason"],
+        );
+        let broadcasts = make.counters(
+            "murmurate_broadcasts_total",
+            "Broadcasts published here, delivered here for the first time, and received again.",
+            &["outcome"],
+        );
+        let dropped = make.counters(
+            "murmurate_outbox_dropped_total",
+            "Messages shed because a link's outbox was full.",
+            &["lane"],
+        );
+        let dials = make.counters("murmurate_dials_total", "Dials by outcome.", &["outcome"]);
+        let links_ended =
+            make.counters("murmurate_links_ended_total", "Links that ended.", &["reason"]);
+        let found = make.counters(
+            "murmurate_discovery_failures_total",
+            "Look-ups of a discovery source that failed.",
+            &["source"],
+        );
+        for outcome in DIAL_OUTCOMES {
+            let _ = dials.with_label_values(&[outcome]);
+        }
+        for reason in LINK_ENDS {
+            let _ = links_ended.with_label_values(&[reason]);
+        }
+        for source in DISCOVERY {
+            let _ = found.with_label_values(&[source]);
+        }
+        Self(Arc::new(Counters {
+            active_view: make.gauge("murmurate_active_view_peers", "Peers in the active view."),
+            passive_view: make.gauge("murmurate_passive_view_peers", "Peers in the passive view."),
+            eager: make.gauge("murmurate_eager_peers", "Neighbours in the broadcast tree."),
+            lazy: make.gauge("murmurate_lazy_peers", "Neighbours that get announcements only."),
+            ups: make
+                .counter("murmurate_neighbors_up_total", "Peers that entered the active view."),
+            downs: DOWN_REASONS.map(|reason| downs.with_label_values(&[reason])).into(),
+            joins: make.counter("murmurate_joins_total", "Times a first neighbour was found."),
+            isolations: make
+                .counter("murmurate_isolations_total", "Times the last neighbour was lost."),
+            published: broadcasts.with_label_values(&["published"]),
+            delivered: broadcasts.with_label_values(&["delivered"]),
+            duplicate: broadcasts.with_label_values(&["duplicate"]),
+            hops: make.histogram(
+                "murmurate_delivery_hops",
+                "Links a delivered broadcast crossed.",
+                &HOPS,
+            ),
+            latency: make.histogram(
+                "murmurate_delivery_latency_seconds",
+                "Time from publishing to delivery, by the clocks of both nodes.",
+                &SECONDS,
+            ),
+            received: Maker::traffic(kinds, "received", &messages, &bytes),
+            sent: Maker::traffic(kinds, "sent", &messages, &bytes),
+            outbox_bytes: make.gauge("murmurate_outbox_bytes", "Bytes that wait in outboxes."),
+            outbox_control_dropped: dropped.with_label_values(&["control"]),
+            outbox_payloads_dropped: dropped.with_label_values(&["payload"]),
+            slow_links: make.gauge("murmurate_slow_links", "Links whose peer reads too slowly."),
+            connections: make.gauge("murmurate_connections", "Connections that stand."),
+            inbound_failed: make.counter(
+                "murmurate_inbound_failed_total",
+                "Inbound connections that failed before they stood.",
+            ),
+            dials,
+            links_ended,
+            found,
+            registry: make.0,
+        }))
+    }
+
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.0)
+    }
+
+    /// The registry, to add to or to gather from.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// All metrics in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        // Writing to memory fails only on metrics without a name.
+        let _ = TextEncoder::new().encode(&self.0.registry.gather(), &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl Maker {
+    #[allow(clippy::expect_used, reason = "the name is a constant")]
+    fn build_info(&self) -> prometheus::IntGaugeVec {
+        let opts = Opts::new("murmurate_build_info", "The version that runs.");
+        let made = prometheus::IntGaugeVec::new(opts, &["version"]).expect("a valid name");
+        self.0.register(Box::new(made.clone())).expect("a new name");
+        made
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::with_kinds(&super::host::KINDS)
+    }
+}
+
+/// One node's part of a gauge that several may share; gone with it.
+#[derive(Debug)]
+pub(crate) struct Level {
+    gauge: IntGauge,
+    share: i64,
+}
+
+impl Level {
+    pub(crate) fn of(gauge: &IntGauge) -> Self {
+        Self { gauge: gauge.clone(), share: 0 }
+    }
+
+    pub(crate) fn set(&mut self, value: usize) {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        if value != self.share {
+            self.gauge.add(value - self.share);
+            self.share = value;
+        }
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        self.gauge.sub(self.share);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_has_few_series_and_all_from_the_start() {
+        let text = Metrics::default().render();
+        let series = text.lines().filter(|line| !line.starts_with('#')).count();
+        assert!((50..500).contains(&series), "{series}");
+        for kind in super::super::host::KINDS {
+            assert!(text.contains(&format!("kind=\"{kind}\"")), "{kind}");
+        }
+    }
+
+    #[test]
+    fn shares_of_a_gauge_add_up() {
+        let metrics = Metrics::default().counters();
+        let (mut one, mut two) = (Level::of(&metrics.eager), Level::of(&metrics.eager));
+        one.set(3);
+        two.set(4);
+        one.set(1);
+        assert_eq!(metrics.eager.get(), 5);
+        drop(two);
+        assert_eq!(metrics.eager.get(), 1);
+    }
+}

@@ -1,0 +1,269 @@
+//! What waits to be written to one peer: two bounded lanes.
+//!
+//! Control never waits behind payloads. A payload that does not fit is shed and counted: whoever
+//! misses it learns of it from its other neighbours' announcements. Control that does not fit
+//! means that the peer takes nothing at all: the link is given up.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::wire::GOSSIP_HEAD;
+
+/// Bytes a writer takes at a time: a Yamux frame each, so small ones cost (one write per message is
+/// five times slower over Noise).
+pub(crate) const BATCH: usize = 16 << 10;
+/// Bytes of control that may wait.
+const CONTROL_LIMIT: usize = 1 << 20;
+
+/// The queue between the driver, which never waits, and one link's writer.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    lanes: Mutex<Lanes>,
+    /// Bytes of payloads that may wait.
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lanes {
+    control: VecDeque<Vec<u8>>,
+    payloads: VecDeque<([u8; GOSSIP_HEAD], Bytes)>,
+    control_bytes: usize,
+    payload_bytes: usize,
+    /// Bytes ever taken.
+    taken: u64,
+    /// Whose turn it is: counts the writers.
+    turn: u32,
+    /// No more comes: the writer ends once all is taken.
+    finished: bool,
+    waker: Option<Waker>,
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Pushed {
+    /// It waits for the writer.
+    Queued,
+    /// There was no room for it.
+    Shed,
+}
+
+/// The right to take from an outbox, until somebody else gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Turn(u32);
+
+/// What a writer is told to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Write the batch, and flush it if nothing else waits.
+    Batch { more: bool },
+    /// Say goodbye and end: all is taken, or another link goes on.
+    End,
+}
+
+/// What a writer writes at once.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Frames one after the other.
+    pub(crate) bytes: Vec<u8>,
+    /// The rest of the last frame, if copying it would cost too much.
+    pub(crate) large: Option<Bytes>,
+}
+
+/// How an outbox stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Depth {
+    /// Bytes that wait.
+    pub(crate) bytes: usize,
+    /// Bytes ever taken.
+    pub(crate) taken: u64,
+}
+
+impl Outbox {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { lanes: Mutex::default(), limit }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        // Nothing panics while it holds the lock; if it did, the queue would still be whole.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push_control(&self, frame: Vec<u8>) -> Pushed {
+        let mut lanes = self.lanes();
+        if lanes.control_bytes + frame.len() > CONTROL_LIMIT {
+            return Pushed::Shed;
+        }
+        lanes.control_bytes += frame.len();
+        lanes.control.push_back(frame);
+        Pushed::Queued
+    }
+
+    pub(crate) fn push_payload(&self, head: [u8; GOSSIP_HEAD], body: Bytes) -> Pushed {
+        let mut lanes = self.lanes();
+        let length = head.len() + body.len();
+        // One payload always fits, however small the limit.
+        if lanes.payload_bytes > 0 && lanes.payload_bytes + length > self.limit {
+            return Pushed::Shed;
+        }
+        lanes.payload_bytes += length;
+        lanes.payloads.push_back((head, body));
+        Pushed::Queued
+    }
+
+    /// Wakes the writer: after all that one input caused was pushed.
+    pub(crate) fn wake(&self) {
+        let waker = self.lanes().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Gives a new writer the turn; the one before ends.
+    pub(crate) fn attach(&self) -> Turn {
+        let mut lanes = self.lanes();
+        lanes.turn = lanes.turn.wrapping_add(1);
+        let turn = Turn(lanes.turn);
+        let waker = lanes.waker.take();
+        drop(lanes);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        turn
+    }
+
+    /// Lets the writer end once all is taken.
+    pub(crate) fn finish(&self) {
+        self.lanes().finished = true;
+        self.wake();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        let lanes = self.lanes();
+        lanes.control.is_empty() && lanes.payloads.is_empty()
+    }
+
+    pub(crate) fn depth(&self) -> Depth {
+        let lanes = self.lanes();
+        Depth { bytes: lanes.control_bytes + lanes.payload_bytes, taken: lanes.taken }
+    }
+
+    /// Fills `batch` with what waits, or waits for something.
+    pub(crate) fn poll_take(
+        &self,
+        turn: Turn,
+        batch: &mut Batch,
+        context: &mut Context<'_>,
+    ) -> Poll<Taken> {
+        let mut lanes = self.lanes();
+        if lanes.turn != turn.0 {
+            return Poll::Ready(Taken::End);
+        }
+        lanes.fill(batch);
+        if !batch.bytes.is_empty() {
+            let more = !lanes.control.is_empty() || !lanes.payloads.is_empty();
+            return Poll::Ready(Taken::Batch { more });
+        }
+        if lanes.finished {
+            return Poll::Ready(Taken::End);
+        }
+        // Bursts are rare: an idle outbox keeps no room for them.
+        lanes.control.shrink_to(16);
+        lanes.payloads.shrink_to(16);
+        lanes.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Lanes {
+    fn fill(&mut self, batch: &mut Batch) {
+        batch.bytes.clear();
+        batch.large = None;
+        while batch.bytes.len() < BATCH
+            && let Some(frame) = self.control.pop_front()
+        {
+            self.control_bytes -= frame.len();
+            batch.bytes.extend_from_slice(&frame);
+        }
+        while batch.bytes.len() < BATCH
+            && let Some((head, body)) = self.payloads.pop_front()
+        {
+            self.payload_bytes -= head.len() + body.len();
+            batch.bytes.extend_from_slice(&head);
+            if body.len() > BATCH {
+                self.taken += body.len() as u64;
+                batch.large = Some(body);
+                break;
+            }
+            batch.bytes.extend_from_slice(&body);
+        }
+        self.taken += batch.bytes.len() as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(outbox: &Outbox, turn: Turn) -> (Poll<Taken>, Batch) {
+        let mut batch = Batch::default();
+        let mut context = Context::from_waker(Waker::noop());
+        (outbox.poll_take(turn, &mut batch, &mut context), batch)
+    }
+
+    #[test]
+    fn control_overtakes_payloads_and_small_frames_share_a_batch() {
+        let outbox = Outbox::new(1 << 20);
+        let turn = outbox.attach();
+        assert_eq!(outbox.push_payload([1; GOSSIP_HEAD], Bytes::from_static(b"x")), Pushed::Queued);
+        assert_eq!(outbox.push_control(vec![2; 3]), Pushed::Queued);
+        let (taken, batch) = take(&outbox, turn);
+        assert_eq!(taken, Poll::Ready(Taken::Batch { more: false }));
+        assert_eq!(batch.bytes[..3], [2; 3]);
+        assert_eq!(batch.bytes.len(), 3 + GOSSIP_HEAD + 1);
+        assert_eq!(take(&outbox, turn).0, Poll::Pending);
+    }
+
+    #[test]
+    fn a_large_payload_is_not_copied_and_ends_its_batch() {
+        let outbox = Outbox::new(1 << 20);
+        let turn = outbox.attach();
+        let large = Bytes::from(vec![7; BATCH + 1]);
+        assert_eq!(outbox.push_payload([1; GOSSIP_HEAD], large.clone()), Pushed::Queued);
+        assert_eq!(outbox.push_payload([1; GOSSIP_HEAD], Bytes::new()), Pushed::Queued);
+        let (taken, batch) = take(&outbox, turn);
+        assert_eq!(taken, Poll::Ready(Taken::Batch { more: true }));
+        assert_eq!(batch.large.map(|l| l.as_ptr()), Some(large.as_ptr()));
+        assert_eq!(outbox.depth().bytes, GOSSIP_HEAD);
+        assert_eq!(outbox.depth().taken, (GOSSIP_HEAD + BATCH + 1) as u64);
+    }
+
+    #[test]
+    fn both_lanes_are_bounded() {
+        let outbox = Outbox::new(1000);
+        let body = Bytes::from(vec![0; 400]);
+        assert_eq!(outbox.push_payload([0; GOSSIP_HEAD], body.clone()), Pushed::Queued);
+        assert_eq!(outbox.push_payload([0; GOSSIP_HEAD], body.clone()), Pushed::Queued);
+        assert_eq!(outbox.push_payload([0; GOSSIP_HEAD], body), Pushed::Shed);
+        assert_eq!(outbox.push_control(vec![0; CONTROL_LIMIT]), Pushed::Queued);
+        assert_eq!(outbox.push_control(vec![0]), Pushed::Shed);
+        let tiny = Outbox::new(1);
+        assert_eq!(tiny.push_payload([0; GOSSIP_HEAD], Bytes::new()), Pushed::Queued);
+        assert_eq!(tiny.push_payload([0; GOSSIP_HEAD], Bytes::new()), Pushed::Shed);
+    }
+
+    #[test]
+    fn a_new_writer_takes_over_what_waits() {
+        let outbox = Outbox::new(1000);
+        let first = outbox.attach();
+        assert_eq!(outbox.push_control(vec![9]), Pushed::Queued);
+        let second = outbox.attach();
+        assert_eq!(take(&outbox, first).0, Poll::Ready(Taken::End));
+        assert_eq!(take(&outbox, second).1.bytes, [9]);
+        outbox.finish();
+        assert_eq!(take(&outbox, second).0, Poll::Ready(Taken::End));
+    }
+}

@@ -1,0 +1,98 @@
+//! The swarm: it dials, listens, authenticates and limits, and no payload passes through it.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::identity::Keypair;
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{Multiaddr, Swarm, SwarmBuilder, TransportError, noise, tcp, yamux};
+
+use super::config::{Limits, SpawnError};
+use super::streams::{self, Streams};
+
+/// What the swarm runs: limits, and the two streams of every connection.
+#[derive(NetworkBehaviour)]
+#[behaviour(to_swarm = "streams::Event")]
+pub(crate) struct Behaviour {
+    limits: connection_limits::Behaviour,
+    streams: Streams,
+}
+
+impl From<std::convert::Infallible> for streams::Event {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// Streams a peer may open on a connection: two are used. Yamux ends a connection on the 513th.
+const MAX_STREAMS: usize = 16;
+/// Connections between two nodes at a time: simultaneous dials, and a new one beside a dying one.
+const MAX_PER_PEER: u32 = 4;
+
+/// TCP with Noise and Yamux, QUIC, and names resolved.
+pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviour>, SpawnError> {
+    let max = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
+    let connections = ConnectionLimits::default()
+        .with_max_established(Some(max))
+        .with_max_established_per_peer(Some(MAX_PER_PEER))
+        .with_max_pending_incoming(Some(max.div_ceil(2)))
+        .with_max_pending_outgoing(Some(max.div_ceil(2)));
+    let streams_capped = || {
+        let mut config = yamux::Config::default();
+        config.set_max_num_streams(MAX_STREAMS);
+        config
+    };
+    let wrong = |error: &dyn std::fmt::Display| SpawnError::Transport(error.to_string());
+    let swarm = SwarmBuilder::with_existing_identity(identity)
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, streams_capped)
+        .map_err(|error| wrong(&error))?
+        .with_quic_config(|mut config| {
+            config.max_concurrent_stream_limit = MAX_STREAMS as u32;
+            config
+        })
+        .with_dns()
+        .map_err(|error| wrong(&error))?
+        .with_behaviour(|_| Behaviour {
+            limits: connection_limits::Behaviour::new(connections),
+            streams: Streams::default(),
+        })
+        .map_err(|error| wrong(&error))?
+        // Open streams keep a connection; without them it has nothing to do.
+        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_millis(100)))
+        .with_connection_timeout(limits.handshake_wait)
+        .build();
+    Ok(swarm)
+}
+
+/// Listens on all of `addresses`, and waits until each listener has an address.
+pub(crate) async fn listening(
+    swarm: &mut Swarm<Behaviour>,
+    addresses: &[Multiaddr],
+) -> Result<(), SpawnError> {
+    let failed = |address: &Multiaddr, reason: String| SpawnError::Listen {
+        address: address.clone(),
+        reason,
+    };
+    for address in addresses {
+        let error = |error: TransportError<std::io::Error>| failed(address, error.to_string());
+        let listener = swarm.listen_on(address.clone()).map_err(error)?;
+        loop {
+            match swarm.select_next_some().await {
+                SwarmEvent::NewListenAddr { listener_id, .. } if listener_id == listener => break,
+                SwarmEvent::ListenerClosed { listener_id, reason, .. }
+                    if listener_id == listener =>
+                {
+                    let reason = reason.err().map_or_else(|| "closed".into(), |e| e.to_string());
+                    return Err(failed(address, reason));
+                }
+                SwarmEvent::ListenerError { listener_id, error } if listener_id == listener => {
+                    return Err(failed(address, error.to_string()));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! A peer as it travels: its name and where it may be dialled.
+
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+use serde::{Deserialize, Serialize};
+use thin_vec::ThinVec;
+
+use crate::node::id::{Incarnation, NodeId};
+
+/// A peer and the addresses somebody knows of it: hints, whoever says them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Contact {
+    pub(crate) peer: Incarnation,
+    pub(crate) addresses: Addresses,
+}
+
+/// A few addresses of one node, each once and none longer than [`Addresses::MAX_BYTES`], without
+/// the node's id at the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Addresses(
+    #[serde(
+        deserialize_with = "murmurate_membership::bounded::deserialize::<_, _, { Addresses::MAX }>"
+    )]
+    ThinVec<Multiaddr>,
+);
+
+impl Addresses {
+    /// Addresses of one node that are remembered and passed on.
+    pub(crate) const MAX: usize = 4;
+    /// Bytes of one address: a DNS name of 253 fits.
+    const MAX_BYTES: usize = 300;
+
+    /// Adds an address at the end unless it is known, unusable, or there is no room.
+    pub(crate) fn add(&mut self, address: &Multiaddr) {
+        let mut address = address.clone();
+        if matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+            address.pop();
+        }
+        let fits = self.0.len() < Self::MAX && address.len() <= Self::MAX_BYTES;
+        if fits && !address.is_empty() && !self.0.contains(&address) {
+            self.0.push(address);
+        }
+    }
+
+    /// What of these can be used: a peer may send any bytes.
+    pub(crate) fn checked(&self) -> Self {
+        self.iter().collect()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Multiaddr> {
+        self.0.iter()
+    }
+
+    /// The same with the node's id at the end, for those who do not know it.
+    pub(crate) fn full(&self, node: NodeId) -> Vec<Multiaddr> {
+        let id = Protocol::P2p(node.to_peer_id());
+        self.iter().map(|address| address.clone().with(id.clone())).collect()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a> FromIterator<&'a Multiaddr> for Addresses {
+    fn from_iter<T: IntoIterator<Item = &'a Multiaddr>>(addresses: T) -> Self {
+        let mut few = Self::default();
+        for address in addresses {
+            few.add(address);
+        }
+        few
+    }
+}

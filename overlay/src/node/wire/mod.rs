@@ -1,0 +1,231 @@
+//! What the bytes on a stream mean. The book's page "The bytes" describes them for others.
+//!
+//! A frame is one byte of kind, three of length (big endian), and so many bytes of body. Whatever
+//! a body says of lengths inside itself is checked before anything is allocated for it.
+
+mod contact;
+mod publication;
+
+use murmurate_broadcast::{Announcement, plumtree};
+use murmurate_membership::hyparview;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use contact::{Addresses, Contact};
+pub(crate) use publication::Publication;
+pub use publication::TopicError;
+
+use super::id::{Incarnation, MessageId, NodeId};
+
+/// The protocol's name and version, as streams negotiate it.
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/1";
+/// Bytes before a body.
+pub(crate) const HEADER: usize = 4;
+/// Bytes of a body other than a payload: far above the largest shuffle or batch of announcements.
+pub(crate) const MAX_CONTROL: usize = 64 << 10;
+/// Bytes a body's length can express.
+pub(crate) const MAX_BODY: usize = (1 << 24) - 1;
+/// Bytes of a payload's frame before the publication: header, origin, start, sequence, round.
+pub(crate) const GOSSIP_HEAD: usize = HEADER + 32 + 8 + 8 + 2;
+
+/// The first frame on every stream: who speaks, and of which overlay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    /// Which overlay: a node that found a recycled address must not mix two.
+    pub(crate) network: String,
+    /// Which start of the node this is.
+    pub(crate) started: u64,
+    /// The largest body the node takes.
+    pub(crate) max_frame: u32,
+    /// Where others can dial it.
+    pub(crate) addresses: Addresses,
+}
+
+/// A membership message with the addresses its sender knows of the peers it names.
+pub(crate) type MembershipMessage = hyparview::Message<Contact>;
+/// A broadcast message without payload.
+pub(crate) type ControlMessage = plumtree::Message<MessageId, Never>;
+
+/// Content that never occurs: payloads travel as raw bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Never {}
+
+/// A node's views, asked for by whoever draws the overlay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Views {
+    /// The active view, each peer with whether payloads are pushed to it.
+    #[serde(deserialize_with = "murmurate_membership::bounded::deserialize::<_, _, 64>")]
+    pub(crate) active: thin_vec::ThinVec<(Contact, bool)>,
+    /// Peers in the passive view.
+    pub(crate) passive: u32,
+}
+
+/// A frame, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Frame {
+    Hello(Hello),
+    Membership(MembershipMessage),
+    Control(ControlMessage),
+    Gossip {
+        id: MessageId,
+        round: u16,
+        payload: Publication,
+    },
+    /// Please tell your views.
+    AskViews,
+    Views(Views),
+    /// Nothing follows on this stream, and that is no failure.
+    Bye,
+}
+
+/// A frame's kind: its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Hello = 0,
+    Membership = 1,
+    Control = 2,
+    Gossip = 3,
+    AskViews = 4,
+    Views = 5,
+    Bye = 6,
+}
+
+/// Why bytes are not a frame. Nothing of it was used; the link ends.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FrameError {
+    #[error("no frame begins with {0}")]
+    UnknownKind(u8),
+    #[error("a {kind:?} frame of {length} bytes, at most {limit} are allowed")]
+    TooLong { kind: Kind, length: usize, limit: usize },
+    #[error("a {0:?} frame whose body is not one")]
+    Malformed(Kind),
+    #[error("a {0:?} frame where none may be")]
+    OutOfPlace(Kind),
+}
+
+impl Kind {
+    const ALL: [Self; 7] = [
+        Self::Hello,
+        Self::Membership,
+        Self::Control,
+        Self::Gossip,
+        Self::AskViews,
+        Self::Views,
+        Self::Bye,
+    ];
+}
+
+/// What a header announces: the kind and length of the body, within `max_frame`.
+pub(crate) fn header(bytes: [u8; HEADER], max_frame: usize) -> Result<(Kind, usize), FrameError> {
+    let [kind, high, middle, low] = bytes;
+    let kind = Kind::ALL.get(usize::from(kind)).copied().ok_or(FrameError::UnknownKind(kind))?;
+    let length = u32::from_be_bytes([0, high, middle, low]) as usize;
+    let limit = if kind == Kind::Gossip { max_frame } else { MAX_CONTROL };
+    if length > limit {
+        return Err(FrameError::TooLong { kind, length, limit });
+    }
+    Ok((kind, length))
+}
+
+fn put_header(kind: Kind, length: usize) -> [u8; HEADER] {
+    debug_assert!(length <= MAX_BODY, "{length} bytes");
+    let [_, high, middle, low] = (length as u32).to_be_bytes();
+    [kind as u8, high, middle, low]
+}
+
+impl Frame {
+    /// Decodes a body. Trailing bytes make it malformed.
+    pub(crate) fn decode(kind: Kind, body: &[u8]) -> Result<Self, FrameError> {
+        fn whole<T: DeserializeOwned>(kind: Kind, body: &[u8]) -> Result<T, FrameError> {
+            match postcard::take_from_bytes(body) {
+                Ok((value, [])) => Ok(value),
+                Ok(_) | Err(_) => Err(FrameError::Malformed(kind)),
+            }
+        }
+        match kind {
+            Kind::Hello => whole(kind, body).map(Self::Hello),
+            Kind::Membership => whole(kind, body).map(Self::Membership),
+            Kind::Control => whole(kind, body).map(Self::Control),
+            Kind::Gossip => Self::decode_gossip(body).ok_or(FrameError::Malformed(kind)),
+            Kind::Views => whole(kind, body).map(Self::Views),
+            Kind::AskViews if body.is_empty() => Ok(Self::AskViews),
+            Kind::Bye if body.is_empty() => Ok(Self::Bye),
+            Kind::AskViews | Kind::Bye => Err(FrameError::Malformed(kind)),
+        }
+    }
+
+    fn decode_gossip(body: &[u8]) -> Option<Self> {
+        let (node, rest) = body.split_first_chunk::<32>()?;
+        let (started, rest) = rest.split_first_chunk()?;
+        let (sequence, rest) = rest.split_first_chunk()?;
+        let (round, rest) = rest.split_first_chunk()?;
+        let origin =
+            Incarnation { node: NodeId::from_bytes(*node), started: u64::from_le_bytes(*started) };
+        Some(Self::Gossip {
+            id: MessageId { origin, sequence: u64::from_le_bytes(*sequence) },
+            round: u16::from_le_bytes(*round),
+            payload: Publication::decode(rest)?,
+        })
+    }
+
+    /// A frame whose body is not a payload, whole.
+    fn control<T: Serialize>(kind: Kind, body: &T) -> Vec<u8> {
+        let frame = postcard::to_extend(body, vec![0; HEADER]);
+        #[allow(clippy::expect_used, reason = "a vector takes anything")]
+        let mut frame = frame.expect("plain data serializes");
+        let header = put_header(kind, frame.len() - HEADER);
+        frame[..HEADER].copy_from_slice(&header);
+        frame
+    }
+}
+
+impl Hello {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        Frame::control(Kind::Hello, self)
+    }
+}
+
+impl Views {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        Frame::control(Kind::Views, self)
+    }
+}
+
+pub(crate) fn encode_membership(message: &MembershipMessage) -> Vec<u8> {
+    Frame::control(Kind::Membership, message)
+}
+
+pub(crate) fn encode_control(message: &ControlMessage) -> Vec<u8> {
+    Frame::control(Kind::Control, message)
+}
+
+/// A frame without a body.
+pub(crate) fn encode_empty(kind: Kind) -> [u8; HEADER] {
+    put_header(kind, 0)
+}
+
+/// All of a payload's frame but the publication.
+pub(crate) fn gossip_head(id: MessageId, round: u16, payload: &Publication) -> [u8; GOSSIP_HEAD] {
+    let mut head = [0; GOSSIP_HEAD];
+    let mut rest = head.as_mut_slice();
+    let length = GOSSIP_HEAD - HEADER + payload.bytes().len();
+    for part in [
+        put_header(Kind::Gossip, length).as_slice(),
+        &id.origin.node.to_bytes(),
+        &id.origin.started.to_le_bytes(),
+        &id.sequence.to_le_bytes(),
+        &round.to_le_bytes(),
+    ] {
+        let (into, after) = rest.split_at_mut(part.len());
+        into.copy_from_slice(part);
+        rest = after;
+    }
+    head
+}
+
+/// Bytes a broadcast's announcement takes, at most: for the bound on batches.
+const _: () = assert!(
+    plumtree::MAX_ANNOUNCEMENTS * (size_of::<Announcement<MessageId>>() + 8) < MAX_CONTROL,
+    "a full batch of announcements fits a control frame"
+);
