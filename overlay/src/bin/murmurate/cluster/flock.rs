@@ -1,0 +1,134 @@
+//! The nodes of a cluster, and what their views come to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use indicatif::ProgressBar;
+use murmurate::{Metrics, Multiaddr, Node, NodeId};
+use rand::seq::SliceRandom;
+use tokio::time::Instant;
+
+use super::Transport;
+use super::work::{Outcome, Tally};
+
+/// Nodes that join at a time.
+const JOINING: usize = 16;
+/// The topic of all broadcasts.
+pub(super) const TOPIC: &str = "cluster";
+
+pub(super) struct Flock {
+    pub(super) nodes: Vec<Node>,
+    pub(super) metrics: Metrics,
+    pub(super) tally: Arc<Tally>,
+}
+
+/// What the views of all nodes come to.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub(super) struct Shape {
+    pub(super) components: usize,
+    pub(super) asymmetric_links: usize,
+    pub(super) mean_degree: f64,
+}
+
+impl Shape {
+    pub(super) fn is_one(&self) -> bool {
+        self.components == 1 && self.asymmetric_links == 0
+    }
+}
+
+impl Flock {
+    /// Starts the nodes; each joins through a random one that was there before it.
+    pub(super) async fn start(
+        nodes: usize,
+        transport: Transport,
+        bar: &ProgressBar,
+    ) -> Result<Self, Box<dyn Error>> {
+        let metrics = Metrics::default();
+        let tally = Arc::new(Tally::default());
+        let anywhere: Multiaddr = match transport {
+            Transport::Tcp => "/ip4/127.0.0.1/tcp/0",
+            Transport::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
+        }
+        .parse()?;
+        let spawn = async || {
+            let builder = Node::builder().network("cluster").metrics(metrics.clone());
+            let node = builder.listen(anywhere.clone()).spawn().await?;
+            Arc::clone(&tally).count(node.subscribe(TOPIC));
+            Ok::<_, Box<dyn Error>>(node)
+        };
+        let mut started = vec![spawn().await?];
+        while started.len() < nodes {
+            let some = JOINING.min(nodes - started.len());
+            let known = &started;
+            let joined = futures::stream::iter(0..some)
+                .map(async |_| {
+                    let node = spawn().await?;
+                    let contact = &known[rand::random_range(0..known.len())];
+                    node.join(contact.addresses()).await?;
+                    Ok::<_, Box<dyn Error>>(node)
+                })
+                .buffer_unordered(some);
+            let joined: Vec<_> = joined.collect().await;
+            for node in joined {
+                started.push(node?);
+                bar.inc(1);
+            }
+        }
+        Ok(Self { nodes: started, metrics, tally })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        let views: BTreeMap<NodeId, Vec<NodeId>> =
+            self.nodes.iter().map(|node| (node.id(), node.active_view())).collect();
+        let links = views.iter().flat_map(|(from, view)| view.iter().map(move |to| (from, to)));
+        let asymmetric =
+            links.clone().filter(|(from, to)| !views.get(to).is_some_and(|v| v.contains(from)));
+        let mut unseen: BTreeSet<NodeId> = views.keys().copied().collect();
+        let mut components = 0;
+        while let Some(first) = unseen.pop_first() {
+            components += 1;
+            let mut reached = vec![first];
+            while let Some(node) = reached.pop() {
+                let next = views.get(&node).into_iter().flatten();
+                reached.extend(next.filter(|next| unseen.remove(*next)));
+            }
+        }
+        Shape {
+            components,
+            asymmetric_links: asymmetric.count(),
+            mean_degree: links.count() as f64 / views.len() as f64,
+        }
+    }
+
+    /// Waits until the nodes are one overlay with symmetric views, and says what they are.
+    pub(super) async fn settle(&self, patience: Duration) -> Shape {
+        let deadline = Instant::now() + patience;
+        loop {
+            let shape = self.shape();
+            if shape.is_one() || Instant::now() > deadline {
+                return shape;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Ends so many nodes without a goodbye.
+    pub(super) async fn kill(&mut self, count: usize) {
+        self.nodes.shuffle(&mut rand::rng());
+        let dead = self.nodes.split_off(self.nodes.len() - count);
+        let ends = dead.iter().map(Node::shutdown);
+        // A node that has ended already is as dead.
+        futures::future::join_all(ends).await;
+    }
+
+    pub(super) async fn broadcast(&self, load: &super::work::Load) -> Outcome {
+        super::work::broadcast(self, load).await
+    }
+}

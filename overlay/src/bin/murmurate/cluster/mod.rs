@@ -1,0 +1,121 @@
+//! `murmurate cluster`: many real nodes in one process, on real sockets.
+
+mod flock;
+mod report;
+mod usage;
+mod work;
+
+use std::error::Error;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
+
+use flock::Flock;
+use report::Report;
+use work::Load;
+
+/// How long the overlay may take to form, and to repair itself.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  murmurate cluster                                  64 nodes, until Ctrl-C
+  murmurate cluster --nodes 16 --transport quic --for 5s
+  murmurate cluster --nodes 50 --messages 20000 --rate 0 --kill 0 --json
+  murmurate cluster --metrics 127.0.0.1:9464         then: curl 127.0.0.1:9464/metrics
+
+The exit status is 0 if the overlay formed, every broadcast reached all, and the survivors did so
+again; 1 if not; 2 if something could not be started.")]
+pub(crate) struct Options {
+    /// Nodes to run. Each takes about a third of a MiB and ten file descriptors.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=5_000))]
+    nodes: u32,
+    /// What connections are made of.
+    #[arg(long, value_enum, default_value_t = Transport::Tcp)]
+    transport: Transport,
+    /// Broadcasts, spread over all nodes.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    messages: u32,
+    /// Bytes of data in each.
+    #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    size: u32,
+    /// Broadcasts a second; 0 for as fast as they are taken.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    rate: u32,
+    /// Share of the nodes to kill afterwards, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=95))]
+    kill: u32,
+    /// Serves /metrics, /livez and /readyz here: one node's share of all is the sum.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// How long to keep running afterwards. Default: until Ctrl-C, with --json not at all.
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    keep: Option<Duration>,
+    /// Prints one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Transport {
+    /// TCP with Noise and Yamux.
+    Tcp,
+    /// QUIC.
+    Quic,
+}
+
+pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
+    usage::allow_files(u64::from(options.nodes) * 24 + 256)?;
+    let begun = Instant::now();
+    let nodes = options.nodes as usize;
+    let bar = bar(options.nodes.into(), "starting nodes");
+    let mut flock = Flock::start(nodes, options.transport, &bar).await?;
+    bar.set_message("one overlay");
+    let formed = flock.settle(PATIENCE).await;
+    bar.finish_and_clear();
+    let load = Load { messages: options.messages, size: options.size as usize, rate: options.rate };
+    let mut report = Report::new(&options, begun.elapsed(), formed);
+    report.whole = Some(flock.broadcast(&load).await);
+    if options.kill > 0 {
+        let killed = Instant::now();
+        flock.kill(nodes * options.kill as usize / 100).await;
+        let healed = flock.settle(PATIENCE).await;
+        report.repaired(flock.len(), killed.elapsed(), healed);
+        report.after = Some(flock.broadcast(&load).await);
+    }
+    report.print(options.json)?;
+    linger(&options).await;
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn linger(options: &Options) {
+    let stop = tokio::signal::ctrl_c();
+    match options.keep {
+        Some(time) => {
+            let _ = tokio::time::timeout(time, stop).await;
+        }
+        None if options.json => {}
+        None => {
+            if std::io::stderr().is_terminal() {
+                eprintln!("The nodes keep running. Ctrl-C ends them.");
+            }
+            let _ = stop.await;
+        }
+    }
+}
+
+/// A bar on standard error, if that is a terminal.
+fn bar(steps: u64, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
+    let template = "{msg:20} [{bar:30}] {pos}/{len}  {elapsed}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,206 @@
+//! Broadcasts from all nodes, and who got them when.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use hdrhistogram::Histogram;
+use murmurate::{Node, Subscription};
+use tokio::time::Instant;
+
+use super::flock::{Flock, Shape, TOPIC};
+use super::usage;
+
+/// Broadcasts before those that count, so that the tree stands.
+const WARM_UP: u32 = 64;
+/// Broadcasts a second while the tree grows.
+const WARM_UP_RATE: u32 = 100;
+/// No delivery for this long, and what is missing counts as lost.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// What to broadcast.
+pub(super) struct Load {
+    pub(super) messages: u32,
+    pub(super) size: usize,
+    /// A second, over all nodes; 0 for as fast as they are taken.
+    pub(super) rate: u32,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub(super) struct Outcome {
+    #[serde(flatten)]
+    pub(super) shape: Shape,
+    pub(super) sent: u64,
+    pub(super) refused: u64,
+    pub(super) expected: u64,
+    pub(super) delivered: u64,
+    pub(super) duplicates_per_delivery: f64,
+    pub(super) latency_seconds: Latency,
+    pub(super) deliveries_per_second: f64,
+    pub(super) cpu_seconds: f64,
+    pub(super) cpu_microseconds_per_delivery: f64,
+    pub(super) peak_rss_bytes: u64,
+}
+
+#[derive(Debug, Clone, serde::Serialize)]
+pub(super) struct Latency {
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+    pub(super) max: f64,
+}
+
+/// Counts what all nodes get.
+pub(super) struct Tally {
+    epoch: Instant,
+    delivered: AtomicU64,
+    /// Nanoseconds from the epoch to the last delivery.
+    last: AtomicU64,
+    /// Microseconds from publishing to delivery.
+    latency: Mutex<Histogram<u64>>,
+}
+
+impl Default for Tally {
+    #[allow(clippy::expect_used, reason = "the bounds are constants")]
+    fn default() -> Self {
+        let latency = Histogram::new_with_bounds(1, 600_000_000, 3).expect("valid bounds");
+        Self {
+            epoch: Instant::now(),
+            delivered: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            latency: Mutex::new(latency),
+        }
+    }
+}
+
+impl Tally {
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Counts what a subscription gets until it ends.
+    pub(super) fn count(self: Arc<Self>, mut subscription: Subscription) {
+        tokio::spawn(async move {
+            while let Some(next) = subscription.next().await {
+                // What it lagged behind by was not delivered: it shows as lost.
+                let Ok(delivery) = next else { continue };
+                let Some(sent) = delivery.data.first_chunk() else { continue };
+                let now = self.now();
+                let took = now.saturating_sub(u64::from_le_bytes(*sent)) / 1_000;
+                let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+                latency.saturating_record(took);
+                drop(latency);
+                self.last.store(now, Ordering::Relaxed);
+                self.delivered.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    fn reset(&self) {
+        self.delivered.store(0, Ordering::Relaxed);
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner).reset();
+    }
+
+    /// Waits until so many were delivered, or nothing is for long.
+    async fn reach(&self, expected: u64) {
+        let mut before = self.delivered.load(Ordering::Relaxed);
+        let mut since = Instant::now();
+        while before < expected && since.elapsed() < SILENCE {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let delivered = self.delivered.load(Ordering::Relaxed);
+            if delivered > before {
+                (before, since) = (delivered, Instant::now());
+            }
+        }
+    }
+
+    fn latency(&self) -> Latency {
+        let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        Latency {
+            p50: seconds(latency.value_at_quantile(0.5)),
+            p99: seconds(latency.value_at_quantile(0.99)),
+            max: seconds(latency.max()),
+        }
+    }
+}
+
+pub(super) async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
+    let others = flock.len() as u64 - 1;
+    let tally = &flock.tally;
+    tally.reset();
+    let warm_up = Load { messages: WARM_UP, size: load.size, rate: WARM_UP_RATE };
+    let (sent, _) = publish(flock, &warm_up).await;
+    tally.reach(sent * others).await;
+
+    tally.reset();
+    let duplicates = duplicates(flock);
+    let cpu = usage::cpu_time();
+    let begun = tally.now();
+    let (sent, refused) = publish(flock, load).await;
+    let expected = sent * others;
+    tally.reach(expected).await;
+    let cpu = (usage::cpu_time() - cpu).as_secs_f64();
+    let delivered = tally.delivered.load(Ordering::Relaxed);
+    let took = Duration::from_nanos(tally.last.load(Ordering::Relaxed).saturating_sub(begun));
+    let each = |sum: f64| if delivered == 0 { 0.0 } else { sum / delivered as f64 };
+    Outcome {
+        shape: flock.shape(),
+        sent,
+        refused,
+        expected,
+        delivered,
+        duplicates_per_delivery: each(self::duplicates(flock) - duplicates),
+        latency_seconds: tally.latency(),
+        deliveries_per_second: delivered as f64 / took.as_secs_f64().max(1e-9),
+        cpu_seconds: cpu,
+        cpu_microseconds_per_delivery: each(cpu * 1e6),
+        peak_rss_bytes: usage::peak_memory(),
+    }
+}
+
+/// Publishes a load in turns from all nodes; how many broadcasts were taken and refused.
+async fn publish(flock: &Flock, load: &Load) -> (u64, u64) {
+    let begun = Instant::now();
+    let publishers = flock.nodes.iter().enumerate().map(|(turn, node)| {
+        let turns = (turn as u32..load.messages).step_by(flock.nodes.len());
+        publish_turns(node, &flock.tally, load, begun, turns)
+    });
+    let outcomes = futures::future::join_all(publishers).await;
+    outcomes.iter().fold((0, 0), |(sent, refused), (s, r)| (sent + s, refused + r))
+}
+
+async fn publish_turns(
+    node: &Node,
+    tally: &Tally,
+    load: &Load,
+    begun: Instant,
+    turns: impl Iterator<Item = u32>,
+) -> (u64, u64) {
+    let (mut sent, mut refused) = (0, 0);
+    let mut data = vec![0; load.size];
+    for turn in turns {
+        if load.rate > 0 {
+            let due = begun + Duration::from_secs_f64(f64::from(turn) / f64::from(load.rate));
+            tokio::time::sleep_until(due).await;
+        }
+        data[..8].copy_from_slice(&tally.now().to_le_bytes());
+        match node.broadcast(TOPIC, &data).await {
+            Ok(_) => sent += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    (sent, refused)
+}
+
+/// Payloads that nodes got more than once, so far.
+fn duplicates(flock: &Flock) -> f64 {
+    let families = flock.metrics.registry().gather();
+    let broadcasts = families.iter().filter(|f| f.name() == "murmurate_broadcasts_total");
+    let counters = broadcasts.flat_map(|family| family.get_metric());
+    let is_duplicate = |counter: &&prometheus::proto::Metric| {
+        counter.get_label().iter().any(|label| label.value() == "duplicate")
+    };
+    counters.filter(is_duplicate).map(|counter| counter.get_counter().get_value()).sum()
+}
