@@ -164,7 +164,7 @@ const COMMANDS: usize = 64;
 /// Broadcasts that wait for the driver, beside those it holds.
 const PUBLISHES: usize = 256;
 /// Events an owner may fall behind.
-const EVENTS: usize = 1_024;
+const EVENTS: usize = 256;
 /// Nodes asked for their views at a time.
 const CRAWLERS: usize = 32;
 /// Nodes a crawl visits.
@@ -345,7 +345,7 @@ impl Node {
         self.topics.subscribe(topic)
     }
 
-    /// What happens to the node, from now on. Whoever falls behind by 1,024 events is told so.
+    /// What happens to the node, from now on. Whoever falls behind by 256 events is told so.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()

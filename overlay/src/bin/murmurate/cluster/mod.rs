@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 The exit status is 0 if the overlay formed, every broadcast reached all, and the survivors did so
 again; 1 if not; 2 if something could not be started.")]
 pub(crate) struct Options {
-    /// Nodes to run. Each takes about a third of a MiB and ten file descriptors.
+    /// Nodes to run. Each takes about a third of a MiB and ten open files.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=5_000))]
     nodes: u32,
     /// What connections are made of.
@@ -69,7 +69,7 @@ enum Transport {
 }
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
-    usage::allow_files(u64::from(options.nodes) * 24 + 256)?;
+    usage::allow_files(u64::from(options.nodes) * 14 + 256)?;
     let begun = Instant::now();
     let nodes = options.nodes as usize;
     let bar = bar(options.nodes.into(), "starting nodes");
