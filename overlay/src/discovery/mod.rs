@@ -25,8 +25,8 @@ pub use contact::{ContactError, parse_contact};
 pub use dns::{Dns, DnsError, Transport};
 pub use file::{BadLines, File, FileError, LineError};
 pub use fixed::Fixed;
-//#
-//pub use mdns::{Mdns, MdnsError};
+#[cfg(feature = "mdns")]
+pub use mdns::{Mdns, MdnsError};
 
 /// A source of contacts.
 pub trait Discovery: Send + 'static {
