@@ -15,6 +15,8 @@ mod peer;
 
 #[cfg(feature = "libp2p")]
 pub use node::id::{Incarnation, MessageId, NodeId, NodeIdError};
+#[cfg(feature = "libp2p")]
+pub use node::state;
 pub use peer::{Effects, Input, Message, Peer, Timer};
 
 pub use murmurate_broadcast as broadcast;
