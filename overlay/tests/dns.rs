@@ -35,8 +35,8 @@ host-record=starling.roost.test,10.0.0.2,fd00::2
 host-record=thrush.roost.test,10.0.0.3
 host-record=wren.roost.test,fd00::4
 host-record=pigeon.roost.test,10.0.0.5
-srv-host=_murmurate._tcp.roost.test,thrush.roost.test,7403,20,0
-srv-host=_murmurate._tcp.roost.test,starling.roost.test,7402,10,0
+srv-host=_murmurate._tcp.roost.test,thrush.roost.test,7401,20,0
+srv-host=_murmurate._tcp.roost.test,starling.roost.test,7409,10,0
 srv-host=_murmurate._tcp.roost.test,wren.roost.test,7404,30,5
 srv-host=_gossip._udp.roost.test,pigeon.roost.test,7405,1,1
 srv-host=_murmurate._tcp.half.test,nobody.roost.test,7400,1,1
@@ -194,9 +194,9 @@ async fn services_are_found_in_their_order() {
     let Some(server) = Server::start() else { return };
     let all = found(services("roost.test"), &server).await;
     let expected = [
-        "/ip4/10.0.0.2/tcp/7402",
-        "/ip6/fd00::2/tcp/7402",
-        "/ip4/10.0.0.3/tcp/7403",
+        "/ip4/10.0.0.2/tcp/7409",
+        "/ip6/fd00::2/tcp/7409",
+        "/ip4/10.0.0.3/tcp/7401",
         "/ip6/fd00::4/tcp/7404",
     ];
     assert_eq!(all.expect("known"), expected);
