@@ -407,4 +407,17 @@ mod tests {
         let error = found(&mut told(folder.path())).await.expect_err("a directory");
         assert!(error.contains("not a regular file"), "{error}");
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
+        assert!(made.success());
+        let (send, receive) = std::sync::mpsc::channel();
+        std::thread::spawn(move || send.send(read(&path).error));
+        let error = receive.recv_timeout(SOON).expect("read at once");
+        assert!(matches!(error, Some(FileError::NotAFile(_))), "{error:?}");
+    }
 }

@@ -391,7 +391,8 @@ mod tests {
     async fn a_network_too_long_is_an_error() {
         let mut me = me();
         me.network = "n".repeat(MAX_NETWORK_BYTES + 1);
-        let found: Vec<Finding> = Box::new(Mdns::new()).watch(me).collect().await;
+        let all = Box::new(Mdns::new()).watch(me).collect::<Vec<Finding>>();
+        let found = tokio::time::timeout(GOODBYE, all).await.expect("ends at once");
         assert_eq!(found.len(), 1);
         let error = found[0].as_ref().expect_err("too long").to_string();
         assert!(error.contains("201 bytes"), "{error}");

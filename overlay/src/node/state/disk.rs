@@ -204,4 +204,17 @@ mod tests {
         assert!(matches!(read(&path, 10), Ok(Content::Bytes(_))));
         assert!(matches!(read(&path, 9), Ok(Content::TooLarge)));
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
+        assert!(made.success());
+        let (send, receive) = std::sync::mpsc::channel();
+        std::thread::spawn(move || send.send(read(&path, 9).is_err()));
+        let soon = std::time::Duration::from_secs(10);
+        assert_eq!(receive.recv_timeout(soon), Ok(true));
+    }
 }
