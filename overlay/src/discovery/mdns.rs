@@ -224,7 +224,9 @@ fn hear(known: &mut Known, me: &Announcement, event: ServiceEvent) -> bool {
     match event {
         ServiceEvent::ServiceResolved(service) => {
             let text = |key: &str| service.get_property_val_str(key);
-            let Some(addresses) = told(me, text, &interfaces(&service)) else {
+            // Its interfaces' addresses may come after its text.
+            let told = told(me, text, &interfaces(&service)).filter(|found| !found.is_empty());
+            let Some(addresses) = told else {
                 return known.remove(&service.fullname).is_some();
             };
             if !known.contains_key(&service.fullname) && known.len() >= MAX_NODES {
@@ -375,6 +377,10 @@ mod tests {
             ServiceEvent::ServiceResolved(Box::new(service))
         };
         let mut known = Known::new();
+        let info = service(&crate::discovery::tests::me(), &[address("/ip4/0.0.0.0/tcp/1")]);
+        let service = info.expect("fits").as_resolved_service();
+        let nowhere_yet = ServiceEvent::ServiceResolved(Box::new(service));
+        assert!(!hear(&mut known, &me, nowhere_yet));
         for n in 0..MAX_NODES {
             assert!(hear(&mut known, &me, resolved(n)));
         }
