@@ -34,10 +34,7 @@ impl NodeId {
         let mut multihash = [0; PREFIX.len() + 32];
         multihash[..PREFIX.len()].copy_from_slice(&PREFIX);
         multihash[PREFIX.len()..].copy_from_slice(&self.0);
-        #[allow(
-            clippy::expect_used,
-            reason = "the prefix says what follows: an identity of 36 bytes"
-        )]
+        #[allow(clippy::expect_used, reason = "the prefix says what follows: an identity of 36 bytes")]
         PeerId::from_bytes(&multihash).expect("an identity multihash")
     }
 }
