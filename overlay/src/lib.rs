@@ -17,6 +17,7 @@ mod peer;
 pub use libp2p::{Multiaddr, PeerId, identity};
 #[cfg(feature = "libp2p")]
 pub use node::id::{Incarnation, MessageId, NodeId, NodeIdError};
+pub use node::state;
 #[cfg(feature = "libp2p")]
 pub use node::{
     BroadcastError, Builder, ConfigError, Delivery, Ended, Event, Graph, Info, JoinError, Lagged,

@@ -3,12 +3,30 @@
 //! What a source finds is a hint: an address to try while this node has no neighbour. A live peer
 //! is never dropped because a source forgot it.
 
+mod contact;
+#[cfg(feature = "dns")]
+mod dns;
+mod file;
+mod fixed;
+#[cfg(feature = "mdns")]
+mod mdns;
+
+use std::collections::BTreeSet;
 use std::error::Error;
 
 use futures::stream::BoxStream;
 use libp2p::Multiaddr;
 
 use crate::NodeId;
+
+pub(crate) use contact::MAX_BYTES as MAX_ADDRESS_BYTES;
+pub use contact::{ContactError, parse_contact};
+#[cfg(feature = "dns")]
+pub use dns::{Dns, DnsError, Transport};
+pub use file::{BadLines, File, FileError, LineError};
+pub use fixed::Fixed;
+#[cfg(feature = "mdns")]
+pub use mdns::{Mdns, MdnsError};
 
 /// A source of contacts.
 pub trait Discovery: Send + 'static {
@@ -33,4 +51,23 @@ pub struct Announcement {
     pub node: NodeId,
     /// Where it listens.
     pub addresses: Vec<Multiaddr>,
+}
+
+/// The addresses in their order, each once.
+fn distinct(addresses: impl IntoIterator<Item = Multiaddr>) -> Vec<Multiaddr> {
+    let mut seen = BTreeSet::new();
+    addresses.into_iter().filter(|address| seen.insert(address.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::identity::Keypair;
+
+    use super::*;
+
+    /// Somebody, for sources that do not care.
+    pub(crate) fn me() -> Announcement {
+        let node = NodeId::try_from(&Keypair::generate_ed25519().public()).expect("an ed25519 key");
+        Announcement { network: "test".into(), node, addresses: Vec::new() }
+    }
 }

@@ -446,3 +446,4 @@ fn neighbors(views: &Views) -> Vec<Neighbor> {
     };
     views.active.iter().map(neighbor).collect()
 }
+pub mod state;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use indicatif::ProgressBar;
-use murmurate::{Metrics, Multiaddr, Node, NodeId};
+use murmurate::{Limits, Metrics, Multiaddr, Node, NodeId};
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
@@ -54,7 +54,10 @@ impl Flock {
         }
         .parse()?;
         let spawn = async || {
-            let builder = Node::builder().network("cluster").metrics(metrics.clone());
+            // Open files are what many nodes in one process run out of.
+            let limits = Limits { idle_wait: Duration::from_secs(2), ..Limits::default() };
+            let builder =
+                Node::builder().network("cluster").metrics(metrics.clone()).limits(limits);
             let node = builder.listen(anywhere.clone()).spawn().await?;
             Arc::clone(&tally).count(node.subscribe(TOPIC));
             Ok::<_, Box<dyn Error>>(node)

@@ -25,15 +25,14 @@ pub(super) fn peak_memory() -> u64 {
 /// Makes sure that so many files may be open at a time.
 pub(super) fn allow_files(wanted: u64) -> Result<(), Box<dyn Error>> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if soft >= wanted {
-        return Ok(());
+    if hard < wanted {
+        return Err(format!(
+            "{wanted} open files are needed, {hard} are allowed: see `ulimit -Hn`"
+        )
+        .into());
     }
-    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).or_else(|_| {
-        // Only root may raise the hard limit.
-        setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard)
-    })?;
-    if hard >= wanted || getrlimit(Resource::RLIMIT_NOFILE)?.0 >= wanted {
-        return Ok(());
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     }
-    Err(format!("{wanted} open files are needed and {hard} allowed: see `ulimit -n`").into())
+    Ok(())
 }
