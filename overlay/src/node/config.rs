@@ -9,6 +9,7 @@ use libp2p::identity::Keypair;
 use murmurate_broadcast::plumtree;
 use murmurate_membership::hyparview;
 
+use super::state::StateError;
 use super::wire::{MAX_BODY, Publication};
 use super::{Metrics, Node};
 use crate::NodeIdError;
@@ -163,6 +164,9 @@ pub enum SpawnError {
     /// The identity is not an ed25519 key.
     #[error(transparent)]
     Identity(#[from] NodeIdError),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {reason}")]
     Listen {

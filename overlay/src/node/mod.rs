@@ -53,6 +53,8 @@ use book::Book;
 use driver::{Command, Driver, Look, Parts, Publish, Shown};
 use host::Host;
 use id::{Incarnation, MessageId, NodeId};
+use state::State;
+use store::Store;
 use topics::Topics;
 use wire::{Addresses, Contact, Publication, Views};
 
@@ -178,9 +180,21 @@ impl Node {
 
     async fn spawn(builder: Builder) -> Result<Self, SpawnError> {
         let checked = builder.check()?;
-        let identity = builder.identity.unwrap_or_else(Keypair::generate_ed25519);
+        let (state, kept) = match &builder.state {
+            Some(directory) => {
+                State::open(directory, &builder.network).map(|(s, l)| (Some(s), Some(l)))?
+            }
+            None => (None, None),
+        };
+        let identity = builder
+            .identity
+            .or_else(|| kept.as_ref().map(|kept| kept.keypair.clone()))
+            .unwrap_or_else(Keypair::generate_ed25519);
         let node = NodeId::try_from(&identity.public())?;
-        let me = Incarnation { node, started: clock::micros_since_1970() / 1_000 };
+        let last = kept.as_ref().and_then(|kept| kept.last_started).unwrap_or(0);
+        // A clock that went backwards must not make this start an older one.
+        let started = (clock::micros_since_1970() / 1_000).max(last.saturating_add(1));
+        let me = Incarnation { node, started };
         let mut swarm = transport::swarm(identity, &builder.limits)?;
         transport::listening(&mut swarm, &builder.listen).await?;
         let advertise: Addresses = builder.advertise.iter().collect();
@@ -232,8 +246,13 @@ impl Node {
             publishes: take_publishes,
             shown: Shown { active: show_active, addresses: show_addresses },
             discovery,
+            store: state.map(Store::new),
         });
-        tokio::spawn(driver.run(Vec::new()));
+        let known = kept.into_iter().flat_map(|kept| kept.peers).flat_map(|peer| {
+            let addresses: Addresses = peer.addresses.iter().collect();
+            addresses.full(peer.node)
+        });
+        tokio::spawn(driver.run(known.collect()));
         Ok(Self {
             me,
             network: builder.network,
@@ -447,3 +466,4 @@ fn neighbors(views: &Views) -> Vec<Neighbor> {
     views.active.iter().map(neighbor).collect()
 }
 pub mod state;
+mod store;

@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(subscription.next().now_or_never().flatten().map(|i| i.is_ok()), Some(true));
         (12..20).for_each(|sequence| deliver(&topics, sequence));
         assert_eq!(read(&mut subscription), [11, 12, 13, -6]);
-        assert_eq!(read(&mut other), []);
+        assert!(read(&mut other).is_empty());
     }
 
     #[test]

@@ -33,6 +33,7 @@ use super::host::{Host, Input, Peer};
 use super::id::{MessageId, NodeId};
 use super::link::Report;
 use super::metrics::Level;
+use super::store::Store;
 use super::streams;
 use super::transport::Behaviour;
 use super::wire::{Addresses, Contact, Publication, Views};
@@ -89,6 +90,7 @@ pub(crate) struct Parts {
     pub(crate) publishes: mpsc::Receiver<Publish>,
     pub(crate) shown: Shown,
     pub(crate) discovery: SelectAll<Findings>,
+    pub(crate) store: Option<Store>,
 }
 
 pub(crate) type Findings = futures::stream::BoxStream<'static, (&'static str, Finding)>;
@@ -121,6 +123,10 @@ pub(crate) struct Driver {
     /// Who waits for another node's views.
     asking: Vec<(NodeId, Instant, oneshot::Sender<Views>)>,
     discovery: SelectAll<Findings>,
+    store: Option<Store>,
+    saved: Instant,
+    /// This start is written down.
+    kept: bool,
     shown: Shown,
     levels: Levels,
     /// Told once everything said in goodbye is written.
@@ -160,6 +166,9 @@ impl Driver {
             held: VecDeque::new(),
             asking: Vec::new(),
             discovery: parts.discovery,
+            store: parts.store,
+            saved: Instant::now(),
+            kept: false,
             shown: parts.shown,
             levels: Levels {
                 active: level(&metrics.active_view),
@@ -193,12 +202,13 @@ impl Driver {
         for address in known {
             self.contacts.add(address);
         }
+        self.save();
         let mut tick = tokio::time::interval(upkeep::INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = loop {
             self.settle();
-            if self.has_left() {
-                break None;
+            if let Some(left) = self.has_left() {
+                break Some(left);
             }
             let timer = self.host.next_timer();
             let round = self.contacts.next_round();
@@ -223,9 +233,15 @@ impl Driver {
                 _ = tick.tick() => self.upkeep(),
             }
         };
-        self.end();
+        self.save();
+        self.host.topics.end();
+        self.shown.active.send_replace(Vec::new());
+        let store = self.store.take();
         // Dropping the swarm closes every connection.
         drop(self);
+        if let Some(store) = store {
+            store.finish().await;
+        }
         if let Some(reply) = ended {
             let _ = reply.send(());
         }
@@ -260,6 +276,7 @@ impl Driver {
             match notice {
                 Notice::Joined => {
                     self.contacts.joined();
+                    self.save();
                     self.host.tell(Event::Joined);
                 }
                 Notice::Isolated => {
@@ -440,21 +457,13 @@ impl Driver {
         alone.then_some(BroadcastError::NoNeighbor)
     }
 
-    /// Whether this node left and everything it said is written, or cannot be in time.
-    fn has_left(&mut self) -> bool {
-        let Some((deadline, _)) = &self.leaving else { return false };
+    /// Whom to tell that this node left: once everything it said is written, or cannot be in time.
+    fn has_left(&mut self) -> Option<oneshot::Sender<()>> {
+        let (deadline, _) = self.leaving.as_ref()?;
         if self.connections.values().any(Connection::is_speaking) && *deadline > Instant::now() {
-            return false;
+            return None;
         }
-        if let Some((_, reply)) = self.leaving.take() {
-            let _ = reply.send(());
-        }
-        true
-    }
-
-    fn end(&mut self) {
-        self.host.topics.end();
-        self.shown.active.send_replace(Vec::new());
+        self.leaving.take().map(|(_, reply)| reply)
     }
 }
 

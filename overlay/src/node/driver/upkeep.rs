@@ -11,8 +11,11 @@ use super::Driver;
 use super::connections::Phase;
 use crate::node::event::Event;
 use crate::node::route::{PaceChange, Via};
+use crate::node::state::{KnownPeer, MAX_PEERS, Snapshot};
 
 pub(super) const INTERVAL: Duration = Duration::from_millis(500);
+/// How often the state is saved, beside joins and the end.
+const SAVED: Duration = Duration::from_secs(30);
 /// How long a leaving node waits for its goodbyes to be written.
 pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -26,6 +29,27 @@ impl Driver {
         self.retire_idle(now);
         self.touch_known();
         self.set_levels();
+        if now.duration_since(self.saved) > SAVED {
+            self.save();
+        }
+    }
+
+    /// Has the identity's last start and the peers to go back to written down.
+    pub(super) fn save(&mut self) {
+        self.saved = Instant::now();
+        let Some(store) = &self.store else { return };
+        let membership = self.peer.membership();
+        let known = membership.active().chain(membership.passive()).map(|peer| KnownPeer {
+            node: peer.node,
+            addresses: self.host.book.addresses(peer.node).iter().cloned().collect(),
+        });
+        let peers: Vec<_> =
+            known.filter(|peer| !peer.addresses.is_empty()).take(MAX_PEERS).collect();
+        // A node that lost everybody still remembers whom it knew.
+        if !peers.is_empty() || !self.kept {
+            self.kept = true;
+            store.save(Snapshot { started: self.host.me.started, peers });
+        }
     }
 
     /// Connections that were not set up, or not finished, in time.

@@ -198,7 +198,7 @@ async fn publish_turns(
 fn duplicates(flock: &Flock) -> f64 {
     let families = flock.metrics.registry().gather();
     let broadcasts = families.iter().filter(|f| f.name() == "murmurate_broadcasts_total");
-    let counters = broadcasts.flat_map(|family| family.get_metric());
+    let counters = broadcasts.flat_map(prometheus::proto::MetricFamily::get_metric);
     let is_duplicate = |counter: &&prometheus::proto::Metric| {
         counter.get_label().iter().any(|label| label.value() == "duplicate")
     };
