@@ -1,8 +1,13 @@
 //! Broadcast side by side: murmurate and its rivals, interleaved, by one command.
 //!
 //! Every (contestant, round) runs in a process of its own: this binary starts itself as a `worker`,
-//! which prints one JSON object. Contestants take turns, so that whatever the machine does meanwhile
+//! which prints one JSON array. Contestants take turns, so that whatever the machine does meanwhile
 //! falls on all of them alike.
+//!
+//! All get the same: the nodes in one process on loopback, encrypted connections, one publisher, one
+//! runtime with as many threads, the same payloads, a warm-up. A latency is the time from the call to
+//! `publish` to the payload in the application's hands; a delivery counts once, and not at the
+//! publisher. Processor time is that of the whole process until the last delivery.
 
 mod contestant;
 mod contestants;
@@ -41,7 +46,7 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measure one contestant once, in this process, and print one JSON object
+    /// Measure one contestant once, in this process, and print JSON
     #[command(hide = true)]
     Worker {
         #[arg(value_enum)]
@@ -60,13 +65,13 @@ struct Load {
     /// Bytes of a payload
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..=4000))]
     payload: u32,
-    /// Bursts, each so many messages published as fast as the contestant accepts them
+    /// Bursts of so many messages, each published as fast as the contestant accepts it; 0 for none
     #[arg(long, value_delimiter = ',', default_value = "1000")]
     burst: Vec<u32>,
     /// Messages a second of the paced workload
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
-    /// Seconds of the paced workload
+    /// Seconds of the paced workload; 0 for none
     #[arg(long, default_value_t = 10)]
     seconds: u32,
     /// Messages sent before anything is measured, at the same rate, so that trees and meshes stand

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 
@@ -49,10 +49,8 @@ pub(crate) struct Heard {
 impl Recorder {
     /// A recorder for so many nodes, the publisher included.
     pub(crate) fn new(nodes: usize) -> Result<Self> {
-        let ear = || {
-            let latencies = Histogram::new(3).context("a histogram")?;
-            Ok(Mutex::new(Ear { heard: Vec::new(), repeated: 0, latencies }))
-        };
+        let ear =
+            || Ok(Mutex::new(Ear { heard: Vec::new(), repeated: 0, latencies: histogram()? }));
         Ok(Self {
             epoch: Instant::now(),
             workload: AtomicU32::new(0),
@@ -119,7 +117,7 @@ impl Recorder {
             delivered: self.count(),
             repeated: 0,
             lasted: last.saturating_sub(start),
-            latencies: Histogram::new(3)?,
+            latencies: histogram()?,
         };
         for ear in &self.ears {
             let ear = lock(ear);
@@ -128,6 +126,11 @@ impl Recorder {
         }
         Ok(heard)
     }
+}
+
+/// Microseconds, to three digits, up to ten minutes: fixed, since one that grows saturates instead.
+fn histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_max(600_000_000, 3)?)
 }
 
 fn stamp(payload: &[u8]) -> Option<(u32, u32, u64)> {
@@ -149,4 +152,44 @@ fn nanoseconds(time: Duration) -> u64 {
 /// A panic ends the process, so that no lock is ever poisoned.
 fn lock(ear: &Mutex<Ear>) -> MutexGuard<'_, Ear> {
     ear.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_counts_once_and_not_at_the_publisher() -> Result<()> {
+        let recorder = Recorder::new(3)?;
+        let start = recorder.begin(2);
+        let payload = recorder.payload(1, 1024);
+        assert_eq!(payload.len(), 1024);
+        for node in [0, 1, 2, 2] {
+            recorder.delivered(node, &payload);
+        }
+        let heard = recorder.heard(start)?;
+        assert_eq!((heard.delivered, heard.repeated, heard.latencies.len()), (2, 1, 2));
+        Ok(())
+    }
+
+    #[test]
+    fn strangers_and_stragglers_are_ignored() -> Result<()> {
+        let recorder = Recorder::new(2)?;
+        recorder.begin(1);
+        let straggler = recorder.payload(0, 16);
+        recorder.begin(1);
+        recorder.delivered(1, &straggler);
+        recorder.delivered(1, b"short");
+        recorder.delivered(1, &recorder.payload(1, 16));
+        assert_eq!(recorder.count(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn long_latencies_are_not_cut() -> Result<()> {
+        let mut latencies = histogram()?;
+        latencies.saturating_record(30_000_000);
+        assert!(latencies.max() >= 29_900_000);
+        Ok(())
+    }
 }

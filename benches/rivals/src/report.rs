@@ -164,7 +164,7 @@ pub(crate) fn tables(load: &Load, results: &[Results]) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
         // Writing to a string cannot fail.
-        let _ = write!(text, "\n{}\n\n{table}\n", title(workload));
+        let _ = writeln!(text, "\n{}\n\n{table}", title(workload));
     }
     text
 }
@@ -203,4 +203,18 @@ pub(crate) fn json(load: &Load, results: &[Results]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&serde_json::json!({
         "load": load, "workloads": workloads, "rounds": rounds,
     }))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_ends() {
+        let show = |values: &[f64]| Spread::show(Spread::of(values.iter().copied()), 1);
+        assert_eq!(show(&[3.0, 1.0, 2.0]), "2.0 (1.0 to 3.0)");
+        assert_eq!(show(&[4.0, 1.0, 2.0, 3.0]), "2.5 (1.0 to 4.0)");
+        assert_eq!(show(&[7.0, f64::NAN]), "7.0");
+        assert_eq!(show(&[]), "-");
+    }
 }

@@ -39,10 +39,11 @@ pub(crate) async fn measure<C: Contestant>(load: Load) -> Result<Vec<Sample>> {
         .context("the nodes did not find each other")??;
     let warm_up = Workload::Paced { rate, messages: warm_up };
     warm_up.run(&contestant, &recorder, nodes, payload).await?;
-    let paced = Workload::Paced { rate, messages: rate * seconds };
+    let paced = Workload::Paced { rate, messages: rate.saturating_mul(seconds) };
     let bursts = load.burst.iter().map(|&messages| Workload::Burst { messages });
+    let workloads = std::iter::once(paced).chain(bursts).filter(|workload| workload.messages() > 0);
     let mut samples = Vec::new();
-    for workload in std::iter::once(paced).chain(bursts) {
+    for workload in workloads {
         samples.push(workload.run(&contestant, &recorder, nodes, payload).await?);
     }
     Ok(samples)

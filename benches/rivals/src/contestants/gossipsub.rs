@@ -4,6 +4,7 @@
 //! content; queues and deadlines wide enough to drop nothing; no IDONTWANT, which at 1 KiB costs more
 //! than the duplicates it saves. The rest, the mesh above all, is as libp2p ships it.
 
+use std::hash::BuildHasher;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,6 @@ use libp2p::gossipsub::{
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm, SwarmBuilder, noise, tcp, yamux};
 use rand::seq::SliceRandom;
-use std::hash::BuildHasher;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
@@ -210,5 +210,27 @@ impl DataTransform for Counting {
 
     fn outbound_transform(&self, _: &TopicHash, data: Vec<u8>) -> io::Result<Vec<u8>> {
         Ok(data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_a_ring_and_nearly_regular() {
+        let links = links(50);
+        for node in 0..50 {
+            let next = (node + 1) % 50;
+            assert!(links.contains(&(node.min(next), node.max(next))));
+            let degree = links.iter().filter(|(a, b)| *a == node || *b == node).count();
+            assert!((MESH + 1..=CONNECTIONS).contains(&degree), "node {node}: {degree} links");
+        }
+    }
+
+    #[test]
+    fn few_nodes_are_all_linked() {
+        assert_eq!(links(2), [(0, 1)]);
+        assert_eq!(links(4).len(), 6);
     }
 }

@@ -5,15 +5,13 @@ mod iroh;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
 
 use crate::Load;
 use crate::worker;
 use crate::workload::Sample;
 
 /// Who takes part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Name {
     /// libp2p's gossipsub, over TCP, Noise and Yamux
     Gossipsub,
