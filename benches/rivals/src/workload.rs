@@ -74,8 +74,8 @@ impl Workload {
     ) -> Result<Sample> {
         let expected = u64::from(self.messages()) * u64::from(nodes - 1);
         let arrived = contestant.arrived();
-        let cpu = process::cpu()?;
         let start = recorder.begin(self.messages());
+        let cpu = process::cpu()?;
         match timeout(STUCK, self.publish(contestant, recorder, payload)).await {
             Ok(published) => published?,
             Err(_) => eprintln!("publishing is stuck: the rest is not published"),
@@ -83,6 +83,9 @@ impl Workload {
         let cpu = until_delivered(recorder, expected).await? - cpu;
         sleep(REST).await;
         let heard = recorder.heard(start)?;
+        if heard.repeated > 0 {
+            eprintln!("{} messages were handed over more than once", heard.repeated);
+        }
         let milliseconds = |microseconds: u64| microseconds as f64 / 1000.0;
         Ok(Sample {
             workload: self,

@@ -23,7 +23,7 @@ use crate::contestant::Contestant;
 use crate::recorder::Recorder;
 
 const TOPIC: [u8; 32] = [7; 32];
-/// Events a receiver may lag behind: more than any burst, so that it is never cut off.
+/// Events that may wait for a receiver: more than any burst, so that none waits for room.
 const BACKLOG: usize = 1 << 16;
 /// How long a node may take to find its first neighbour.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,8 +93,8 @@ async fn listen(mut receiver: GossipReceiver, node: usize, recorder: Arc<Recorde
     while let Some(event) = receiver.next().await {
         match event {
             Ok(Event::Received(message)) => recorder.delivered(node, &message.content),
-            Ok(Event::Lagged) => eprintln!("iroh, node {node}: lagged, messages are lost"),
-            Ok(Event::NeighborUp(_) | Event::NeighborDown(_)) => {}
+            // Its own queue, 256 events and not ours to widen, overflowed: the delivered share tells.
+            Ok(Event::Lagged | Event::NeighborUp(_) | Event::NeighborDown(_)) => {}
             Err(error) => eprintln!("iroh, node {node}: {error:#}"),
         }
     }
