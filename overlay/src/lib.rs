@@ -20,8 +20,8 @@ pub use node::id::{Incarnation, MessageId, NodeId, NodeIdError};
 pub use node::state;
 #[cfg(feature = "libp2p")]
 pub use node::{
-    BroadcastError, Builder, ConfigError, Delivery, Ended, Event, Graph, Info, JoinError, Lagged,
-    Limits, Metrics, Neighbor, Node, SpawnError, Subscription, TopicError,
+    BroadcastCounts, BroadcastError, Builder, ConfigError, Delivery, Ended, Event, Graph, Info,
+    JoinError, Lagged, Limits, Metrics, Neighbor, Node, SpawnError, Subscription, TopicError,
 };
 pub use peer::{Effects, Input, Message, Peer, Timer};
 

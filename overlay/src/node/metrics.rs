@@ -17,6 +17,17 @@ use prometheus::{
 #[derive(Debug, Clone)]
 pub struct Metrics(Arc<Counters>);
 
+/// Broadcasts counted so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BroadcastCounts {
+    /// Published by these nodes.
+    pub published: u64,
+    /// Received for the first time.
+    pub delivered: u64,
+    /// Received again.
+    pub duplicate: u64,
+}
+
 /// What [`Metrics`] holds, for the driver.
 #[derive(Debug)]
 pub(crate) struct Counters {
@@ -229,6 +240,16 @@ impl Metrics {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.0.registry
+    }
+
+    /// How many broadcasts went through the nodes that count here.
+    #[must_use]
+    pub fn broadcasts(&self) -> BroadcastCounts {
+        BroadcastCounts {
+            published: self.0.published.get(),
+            delivered: self.0.delivered.get(),
+            duplicate: self.0.duplicate.get(),
+        }
     }
 
     /// All metrics in Prometheus' text format.

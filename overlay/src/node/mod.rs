@@ -44,7 +44,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 pub use config::{Builder, ConfigError, Limits, SpawnError};
 pub use contacts::JoinError;
 pub use event::Event;
-pub use metrics::Metrics;
+pub use metrics::{BroadcastCounts, Metrics};
 pub use topics::{Delivery, Lagged, Subscription};
 pub use wire::TopicError;
 

@@ -2,6 +2,7 @@
 
 mod gossipsub;
 mod iroh;
+mod murmurate;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -17,6 +18,8 @@ pub(crate) enum Name {
     Gossipsub,
     /// iroh-gossip, over QUIC
     Iroh,
+    /// this project, over TCP, Noise and Yamux
+    Murmurate,
 }
 
 impl Name {
@@ -30,6 +33,7 @@ impl Name {
         match self {
             Self::Gossipsub => "gossipsub",
             Self::Iroh => "iroh",
+            Self::Murmurate => "murmurate",
         }
     }
 
@@ -38,6 +42,7 @@ impl Name {
         match self {
             Self::Gossipsub => worker::measure::<gossipsub::Gossipsub>(load).await,
             Self::Iroh => worker::measure::<iroh::Iroh>(load).await,
+            Self::Murmurate => worker::measure::<murmurate::Murmurate>(load).await,
         }
     }
 }

@@ -135,7 +135,7 @@ pub(super) async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
     tally.reach(sent * others).await;
 
     tally.reset();
-    let duplicates = duplicates(flock);
+    let duplicates = flock.metrics.broadcasts().duplicate;
     let cpu = usage::cpu_time();
     let begun = tally.now();
     let (sent, refused) = publish(flock, load).await;
@@ -151,7 +151,7 @@ pub(super) async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
         refused,
         expected,
         delivered,
-        duplicates_per_delivery: each(self::duplicates(flock) - duplicates),
+        duplicates_per_delivery: each((flock.metrics.broadcasts().duplicate - duplicates) as f64),
         latency_seconds: tally.latency(),
         deliveries_per_second: delivered as f64 / took.as_secs_f64().max(1e-9),
         cpu_seconds: cpu,
@@ -192,15 +192,4 @@ async fn publish_turns(
         }
     }
     (sent, refused)
-}
-
-/// Payloads that nodes got more than once, so far.
-fn duplicates(flock: &Flock) -> f64 {
-    let families = flock.metrics.registry().gather();
-    let broadcasts = families.iter().filter(|f| f.name() == "murmurate_broadcasts_total");
-    let counters = broadcasts.flat_map(prometheus::proto::MetricFamily::get_metric);
-    let is_duplicate = |counter: &&prometheus::proto::Metric| {
-        counter.get_label().iter().any(|label| label.value() == "duplicate")
-    };
-    counters.filter(is_duplicate).map(|counter| counter.get_counter().get_value()).sum()
 }
