@@ -17,11 +17,11 @@ mod peer;
 pub use libp2p::{Multiaddr, PeerId, identity};
 #[cfg(feature = "libp2p")]
 pub use node::id::{Incarnation, MessageId, NodeId, NodeIdError};
-pub use node::state;
 #[cfg(feature = "libp2p")]
 pub use node::{
     BroadcastCounts, BroadcastError, Builder, ConfigError, Delivery, Ended, Event, Graph, Info,
     JoinError, Lagged, Limits, Metrics, Neighbor, Node, SpawnError, Subscription, TopicError,
+    state,
 };
 pub use peer::{Effects, Input, Message, Peer, Timer};
 

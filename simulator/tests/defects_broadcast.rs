@@ -145,12 +145,15 @@ fn announcements_are_not_sent_again() {
         run(&mut sim, Duration::from_millis(100));
     }
     run(&mut sim, secs(15));
+    let downs = |sim: &Sim| sim.stats().neighbor_downs.iter().sum::<u64>();
     let (announced, grafted) = (sim.stats().sent("ihave"), sim.stats().sent("graft"));
+    let before = downs(&sim);
     run(&mut sim, secs(120));
     let announced = sim.stats().sent("ihave") - announced;
     // A payload kept for a peer without another neighbour may still be offered to its next one.
     assert!(announced <= 3, "{announced} announcements of old broadcasts");
-    assert!(sim.stats().sent("graft") - grafted <= 3);
+    // A link that goes is replaced by one graft.
+    assert!(sim.stats().sent("graft") - grafted <= 3 + downs(&sim) - before);
 }
 
 /// Plumtree as printed: the timer fires although nobody is left to ask, and so for ever.
@@ -330,4 +333,33 @@ fn broadcasts_under_way_at_once_leave_the_tree_whole() {
     assert_eq!(sim.stats().mean(0, stats::Broadcast::reliability), Some(1.0));
     let rmr = sim.stats().mean(100, stats::Broadcast::rmr).expect("broadcasts");
     assert!(rmr < 0.3, "RMR {rmr} once the tree stands");
+}
+
+/// Exchanges and failures take links out of the tree: whoever was behind them waited for the graft
+/// timer, a second, for everything published meanwhile.
+#[test]
+fn a_link_that_goes_does_not_silence_whoever_was_behind_it() {
+    let latency = Latency::Uniform(Duration::from_micros(300), Duration::from_millis(3));
+    let membership = hyparview::Parameters {
+        promotion_interval: Some(secs(30)),
+        ..hyparview::Parameters::default()
+    };
+    let mut sim = grown_of(50, simulation_of(1, latency, 0.0, membership));
+    for tick in 0..6_000 {
+        sim.publish(0);
+        run(&mut sim, Duration::from_millis(10));
+        if tick % 600 == 599 {
+            sim.kill(49 - tick / 600);
+        }
+    }
+    run(&mut sim, secs(10));
+    let stats = sim.stats();
+    let late = stats.latency_quantile(0.99);
+    let (p999, max) = (stats.latency_quantile(0.999), stats.latency_max());
+    let payloads: u32 = stats.broadcasts.iter().map(|b| b.payloads).sum();
+    let delivered: u32 = stats.broadcasts.iter().map(|b| b.delivered - 1).sum();
+    let duplicates = f64::from(payloads - delivered) / f64::from(delivered);
+    assert!(late < Duration::from_millis(60), "p99 {late:?}, p99.9 {p999:?}, at most {max:?}");
+    // Ten failures and an exchange every 0.6 s, each with links to prune again.
+    assert!(duplicates < 0.25, "{duplicates} duplicates a delivery");
 }

@@ -18,6 +18,9 @@ pub struct Parameters {
     pub graft_retry: Duration,
     /// How often announcers are asked for one payload before it is given up.
     pub graft_attempts: u8,
+    /// Whether a lazy link takes the place of a lost link of the tree at once. Otherwise, as in the
+    /// paper, whoever was behind it waits for `graft_timeout` for all that is published meanwhile.
+    pub mend_at_once: bool,
     /// How long announcements are gathered into a batch. The paper sends them at once (zero).
     pub ihave_interval: Duration,
     /// Hops by which an announcement must have been shorter than the payload's way for the tree to
@@ -40,6 +43,7 @@ impl Default for Parameters {
             graft_timeout: Duration::from_secs(1),
             graft_retry: Duration::from_millis(250),
             graft_attempts: 8,
+            mend_at_once: true,
             ihave_interval: Duration::from_millis(20),
             optimization_threshold: None,
             seen_capacity: 16_384,

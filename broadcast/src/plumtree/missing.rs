@@ -98,6 +98,13 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         self.0.iter().map(|missing| missing.deadline).min()
     }
 
+    /// All that is missing is overdue.
+    pub(crate) fn hasten(&mut self, now: Time) {
+        for missing in &mut self.0 {
+            missing.deadline = missing.deadline.min(now);
+        }
+    }
+
     /// A neighbour is gone: nobody asks it any more.
     pub(crate) fn forget(&mut self, peer: P) {
         for missing in &mut self.0 {

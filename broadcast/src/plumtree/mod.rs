@@ -203,6 +203,14 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     }
 
     fn on_missing_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
+        self.ask_overdue(now, fx);
+        self.missing_armed = self.missing.deadline().is_some_and(|deadline| {
+            fx.arm(deadline.since(now), Timer::Missing);
+            true
+        });
+    }
+
+    fn ask_overdue(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         let mut missing = core::mem::replace(&mut self.missing, MissingList::new());
         let next = now.after(self.config.graft_retry);
         missing.overdue(now, next, self.config.graft_attempts, |peer, announcement| {
@@ -210,10 +218,18 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             fx.send(peer, Message::Graft { missing: Some(announcement) });
         });
         self.missing = missing;
-        self.missing_armed = self.missing.deadline().is_some_and(|deadline| {
-            fx.arm(deadline.since(now), Timer::Missing);
-            true
-        });
+    }
+
+    /// A link of the tree is gone, and maybe half of the tree behind it: another link takes its place
+    /// until a duplicate proves it superfluous, and what was announced is asked for now.
+    fn mend(&mut self, now: Time, fx: &mut impl Effects<Self>) {
+        self.missing.hasten(now);
+        self.ask_overdue(now, fx);
+        let spare = self.lazy().next();
+        if let Some(peer) = spare {
+            self.make_eager(peer, fx);
+            fx.send(peer, Message::Graft { missing: None });
+        }
     }
 
     fn on_graft(&mut self, from: P, missing: Option<Announcement<I>>, fx: &mut impl Effects<Self>) {
@@ -317,8 +333,12 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
                 }
             }
             Input::NeighborDown(peer) => {
+                let was_eager = self.eager().any(|eager| eager == peer);
                 self.neighbors.retain(|neighbor| neighbor.peer != peer);
                 self.missing.forget(peer);
+                if was_eager && self.config.mend_at_once {
+                    self.mend(now, fx);
+                }
             }
         }
     }

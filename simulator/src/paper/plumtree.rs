@@ -106,11 +106,12 @@ fn membership() -> hyparview::Parameters {
     }
 }
 
-/// Announcements go out at once; the timers are long against the latency.
+/// Announcements go out at once, and the tree is mended by them alone; the timers are long against the latency.
 fn broadcast(threshold: Option<u16>) -> Parameters {
     Parameters {
         graft_timeout: Duration::from_millis(100),
         graft_retry: Duration::from_millis(20),
+        mend_at_once: false,
         ihave_interval: Duration::ZERO,
         optimization_threshold: threshold,
         seen_capacity: 64,

@@ -204,6 +204,7 @@ fn draw_broadcast(rng: &mut impl Rng, in_flight: usize) -> Broadcast {
         graft_timeout: millis(rng, 50, 800),
         graft_retry: millis(rng, ROUND_TRIP_MS, 600),
         graft_attempts: between(rng, 3, 8) as u8,
+        mend_at_once: rng.random(),
         ihave_interval: if chance(rng, 40) { Duration::ZERO } else { millis(rng, 5, 100) },
         optimization_threshold: threshold,
         seen_capacity,
