@@ -54,6 +54,10 @@ impl Driver {
         }
         let options = match address.iter().last() {
             Some(Protocol::P2p(peer)) => {
+                if peer == self.host.me.node.to_peer_id() {
+                    let itself = DialError::LocalPeerId { address: address.clone() };
+                    return self.dial_failed(Dial::Contact(address), &itself);
+                }
                 if let Ok(node) = NodeId::try_from(peer)
                     && self.join_through(node)
                 {

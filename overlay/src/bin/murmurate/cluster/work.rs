@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use super::flock::{Flock, Shape, TOPIC};
 use super::usage;
 
-/// Broadcasts before those that count, so that the tree stands.
-const WARM_UP: u32 = 64;
+/// Broadcasts before those that count, so that the tree stands: duplicates prune one link a second.
+const WARM_UP: u32 = 200;
 /// Broadcasts a second while the tree grows.
-const WARM_UP_RATE: u32 = 100;
+const WARM_UP_RATE: u32 = 50;
 /// No delivery for this long, and what is missing counts as lost.
 const SILENCE: Duration = Duration::from_secs(10);
 

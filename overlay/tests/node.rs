@@ -1,0 +1,262 @@
+//! Real nodes on real sockets: what the embedding API promises.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use murmurate::membership::DownReason;
+use murmurate::{BroadcastError, Builder, Event, JoinError, Lagged, Limits, Multiaddr, Node};
+use tokio::time::{Instant, timeout};
+
+fn builder() -> Builder {
+    Node::builder().network("test").listen("/ip4/127.0.0.1/tcp/0".parse().expect("an address"))
+}
+
+async fn node() -> Node {
+    builder().spawn().await.expect("a node")
+}
+
+async fn pair() -> (Node, Node) {
+    let (one, two) = (node().await, node().await);
+    two.join(one.addresses()).await.expect("joined");
+    (one, two)
+}
+
+/// Waits until `holds`, for ten seconds at most.
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not in ten seconds: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn event(
+    events: &mut tokio::sync::broadcast::Receiver<Event>,
+    which: impl Fn(&Event) -> bool,
+) -> Event {
+    timeout(Duration::from_secs(10), async {
+        loop {
+            let event = events.recv().await.expect("events go on");
+            if which(&event) {
+                return event;
+            }
+        }
+    })
+    .await
+    .expect("an event in ten seconds")
+}
+
+#[tokio::test]
+async fn both_ends_are_neighbors_and_hear_each_other() {
+    let (one, two) = pair().await;
+    until("symmetric", async || one.active_view() == [two.id()]).await;
+    assert_eq!(two.active_view(), [one.id()]);
+    let (mut at_one, mut at_two) = (one.subscribe("t"), two.subscribe("t"));
+    let id = one.broadcast("t", "from one").await.expect("published");
+    two.broadcast("t", "from two").await.expect("published");
+    let heard = at_two.next().await.expect("open").expect("kept up");
+    assert_eq!((heard.id, heard.data.as_ref(), heard.hops), (id, "from one".as_bytes(), 1));
+    assert_eq!(at_one.next().await.expect("open").expect("kept up").data, "from two");
+    assert_eq!(one.info().await.expect("alive").active[0].addresses, two.addresses());
+}
+
+#[tokio::test]
+async fn quic_carries_the_same() {
+    let quic = || {
+        Node::builder()
+            .network("test")
+            .listen("/ip4/127.0.0.1/udp/0/quic-v1".parse().expect("an address"))
+    };
+    let (one, two) = (quic().spawn().await.expect("a node"), quic().spawn().await.expect("a node"));
+    let mut heard = one.subscribe("t");
+    two.join(one.addresses()).await.expect("joined");
+    let data = vec![7; 500_000];
+    two.broadcast("t", &data).await.expect("published");
+    assert_eq!(heard.next().await.expect("open").expect("kept up").data, data);
+}
+
+#[tokio::test]
+async fn a_broadcast_without_neighbors_waits_or_is_refused() {
+    let limits = Limits { publish_wait: Duration::from_millis(200), ..Limits::default() };
+    let alone = builder().limits(limits).spawn().await.expect("a node");
+    assert_eq!(alone.broadcast("t", "x").await, Err(BroadcastError::NoNeighbor));
+
+    let (early, late) = (node().await, node().await);
+    let mut heard = late.subscribe("t");
+    let waiting = tokio::spawn({
+        let early = early.clone();
+        async move { early.broadcast("t", "early").await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    late.join(early.addresses()).await.expect("joined");
+    waiting.await.expect("no panic").expect("published");
+    assert_eq!(heard.next().await.expect("open").expect("kept up").data, "early");
+}
+
+#[tokio::test]
+async fn an_oversized_broadcast_is_refused_and_harms_nothing() {
+    let (one, two) = pair().await;
+    let mut heard = two.subscribe("t");
+    let max = one.max_data("t");
+    let error = one.broadcast("t", vec![0; max + 1]).await;
+    assert_eq!(error, Err(BroadcastError::TooLarge { size: max + 1, max }));
+    assert!(matches!(one.broadcast(&"t".repeat(256), "x").await, Err(BroadcastError::Topic(_))));
+    one.broadcast("t", vec![1; max]).await.expect("the largest");
+    one.broadcast("t", "small").await.expect("published");
+    // A small one may not overtake a large one on the same link.
+    assert_eq!(heard.next().await.expect("open").expect("kept up").data.len(), max);
+    assert_eq!(heard.next().await.expect("open").expect("kept up").data, "small");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_falls_behind_is_told() {
+    let limits = Limits { subscription_capacity: 4, ..Limits::default() };
+    let one = node().await;
+    let two = builder().limits(limits).spawn().await.expect("a node");
+    let (mut slow, mut marker) = (two.subscribe("t"), two.subscribe("end"));
+    two.join(one.addresses()).await.expect("joined");
+    for n in 0..10u8 {
+        one.broadcast("t", [n]).await.expect("published");
+    }
+    one.broadcast("end", "").await.expect("published");
+    marker.next().await.expect("open").expect("kept up");
+    for n in 0..4 {
+        assert_eq!(slow.next().await.expect("open").expect("kept").data.as_ref(), [n]);
+    }
+    assert_eq!(slow.next().await, Some(Err(Lagged(6))));
+}
+
+#[tokio::test]
+async fn joining_says_why_not() {
+    let limits = Limits { join_wait: Duration::from_secs(2), ..Limits::default() };
+    let lonely = builder().limits(limits).spawn().await.expect("a node");
+    let nobody: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().expect("an address");
+    let Err(JoinError::Unreachable(failures)) = lonely.join([nobody.clone()]).await else {
+        panic!("nobody is there")
+    };
+    assert_eq!(failures[0].0, nobody);
+    assert!(failures[0].1.contains("refused"), "{failures:?}");
+
+    let Err(JoinError::Unreachable(failures)) = lonely.join(lonely.addresses()).await else {
+        panic!("that is itself")
+    };
+    assert!(failures[0].1.contains("itself"), "{failures:?}");
+
+    let other = Node::builder().network("other").listen("/ip4/127.0.0.1/tcp/0".parse().unwrap());
+    let other = other.spawn().await.expect("a node");
+    let Err(JoinError::Unreachable(failures)) = lonely.join(other.addresses()).await else {
+        panic!("it belongs to another network")
+    };
+    assert!(failures[0].1.contains("network \"other\", not \"test\""), "{failures:?}");
+    assert!(lonely.active_view().is_empty() && other.active_view().is_empty());
+}
+
+#[tokio::test]
+async fn a_contact_that_comes_late_is_found() {
+    let reserved = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = reserved.local_addr().expect("an address").port();
+    drop(reserved);
+    let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address");
+    let early = node().await;
+    assert!(early.join([address.clone()]).await.is_err());
+    let mut events = early.events();
+    let late = Node::builder().network("test").listen(address).spawn().await.expect("a node");
+    event(&mut events, |event| *event == Event::Joined).await;
+    assert_eq!(early.active_view(), [late.id()]);
+}
+
+#[tokio::test]
+async fn leaving_is_told_from_dying() {
+    let (one, two) = pair().await;
+    let three = node().await;
+    three.join(one.addresses()).await.expect("joined");
+    until("three know each other", async || one.active_view().len() == 2).await;
+    let mut events = one.events();
+    two.leave().await.expect("alive");
+    let left = event(&mut events, |event| matches!(event, Event::NeighborDown { .. })).await;
+    assert_eq!(left, Event::NeighborDown { node: two.id(), reason: DownReason::Left });
+    assert!(
+        two.broadcast("t", "x").await == Err(BroadcastError::Ended) && two.info().await.is_err()
+    );
+    three.shutdown().await.expect("alive");
+    let died = event(&mut events, |event| matches!(event, Event::NeighborDown { .. })).await;
+    assert_eq!(died, Event::NeighborDown { node: three.id(), reason: DownReason::Failed });
+    event(&mut events, |event| *event == Event::Isolated).await;
+}
+
+#[tokio::test]
+async fn dials_from_both_sides_at_once_end_with_one_link() {
+    for _ in 0..20 {
+        let (one, two) = (node().await, node().await);
+        let (a, b) = tokio::join!(one.join(two.addresses()), two.join(one.addresses()));
+        a.expect("joined");
+        b.expect("joined");
+        until("symmetric", async || {
+            one.active_view() == [two.id()] && two.active_view() == [one.id()]
+        })
+        .await;
+        let mut heard = [one.subscribe("t"), two.subscribe("t")];
+        for n in 0..20u8 {
+            two.broadcast("t", [n]).await.expect("published");
+            one.broadcast("t", [n]).await.expect("published");
+        }
+        for heard in &mut heard {
+            for n in 0..20 {
+                let next = timeout(Duration::from_secs(5), heard.next()).await.expect("in time");
+                assert_eq!(next.expect("open").expect("kept up").data.as_ref(), [n]);
+            }
+        }
+        until("one connection", async || {
+            let connections = async |node: &Node| node.info().await.expect("alive").connections;
+            connections(&one).await == 1 && connections(&two).await == 1
+        })
+        .await;
+        assert_eq!((one.active_view(), two.active_view()), (vec![two.id()], vec![one.id()]));
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_node_rejoins_from_its_state() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (one, two) = pair().await;
+    let start = || builder().state_dir(directory.path()).spawn();
+    let before = start().await.expect("a node");
+    before.join(one.addresses()).await.expect("joined");
+    let (id, started) = (before.id(), before.info().await.expect("alive").me.started);
+    assert!(builder().state_dir(directory.path()).spawn().await.is_err(), "it is in use");
+    before.shutdown().await.expect("alive");
+    let after = start().await.expect("a node");
+    assert_eq!(after.id(), id);
+    assert!(after.info().await.expect("alive").me.started > started);
+    until("joined without contacts", async || !after.active_view().is_empty()).await;
+    until("known", async || two.active_view().contains(&id) || one.active_view().contains(&id))
+        .await;
+}
+
+#[tokio::test]
+async fn the_overlay_can_be_crawled() {
+    let first = node().await;
+    let mut nodes = vec![first];
+    for _ in 1..12 {
+        let next = node().await;
+        next.join(nodes[0].addresses()).await.expect("joined");
+        nodes.push(next);
+    }
+    let whole = async || {
+        let graph = nodes[3].crawl().await.expect("alive");
+        graph.nodes.len() == nodes.len()
+            && graph.silent.is_empty()
+            && graph.nodes.iter().all(|(node, neighbors)| {
+                let back = |of| graph.nodes[&of].iter().any(|n| n.node == *node);
+                neighbors.iter().all(|neighbor| back(neighbor.node))
+            })
+    };
+    until("a whole, symmetric graph", whole).await;
+}
