@@ -8,7 +8,7 @@ use murmurate::Limits;
 use tokio::time::{Instant, sleep};
 
 use super::client::{Speaker, frame, number, write};
-use super::{House, NETWORK};
+use super::{House, NETWORK, PATIENCE};
 
 const LASTS: Duration = Duration::from_secs(3);
 
@@ -140,7 +140,9 @@ async fn one_that_asks_and_never_reads_is_let_go() {
         stranger.client.closed().await;
     });
     let mut most = 0;
+    let begun = Instant::now();
     while !asks.is_finished() {
+        assert!(begun.elapsed() < PATIENCE, "{most} bytes wait, and it goes on");
         let info = house.node.info().await.expect("it runs");
         most = most.max(info.outbox_bytes);
         house.serves().await;
