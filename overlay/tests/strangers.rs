@@ -29,6 +29,15 @@ use client::{Client, PROTOCOL, Speaker, answer, frame, hello, line, propose, wri
 const NETWORK: &str = "flock";
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Limits that let a test end soon.
+fn impatient() -> Limits {
+    Limits {
+        handshake_wait: Duration::from_secs(1),
+        stall_wait: Duration::from_millis(500),
+        ..Limits::default()
+    }
+}
+
 /// A node that strangers come to, and its honest neighbour.
 struct House {
     node: Node,
@@ -39,15 +48,10 @@ struct House {
 
 impl House {
     async fn open() -> Self {
-        Self::with(Limits::default()).await
+        Self::with(impatient()).await
     }
 
     async fn with(limits: Limits) -> Self {
-        let limits = Limits {
-            handshake_wait: Duration::from_secs(1),
-            stall_wait: Duration::from_millis(500),
-            ..limits
-        };
         let start = async || {
             let anywhere = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
             let node = Node::builder().network(NETWORK).listen(anywhere).limits(limits.clone());
@@ -147,14 +151,17 @@ async fn half_a_handshake_is_not_waited_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_that_says_nothing_is_kept_out() {
-    let limits = Limits { max_connections: 16, ..Limits::default() };
-    let mut house = House::with(limits).await;
+    let handshake_wait = Duration::from_secs(5);
+    let mut house =
+        House::with(Limits { max_connections: 16, handshake_wait, ..impatient() }).await;
+    let begun = Instant::now();
     let mut crowd = Vec::new();
     for _ in 0..100 {
         crowd.push(house.tcp().await);
     }
     // Eight may try at a time.
     house.counts(INBOUND_FAILED, 92).await;
+    assert!(begun.elapsed() < handshake_wait, "the others are refused at once");
     house.serves().await;
     house.counts(INBOUND_FAILED, 100).await;
     assert_eq!(house.node.info().await.expect("it runs").connections, 1);

@@ -4,7 +4,6 @@ use std::fs;
 use std::time::Duration;
 
 use futures::AsyncReadExt;
-use murmurate::Limits;
 use tokio::time::{Instant, sleep};
 
 use super::client::{Speaker, frame, number, write};
@@ -89,7 +88,7 @@ fn resident() -> Option<usize> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_frames_drowns_nobody() {
-    let mut house = House::with(Limits::default()).await;
+    let mut house = House::open().await;
     let Speaker { client, mut out, mut heard } = Speaker::greet(&house.address(), NETWORK).await;
     let before = resident();
     let reader = tokio::spawn(async move {
@@ -131,7 +130,7 @@ async fn a_flood_of_frames_drowns_nobody() {
 /// Whoever asks for more than it reads is let go before much waits for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_asks_and_never_reads_is_let_go() {
-    let mut house = House::with(Limits::default()).await;
+    let mut house = House::open().await;
     let mut stranger = Speaker::greet(&house.address(), NETWORK).await;
     let id = stranger.client.id;
     let ask = frame(4, &[]).repeat(1_000);
