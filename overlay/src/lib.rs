@@ -15,6 +15,9 @@ mod peer;
 
 #[cfg(feature = "libp2p")]
 pub use libp2p::{Multiaddr, PeerId, identity};
+#[cfg(all(fuzzing, feature = "libp2p"))]
+#[doc(hidden)]
+pub use node::fuzzing;
 #[cfg(feature = "libp2p")]
 pub use node::id::{Incarnation, MessageId, NodeId, NodeIdError};
 #[cfg(feature = "libp2p")]

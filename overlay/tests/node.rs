@@ -143,6 +143,8 @@ async fn joining_says_why_not() {
     };
     assert_eq!(failures[0].0, nobody);
     assert!(failures[0].1.contains("refused"), "{failures:?}");
+    let counted = lonely.metrics().render();
+    assert!(counted.contains("murmurate_dials_total{outcome=\"refused\"} 1"), "{counted}");
 
     let Err(JoinError::Unreachable(failures)) = lonely.join(lonely.addresses()).await else {
         panic!("that is itself")

@@ -31,7 +31,7 @@ impl Book {
     pub(crate) fn hear_first_hand(&mut self, node: NodeId, addresses: &Addresses) {
         let entry = self.entry(node);
         if !addresses.is_empty() {
-            entry.addresses = addresses.checked();
+            entry.addresses = addresses.clone();
             entry.first_hand = true;
         }
     }

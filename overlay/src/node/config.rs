@@ -10,7 +10,7 @@ use murmurate_broadcast::plumtree;
 use murmurate_membership::hyparview;
 
 use super::state::StateError;
-use super::wire::{MAX_BODY, Publication};
+use super::wire::{MAX_BODY, MAX_NETWORK, Publication};
 use super::{Metrics, Node};
 use crate::NodeIdError;
 use crate::discovery::Discovery;
@@ -61,6 +61,8 @@ pub struct Limits {
     pub handshake_wait: Duration,
     /// How long a connection nobody uses is kept. Default 10 s.
     pub idle_wait: Duration,
+    /// How long a message that began to arrive may pause before its link ends. Default 30 s.
+    pub stall_wait: Duration,
     /// Bytes a second that a peer with messages waiting must take, measured over two seconds, or
     /// its link counts as slow. Default 64 KiB.
     pub slow_bytes_per_second: usize,
@@ -78,6 +80,7 @@ impl Default for Limits {
             join_wait: Duration::from_secs(10),
             handshake_wait: Duration::from_secs(10),
             idle_wait: Duration::from_secs(10),
+            stall_wait: Duration::from_secs(30),
             slow_bytes_per_second: 64 << 10,
             max_connections: 1_024,
         }
@@ -103,6 +106,7 @@ impl Limits {
             ("join_wait", self.join_wait),
             ("handshake_wait", self.handshake_wait),
             ("idle_wait", self.idle_wait),
+            ("stall_wait", self.stall_wait),
         ] {
             if time.is_zero() {
                 return Err(ConfigError::ZeroTime { name });
@@ -273,7 +277,7 @@ impl Builder {
     }
 
     pub(crate) fn check(&self) -> Result<Checked, ConfigError> {
-        if !(1..=64).contains(&self.network.len()) {
+        if !(1..=MAX_NETWORK).contains(&self.network.len()) {
             return Err(ConfigError::Network(self.network.clone()));
         }
         if self.advertise.len() > super::wire::Addresses::MAX {

@@ -2,6 +2,11 @@
 //!
 //! They own the streams and wait for the peer so that the driver never does.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod check;
+#[cfg(test)]
+mod tests;
+
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -20,8 +25,8 @@ use super::wire::{Frame, FrameError, HEADER, Hello, Kind, encode_empty, header};
 const READ: usize = 16 << 10;
 /// Bytes an idle link has room for.
 const IDLE: usize = 1 << 10;
-/// A frame that began must go on within this.
-const STALLED: Duration = Duration::from_secs(30);
+/// Frames reported together: decoded, a small frame is twenty times as large.
+const TOGETHER: usize = 1 << 10;
 /// How long a goodbye may take to be written.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -47,8 +52,8 @@ pub(crate) enum LinkError {
     NoGoodbye,
     #[error("the peer sent nonsense: {0}")]
     Frame(#[from] FrameError),
-    #[error("a frame stopped in the middle for {STALLED:?}")]
-    Stalled,
+    #[error("a frame stopped in the middle for {0:?}")]
+    Stalled(Duration),
 }
 
 /// The way from a link's tasks to the driver. It is bounded: a driver that falls behind lets the
@@ -57,26 +62,29 @@ pub(crate) type Reports = mpsc::Sender<(ConnectionId, Report)>;
 
 /// Reads a stream to its end and reports what arrives.
 pub(crate) async fn read(
-    stream: Stream,
+    stream: impl AsyncRead + Unpin,
     connection: ConnectionId,
     max_frame: usize,
+    stall_wait: Duration,
     reports: Reports,
 ) {
-    let mut reader = Reader { stream, buffer: Vec::new(), start: 0, end: 0 };
+    let mut reader = Reader { stream, stall_wait, buffer: Vec::new(), start: 0, end: 0 };
     let ended = reader.run(connection, max_frame, &reports).await;
     // The driver is gone only when the node is.
     let _ = reports.send((connection, Report::ReadEnded(ended))).await;
 }
 
-struct Reader {
-    stream: Stream,
+struct Reader<S> {
+    stream: S,
+    /// A frame that began must go on within this.
+    stall_wait: Duration,
     /// Read and not decoded yet: from `start` to `end`.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
 }
 
-impl Reader {
+impl<S: AsyncRead + Unpin> Reader<S> {
     async fn run(
         &mut self,
         connection: ConnectionId,
@@ -106,7 +114,8 @@ impl Reader {
                     Frame::Hello(_) => return Err(FrameError::OutOfPlace(Kind::Hello).into()),
                     frame => frames.push((frame, HEADER + length)),
                 }
-                next = if kind == Kind::Bye { None } else { self.whole_frame(max_frame)? };
+                let enough = kind == Kind::Bye || frames.len() == TOGETHER;
+                next = if enough { None } else { self.whole_frame(max_frame)? };
             }
             let bye = frames.pop_if(|(frame, _)| *frame == Frame::Bye).is_some();
             if reports.send((connection, Report::Frames(frames))).await.is_err() || bye {
@@ -199,8 +208,8 @@ impl Reader {
             self.buffer.resize(self.end + room, 0);
         }
         let into = &mut self.buffer[self.end..];
-        let read = timeout(STALLED, self.stream.read(into)).await;
-        let read = read.map_err(|_| LinkError::Stalled)??;
+        let read = timeout(self.stall_wait, self.stream.read(into)).await;
+        let read = read.map_err(|_| LinkError::Stalled(self.stall_wait))??;
         self.end += read;
         Ok(read > 0)
     }
@@ -245,6 +254,6 @@ async fn drain(
         stream.write_all(&encode_empty(Kind::Bye)).await?;
         stream.close().await
     };
-    timeout(GOODBYE, goodbye).await.map_err(|_| LinkError::Stalled)??;
+    timeout(GOODBYE, goodbye).await.map_err(|_| LinkError::Stalled(GOODBYE))??;
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use murmurate_membership::DownReason;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// A set of metrics, in a registry of its own.
@@ -59,6 +59,14 @@ pub(crate) struct Counters {
     pub(crate) found: IntCounterVec,
 }
 
+impl Counters {
+    /// Counts a failed look-up; sources of an embedder's own are one series.
+    pub(crate) fn discovery_failed(&self, source: &str) {
+        let source = if DISCOVERY.contains(&source) { source } else { "other" };
+        self.found.with_label_values(&[source]).inc();
+    }
+}
+
 /// Messages and bytes in one direction, by kind.
 #[derive(Debug)]
 pub(crate) struct Traffic {
@@ -94,7 +102,7 @@ const DOWN_REASONS: [&str; 8] =
     ["failed", "silent", "evicted", "dropped", "left", "leaving", "restarted", "renewed"];
 const _: () = assert!(DownReason::Renewed as usize + 1 == DOWN_REASONS.len());
 
-const DISCOVERY: [&str; 3] = ["dns", "file", "mdns"];
+const DISCOVERY: [&str; 5] = ["dns", "file", "fixed", "mdns", "other"];
 const HOPS: [f64; 12] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0, 32.0];
 const SECONDS: [f64; 15] =
     [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
@@ -129,16 +137,62 @@ impl Maker {
         made
     }
 
-    fn traffic(
-        kinds: &[&str],
-        direction: &str,
-        messages: &IntCounterVec,
-        bytes: &IntCounterVec,
-    ) -> Traffic {
-        let each = |of: &IntCounterVec| {
-            kinds.iter().map(|kind| of.with_label_values(&[direction, kind])).collect()
+    /// One counter for each word the label can be.
+    fn labelled<const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        words: [&str; N],
+    ) -> [IntCounter; N] {
+        let counters = self.counters(name, help, &[label]);
+        words.map(|word| counters.with_label_values(&[word]))
+    }
+
+    /// The same, looked up by the word: for what is rare.
+    fn reasons(&self, name: &str, help: &str, label: &str, words: &[&str]) -> IntCounterVec {
+        let counters = self.counters(name, help, &[label]);
+        for word in words {
+            // Said once, it is there, at zero.
+            let _ = counters.with_label_values(&[word]);
+        }
+        counters
+    }
+
+    /// Received and sent.
+    fn traffic(&self, kinds: &[&str]) -> (Traffic, Traffic) {
+        let labels = ["direction", "kind"];
+        let messages =
+            self.counters("murmurate_messages_total", "Messages of the protocols.", &labels);
+        let bytes = self.counters(
+            "murmurate_message_bytes_total",
+            "Bytes of the protocols' messages, without transport overhead.",
+            &labels,
+        );
+        let direction = |direction: &str| {
+            let each = |of: &IntCounterVec| {
+                kinds.iter().map(|kind| of.with_label_values(&[direction, *kind])).collect()
+            };
+            Traffic { messages: each(&messages), bytes: each(&bytes) }
         };
-        Traffic { messages: each(messages), bytes: each(bytes) }
+        (direction("received"), direction("sent"))
+    }
+
+    fn hops(&self) -> Histogram {
+        let help = "Links a delivered broadcast crossed.";
+        self.histogram("murmurate_delivery_hops", help, &HOPS)
+    }
+
+    fn latency(&self) -> Histogram {
+        let help = "Time from publishing to delivery, by the clocks of both nodes.";
+        self.histogram("murmurate_delivery_latency_seconds", help, &SECONDS)
+    }
+
+    fn build_info(&self) -> IntGaugeVec {
+        let opts = Opts::new("murmurate_build_info", "The version that runs.");
+        let made = IntGaugeVec::new(opts, &["version"]).expect("a valid name");
+        self.0.register(Box::new(made.clone())).expect("a new name");
+        made
     }
 }
 
@@ -146,88 +200,66 @@ impl Metrics {
     /// A new set, all zero. `kinds` are the names of messages.
     pub(crate) fn with_kinds(kinds: &[&str]) -> Self {
         let make = Maker(Registry::new());
-        let build = make.build_info();
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let messages = make.counters(
-            "murmurate_messages_total",
-            "Messages of the protocols.",
-            &["direction", "kind"],
-        );
-        let bytes = make.counters(
-            "murmurate_message_bytes_total",
-            "Bytes of the protocols' messages, without transport overhead.",
-            &["direction", "kind"],
-        );
-        let downs = make.counters(
-            "murmurate_neighbors_down_total",
-            "Peers that left the active view.",
-            &["reason"],
-        );
-        let broadcasts = make.counters(
+        make.build_info().with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let (received, sent) = make.traffic(kinds);
+        let [published, delivered, duplicate] = make.labelled(
             "murmurate_broadcasts_total",
             "Broadcasts published here, delivered here for the first time, and received again.",
-            &["outcome"],
+            "outcome",
+            ["published", "delivered", "duplicate"],
         );
-        let dropped = make.counters(
+        let [outbox_control_dropped, outbox_payloads_dropped] = make.labelled(
             "murmurate_outbox_dropped_total",
             "Messages shed because a link's outbox was full.",
-            &["lane"],
+            "lane",
+            ["control", "payload"],
         );
-        let dials = make.counters("murmurate_dials_total", "Dials by outcome.", &["outcome"]);
-        let links_ended =
-            make.counters("murmurate_links_ended_total", "Links that ended.", &["reason"]);
-        let found = make.counters(
-            "murmurate_discovery_failures_total",
-            "Look-ups of a discovery source that failed.",
-            &["source"],
+        let downs = make.labelled(
+            "murmurate_neighbors_down_total",
+            "Peers that left the active view.",
+            "reason",
+            DOWN_REASONS,
         );
-        for outcome in DIAL_OUTCOMES {
-            let _ = dials.with_label_values(&[outcome]);
-        }
-        for reason in LINK_ENDS {
-            let _ = links_ended.with_label_values(&[reason]);
-        }
-        for source in DISCOVERY {
-            let _ = found.with_label_values(&[source]);
-        }
+        let gauge = |name, help| make.gauge(name, help);
+        let counter = |name, help| make.counter(name, help);
         Self(Arc::new(Counters {
-            active_view: make.gauge("murmurate_active_view_peers", "Peers in the active view."),
-            passive_view: make.gauge("murmurate_passive_view_peers", "Peers in the passive view."),
-            eager: make.gauge("murmurate_eager_peers", "Neighbours in the broadcast tree."),
-            lazy: make.gauge("murmurate_lazy_peers", "Neighbours that get announcements only."),
-            ups: make
-                .counter("murmurate_neighbors_up_total", "Peers that entered the active view."),
-            downs: DOWN_REASONS.map(|reason| downs.with_label_values(&[reason])).into(),
-            joins: make.counter("murmurate_joins_total", "Times a first neighbour was found."),
-            isolations: make
-                .counter("murmurate_isolations_total", "Times the last neighbour was lost."),
-            published: broadcasts.with_label_values(&["published"]),
-            delivered: broadcasts.with_label_values(&["delivered"]),
-            duplicate: broadcasts.with_label_values(&["duplicate"]),
-            hops: make.histogram(
-                "murmurate_delivery_hops",
-                "Links a delivered broadcast crossed.",
-                &HOPS,
-            ),
-            latency: make.histogram(
-                "murmurate_delivery_latency_seconds",
-                "Time from publishing to delivery, by the clocks of both nodes.",
-                &SECONDS,
-            ),
-            received: Maker::traffic(kinds, "received", &messages, &bytes),
-            sent: Maker::traffic(kinds, "sent", &messages, &bytes),
-            outbox_bytes: make.gauge("murmurate_outbox_bytes", "Bytes that wait in outboxes."),
-            outbox_control_dropped: dropped.with_label_values(&["control"]),
-            outbox_payloads_dropped: dropped.with_label_values(&["payload"]),
-            slow_links: make.gauge("murmurate_slow_links", "Links whose peer reads too slowly."),
-            connections: make.gauge("murmurate_connections", "Connections that stand."),
-            inbound_failed: make.counter(
+            active_view: gauge("murmurate_active_view_peers", "Peers in the active view."),
+            passive_view: gauge("murmurate_passive_view_peers", "Peers in the passive view."),
+            eager: gauge("murmurate_eager_peers", "Neighbours in the broadcast tree."),
+            lazy: gauge("murmurate_lazy_peers", "Neighbours that get announcements only."),
+            ups: counter("murmurate_neighbors_up_total", "Peers that entered the active view."),
+            downs: downs.into(),
+            joins: counter("murmurate_joins_total", "Times a first neighbour was found."),
+            isolations: counter("murmurate_isolations_total", "Times the last neighbour was lost."),
+            published,
+            delivered,
+            duplicate,
+            hops: make.hops(),
+            latency: make.latency(),
+            received,
+            sent,
+            outbox_bytes: gauge("murmurate_outbox_bytes", "Bytes that wait in outboxes."),
+            outbox_control_dropped,
+            outbox_payloads_dropped,
+            slow_links: gauge("murmurate_slow_links", "Links whose peer reads too slowly."),
+            connections: gauge("murmurate_connections", "Connections that stand."),
+            inbound_failed: counter(
                 "murmurate_inbound_failed_total",
                 "Inbound connections that failed before they stood.",
             ),
-            dials,
-            links_ended,
-            found,
+            dials: make.reasons("murmurate_dials_total", "Dials.", "outcome", &DIAL_OUTCOMES),
+            links_ended: make.reasons(
+                "murmurate_links_ended_total",
+                "Links that ended.",
+                "reason",
+                &LINK_ENDS,
+            ),
+            found: make.reasons(
+                "murmurate_discovery_failures_total",
+                "Look-ups of a discovery source that failed.",
+                "source",
+                &DISCOVERY,
+            ),
             registry: make.0,
         }))
     }
@@ -259,16 +291,6 @@ impl Metrics {
         // Writing to memory fails only on metrics without a name.
         let _ = TextEncoder::new().encode(&self.0.registry.gather(), &mut text);
         String::from_utf8(text).unwrap_or_default()
-    }
-}
-
-impl Maker {
-    #[allow(clippy::expect_used, reason = "the name is a constant")]
-    fn build_info(&self) -> prometheus::IntGaugeVec {
-        let opts = Opts::new("murmurate_build_info", "The version that runs.");
-        let made = prometheus::IntGaugeVec::new(opts, &["version"]).expect("a valid name");
-        self.0.register(Box::new(made.clone())).expect("a new name");
-        made
     }
 }
 

@@ -19,6 +19,8 @@ mod config;
 mod contacts;
 mod driver;
 mod event;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod host;
 pub(crate) mod id;
 mod link;

@@ -15,7 +15,6 @@ use tokio::time::Instant;
 
 use super::Driver;
 use super::dials::Dial;
-use crate::NodeId;
 use crate::node::event::Event;
 use crate::node::host::Input;
 use crate::node::id::Incarnation;
@@ -24,6 +23,7 @@ use crate::node::outbox::{Outbox, Turn};
 use crate::node::route::{Route, Via};
 use crate::node::streams::Opened;
 use crate::node::wire::Hello;
+use crate::{Limits, NodeId};
 
 /// A connection the swarm made.
 pub(super) struct Connection {
@@ -92,6 +92,9 @@ impl Driver {
                 if let Some(Dial::Contact(address)) = dial {
                     self.contacts.failed(&address, &error.to_string());
                 }
+                if !dialled {
+                    self.host.metrics.inbound_failed.inc();
+                }
                 self.swarm.close_connection(id);
                 return;
             }
@@ -137,7 +140,8 @@ impl Driver {
             Opened::Inbound(stream) => {
                 connection.reading = true;
                 let reports = self.report_to.clone();
-                tokio::spawn(link::read(stream, id, self.limits.max_frame, reports));
+                let Limits { max_frame, stall_wait, .. } = self.limits;
+                tokio::spawn(link::read(stream, id, max_frame, stall_wait, reports));
             }
             Opened::Outbound(stream) => {
                 connection.writing = true;
@@ -268,7 +272,7 @@ impl Driver {
             Err(error) => {
                 let reason = match &error {
                     LinkError::Frame(_) => "nonsense",
-                    LinkError::Stalled => "stalled",
+                    LinkError::Stalled(_) => "stalled",
                     LinkError::NoGoodbye => "closed",
                     LinkError::Io(_) => "failed",
                 };

@@ -4,6 +4,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, TransportError};
+use tokio::time::Instant;
 
 use super::Driver;
 use crate::NodeId;
@@ -13,6 +14,32 @@ use crate::node::id::Incarnation;
 
 /// Contacts a caller's join dials at once; the rest comes with the rounds.
 pub(super) const CONTACTS_AT_ONCE: usize = 16;
+
+/// Dials of nodes somebody named, at once and then each second: what a peer names may be made up,
+/// and this node must not become its port scanner.
+const BURST: f64 = 128.0;
+const EACH_SECOND: f64 = 32.0;
+
+/// How many nodes may be dialled now.
+pub(super) struct Budget {
+    left: f64,
+    since: Instant,
+}
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self { left: BURST, since: Instant::now() }
+    }
+
+    fn spend(&mut self) -> bool {
+        let earned = self.since.elapsed().as_secs_f64() * EACH_SECOND;
+        self.since = Instant::now();
+        self.left = (self.left + earned).min(BURST);
+        let enough = self.left >= 1.0;
+        self.left -= f64::from(u8::from(enough));
+        enough
+    }
+}
 
 /// A dial under way.
 pub(super) enum Dial {
@@ -33,6 +60,9 @@ impl Driver {
         let addresses = self.host.book.addresses(node);
         if addresses.is_empty() {
             return self.lose(peer, "no address is known");
+        }
+        if !self.budget.spend() {
+            return self.lose(peer, "too many nodes were dialled");
         }
         let options = DialOpts::peer_id(node.to_peer_id())
             .condition(PeerCondition::Always)
@@ -157,20 +187,15 @@ fn outcome(error: &DialError) -> &'static str {
     }
 }
 
-/// libp2p wraps the kernel's error several times.
+/// libp2p wraps the kernel's error several times, and not every wrapper shows what it holds: then
+/// the kernel's number at the end of the text tells.
 fn root_kind(error: &std::io::Error) -> std::io::ErrorKind {
-    let mut kind = error.kind();
-    let mut source: Option<&(dyn std::error::Error + 'static)> =
-        error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            kind = io.kind();
-            source = io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
-        } else {
-            source = inner.source();
-        }
+    let text = error.to_string();
+    let number = text.rsplit_once("(os error ").and_then(|(_, rest)| rest.split_once(')'));
+    match number.and_then(|(number, _)| number.parse().ok()) {
+        Some(number) => std::io::Error::from_raw_os_error(number).kind(),
+        None => error.kind(),
     }
-    kind
 }
 
 /// The error in one line.
@@ -198,5 +223,32 @@ fn root(error: &TransportError<std::io::Error>) -> String {
             Some(inner) => innermost = inner,
             None => return innermost.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn made_up_nodes_are_dialled_only_so_fast() {
+        let mut budget = Budget::new();
+        let spent =
+            |budget: &mut Budget| std::iter::from_fn(|| budget.spend().then_some(())).count();
+        assert_eq!(spent(&mut budget), 128);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(spent(&mut budget), 32);
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        assert_eq!(spent(&mut budget), 128);
+    }
+
+    #[test]
+    fn the_kernel_error_is_found_in_the_text() {
+        let wrapped = std::io::Error::other("Failed: Connection refused (os error 111): Other");
+        assert_eq!(root_kind(&wrapped), std::io::ErrorKind::ConnectionRefused);
+        let timeout = std::io::Error::new(std::io::ErrorKind::TimedOut, "too slow");
+        assert_eq!(root_kind(&timeout), std::io::ErrorKind::TimedOut);
     }
 }

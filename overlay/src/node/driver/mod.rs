@@ -40,7 +40,7 @@ use super::wire::{Addresses, Contact, Publication, Views};
 use super::{BroadcastError, Limits};
 use crate::discovery::Finding;
 use connections::Connection;
-use dials::Dial;
+use dials::{Budget, Dial};
 
 /// Reports and callers handled before the loop looks at everything else again.
 const AT_ONCE: usize = 64;
@@ -113,6 +113,7 @@ pub(crate) struct Driver {
     ids: MessageIds<super::id::Incarnation>,
     connections: BTreeMap<ConnectionId, Connection>,
     dials: BTreeMap<ConnectionId, Dial>,
+    budget: Budget,
     contacts: Contacts,
     reports: mpsc::Receiver<(ConnectionId, Report)>,
     report_to: mpsc::Sender<(ConnectionId, Report)>,
@@ -158,6 +159,7 @@ impl Driver {
             ids: MessageIds::new(host.me),
             connections: BTreeMap::new(),
             dials: BTreeMap::new(),
+            budget: Budget::new(),
             contacts: Contacts::new(Instant::now()),
             reports,
             report_to,
@@ -394,7 +396,7 @@ impl Driver {
             }
             Err(error) => {
                 tracing::warn!(source, %error, "discovery failed");
-                self.host.metrics.found.with_label_values(&[source]).inc();
+                self.host.metrics.discovery_failed(source);
                 let reason = error.to_string();
                 self.host.tell(Event::DiscoveryFailed { source, reason });
             }

@@ -2,6 +2,8 @@
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
+use murmurate_membership::bounded;
+use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use thin_vec::ThinVec;
 
@@ -15,36 +17,26 @@ pub(crate) struct Contact {
 }
 
 /// A few addresses of one node, each once and none longer than [`Addresses::MAX_BYTES`], without
-/// the node's id at the end.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Addresses(
-    #[serde(
-        deserialize_with = "murmurate_membership::bounded::deserialize::<_, _, { Addresses::MAX }>"
-    )]
-    ThinVec<Multiaddr>,
-);
+/// the node's id at the end: wherever they come from, the wire included.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Addresses(ThinVec<Multiaddr>);
 
 impl Addresses {
     /// Addresses of one node that are remembered and passed on.
     pub(crate) const MAX: usize = 4;
     /// Bytes of one address: a DNS name of 253 fits.
-    const MAX_BYTES: usize = 300;
+    pub(crate) const MAX_BYTES: usize = 300;
 
     /// Adds an address at the end unless it is known, unusable, or there is no room.
     pub(crate) fn add(&mut self, address: &Multiaddr) {
         let mut address = address.clone();
-        if matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+        while matches!(address.iter().last(), Some(Protocol::P2p(_))) {
             address.pop();
         }
         let fits = self.0.len() < Self::MAX && address.len() <= Self::MAX_BYTES;
         if fits && !address.is_empty() && !self.0.contains(&address) {
             self.0.push(address);
         }
-    }
-
-    /// What of these can be used: a peer may send any bytes.
-    pub(crate) fn checked(&self) -> Self {
-        self.iter().collect()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Multiaddr> {
@@ -69,5 +61,27 @@ impl<'a> FromIterator<&'a Multiaddr> for Addresses {
             few.add(address);
         }
         few
+    }
+}
+
+/// What of a peer's words can be used. Too many or too long ones no node sends; those that this
+/// version cannot read are left out, so that a later one can speak of new transports.
+impl<'de> Deserialize<'de> for Addresses {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let said: ThinVec<Hint> = bounded::deserialize::<_, _, { Self::MAX }>(from)?;
+        Ok(said.iter().filter_map(|Hint(address)| address.as_ref()).collect())
+    }
+}
+
+/// One address from the wire, unless it cannot be read.
+struct Hint(Option<Multiaddr>);
+
+impl<'de> Deserialize<'de> for Hint {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let bytes = <&[u8]>::deserialize(from)?;
+        if bytes.len() > Addresses::MAX_BYTES {
+            return Err(D::Error::invalid_length(bytes.len(), &"at most 300 bytes"));
+        }
+        Ok(Self(Multiaddr::try_from(bytes.to_vec()).ok()))
     }
 }

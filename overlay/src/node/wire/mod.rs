@@ -3,12 +3,16 @@
 //! A frame is one byte of kind, three of length (big endian), and so many bytes of body. Whatever
 //! a body says of lengths inside itself is checked before anything is allocated for it.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod check;
 mod contact;
 mod publication;
+#[cfg(test)]
+mod tests;
 
 use murmurate_broadcast::{Announcement, plumtree};
 use murmurate_membership::hyparview;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use contact::{Addresses, Contact};
@@ -27,11 +31,16 @@ pub(crate) const MAX_CONTROL: usize = 64 << 10;
 pub(crate) const MAX_BODY: usize = (1 << 24) - 1;
 /// Bytes of a payload's frame before the publication: header, origin, start, sequence, round.
 pub(crate) const GOSSIP_HEAD: usize = HEADER + 32 + 8 + 8 + 2;
+/// Neighbours in an answer about views.
+pub(crate) const MAX_VIEW: usize = 64;
+/// Bytes of a network id.
+pub(crate) const MAX_NETWORK: usize = 64;
 
 /// The first frame on every stream: who speaks, and of which overlay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
     /// Which overlay: a node that found a recycled address must not mix two.
+    #[serde(deserialize_with = "short")]
     pub(crate) network: String,
     /// Which start of the node this is.
     pub(crate) started: u64,
@@ -39,6 +48,15 @@ pub(crate) struct Hello {
     pub(crate) max_frame: u32,
     /// Where others can dial it.
     pub(crate) addresses: Addresses,
+}
+
+/// A network id: one that no node can have is not even kept for the error that tells of it.
+fn short<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = <&str>::deserialize(from)?;
+    if text.len() > MAX_NETWORK {
+        return Err(D::Error::invalid_length(text.len(), &"at most 64 bytes"));
+    }
+    Ok(text.to_owned())
 }
 
 /// A membership message with the addresses its sender knows of the peers it names.
@@ -54,7 +72,7 @@ pub(crate) enum Never {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Views {
     /// The active view, each peer with whether payloads are pushed to it.
-    #[serde(deserialize_with = "murmurate_membership::bounded::deserialize::<_, _, 64>")]
+    #[serde(deserialize_with = "murmurate_membership::bounded::deserialize::<_, _, MAX_VIEW>")]
     pub(crate) active: thin_vec::ThinVec<(Contact, bool)>,
     /// Peers in the passive view.
     pub(crate) passive: u32,

@@ -1,0 +1,88 @@
+//! What holds of every frame that decodes, whoever sent it: for tests and fuzzers.
+
+use murmurate_broadcast::plumtree::{self, MAX_ANNOUNCEMENTS};
+use murmurate_membership::hyparview::{self, MAX_SAMPLE};
+
+use super::*;
+
+/// A frame's bytes, whole.
+pub(crate) fn encode(frame: &Frame) -> Vec<u8> {
+    match frame {
+        Frame::Hello(hello) => hello.encode(),
+        Frame::Membership(message) => encode_membership(message),
+        Frame::Control(message) => encode_control(message),
+        Frame::Gossip { id, round, payload } => {
+            [gossip_head(*id, *round, payload).as_slice(), payload.bytes()].concat()
+        }
+        Frame::AskViews => encode_empty(Kind::AskViews).to_vec(),
+        Frame::Views(views) => views.encode(),
+        Frame::Bye => encode_empty(Kind::Bye).to_vec(),
+    }
+}
+
+/// The frame at the start of `bytes`, with the bytes it took; `None` if it goes on after them.
+pub(crate) fn take(bytes: &[u8], max_frame: usize) -> Option<Result<(Frame, usize), FrameError>> {
+    let (head, rest) = bytes.split_first_chunk::<HEADER>()?;
+    let (kind, length) = match header(*head, max_frame) {
+        Ok(announced) => announced,
+        Err(error) => return Some(Err(error)),
+    };
+    let body = rest.get(..length)?;
+    Some(Frame::decode(kind, body).map(|frame| (frame, HEADER + length)))
+}
+
+/// A hello as a node says it.
+pub(crate) fn a_hello() -> Vec<u8> {
+    let addresses = Addresses::default();
+    Hello { network: "flock".into(), started: 1, max_frame: 1 << 20, addresses }.encode()
+}
+
+/// Panics unless a frame that was decoded from `taken` bytes is within all bounds, can be sent on,
+/// and grew by nothing.
+pub(crate) fn hold(frame: &Frame, taken: usize) {
+    let again = encode(frame);
+    assert!(again.len() <= taken, "{} bytes from {taken}: {frame:?}", again.len());
+    assert_eq!(take(&again, MAX_BODY), Some(Ok((frame.clone(), again.len()))));
+    match frame {
+        Frame::Hello(hello) => {
+            assert!(hello.network.len() <= MAX_NETWORK);
+            hold_addresses(&hello.addresses);
+        }
+        Frame::Membership(message) => hold_membership(message),
+        Frame::Control(plumtree::Message::IHave(batch)) => {
+            assert!(batch.as_slice().len() <= MAX_ANNOUNCEMENTS);
+        }
+        Frame::Gossip { payload, .. } => {
+            let parts = Publication::OVERHEAD + payload.topic().len() + payload.data().len();
+            assert_eq!(parts, payload.bytes().len());
+            let parts = (payload.topic(), payload.published(), &payload.data());
+            assert_eq!(Publication::new(parts.0, parts.1, parts.2).as_ref(), Ok(payload));
+        }
+        Frame::Views(views) => {
+            assert!(views.active.len() <= 64);
+            views.active.iter().for_each(|(contact, _)| hold_addresses(&contact.addresses));
+        }
+        Frame::Control(_) | Frame::AskViews | Frame::Bye => {}
+    }
+}
+
+fn hold_membership(message: &MembershipMessage) {
+    if let hyparview::Message::Shuffle { sample, .. }
+    | hyparview::Message::ShuffleReply { sample } = message
+    {
+        assert!(sample.len() <= MAX_SAMPLE);
+    }
+    let _ = message.clone().map(|contact| hold_addresses(&contact.addresses));
+}
+
+/// Few, short, each once, of use to whoever dials, and fit to be shown.
+fn hold_addresses(addresses: &Addresses) {
+    assert!(addresses.iter().count() <= Addresses::MAX);
+    let again: Addresses = addresses.iter().collect();
+    assert_eq!(again, *addresses);
+    for address in addresses.full(NodeId::from_bytes([7; 32])) {
+        let parts = address.iter().count();
+        assert!(parts > 1 && address.len() <= Addresses::MAX_BYTES + 64);
+        assert!(address.to_string().starts_with('/'));
+    }
+}

@@ -1,0 +1,143 @@
+//! One frame of each shape, byte for byte: whoever changes the format changes the version too.
+
+use std::fs;
+
+use murmurate_broadcast::Announcement;
+use murmurate_broadcast::plumtree::Message as Plumtree;
+use murmurate_membership::hyparview::{Message, Priority};
+
+use super::super::check::{encode, take};
+use super::super::*;
+
+const STARTED: u64 = 1_700_000_000_000;
+
+fn incarnation(first: u8) -> Incarnation {
+    let key = std::array::from_fn(|at| first + at as u8);
+    Incarnation { node: NodeId::from_bytes(key), started: STARTED }
+}
+
+/// Key 00 01 … 1f, with one address.
+fn one() -> Contact {
+    Contact { peer: incarnation(0), addresses: address() }
+}
+
+/// Key 20 21 … 3f, without.
+fn two() -> Contact {
+    Contact { peer: incarnation(32), addresses: Addresses::default() }
+}
+
+fn address() -> Addresses {
+    ["/ip4/10.0.0.1/tcp/7400".parse().expect("an address")].iter().collect()
+}
+
+fn id(sequence: u64) -> MessageId {
+    MessageId { origin: incarnation(0), sequence }
+}
+
+fn announced(sequence: u64, round: u16) -> Announcement<MessageId> {
+    Announcement { id: id(sequence), round }
+}
+
+fn membership(message: MembershipMessage) -> Frame {
+    Frame::Membership(message)
+}
+
+fn hello() -> Frame {
+    Frame::Hello(Hello {
+        network: "flock".into(),
+        started: STARTED,
+        max_frame: 1 << 20,
+        addresses: address(),
+    })
+}
+
+fn gossip() -> Frame {
+    let payload = Publication::new("news", STARTED * 1_000, b"hello").expect("a short topic");
+    Frame::Gossip { id: id(7), round: 1, payload }
+}
+
+/// The keys of the two nodes, so that the lines below stay short.
+const A: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+const B: &str = "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f";
+
+/// Each frame in hex, `A` and `B` for the keys.
+#[rustfmt::skip]
+fn golden() -> Vec<(&'static str, Frame)> {
+    vec![
+        ("0000001905666c6f636b80d095ffbc318080400108040a000001061ce8", hello()),
+        ("010000020001", membership(Message::Join { link: 1 })),
+        ("0100003201 A 80d095ffbc310108040a000001061ce806", membership(Message::ForwardJoin { joiner: one(), ttl: 6 })),
+        ("0100000402ac0200", membership(Message::Neighbor { link: 300, priority: Priority::High })),
+        ("0100000402ac0201", membership(Message::Neighbor { link: 300, priority: Priority::Low })),
+        ("0100002b02ac0202 B 80d095ffbc3100", membership(Message::Neighbor { link: 300, priority: Priority::Exchange { spare: two() } })),
+        ("01000003030200", membership(Message::Accept { link: 2, evicted: None })),
+        ("0100002a030201 B 80d095ffbc3100", membership(Message::Accept { link: 2, evicted: Some(two()) })),
+        ("010000020403", membership(Message::Reject { link: 3 })),
+        ("0100000405040100", membership(Message::Disconnect { link: 4, leaving: true, instead: None })),
+        ("0100002b05040001 B 80d095ffbc3100", membership(Message::Disconnect { link: 4, leaving: false, instead: Some(two()) })),
+        ("0100005a06 A 80d095ffbc310108040a000001061ce80601 B 80d095ffbc3100", membership(Message::Shuffle { origin: one(), ttl: 6, sample: [two()].into_iter().collect() })),
+        ("010000320701 A 80d095ffbc310108040a000001061ce8", membership(Message::ShuffleReply { sample: [one()].into_iter().collect() })),
+        ("010000020805", membership(Message::Keepalive { link: 5 })),
+        ("0200002a0100 A 80d095ffbc310702", Frame::Control(Plumtree::IHave([announced(7, 2)].into_iter().collect()))),
+        ("02000054010102 A 80d095ffbc310702 A 80d095ffbc31ac0201", Frame::Control(Plumtree::IHave([announced(7, 2), announced(300, 1)].into_iter().collect()))),
+        ("020000020200", Frame::Control(Plumtree::Graft { missing: None })),
+        ("0200002a0201 A 80d095ffbc310702", Frame::Control(Plumtree::Graft { missing: Some(announced(7, 2)) })),
+        ("0200000103", Frame::Control(Plumtree::Prune)),
+        ("03000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", gossip()),
+        ("04000000", Frame::AskViews),
+        ("0500003301 A 80d095ffbc310108040a000001061ce8011e", Frame::Views(Views { active: [(one(), true)].into_iter().collect(), passive: 30 })),
+        ("06000000", Frame::Bye),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let hex: String = hex.replace('A', A).replace('B', B).split_whitespace().collect();
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16))
+        .map(|byte| byte.expect("hex"))
+        .collect()
+}
+
+#[test]
+fn the_format_is_what_it_was() {
+    for (written, frame) in golden() {
+        let expected = bytes(written);
+        assert_eq!(hex(&encode(&frame)), hex(&expected), "{frame:?}");
+        assert_eq!(take(&expected, MAX_BODY), Some(Ok((frame, expected.len()))));
+    }
+}
+
+#[test]
+fn the_name_of_the_protocol_is_what_it_was() {
+    assert_eq!(PROTOCOL, "/murmurate/overlay/1");
+}
+
+/// The book shows the same bytes, in groups of any length.
+#[test]
+fn the_book_says_the_same() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/wire.md");
+    // The published crate comes without the book.
+    let Ok(page) = fs::read_to_string(page) else { return };
+    let page: String = page.split_whitespace().collect();
+    for (written, frame) in golden() {
+        let expected: String = written.split_whitespace().collect();
+        assert!(page.contains(&format!("`{expected}`")), "{written} is missing: {frame:?}");
+    }
+    for (name, number) in [
+        ("MAX_CONTROL", MAX_CONTROL),
+        ("MAX_BODY", MAX_BODY),
+        ("MAX_SAMPLE", hyparview::MAX_SAMPLE),
+        ("MAX_ANNOUNCEMENTS", plumtree::MAX_ANNOUNCEMENTS),
+        ("MAX_ADDRESSES", Addresses::MAX),
+        ("MAX_ADDRESS", Addresses::MAX_BYTES),
+        ("MAX_NETWORK", MAX_NETWORK),
+        ("MAX_VIEW", MAX_VIEW),
+    ] {
+        assert!(page.contains(&format!("`{name}`|{number}|")), "{name} = {number} is missing");
+    }
+}

@@ -1,0 +1,246 @@
+//! The wire format: what is written is read again, and nothing else.
+
+mod golden;
+mod mutation;
+
+use libp2p::Multiaddr;
+use murmurate_broadcast::Announcement;
+use murmurate_broadcast::plumtree::Message as Plumtree;
+use murmurate_membership::hyparview::{Message, Priority};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::check::{encode, hold, take};
+use super::*;
+
+/// Any frame that a node may send.
+fn any_frame() -> impl Strategy<Value = Frame> {
+    prop_oneof![
+        1 => any_hello().prop_map(Frame::Hello),
+        4 => any_membership().prop_map(Frame::Membership),
+        2 => any_control().prop_map(Frame::Control),
+        1 => any_gossip(),
+        1 => Just(Frame::AskViews),
+        1 => (vec((any_contact(), any::<bool>()), 0..=MAX_VIEW), any::<u32>()).prop_map(
+            |(active, passive)| Frame::Views(Views { active: active.into_iter().collect(), passive })
+        ),
+        1 => Just(Frame::Bye),
+    ]
+}
+
+fn any_address() -> impl Strategy<Value = Multiaddr> {
+    let tcp = (any::<[u8; 4]>(), any::<u16>())
+        .prop_map(|(ip, port)| format!("/ip4/{}/tcp/{port}", std::net::Ipv4Addr::from(ip)));
+    let quic = (any::<[u8; 16]>(), any::<u16>())
+        .prop_map(|(ip, port)| format!("/ip6/{}/udp/{port}/quic-v1", std::net::Ipv6Addr::from(ip)));
+    let dns =
+        ("[a-z]{1,253}", any::<u16>()).prop_map(|(name, port)| format!("/dns/{name}/tcp/{port}"));
+    prop_oneof![tcp, quic, dns].prop_map(|text| text.parse().expect("an address"))
+}
+
+fn any_addresses() -> impl Strategy<Value = Addresses> {
+    vec(any_address(), 0..6).prop_map(|all| all.iter().collect())
+}
+
+fn any_peer() -> impl Strategy<Value = Incarnation> {
+    (any::<[u8; 32]>(), any::<u64>())
+        .prop_map(|(key, started)| Incarnation { node: NodeId::from_bytes(key), started })
+}
+
+fn any_contact() -> impl Strategy<Value = Contact> {
+    (any_peer(), any_addresses()).prop_map(|(peer, addresses)| Contact { peer, addresses })
+}
+
+fn any_hello() -> impl Strategy<Value = Hello> {
+    ("\\PC{1,16}", any::<u64>(), any::<u32>(), any_addresses()).prop_map(
+        |(network, started, max_frame, addresses)| Hello { network, started, max_frame, addresses },
+    )
+}
+
+fn any_membership() -> impl Strategy<Value = MembershipMessage> {
+    let link = any::<u16>;
+    let maybe = || proptest::option::of(any_contact());
+    let sample = || vec(any_contact(), 0..40).prop_map(|all| all.into_iter().collect());
+    let priority = prop_oneof![
+        Just(Priority::High),
+        Just(Priority::Low),
+        any_contact().prop_map(|spare| Priority::Exchange { spare }),
+    ];
+    prop_oneof![
+        link().prop_map(|link| Message::Join { link }),
+        (any_contact(), any::<u8>()).prop_map(|(joiner, ttl)| Message::ForwardJoin { joiner, ttl }),
+        (link(), priority).prop_map(|(link, priority)| Message::Neighbor { link, priority }),
+        (link(), maybe()).prop_map(|(link, evicted)| Message::Accept { link, evicted }),
+        link().prop_map(|link| Message::Reject { link }),
+        (link(), any::<bool>(), maybe()).prop_map(|(link, leaving, instead)| Message::Disconnect {
+            link,
+            leaving,
+            instead
+        }),
+        (any_contact(), any::<u8>(), sample()).prop_map(|(origin, ttl, sample)| Message::Shuffle {
+            origin,
+            ttl,
+            sample
+        }),
+        sample().prop_map(|sample| Message::ShuffleReply { sample }),
+        link().prop_map(|link| Message::Keepalive { link }),
+    ]
+}
+
+fn any_id() -> impl Strategy<Value = MessageId> {
+    (any_peer(), any::<u64>()).prop_map(|(origin, sequence)| MessageId { origin, sequence })
+}
+
+fn any_control() -> impl Strategy<Value = ControlMessage> {
+    let announced = || (any_id(), any::<u16>()).prop_map(|(id, round)| Announcement { id, round });
+    prop_oneof![
+        vec(announced(), 0..=plumtree::MAX_ANNOUNCEMENTS)
+            .prop_map(|all| Plumtree::IHave(all.into_iter().collect())),
+        proptest::option::of(announced()).prop_map(|missing| Plumtree::Graft { missing }),
+        Just(Plumtree::Prune),
+    ]
+}
+
+fn any_gossip() -> impl Strategy<Value = Frame> {
+    ("\\PC{0,60}", any::<u64>(), vec(any::<u8>(), 0..2_000), any_id(), any::<u16>()).prop_map(
+        |(topic, published, data, id, round)| {
+            let payload = Publication::new(&topic, published, &data).expect("a short topic");
+            assert_eq!(payload.topic(), topic);
+            assert_eq!((payload.published(), &payload.data()[..]), (published, &data[..]));
+            Frame::Gossip { id, round, payload }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_again(frame in any_frame()) {
+        let bytes = encode(&frame);
+        prop_assert_eq!(take(&bytes, MAX_BODY), Some(Ok((frame.clone(), bytes.len()))));
+        hold(&frame, bytes.len());
+    }
+
+    #[test]
+    fn neither_less_nor_more_than_a_frame_is_one(frame in any_frame(), extra in any::<u8>()) {
+        let bytes = encode(&frame);
+        let body = &bytes[HEADER..];
+        let kind = Kind::ALL[usize::from(bytes[0])];
+        let malformed = Err(FrameError::Malformed(kind));
+        let payload_ends_anywhere = match &frame {
+            Frame::Gossip { payload, .. } => payload.data().len(),
+            _ => 0,
+        };
+        for end in 0..body.len() - payload_ends_anywhere {
+            prop_assert_eq!(&Frame::decode(kind, &body[..end]), &malformed);
+        }
+        if kind != Kind::Gossip {
+            prop_assert_eq!(&Frame::decode(kind, &[body, &[extra]].concat()), &malformed);
+        }
+    }
+}
+
+#[test]
+fn headers_are_held_to_their_limits() {
+    assert_eq!(header([3, 0x10, 0, 0], 1 << 20), Ok((Kind::Gossip, 1 << 20)));
+    assert_eq!(
+        header([3, 0x10, 0, 1], 1 << 20),
+        Err(FrameError::TooLong { kind: Kind::Gossip, length: (1 << 20) + 1, limit: 1 << 20 })
+    );
+    assert_eq!(header([3, 0xff, 0xff, 0xff], MAX_BODY), Ok((Kind::Gossip, MAX_BODY)));
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Gossip) {
+        assert_eq!(header([kind as u8, 1, 0, 0], 1 << 20), Ok((kind, MAX_CONTROL)));
+        assert_eq!(
+            header([kind as u8, 1, 0, 1], MAX_BODY),
+            Err(FrameError::TooLong { kind, length: MAX_CONTROL + 1, limit: MAX_CONTROL })
+        );
+    }
+    for kind in 7..=255 {
+        assert_eq!(header([kind, 0, 0, 0], MAX_BODY), Err(FrameError::UnknownKind(kind)));
+    }
+}
+
+/// A frame with `count` of something where `most` are allowed.
+fn counted(kind: Kind, before: &[u8], count: usize, one: &[u8], after: &[u8]) -> bool {
+    let count_bytes = postcard::to_extend(&count, Vec::new()).expect("a number");
+    let body = [before, &count_bytes, &one.repeat(count), after].concat();
+    Frame::decode(kind, &body).is_ok()
+}
+
+#[test]
+fn counts_are_held_to_their_limits() {
+    let peer = [&[1; 32][..], &[9]].concat();
+    let contact = [&peer[..], &[0]].concat();
+    let announced = [&peer[..], &[1, 1]].concat();
+    let viewed = [&contact[..], &[1]].concat();
+    let shuffle = [&[6][..], &contact, &[3]].concat();
+    for (kind, before, most, one, after) in [
+        (Kind::Membership, &shuffle[..], hyparview::MAX_SAMPLE, &contact[..], &[][..]),
+        (Kind::Membership, &[7], hyparview::MAX_SAMPLE, &contact, &[]),
+        (Kind::Control, &[1, 1], plumtree::MAX_ANNOUNCEMENTS, &announced, &[]),
+        (Kind::Views, &[], MAX_VIEW, &viewed, &[0]),
+        (Kind::Hello, &[1, b'x', 0, 0], Addresses::MAX, &[0], &[]),
+    ] {
+        assert!(counted(kind, before, most, one, after), "{kind:?}");
+        assert!(!counted(kind, before, most + 1, one, after), "{kind:?}");
+        // A count that is a lie costs nothing.
+        let lie = [before, &[0xff, 0xff, 0xff, 0xff, 0x0f]].concat();
+        let spent = allocation_counter::measure(|| assert!(Frame::decode(kind, &lie).is_err()));
+        assert!(spent.bytes_max < 1 << 10, "{kind:?}: {spent:?}");
+    }
+}
+
+#[test]
+fn a_network_id_is_short() {
+    let hello = |length: usize| {
+        let body = [&[length as u8][..], &vec![b'x'; length], &[0, 0, 0]].concat();
+        Frame::decode(Kind::Hello, &body)
+    };
+    assert!(hello(MAX_NETWORK).is_ok());
+    assert_eq!(hello(MAX_NETWORK + 1), Err(FrameError::Malformed(Kind::Hello)));
+}
+
+/// What a hello with these addresses comes to.
+fn heard(addresses: &[&[u8]]) -> Result<Vec<String>, FrameError> {
+    let body = postcard::to_extend(&("x", 0_u64, 0_u32, addresses), Vec::new()).expect("data");
+    let Frame::Hello(hello) = Frame::decode(Kind::Hello, &body)? else {
+        unreachable!("the kind says so")
+    };
+    Ok(hello.addresses.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn addresses_from_the_wire_are_those_that_can_be_used() {
+    let bytes = |text: &str| text.parse::<Multiaddr>().expect("an address").to_vec();
+    let peer = NodeId::from_bytes([7; 32]).to_peer_id();
+    let plain = bytes("/ip4/10.0.0.1/tcp/1");
+    let named = bytes(&format!("/ip4/10.0.0.1/tcp/1/p2p/{peer}/p2p/{peer}"));
+    let only_a_name = bytes(&format!("/p2p/{peer}"));
+    let unreadable: &[u8] = &[0xff, 0xff, 0x03, 1];
+    let other = bytes("/ip4/10.0.0.2/tcp/1");
+    assert_eq!(
+        heard(&[&plain, &named, unreadable, &other]),
+        Ok(vec!["/ip4/10.0.0.1/tcp/1".into(), "/ip4/10.0.0.2/tcp/1".into()])
+    );
+    assert_eq!(heard(&[&only_a_name, &[]]), Ok(Vec::new()));
+    let dns = |length: usize| bytes(&format!("/dns/{}/tcp/1", "x".repeat(length)));
+    assert_eq!(dns(294).len(), Addresses::MAX_BYTES);
+    assert_eq!(heard(&[&dns(294)]).map(|all| all.len()), Ok(1));
+    assert_eq!(heard(&[&dns(295)]), Err(FrameError::Malformed(Kind::Hello)));
+}
+
+#[test]
+fn a_payload_in_a_control_frame_is_malformed() {
+    let gossip = [&[0][..], &[1; 32], &[0, 0, 0]].concat();
+    let malformed = Err(FrameError::Malformed(Kind::Control));
+    assert_eq!(Frame::decode(Kind::Control, &gossip), malformed);
+}
+
+#[test]
+fn a_topic_is_text() {
+    let frame = |topic: &[u8]| {
+        let body = [&[0; 50][..], &[topic.len() as u8], topic, &[0; 8]].concat();
+        Frame::decode(Kind::Gossip, &body)
+    };
+    assert!(frame("Spatzen".as_bytes()).is_ok());
+    assert_eq!(frame(&[0xff]), Err(FrameError::Malformed(Kind::Gossip)));
+}

@@ -1,0 +1,297 @@
+//! Strangers at the door: a real node on loopback, real sockets, and clients that mean it ill.
+//!
+//! Whatever they do, the node ends their link, counts why, says so, and goes on serving an honest
+//! neighbour.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy takes the helpers of a test for production code"
+)]
+
+#[path = "strangers/client.rs"]
+mod client;
+#[path = "strangers/flood.rs"]
+mod flood;
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use libp2p::multiaddr::Protocol;
+use murmurate::{Event, Limits, Multiaddr, Node, NodeId, Subscription};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::broadcast;
+use tokio::time::{Instant, sleep, timeout};
+
+use client::{Client, PROTOCOL, Speaker, answer, frame, hello, line, propose, write};
+
+const NETWORK: &str = "flock";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Limits that let a test end soon.
+fn impatient() -> Limits {
+    Limits {
+        handshake_wait: Duration::from_secs(1),
+        stall_wait: Duration::from_millis(500),
+        ..Limits::default()
+    }
+}
+
+/// A node that strangers come to, and its honest neighbour.
+struct House {
+    node: Node,
+    events: broadcast::Receiver<Event>,
+    neighbor: Node,
+    news: [Subscription; 2],
+}
+
+impl House {
+    async fn open() -> Self {
+        Self::with(impatient()).await
+    }
+
+    async fn with(limits: Limits) -> Self {
+        let start = async || {
+            let anywhere = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
+            let node = Node::builder().network(NETWORK).listen(anywhere).limits(limits.clone());
+            node.spawn().await.expect("a node")
+        };
+        let (node, neighbor) = (start().await, start().await);
+        neighbor.join(node.addresses()).await.expect("a neighbour");
+        let news = [node.subscribe("news"), neighbor.subscribe("news")];
+        Self { events: node.events(), node, neighbor, news }
+    }
+
+    fn address(&self) -> Multiaddr {
+        self.node.addresses().remove(0)
+    }
+
+    async fn tcp(&self) -> TcpStream {
+        let port = self.address().iter().find_map(|part| match part {
+            Protocol::Tcp(port) => Some(port),
+            _ => None,
+        });
+        TcpStream::connect(("127.0.0.1", port.expect("a port"))).await.expect("a connection")
+    }
+
+    /// What the node counts under this name and label.
+    fn count(&self, series: &str) -> u64 {
+        let text = self.node.metrics().render();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {series}"))
+    }
+
+    async fn counts(&self, series: &str, least: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.count(series) < least {
+            assert!(Instant::now() < deadline, "{series} {}", self.count(series));
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn ended(&self, reason: &str) {
+        self.counts(&format!("murmurate_links_ended_total{{reason=\"{reason}\"}}"), 1).await;
+    }
+
+    /// The node tells its owner that the link to `stranger` failed; why.
+    async fn told_of(&mut self, stranger: NodeId) -> String {
+        let told = async {
+            loop {
+                match self.events.recv().await.expect("the node runs") {
+                    Event::LinkFailed { node, reason } if node == stranger => return reason,
+                    _ => {}
+                }
+            }
+        };
+        timeout(PATIENCE, told).await.expect("an event")
+    }
+
+    /// A broadcast in each direction, both delivered within a second.
+    async fn serves(&mut self) {
+        assert!(self.node.active_view().contains(&self.neighbor.id()));
+        let [here, there] = &mut self.news;
+        for (from, to) in [(&self.node, there), (&self.neighbor, here)] {
+            let id = from.broadcast("news", "seed at dawn").await.expect("a neighbour");
+            let heard = timeout(Duration::from_secs(1), to.next()).await;
+            let message = heard.expect("within a second").expect("a message").expect("no lag");
+            assert_eq!((message.id, &message.data[..]), (id, &b"seed at dawn"[..]));
+        }
+    }
+}
+
+const INBOUND_FAILED: &str = "murmurate_inbound_failed_total";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn noise_instead_of_noise() {
+    let mut house = House::open().await;
+    let mut socket = house.tcp().await;
+    socket.write_all(&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100)).await.expect("written");
+    house.counts(INBOUND_FAILED, 1).await;
+    let mut rest = Vec::new();
+    // Closed, maybe with a reset: not kept waiting.
+    let _ = timeout(PATIENCE, socket.read_to_end(&mut rest)).await.expect("closed");
+    house.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_handshake_is_not_waited_for() {
+    let mut house = House::open().await;
+    let mut silent = house.tcp().await;
+    let mut half = house.tcp().await;
+    let noise = [line("/multistream/1.0.0"), line("/noise"), vec![0, 32, 1, 2, 3]].concat();
+    half.write_all(&noise).await.expect("written");
+    house.serves().await;
+    house.counts(INBOUND_FAILED, 2).await;
+    for socket in [&mut silent, &mut half] {
+        let _ = timeout(PATIENCE, socket.read_to_end(&mut Vec::new())).await.expect("closed");
+    }
+    house.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_says_nothing_is_kept_out() {
+    let handshake_wait = Duration::from_secs(5);
+    let mut house =
+        House::with(Limits { max_connections: 16, handshake_wait, ..impatient() }).await;
+    let begun = Instant::now();
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        crowd.push(house.tcp().await);
+    }
+    // Eight may try at a time.
+    house.counts(INBOUND_FAILED, 92).await;
+    assert!(begun.elapsed() < handshake_wait, "the others are refused at once");
+    house.serves().await;
+    house.counts(INBOUND_FAILED, 100).await;
+    assert_eq!(house.node.info().await.expect("it runs").connections, 1);
+    let mut guest = Speaker::greet(&house.address(), NETWORK).await;
+    guest.say(&frame(4, &[])).await.expect("there is room again");
+    assert_eq!(guest.hear().await.expect("views").0, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_does_not_speak_the_protocol_is_let_go() {
+    let mut house = House::open().await;
+    let mut client = Client::dial(&house.address()).await;
+    let mut asked = client.accept().await.expect("the node's stream");
+    answer(&mut asked, false).await.expect("the node listens");
+    house.ended("unsupported").await;
+    house.told_of(client.id).await;
+    client.closed().await;
+    house.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_protocols_are_refused_and_silence_is_not_waited_for() {
+    let mut house = House::open().await;
+    let mut client = Client::dial(&house.address()).await;
+    let mut other = client.open().await.expect("a stream");
+    assert!(!propose(&mut other, "/ipfs/id/1.0.0").await.expect("an answer"));
+    house.ended("stalled").await;
+    assert_eq!(house.told_of(client.id).await, "no hello, or no goodbye, in time");
+    client.closed().await;
+    house.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nonsense_ends_the_link() {
+    let mut house = House::open().await;
+    let greeting = hello(NETWORK, 1 << 20);
+    let keepalive = frame(1, &[8, 5]);
+    let after = |bytes: &[u8]| [&greeting, bytes].concat();
+    let cases = [
+        (after(&[7, 0, 0, 0]), "no frame begins with 7"),
+        (after(&[3, 0x10, 0, 1]), "Gossip frame of 1048577 bytes, at most 1048576"),
+        (after(&[1, 0xff, 0xff, 0xff]), "Membership frame of 16777215 bytes, at most 65536"),
+        (keepalive.clone(), "a Membership frame where none may be"),
+        (after(&greeting), "a Hello frame where none may be"),
+        (after(&frame(1, &[9, 5])), "a Membership frame whose body is not one"),
+        (after(&frame(1, &[8, 5, 0])), "a Membership frame whose body is not one"),
+        (after(&frame(2, &[1, 1, 0xff, 0xff, 3])), "a Control frame whose body is not one"),
+        (after(&frame(3, &[0; 58])), "a Gossip frame whose body is not one"),
+        (after(&frame(5, &[65, 0])), "a Views frame whose body is not one"),
+        (hello(&"x".repeat(65), 1 << 20), "a Hello frame whose body is not one"),
+        (frame(0, &[5; 9]), "a Hello frame whose body is not one"),
+    ];
+    for (at, (bytes, why)) in cases.into_iter().enumerate() {
+        let mut stranger = Speaker::connect(&house.address()).await;
+        stranger.say(&bytes).await.expect("the node listens");
+        let reason = house.told_of(stranger.client.id).await;
+        assert!(reason.contains(why), "{reason}");
+        house.counts("murmurate_links_ended_total{reason=\"nonsense\"}", at as u64 + 1).await;
+        stranger.client.closed().await;
+    }
+    house.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_frame_is_not_waited_for() {
+    let mut house = House::open().await;
+    let mut stranger = Speaker::greet(&house.address(), NETWORK).await;
+    stranger.say(&[3, 0x0f, 0xff, 0xff, 1, 2, 3]).await.expect("the node listens");
+    house.serves().await;
+    house.ended("stalled").await;
+    let reason = house.told_of(stranger.client.id).await;
+    assert_eq!(reason, "a frame stopped in the middle for 500ms");
+    stranger.client.closed().await;
+    house.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_overlay_is_another_overlay() {
+    let mut house = House::open().await;
+    for (at, (network, max_frame, why)) in [
+        ("swarm", 1 << 20, "it belongs to network \"swarm\", not \"flock\""),
+        ("", 1 << 20, "it belongs to network \"\", not \"flock\""),
+        (NETWORK, 1 << 10, "its max_frame is 1024, not 1048576"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut stranger = Speaker::connect(&house.address()).await;
+        // What follows such a hello is not listened to.
+        let bytes = [hello(network, max_frame), frame(1, &[0, 1])].concat();
+        stranger.say(&bytes).await.expect("the node listens");
+        assert_eq!(house.told_of(stranger.client.id).await, why);
+        let series = "murmurate_links_ended_total{reason=\"wrong_network\"}";
+        house.counts(series, at as u64 + 1).await;
+        stranger.client.closed().await;
+    }
+    assert_eq!(house.node.active_view(), [house.neighbor.id()]);
+    house.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_streams_are_too_many() {
+    let mut house = House::open().await;
+    let stranger = Speaker::greet(&house.address(), NETWORK).await;
+    let mut client = stranger.client;
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        let Some(mut stream) = client.open().await else { break };
+        // Opening alone sends nothing.
+        if write(&mut stream, &line("/multistream/1.0.0")).await.is_err() {
+            break;
+        }
+        streams.push(stream);
+    }
+    client.closed().await;
+    house.told_of(client.id).await;
+    house.serves().await;
+}
+
+/// A second stream for the protocol on one connection: there is one for each direction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_stream_is_not_read() {
+    let mut house = House::open().await;
+    let mut stranger = Speaker::greet(&house.address(), NETWORK).await;
+    let mut second = stranger.client.open().await.expect("a stream");
+    assert!(propose(&mut second, PROTOCOL).await.expect("an answer"));
+    // Whether this is still taken or not: it is not heard.
+    let _ = write(&mut second, &[7; 100]).await;
+    stranger.say(&frame(4, &[])).await.expect("the node listens");
+    assert_eq!(stranger.hear().await.expect("views").0, 5);
+    assert_eq!(house.count("murmurate_links_ended_total{reason=\"nonsense\"}"), 0);
+    house.serves().await;
+}

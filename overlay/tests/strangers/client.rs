@@ -1,0 +1,222 @@
+//! A stranger: libp2p's handshakes, and everything after them by hand, as the book's page "The
+//! bytes" describes it. Nothing here uses the node's own encoder.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::{AsyncReadExt, AsyncWriteExt};
+use libp2p::Transport;
+use libp2p::core::Endpoint;
+use libp2p::core::muxing::{StreamMuxerBox, StreamMuxerExt, SubstreamBox};
+use libp2p::core::transport::{DialOpts, PortUse};
+use libp2p::core::upgrade::Version;
+use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, noise, tcp, yamux};
+use murmurate::NodeId;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/1";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An authenticated, multiplexed connection to a node.
+pub(crate) struct Client {
+    pub(crate) id: NodeId,
+    wanted: mpsc::UnboundedSender<oneshot::Sender<SubstreamBox>>,
+    inbound: mpsc::UnboundedReceiver<SubstreamBox>,
+    task: JoinHandle<io::Error>,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Client {
+    pub(crate) async fn dial(address: &Multiaddr) -> Self {
+        let key = Keypair::generate_ed25519();
+        let noise = noise::Config::new(&key).expect("a key");
+        let mut transport = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+            .upgrade(Version::V1)
+            .authenticate(noise)
+            .multiplex(yamux::Config::default())
+            .boxed();
+        let address = address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
+        let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+        let dial = transport.dial(address, options).expect("a TCP address");
+        let (_, muxer) = dial.await.expect("the node answers");
+        let (wanted, take_wanted) = mpsc::unbounded_channel();
+        let (give_inbound, inbound) = mpsc::unbounded_channel();
+        let task = tokio::spawn(drive(muxer, take_wanted, give_inbound));
+        let id = NodeId::try_from(&key.public()).expect("an ed25519 key");
+        Self { id, wanted, inbound, task }
+    }
+
+    /// A new stream, unless the connection has ended.
+    pub(crate) async fn open(&self) -> Option<SubstreamBox> {
+        let (reply, opened) = oneshot::channel();
+        self.wanted.send(reply).ok()?;
+        opened.await.ok()
+    }
+
+    /// The next stream that the node opens.
+    pub(crate) async fn accept(&mut self) -> Option<SubstreamBox> {
+        timeout(PATIENCE, self.inbound.recv()).await.expect("the node opens a stream")
+    }
+
+    /// Waits until the node closes the connection.
+    pub(crate) async fn closed(&mut self) {
+        let ended = timeout(PATIENCE, &mut self.task).await;
+        ended.expect("the node closes the connection").expect("the task runs to its end");
+    }
+}
+
+/// Runs the connection until it fails.
+async fn drive(
+    mut muxer: StreamMuxerBox,
+    mut wanted: mpsc::UnboundedReceiver<oneshot::Sender<SubstreamBox>>,
+    inbound: mpsc::UnboundedSender<SubstreamBox>,
+) -> io::Error {
+    let mut waiting = VecDeque::new();
+    poll_fn(|context| {
+        while let Poll::Ready(Some(reply)) = wanted.poll_recv(context) {
+            waiting.push_back(reply);
+        }
+        loop {
+            let mut idle = true;
+            match muxer.poll_unpin(context) {
+                Poll::Ready(Err(error)) => return Poll::Ready(error),
+                Poll::Ready(Ok(_)) => idle = false,
+                Poll::Pending => {}
+            }
+            if !waiting.is_empty() {
+                match muxer.poll_outbound_unpin(context) {
+                    Poll::Ready(Err(error)) => return Poll::Ready(error),
+                    Poll::Ready(Ok(stream)) => {
+                        waiting.pop_front().map(|reply| reply.send(stream));
+                        idle = false;
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            match muxer.poll_inbound_unpin(context) {
+                Poll::Ready(Err(error)) => return Poll::Ready(error),
+                Poll::Ready(Ok(stream)) => {
+                    let _ = inbound.send(stream);
+                    idle = false;
+                }
+                Poll::Pending => {}
+            }
+            if idle {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}
+
+pub(crate) async fn write(stream: &mut SubstreamBox, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+/// A line of the negotiation: length, text, newline.
+pub(crate) fn line(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len() + 1).expect("a short line");
+    [&[length], text.as_bytes(), b"\n"].concat()
+}
+
+async fn read_line(stream: &mut SubstreamBox) -> io::Result<String> {
+    let mut length = [0];
+    stream.read_exact(&mut length).await?;
+    let mut text = vec![0; usize::from(length[0])];
+    stream.read_exact(&mut text).await?;
+    Ok(String::from_utf8_lossy(&text).trim_end().to_owned())
+}
+
+/// Proposes a protocol on a stream just opened. Whether the node speaks it.
+pub(crate) async fn propose(stream: &mut SubstreamBox, protocol: &str) -> io::Result<bool> {
+    write(stream, &[line("/multistream/1.0.0"), line(protocol)].concat()).await?;
+    assert_eq!(read_line(stream).await?, "/multistream/1.0.0");
+    Ok(read_line(stream).await? == protocol)
+}
+
+/// Answers what the node proposes on a stream it opened.
+pub(crate) async fn answer(stream: &mut SubstreamBox, speaks: bool) -> io::Result<()> {
+    assert_eq!(read_line(stream).await?, "/multistream/1.0.0");
+    assert_eq!(read_line(stream).await?, PROTOCOL);
+    let reply = line(if speaks { PROTOCOL } else { "na" });
+    write(stream, &[line("/multistream/1.0.0"), reply].concat()).await
+}
+
+/// A stranger that speaks the protocol, as far as it wants to.
+pub(crate) struct Speaker {
+    pub(crate) client: Client,
+    pub(crate) out: SubstreamBox,
+    pub(crate) heard: SubstreamBox,
+}
+
+impl Speaker {
+    /// Both streams stand; nothing was said on them.
+    pub(crate) async fn connect(address: &Multiaddr) -> Self {
+        let mut client = Client::dial(address).await;
+        let mut out = client.open().await.expect("the connection stands");
+        assert!(propose(&mut out, PROTOCOL).await.expect("an answer"));
+        let mut heard = client.accept().await.expect("the connection stands");
+        answer(&mut heard, true).await.expect("the node listens");
+        Self { client, out, heard }
+    }
+
+    /// As any node would: greets, and reads the greeting.
+    pub(crate) async fn greet(address: &Multiaddr, network: &str) -> Self {
+        let mut speaker = Self::connect(address).await;
+        speaker.say(&hello(network, 1 << 20)).await.expect("the node listens");
+        let (kind, body) = speaker.hear().await.expect("the node's hello");
+        assert_eq!(kind, 0);
+        let expected = [&[network.len() as u8], network.as_bytes()].concat();
+        assert!(body.starts_with(&expected), "{body:02x?}");
+        speaker
+    }
+
+    pub(crate) async fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+        write(&mut self.out, bytes).await
+    }
+
+    /// The next frame's kind and body.
+    pub(crate) async fn hear(&mut self) -> io::Result<(u8, Vec<u8>)> {
+        let mut header = [0; 4];
+        self.heard.read_exact(&mut header).await?;
+        let length = u32::from_be_bytes([0, header[1], header[2], header[3]]);
+        let mut body = vec![0; length as usize];
+        self.heard.read_exact(&mut body).await?;
+        Ok((header[0], body))
+    }
+}
+
+/// A number of up to 64 bits: seven bits a byte, the low ones first.
+pub(crate) fn number(mut number: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 0x7f {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// A frame: kind, three bytes of length, body.
+pub(crate) fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = (body.len() as u32).to_be_bytes();
+    [&[kind], &length[1..], body].concat()
+}
+
+pub(crate) fn hello(network: &str, max_frame: u64) -> Vec<u8> {
+    let parts = [number(network.len() as u64), network.into(), number(1), number(max_frame)];
+    frame(0, &[parts.concat(), number(0)].concat())
+}

@@ -1,0 +1,154 @@
+//! A stranger that is a neighbour and says, as fast as it can, what may be said.
+
+use std::fs;
+use std::time::Duration;
+
+use futures::AsyncReadExt;
+use tokio::time::{Instant, sleep};
+
+use super::client::{Speaker, frame, number, write};
+use super::{House, NETWORK, PATIENCE};
+
+const LASTS: Duration = Duration::from_secs(3);
+
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 31
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    /// An incarnation of a node that may not exist.
+    fn peer(&mut self) -> Vec<u8> {
+        let mut bytes: Vec<u8> = (0..32).map(|_| self.next() as u8).collect();
+        bytes.extend(number(self.next()));
+        bytes
+    }
+
+    /// A peer that nobody answers for: without an address, or at a port that refuses.
+    fn contact(&mut self) -> Vec<u8> {
+        let nowhere = [&[1, 8, 4, 127, 0, 0, 1, 6, 0, 1][..], &[0]];
+        [&self.peer(), nowhere[self.below(2) as usize]].concat()
+    }
+
+    fn link(&mut self) -> Vec<u8> {
+        number(self.below(1 << 16))
+    }
+
+    fn announced(&mut self) -> Vec<u8> {
+        [self.peer(), number(self.next()), number(self.below(1 << 16))].concat()
+    }
+
+    fn many(&mut self, most: u64, one: fn(&mut Self) -> Vec<u8>) -> Vec<u8> {
+        let count = self.below(most + 1);
+        (0..count).fold(number(count), |all, _| [all, one(self)].concat())
+    }
+
+    fn frame(&mut self) -> Vec<u8> {
+        let (kind, body) = match self.below(12) {
+            0 => (1, [vec![0], self.link()].concat()),
+            1 => (1, [vec![1], self.contact(), vec![self.below(7) as u8]].concat()),
+            2 => (1, [vec![2], self.link(), vec![self.below(2) as u8]].concat()),
+            3 => (1, [vec![2], self.link(), vec![2], self.contact()].concat()),
+            4 => (1, [vec![3], self.link(), vec![1], self.contact()].concat()),
+            5 => {
+                let sample = self.many(20, Self::contact);
+                (1, [vec![6], self.contact(), vec![self.below(7) as u8], sample].concat())
+            }
+            6 => (1, [vec![7], self.many(160, Self::contact)].concat()),
+            7 => (2, [vec![1, 1], self.many(256, Self::announced)].concat()),
+            8 => (2, [vec![2, 1], self.announced()].concat()),
+            9 => (4, Vec::new()),
+            10 => (2, vec![3]),
+            _ => (3, self.gossip()),
+        };
+        frame(kind, &body)
+    }
+
+    fn gossip(&mut self) -> Vec<u8> {
+        let mut body: Vec<u8> = (0..50).map(|_| self.next() as u8).collect();
+        body.extend(b"\x03any");
+        let length = self.below(2_000);
+        body.extend((0..8 + length).map(|_| self.next() as u8));
+        body
+    }
+}
+
+/// Bytes this process holds, where that can be told.
+fn resident() -> Option<usize> {
+    let pages = fs::read_to_string("/proc/self/statm").ok()?;
+    pages.split(' ').nth(1)?.parse::<usize>().ok().map(|pages| pages * 4_096)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_frames_drowns_nobody() {
+    let mut house = House::open().await;
+    let Speaker { client, mut out, mut heard } = Speaker::greet(&house.address(), NETWORK).await;
+    let before = resident();
+    let reader = tokio::spawn(async move {
+        let mut room = vec![0; 1 << 16];
+        while heard.read(&mut room).await.is_ok_and(|read| read > 0) {}
+    });
+    let mut draw = Draw(1);
+    let ends = Instant::now() + LASTS;
+    let writer = tokio::spawn(async move {
+        let mut frames = 0;
+        while Instant::now() < ends {
+            let batch: Vec<u8> = (0..20).flat_map(|_| draw.frame()).collect();
+            write(&mut out, &batch).await.expect("the node listens");
+            frames += 20;
+        }
+        (out, frames)
+    });
+    while Instant::now() < ends {
+        house.serves().await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    let (out, frames) = writer.await.expect("the flood ends");
+    house.serves().await;
+    for kind in ["join", "forward_join", "shuffle", "ihave", "graft", "gossip"] {
+        let series = format!("murmurate_messages_total{{direction=\"received\",kind=\"{kind}\"}}");
+        house.counts(&series, 100).await;
+    }
+    let info = house.node.info().await.expect("it runs");
+    assert!(info.passive.len() <= 30 && info.connections <= 8, "{info:?}");
+    assert!(info.outbox_bytes <= 8 << 20, "{} bytes wait", info.outbox_bytes);
+    if let (Some(before), Some(now)) = (before, resident()) {
+        let grown = now.saturating_sub(before);
+        assert!(grown < 128 << 20, "{grown} bytes more after {frames} frames");
+    }
+    reader.abort();
+    drop((out, client));
+}
+
+/// Whoever asks for more than it reads is let go before much waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_asks_and_never_reads_is_let_go() {
+    let mut house = House::open().await;
+    let mut stranger = Speaker::greet(&house.address(), NETWORK).await;
+    let id = stranger.client.id;
+    let ask = frame(4, &[]).repeat(1_000);
+    let asks = tokio::spawn(async move {
+        while stranger.say(&ask).await.is_ok() {}
+        stranger.client.closed().await;
+    });
+    let mut most = 0;
+    let begun = Instant::now();
+    while !asks.is_finished() {
+        assert!(begun.elapsed() < PATIENCE, "{most} bytes wait, and it goes on");
+        let info = house.node.info().await.expect("it runs");
+        most = most.max(info.outbox_bytes);
+        house.serves().await;
+    }
+    asks.await.expect("the node closes the connection");
+    assert_eq!(house.told_of(id).await, "it takes nothing");
+    house.ended("stalled").await;
+    assert!(most <= 2 << 20, "{most} bytes waited");
+    house.serves().await;
+}
