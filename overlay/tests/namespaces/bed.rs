@@ -95,9 +95,8 @@ impl Bed {
         run(&["ip", "netns", "exec", &hub, "nft", "-f", "-"], &chains)?;
         for home in 0..homes {
             let address = bed.address(home);
-            let inside = format!(
-                "addr add {address}/16 dev eth0\nlink set lo up\nlink set eth0 up\n"
-            );
+            let inside =
+                format!("addr add {address}/16 dev eth0\nlink set lo up\nlink set eth0 up\n");
             run(&["ip", "-n", &bed.home(home), "-batch", "-"], &inside)?;
         }
         Ok(bed)
@@ -119,6 +118,14 @@ impl Bed {
     pub(crate) fn drop_from(&self, home: usize, matching: &str) {
         let rule = format!("add rule netdev faults from{home} {matching} drop\n");
         self.nft(&rule);
+    }
+
+    /// Everything for `home` is dropped.
+    pub(crate) fn drop_to(&self, home: usize) {
+        let to = format!("ip daddr {}", self.address(home));
+        for from in (0..self.homes).filter(|from| *from != home) {
+            self.drop_from(from, &to);
+        }
     }
 
     /// So many packets of a hundred are lost, on all links, in both directions.

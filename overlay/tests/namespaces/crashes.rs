@@ -68,6 +68,18 @@ fn restarts_and_recycled_addresses() {
     let took = flock.one_overlay(&flock.living(), seconds(20));
     flock.tell(&format!("the same node at the same address: {took}"));
 
+    // The same after a power cut: no connection of the old process was closed.
+    flock.bed.drop_from(6, "");
+    flock.bed.drop_to(6);
+    flock.kill(6);
+    flock.bed.heal();
+    let again = Setup { listen: at_port(7_400), key: 7, ..Setup::default() };
+    let again = flock.start(6, &again);
+    flock.ready(again);
+    flock.join(again, 1);
+    let took = flock.one_overlay(&flock.living(), seconds(20));
+    flock.tell(&format!("the same node after a power cut: {took}"));
+
     // Another node at the address of one that is gone: the contact of all others.
     flock.kill(0);
     let other = Setup { listen: at_port(7_400), key: 101, ..Setup::default() };

@@ -3,6 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::bed::Bed;
 use crate::flock::Flock;
 use crate::talk::Setup;
 
@@ -10,12 +11,11 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Nothing from one node arrives anywhere, while all that is said to it does.
-#[test]
-fn a_one_way_cut() {
-    let Some(mut flock) = Flock::new("cut", 20, seconds(150)) else { return };
+/// One of twenty is cut off for 25 s, and comes back by itself.
+fn cut(name: &'static str, cut_off: impl FnOnce(&Bed)) {
+    let Some(mut flock) = Flock::new(name, 20, seconds(150)) else { return };
     flock.gather(20, &Setup::default());
-    flock.bed.drop_from(5, "");
+    cut_off(&flock.bed);
     let others: Vec<_> = flock.living().into_iter().filter(|at| *at != 5).collect();
     sleep(seconds(5));
     let took = flock.one_overlay(&others, seconds(15));
@@ -23,15 +23,34 @@ fn a_one_way_cut() {
     sleep(seconds(20));
     flock.bed.heal();
     let took = flock.one_overlay(&flock.living(), seconds(60));
-    flock.tell(&format!("a one-way cut of 25 s healed: {took}"));
+    flock.tell(&format!("healed after 25 s: {took}"));
+}
+
+/// Nothing from it arrives anywhere, while all that is said to it does.
+#[test]
+fn a_one_way_cut() {
+    cut("cutfrom", |bed| bed.drop_from(5, ""));
+}
+
+/// It hears nothing, while all that it says is heard.
+#[test]
+fn a_one_way_cut_the_other_way() {
+    cut("cutto", |bed| bed.drop_to(5));
+}
+
+#[test]
+fn a_cable_pulled() {
+    cut("cutboth", |bed| {
+        bed.drop_from(5, "");
+        bed.drop_to(5);
+    });
 }
 
 /// Three packets of ten are lost everywhere while broadcasts flow; none of those is.
 fn lossy(name: &'static str, listen: &str) {
     let Some(mut flock) = Flock::new(name, 20, seconds(200)) else { return };
     // Neighbours may be silent for 8 s, as by default: a lost packet is no lost neighbour.
-    let setup =
-        Setup { listen: listen.into(), keepalive_millis: 2_000, ..Setup::default() };
+    let setup = Setup { listen: listen.into(), keepalive_millis: 2_000, ..Setup::default() };
     flock.gather(20, &setup);
     let (senders, messages) = ([0, 6, 12, 18], 30 * 5);
     flock.bed.lose(30);

@@ -240,12 +240,39 @@ impl Flock {
         mut holds: impl FnMut(&mut Self) -> Result<(), String>,
     ) -> Duration {
         let begun = Instant::now();
+        let mut patience = Duration::from_secs(5);
         loop {
             let Err(why) = holds(self) else { return begun.elapsed() };
-            assert!(begun.elapsed() < within, "{}: after {within:?} still: {why}", self.name);
-            let over = self.begun.elapsed() > self.bound;
-            assert!(!over, "{}: over its bound of {:?}: {why}", self.name, self.bound);
+            if begun.elapsed() > within || self.begun.elapsed() > self.bound {
+                self.tell_events(&why);
+                panic!("{}: after {:.1?} still: {why}", self.name, begun.elapsed());
+            }
+            if begun.elapsed() > patience {
+                patience += Duration::from_secs(5);
+                self.tell(&format!("still waits: {why}"));
+                if std::env::var("MM_V").is_ok() {
+                    self.tell_events(&why);
+                }
+            }
             sleep(LOOK);
+        }
+    }
+
+    /// What happened to the nodes that a failure names, for whoever reads it.
+    pub(crate) fn tell_events(&mut self, why: &str) {
+        let words = why.split(|c: char| !c.is_ascii_digit() && c != '#');
+        let named: BTreeSet<usize> =
+            words.filter_map(|word| word.strip_prefix('#')?.parse().ok()).collect();
+        let named: Vec<_> = self.living().into_iter().filter(|at| named.contains(at)).collect();
+        for (at, view) in self.reports(&named, 0) {
+            let own = view.events.iter().map(|(when, event)| format!("{when} {event}"));
+            let mut text = format!("#{at} active {:?}\n", view.active);
+            own.for_each(|line| text.push_str(&format!("    {line}\n")));
+            let names = self.members.iter().enumerate();
+            for (at, member) in names.filter(|(_, member)| !member.id.is_empty()) {
+                text = text.replace(&member.id, &format!("#{at}"));
+            }
+            tell(&text);
         }
     }
 
@@ -275,7 +302,8 @@ impl Flock {
         if reached.len() == members.len() {
             return Ok(());
         }
-        Err(format!("{} of {} are one component: {reached:?}", reached.len(), members.len()))
+        let apart = members.iter().filter(|at| !reached.contains(at)).map(|at| format!("#{at}"));
+        Err(format!("apart from the others: {}", apart.collect::<Vec<_>>().join(" ")))
     }
 
     /// A mark nobody used.
