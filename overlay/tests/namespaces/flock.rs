@@ -16,6 +16,11 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How long a living node may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
+#[allow(clippy::disallowed_methods, reason = "real processes take real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// The processes of a scenario; dropped, they are gone.
 pub(crate) struct Flock {
     name: &'static str,
@@ -63,7 +68,7 @@ impl Flock {
             return None;
         }
         let bed = Bed::make(name, homes).expect("namespaces");
-        let (members, begun) = (Vec::new(), Instant::now());
+        let (members, begun) = (Vec::new(), now());
         Some(Self { name, bed, members, begun, bound, marks: 0, reports: 0 })
     }
 
@@ -144,10 +149,6 @@ impl Flock {
         at.map_or_else(|| id.to_owned(), |at| format!("#{at}"))
     }
 
-    pub(crate) fn addresses(&self, at: usize) -> &[String] {
-        &self.members[at].addresses
-    }
-
     pub(crate) fn living(&self) -> Vec<usize> {
         (0..self.members.len()).filter(|at| self.members[*at].living).collect()
     }
@@ -160,7 +161,7 @@ impl Flock {
 
     /// Waits until node `at` says it.
     pub(crate) fn wait<T>(&self, at: usize, mut what: impl FnMut(Said) -> Option<T>) -> T {
-        let deadline = (Instant::now() + ANSWER).min(self.begun + self.bound);
+        let deadline = (now() + ANSWER).min(self.begun + self.bound);
         self.wait_until(at, deadline, &mut what)
     }
 
@@ -171,7 +172,7 @@ impl Flock {
         what: &mut impl FnMut(Said) -> Option<T>,
     ) -> T {
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(now());
             match self.members[at].said.recv_timeout(left) {
                 Ok(said) => {
                     if let Some(found) = what(said) {
@@ -239,7 +240,7 @@ impl Flock {
         within: Duration,
         mut holds: impl FnMut(&mut Self) -> Result<(), String>,
     ) -> Duration {
-        let begun = Instant::now();
+        let begun = now();
         let mut patience = Duration::from_secs(5);
         loop {
             let Err(why) = holds(self) else { return begun.elapsed() };
@@ -250,9 +251,6 @@ impl Flock {
             if begun.elapsed() > patience {
                 patience += Duration::from_secs(5);
                 self.tell(&format!("still waits: {why}"));
-                if std::env::var("MM_V").is_ok() {
-                    self.tell_events(&why);
-                }
             }
             sleep(LOOK);
         }
@@ -356,7 +354,7 @@ impl Flock {
 
     /// These nodes become one overlay by themselves, and a broadcast of each reaches all others.
     pub(crate) fn one_overlay(&mut self, members: &[usize], within: Duration) -> String {
-        let begun = Instant::now();
+        let begun = now();
         let whole = self.until(within, |flock| flock.is_whole(members));
         let mark = self.broadcast(members, 1, 100, Duration::ZERO);
         for at in members {
