@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
+use murmurate::broadcast::plumtree;
+use murmurate::membership::hyparview;
 use murmurate::{Builder, Delivery, Limits, Node, identity};
 use tokio::sync::{broadcast, mpsc};
 
@@ -68,12 +70,16 @@ fn commands() -> mpsc::UnboundedReceiver<Command> {
 
 async fn start(setup: &Setup) -> Node {
     let millis = Duration::from_millis;
-    let mut membership = Builder::default_membership();
-    membership.keepalive_interval = millis(setup.keepalive_millis);
-    membership.keepalive_misses = setup.keepalive_misses;
-    membership.promotion_interval = Some(millis(setup.promotion_millis));
-    let mut plumtree = murmurate::broadcast::plumtree::Parameters::default();
-    plumtree.graft_timeout = millis(setup.graft_millis);
+    let membership = hyparview::Parameters {
+        keepalive_interval: millis(setup.keepalive_millis),
+        keepalive_misses: setup.keepalive_misses,
+        promotion_interval: Some(millis(setup.promotion_millis)),
+        ..Builder::default_membership()
+    };
+    let plumtree = plumtree::Parameters {
+        graft_timeout: millis(setup.graft_millis),
+        ..plumtree::Parameters::default()
+    };
     let mut builder = Node::builder()
         .network(setup.network.clone())
         .listen(setup.listen.parse().expect("an address"))
