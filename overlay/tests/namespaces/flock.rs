@@ -130,7 +130,7 @@ impl Flock {
         for at in 1..nodes {
             self.join(at, 0);
         }
-        let took = self.one_overlay(&self.living(), Duration::from_secs(30));
+        let took = self.one_overlay(&self.living(), Duration::from_secs(60));
         self.tell(&format!("{nodes} nodes gathered: {took}"));
     }
 
