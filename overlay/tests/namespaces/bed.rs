@@ -67,6 +67,10 @@ fn sweep() {
     }
 }
 
+fn hardware(home: usize) -> String {
+    format!("02:00:00:00:00:{:02x}", home + 1)
+}
+
 impl Bed {
     /// Makes a bridge with so many namespaces around it.
     pub(crate) fn make(scenario: &str, homes: usize) -> Result<Self, String> {
@@ -83,8 +87,9 @@ impl Bed {
         for home in 0..homes {
             let name = bed.home(home);
             links.push_str(&format!(
-                "link add port{home} type veth peer name eth0 netns {name}\n\
-                 link set port{home} master br0 up\n"
+                "link add port{home} type veth peer name eth0 address {} netns {name}\n\
+                 link set port{home} master br0 up\n",
+                hardware(home)
             ));
             chains.push_str(&format!(
                 "chain from{home} {{ type filter hook ingress device port{home} priority 0; }}\n"
@@ -95,8 +100,15 @@ impl Bed {
         run(&["ip", "netns", "exec", &hub, "nft", "-f", "-"], &chains)?;
         for home in 0..homes {
             let address = bed.address(home);
-            let inside =
+            let mut inside =
                 format!("addr add {address}/16 dev eth0\nlink set lo up\nlink set eth0 up\n");
+            // The kernel's table of neighbours is one for all namespaces: ten scenarios at once
+            // overflow it, and what is learnt is forgotten. These entries do not count.
+            for other in (0..homes).filter(|other| *other != home) {
+                let (address, hardware) = (bed.address(other), hardware(other));
+                let entry = format!("neigh add {address} lladdr {hardware} dev eth0\n");
+                inside.push_str(&entry);
+            }
             run(&["ip", "-n", &bed.home(home), "-batch", "-"], &inside)?;
         }
         Ok(bed)
