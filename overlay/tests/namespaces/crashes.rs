@@ -13,10 +13,18 @@ const fn seconds(seconds: u64) -> Duration {
 #[test]
 fn six_of_twenty_are_killed() {
     let Some(mut flock) = Flock::new("killed", 20, seconds(90)) else { return };
-    flock.gather(20, &Setup::default());
+    // Silence would tell only after 8 s: it is the closed connections that do.
+    flock.gather(20, &Setup { keepalive_millis: 2_000, ..Setup::default() });
     for at in [0, 3, 7, 8, 13, 19] {
         flock.kill(at);
     }
+    let noticed = flock.until(seconds(4), |flock| {
+        // Who is not whole for another reason is judged below.
+        flock
+            .is_whole(&flock.living())
+            .or_else(|why| if why.contains("holds") { Err(why) } else { Ok(()) })
+    });
+    flock.tell(&format!("the living hold none of the dead after {noticed:.1?}"));
     let took = flock.one_overlay(&flock.living(), seconds(15));
     flock.tell(&format!("after kill -9 of 6 of 20: {took}"));
 }
