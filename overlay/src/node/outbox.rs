@@ -34,6 +34,8 @@ struct Lanes {
     payload_bytes: usize,
     /// Bytes ever taken.
     taken: u64,
+    /// How often a writer found nothing left.
+    emptied: u64,
     /// Whose turn it is: counts the writers.
     turn: u32,
     /// No more comes: the writer ends once all is taken.
@@ -80,6 +82,8 @@ pub(crate) struct Depth {
     pub(crate) bytes: usize,
     /// Bytes ever taken.
     pub(crate) taken: u64,
+    /// How often all was taken.
+    pub(crate) emptied: u64,
 }
 
 impl Outbox {
@@ -148,7 +152,11 @@ impl Outbox {
 
     pub(crate) fn depth(&self) -> Depth {
         let lanes = self.lanes();
-        Depth { bytes: lanes.control_bytes + lanes.payload_bytes, taken: lanes.taken }
+        Depth {
+            bytes: lanes.control_bytes + lanes.payload_bytes,
+            taken: lanes.taken,
+            emptied: lanes.emptied,
+        }
     }
 
     /// Fills `batch` with what waits, or waits for something.
@@ -170,6 +178,7 @@ impl Outbox {
         if lanes.finished {
             return Poll::Ready(Taken::End);
         }
+        lanes.emptied += 1;
         // Bursts are rare: an idle outbox keeps no room for them.
         lanes.control.shrink_to(16);
         lanes.payloads.shrink_to(16);

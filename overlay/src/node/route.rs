@@ -36,6 +36,7 @@ pub(crate) enum Via {
 struct Pace {
     since: Instant,
     taken: u64,
+    emptied: u64,
     slow: bool,
 }
 
@@ -57,7 +58,7 @@ impl Route {
             outbox: Arc::new(Outbox::new(limit)),
             via: Via::Pending,
             used: now,
-            pace: Pace { since: now, taken: 0, slow: false },
+            pace: Pace { since: now, taken: 0, emptied: 0, slow: false },
         }
     }
 
@@ -81,11 +82,13 @@ impl Route {
     }
 
     /// Judges the pace: slow is who has something waiting all the time and takes less than `floor`
-    /// bytes a second; caught up is who has nothing waiting.
+    /// bytes a second; caught up is who has nothing waiting, or had taken all since the last look:
+    /// on a busy node something has just been said to everybody whenever it looks.
     pub(crate) fn judge(&mut self, now: Instant, floor: usize) -> Option<PaceChange> {
-        let Depth { bytes: waiting, taken } = self.outbox.depth();
-        if waiting == 0 || !self.is_linked() {
+        let Depth { bytes: waiting, taken, emptied } = self.outbox.depth();
+        if waiting == 0 || emptied != self.pace.emptied || !self.is_linked() {
             self.pace.since = now;
+            self.pace.emptied = emptied;
             self.pace.taken = taken;
             return std::mem::take(&mut self.pace.slow).then_some(PaceChange::CaughtUp);
         }
@@ -156,5 +159,21 @@ mod tests {
         take(&route);
         assert_eq!(route.judge(second(), 1_000), Some(PaceChange::CaughtUp));
         assert!(!route.is_slow());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_all_at_once_is_not_slow_though_something_waits_at_each_look() {
+        let peer = Incarnation { node: NodeId::from_bytes([1; 32]), started: 1 };
+        let mut route = Route::new(peer, 1 << 20);
+        route.via = Via::Link(ConnectionId::new_unchecked(1));
+        let turn = route.outbox.attach();
+        let now = Instant::now();
+        for second in 1..20 {
+            let mut context = Context::from_waker(Waker::noop());
+            while route.outbox.poll_take(turn, &mut Batch::default(), &mut context).is_ready() {}
+            assert_eq!(route.push_control(vec![0; 10]), Pushed::Queued);
+            let change = route.judge(now + Duration::from_secs(second), 64 << 10);
+            assert_eq!(change, None, "it takes little because little is said");
+        }
     }
 }

@@ -1,0 +1,121 @@
+//! Networks cut, split and lossy.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::bed::Bed;
+use crate::flock::Flock;
+use crate::talk::{Heard, Setup};
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// One of twenty is cut off for 25 s, and comes back by itself.
+fn cut(name: &'static str, cut_off: impl FnOnce(&Bed)) {
+    let Some(mut flock) = Flock::new(name, 20, seconds(150)) else { return };
+    flock.gather(20, &Setup::default());
+    cut_off(&flock.bed);
+    let others: Vec<_> = flock.living().into_iter().filter(|at| *at != 5).collect();
+    sleep(seconds(5));
+    let took = flock.one_overlay(&others, seconds(15));
+    flock.tell(&format!("19 without the one cut off: {took}"));
+    sleep(seconds(20));
+    flock.bed.heal();
+    let took = flock.one_overlay(&flock.living(), seconds(60));
+    flock.tell(&format!("healed after 25 s: {took}"));
+}
+
+/// Nothing from it arrives anywhere, while all that is said to it does.
+#[test]
+fn a_one_way_cut() {
+    cut("cutfrom", |bed| bed.drop_from(5, ""));
+}
+
+/// It hears nothing, while all that it says is heard.
+#[test]
+fn a_one_way_cut_the_other_way() {
+    cut("cutto", |bed| bed.drop_to(5));
+}
+
+#[test]
+fn a_cable_pulled() {
+    cut("cutboth", |bed| {
+        bed.drop_from(5, "");
+        bed.drop_to(5);
+    });
+}
+
+/// Three packets of ten are lost everywhere while broadcasts flow. `least` deliveries of a thousand
+/// come about all the same.
+fn lossy(name: &'static str, listen: &str, least: u32) {
+    let Some(mut flock) = Flock::new(name, 20, seconds(160)) else { return };
+    // Neighbours may be silent for 8 s, as by default: a lost packet is no lost neighbour.
+    let setup = Setup { listen: listen.into(), keepalive_millis: 2_000, ..Setup::default() };
+    flock.gather(20, &setup);
+    let (senders, messages) = ([0, 6, 12, 18], 30 * 5);
+    flock.bed.lose(30);
+    let mark = flock.broadcast(&senders, messages, 1_024, Duration::from_millis(200));
+    for at in senders {
+        assert_eq!(flock.published(at, mark), [""; 0], "#{at} could not broadcast");
+    }
+    let all = flock.living();
+    // 20 nodes, and none is delivered its own.
+    let expected = messages * 4 * 19;
+    let mut heard = 0;
+    let mut looks = 0;
+    let late = flock.until(seconds(30), |flock| {
+        let views = flock.reports(&all, mark);
+        heard = views.values().flat_map(|view| view.heard.from.values()).sum::<u32>();
+        looks += 1;
+        let is_enough = heard == expected || looks > 75;
+        if is_enough { Ok(()) } else { Err(format!("{heard} of {expected} deliveries")) }
+    });
+    let views = flock.reports(&all, mark);
+    let worst = |which: fn(&Heard) -> u32| views.values().map(|view| which(&view.heard)).max();
+    let died = views.values().flat_map(|view| &view.events);
+    let died = died.filter(|(_, event)| event.contains("reason: Silent")).count();
+    flock.tell(&format!(
+        "30 % loss: {heard} of {expected} deliveries {late:.1?} after the last; {died} links \
+         given up as silent; worst node p50 {:?} p99 {:?} µs",
+        worst(|heard| heard.p50_micros),
+        worst(|heard| heard.p99_micros),
+    ));
+    assert!(heard * 1_000 >= expected * least, "{heard} of {expected} deliveries");
+    flock.bed.heal();
+    let took = flock.one_overlay(&all, seconds(45));
+    flock.tell(&format!("30 % loss ended: {took}"));
+}
+
+#[test]
+fn a_lossy_network_over_tcp() {
+    lossy("losstcp", "", 1_000);
+}
+
+/// QUIC waits longer after each loss in a row: some links are silent for so long that they are
+/// given up, and what only such a link carried is lost with it.
+#[test]
+fn a_lossy_network_over_quic() {
+    lossy("lossquic", "/ip4/ADDRESS/udp/0/quic-v1", 950);
+}
+
+/// Two halves, each an overlay of its own, find together again.
+#[test]
+fn a_partition_into_halves() {
+    let Some(mut flock) = Flock::new("halves", 20, seconds(280)) else { return };
+    let promotion_millis = 20_000;
+    flock.gather(20, &Setup { promotion_millis, ..Setup::default() });
+    flock.bed.split(10);
+    let halves: [Vec<usize>; 2] = [(0..10).collect(), (10..20).collect()];
+    for half in &halves {
+        let took = flock.one_overlay(half, seconds(30));
+        flock.tell(&format!("one half: {took}"));
+    }
+    sleep(seconds(50));
+    for half in &halves {
+        flock.one_overlay(half, seconds(5));
+    }
+    flock.bed.heal();
+    let took = flock.one_overlay(&flock.living(), seconds(90));
+    flock.tell(&format!("halves healed, a promotion each 20 s: {took}"));
+}

@@ -1,0 +1,235 @@
+//! What a node's process does.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{BufRead, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::StreamExt;
+use murmurate::broadcast::plumtree;
+use murmurate::membership::hyparview;
+use murmurate::{Builder, Delivery, Limits, Node, identity};
+use tokio::sync::{broadcast, mpsc};
+
+use crate::talk::{Command, Heard, NODE, Said, Setup, TOPIC, View};
+
+/// Events kept for the report.
+const EVENTS: usize = 400;
+
+#[derive(Debug, Default)]
+struct Ledger {
+    marks: BTreeMap<u32, Mark>,
+    twice: u64,
+    lagged: u64,
+    events: VecDeque<(u64, String)>,
+}
+
+#[derive(Debug, Default)]
+struct Mark {
+    from: BTreeMap<String, BTreeSet<u32>>,
+    micros: Vec<u32>,
+}
+
+type Shared = Arc<Mutex<Ledger>>;
+
+fn with<T>(ledger: &Shared, f: impl FnOnce(&mut Ledger) -> T) -> T {
+    f(&mut ledger.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+pub(crate) fn run_if_told() {
+    let Ok(setup) = std::env::var(NODE) else { return };
+    let setup = serde_json::from_str(&setup).expect("a setup");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(run(setup));
+    std::process::exit(0);
+}
+
+fn say(said: &Said) {
+    let line = serde_json::to_string(said).expect("plain data");
+    let mut out = std::io::stdout().lock();
+    // The controller is gone: so is this process, by the end of its input.
+    let _ = write!(out, "\n{line}\n").and_then(|()| out.flush());
+}
+
+#[allow(clippy::disallowed_methods, reason = "latencies are measured by the wall clock")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+fn commands() -> mpsc::UnboundedReceiver<Command> {
+    let (send, commands) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            let _ = send.send(serde_json::from_str(&line).expect("a command"));
+        }
+        // The controller has ended, however it did.
+        std::process::exit(0);
+    });
+    commands
+}
+
+async fn start(setup: &Setup) -> Node {
+    let millis = Duration::from_millis;
+    let membership = hyparview::Parameters {
+        keepalive_interval: millis(setup.keepalive_millis),
+        keepalive_misses: setup.keepalive_misses,
+        promotion_interval: Some(millis(setup.promotion_millis)),
+        ..Builder::default_membership()
+    };
+    let plumtree = plumtree::Parameters {
+        graft_timeout: millis(setup.graft_millis),
+        ..plumtree::Parameters::default()
+    };
+    let mut builder = Node::builder()
+        .network(setup.network.clone())
+        .listen(setup.listen.parse().expect("an address"))
+        .membership(membership)
+        .broadcast(plumtree)
+        .limits(Limits { subscription_capacity: 65_536, ..Limits::default() });
+    if setup.key != 0 {
+        let key = identity::Keypair::ed25519_from_bytes([setup.key; 32]);
+        builder = builder.identity(key.expect("32 bytes"));
+    }
+    builder.spawn().await.expect("the node starts")
+}
+
+async fn run(setup: Setup) {
+    let mut commands = commands();
+    let node = start(&setup).await;
+    let ledger = Shared::default();
+    tokio::spawn(listen(node.clone(), Arc::clone(&ledger)));
+    tokio::spawn(watch(node.events(), Arc::clone(&ledger)));
+    let addresses = node.addresses().iter().map(ToString::to_string).collect();
+    say(&Said::Ready { id: node.id().to_string(), addresses });
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Join { contacts } => {
+                let contacts: Vec<_> =
+                    contacts.iter().map(|contact| contact.parse().expect("an address")).collect();
+                let node = node.clone();
+                tokio::spawn(async move {
+                    let failed = node.join(contacts).await.err().map(|error| error.to_string());
+                    say(&Said::Joined { failed });
+                });
+            }
+            Command::Broadcast { mark, messages, bytes, every_micros } => {
+                let every = Duration::from_micros(every_micros);
+                tokio::spawn(publish(node.clone(), mark, messages, bytes, every));
+            }
+            Command::Report { number, mark } => {
+                say(&Said::Report(Box::new(report(&node, &ledger, number, mark).await)));
+            }
+            Command::Leave => {
+                let _ = node.leave().await;
+                say(&Said::Left);
+            }
+        }
+    }
+}
+
+async fn publish(node: Node, mark: u32, messages: u32, bytes: usize, every: Duration) {
+    let mut refused = Vec::new();
+    let mut tick = tokio::time::interval(every.max(Duration::from_micros(1)));
+    for number in 0..messages {
+        if !every.is_zero() {
+            tick.tick().await;
+        }
+        let mut data = vec![0; bytes.max(8)];
+        data[..4].copy_from_slice(&mark.to_le_bytes());
+        data[4..8].copy_from_slice(&number.to_le_bytes());
+        if let Err(error) = node.broadcast(TOPIC, data).await {
+            refused.push(error.to_string());
+        }
+    }
+    say(&Said::Published { mark, refused });
+}
+
+async fn listen(node: Node, ledger: Shared) {
+    let mut heard = node.subscribe(TOPIC);
+    while let Some(next) = heard.next().await {
+        with(&ledger, |ledger| match next {
+            Ok(delivery) => ledger.note(&delivery),
+            Err(lagged) => ledger.lagged += lagged.0,
+        });
+    }
+}
+
+impl Ledger {
+    fn note(&mut self, delivery: &Delivery) {
+        let took = now().duration_since(delivery.published).unwrap_or_default();
+        let word = |at: usize| delivery.data[at..at + 4].try_into().map(u32::from_le_bytes);
+        let (mark, number) = (word(0).expect("four bytes"), word(4).expect("four bytes"));
+        let mark = self.marks.entry(mark).or_default();
+        let sender = delivery.id.origin.node.to_string();
+        if mark.from.entry(sender).or_default().insert(number) {
+            mark.micros.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+        } else {
+            self.twice += 1;
+        }
+    }
+}
+
+impl Mark {
+    fn heard(&self) -> Heard {
+        let mut micros = self.micros.clone();
+        micros.sort_unstable();
+        let at = |share: usize| {
+            let last = micros.len().saturating_sub(1);
+            micros.get((micros.len() * share / 100).min(last)).copied().unwrap_or_default()
+        };
+        Heard {
+            from: self.from.iter().map(|(who, all)| (who.clone(), all.len() as u32)).collect(),
+            p50_micros: at(50),
+            p99_micros: at(99),
+            most_micros: at(100),
+        }
+    }
+}
+
+async fn watch(mut events: broadcast::Receiver<murmurate::Event>, ledger: Shared) {
+    loop {
+        let event = match events.recv().await {
+            Ok(event) => format!("{event:?}"),
+            Err(broadcast::error::RecvError::Lagged(lost)) => format!("{lost} events lost"),
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let since = now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        with(&ledger, |ledger| {
+            if ledger.events.len() == EVENTS {
+                ledger.events.pop_front();
+            }
+            ledger.events.push_back((since.as_millis() as u64, event));
+        });
+    }
+}
+
+async fn report(node: &Node, ledger: &Shared, number: u64, mark: u32) -> View {
+    let Ok(info) = node.info().await else {
+        return View { number, ..View::default() };
+    };
+    let metrics = node.metrics().render();
+    let slow = metrics.lines().find_map(|line| line.strip_prefix("murmurate_slow_links "));
+    let named = |eager_only: bool| {
+        let neighbors = info.active.iter().filter(|neighbor| neighbor.eager || !eager_only);
+        neighbors.map(|neighbor| neighbor.node.to_string()).collect()
+    };
+    with(ledger, |ledger| View {
+        number,
+        active: named(false),
+        eager: named(true),
+        passive: info.passive.iter().map(ToString::to_string).collect(),
+        heard: ledger.marks.get(&mark).map(Mark::heard).unwrap_or_default(),
+        twice: ledger.twice,
+        lagged: ledger.lagged,
+        resident_kib: resident_kib(),
+        outbox_bytes: info.outbox_bytes,
+        slow_links: slow.and_then(|value| value.parse().ok()).expect("a metric"),
+        events: ledger.events.iter().cloned().collect(),
+    })
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}

@@ -1,0 +1,139 @@
+//! Peers that read slowly, or not at all: nobody else notices.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::flock::{Flock, alone};
+use crate::talk::{Setup, View};
+
+const NODES: usize = 20;
+/// The peer that gets slow.
+const SLOW: usize = 9;
+const MESSAGE: usize = 1_024;
+/// Five nodes send 20 messages a second each.
+const SENDERS: [usize; 5] = [0, 4, 8, 12, 16];
+const EVERY: Duration = Duration::from_millis(50);
+const SECOND: u32 = 20;
+/// The window in which the tree is repaired: neighbours drop the stopped one, and those behind it
+/// have grafted other branches.
+const REPAIR: u32 = 5;
+const MEASURED: u32 = 8;
+/// What the clock of a busy machine adds at the worst: below this, a rise tells nothing.
+const NOISE_MICROS: u32 = 20_000;
+
+/// The latencies of a window, in µs: of the median node the p50, of the worst node the rest.
+#[derive(Clone, Copy)]
+struct Window {
+    p50: u32,
+    p99: u32,
+    most: u32,
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [p50, p99, most] = [self.p50, self.p99, self.most].map(|us| f64::from(us) / 1_000.0);
+        write!(f, "p50 {p50:.1} p99 {p99:.1} most {most:.1} ms")
+    }
+}
+
+/// Sends for so long, waits until all that were asked have all, and measures.
+fn window(flock: &mut Flock, seconds: u32, of: &[usize]) -> Window {
+    let messages = seconds * SECOND;
+    let mark = flock.broadcast(&SENDERS, messages, MESSAGE, EVERY);
+    for at in SENDERS {
+        assert_eq!(flock.published(at, mark), [""; 0], "#{at} could not broadcast");
+    }
+    flock.until(Duration::from_secs(10), |flock| flock.has_all(of, &SENDERS, (mark, messages)));
+    let views = flock.reports(of, mark);
+    let mut p50s: Vec<_> = views.values().map(|view| view.heard.p50_micros).collect();
+    p50s.sort_unstable();
+    let worst = |which: fn(&View) -> u32| views.values().map(which).max().unwrap_or_default();
+    Window {
+        p50: p50s[p50s.len() / 2],
+        p99: worst(|view| view.heard.p99_micros),
+        most: worst(|view| view.heard.most_micros),
+    }
+}
+
+/// The most memory that one of these uses, in KiB.
+fn memory(flock: &mut Flock, of: &[usize]) -> u64 {
+    flock.reports(of, 0).values().map(|view| view.resident_kib).max().unwrap_or_default()
+}
+
+/// Who names the slow node: nodes with the event, and the most that the metric said.
+fn named(flock: &mut Flock, of: &[usize]) -> (usize, u64) {
+    let event = format!("LinkSlow {{ node: {}", flock.id(SLOW));
+    let views = flock.reports(of, 0);
+    let with_event =
+        views.values().filter(|view| view.events.iter().any(|(_, what)| what.starts_with(&event)));
+    (with_event.count(), views.values().map(|view| view.slow_links).max().unwrap_or_default())
+}
+
+/// Measures before, while the tree is repaired and after that; whether it was named as slow.
+fn measure(flock: &mut Flock, what: &str, slow_down: impl FnOnce(&mut Flock)) -> (Window, bool) {
+    let others: Vec<_> = (0..NODES).filter(|at| *at != SLOW).collect();
+    window(flock, 3, &others);
+    let before = window(flock, MEASURED, &others);
+    let memory_before = memory(flock, &others);
+    slow_down(flock);
+    let repair = window(flock, REPAIR, &others);
+    let (mut events, mut metric) = named(flock, &others);
+    let during = window(flock, MEASURED, &others);
+    let after = named(flock, &others);
+    (events, metric) = (events.max(after.0), metric.max(after.1));
+    let memory_after = memory(flock, &others);
+    flock
+        .tell(&format!("{what}: before: {before}; the first {REPAIR} s: {repair}; then: {during}"));
+    flock.tell(&format!(
+        "{what}: most memory {memory_before} to {memory_after} KiB; {events} nodes say that \
+         #{SLOW} is slow, the metric at most {metric}"
+    ));
+    let limit = (before.p99 + before.p99 / 2).max(NOISE_MICROS);
+    if during.p99 > limit {
+        flock.tell_events("#0 #1 #2 #3 #4 #5 #6 #7 #8 #10 #11 #12 #13 #14 #15 #16 #17 #18 #19");
+    }
+    assert!(during.p99 <= limit, "{what}: {during}; before: {before}");
+    assert!(memory_after < memory_before + (24 << 10), "{what}: senders grow");
+    (repair, events > 0 && metric > 0)
+}
+
+/// Stopped: its neighbours fill its buffers until they drop it.
+fn stopped(name: &'static str, graft_millis: u64) {
+    let _alone = alone();
+    let Some(mut flock) = Flock::new(name, NODES, Duration::from_secs(120)) else { return };
+    flock.gather(NODES, &Setup { graft_millis, ..Setup::default() });
+    let what = format!("stopped, graft_timeout {graft_millis} ms");
+    let (repair, _) = measure(&mut flock, &what, |flock| flock.stop(SLOW));
+    // Those behind it wait once for the announcement to be overdue and for the branch to come.
+    let most = graft_millis as u32 * 1_000 + 500_000;
+    assert!(repair.most < most, "{what}: {repair}; at most {most} µs expected");
+    flock.go_on(SLOW);
+    let took = flock.one_overlay(&flock.living(), Duration::from_secs(20));
+    flock.tell(&format!("it goes on: {took}"));
+}
+
+#[test]
+fn a_stopped_peer_slows_nobody() {
+    stopped("slowstop", 1_000);
+}
+
+#[test]
+fn a_stopped_peer_slows_nobody_with_a_short_graft_timeout() {
+    stopped("slowgraft", 200);
+}
+
+/// Behind a link of 10 kB/s, a tenth of what is broadcast.
+#[test]
+fn a_throttled_peer_slows_nobody() {
+    let _alone = alone();
+    let Some(mut flock) = Flock::new("slowlink", NODES, Duration::from_secs(120)) else { return };
+    // Its neighbours keep it for as long as by default.
+    flock.gather(NODES, &Setup { keepalive_millis: 2_000, ..Setup::default() });
+    let (_, named) = measure(&mut flock, "10 kB/s", |flock| {
+        flock.bed.shape(SLOW, Some("80kbit")).expect("a rate");
+    });
+    assert!(named, "an event and the metric name the slow link");
+    flock.bed.shape(SLOW, None).expect("no rate");
+    let took = flock.one_overlay(&flock.living(), Duration::from_secs(45));
+    flock.tell(&format!("at full speed again: {took}"));
+}

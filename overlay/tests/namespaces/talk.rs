@@ -1,0 +1,89 @@
+//! What the controller and its nodes say to each other: a line of JSON each.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Names the variable that makes a process a node, and carries its [`Setup`].
+pub(crate) const NODE: &str = "MURMURATE_NAMESPACES_NODE";
+/// The only topic.
+pub(crate) const TOPIC: &str = "flock";
+
+/// How a node is set up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) network: String,
+    pub(crate) listen: String,
+    /// Of the identity: 0 for a new one.
+    pub(crate) key: u8,
+    pub(crate) keepalive_millis: u64,
+    pub(crate) keepalive_misses: u8,
+    pub(crate) promotion_millis: u64,
+    pub(crate) graft_millis: u64,
+}
+
+impl Default for Setup {
+    /// The defaults, but neighbours that are silent for 2 s instead of 8 s are dropped.
+    fn default() -> Self {
+        Self {
+            network: "flock".into(),
+            listen: String::new(),
+            key: 0,
+            keepalive_millis: 500,
+            keepalive_misses: 3,
+            promotion_millis: 300_000,
+            graft_millis: 1_000,
+        }
+    }
+}
+
+/// What the controller says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Command {
+    Join { contacts: Vec<String> },
+    Broadcast { mark: u32, messages: u32, bytes: usize, every_micros: u64 },
+    Report { number: u64, mark: u32 },
+    Leave,
+}
+
+/// What a node says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Said {
+    Ready { id: String, addresses: Vec<String> },
+    Joined { failed: Option<String> },
+    Published { mark: u32, refused: Vec<String> },
+    Report(Box<View>),
+    Left,
+}
+
+/// A node as it sees itself.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct View {
+    /// Which report was asked for.
+    pub(crate) number: u64,
+    pub(crate) active: Vec<String>,
+    pub(crate) eager: Vec<String>,
+    pub(crate) passive: Vec<String>,
+    /// What arrived under the mark asked for.
+    pub(crate) heard: Heard,
+    /// Deliveries that came twice, in all.
+    pub(crate) twice: u64,
+    /// Deliveries that the subscriber missed, in all.
+    pub(crate) lagged: u64,
+    pub(crate) resident_kib: u64,
+    pub(crate) outbox_bytes: usize,
+    /// The metric `murmurate_slow_links`.
+    pub(crate) slow_links: u64,
+    /// Milliseconds since 1970, and what happened.
+    pub(crate) events: Vec<(u64, String)>,
+}
+
+/// What arrived under a mark.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Heard {
+    /// Messages by sender.
+    pub(crate) from: BTreeMap<String, u32>,
+    pub(crate) p50_micros: u32,
+    pub(crate) p99_micros: u32,
+    pub(crate) most_micros: u32,
+}
