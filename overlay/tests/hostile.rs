@@ -52,7 +52,7 @@ fn hyparview_and_plumtree_survive_anything() {
         ("deliveries", tally.delivered, 50_000),
         ("grafts", tally.grafts, 50_000),
         ("prunes", tally.prunes, 7_000),
-        ("announcements", tally.ihaves, 12_000),
+        ("announcements", tally.ihaves, 10_000),
         ("requests called off", tally.called_off, 10_000),
         ("departures", tally.departures, 2_000),
     ] {

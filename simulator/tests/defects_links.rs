@@ -395,6 +395,17 @@ fn a_contact_that_restarted_is_asked_under_its_new_name() {
     assert!(matches!(sent[..], [(to, ViewMessage::Join { .. })] if to == new), "{sent:?}");
 }
 
+/// Found here: a node that was alone for long and whose host found a living contact waited for its own
+/// pause, half a minute, before it asked.
+#[test]
+fn a_contact_found_while_alone_is_asked_at_once() {
+    let mut member = Member::new(peer(0), &[peer(1)]);
+    member.feed(Input::LinkDown(peer(1)));
+    let sent = member.feed(Input::Join(vec![peer(2)]));
+    assert!(matches!(sent[..], [(to, ViewMessage::Join { .. })] if to == peer(2)), "{sent:?}");
+    assert!(member.feed(Input::Join(vec![peer(3)])).is_empty(), "one at a time");
+}
+
 /// Found here: a goodbye about a link of old left the departed in the views.
 #[test]
 fn a_goodbye_is_final_whatever_link_it_names() {

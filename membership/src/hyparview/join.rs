@@ -44,6 +44,13 @@ impl<P: Peer> HyParView<P> {
             self.plan_promotion(now);
         }
         self.repair(now, fx);
+        if self.rejoin_armed && self.links.active().is_empty() && self.links.requests().is_empty() {
+            // The host has found them just now: they need not wait for the pause between rounds.
+            if let Some(&contact) = contacts.iter().find(|contact| !contact.is_same_node(self.me)) {
+                let link = self.ask(now, contact, Purpose::Join, fx);
+                fx.send(contact, Message::Join { link });
+            }
+        }
     }
 
     /// A uniform share of `interval`.

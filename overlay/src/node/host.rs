@@ -70,7 +70,7 @@ pub(crate) struct Host {
     pub(crate) wanted: Vec<NodeId>,
     /// Nodes whose outbox has something new.
     pub(crate) fresh: Vec<NodeId>,
-    /// Nodes that take nothing at all.
+    /// Nodes that take nothing at all, or say nothing any more.
     pub(crate) stuck: Vec<NodeId>,
     /// The active view changed.
     pub(crate) view_changed: bool,
@@ -214,6 +214,10 @@ impl Effects<Membership, Broadcast> for Host {
     fn neighbor_down(&mut self, peer: Incarnation, reason: DownReason) {
         self.metrics.downs[reason as usize].inc();
         self.view_changed = true;
+        if reason == DownReason::Silent {
+            // Whatever its connection still takes reaches nobody: the next word needs a new one.
+            self.stuck.push(peer.node);
+        }
         self.tell(Event::NeighborDown { node: peer.node, reason });
     }
 

@@ -141,13 +141,15 @@ where
     awake(host, heard, asked)
 }
 
-/// Frames to one input: at most two a neighbour and four more; only overdue broadcasts, each asked
-/// for once, come on top.
+/// Frames to one input: at most two a neighbour and four more. Overdue broadcasts, each asked for
+/// once, come on top, as do a graft for each neighbour lost and whatever was announced.
 fn bounded<B: Broadcast>(host: &Host<B>, heard: &Heard, said: &[Said<B>]) -> Result<(), String> {
     let sends = said.iter().filter(|word| matches!(word, Said::Send(..))).count();
+    let downs = said.iter().filter(|word| matches!(word, Said::Down(..))).count();
     let missing = match heard {
         Heard::BroadcastTimer => host.setup.broadcast.missing_capacity,
-        _ => 0,
+        // Each attempt asks for all that is missing.
+        _ => downs * (1 + host.setup.broadcast.missing_capacity),
     };
     let bound = 2 * host.setup.membership.active_capacity + 4 + missing;
     rule!(sends <= bound, "{sends} frames to one input, the bound is {bound}");

@@ -341,11 +341,11 @@ impl Driver {
         }
     }
 
-    /// A peer that does not even take control messages.
+    /// A peer that does not even take control messages, or is silent.
     pub(super) fn give_up(&mut self, node: NodeId) {
         let Some(route) = self.host.routes.get(&node) else { return };
         match route.via {
-            Via::Link(id) => self.end_link(id, "stalled", Some("it takes nothing".into())),
+            Via::Link(id) => self.end_link(id, "stalled", Some("it takes or says nothing".into())),
             Via::Pending => {
                 let peer = route.peer;
                 self.lose(peer, "too much waits for a connection");

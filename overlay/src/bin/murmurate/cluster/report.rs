@@ -92,7 +92,7 @@ impl Report {
 
     fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::UTF8_BORDERS_ONLY);
         let title = format!("{} nodes on {}", self.nodes, self.transport.name());
         let mut header = vec![title, "whole".into()];
         let mut columns = vec![column(self.nodes, self.joined, self.formed, self.whole.as_ref())];
