@@ -69,6 +69,13 @@ async fn metrics_have_their_content_type_and_other_paths_a_hint() {
     assert_eq!(status, 200);
     assert!(answer.contains("\r\ncontent-type: text/plain; version=0.0.4"), "{answer}");
     assert!(answer.contains("\nmurmurate_active_view_peers 0\n"), "{answer}");
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+    let guide = std::fs::read_to_string(guide).expect("readable");
+    for line in answer.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').expect("a name and a type");
+        let row = format!("| `{name}` | {kind} |");
+        assert!(guide.contains(&row), "docs/metrics.md has no {row}");
+    }
     let (status, answer) = get(at, "/").await;
     assert_eq!(status, 404);
     assert!(answer.contains("/metrics, /livez or /readyz"), "{answer}");

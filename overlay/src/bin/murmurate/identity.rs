@@ -8,12 +8,13 @@ use murmurate::identity::Keypair;
 /// The key in `path`: 32 random bytes, or a libp2p private key in its protobuf encoding.
 ///
 /// # Errors
-/// The file cannot be read, is readable for others, or holds something else.
+/// The file cannot be read, is open to others, or holds something else.
 pub(crate) fn read(path: &Path) -> Result<Keypair, String> {
     let unreadable = |error: std::io::Error| error.to_string();
     let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(format!("mode {mode:03o} lets others read it: allowed is 600 or 400"));
+    // The group may read: so it is where a service manager hands secrets out.
+    if mode & 0o027 != 0 {
+        return Err(format!("mode {mode:03o} is too open for a secret: allowed is 640 at most"));
     }
     let mut bytes = std::fs::read(path).map_err(unreadable)?;
     if bytes.len() == 32 {
@@ -43,8 +44,8 @@ mod tests {
         let encoded = seed.to_protobuf_encoding().expect("encoded");
         let same = read_from(&encoded, 0o400).expect("a key");
         assert_eq!(seed.public(), same.public());
-        let error = read_from(&[7; 32], 0o640).map(|_| ()).expect_err("readable for others");
-        assert_eq!(error, "mode 640 lets others read it: allowed is 600 or 400");
+        let error = read_from(&[7; 32], 0o644).map(|_| ()).expect_err("readable for others");
+        assert_eq!(error, "mode 644 is too open for a secret: allowed is 640 at most");
         let error = read_from(&[7; 31], 0o600).map(|_| ()).expect_err("too short");
         assert!(error.starts_with("31 bytes that are no key"), "{error}");
     }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{LogFormat, Settings};
 
@@ -11,6 +12,16 @@ use crate::config::{LogFormat, Settings};
 /// # Errors
 /// It is no filter.
 pub(crate) fn filter(level: &str) -> Result<EnvFilter, String> {
+    // A word that is no level would name a module, all of which is logged and nothing else.
+    for directive in level.split(',') {
+        let said = directive.rsplit('=').next().unwrap_or_default().trim();
+        if said.is_empty() || said.parse::<LevelFilter>().is_err() {
+            return Err(format!(
+                "{said:?} is no level: allowed are off, error, warn, info, debug, trace, each \
+                 also after TARGET="
+            ));
+        }
+    }
     EnvFilter::builder().parse(level).map_err(|error| error.to_string())
 }
 

@@ -75,10 +75,11 @@ fn refused(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => eprint!("{text}"),
         _ => {
-            let lines = text.lines().map(str::trim);
-            let about = lines.take_while(|line| !line.starts_with("Usage:"));
+            let is_about =
+                |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more");
+            let about = text.lines().map(str::trim).take_while(is_about);
             let about: Vec<_> = about.filter(|line| !line.is_empty()).collect();
-            eprintln!("{}", about.join(" "));
+            eprintln!("{}", about.join("; ").replace(":; ", ": "));
         }
     }
     ExitCode::from(2)

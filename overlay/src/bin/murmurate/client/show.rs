@@ -12,7 +12,7 @@ fn table(head: &[&str]) -> Table {
 }
 
 fn plain(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// Neighbours first.

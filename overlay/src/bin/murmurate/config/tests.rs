@@ -144,8 +144,9 @@ fn errors_name_value_place_and_what_is_allowed() {
             "broadcast.graft_retry = 0 s is out of range: it must be longer than zero (file FILE)",
         ),
         (
-            "[log]\nlevel = \"loud=\"\n",
-            "log.level = \"loud=\": invalid filter directive (file FILE)",
+            "[log]\nlevel = \"info,murmurate=loud\"\n",
+            "log.level = \"info,murmurate=loud\": \"loud\" is no level: allowed are off, error, warn, \
+             info, debug, trace, each also after TARGET= (file FILE)",
         ),
         (
             "[discovery]\nmdns = true\n",
