@@ -23,10 +23,12 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn keys_are_exactly_the_settings() {
-    let mut all = Settings::default();
-    all.state_dir = Some("s".into());
-    all.identity_file = Some("i".into());
-    all.admin = Some("a".into());
+    let mut all = Settings {
+        state_dir: Some("s".into()),
+        identity_file: Some("i".into()),
+        admin: Some("a".into()),
+        ..Settings::default()
+    };
     all.discovery.file = Some("f".into());
     all.discovery.dns.name = Some("n".into());
     all.discovery.dns.server = "10.0.0.2:53".parse().ok();
@@ -34,7 +36,8 @@ fn keys_are_exactly_the_settings() {
     leaves("", Table::try_from(&all).expect("a table"), &mut found);
     let mut names: Vec<_> = found.into_iter().map(|(name, _)| name).collect();
     let mut keys: Vec<_> = keys::KEYS.into_iter().map(|(key, _)| key.to_owned()).collect();
-    (names.sort(), keys.sort());
+    names.sort();
+    keys.sort();
     assert_eq!(names, keys);
 }
 
