@@ -75,11 +75,17 @@ fn nodes_join_talk_and_leave() {
     assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("left\n", Some(0)));
     assert_eq!(three.process.ends(5).code(), Some(0));
     assert!(!three.admin.exists(), "its socket goes with it");
-    let left = |node: &str| format!("neighbour down node={node} reason=\"left\"");
-    eventually("one sees three leave", 5, || one.log().contains(&left(&three.node)).then_some(()));
+    let sees_leave = |node: &str| {
+        let told = format!("neighbour down node={node} ");
+        let line = eventually("one sees it go", 5, || {
+            one.log().lines().find(|line| line.contains(&told)).map(ToOwned::to_owned)
+        });
+        assert!(line.ends_with("reason=\"left\""), "{line}");
+    };
+    sees_leave(&three.node);
     two.process.signal("-TERM");
     assert_eq!(two.process.ends(5).code(), Some(0));
-    eventually("one sees two leave", 5, || one.log().contains(&left(&two.node)).then_some(()));
+    sees_leave(&two.node);
     assert!(one.get("/readyz").starts_with("HTTP/1.1 200"), "declared the first");
 }
 
@@ -107,14 +113,18 @@ fn the_graph_is_drawn_in_three_ways() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_neighbour_that_hangs_delays_leaving_and_a_second_signal_does_not_wait() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut one = Agent::start(folder.path(), "one", &[]);
-    // Both wait for it when it goes on.
-    for signal in ["-STOP", "-TERM", "-INT", "-CONT"] {
-        one.process.signal(signal);
+    let [hangs, mut patient, mut hasty] = three(folder.path());
+    hangs.process.signal("-STOP");
+    for agent in [&patient, &hasty] {
+        agent.process.signal("-TERM");
+        let unready = || agent.get("/readyz").ends_with("not ready: leaving\n").then_some(());
+        eventually("it says that it leaves", 2, unready);
     }
-    assert_eq!(one.process.ends(5).code(), Some(1));
+    hasty.process.signal("-INT");
+    assert_eq!(hasty.process.ends(1).code(), Some(1));
+    assert_eq!(patient.process.ends(5).code(), Some(0));
 }
 
 #[test]

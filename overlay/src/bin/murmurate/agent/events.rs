@@ -29,10 +29,11 @@ fn tell(event: Event) {
             tracing::warn!(node, reason, "dial failed");
         }
         Event::LinkFailed { node, reason } => tracing::warn!(%node, reason, "link failed"),
-        Event::LinkSlow { node, waiting } => tracing::warn!(%node, waiting, "link slow"),
-        Event::LinkCaughtUp(node) => tracing::info!(%node, "link caught up"),
-        // The library logs these itself: they concern its own surroundings.
-        Event::Listening(_) | Event::DiscoveryFailed { .. } => {}
+        // The library logs these itself.
+        Event::Listening(_)
+        | Event::DiscoveryFailed { .. }
+        | Event::LinkSlow { .. }
+        | Event::LinkCaughtUp(_) => {}
         event => tracing::info!(?event, "event"),
     }
 }
