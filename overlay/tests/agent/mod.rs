@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test uses what it needs")]
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,21 @@ pub(crate) fn murmurate(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it to its end.
+/// Runs it to its end, which has to come: what should be refused might run.
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    murmurate(arguments).stdin(Stdio::null()).output().expect("the binary runs")
+    let (mut out, mut errors) = (tempfile::tempfile(), tempfile::tempfile());
+    let [out, errors] = [&mut out, &mut errors].map(|file| file.as_mut().expect("a file"));
+    let mut command = murmurate(arguments);
+    command.stdin(Stdio::null()).stdout(out.try_clone().expect("a handle"));
+    command.stderr(errors.try_clone().expect("a handle"));
+    let status = Process(command.spawn().expect("the binary runs")).ends(40);
+    let read = |file: &mut File| {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(0)).expect("a file");
+        file.read_to_end(&mut bytes).expect("readable");
+        bytes
+    };
+    Output { status, stdout: read(out), stderr: read(errors) }
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {
