@@ -104,7 +104,12 @@ fn the_graph_is_drawn_in_three_ways() {
     assert_eq!((xml.matches("<node ").count(), xml.matches("<edge ").count()), (3, 3), "{xml}");
     // A node that does not answer is named. One is asked at once: its neighbours still hold the link.
     three.process.signal("-STOP");
+    let mut raw = one.connect();
+    raw.say(r#"{"request":"graph"}"#);
     let graph = one.json(&["graph"]);
+    let told: Vec<_> =
+        std::iter::from_fn(|| raw.hear().filter(|line| line["done"].is_null())).collect();
+    assert!(told.contains(&json!({ "silent": three.node })), "{told:?}");
     three.process.signal("-CONT");
     let silent = json!({ "id": three.node, "silent": true });
     assert!(graph["nodes"].as_array().expect("a list").contains(&silent), "{graph}");
