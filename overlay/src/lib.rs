@@ -9,6 +9,8 @@ extern crate alloc;
 
 #[cfg(feature = "libp2p")]
 pub mod discovery;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "libp2p")]
 mod node;
 mod peer;

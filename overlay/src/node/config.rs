@@ -290,6 +290,14 @@ impl Builder {
         })
     }
 
+    /// Checks the configuration without starting anything; [`Builder::spawn`] does too.
+    ///
+    /// # Errors
+    /// The first setting that is out of range or contradicts another.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check().map(|_| ())
+    }
+
     /// Starts the node: it listens, and waits to be told to join or to be joined.
     ///
     /// # Errors

@@ -76,7 +76,7 @@ pub(crate) async fn listening(
         reason,
     };
     for address in addresses {
-        let error = |error: TransportError<std::io::Error>| failed(address, error.to_string());
+        let error = |error: TransportError<std::io::Error>| failed(address, root(&error));
         let listener = swarm.listen_on(address.clone()).map_err(error)?;
         loop {
             match swarm.select_next_some().await {
@@ -84,15 +84,30 @@ pub(crate) async fn listening(
                 SwarmEvent::ListenerClosed { listener_id, reason, .. }
                     if listener_id == listener =>
                 {
-                    let reason = reason.err().map_or_else(|| "closed".into(), |e| e.to_string());
+                    let reason = reason.err().map_or_else(|| "closed".into(), |e| root(&e));
                     return Err(failed(address, reason));
                 }
                 SwarmEvent::ListenerError { listener_id, error } if listener_id == listener => {
-                    return Err(failed(address, error.to_string()));
+                    return Err(failed(address, root(&error)));
                 }
                 _ => {}
             }
         }
     }
     Ok(())
+}
+
+/// The innermost message: the outer ones only say that something failed.
+pub(crate) fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    loop {
+        let inner = match innermost.downcast_ref::<std::io::Error>() {
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static)),
+            None => innermost.source(),
+        };
+        match inner {
+            Some(inner) => innermost = inner,
+            None => return innermost.to_string(),
+        }
+    }
 }

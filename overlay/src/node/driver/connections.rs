@@ -55,9 +55,10 @@ pub(super) enum Phase {
 }
 
 impl Connection {
-    /// Whether it still has something to say for its node.
+    /// Whether its node may not have heard everything yet. Written is not heard: a multiplexed stream
+    /// takes bytes that its connection has yet to send. Who heard a goodbye says one too.
     pub(super) fn is_speaking(&self) -> bool {
-        self.writing && self.phase == Phase::Standing
+        (self.writing || self.reading) && self.phase == Phase::Standing
     }
 
     pub(super) fn peer(&self) -> Option<Incarnation> {

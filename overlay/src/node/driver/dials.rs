@@ -11,6 +11,7 @@ use crate::NodeId;
 use crate::node::event::Event;
 use crate::node::host::Input;
 use crate::node::id::Incarnation;
+use crate::node::transport;
 
 /// Contacts a caller's join dials at once; the rest comes with the rounds.
 pub(super) const CONTACTS_AT_ONCE: usize = 16;
@@ -204,25 +205,12 @@ fn explain(error: &DialError) -> String {
         DialError::LocalPeerId { .. } => "that is this node itself".into(),
         DialError::WrongPeerId { obtained, .. } => format!("{obtained} answers there"),
         DialError::Transport(errors) => {
-            let each = errors.iter().map(|(address, error)| format!("{address}: {}", root(error)));
+            let each = errors
+                .iter()
+                .map(|(address, error)| format!("{address}: {}", transport::root(error)));
             each.collect::<Vec<_>>().join("; ")
         }
         other => other.to_string(),
-    }
-}
-
-/// The innermost message: the outer ones only say that something failed.
-fn root(error: &TransportError<std::io::Error>) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    loop {
-        let inner = match innermost.downcast_ref::<std::io::Error>() {
-            Some(io) => io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static)),
-            None => innermost.source(),
-        };
-        match inner {
-            Some(inner) => innermost = inner,
-            None => return innermost.to_string(),
-        }
     }
 }
 

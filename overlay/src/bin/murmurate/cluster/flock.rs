@@ -122,9 +122,9 @@ impl Flock {
         }
     }
 
-    /// Ends so many nodes without a goodbye.
+    /// Ends so many nodes without a goodbye, never the first.
     pub(super) async fn kill(&mut self, count: usize) {
-        self.nodes.shuffle(&mut rand::rng());
+        self.nodes[1..].shuffle(&mut rand::rng());
         let dead = self.nodes.split_off(self.nodes.len() - count);
         let ends = dead.iter().map(Node::shutdown);
         // A node that has ended already is as dead.

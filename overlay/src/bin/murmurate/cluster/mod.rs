@@ -12,8 +12,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use murmurate::http::{self, Health};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+use crate::failure::Outcome;
 use flock::Flock;
 use report::Report;
 use work::Load;
@@ -49,7 +52,7 @@ pub(crate) struct Options {
     /// Share of the nodes to kill afterwards, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=95))]
     kill: u32,
-    /// Serves /metrics, /livez and /readyz here: one node's share of all is the sum.
+    /// Serves /metrics, /livez and /readyz here. Counters and gauges are the sums over all nodes.
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
     /// How long to keep running afterwards. Default: until Ctrl-C, with --json not at all.
@@ -68,12 +71,16 @@ enum Transport {
     Quic,
 }
 
-pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
+/// Runs the cluster, and keeps it running as long as it was told.
+pub(crate) async fn run(options: Options) -> Outcome {
     usage::allow_files(u64::from(options.nodes) * 14 + 256)?;
     let begun = Instant::now();
     let nodes = options.nodes as usize;
     let bar = bar(options.nodes.into(), "starting nodes");
     let mut flock = Flock::start(nodes, options.transport, &bar).await?;
+    if let Some(address) = options.metrics {
+        serve(address, &flock).await?;
+    }
     bar.set_message("one overlay");
     let formed = flock.settle(PATIENCE).await;
     bar.finish_and_clear();
@@ -90,6 +97,16 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     report.print(options.json)?;
     linger(&options).await;
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Serves the metrics of all, and the health of the first, which is never killed.
+async fn serve(address: SocketAddr, flock: &Flock) -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    eprintln!("metrics: http://{}/metrics", listener.local_addr()?);
+    let first = flock.nodes[0].clone();
+    tokio::spawn(http::serve(listener, Health::new(first)));
+    Ok(())
 }
 
 async fn linger(options: &Options) {

@@ -1,0 +1,169 @@
+//! The admin socket: what is said on it. `docs/admin.md` is for those who write their own client.
+//!
+//! | room | what |
+//! |---|---|
+//! | here | requests and replies |
+//! | `socket` | where the socket is, and how it gets there |
+//! | `server` | the node's end |
+
+pub(crate) mod server;
+pub(crate) mod socket;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What can be asked, one JSON object a line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    Info {},
+    Members {},
+    Broadcast { topic: String, data: Base64 },
+    Subscribe { topic: String },
+    Graph {},
+    Leave {},
+}
+
+/// What is answered, one JSON object a line, with one field that says what it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reply {
+    Info(Info),
+    Members(Members),
+    /// Published, under this name.
+    Published {
+        id: String,
+    },
+    /// Messages follow.
+    Subscribed {
+        topic: String,
+    },
+    Message(Message),
+    /// Messages that were not read in time and are lost.
+    Lagged(u64),
+    /// A node of the graph that answered.
+    Node(Views),
+    /// A node of the graph that did not.
+    Silent(String),
+    /// Still at it, for so many seconds.
+    Working(u64),
+    /// That was all, or it is done.
+    Done {},
+    /// It was not done, or it is over.
+    Error(String),
+}
+
+/// Who a node is and what it sees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Info {
+    pub(crate) node: String,
+    /// Milliseconds since 1970.
+    pub(crate) started: u64,
+    pub(crate) network: String,
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) ready: bool,
+    pub(crate) active: usize,
+    pub(crate) passive: usize,
+    pub(crate) connections: usize,
+    pub(crate) outbox_bytes: usize,
+    /// Where metrics and health are served.
+    pub(crate) metrics: Option<String>,
+    pub(crate) admin: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Members {
+    pub(crate) active: Vec<Neighbor>,
+    pub(crate) passive: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Neighbor {
+    pub(crate) node: String,
+    /// `eager` or `lazy`.
+    pub(crate) tree: Tree,
+    pub(crate) addresses: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Tree {
+    /// Payloads are pushed to it.
+    Eager,
+    /// It gets announcements.
+    Lazy,
+}
+
+/// A node and its neighbours, as it tells them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Views {
+    pub(crate) node: String,
+    pub(crate) neighbors: Vec<Neighbor>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Message {
+    /// Publisher, its start, and the how-manieth message of that start.
+    pub(crate) id: String,
+    pub(crate) from: String,
+    pub(crate) topic: String,
+    pub(crate) hops: u16,
+    /// By the publisher's clock, since 1970.
+    pub(crate) published_seconds: f64,
+    pub(crate) data: Base64,
+    /// The data, if it is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
+}
+
+/// Bytes, in JSON as base64 (RFC 4648, section 4, with padding).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Base64(pub(crate) Vec<u8>);
+
+impl Serialize for Base64 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text);
+        bytes.map(Self).map_err(|error| D::Error::custom(format!("no base64: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_and_replies_are_written_as_documented() {
+        let is = |request: &Request, text: &str| {
+            assert_eq!(serde_json::to_string(request).expect("JSON"), text);
+            assert_eq!(&serde_json::from_str::<Request>(text).expect("a request"), request);
+        };
+        is(&Request::Info {}, r#"{"request":"info"}"#);
+        let data = Base64(vec![0, 255]);
+        let request = Request::Broadcast { topic: "t".into(), data };
+        is(&request, r#"{"request":"broadcast","topic":"t","data":"AP8="}"#);
+        let reply = |reply| serde_json::to_string(&reply).expect("JSON");
+        assert_eq!(reply(Reply::Done {}), r#"{"done":{}}"#);
+        assert_eq!(reply(Reply::Lagged(3)), r#"{"lagged":3}"#);
+        assert_eq!(reply(Reply::Error("no".into())), r#"{"error":"no"}"#);
+        for wrong in [
+            "{}",
+            "[]",
+            r#"{"request":"quux"}"#,
+            r#"{"request":"info","more":1}"#,
+            r#"{"request":"broadcast","topic":"t","data":"?"}"#,
+        ] {
+            assert!(serde_json::from_str::<Request>(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What happens to the node, as its log tells it.
+
+use murmurate::Event;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Logs events until the node is gone.
+pub(super) async fn log(mut events: Receiver<Event>) {
+    loop {
+        match events.recv().await {
+            Ok(event) => tell(event),
+            Err(RecvError::Lagged(lost)) => tracing::warn!(lost, "events came too fast to log"),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn tell(event: Event) {
+    match event {
+        Event::Joined => tracing::info!("joined: there is a first neighbour"),
+        Event::Isolated => tracing::warn!("isolated: the last neighbour is gone"),
+        Event::NeighborUp(node) => tracing::info!(%node, "neighbour up"),
+        Event::NeighborDown { node, reason } => {
+            let reason = format!("{reason:?}").to_lowercase();
+            tracing::info!(%node, reason, "neighbour down");
+        }
+        Event::DialFailed { node, reason } => {
+            let node = node.map(|node| node.to_string());
+            tracing::warn!(node, reason, "dial failed");
+        }
+        Event::LinkFailed { node, reason } => tracing::warn!(%node, reason, "link failed"),
+        // The library logs these itself.
+        Event::Listening(_)
+        | Event::DiscoveryFailed { .. }
+        | Event::LinkSlow { .. }
+        | Event::LinkCaughtUp(_) => {}
+        event => tracing::info!(?event, "event"),
+    }
+}

@@ -1,0 +1,257 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::cluster;
+use crate::config::Flags;
+
+/// A peer of a gossip overlay: starts one, and talks to one that runs.
+#[derive(Debug, Parser)]
+#[command(name = "murmurate", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  murmurate node --first                               the first node of an overlay
+  murmurate node --join seed.example:7400              one more, on another machine
+  murmurate members                                    whom the node on this machine knows
+  murmurate broadcast news 'hello, flock'              to every node that subscribes to news
+  murmurate subscribe news --json | jq .text           what others broadcast
+  murmurate graph | dot -Tsvg > overlay.svg            a picture of the overlay
+
+Exit status: 0 done, 1 the operation failed, 2 wrong usage or configuration.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a node until it is told to leave
+    Node(Box<Node>),
+    /// Check a configuration and show what it comes to
+    CheckConfig(Box<CheckConfig>),
+    /// Run a whole cluster in one process, to try things with
+    Cluster(cluster::Options),
+    /// List the nodes that a running node knows
+    Members(Client),
+    /// Publish a message through a running node
+    Broadcast(Broadcast),
+    /// Print the messages that a running node gets on a topic
+    Subscribe(Subscribe),
+    /// Show who a running node is and what it sees
+    Info(Client),
+    /// Tell a running node to leave the overlay and end
+    Leave(Client),
+    /// Ask all nodes for their neighbours and draw the overlay
+    Graph(Graph),
+    /// Print completions for a shell
+    Completions {
+        /// Which
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+const SETTINGS: &str =
+    "Every setting KEY of the configuration file can also be given as --set KEY=VALUE, or in the
+environment as MURMURATE_KEY in capitals with underscores for dots. Flags win over the environment,
+the environment over the file, the file over the defaults. A list has commas between its items;
+empty variables and those of other names are not looked at.";
+
+const NODE: &str = "Examples:
+  murmurate node --first --metrics 127.0.0.1:7401
+  murmurate node --config /etc/murmurate/murmurate.toml --set limits.max_frame=65536
+  MURMURATE_JOIN=one:7400,two:7400 murmurate node
+  murmurate node --listen /ip4/127.0.0.1/tcp/0 --admin ./a.sock --json
+
+On SIGTERM or SIGINT it says it is not ready, leaves and ends with status 0; on a second one it ends
+at once with status 1.";
+
+const CHECK: &str = "Examples:
+  murmurate check-config --config murmurate.toml
+  MURMURATE_NETWORK=flock murmurate check-config --json | jq .sources";
+
+#[derive(Debug, Args)]
+#[command(after_help = NODE, after_long_help = format!("{SETTINGS}\n\n{NODE}"))]
+pub(crate) struct Node {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// Print one JSON object on standard output once the node runs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = CHECK, after_long_help = format!("{SETTINGS}\n\n{CHECK}"))]
+pub(crate) struct CheckConfig {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// Print one JSON object: the configuration, and where each value is from
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What configures a node. The values are checked where all layers are.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE", env = "MURMURATE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Which overlay the node belongs to
+    #[arg(long)]
+    network: Option<String>,
+    /// Listen here; again for more [default: /ip4/0.0.0.0/tcp/7400]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<String>,
+    /// Tell others to dial this address instead of those listened on; again for more
+    #[arg(long, value_name = "ADDRESS")]
+    advertise: Vec<String>,
+    /// Join through this node, host:port or an address; again for more
+    #[arg(long, value_name = "CONTACT")]
+    join: Vec<String>,
+    /// This is the first node: ready without neighbours
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    first: Option<String>,
+    /// Keep identity and known peers in this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    state_dir: Option<String>,
+    /// Read the identity from this file
+    #[arg(long, value_name = "FILE")]
+    identity_file: Option<String>,
+    /// Serve /metrics, /livez and /readyz here, or off [default: off]
+    #[arg(long, value_name = "IP:PORT")]
+    metrics: Option<String>,
+    /// The admin socket
+    #[arg(long, value_name = "PATH")]
+    admin: Option<String>,
+    /// What to log: error, warn, info, debug, trace, or directives as in info,murmurate=debug
+    #[arg(long, value_name = "FILTER")]
+    log_level: Option<String>,
+    /// How to log: text or json
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Set any setting of the configuration file, by its whole name; again for more
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("allowed is KEY=VALUE")?;
+    Ok((key.trim().into(), value.trim().into()))
+}
+
+impl Settings {
+    /// The settings that were given as flags.
+    pub(crate) fn flags(&self) -> Flags {
+        let mut flags = Flags::default();
+        for (key, value) in &self.set {
+            flags.set(key, value, "--set");
+        }
+        for (key, flag, value) in [
+            ("network", "--network", &self.network),
+            ("first", "--first", &self.first),
+            ("state_dir", "--state-dir", &self.state_dir),
+            ("identity_file", "--identity-file", &self.identity_file),
+            ("metrics", "--metrics", &self.metrics),
+            ("admin", "--admin", &self.admin),
+            ("log.level", "--log-level", &self.log_level),
+            ("log.format", "--log-format", &self.log_format),
+        ] {
+            if let Some(value) = value {
+                flags.set(key, value, flag);
+            }
+        }
+        for (key, flag, values) in [
+            ("listen", "--listen", &self.listen),
+            ("advertise", "--advertise", &self.advertise),
+            ("join", "--join", &self.join),
+        ] {
+            for value in values {
+                flags.set(key, value, flag);
+            }
+        }
+        flags
+    }
+}
+
+/// How to reach a running node.
+#[derive(Debug, Args)]
+pub(crate) struct Client {
+    /// The node's admin socket [default: the first that exists of those nodes use by themselves]
+    #[arg(long, value_name = "PATH", env = "MURMURATE_ADMIN")]
+    pub(crate) admin: Option<PathBuf>,
+    /// How long the node may take to answer
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    pub(crate) timeout: Duration,
+    /// Print JSON, one object a line, and nothing else on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).ok().filter(|time| !time.is_zero());
+    time.ok_or_else(|| "allowed is a time above zero like 500ms, 5s or 1m".into())
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  murmurate broadcast news 'hello, flock'
+  date | murmurate broadcast clock -
+
+Prints the message's name. It does not come back to the node's own subscribers.")]
+pub(crate) struct Broadcast {
+    /// On which topic
+    pub(crate) topic: String,
+    /// What to say; - reads it from standard input, bytes and all
+    pub(crate) data: String,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  murmurate subscribe news
+  murmurate subscribe news --count 1
+  murmurate subscribe news --json | jq -r '.data | @base64d'
+
+Data that is no UTF-8 is printed with replacement characters; with --json, data is base64 of the
+exact bytes, and text is there if they are UTF-8. Messages lost because they were not read in time
+are reported on standard error, with --json as {\"lagged\":COUNT}.")]
+pub(crate) struct Subscribe {
+    /// Which topic
+    pub(crate) topic: String,
+    /// End after so many messages
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  murmurate graph | dot -Tsvg > overlay.svg
+  murmurate graph --format graphml > overlay.graphml   for Gephi
+  murmurate graph --format json > overlay.json         networkx.node_link_graph(..., edges=\"edges\")
+
+Links of the broadcast tree are drawn bold and blue, links that one side only tells of dashed, and
+nodes that did not answer red.")]
+pub(crate) struct Graph {
+    /// How to print it; --json is the same as --format json
+    #[arg(long, value_enum, default_value = "dot")]
+    pub(crate) format: GraphFormat,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// For Graphviz
+    Dot,
+    /// For Gephi and others
+    Graphml,
+    /// Nodes and links as NetworkX reads them
+    Json,
+}

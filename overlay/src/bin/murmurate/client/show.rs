@@ -1,0 +1,58 @@
+//! What people read.
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::admin::{Info, Members, Tree};
+
+fn table(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(head.iter().copied());
+    table
+}
+
+fn plain(table: &Table) -> String {
+    table.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Neighbours first.
+pub(super) fn members(members: &Members) -> String {
+    let mut table = table(&["NODE", "VIEW", "TREE", "ADDRESSES"]);
+    for neighbor in &members.active {
+        let tree = match neighbor.tree {
+            Tree::Eager => "eager",
+            Tree::Lazy => "lazy",
+        };
+        table.add_row([&neighbor.node, "active", tree, &neighbor.addresses.join(" ")]);
+    }
+    for node in &members.passive {
+        table.add_row([node, "passive", "", ""]);
+    }
+    plain(&table)
+}
+
+/// One fact a line.
+pub(super) fn info(info: &Info) -> String {
+    let started = std::time::UNIX_EPOCH + std::time::Duration::from_millis(info.started);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let metrics = info.metrics.as_ref().map(|address| format!("http://{address}/metrics"));
+    for (name, value) in [
+        ("node", info.node.clone()),
+        ("network", info.network.clone()),
+        ("version", info.version.clone()),
+        ("started", humantime::format_rfc3339_seconds(started).to_string()),
+        ("pid", info.pid.to_string()),
+        ("ready", if info.ready { "yes".into() } else { "no".to_owned() }),
+        ("active view", info.active.to_string()),
+        ("passive view", info.passive.to_string()),
+        ("connections", info.connections.to_string()),
+        ("outbox bytes", info.outbox_bytes.to_string()),
+        ("addresses", info.addresses.join(" ")),
+        ("metrics", metrics.unwrap_or_else(|| "off".into())),
+        ("admin", info.admin.clone()),
+    ] {
+        table.add_row([name.to_owned(), value]);
+    }
+    plain(&table)
+}

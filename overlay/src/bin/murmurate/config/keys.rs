@@ -1,0 +1,110 @@
+//! The settings by name, in the order they are shown.
+
+/// What a setting's text means where it is not TOML: in the environment and on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One word: a name, a time, a path, an address.
+    Text,
+    /// Words, a comma between.
+    List,
+    /// A whole number, or a word.
+    Number,
+    /// `true` or `false`.
+    Switch,
+}
+
+use Kind::{List, Number, Switch, Text};
+
+/// Every setting there is.
+pub(crate) const KEYS: [(&str, Kind); 53] = [
+    ("network", Text),
+    ("listen", List),
+    ("advertise", List),
+    ("join", List),
+    ("first", Switch),
+    ("state_dir", Text),
+    ("identity_file", Text),
+    ("metrics", Text),
+    ("admin", Text),
+    ("log.level", Text),
+    ("log.format", Text),
+    ("limits.max_frame", Number),
+    ("limits.outbox_bytes", Number),
+    ("limits.subscription_capacity", Number),
+    ("limits.publish_wait", Text),
+    ("limits.join_wait", Text),
+    ("limits.handshake_wait", Text),
+    ("limits.stall_wait", Text),
+    ("limits.idle_wait", Text),
+    ("limits.slow_bytes_per_second", Number),
+    ("limits.max_connections", Number),
+    ("membership.active_capacity", Number),
+    ("membership.passive_capacity", Number),
+    ("membership.active_walk_length", Number),
+    ("membership.passive_walk_length", Number),
+    ("membership.shuffle_active", Number),
+    ("membership.shuffle_passive", Number),
+    ("membership.shuffle_walk_length", Number),
+    ("membership.shuffle_interval", Text),
+    ("membership.reactive_shuffles", Number),
+    ("membership.keepalive_interval", Text),
+    ("membership.keepalive_misses", Number),
+    ("membership.promotion_interval", Text),
+    ("membership.request_timeout", Text),
+    ("membership.rejoin_pause", Text),
+    ("membership.contacts_capacity", Number),
+    ("broadcast.graft_timeout", Text),
+    ("broadcast.graft_retry", Text),
+    ("broadcast.graft_attempts", Number),
+    ("broadcast.mend_at_once", Switch),
+    ("broadcast.ihave_interval", Text),
+    ("broadcast.optimization_threshold", Number),
+    ("broadcast.seen_capacity", Number),
+    ("broadcast.payload_capacity", Number),
+    ("broadcast.payload_bytes", Number),
+    ("broadcast.missing_capacity", Number),
+    ("discovery.file", Text),
+    ("discovery.mdns", Switch),
+    ("discovery.dns.name", Text),
+    ("discovery.dns.port", Number),
+    ("discovery.dns.srv", Switch),
+    ("discovery.dns.interval", Text),
+    ("discovery.dns.server", Text),
+];
+
+/// The setting of this name, as [`KEYS`] has it.
+pub(crate) fn find(name: &str) -> Option<(&'static str, Kind)> {
+    KEYS.into_iter().find(|(key, _)| *key == name)
+}
+
+/// How an unknown setting is refused: with the known one it looks most like, if any.
+pub(crate) fn unknown(name: &str) -> String {
+    let near = KEYS
+        .into_iter()
+        .map(|(key, _)| (strsim::jaro_winkler(name, key), key))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|one, other| one.0.total_cmp(&other.0));
+    match near {
+        Some((_, key)) => format!("unknown key {name}: did you mean {key}?"),
+        None => format!("unknown key {name}: docs/agent.md lists those there are"),
+    }
+}
+
+/// The environment variable that sets `key`.
+pub(crate) fn variable(key: &str) -> String {
+    format!("MURMURATE_{}", key.replace('.', "_").to_uppercase())
+}
+
+/// Text as the TOML value it stands for.
+pub(crate) fn value(kind: Kind, text: &str) -> toml::Value {
+    let word = |text: &str| toml::Value::String(text.to_owned());
+    match kind {
+        Text => word(text),
+        List => {
+            let words = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+            toml::Value::Array(words.map(word).collect())
+        }
+        Number => text.parse().map_or_else(|_| word(text), toml::Value::Integer),
+        Switch => text.parse().map_or_else(|_| word(text), toml::Value::Boolean),
+    }
+}

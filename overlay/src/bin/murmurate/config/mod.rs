@@ -1,0 +1,289 @@
+//! The configuration: flags over environment over file over defaults, and where each value is from.
+//!
+//! Each layer is checked on its own, so that an error names the place it was made in.
+
+mod keys;
+mod settings;
+mod show;
+mod text;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use murmurate::discovery::{Dns, File, Mdns, Transport};
+use murmurate::{Builder, ConfigError, Node};
+use serde::Deserialize as _;
+use toml::{Table, Value};
+
+use crate::identity;
+pub(crate) use settings::{LogFormat, Settings};
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Nobody said anything else.
+    Default,
+    /// The configuration file.
+    File(PathBuf),
+    /// An environment variable.
+    Environment(String),
+    /// The command line.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment(variable) => write!(f, "environment {variable}"),
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}
+
+/// What is wrong with a configuration, in one line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Wrong(String);
+
+/// Settings as the command line has them: a key, its text, and the flag that said it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flags(Vec<(String, String, String)>);
+
+impl Flags {
+    /// A flag sets `key`. A list that is said again grows.
+    pub(crate) fn set(&mut self, key: &str, text: &str, flag: &str) {
+        self.0.push((key.into(), text.into(), flag.into()));
+    }
+}
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) settings: Settings,
+    sources: BTreeMap<&'static str, Source>,
+}
+
+impl Config {
+    /// Reads all layers and checks what they come to.
+    pub(crate) fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, Wrong> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let layered = Layers::read(file, variable, flags)?;
+        let settings = Settings::deserialize(layered.table).map_err(|error| wrong(&error))?;
+        let config = Self { settings, sources: layered.sources };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Wrong> {
+        crate::log::filter(&self.settings.log.level).map_err(|why| {
+            self.blame(format!("log.level = {:?}: {why}", self.settings.log.level))
+        })?;
+        self.builder().map(|_| ())
+    }
+
+    /// A node as it is configured, not yet started.
+    pub(crate) fn builder(&self) -> Result<Builder, Wrong> {
+        let settings = self.settings.clone();
+        let mut builder = Node::builder()
+            .network(settings.network)
+            .membership(settings.membership.into())
+            .broadcast(settings.broadcast.into())
+            .limits(settings.limits.into());
+        for address in settings.listen {
+            builder = builder.listen(address);
+        }
+        for address in settings.advertise {
+            builder = builder.advertise(address);
+        }
+        if let Some(directory) = settings.state_dir {
+            builder = builder.state_dir(directory);
+        }
+        if let Some(path) = settings.identity_file {
+            let read = identity::read(&path);
+            let blame = |why| self.blame(format!("identity_file = {:?}: {why}", path.display()));
+            builder = builder.identity(read.map_err(blame)?);
+        }
+        builder.validate().map_err(|error| self.blame(qualified(&error)))?;
+        sources(&self.settings, builder).map_err(|why| self.blame(why))
+    }
+
+    /// An error about the setting that `message` begins with, and who set it.
+    fn blame(&self, message: String) -> Wrong {
+        let key = message.split([' ', ':']).next().unwrap_or_default();
+        match self.sources.get(key) {
+            None | Some(Source::Default) => Wrong(message),
+            Some(source) => Wrong(format!("{message} ({source})")),
+        }
+    }
+}
+
+/// Adds the discovery sources that are configured.
+fn sources(settings: &Settings, mut builder: Builder) -> Result<Builder, String> {
+    let discovery = &settings.discovery;
+    if let Some(path) = &discovery.file {
+        builder = builder.discovery(File::new(path));
+    }
+    if discovery.mdns {
+        builder = builder.discovery(Mdns::new());
+    }
+    if let Some(name) = &discovery.dns.name {
+        let found = if discovery.dns.srv {
+            Dns::services(name, Transport::Tcp)
+        } else {
+            Dns::hosts(name, discovery.dns.port, Transport::Tcp)
+        };
+        let mut dns = found.map_err(|error| format!("discovery.dns.name: {error}"))?;
+        if discovery.dns.interval.is_zero() {
+            return Err("discovery.dns.interval = 0s is out of range: it must be longer".into());
+        }
+        dns = dns.every(discovery.dns.interval);
+        if let Some(server) = discovery.dns.server {
+            dns = dns.server(server);
+        }
+        builder = builder.discovery(dns);
+    }
+    Ok(builder)
+}
+
+/// A node's error with the setting's whole name in front.
+fn qualified(error: &ConfigError) -> String {
+    match error {
+        ConfigError::OutOfRange { .. } | ConfigError::ZeroTime { .. } => format!("limits.{error}"),
+        ConfigError::Membership(error) => format!("membership.{error}"),
+        ConfigError::Broadcast(error) => format!("broadcast.{error}"),
+        ConfigError::Advertise(_) => format!("advertise: {error}"),
+        error => error.to_string(),
+    }
+}
+
+fn wrong(error: &toml::de::Error) -> Wrong {
+    Wrong(one_line(error.message()))
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+}
+
+/// The layers, one over the other.
+struct Layers {
+    table: Table,
+    sources: BTreeMap<&'static str, Source>,
+}
+
+impl Layers {
+    fn read(
+        file: Option<&Path>,
+        variable: impl Fn(&str) -> Option<String>,
+        flags: &Flags,
+    ) -> Result<Self, Wrong> {
+        let defaults = Table::try_from(Settings::default());
+        let mut layers = Self {
+            table: defaults.map_err(|error| Wrong(error.to_string()))?,
+            sources: keys::KEYS.into_iter().map(|(key, _)| (key, Source::Default)).collect(),
+        };
+        if let Some(path) = file {
+            layers.read_file(path)?;
+        }
+        for (key, kind) in keys::KEYS {
+            let name = keys::variable(key);
+            if let Some(text) = variable(&name) {
+                let value = keys::value(kind, &text);
+                layers.set(key, value, &name, Source::Environment(name.clone()))?;
+            }
+        }
+        for (key, text, flag) in &flags.0 {
+            let known = keys::find(key);
+            let (key, kind) =
+                known.ok_or_else(|| Wrong(format!("{flag}: {}", keys::unknown(key))))?;
+            let mut value = keys::value(kind, text);
+            let source = Source::Flag(flag.clone());
+            if layers.sources.get(key) == Some(&source) {
+                value = layers.longer(key, value);
+            }
+            layers.set(key, value, flag, source)?;
+        }
+        Ok(layers)
+    }
+
+    fn read_file(&mut self, path: &Path) -> Result<(), Wrong> {
+        let place = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Wrong(format!("cannot read {place}: {error}")))?;
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or(""));
+            let line = before.matches('\n').count() + 1;
+            Wrong(format!("{place}:{line}: {}", one_line(error.message())))
+        })?;
+        let mut found = Vec::new();
+        leaves("", table, &mut found);
+        for (name, value) in found {
+            let known = keys::find(&name);
+            let (key, _) =
+                known.ok_or_else(|| Wrong(format!("{place}: {}", keys::unknown(&name))))?;
+            self.set(key, value, &place, Source::File(path.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Sets one key, if that alone is a valid configuration.
+    fn set(
+        &mut self,
+        key: &'static str,
+        value: Value,
+        place: &str,
+        source: Source,
+    ) -> Result<(), Wrong> {
+        let mut alone = Table::new();
+        insert(&mut alone, key, value.clone());
+        Settings::deserialize(alone).map_err(|error| {
+            let message = one_line(error.message());
+            Wrong(format!("{place}: {key} = {value}: {message}"))
+        })?;
+        insert(&mut self.table, key, value);
+        self.sources.insert(key, source);
+        Ok(())
+    }
+
+    /// A list with what it already has in front.
+    fn longer(&self, key: &str, value: Value) -> Value {
+        match (show::look_up(&self.table, key), value) {
+            (Some(Value::Array(before)), Value::Array(more)) => {
+                Value::Array(before.iter().cloned().chain(more).collect())
+            }
+            (_, value) => value,
+        }
+    }
+}
+
+/// The values of a table by their dotted names. Of the settings none is a table, so a table is a
+/// section, except for an empty one, which says nothing.
+fn leaves(prefix: &str, table: Table, found: &mut Vec<(String, Value)>) {
+    for (name, value) in table {
+        let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        let is_section = keys::KEYS.iter().any(|(key, _)| key.starts_with(&format!("{name}.")));
+        match value {
+            Value::Table(table) if is_section => leaves(&name, table, found),
+            value => found.push((name, value)),
+        }
+    }
+}
+
+fn insert(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.into(), value);
+        }
+        Some((section, rest)) => {
+            let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(table) = entry {
+                insert(table, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! The settings of an agent and their defaults.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use murmurate::broadcast::plumtree;
+use murmurate::membership::hyparview;
+use murmurate::{Builder, Limits, Multiaddr};
+use serde::{Deserialize, Serialize};
+
+use super::text::{OrOff, Span, addresses, contacts};
+
+/// Everything an agent can be told. `docs/agent.md` says what each is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) network: String,
+    #[serde(deserialize_with = "addresses")]
+    pub(crate) listen: Vec<Multiaddr>,
+    #[serde(deserialize_with = "addresses")]
+    pub(crate) advertise: Vec<Multiaddr>,
+    #[serde(deserialize_with = "contacts")]
+    pub(crate) join: Vec<Multiaddr>,
+    pub(crate) first: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state_dir: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) identity_file: Option<PathBuf>,
+    pub(crate) metrics: OrOff<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) admin: Option<PathBuf>,
+    pub(crate) log: Log,
+    pub(crate) limits: Bounds,
+    pub(crate) membership: Membership,
+    pub(crate) broadcast: Broadcast,
+    pub(crate) discovery: Discovery,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            network: "murmurate".into(),
+            listen: "/ip4/0.0.0.0/tcp/7400".parse().into_iter().collect(),
+            advertise: Vec::new(),
+            join: Vec::new(),
+            first: false,
+            state_dir: None,
+            identity_file: None,
+            metrics: OrOff(None),
+            admin: None,
+            log: Log::default(),
+            limits: Limits::default().into(),
+            membership: Builder::default_membership().into(),
+            broadcast: plumtree::Parameters::default().into(),
+            discovery: Discovery::default(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// [`Settings`] of one section that are another type's fields, name for name: conversions both ways
+/// that do not compile when a field is missing.
+macro_rules! mirror {
+    ($name:ident, $of:ty { $($(#[$attribute:meta])* $field:ident: $type:ty,)* }
+        { $($switch:ident: $through:ty => $wrap:expr, $unwrap:expr,)* }) => {
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub(crate) struct $name {
+            $($(#[$attribute])* pub(crate) $field: $type,)*
+            $(pub(crate) $switch: OrOff<$through>,)*
+        }
+
+        impl From<$of> for $name {
+            fn from(of: $of) -> Self {
+                Self {
+                    $($field: of.$field,)*
+                    $($switch: OrOff(of.$switch.map($wrap)),)*
+                }
+            }
+        }
+
+        impl From<$name> for $of {
+            fn from(of: $name) -> Self {
+                Self {
+                    $($field: of.$field,)*
+                    $($switch: of.$switch.0.map($unwrap),)*
+                }
+            }
+        }
+    };
+}
+
+mirror!(Bounds, Limits {
+    max_frame: usize,
+    outbox_bytes: usize,
+    subscription_capacity: usize,
+    #[serde(with = "humantime_serde")]
+    publish_wait: Duration,
+    #[serde(with = "humantime_serde")]
+    join_wait: Duration,
+    #[serde(with = "humantime_serde")]
+    handshake_wait: Duration,
+    #[serde(with = "humantime_serde")]
+    stall_wait: Duration,
+    #[serde(with = "humantime_serde")]
+    idle_wait: Duration,
+    slow_bytes_per_second: usize,
+    max_connections: usize,
+} {});
+
+mirror!(Membership, hyparview::Parameters {
+    active_capacity: usize,
+    passive_capacity: usize,
+    active_walk_length: u8,
+    passive_walk_length: u8,
+    shuffle_active: usize,
+    shuffle_passive: usize,
+    shuffle_walk_length: u8,
+    #[serde(with = "humantime_serde")]
+    shuffle_interval: Duration,
+    reactive_shuffles: u8,
+    #[serde(with = "humantime_serde")]
+    keepalive_interval: Duration,
+    keepalive_misses: u8,
+    #[serde(with = "humantime_serde")]
+    request_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    rejoin_pause: Duration,
+    contacts_capacity: usize,
+} {
+    promotion_interval: Span => Span, |span: Span| span.0,
+});
+
+mirror!(Broadcast, plumtree::Parameters {
+    #[serde(with = "humantime_serde")]
+    graft_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    graft_retry: Duration,
+    graft_attempts: u8,
+    mend_at_once: bool,
+    #[serde(with = "humantime_serde")]
+    ihave_interval: Duration,
+    seen_capacity: usize,
+    payload_capacity: usize,
+    payload_bytes: usize,
+    missing_capacity: usize,
+} {
+    optimization_threshold: u16 => |hops| hops, |hops| hops,
+});
+
+macro_rules! default_of {
+    ($name:ident, $of:expr) => {
+        impl Default for $name {
+            fn default() -> Self {
+                $of.into()
+            }
+        }
+    };
+}
+
+default_of!(Bounds, Limits::default());
+default_of!(Membership, Builder::default_membership());
+default_of!(Broadcast, plumtree::Parameters::default());
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Discovery {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) mdns: bool,
+    pub(crate) dns: Dns,
+}
+
+/// Contacts from the domain name system; off without a name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Dns {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    pub(crate) port: u16,
+    pub(crate) srv: bool,
+    #[serde(with = "humantime_serde")]
+    pub(crate) interval: Duration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<SocketAddr>,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        let interval = Duration::from_secs(30);
+        Self { name: None, port: 7400, srv: false, interval, server: None }
+    }
+}

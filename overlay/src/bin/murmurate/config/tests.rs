@@ -1,0 +1,161 @@
+//! Layers, errors, and the example file.
+
+use super::*;
+
+fn none(_: &str) -> Option<String> {
+    None
+}
+
+fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("murmurate.toml");
+    std::fs::write(&path, text).expect("written");
+    (folder, path)
+}
+
+/// What a file with this text is refused with, its path taken off.
+fn refused(text: &str) -> String {
+    let (folder, path) = file(text);
+    let error = Config::load(Some(&path), &Flags::default()).map(|_| ()).expect_err(text);
+    drop(folder);
+    error.to_string().replace(&path.display().to_string(), "FILE")
+}
+
+#[test]
+fn keys_are_exactly_the_settings() {
+    let mut all = Settings {
+        state_dir: Some("s".into()),
+        identity_file: Some("i".into()),
+        admin: Some("a".into()),
+        ..Settings::default()
+    };
+    all.discovery.file = Some("f".into());
+    all.discovery.dns.name = Some("n".into());
+    all.discovery.dns.server = "10.0.0.2:53".parse().ok();
+    let mut found = Vec::new();
+    leaves("", Table::try_from(&all).expect("a table"), &mut found);
+    let mut names: Vec<_> = found.into_iter().map(|(name, _)| name).collect();
+    let mut keys: Vec<_> = keys::KEYS.into_iter().map(|(key, _)| key.to_owned()).collect();
+    names.sort();
+    keys.sort();
+    assert_eq!(names, keys);
+}
+
+#[test]
+fn the_example_is_the_defaults_and_names_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("murmurate.toml");
+    let layers = Layers::read(Some(&path), none, &Flags::default()).expect("a valid file");
+    let settings = Settings::deserialize(layers.table).expect("valid");
+    assert_eq!(settings, Settings::default());
+    let text = std::fs::read_to_string(&path).expect("readable");
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/agent.md");
+    let guide = std::fs::read_to_string(guide).expect("readable");
+    for (key, _) in keys::KEYS {
+        let name = key.rsplit('.').next().unwrap_or(key);
+        assert!(
+            text.lines()
+                .any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} = "))),
+            "{key} is missing in the example"
+        );
+        assert!(guide.contains(&format!("| `{key}` |")), "{key} is missing in docs/agent.md");
+    }
+}
+
+#[test]
+fn what_is_shown_can_be_read_again() {
+    let (_folder, path) =
+        file("join = [\"seed:7400\"]\n[membership]\npromotion_interval = \"off\"\n");
+    let mut flags = Flags::default();
+    flags.set("metrics", "127.0.0.1:7401", "--metrics");
+    let config = Config::load(Some(&path), &flags).expect("valid");
+    let shown = config.to_toml();
+    assert!(shown.contains("# flag --metrics"), "{shown}");
+    assert!(shown.contains("/dns/seed/tcp/7400"), "{shown}");
+    let (_folder, path) = file(&shown);
+    let again = Config::load(Some(&path), &Flags::default()).expect("valid");
+    assert_eq!(again.settings, config.settings);
+    let json = config.to_json();
+    assert_eq!(json["config"]["membership"]["promotion_interval"], "off");
+    assert_eq!(json["sources"]["network"], "default");
+}
+
+#[test]
+fn flags_over_environment_over_file_over_defaults() {
+    let (_folder, path) =
+        file("network = \"f\"\nfirst = true\n[limits]\nmax_frame = 2048\nidle_wait = \"1s\"\n");
+    let environment = |name: &str| match name {
+        "MURMURATE_NETWORK" => Some("e".to_owned()),
+        "MURMURATE_LIMITS_MAX_FRAME" => Some("4096".into()),
+        "MURMURATE_LISTEN" => Some("/ip4/127.0.0.1/tcp/1, /ip4/127.0.0.1/tcp/2".into()),
+        _ => None,
+    };
+    let mut flags = Flags::default();
+    flags.set("network", "g", "--network");
+    flags.set("join", "one:1", "--join");
+    flags.set("join", "two:2", "--join");
+    let layers = Layers::read(Some(&path), environment, &flags).expect("valid");
+    let settings = Settings::deserialize(layers.table).expect("valid");
+    assert_eq!(settings.network, "g");
+    assert_eq!(settings.limits.max_frame, 4_096);
+    assert_eq!(settings.limits.idle_wait.as_secs(), 1);
+    assert_eq!(settings.limits.join_wait.as_secs(), 10);
+    assert_eq!(settings.listen.len(), 2);
+    assert_eq!(settings.join.len(), 2);
+    assert!(settings.first);
+    let source = |key| layers.sources.get(key).map(ToString::to_string).unwrap_or_default();
+    assert_eq!(source("network"), "flag --network");
+    assert_eq!(source("limits.max_frame"), "environment MURMURATE_LIMITS_MAX_FRAME");
+    assert_eq!(source("first"), format!("file {}", path.display()));
+    assert_eq!(source("limits.join_wait"), "default");
+}
+
+#[test]
+fn errors_name_value_place_and_what_is_allowed() {
+    for (text, error) in [
+        ("lissten = []\n", "FILE: unknown key lissten: did you mean listen?"),
+        (
+            "[limits]\nmax_fram = 1\n",
+            "FILE: unknown key limits.max_fram: did you mean limits.max_frame?",
+        ),
+        ("[quux]\nxyz = 1\n", "FILE: unknown key quux: docs/agent.md lists those there are"),
+        ("network = \n", "FILE:1: string values must be quoted, expected literal string"),
+        ("first = 3\n", "FILE: first = 3: invalid type: integer `3`, expected a boolean"),
+        (
+            "listen = [\"here\"]\n",
+            "FILE: listen = [\"here\"]: \"here\" is no address: write /ip4/0.0.0.0/tcp/7400 or \
+             /ip4/0.0.0.0/udp/7400/quic-v1",
+        ),
+        (
+            "join = [\"seed\"]\n",
+            "FILE: join = [\"seed\"]: \"seed\" is no contact: write host:port or /ip4/10.0.0.1/tcp/7400",
+        ),
+        (
+            "metrics = \"7401\"\n",
+            "FILE: metrics = \"7401\": invalid value: string \"7401\", expected an address and a port \
+             like 127.0.0.1:7401, or off",
+        ),
+        (
+            "[limits]\nmax_frame = 10\n",
+            "limits.max_frame = 10 is out of range: 1024 to 16777215 (file FILE)",
+        ),
+        (
+            "[membership]\npassive_capacity = 3\n",
+            "membership.passive_capacity 3 < active_capacity 5: it must be at least as large (file FILE)",
+        ),
+        (
+            "[broadcast]\ngraft_retry = \"0s\"\n",
+            "broadcast.graft_retry = 0 s is out of range: it must be longer than zero (file FILE)",
+        ),
+        (
+            "[log]\nlevel = \"info,murmurate=loud\"\n",
+            "log.level = \"info,murmurate=loud\": \"loud\" is no level: allowed are off, error, warn, \
+             info, debug, trace, each also after TARGET= (file FILE)",
+        ),
+        (
+            "[discovery]\nmdns = true\n",
+            "discovery.mdns: this build cannot look for nodes that way (file FILE)",
+        ),
+    ] {
+        assert_eq!(refused(text), error);
+    }
+}

@@ -1,0 +1,119 @@
+//! What the health and metrics listener answers, and that slow clients cost only themselves.
+
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use murmurate::http::{self, CONNECTIONS, Health, PATIENCE};
+use murmurate::{Multiaddr, Node};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout};
+
+fn anywhere() -> Multiaddr {
+    "/ip4/127.0.0.1/tcp/0".parse().expect("an address")
+}
+
+async fn node() -> Node {
+    Node::builder().listen(anywhere()).spawn().await.expect("a node")
+}
+
+async fn serve(health: Health) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(http::serve(listener, health));
+    address
+}
+
+/// The status and the whole answer.
+async fn get(at: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(at).await.expect("a connection");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let mut answer = String::new();
+    // It ends by itself: one request a connection.
+    let read = timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await;
+    read.expect("in time").expect("an answer");
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.expect("a status"), answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_with_a_neighbour_or_as_the_first_and_not_while_leaving() {
+    let (one, two) = (node().await, node().await);
+    let lonely = serve(Health::new(one.clone())).await;
+    let declared = Health::new(two.clone()).first(true);
+    let first = serve(declared.clone()).await;
+    let (status, answer) = get(lonely, "/readyz").await;
+    assert_eq!(status, 503);
+    assert!(answer.ends_with("not ready: no neighbour yet\n"), "{answer}");
+    assert_eq!(get(lonely, "/livez").await.0, 200, "alive without peers");
+    assert_eq!(get(first, "/readyz").await.0, 200);
+    one.join(two.addresses()).await.expect("joined");
+    assert_eq!(get(lonely, "/readyz").await.0, 200);
+    declared.leaving();
+    let (status, answer) = get(first, "/readyz").await;
+    assert_eq!(status, 503);
+    assert!(answer.ends_with("not ready: leaving\n"), "{answer}");
+    one.shutdown().await.expect("ended");
+    assert_eq!(get(lonely, "/livez").await.0, 503, "its loop is gone");
+    assert_eq!(get(lonely, "/readyz").await.0, 503);
+    assert_eq!(get(lonely, "/metrics").await.0, 200, "the last counts stay readable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_have_their_content_type_and_other_paths_a_hint() {
+    let at = serve(Health::new(node().await)).await;
+    let (status, answer) = get(at, "/metrics").await;
+    assert_eq!(status, 200);
+    assert!(answer.contains("\r\ncontent-type: text/plain; version=0.0.4"), "{answer}");
+    assert!(answer.contains("\nmurmurate_active_view_peers 0\n"), "{answer}");
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+    let guide = std::fs::read_to_string(guide).expect("readable");
+    for line in answer.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').expect("a name and a type");
+        let row = format!("| `{name}` | {kind} |");
+        assert!(guide.contains(&row), "docs/metrics.md has no {row}");
+    }
+    let (status, answer) = get(at, "/").await;
+    assert_eq!(status, 404);
+    assert!(answer.contains("/metrics, /livez or /readyz"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_do_not_speak_take_no_place_from_those_that_do() {
+    let at = serve(Health::new(node().await).first(true)).await;
+    let mut silent = Vec::new();
+    for _ in 0..2 * CONNECTIONS {
+        silent.push(TcpStream::connect(at).await.expect("a connection"));
+    }
+    let begun = Instant::now();
+    assert_eq!(get(at, "/readyz").await.0, 200);
+    assert!(begun.elapsed() < PATIENCE / 2, "it waited for others: {:?}", begun.elapsed());
+    let mut byte = [0];
+    let ended = timeout(Duration::from_secs(2), silent[0].read(&mut byte)).await;
+    assert!(!matches!(ended, Err(_) | Ok(Ok(1..))), "the first to come goes first: {ended:?}");
+    let last = silent.last_mut().expect("some");
+    let ended = timeout(Duration::from_millis(200), last.read(&mut byte)).await;
+    assert!(ended.is_err(), "those within the limit stay: {ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_dribbles_in_ends_in_time() {
+    let at = serve(Health::new(node().await)).await;
+    let stream = TcpStream::connect(at).await.expect("a connection");
+    let (mut read, mut write) = stream.into_split();
+    let begun = Instant::now();
+    let dribble = tokio::spawn(async move {
+        write.write_all(b"GET /livez HTTP/1.1\r\nX-Slow: ").await.expect("written");
+        while write.write_all(b"a").await.is_ok() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE * 2, read.read_to_end(&mut answer)).await;
+    assert!(read.is_ok(), "it is still open after {:?}", begun.elapsed());
+    assert!(begun.elapsed() >= PATIENCE / 2, "too early: {:?}", begun.elapsed());
+    dribble.abort();
+}

@@ -1,0 +1,51 @@
+//! A node that leaves is heard to leave, however soon its process ends.
+
+#![cfg(feature = "libp2p")]
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
+
+use std::time::Duration;
+
+use murmurate::membership::DownReason;
+use murmurate::{Event, Multiaddr, Node, NodeId};
+use tokio::runtime::Runtime;
+use tokio::sync::broadcast::Receiver;
+use tokio::time::timeout;
+
+async fn node() -> Node {
+    let anywhere: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
+    Node::builder().listen(anywhere).spawn().await.expect("a node")
+}
+
+/// Why this neighbour went.
+async fn down(events: &mut Receiver<Event>, of: NodeId) -> DownReason {
+    let told = async {
+        loop {
+            if let Event::NeighborDown { node, reason } = events.recv().await.expect("an event")
+                && node == of
+            {
+                return reason;
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), told).await.expect("it goes")
+}
+
+#[test]
+fn a_goodbye_is_heard_although_the_process_ends_right_after_it() {
+    let staying = Runtime::new().expect("a runtime");
+    let stays = staying.block_on(node());
+    for round in 0..20 {
+        let mut events = stays.events();
+        let leaving = Runtime::new().expect("a runtime");
+        let id = leaving.block_on(async {
+            let leaves = node().await;
+            leaves.join(stays.addresses()).await.expect("joined");
+            leaves.leave().await.expect("left");
+            leaves.id()
+        });
+        // Nothing of it runs from here on.
+        leaving.shutdown_background();
+        let reason = staying.block_on(down(&mut events, id));
+        assert_eq!(reason, DownReason::Left, "round {round}");
+    }
+}
