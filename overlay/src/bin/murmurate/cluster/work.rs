@@ -12,10 +12,12 @@ use tokio::time::Instant;
 use super::flock::{Flock, Shape, TOPIC};
 use super::usage;
 
-/// Broadcasts before those that count, so that the tree stands: duplicates prune one link a second.
-const WARM_UP: u32 = 200;
-/// Broadcasts a second while the tree grows.
-const WARM_UP_RATE: u32 = 50;
+/// Before what counts, rounds of this many broadcasts, one a second: duplicates prune the tree.
+const ROUND: u32 = 50;
+/// At least so many rounds, and at most so many.
+const ROUNDS: std::ops::Range<u32> = 3..20;
+/// The tree stands once a round brings no more duplicates than this to a delivery.
+const STANDS: f64 = 0.01;
 /// No delivery for this long, and what is missing counts as lost.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -129,11 +131,7 @@ impl Tally {
 pub(super) async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
     let others = flock.len() as u64 - 1;
     let tally = &flock.tally;
-    tally.reset();
-    let warm_up = Load { messages: WARM_UP, size: load.size, rate: WARM_UP_RATE };
-    let (sent, _) = publish(flock, &warm_up).await;
-    tally.reach(sent * others).await;
-
+    grow_tree(flock, load.size).await;
     tally.reset();
     let duplicates = flock.metrics.broadcasts().duplicate;
     let cpu = usage::cpu_time();
@@ -157,6 +155,22 @@ pub(super) async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
         cpu_seconds: cpu,
         cpu_microseconds_per_delivery: each(cpu * 1e6),
         peak_rss_bytes: usage::peak_memory(),
+    }
+}
+
+/// Broadcasts until duplicates have pruned the links that no tree needs.
+async fn grow_tree(flock: &Flock, size: usize) {
+    for round in 1..=ROUNDS.end {
+        flock.tally.reset();
+        let before = flock.metrics.broadcasts().duplicate;
+        let load = Load { messages: ROUND, size, rate: ROUND };
+        let (sent, _) = publish(flock, &load).await;
+        flock.tally.reach(sent * (flock.len() as u64 - 1)).await;
+        let duplicates = flock.metrics.broadcasts().duplicate - before;
+        let delivered = flock.tally.delivered.load(Ordering::Relaxed);
+        if round >= ROUNDS.start && duplicates as f64 <= STANDS * delivered as f64 {
+            return;
+        }
     }
 }
 

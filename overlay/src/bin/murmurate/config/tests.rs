@@ -127,7 +127,9 @@ fn errors_name_value_place_and_what_is_allowed() {
         ),
         (
             "join = [\"seed\"]\n",
-            "FILE: join = [\"seed\"]: \"seed\" is no contact: write host:port or /ip4/10.0.0.1/tcp/7400",
+            "FILE: join = [\"seed\"]: \"seed\" has no port from 1 to 65535 at its end: write HOST:PORT, \
+             192.0.2.1:7400, [2001:db8::1]:7400, or a multiaddr such as /ip4/192.0.2.1/tcp/7400 or \
+             /dns/HOST/udp/7400/quic-v1, which /p2p/NODE-ID may follow",
         ),
         (
             "metrics = \"7401\"\n",
@@ -152,8 +154,8 @@ fn errors_name_value_place_and_what_is_allowed() {
              info, debug, trace, each also after TARGET= (file FILE)",
         ),
         (
-            "[discovery]\nmdns = true\n",
-            "discovery.mdns: this build cannot look for nodes that way (file FILE)",
+            "discovery.dns.name = \"flock.example\"\ndiscovery.dns.interval = \"0s\"\n",
+            "discovery.dns.interval = 0s is out of range: it must be longer (file FILE)",
         ),
     ] {
         assert_eq!(refused(text), error);

@@ -1,0 +1,58 @@
+//! `murmurate cluster`, as scripts use it.
+
+#![cfg(feature = "cli")]
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::process::{Command, Output};
+
+fn cluster(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_murmurate"));
+    command.arg("cluster").args(arguments).output().expect("it runs")
+}
+
+#[test]
+fn json_is_one_object_with_all_the_figures() {
+    for transport in ["tcp", "quic"] {
+        let mut arguments = vec!["--nodes", "16", "--messages", "80", "--size", "100"];
+        arguments.extend(["--transport", transport, "--kill", "25", "--json"]);
+        let output = cluster(&arguments);
+        let said = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}{errors}");
+        let report: serde_json::Value = serde_json::from_str(&said).expect("one object");
+        assert_eq!((&report["nodes"], &report["transport"]), (&16.into(), &transport.into()));
+        for (part, nodes) in [(&report, 16), (&report["after_kill"], 12)] {
+            assert_eq!(part["nodes"], nodes);
+            assert_eq!((&part["components"], &part["asymmetric_links"]), (&1.into(), &0.into()));
+            assert_eq!((&part["sent"], &part["refused"]), (&80.into(), &0.into()));
+            assert_eq!(part["expected"], 80 * (nodes - 1));
+            assert_eq!(part["delivered"], part["expected"]);
+            let figure = |of: &serde_json::Value| of.as_f64().expect("a number");
+            for positive in
+                ["mean_degree", "deliveries_per_second", "cpu_seconds", "peak_rss_bytes"]
+            {
+                assert!(figure(&part[positive]) > 0.0, "{positive}: {said}");
+            }
+            assert!(figure(&part["duplicates_per_delivery"]) < 0.5, "{said}");
+            let latency = ["p50", "p99", "max"].map(|at| figure(&part["latency_seconds"][at]));
+            assert!(latency.is_sorted() && latency[0] > 0.0, "{said}");
+        }
+        assert!(report["joined_seconds"].as_f64() < Some(60.0), "{said}");
+        assert!(report["after_kill"]["repaired_seconds"].as_f64() < Some(60.0), "{said}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_named_with_their_range() {
+    for (arguments, said) in [
+        (["--nodes", "1"], "invalid value '1' for '--nodes <NODES>': 1 is not in 2..=5000"),
+        (["--kill", "96"], "invalid value '96' for '--kill <PERCENT>': 96 is not in 0..=95"),
+        (["--transport", "tpc"], "invalid value 'tpc' for '--transport <TRANSPORT>'"),
+    ] {
+        let output = cluster(&arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(errors.starts_with(&format!("error: {said}")), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+}
