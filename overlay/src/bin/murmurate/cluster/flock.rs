@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use indicatif::ProgressBar;
+use murmurate::broadcast::plumtree;
 use murmurate::{Limits, Metrics, Multiaddr, Node, NodeId};
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
@@ -16,6 +17,9 @@ use super::work::{Outcome, Tally};
 
 /// Nodes that join at a time.
 const JOINING: usize = 16;
+/// Bytes of payloads that all nodes together keep for those who ask: their copies are what many
+/// nodes in one process need most memory for.
+const KEPT: usize = 128 << 20;
 /// The topic of all broadcasts.
 pub(super) const TOPIC: &str = "cluster";
 

@@ -12,8 +12,10 @@ use tokio::time::Instant;
 use super::flock::{Flock, Shape, TOPIC};
 use super::usage;
 
-/// Before what counts, rounds of this many broadcasts, one a second: duplicates prune the tree.
+/// Before what counts, rounds of a second: duplicates prune the tree. So many broadcasts a round at
+/// most, and so many deliveries, which one core bears.
 const ROUND: u32 = 50;
+const ROUND_DELIVERIES: u32 = 5_000;
 /// At least so many rounds, and at most so many.
 const ROUNDS: std::ops::Range<u32> = 3..20;
 /// The tree stands once a round brings no more duplicates than this to a delivery.
@@ -160,10 +162,11 @@ pub(super) async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
 
 /// Broadcasts until duplicates have pruned the links that no tree needs.
 async fn grow_tree(flock: &Flock, size: usize) {
+    let each = (ROUND_DELIVERIES / flock.len() as u32).clamp(1, ROUND);
     for round in 1..=ROUNDS.end {
         flock.tally.reset();
         let before = flock.metrics.broadcasts().duplicate;
-        let load = Load { messages: ROUND, size, rate: ROUND };
+        let load = Load { messages: each, size, rate: each };
         let (sent, _) = publish(flock, &load).await;
         flock.tally.reach(sent * (flock.len() as u64 - 1)).await;
         let duplicates = flock.metrics.broadcasts().duplicate - before;
