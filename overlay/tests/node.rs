@@ -243,6 +243,31 @@ async fn a_restarted_node_rejoins_from_its_state() {
 }
 
 #[tokio::test]
+async fn a_node_starts_whatever_is_left_of_its_state() {
+    let whole = tempfile::tempdir().expect("a directory");
+    let (one, _two) = pair().await;
+    let before = builder().state_dir(whole.path()).spawn().await.expect("a node");
+    before.join(one.addresses()).await.expect("joined");
+    before.leave().await.expect("alive");
+    for name in ["identity", "peers.json"] {
+        let bytes = std::fs::read(whole.path().join(name)).expect("it was saved");
+        assert!(bytes.len() > 30, "{name}");
+        for length in 0..bytes.len() {
+            let directory = tempfile::tempdir().expect("a directory");
+            for file in ["identity", "peers.json"] {
+                std::fs::copy(whole.path().join(file), directory.path().join(file))
+                    .expect("copied");
+            }
+            std::fs::write(directory.path().join(name), &bytes[..length]).expect("truncated");
+            let after = builder().state_dir(directory.path()).spawn().await;
+            let after = after.unwrap_or_else(|error| panic!("{name} of {length} bytes: {error}"));
+            assert_eq!(after.id() == before.id(), name == "peers.json", "{name} of {length} bytes");
+            after.shutdown().await.expect("alive");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_overlay_can_be_crawled() {
     let first = node().await;
     let mut nodes = vec![first];

@@ -60,8 +60,12 @@ impl Flock {
         let spawn = async || {
             // Open files are what many nodes in one process run out of.
             let limits = Limits { idle_wait: Duration::from_secs(2), ..Limits::default() };
-            let builder =
-                Node::builder().network("cluster").metrics(metrics.clone()).limits(limits);
+            let kept = plumtree::Parameters {
+                payload_bytes: KEPT / nodes,
+                ..plumtree::Parameters::default()
+            };
+            let builder = Node::builder().network("cluster").metrics(metrics.clone());
+            let builder = builder.limits(limits).broadcast(kept);
             let node = builder.listen(anywhere.clone()).spawn().await?;
             Arc::clone(&tally).count(node.subscribe(TOPIC));
             Ok::<_, Box<dyn Error>>(node)
