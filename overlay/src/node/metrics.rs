@@ -52,6 +52,7 @@ pub(crate) struct Counters {
     pub(crate) outbox_control_dropped: IntCounter,
     pub(crate) outbox_payloads_dropped: IntCounter,
     pub(crate) slow_links: IntGauge,
+    pub(crate) links_slow: IntCounter,
     pub(crate) connections: IntGauge,
     pub(crate) dials: IntCounterVec,
     pub(crate) links_ended: IntCounterVec,
@@ -242,6 +243,7 @@ impl Metrics {
             outbox_control_dropped,
             outbox_payloads_dropped,
             slow_links: gauge("murmurate_slow_links", "Links whose peer reads too slowly."),
+            links_slow: counter("murmurate_links_slow_total", "Times a link became slow."),
             connections: gauge("murmurate_connections", "Connections that stand."),
             inbound_failed: counter(
                 "murmurate_inbound_failed_total",

@@ -208,7 +208,7 @@ async fn report(node: &Node, ledger: &Shared, number: u64, mark: u32) -> View {
         return View { number, ..View::default() };
     };
     let metrics = node.metrics().render();
-    let slow = metrics.lines().find_map(|line| line.strip_prefix("murmurate_slow_links "));
+    let slow = metrics.lines().find_map(|line| line.strip_prefix("murmurate_links_slow_total "));
     let named = |eager_only: bool| {
         let neighbors = info.active.iter().filter(|neighbor| neighbor.eager || !eager_only);
         neighbors.map(|neighbor| neighbor.node.to_string()).collect()
@@ -223,7 +223,7 @@ async fn report(node: &Node, ledger: &Shared, number: u64, mark: u32) -> View {
         lagged: ledger.lagged,
         resident_kib: resident_kib(),
         outbox_bytes: info.outbox_bytes,
-        slow_links: slow.and_then(|value| value.parse().ok()).expect("a metric"),
+        links_slow: slow.and_then(|value| value.parse().ok()).expect("a metric"),
         events: ledger.events.iter().cloned().collect(),
     })
 }

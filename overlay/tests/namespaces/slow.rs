@@ -66,7 +66,7 @@ fn named(flock: &mut Flock, of: &[usize]) -> (usize, u64) {
     let views = flock.reports(of, 0);
     let with_event =
         views.values().filter(|view| view.events.iter().any(|(_, what)| what.starts_with(&event)));
-    (with_event.count(), views.values().map(|view| view.slow_links).max().unwrap_or_default())
+    (with_event.count(), views.values().map(|view| view.links_slow).max().unwrap_or_default())
 }
 
 /// Measures before, while the tree is repaired and after that; whether it was named as slow.

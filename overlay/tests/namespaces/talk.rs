@@ -72,8 +72,8 @@ pub(crate) struct View {
     pub(crate) lagged: u64,
     pub(crate) resident_kib: u64,
     pub(crate) outbox_bytes: usize,
-    /// The metric `murmurate_slow_links`.
-    pub(crate) slow_links: u64,
+    /// The metric `murmurate_links_slow_total`.
+    pub(crate) links_slow: u64,
     /// Milliseconds since 1970, and what happened.
     pub(crate) events: Vec<(u64, String)>,
 }

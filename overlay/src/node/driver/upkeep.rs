@@ -72,7 +72,10 @@ impl Driver {
         let floor = self.limits.slow_bytes_per_second;
         for (node, route) in &mut self.host.routes {
             let event = match route.judge(now, floor) {
-                Some(PaceChange::Slow { waiting }) => Event::LinkSlow { node: *node, waiting },
+                Some(PaceChange::Slow { waiting }) => {
+                    self.host.metrics.links_slow.inc();
+                    Event::LinkSlow { node: *node, waiting }
+                }
                 Some(PaceChange::CaughtUp) => Event::LinkCaughtUp(*node),
                 None => continue,
             };
