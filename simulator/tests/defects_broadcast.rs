@@ -18,12 +18,13 @@ use murmurate_simulator::{Peer, Simulation, check, stats};
 /// An overlay in which broadcasts of node 0 have grown a tree.
 fn with_tree(nodes: usize, seed: u64) -> Sim {
     let mut sim = grown(nodes, seed);
-    for _ in 0..12 {
+    for _ in 0..40 {
         check::reaches_everyone(&mut sim, 0, secs(2)).expect("a whole overlay");
+        if sim.stats().broadcasts.last().expect("a broadcast").rmr() < 0.02 {
+            return sim;
+        }
     }
-    let rmr = sim.stats().broadcasts.last().expect("a broadcast").rmr();
-    assert!(rmr < 0.02, "a tree has grown, RMR {rmr}");
-    sim
+    panic!("no tree has grown");
 }
 
 /// Publishes from `index`, waits, and returns the payload messages received more than needed.
@@ -71,13 +72,13 @@ fn a_new_member_does_not_wipe_the_tree() {
         sim.start(&CONTACTS);
         run(&mut sim, secs(3));
         // New links start eager: each may carry a payload too many, and, where it is a short cut,
-        // so may the branch that it turns round.
+        // so may the branch that it turns round, and whoever has to wait longer in the new tree.
         let links = (sim.stats().neighbor_ups - ups) as u32;
         let first = superfluous(&mut sim, 0);
-        assert!(first <= 2 * links, "{first} superfluous payloads, {links} ups, seed {seed}");
+        assert!(first <= 3 * links, "{first} superfluous payloads, {links} ups, seed {seed}");
         assert!(first <= 40, "a flood would be 300: {first}");
         let second = superfluous(&mut sim, 0);
-        assert!(second <= 2, "{second} superfluous payloads in the repaired tree, seed {seed}");
+        assert!(second <= 5, "{second} superfluous payloads in the repaired tree, seed {seed}");
     }
 }
 
@@ -333,6 +334,59 @@ fn broadcasts_under_way_at_once_leave_the_tree_whole() {
     assert_eq!(sim.stats().mean(0, stats::Broadcast::reliability), Some(1.0));
     let rmr = sim.stats().mean(100, stats::Broadcast::rmr).expect("broadcasts");
     assert!(rmr < 0.3, "RMR {rmr} once the tree stands");
+}
+
+/// A node that stops without a word, as a suspended process does: whoever was behind it in the tree
+/// waited for a timer made for continents, in a data centre too.
+#[test]
+fn a_node_that_falls_silent_delays_a_fast_network_for_moments_only() {
+    let latency = Latency::Uniform(Duration::from_micros(300), Duration::from_millis(3));
+    let mut worst = Duration::ZERO;
+    for seed in 0..10 {
+        let make = simulation_of(seed, latency.clone(), 0.0, hyparview::Parameters::default());
+        let mut sim = grown_of(20, make);
+        let broadcast_for = |sim: &mut Sim, messages: usize| {
+            for message in 0..messages {
+                sim.publish(message % 5);
+                run(sim, Duration::from_millis(10));
+            }
+        };
+        broadcast_for(&mut sim, 1_000);
+        sim.clear_latencies();
+        sim.network_mut().cut(20, |index| index == 9, false);
+        broadcast_for(&mut sim, 500);
+        worst = worst.max(sim.stats().latency_max());
+        let late = sim.stats().latency_quantile(0.99);
+        assert!(late < Duration::from_millis(20), "p99 {late:?}, seed {seed}");
+    }
+    // Gathered for 20 ms, missed for 25 ms, maybe asked of the silent one first, for 50 ms.
+    assert!(worst < Duration::from_millis(110), "{worst:?}");
+    assert!(worst > Duration::from_millis(25), "{worst:?}: nobody was behind a silent node");
+}
+
+/// With a wait as short on a slow network, everything would be asked for in vain: each peer finds
+/// out how long it takes.
+#[test]
+fn on_a_slow_network_little_is_asked_for_in_vain() {
+    let mut duplicates = [0.0; 2];
+    for (at, least_graft_timeout) in [(0, Duration::from_millis(25)), (1, secs(1))] {
+        let parameters = Parameters { least_graft_timeout, ..Parameters::default() };
+        let latency = Latency::Uniform(Duration::from_millis(20), Duration::from_millis(120));
+        let make = hyparview_plumtree(
+            hyparview::Config::default(),
+            parameters.check().expect("valid parameters"),
+        );
+        let network = Network::new(3, latency, 0.0).expect("valid");
+        let mut sim = grown_of(100, Simulation::new(3, network, make));
+        for message in 0..2_000 {
+            sim.publish(message % 10);
+            run(&mut sim, Duration::from_millis(50));
+        }
+        run(&mut sim, secs(5));
+        duplicates[at] = sim.stats().mean(500, stats::Broadcast::rmr).expect("broadcasts");
+    }
+    let [adaptive, fixed] = duplicates;
+    assert!(adaptive < fixed + 0.05, "{adaptive} duplicates a delivery, {fixed} with a fixed wait");
 }
 
 /// Exchanges and failures take links out of the tree: whoever was behind them waited for the graft

@@ -9,12 +9,15 @@ use core::time::Duration;
 /// "The paper" is Leitão, Pereira, Rodrigues: *Epidemic broadcast trees*, SRDS 2007.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
-    /// How long to wait for an announced payload before asking an announcer: the paper's first
-    /// timer. Above the time a broadcast takes through the tree, or links are grafted in vain. It
-    /// also is the while in which one broadcast may change the tree.
+    /// How long at most to wait for an announced payload before asking an announcer: the paper's
+    /// first timer. Above the time a broadcast takes through the tree, or links are grafted in
+    /// vain. It also is the while in which one broadcast may change the tree.
     pub graft_timeout: Duration,
-    /// How long to wait before asking the next announcer: the paper's second, shorter timer, above
-    /// a round trip to a neighbour.
+    /// How long to wait at least. A peer starts with this wait and doubles it when payloads come by
+    /// themselves later than it allows. As long as `graft_timeout`: the paper's fixed timer.
+    pub least_graft_timeout: Duration,
+    /// How long at most to wait before asking the next announcer: the paper's second, shorter timer,
+    /// above a round trip to a neighbour. The wait before is doubled until it is as long.
     pub graft_retry: Duration,
     /// How often announcers are asked for one payload before it is given up.
     pub graft_attempts: u8,
@@ -41,8 +44,9 @@ impl Default for Parameters {
     fn default() -> Self {
         Self {
             graft_timeout: Duration::from_secs(1),
+            least_graft_timeout: Duration::from_millis(25),
             graft_retry: Duration::from_millis(250),
-            graft_attempts: 8,
+            graft_attempts: 16,
             mend_at_once: true,
             ihave_interval: Duration::from_millis(20),
             optimization_threshold: None,
@@ -77,6 +81,14 @@ pub enum ConfigError {
         seen: usize,
         /// `payload_capacity`.
         payloads: usize,
+    },
+    /// The shortest wait is longer than the longest.
+    #[error("least_graft_timeout {least:?} > graft_timeout {most:?}: it must not be longer")]
+    LeastAboveMost {
+        /// `least_graft_timeout`.
+        least: Duration,
+        /// `graft_timeout`.
+        most: Duration,
     },
     /// A timer that must not be zero.
     #[error("{name} = 0 s is out of range: it must be longer than zero")]
@@ -120,12 +132,20 @@ impl Parameters {
                 payloads: self.payload_capacity,
             });
         }
-        for (name, time) in
-            [("graft_timeout", self.graft_timeout), ("graft_retry", self.graft_retry)]
-        {
+        for (name, time) in [
+            ("least_graft_timeout", self.least_graft_timeout),
+            ("graft_timeout", self.graft_timeout),
+            ("graft_retry", self.graft_retry),
+        ] {
             if time.is_zero() {
                 return Err(ConfigError::ZeroTime { name });
             }
+        }
+        if self.least_graft_timeout > self.graft_timeout {
+            return Err(ConfigError::LeastAboveMost {
+                least: self.least_graft_timeout,
+                most: self.graft_timeout,
+            });
         }
         Ok(Config(self))
     }
@@ -145,6 +165,9 @@ mod tests {
         );
         let wrong = Parameters { graft_retry: Duration::ZERO, ..Parameters::default() };
         assert_eq!(wrong.check(), Err(ConfigError::ZeroTime { name: "graft_retry" }));
+        let least_graft_timeout = Duration::from_secs(2);
+        let wrong = Parameters { least_graft_timeout, ..Parameters::default() };
+        assert!(matches!(wrong.check(), Err(ConfigError::LeastAboveMost { .. })));
         let wrong = Parameters { missing_capacity: 0, ..Parameters::default() };
         assert!(matches!(wrong.check(), Err(ConfigError::OutOfRange { value: 0, .. })));
     }

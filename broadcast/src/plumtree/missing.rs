@@ -1,5 +1,7 @@
 //! Broadcasts announced but not arrived.
 
+use core::time::Duration;
+
 use murmurate_membership::{Peer, Time};
 use thin_vec::ThinVec;
 
@@ -10,11 +12,24 @@ use crate::{Id, thrift};
 #[derive(Debug, Clone)]
 pub(crate) struct Missing<P, I> {
     id: I,
+    /// When it was announced first.
+    since: Time,
+    /// When an announcer was asked last.
+    asked_at: Time,
     /// When an announcer is asked next.
     deadline: Time,
     asked: u8,
     /// Who announced it over how many hops, in the order they did.
     announcers: ThinVec<(P, u16)>,
+}
+
+/// What was known of a broadcast when its payload came.
+pub(crate) struct Arrived<P> {
+    /// Who had announced it over how many hops.
+    pub(crate) announcers: ThinVec<(P, u16)>,
+    /// How long after its first announcement it came, or, from a peer that was asked for it, how
+    /// long after that. `None` if it was not announced before.
+    pub(crate) lag: Option<Duration>,
 }
 
 /// All of them, by id.
@@ -35,7 +50,8 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         &mut self,
         from: P,
         announcement: Announcement<I>,
-        deadline: Time,
+        now: Time,
+        wait: Duration,
         capacity: usize,
     ) {
         let Announcement { id, round } = announcement;
@@ -43,8 +59,9 @@ impl<P: Peer, I: Id> MissingList<P, I> {
             Ok(at) => &mut self.0[at],
             Err(_) if self.0.len() >= capacity => return,
             Err(at) => {
-                let announcers = ThinVec::new();
-                thrift::insert(&mut self.0, at, Missing { id, deadline, asked: 0, announcers });
+                let (deadline, announcers) = (now.after(wait), ThinVec::new());
+                let new = Missing { id, since: now, asked_at: now, deadline, asked: 0, announcers };
+                thrift::insert(&mut self.0, at, new);
                 &mut self.0[at]
             }
         };
@@ -54,19 +71,19 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         }
     }
 
-    /// The payload came: who announced it before, and over how many hops.
-    pub(crate) fn arrived(&mut self, id: I) -> ThinVec<(P, u16)> {
-        match self.0.binary_search_by_key(&id, |missing| missing.id) {
-            Ok(at) => {
-                let announcers = self.0.remove(at).announcers;
-                if self.0.is_empty() {
-                    // Most peers miss nothing most of the time: keep no room for it.
-                    self.0 = ThinVec::new();
-                }
-                announcers
-            }
-            Err(_) => ThinVec::new(),
+    /// The payload came from this peer: what is known of it.
+    pub(crate) fn arrived(&mut self, id: I, from: P, now: Time) -> Arrived<P> {
+        let Ok(at) = self.0.binary_search_by_key(&id, |missing| missing.id) else {
+            return Arrived { announcers: ThinVec::new(), lag: None };
+        };
+        let Missing { since, asked_at, asked, announcers, .. } = self.0.remove(at);
+        if self.0.is_empty() {
+            // Most peers miss nothing most of the time: keep no room for it.
+            self.0 = ThinVec::new();
         }
+        let was_asked = announcers.iter().take(asked.into()).any(|(peer, _)| *peer == from);
+        let lag = now.since(if was_asked { asked_at } else { since });
+        Arrived { announcers, lag: Some(lag) }
     }
 
     /// For each broadcast that is overdue, whom to ask: announcers in turn, `attempts` times in
@@ -74,7 +91,7 @@ impl<P: Peer, I: Id> MissingList<P, I> {
     pub(crate) fn overdue(
         &mut self,
         now: Time,
-        next: Time,
+        retry: impl Fn(u8) -> Duration,
         attempts: u8,
         mut ask: impl FnMut(P, Announcement<I>),
     ) {
@@ -88,7 +105,8 @@ impl<P: Peer, I: Id> MissingList<P, I> {
             let turn = usize::from(missing.asked) % missing.announcers.len();
             let (peer, round) = missing.announcers[turn];
             missing.asked += 1;
-            missing.deadline = next;
+            missing.asked_at = now;
+            missing.deadline = now.after(retry(missing.asked));
             ask(peer, Announcement { id: missing.id, round });
             true
         });

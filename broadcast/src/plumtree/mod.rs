@@ -4,13 +4,14 @@
 //! duplicate prunes the link it came on, an announced payload that does not come grafts one back.
 //! Three traps of the printed algorithm are avoided: a payload is not echoed to its sender,
 //! optimisation moves the local links too, and a timer that finds nobody left to ask gives up.
-//! One thing is not in the paper: of many broadcasts at once only some may change the tree, see
-//! `pace`.
+//! Two things are not in the paper: of many broadcasts at once only some may change the tree, see
+//! `pace`, and each peer finds out how long to wait for an announced payload, see `patience`.
 
 mod config;
 mod message;
 mod missing;
 mod pace;
+mod patience;
 
 use alloc::sync::Arc;
 
@@ -25,6 +26,7 @@ use crate::thrift;
 use crate::window::{Bounds, Window, hash};
 use missing::MissingList;
 use pace::Pace;
+use patience::Patience;
 
 /// One peer's Plumtree.
 #[derive(Debug, Clone)]
@@ -36,6 +38,7 @@ pub struct Plumtree<P, I, D> {
     /// Announcements to come with the next batch, each with the peer that need not hear it.
     queue: ThinVec<(Announcement<I>, Option<P>)>,
     pace: Pace,
+    patience: Patience,
     batch_armed: bool,
     missing_armed: bool,
 }
@@ -67,6 +70,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             missing: MissingList::new(),
             queue: ThinVec::new(),
             pace: Pace::new(),
+            patience: Patience::default(),
             batch_armed: false,
             missing_armed: false,
         }
@@ -96,14 +100,19 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             return;
         }
         self.remember(now, id, &payload);
-        let announcers = self.missing.arrived(id);
+        let missed = self.missing.arrived(id, from, now);
         if self.is_neighbor(from) && self.eager().next().is_none() {
             self.make_eager(from, fx);
             fx.send(from, Message::Graft { missing: None });
         }
         self.push(id, round.saturating_add(1), &payload, Some(from), fx);
         if self.pace.picks(hash(id)) {
-            self.optimize(from, round, &announcers, fx);
+            self.optimize(from, round, &missed.announcers, fx);
+        }
+        if let Some(lag) = missed.lag {
+            self.patience.saw(lag, &self.config);
+        } else if self.pace.picks_rarely(hash(id)) {
+            self.patience.ease();
         }
         fx.deliver(id, round, payload);
     }
@@ -190,13 +199,13 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         if !self.is_neighbor(from) {
             return;
         }
-        let deadline = now.after(self.config.graft_timeout);
+        let wait = self.patience.wait(&self.config);
         for &announcement in announcements.iter().take(self.config.seen_capacity) {
             if !self.window.contains(announcement.id) {
-                self.missing.announced(from, announcement, deadline, self.config.missing_capacity);
+                self.missing.announced(from, announcement, now, wait, self.config.missing_capacity);
                 if !self.missing_armed {
                     self.missing_armed = true;
-                    fx.arm(self.config.graft_timeout, Timer::Missing);
+                    fx.arm(wait, Timer::Missing);
                 }
             }
         }
@@ -212,8 +221,9 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
 
     fn ask_overdue(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         let mut missing = core::mem::replace(&mut self.missing, MissingList::new());
-        let next = now.after(self.config.graft_retry);
-        missing.overdue(now, next, self.config.graft_attempts, |peer, announcement| {
+        let (patience, config) = (self.patience, Arc::clone(&self.config));
+        let retry = |asked| patience.retry(asked, &config);
+        missing.overdue(now, retry, config.graft_attempts, |peer, announcement| {
             self.make_eager(peer, fx);
             fx.send(peer, Message::Graft { missing: Some(announcement) });
         });

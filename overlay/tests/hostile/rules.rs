@@ -142,7 +142,8 @@ where
 }
 
 /// Frames to one input: at most two a neighbour and four more. Overdue broadcasts, each asked for
-/// once, come on top, as do a graft for each neighbour lost and whatever was announced.
+/// once, come on top, as do a graft for each neighbour lost and whatever was announced, and for the
+/// first neighbour the payloads that nobody could be told of.
 fn bounded<B: Broadcast>(host: &Host<B>, heard: &Heard, said: &[Said<B>]) -> Result<(), String> {
     let sends = said.iter().filter(|word| matches!(word, Said::Send(..))).count();
     let downs = said.iter().filter(|word| matches!(word, Said::Down(..))).count();
@@ -151,7 +152,9 @@ fn bounded<B: Broadcast>(host: &Host<B>, heard: &Heard, said: &[Said<B>]) -> Res
         // Each attempt asks for all that is missing.
         _ => downs * (1 + host.setup.broadcast.missing_capacity),
     };
-    let bound = 2 * host.setup.membership.active_capacity + 4 + missing;
+    let ups = said.iter().any(|word| matches!(word, Said::Up(_)));
+    let waiting = if ups { host.setup.broadcast.payload_capacity } else { 0 };
+    let bound = 2 * host.setup.membership.active_capacity + 4 + missing + waiting;
     rule!(sends <= bound, "{sends} frames to one input, the bound is {bound}");
     Ok(())
 }

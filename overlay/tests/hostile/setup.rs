@@ -157,7 +157,7 @@ fn any_broadcast() -> impl Strategy<Value = plumtree::Parameters> {
     let missing = prop_oneof![8 => 1..40usize, 1 => Just(3_000usize)];
     let threshold = proptest::option::of(prop_oneof![0..9u16, Just(u16::MAX)]);
     let limits = (seen, 1..300usize, 1..100_000usize, missing);
-    let attempts = (prop_oneof![1..9u8, Just(u8::MAX)], any::<bool>());
+    let attempts = (prop_oneof![1..9u8, Just(u8::MAX)], any::<bool>(), any_time());
     (limits, any_time(), any_time(), interval, threshold, attempts).prop_map(
         |(
             (seen, payloads, bytes, missing),
@@ -165,10 +165,11 @@ fn any_broadcast() -> impl Strategy<Value = plumtree::Parameters> {
             retry,
             interval,
             threshold,
-            (attempts, mend),
+            (attempts, mend, least),
         )| {
             plumtree::Parameters {
                 graft_timeout: timeout,
+                least_graft_timeout: least.min(timeout),
                 graft_retry: retry,
                 graft_attempts: attempts,
                 mend_at_once: mend,

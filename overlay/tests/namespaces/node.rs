@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
-use murmurate::broadcast::plumtree;
 use murmurate::membership::hyparview;
 use murmurate::{Builder, Delivery, Limits, Node, identity};
 use tokio::sync::{broadcast, mpsc};
@@ -76,15 +75,10 @@ async fn start(setup: &Setup) -> Node {
         promotion_interval: Some(millis(setup.promotion_millis)),
         ..Builder::default_membership()
     };
-    let plumtree = plumtree::Parameters {
-        graft_timeout: millis(setup.graft_millis),
-        ..plumtree::Parameters::default()
-    };
     let mut builder = Node::builder()
         .network(setup.network.clone())
         .listen(setup.listen.parse().expect("an address"))
         .membership(membership)
-        .broadcast(plumtree)
         .limits(Limits { subscription_capacity: 65_536, ..Limits::default() });
     if setup.key != 0 {
         let key = identity::Keypair::ed25519_from_bytes([setup.key; 32]);

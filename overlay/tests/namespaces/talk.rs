@@ -19,7 +19,6 @@ pub(crate) struct Setup {
     pub(crate) keepalive_millis: u64,
     pub(crate) keepalive_misses: u8,
     pub(crate) promotion_millis: u64,
-    pub(crate) graft_millis: u64,
 }
 
 impl Default for Setup {
@@ -32,7 +31,6 @@ impl Default for Setup {
             keepalive_millis: 500,
             keepalive_misses: 3,
             promotion_millis: 300_000,
-            graft_millis: 1_000,
         }
     }
 }

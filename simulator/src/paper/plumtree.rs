@@ -110,7 +110,9 @@ fn membership() -> hyparview::Parameters {
 fn broadcast(threshold: Option<u16>) -> Parameters {
     Parameters {
         graft_timeout: Duration::from_millis(100),
+        least_graft_timeout: Duration::from_millis(100),
         graft_retry: Duration::from_millis(20),
+        graft_attempts: 8,
         mend_at_once: false,
         ihave_interval: Duration::ZERO,
         optimization_threshold: threshold,

@@ -200,8 +200,10 @@ fn draw_broadcast(rng: &mut impl Rng, in_flight: usize) -> Broadcast {
         return Broadcast::Flood(flood::Config { seen_capacity });
     }
     let threshold = chance(rng, 60).then(|| between(rng, 1, 9) as u16);
+    let graft_timeout = millis(rng, 50, 800);
     let drawn = plumtree::Parameters {
-        graft_timeout: millis(rng, 50, 800),
+        graft_timeout,
+        least_graft_timeout: millis(rng, 5, 800).min(graft_timeout),
         graft_retry: millis(rng, ROUND_TRIP_MS, 600),
         graft_attempts: between(rng, 3, 8) as u8,
         mend_at_once: rng.random(),

@@ -16,7 +16,7 @@ pub(crate) enum Kind {
 use Kind::{List, Number, Switch, Text};
 
 /// Every setting there is.
-pub(crate) const KEYS: [(&str, Kind); 53] = [
+pub(crate) const KEYS: [(&str, Kind); 54] = [
     ("network", Text),
     ("listen", List),
     ("advertise", List),
@@ -54,6 +54,7 @@ pub(crate) const KEYS: [(&str, Kind); 53] = [
     ("membership.rejoin_pause", Text),
     ("membership.contacts_capacity", Number),
     ("broadcast.graft_timeout", Text),
+    ("broadcast.least_graft_timeout", Text),
     ("broadcast.graft_retry", Text),
     ("broadcast.graft_attempts", Number),
     ("broadcast.mend_at_once", Switch),

@@ -155,6 +155,8 @@ mirror!(Broadcast, plumtree::Parameters {
     #[serde(with = "humantime_serde")]
     graft_timeout: Duration,
     #[serde(with = "humantime_serde")]
+    least_graft_timeout: Duration,
+    #[serde(with = "humantime_serde")]
     graft_retry: Duration,
     graft_attempts: u8,
     mend_at_once: bool,
