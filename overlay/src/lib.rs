@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+pub mod channel;
 #[cfg(feature = "libp2p")]
 pub mod discovery;
 #[cfg(feature = "http")]

@@ -14,7 +14,7 @@ pub(crate) struct Missing<P, I> {
     id: I,
     /// When it was announced first.
     since: Time,
-    /// When an announcer was asked last.
+    /// When an announcer was asked first.
     asked_at: Time,
     /// When an announcer is asked next.
     deadline: Time,
@@ -104,8 +104,10 @@ impl<P: Peer, I: Id> MissingList<P, I> {
             }
             let turn = usize::from(missing.asked) % missing.announcers.len();
             let (peer, round) = missing.announcers[turn];
+            if missing.asked == 0 {
+                missing.asked_at = now;
+            }
             missing.asked += 1;
-            missing.asked_at = now;
             missing.deadline = now.after(retry(missing.asked));
             ask(peer, Announcement { id: missing.id, round });
             true

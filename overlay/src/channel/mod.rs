@@ -1,0 +1,229 @@
+//! Channels between two nodes, as pure state machines.
+//!
+//! A channel is a name with options that all nodes declare alike. Between two nodes it consists of
+//! lanes, one for each of its `parallelism`: a lane is a [`Sending`] half at one node and a
+//! [`Receiving`] half at the other, which exchange [`Frame`]s over whatever [`Path`] there is at the
+//! moment. A [`Kind`] makes the two halves, and with them what the channel promises.
+//!
+//! Like the peer, a half reads no clock and no socket: a host (the node's lane tasks, the simulator,
+//! a test) stamps the time, carries the frames, and asks what is next. All numbers from the other
+//! side are checked; everything kept is bounded by the [`Limits`] a half was made with.
+
+use core::fmt;
+use core::time::Duration;
+
+use alloc::boxed::Box;
+use bytes::Bytes;
+use murmurate_membership::Time;
+
+/// What two halves of a lane say to each other.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// What it is, in the kind's own words.
+    pub tag: u8,
+    /// Which: most kinds count their messages.
+    pub number: u64,
+    /// Its content, shared, not copied.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame {} {}: {} bytes", self.tag, self.number, self.body.len())
+    }
+}
+
+/// How frames travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// A stream of the lane's own: in order, each once, until it breaks. Nothing needs to be sent
+    /// twice while it stands.
+    Stream,
+    /// Hop by hop over the overlay: each frame on its own, so lost, late, twice or overtaken.
+    Relay,
+}
+
+/// What becomes of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was written to a path: kinds without acknowledgement know no more.
+    Sent,
+    /// The receiving application has taken it.
+    Delivered,
+    /// The receiving application has answered.
+    Answered(Bytes),
+    /// The receiving process ended, or forgot the lane: it may or may not have been delivered, and
+    /// is not sent again.
+    Gone,
+    /// Nobody said in time: it may or may not have been delivered, and is not sent again.
+    TimedOut,
+    /// A newer message, or the queue's policy, took its place before it was sent.
+    Shed,
+}
+
+/// The how-manieth message that a sending half took, from 0. Each gets one [`Outcome`].
+pub type Ticket = u64;
+
+/// There is no room: the message was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// A frame that no honest half sends; nothing of it was used, and the path should end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a frame with tag {tag} and number {number} where none may be")]
+pub struct Nonsense {
+    /// Its tag.
+    pub tag: u8,
+    /// Its number.
+    pub number: u64,
+}
+
+/// What waits in a half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Depth {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of them.
+    pub bytes: usize,
+}
+
+/// What the halves of a lane may keep, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages without outcome that a sending half holds, at least 1.
+    pub messages: usize,
+    /// Bytes of them. One message always fits.
+    pub bytes: usize,
+    /// How long a message may be without outcome.
+    pub timeout: Duration,
+}
+
+/// What the receiving node said when a path was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Welcome {
+    /// It is the same start of the same node as before, and it still knows the lane: `heard` counts.
+    /// Otherwise whatever was sent before has no known outcome.
+    pub resumed: bool,
+    /// What its receiving half had [`heard`](Receiving::heard).
+    pub heard: u64,
+}
+
+/// The half of a lane that takes messages from the application.
+pub trait Sending: Send + fmt::Debug {
+    /// Takes a message, and returns its ticket: 0, 1, 2…
+    ///
+    /// # Errors
+    /// There is no room.
+    fn push(&mut self, now: Time, message: Bytes) -> Result<Ticket, Full>;
+
+    /// Gives up the oldest message that was not sent yet, for a policy that makes room by that. Its
+    /// outcome is [`Outcome::Shed`]. Whether there was one.
+    fn shed_oldest(&mut self) -> bool;
+
+    /// The next frame to put on the path, if any; never without a path.
+    fn next_frame(&mut self, now: Time) -> Option<Frame>;
+
+    /// Whether [`Sending::next_frame`] would return one.
+    fn has_frame(&self) -> bool;
+
+    /// Takes a frame of the receiving half.
+    ///
+    /// # Errors
+    /// It makes no sense. The state did not change.
+    fn receive(&mut self, now: Time, frame: Frame) -> Result<(), Nonsense>;
+
+    /// The first number that may still be sent: what the receiving half needs to know to start.
+    fn base(&self) -> u64;
+
+    /// A path stands, the first or another one.
+    ///
+    /// # Errors
+    /// `heard` is a number that was never sent.
+    fn attach(&mut self, now: Time, path: Path, welcome: Welcome) -> Result<(), Nonsense>;
+
+    /// The path broke.
+    fn detach(&mut self);
+
+    /// Nothing can be sent any more: every message without outcome gets [`Outcome::Gone`] if it may
+    /// have been sent, and [`Outcome::Shed`] if it was not.
+    fn abandon(&mut self);
+
+    /// When [`Sending::expire`] has something to do: a deadline, a retransmission.
+    fn deadline(&self) -> Option<Time>;
+
+    /// Does what is due.
+    fn expire(&mut self, now: Time);
+
+    /// The next message whose outcome is known, each once.
+    fn settled(&mut self) -> Option<(Ticket, Outcome)>;
+
+    /// Messages that have no outcome.
+    fn depth(&self) -> Depth;
+
+    /// Frames sent again so far.
+    fn retransmitted(&self) -> u64 {
+        0
+    }
+}
+
+/// A message for the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which: for [`Receiving::done`].
+    pub number: u64,
+    /// Its content.
+    pub message: Bytes,
+}
+
+/// The half of a lane that gives messages to the application.
+pub trait Receiving: Send + fmt::Debug {
+    /// Takes a frame of the sending half.
+    ///
+    /// # Errors
+    /// It makes no sense. The state did not change.
+    fn receive(&mut self, now: Time, frame: Frame) -> Result<(), Nonsense>;
+
+    /// The next message for the application, each once and in the kind's order.
+    fn next_delivery(&mut self) -> Option<Delivery>;
+
+    /// The application is done with a message, and answers it if the kind has answers.
+    fn done(&mut self, number: u64, answer: Option<Bytes>);
+
+    /// The next frame to send back.
+    fn next_frame(&mut self, now: Time) -> Option<Frame>;
+
+    /// What a sending half that comes again has to know: all numbers below are done with.
+    fn heard(&self) -> u64;
+
+    /// A path stands, the first or another one.
+    fn attach(&mut self, now: Time, path: Path);
+
+    /// The path broke.
+    fn detach(&mut self);
+
+    /// When [`Receiving::expire`] has something to do.
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+
+    /// Does what is due.
+    fn expire(&mut self, _now: Time) {}
+
+    /// Whether the state must outlive a broken path, so that nothing is delivered twice.
+    fn remembers(&self) -> bool;
+}
+
+/// A kind of channel: what it promises, as the two halves that keep the promise.
+///
+/// Own kinds implement this and are declared like the ones that come with the crate.
+pub trait Kind: Send + Sync + fmt::Debug {
+    /// What both ends must agree on, 1 to 32 bytes.
+    fn name(&self) -> &str;
+
+    /// The half that sends.
+    fn sending(&self, limits: Limits) -> Box<dyn Sending>;
+
+    /// The half that receives from a sending half whose [`base`](Sending::base) this is.
+    fn receiving(&self, base: u64, limits: Limits) -> Box<dyn Receiving>;
+}
