@@ -161,6 +161,11 @@ pub trait Sending: Send + fmt::Debug {
     /// Messages that have no outcome.
     fn depth(&self) -> Depth;
 
+    /// Whether a broken path loses nothing: everything without outcome goes on over the next one.
+    fn resumes(&self) -> bool {
+        false
+    }
+
     /// Frames sent again so far.
     fn retransmitted(&self) -> u64 {
         0
@@ -186,6 +191,11 @@ pub trait Receiving: Send + fmt::Debug {
 
     /// The next message for the application, each once and in the kind's order.
     fn next_delivery(&mut self) -> Option<Delivery>;
+
+    /// Whether [`Receiving::done`] must be called in the order of deliveries. Otherwise in any.
+    fn in_order(&self) -> bool {
+        true
+    }
 
     /// The application is done with a message, and answers it if the kind has answers.
     fn done(&mut self, number: u64, answer: Option<Bytes>);
@@ -220,6 +230,12 @@ pub trait Receiving: Send + fmt::Debug {
 pub trait Kind: Send + Sync + fmt::Debug {
     /// What both ends must agree on, 1 to 32 bytes.
     fn name(&self) -> &str;
+
+    /// Whether senders want to know what became of their messages. Otherwise nobody asks for
+    /// outcomes.
+    fn acknowledges(&self) -> bool {
+        true
+    }
 
     /// The half that sends.
     fn sending(&self, limits: Limits) -> Box<dyn Sending>;

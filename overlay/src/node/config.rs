@@ -9,6 +9,7 @@ use libp2p::identity::Keypair;
 use murmurate_broadcast::plumtree;
 use murmurate_membership::hyparview;
 
+use super::channels::{self, Channel, DeclarationError};
 use super::state::StateError;
 use super::wire::{MAX_BODY, MAX_NETWORK, Publication};
 use super::{Metrics, Node};
@@ -38,6 +39,7 @@ pub struct Builder {
     pub(crate) broadcast: plumtree::Parameters,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) channels: Vec<Channel>,
 }
 
 /// What a node allows itself and others.
@@ -68,6 +70,8 @@ pub struct Limits {
     pub slow_bytes_per_second: usize,
     /// Connections at a time, in and out. 8 to 65,536; default 1,024.
     pub max_connections: usize,
+    /// Of these, connections that this node dialled for channels. 1 to 65,536; default 512.
+    pub max_channel_connections: usize,
 }
 
 impl Default for Limits {
@@ -83,6 +87,7 @@ impl Default for Limits {
             stall_wait: Duration::from_secs(30),
             slow_bytes_per_second: 64 << 10,
             max_connections: 1_024,
+            max_channel_connections: 512,
         }
     }
 }
@@ -96,6 +101,7 @@ impl Limits {
             ("outbox_bytes", self.outbox_bytes, self.max_frame, 1 << 30),
             ("subscription_capacity", self.subscription_capacity, 1, 1 << 16),
             ("max_connections", self.max_connections, 8, 1 << 16),
+            ("max_channel_connections", self.max_channel_connections, 1, 1 << 16),
         ] {
             if !(min..=max).contains(&value) {
                 return Err(ConfigError::OutOfRange { name, value, min, max });
@@ -150,6 +156,9 @@ pub enum ConfigError {
     /// More addresses than others would remember.
     #[error("{0} addresses to advertise: at most 4")]
     Advertise(usize),
+    /// A channel.
+    #[error(transparent)]
+    Channel(#[from] DeclarationError),
     /// A parameter of the membership.
     #[error("membership: {0}")]
     Membership(#[from] hyparview::ConfigError),
@@ -203,6 +212,7 @@ impl Builder {
             broadcast: plumtree::Parameters::default(),
             limits: Limits::default(),
             metrics: Metrics::default(),
+            channels: Vec::new(),
         }
     }
 
@@ -276,6 +286,12 @@ impl Builder {
         self
     }
 
+    /// Declares a channel, which all nodes declare alike.
+    pub fn channel(mut self, channel: Channel) -> Self {
+        self.channels.push(channel);
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<Checked, ConfigError> {
         if !(1..=MAX_NETWORK).contains(&self.network.len()) {
             return Err(ConfigError::Network(self.network.clone()));
@@ -284,6 +300,7 @@ impl Builder {
             return Err(ConfigError::Advertise(self.advertise.len()));
         }
         self.limits.check()?;
+        channels::check(&self.channels)?;
         Ok(Checked {
             membership: Arc::new(self.membership.clone().check()?),
             broadcast: Arc::new(self.broadcast.clone().check()?),

@@ -11,6 +11,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::channels::Families;
+
 /// A set of metrics, in a registry of its own.
 ///
 /// Nodes of one process may share a set: counters and gauges add up.
@@ -58,6 +60,7 @@ pub(crate) struct Counters {
     pub(crate) links_ended: IntCounterVec,
     pub(crate) inbound_failed: IntCounter,
     pub(crate) found: IntCounterVec,
+    pub(crate) channels: Families,
 }
 
 impl Counters {
@@ -262,6 +265,7 @@ impl Metrics {
                 "source",
                 &DISCOVERY,
             ),
+            channels: Families::register(&make.0),
             registry: make.0,
         }))
     }

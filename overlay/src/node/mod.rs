@@ -11,9 +11,11 @@
 //! | `transport`, `streams` | the swarm, and the streams it hands out |
 //! | `wire` | the bytes |
 //! | `book`, `contacts` | where nodes can be dialled, and whom to dial first |
+//! | `channels` | messages between two nodes |
 //! | `topics`, `event`, `metrics` | what comes out |
 
 mod book;
+mod channels;
 mod clock;
 mod config;
 mod contacts;
@@ -33,6 +35,7 @@ mod transport;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::{FuturesUnordered, SelectAll};
@@ -43,6 +46,10 @@ use murmurate_membership::HyParView;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
+pub use channels::{
+    ByteStream, Channel, DeclarationError, Destination, Endpoint, Overflow, Receipt, Received,
+    Refusal, SendError, Traffic, Undelivered, UnknownChannel,
+};
 pub use config::{Builder, ConfigError, Limits, SpawnError};
 pub use contacts::JoinError;
 pub use event::Event;
@@ -52,6 +59,7 @@ pub use wire::TopicError;
 
 use crate::discovery::Announcement;
 use book::Book;
+use channels::Hub;
 use driver::{Command, Driver, Look, Parts, Publish, Shown};
 use host::Host;
 use id::{Incarnation, MessageId, NodeId};
@@ -91,6 +99,7 @@ pub struct Node {
     active: watch::Receiver<Vec<NodeId>>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
     metrics: Metrics,
+    hub: Arc<Hub>,
 }
 
 /// Why a broadcast was refused. It was not published, and nothing after it is harmed.
@@ -210,6 +219,14 @@ impl Node {
         let events = broadcast::Sender::new(EVENTS);
         let (commands, take_commands) = mpsc::channel(COMMANDS);
         let (publishes, take_publishes) = mpsc::channel(PUBLISHES);
+        let hub = Arc::new(Hub::new(
+            me,
+            builder.network.clone(),
+            builder.limits.clone(),
+            builder.channels,
+            &commands,
+            &builder.metrics.counters(),
+        ));
         let (show_active, active) = watch::channel(Vec::new());
         let (show_addresses, shown_addresses) = watch::channel(full.clone());
         let host = Host {
@@ -243,6 +260,7 @@ impl Node {
             host,
             network: builder.network.clone(),
             limits: builder.limits.clone(),
+            hub: Arc::clone(&hub),
             advertise: !builder.advertise.is_empty(),
             commands: take_commands,
             publishes: take_publishes,
@@ -266,6 +284,7 @@ impl Node {
             active,
             addresses: shown_addresses,
             metrics: builder.metrics,
+            hub,
         })
     }
 
@@ -364,6 +383,23 @@ impl Node {
     #[must_use]
     pub fn subscribe(&self, topic: &str) -> Subscription {
         self.topics.subscribe(topic)
+    }
+
+    /// A channel that was declared when the node was set up.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn channel(&self, name: &str) -> Result<Endpoint, UnknownChannel> {
+        let declared = &self.hub.declared;
+        match declared.iter().position(|channel| channel.name == name) {
+            Some(channel) => {
+                Ok(Endpoint::new(Arc::clone(&self.hub), channel, self.commands.clone()))
+            }
+            None => {
+                let names: Vec<_> = declared.iter().map(|channel| channel.name.as_str()).collect();
+                Err(UnknownChannel { name: name.into(), declared: names.join(", ") })
+            }
+        }
     }
 
     /// What happens to the node, from now on. Whoever falls behind by 256 events is told so.

@@ -1,28 +1,37 @@
-//! Two streams for every connection: the swarm's part of a link.
+//! The streams of connections: the swarm's part of links and lanes.
 //!
-//! As soon as a connection stands, each side opens one stream and accepts one. They are handed out
-//! as events; nothing else of the overlay passes through the swarm. A second inbound stream is
-//! refused, so a peer cannot make this node hold more than two.
+//! A connection is the overlay's or a channel's: whoever dials decides, and the other side learns it
+//! from the first stream. On one of the overlay each side opens one stream and accepts one; a second
+//! inbound stream is refused. On one for channels the dialler opens a stream for each lane. Streams
+//! are handed out; nothing else passes through the swarm.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
-use libp2p::core::upgrade::ReadyUpgrade;
+use libp2p::core::upgrade::{InboundUpgrade, ReadyUpgrade, UpgradeInfo};
 use libp2p::swarm::handler::{
     ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
 };
 use libp2p::swarm::{
-    ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
-    NetworkBehaviour, Stream, StreamProtocol, StreamUpgradeError, SubstreamProtocol, THandler,
-    THandlerInEvent, THandlerOutEvent, ToSwarm,
+    ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, DialFailure,
+    FromSwarm, NetworkBehaviour, NotifyHandler, Stream, StreamProtocol, StreamUpgradeError,
+    SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId};
+use tokio::sync::oneshot;
 
-use super::wire::PROTOCOL;
+use super::{channels, wire};
+
+const OVERLAY: StreamProtocol = StreamProtocol::new(wire::PROTOCOL);
+const CHANNEL: StreamProtocol = StreamProtocol::new(channels::PROTOCOL);
 
 type Upgrade = ReadyUpgrade<StreamProtocol>;
+/// Who waits for a stream.
+pub(crate) type Reply = oneshot::Sender<Result<Stream, String>>;
 
 /// A stream of a connection, or why it has none.
 #[derive(Debug)]
@@ -32,7 +41,9 @@ pub(crate) enum Opened {
     /// This node writes on it.
     Outbound(Stream),
     /// The remote does not speak the protocol, or not in time.
-    Refused(StreamUpgradeError<std::convert::Infallible>),
+    Refused(StreamUpgradeError<Infallible>),
+    /// A lane of the remote.
+    Lane(Stream),
 }
 
 /// What happened on which connection.
@@ -45,8 +56,23 @@ pub(crate) struct Event {
 /// Hands out the streams of all connections.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
-    /// At most three for each connection.
+    /// At most a few for each connection.
     events: VecDeque<Event>,
+    /// Connections being dialled for channels.
+    for_channels: BTreeSet<ConnectionId>,
+    asked: VecDeque<(PeerId, ConnectionId, Reply)>,
+}
+
+impl Streams {
+    /// This connection, about to be dialled, is for channels.
+    pub(crate) fn is_for_channels(&mut self, connection: ConnectionId) {
+        self.for_channels.insert(connection);
+    }
+
+    /// Opens a stream for a lane. Dropping the reply says that the connection is gone.
+    pub(crate) fn open(&mut self, peer: PeerId, connection: ConnectionId, reply: Reply) {
+        self.asked.push_back((peer, connection, reply));
+    }
 }
 
 impl NetworkBehaviour for Streams {
@@ -60,21 +86,26 @@ impl NetworkBehaviour for Streams {
         _local: &Multiaddr,
         _remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::default())
+        Ok(Handler::new(Role::Unknown))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
-        _connection: ConnectionId,
+        connection: ConnectionId,
         _peer: PeerId,
         _address: &Multiaddr,
         _role: Endpoint,
         _port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::default())
+        let is_for_channels = self.for_channels.remove(&connection);
+        Ok(Handler::new(if is_for_channels { Role::Channel } else { Role::Overlay }))
     }
 
-    fn on_swarm_event(&mut self, _event: FromSwarm<'_>) {}
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        if let FromSwarm::DialFailure(DialFailure { connection_id, .. }) = event {
+            self.for_channels.remove(&connection_id);
+        }
+    }
 
     fn on_connection_handler_event(
         &mut self,
@@ -89,7 +120,11 @@ impl NetworkBehaviour for Streams {
         &mut self,
         _context: &mut Context<'_>,
     ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        // The swarm asks again after each event of a handler.
+        // The swarm asks again after each event of a handler, and when its owner comes back to it.
+        if let Some((peer_id, connection, event)) = self.asked.pop_front() {
+            let handler = NotifyHandler::One(connection);
+            return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler, event });
+        }
         match self.events.pop_front() {
             Some(event) => Poll::Ready(ToSwarm::GenerateEvent(event)),
             None => Poll::Pending,
@@ -97,40 +132,101 @@ impl NetworkBehaviour for Streams {
     }
 }
 
-/// One connection's part: asks for a stream, takes one.
-#[derive(Debug, Default)]
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The remote dialled, and has opened no stream yet.
+    Unknown,
+    Overlay,
+    Channel,
+}
+
+/// One connection's part: asks for streams, takes some.
+#[derive(Debug)]
 pub(crate) struct Handler {
+    role: Role,
+    /// The overlay's own stream was asked for.
     asked: bool,
     has_outbound: bool,
     has_inbound: bool,
+    /// Lanes that wait to be asked for, and those on their way.
+    wanted: VecDeque<Reply>,
+    coming: usize,
     opened: VecDeque<Opened>,
 }
 
-impl ConnectionHandler for Handler {
-    type FromBehaviour = std::convert::Infallible;
-    type ToBehaviour = Opened;
-    type InboundProtocol = Upgrade;
-    type OutboundProtocol = Upgrade;
-    type InboundOpenInfo = ();
-    type OutboundOpenInfo = ();
-
-    fn listen_protocol(&self) -> SubstreamProtocol<Upgrade> {
-        SubstreamProtocol::new(ReadyUpgrade::new(StreamProtocol::new(PROTOCOL)), ())
+impl Handler {
+    fn new(role: Role) -> Self {
+        Self {
+            role,
+            asked: false,
+            has_outbound: false,
+            has_inbound: false,
+            wanted: VecDeque::new(),
+            coming: 0,
+            opened: VecDeque::new(),
+        }
     }
 
-    /// Until both streams stand; from then on the streams themselves keep the connection.
+    fn on_inbound(&mut self, stream: Stream, protocol: &StreamProtocol) {
+        let role = if *protocol == OVERLAY { Role::Overlay } else { Role::Channel };
+        if self.role == Role::Unknown {
+            self.role = role;
+        }
+        match role {
+            Role::Channel if self.role == Role::Channel => {
+                self.has_inbound = true;
+                self.opened.push_back(Opened::Lane(stream));
+            }
+            Role::Overlay if self.role == Role::Overlay && !self.has_inbound => {
+                self.has_inbound = true;
+                self.opened.push_back(Opened::Inbound(stream));
+            }
+            // Dropping a stream refuses it.
+            _ => {}
+        }
+    }
+}
+
+impl ConnectionHandler for Handler {
+    type FromBehaviour = Reply;
+    type ToBehaviour = Opened;
+    type InboundProtocol = Accept;
+    type OutboundProtocol = Upgrade;
+    type InboundOpenInfo = ();
+    type OutboundOpenInfo = Option<Reply>;
+
+    fn listen_protocol(&self) -> SubstreamProtocol<Accept> {
+        SubstreamProtocol::new(Accept, ())
+    }
+
+    /// Until its streams stand; from then on the streams themselves keep the connection.
     fn connection_keep_alive(&self) -> bool {
-        !(self.has_inbound && self.has_outbound)
+        match self.role {
+            Role::Unknown => true,
+            Role::Overlay => !(self.has_inbound && self.has_outbound),
+            Role::Channel => {
+                let used = self.has_inbound || self.has_outbound;
+                !used || self.coming > 0 || !self.wanted.is_empty()
+            }
+        }
     }
 
     fn poll(
         &mut self,
         _context: &mut Context<'_>,
-    ) -> Poll<ConnectionHandlerEvent<Upgrade, (), Opened>> {
-        if !self.asked {
+    ) -> Poll<ConnectionHandlerEvent<Upgrade, Option<Reply>, Opened>> {
+        let ask = |protocol, reply| {
+            let protocol = SubstreamProtocol::new(ReadyUpgrade::new(protocol), reply);
+            Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol })
+        };
+        if self.role == Role::Overlay && !self.asked {
             self.asked = true;
-            let protocol = self.listen_protocol();
-            return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
+            return ask(OVERLAY, None);
+        }
+        if let Some(reply) = self.wanted.pop_front() {
+            self.coming += 1;
+            return ask(CHANNEL, Some(reply));
         }
         match self.opened.pop_front() {
             Some(opened) => Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(opened)),
@@ -138,30 +234,61 @@ impl ConnectionHandler for Handler {
         }
     }
 
-    fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
-        match event {}
+    fn on_behaviour_event(&mut self, reply: Reply) {
+        self.wanted.push_back(reply);
     }
 
-    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Upgrade, Upgrade>) {
+    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Accept, Upgrade, (), Option<Reply>>) {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
-                protocol: stream,
+                protocol: (stream, protocol),
                 ..
-            }) if !self.has_inbound => {
-                self.has_inbound = true;
-                self.opened.push_back(Opened::Inbound(stream));
-            }
+            }) => self.on_inbound(stream, &protocol),
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,
-                ..
+                info,
             }) => {
                 self.has_outbound = true;
-                self.opened.push_back(Opened::Outbound(stream));
+                match info {
+                    None => self.opened.push_back(Opened::Outbound(stream)),
+                    Some(reply) => {
+                        self.coming = self.coming.saturating_sub(1);
+                        // A lane that gave up waiting drops it.
+                        let _ = reply.send(Ok(stream));
+                    }
+                }
             }
-            ConnectionEvent::DialUpgradeError(DialUpgradeError { error, .. }) => {
-                self.opened.push_back(Opened::Refused(error));
-            }
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { error, info }) => match info {
+                None => self.opened.push_back(Opened::Refused(error)),
+                Some(reply) => {
+                    self.coming = self.coming.saturating_sub(1);
+                    let _ = reply.send(Err(format!("no stream: {error}")));
+                }
+            },
             _ => {}
         }
+    }
+}
+
+/// Takes streams of either protocol.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Accept;
+
+impl UpgradeInfo for Accept {
+    type Info = StreamProtocol;
+    type InfoIter = [StreamProtocol; 2];
+
+    fn protocol_info(&self) -> Self::InfoIter {
+        [OVERLAY, CHANNEL]
+    }
+}
+
+impl InboundUpgrade<Stream> for Accept {
+    type Output = (Stream, StreamProtocol);
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Output, Infallible>>;
+
+    fn upgrade_inbound(self, stream: Stream, protocol: StreamProtocol) -> Self::Future {
+        ready(Ok((stream, protocol)))
     }
 }

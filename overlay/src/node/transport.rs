@@ -8,6 +8,7 @@ use libp2p::identity::Keypair;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, Swarm, SwarmBuilder, TransportError, noise, tcp, yamux};
 
+use super::channels::MAX_PARALLELISM;
 use super::config::{Limits, SpawnError};
 use super::streams::{self, Streams};
 
@@ -16,7 +17,7 @@ use super::streams::{self, Streams};
 #[behaviour(to_swarm = "streams::Event")]
 pub(crate) struct Behaviour {
     limits: connection_limits::Behaviour,
-    streams: Streams,
+    pub(crate) streams: Streams,
 }
 
 impl From<std::convert::Infallible> for streams::Event {
@@ -25,10 +26,12 @@ impl From<std::convert::Infallible> for streams::Event {
     }
 }
 
-/// Streams a peer may open on a connection: two are used. Yamux ends a connection on the 513th.
-const MAX_STREAMS: usize = 16;
-/// Connections between two nodes at a time: simultaneous dials, and a new one beside a dying one.
-const MAX_PER_PEER: u32 = 4;
+/// Streams a peer may open on a connection: two on the overlay's, one for each lane on others. Yamux
+/// ends a connection on the 513th.
+const MAX_STREAMS: usize = 128;
+/// Connections between two nodes at a time: for the overlay simultaneous dials, and a new one beside
+/// a dying one; for channels those of both kinds of traffic, dialled by either side.
+const MAX_PER_PEER: u32 = 4 + 2 * 2 * MAX_PARALLELISM as u32;
 
 /// TCP with Noise and Yamux, QUIC, and names resolved.
 pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviour>, SpawnError> {

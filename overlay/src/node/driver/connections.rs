@@ -100,6 +100,9 @@ impl Driver {
                 return;
             }
         };
+        if let Some(Dial::Lanes(node, slot)) = dial {
+            return self.on_lanes_dialled(id, node, slot);
+        }
         let mut contact = None;
         if let Some(Dial::Contact(address)) = dial {
             // The dialler knows what it has: a second connection of its own is not even greeted.
@@ -136,6 +139,9 @@ impl Driver {
     }
 
     pub(super) fn on_opened(&mut self, id: ConnectionId, opened: Opened) {
+        if let Opened::Lane(stream) = opened {
+            return self.on_lane(id, stream);
+        }
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match opened {
             Opened::Inbound(stream) => {
@@ -158,6 +164,8 @@ impl Driver {
                 tokio::spawn(link::write(stream, id, hello.encode(), attached, reports));
                 self.stand(id);
             }
+            // Handled above: its connection is not the overlay's.
+            Opened::Lane(_) => {}
             Opened::Refused(error) => {
                 tracing::debug!(node = %connection.node, %error, "no overlay stream");
                 self.end_link(id, "unsupported", Some(error.to_string()));
@@ -293,6 +301,9 @@ impl Driver {
     }
 
     pub(super) fn on_closed(&mut self, id: ConnectionId, cause: Option<String>) {
+        if self.on_lanes_closed(id) {
+            return;
+        }
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.closed = true;
         // What the tasks have read is still to come, and they tell better why it ended.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Driver;
 use crate::NodeId;
+use crate::node::channels::Slot;
 use crate::node::event::Event;
 use crate::node::host::Input;
 use crate::node::id::Incarnation;
@@ -48,6 +49,8 @@ pub(super) enum Dial {
     Node(NodeId),
     /// To a contact.
     Contact(Multiaddr),
+    /// To a node, for lanes.
+    Lanes(NodeId, Slot),
 }
 
 impl Driver {
@@ -142,6 +145,10 @@ impl Driver {
                     let peer = route.peer;
                     self.lose(peer, &reason);
                 }
+            }
+            Dial::Lanes(node, slot) => {
+                self.host.book.doubt(node);
+                self.on_lanes_undialled(node, slot, &reason);
             }
             Dial::Contact(address) => {
                 let node = address.iter().find_map(|part| match part {

@@ -104,7 +104,7 @@ impl Driver {
             views: self.views(),
             passive: passive.map(|peer| self.host.contact(peer)).collect(),
             waiting: self.host.routes.values().map(|route| route.outbox.depth().bytes).sum(),
-            connections: self.connections.len(),
+            connections: self.connections.len() + self.pool.len(),
         }
     }
 

@@ -9,14 +9,17 @@
 //! | `connections` | connections set up, tied, retired |
 //! | `dials` | nodes and contacts dialled |
 //! | `frames` | what links bring |
+//! | `lanes` | connections for channels |
 //! | `upkeep` | what happens twice a second |
 
 mod connections;
 mod dials;
 mod frames;
+mod lanes;
 mod upkeep;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::SelectAll;
@@ -27,6 +30,7 @@ use murmurate_membership::{Membership as _, Notice, Time};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::channels::{Hub, Slot};
 use super::contacts::{Contacts, JoinError};
 use super::event::Event;
 use super::host::{Host, Input, Peer};
@@ -41,6 +45,7 @@ use super::{BroadcastError, Limits};
 use crate::discovery::Finding;
 use connections::Connection;
 use dials::{Budget, Dial};
+use lanes::Pool;
 
 /// Reports and callers handled before the loop looks at everything else again.
 const AT_ONCE: usize = 64;
@@ -57,6 +62,12 @@ pub(crate) enum Command {
     AskViews {
         of: Contact,
         reply: oneshot::Sender<Views>,
+    },
+    /// A stream for a lane.
+    Open {
+        node: NodeId,
+        slot: Slot,
+        reply: streams::Reply,
     },
     Leave(oneshot::Sender<()>),
     Shutdown(oneshot::Sender<()>),
@@ -85,6 +96,7 @@ pub(crate) struct Parts {
     pub(crate) host: Host,
     pub(crate) network: String,
     pub(crate) limits: Limits,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) advertise: bool,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) publishes: mpsc::Receiver<Publish>,
@@ -107,6 +119,8 @@ pub(crate) struct Driver {
     host: Host,
     network: String,
     limits: Limits,
+    hub: Arc<Hub>,
+    pool: Pool,
     /// The addresses to tell others were given: do not tell those it listens on.
     advertise: bool,
     started: Instant,
@@ -145,14 +159,16 @@ struct Levels {
     outbox: Level,
     slow: Level,
     connections: Level,
+    /// Of each channel.
+    queues: Vec<Level>,
 }
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { swarm, peer, host, network, limits, .. } = parts;
+        let Parts { swarm, peer, host, network, limits, hub, .. } = parts;
         // Each link reports at most one batch at a time and waits while this is full.
         let (report_to, reports) = mpsc::channel(AT_ONCE);
-        let metrics = std::sync::Arc::clone(&host.metrics);
+        let metrics = Arc::clone(&host.metrics);
         let level = |gauge: &prometheus::IntGauge| Level::of(gauge);
         Self {
             started: Instant::now(),
@@ -180,6 +196,7 @@ impl Driver {
                 outbox: level(&metrics.outbox_bytes),
                 slow: level(&metrics.slow_links),
                 connections: level(&metrics.connections),
+                queues: hub.counts.iter().map(|counts| level(&counts.queue)).collect(),
             },
             leaving: None,
             left: false,
@@ -189,6 +206,8 @@ impl Driver {
             host,
             network,
             limits,
+            hub,
+            pool: Pool::default(),
         }
     }
 
@@ -237,6 +256,7 @@ impl Driver {
         };
         self.save();
         self.host.topics.end();
+        self.hub.end();
         self.shown.active.send_replace(Vec::new());
         let store = self.store.take();
         // Dropping the swarm closes every connection.
@@ -354,8 +374,10 @@ impl Driver {
                 let _ = reply.send(self.look());
             }
             Command::AskViews { of, reply } => self.ask_views(&of, reply),
+            Command::Open { node, slot, reply } => self.open_lane(node, slot, reply),
             Command::Leave(reply) => {
                 self.left = true;
+                self.hub.leave();
                 self.feed(Input::Leave);
                 for route in self.host.routes.values() {
                     route.outbox.finish();
@@ -462,7 +484,9 @@ impl Driver {
     /// Whom to tell that this node left: once everything it said is written, or cannot be in time.
     fn has_left(&mut self) -> Option<oneshot::Sender<()>> {
         let (deadline, _) = self.leaving.as_ref()?;
-        if self.connections.values().any(Connection::is_speaking) && *deadline > Instant::now() {
+        let is_speaking =
+            self.connections.values().any(Connection::is_speaking) || self.hub.is_speaking();
+        if is_speaking && *deadline > Instant::now() {
             return None;
         }
         self.leaving.take().map(|(_, reply)| reply)

@@ -28,6 +28,7 @@ impl Driver {
         self.judge_links(now);
         self.retire_idle(now);
         self.touch_known();
+        self.hub.inbound.tidy();
         self.set_levels();
         if now.duration_since(self.saved) > SAVED {
             self.save();
@@ -123,6 +124,9 @@ impl Driver {
         let routes = self.host.routes.values();
         levels.outbox.set(routes.clone().map(|route| route.outbox.depth().bytes).sum());
         levels.slow.set(routes.filter(|route| route.is_slow()).count());
-        levels.connections.set(self.connections.len());
+        levels.connections.set(self.connections.len() + self.pool.len());
+        for (channel, level) in levels.queues.iter_mut().enumerate() {
+            level.set(self.hub.waiting(channel));
+        }
     }
 }

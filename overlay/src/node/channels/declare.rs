@@ -1,0 +1,272 @@
+//! Channels as they are declared: a name, a kind, options.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::channel::{Acknowledged, BestEffort, Kind, Latest, Limits, Request};
+
+/// A channel, declared under its name before the node starts. All nodes declare it alike: a node
+/// that does not know it, or declares it differently, refuses its messages and says so.
+///
+/// ```
+/// use std::time::Duration;
+/// use murmurate::{Channel, Overflow};
+///
+/// let orders = Channel::acknowledged("orders").parallelism(4).timeout(Duration::from_secs(10));
+/// let prices = Channel::latest("prices");
+/// let samples = Channel::best_effort("samples").overflow(Overflow::DropOldest).compressed();
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Channel {
+    pub(crate) name: String,
+    pub(crate) carries: Carries,
+    pub(crate) parallelism: u16,
+    pub(crate) traffic: Traffic,
+    pub(crate) overflow: Overflow,
+    pub(crate) compressed: bool,
+    pub(crate) max_message: usize,
+    pub(crate) queue_messages: usize,
+    pub(crate) queue_bytes: usize,
+    pub(crate) timeout: Duration,
+}
+
+/// What a channel carries.
+#[derive(Debug, Clone)]
+pub(crate) enum Carries {
+    /// Messages, with what their kind promises.
+    Messages(Arc<dyn Kind>),
+    /// Streams of bytes.
+    Bytes,
+}
+
+/// Which connections a channel uses: small messages must not wait behind large ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Traffic {
+    /// Those for messages that should arrive soon. Large messages without a key take the others all
+    /// the same.
+    Small,
+    /// Those for whatever fills a connection.
+    Bulk,
+}
+
+/// What happens to a message when the queue to its receiver is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// `send` waits for room; `try_send` refuses the message.
+    Wait,
+    /// The oldest message that was not sent yet makes room.
+    DropOldest,
+    /// The new message is dropped.
+    DropNewest,
+}
+
+/// Why a channel cannot be declared like this; nothing was started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeclarationError {
+    /// A name without characters, or with too many.
+    #[error("channel {0:?}: its name must have 1 to 64 bytes")]
+    Name(String),
+    /// Two channels of the same name.
+    #[error("channel {0:?} is declared twice")]
+    Twice(String),
+    /// More channels than a node holds.
+    #[error("{0} channels are declared: at most 32")]
+    TooMany(usize),
+    /// A number outside its range.
+    #[error("channel {channel:?}: {option} = {value} is out of range: {min} to {max}")]
+    OutOfRange {
+        /// The channel.
+        channel: String,
+        /// The option.
+        option: &'static str,
+        /// What it was set to.
+        value: usize,
+        /// Smallest allowed value.
+        min: usize,
+        /// Largest allowed value.
+        max: usize,
+    },
+    /// A time-out of zero.
+    #[error("channel {0:?}: timeout = 0 s is out of range: it must be longer than zero")]
+    ZeroTimeout(String),
+}
+
+/// Channels a node may have.
+pub(crate) const MAX_CHANNELS: usize = 32;
+/// Connections for one kind of traffic between two nodes.
+pub(crate) const MAX_PARALLELISM: u16 = 16;
+/// Bytes a frame can express.
+pub(crate) const MAX_MESSAGE: usize = (1 << 24) - 1;
+
+impl Channel {
+    fn new(name: impl Into<String>, carries: Carries) -> Self {
+        Self {
+            name: name.into(),
+            carries,
+            parallelism: 1,
+            traffic: Traffic::Small,
+            overflow: Overflow::Wait,
+            compressed: false,
+            max_message: 1 << 20,
+            queue_messages: 4_096,
+            queue_bytes: 4 << 20,
+            timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Messages in order, each at most once; what a broken connection held is lost.
+    pub fn best_effort(name: impl Into<String>) -> Self {
+        Self::own(name, BestEffort)
+    }
+
+    /// Messages in order, each once, sent again over another connection until the receiving
+    /// application has taken them. The sender learns what became of each.
+    pub fn acknowledged(name: impl Into<String>) -> Self {
+        Self::own(name, Acknowledged)
+    }
+
+    /// The latest message only: a newer one replaces one that still waits.
+    pub fn latest(name: impl Into<String>) -> Self {
+        Self::own(name, Latest)
+    }
+
+    /// Messages that are answered within a time-out.
+    pub fn request(name: impl Into<String>) -> Self {
+        Self::own(name, Request)
+    }
+
+    /// Streams of bytes, opened by one node and accepted by the other.
+    pub fn bytes(name: impl Into<String>) -> Self {
+        Self::new(name, Carries::Bytes).traffic(Traffic::Bulk)
+    }
+
+    /// A kind of one's own.
+    pub fn own(name: impl Into<String>, kind: impl Kind + 'static) -> Self {
+        Self::new(name, Carries::Messages(Arc::new(kind)))
+    }
+
+    /// Lanes between two nodes, on as many connections: messages with the same key take the same
+    /// one. 1 to 16; default 1.
+    pub fn parallelism(mut self, lanes: u16) -> Self {
+        self.parallelism = lanes;
+        self
+    }
+
+    /// Which connections it uses. Default [`Traffic::Small`]; streams of bytes [`Traffic::Bulk`].
+    pub fn traffic(mut self, traffic: Traffic) -> Self {
+        self.traffic = traffic;
+        self
+    }
+
+    /// What happens when the queue to a receiver is full. Default [`Overflow::Wait`].
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// Compresses messages (LZ4) that get smaller by it.
+    pub fn compressed(mut self) -> Self {
+        self.compressed = true;
+        self
+    }
+
+    /// Bytes of the largest message. 1 to 16,777,215; default 1 MiB.
+    pub fn max_message(mut self, bytes: usize) -> Self {
+        self.max_message = bytes;
+        self
+    }
+
+    /// What may wait in a lane for one receiver, and, received, for the application: messages and
+    /// bytes of them; one message always may. 1 to 1,048,576 and 1 to 1 GiB; default 4,096 and
+    /// 4 MiB.
+    pub fn queue(mut self, messages: usize, bytes: usize) -> Self {
+        self.queue_messages = messages;
+        self.queue_bytes = bytes;
+        self
+    }
+
+    /// How long a message may be under way before its sender is told that nobody knows what became
+    /// of it. Default 30 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// What both ends compare beside the name.
+    pub(crate) fn kind_name(&self) -> &str {
+        match &self.carries {
+            Carries::Messages(kind) => kind.name(),
+            Carries::Bytes => "bytes",
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { messages: self.queue_messages, bytes: self.queue_bytes, timeout: self.timeout }
+    }
+
+    fn check(&self) -> Result<(), DeclarationError> {
+        if !(1..=64).contains(&self.name.len()) {
+            return Err(DeclarationError::Name(self.name.clone()));
+        }
+        for (option, value, max) in [
+            ("kind's name (bytes)", self.kind_name().len(), 32),
+            ("parallelism", self.parallelism.into(), MAX_PARALLELISM.into()),
+            ("max_message", self.max_message, MAX_MESSAGE),
+            ("queue (messages)", self.queue_messages, 1 << 20),
+            ("queue (bytes)", self.queue_bytes, 1 << 30),
+        ] {
+            if !(1..=max).contains(&value) {
+                let channel = self.name.clone();
+                return Err(DeclarationError::OutOfRange { channel, option, value, min: 1, max });
+            }
+        }
+        if self.timeout.is_zero() {
+            return Err(DeclarationError::ZeroTimeout(self.name.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Checks all channels of a node.
+pub(crate) fn check(channels: &[Channel]) -> Result<(), DeclarationError> {
+    if channels.len() > MAX_CHANNELS {
+        return Err(DeclarationError::TooMany(channels.len()));
+    }
+    for (at, channel) in channels.iter().enumerate() {
+        channel.check()?;
+        if channels[..at].iter().any(|other| other.name == channel.name) {
+            return Err(DeclarationError::Twice(channel.name.clone()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_declarations_are_named_with_their_range() {
+        let says = |channels: &[Channel]| check(channels).err().map(|e| e.to_string());
+        let fine = Channel::acknowledged("a");
+        assert_eq!(says(&[fine.clone(), Channel::bytes("b")]), None);
+        assert_eq!(
+            says(&[fine.clone(), Channel::latest("a")]),
+            Some("channel \"a\" is declared twice".into())
+        );
+        assert_eq!(
+            says(&[fine.clone().parallelism(17)]),
+            Some("channel \"a\": parallelism = 17 is out of range: 1 to 16".into())
+        );
+        assert_eq!(
+            says(&[fine.clone().max_message(1 << 24)]),
+            Some("channel \"a\": max_message = 16777216 is out of range: 1 to 16777215".into())
+        );
+        assert!(says(&[fine.clone().timeout(Duration::ZERO)]).is_some());
+        assert!(says(&[Channel::latest("")]).is_some());
+        let many: Vec<_> = (0..33).map(|n| Channel::latest(n.to_string())).collect();
+        assert_eq!(says(&many), Some("33 channels are declared: at most 32".into()));
+    }
+}

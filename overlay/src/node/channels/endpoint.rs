@@ -1,0 +1,293 @@
+//! What embedders hold of a channel.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::{fmt, io};
+
+use bytes::Bytes;
+use futures::{AsyncRead, AsyncWrite};
+use libp2p::swarm::Stream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::declare::{Carries, Channel};
+use super::error::{SendError, Undelivered};
+use super::hub::{Hub, Lanes};
+use super::inbox::Received;
+use super::lane::{Receipt, Slot};
+use super::sender::introduce;
+use super::wire::{Answer, Declared, Hello};
+use crate::NodeId;
+use crate::node::driver::Command;
+
+/// A channel at this node: sends to any node of the overlay, and receives. Cheap to clone.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use murmurate::{Channel, Node};
+///
+/// let anywhere: murmurate::Multiaddr = "/ip4/127.0.0.1/tcp/0".parse()?;
+/// let orders = Channel::acknowledged("orders");
+/// let one = Node::builder().listen(anywhere.clone()).channel(orders.clone()).spawn().await?;
+/// let two = Node::builder().listen(anywhere).channel(orders).spawn().await?;
+/// two.join(one.addresses()).await?;
+///
+/// let receipt = one.channel("orders")?.send(two.id(), "a dozen eggs").await?;
+/// let order = two.channel("orders")?.receive().await.ok_or("the node ended")?;
+/// assert_eq!(order.data, "a dozen eggs");
+/// drop(order); // Now it is delivered.
+/// receipt.await?;
+/// # Ok(()) }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Endpoint {
+    hub: Arc<Hub>,
+    channel: usize,
+    /// A node runs for as long as somebody holds this.
+    alive: mpsc::Sender<Command>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("channel", self.declared()).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    pub(crate) fn new(hub: Arc<Hub>, channel: usize, alive: mpsc::Sender<Command>) -> Self {
+        Self { hub, channel, alive }
+    }
+
+    /// As it is declared.
+    pub fn declared(&self) -> &Channel {
+        &self.hub.declared[self.channel]
+    }
+
+    /// A node to send to: worth keeping by whoever sends much to it.
+    #[must_use]
+    pub fn to(&self, node: NodeId) -> Destination {
+        let lanes = self.hub.to(node, self.channel);
+        Destination { endpoint: self.clone(), lanes }
+    }
+
+    /// Sends a message to a node; returns when it waits to be sent. See [`Destination::send`].
+    ///
+    /// # Errors
+    /// Why it was not taken.
+    pub async fn send(
+        &self,
+        to: NodeId,
+        message: impl Into<Bytes>,
+    ) -> Result<Receipt, SendError> {
+        self.to(to).send(message).await
+    }
+
+    /// Sends a request to a node and waits for its answer.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn request(
+        &self,
+        to: NodeId,
+        message: impl Into<Bytes>,
+    ) -> Result<Bytes, Undelivered> {
+        self.to(to).request(message).await
+    }
+
+    /// The next message that arrived, whoever sent it; `None` once the node has ended. With several
+    /// callers, each message goes to one of them.
+    pub async fn receive(&self) -> Option<Received> {
+        self.hub.inboxes[self.channel].next().await
+    }
+
+    /// The next message, if one has arrived.
+    #[must_use]
+    pub fn try_receive(&self) -> Option<Received> {
+        self.hub.inboxes[self.channel].try_next().flatten()
+    }
+
+    /// Opens a stream of bytes to a node.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn open(&self, to: NodeId) -> Result<ByteStream, SendError> {
+        let (hub, declared) = (&self.hub, self.declared());
+        if !matches!(declared.carries, Carries::Bytes) {
+            return Err(self.carries("messages"));
+        }
+        self.check(to)?;
+        let unreachable = |reason: String| SendError::Unreachable { node: to, reason };
+        let lane = rand::random_range(0..declared.parallelism);
+        let mut stream = hub.open(to, Slot { traffic: declared.traffic, index: lane }).await?;
+        let hello = Hello {
+            network: (&hub.network).into(),
+            started: hub.me.started,
+            channel: (&declared.name).into(),
+            declared: Declared::of(declared),
+            lane,
+            epoch: 0,
+            base: 0,
+        };
+        let answer = timeout(hub.limits.handshake_wait, introduce(&mut stream, &hello)).await;
+        match answer {
+            Err(_) => Err(unreachable("it does not answer on the channel".into())),
+            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Ok(Ok(Answer::Welcome { .. })) => Ok(ByteStream(stream)),
+            Ok(Ok(Answer::Refused(refusal))) => {
+                let channel = declared.name.clone();
+                Err(SendError::Refused { node: to, channel, refusal })
+            }
+        }
+    }
+
+    /// The next stream of bytes that some node opened; `None` once the node has ended. Up to 64 wait
+    /// to be accepted, others are refused.
+    pub async fn accept(&self) -> Option<(NodeId, ByteStream)> {
+        let (from, stream) = self.hub.accepted(self.channel).await?;
+        Some((from, ByteStream(stream)))
+    }
+
+    fn check(&self, to: NodeId) -> Result<(), SendError> {
+        if to == self.hub.me.node {
+            return Err(SendError::Itself);
+        }
+        if self.hub.has_ended() || self.alive.is_closed() {
+            return Err(SendError::Ended);
+        }
+        Ok(())
+    }
+
+    fn carries(&self, carries: &'static str) -> SendError {
+        SendError::Carries { channel: self.declared().name.clone(), carries }
+    }
+}
+
+/// A node to send to on a channel. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    endpoint: Endpoint,
+    lanes: Arc<Lanes>,
+}
+
+impl Destination {
+    /// Sends a message: returns when it waits to be sent, with a receipt that tells what became of
+    /// it. The first message to a node waits until a connection to it stands. When the queue is full,
+    /// it waits for room, or the channel's [`Overflow`](super::Overflow) policy applies.
+    ///
+    /// Messages of up to 64 KiB keep their order on a channel without parallelism. Use a key where
+    /// order matters on others, or among larger messages.
+    ///
+    /// # Errors
+    /// Why it was not taken. Dropping the future is safe: the message is taken whole or not at all.
+    pub async fn send(&self, message: impl Into<Bytes>) -> Result<Receipt, SendError> {
+        self.send_to_lane(None, message.into()).await
+    }
+
+    /// Sends a message with a key: messages with the same key keep their order, those with different
+    /// keys do not wait for each other, as far as the channel's parallelism goes.
+    ///
+    /// # Errors
+    /// As of [`Destination::send`].
+    pub async fn send_keyed(
+        &self,
+        key: impl Hash,
+        message: impl Into<Bytes>,
+    ) -> Result<Receipt, SendError> {
+        self.send_to_lane(Some(hash(key)), message.into()).await
+    }
+
+    async fn send_to_lane(&self, key: Option<u64>, message: Bytes) -> Result<Receipt, SendError> {
+        self.check(&message)?;
+        let hub = &self.endpoint.hub;
+        self.lanes.lane(hub, key, message.len()).send(hub, message).await
+    }
+
+    /// Sends a message if there is room now. Whether its receiver can be reached at all its receipt
+    /// tells, or the next call.
+    ///
+    /// # Errors
+    /// Why it was not taken, [`SendError::Full`] among others.
+    pub fn try_send(&self, message: impl Into<Bytes>) -> Result<Receipt, SendError> {
+        let message = message.into();
+        self.check(&message)?;
+        let hub = &self.endpoint.hub;
+        self.lanes.lane(hub, None, message.len()).try_send(hub, &message)
+    }
+
+    /// As [`Destination::try_send`], with a key.
+    ///
+    /// # Errors
+    /// As of [`Destination::try_send`].
+    pub fn try_send_keyed(
+        &self,
+        key: impl Hash,
+        message: impl Into<Bytes>,
+    ) -> Result<Receipt, SendError> {
+        let message = message.into();
+        self.check(&message)?;
+        let hub = &self.endpoint.hub;
+        self.lanes.lane(hub, Some(hash(key)), message.len()).try_send(hub, &message)
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn request(&self, message: impl Into<Bytes>) -> Result<Bytes, Undelivered> {
+        self.send(message).await.map_err(Undelivered::Failed)?.await
+    }
+
+    fn check(&self, message: &Bytes) -> Result<(), SendError> {
+        let declared = self.endpoint.declared();
+        if message.len() > declared.max_message {
+            return Err(SendError::TooLarge { size: message.len(), max: declared.max_message });
+        }
+        if matches!(declared.carries, Carries::Bytes) {
+            return Err(self.endpoint.carries("streams of bytes"));
+        }
+        self.endpoint.check(self.lanes.to)
+    }
+}
+
+fn hash(key: impl Hash) -> u64 {
+    // Without random state: a key keeps its lane.
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A stream of bytes between two nodes, in both directions. Dropping it ends it; close it first so
+/// that everything written arrives.
+#[derive(Debug)]
+pub struct ByteStream(Stream);
+
+impl AsyncRead for ByteStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for ByteStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_close(context)
+    }
+}

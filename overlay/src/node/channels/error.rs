@@ -1,0 +1,81 @@
+//! What can be wrong with sending.
+
+use super::wire::Refusal;
+use crate::NodeId;
+
+/// Why a message was not taken. Nothing was sent, and nothing after it is harmed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// A node does not send to itself.
+    #[error("that is this node itself")]
+    Itself,
+    /// More than the channel allows.
+    #[error("{size} bytes are out of range: 0 to {max} on this channel")]
+    TooLarge {
+        /// Bytes given.
+        size: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// There is no room for it now.
+    #[error("the queue to the receiver is full")]
+    Full,
+    /// The receiver could not be reached.
+    #[error("{node} cannot be reached: {reason}")]
+    Unreachable {
+        /// Which.
+        node: NodeId,
+        /// Why.
+        reason: String,
+    },
+    /// The receiver refuses the channel.
+    #[error("{node} refuses channel {channel:?}: {refusal}")]
+    Refused {
+        /// Which.
+        node: NodeId,
+        /// Which channel.
+        channel: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The channel carries something else.
+    #[error("channel {channel:?} carries {carries}")]
+    Carries {
+        /// Which channel.
+        channel: String,
+        /// What it carries.
+        carries: &'static str,
+    },
+    /// This node has left or shut down.
+    #[error("the node has ended")]
+    Ended,
+}
+
+/// Why nobody knows that a message was delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Undelivered {
+    /// The receiving process ended: it may or may not have been delivered, and is not sent again.
+    #[error("the receiver is gone: it may or may not have got the message")]
+    Gone,
+    /// Nobody said in time: it may or may not have been delivered, and is not sent again.
+    #[error("nobody said in time whether the receiver got the message")]
+    TimedOut,
+    /// A newer message, or the queue's policy, took its place: it was not delivered.
+    #[error("another message took its place")]
+    Shed,
+    /// It was taken, and could not be sent.
+    #[error(transparent)]
+    Failed(SendError),
+}
+
+/// The node has no channel of this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no channel {name:?} is declared; there are: {declared}")]
+pub struct UnknownChannel {
+    /// The name asked for.
+    pub name: String,
+    /// The names there are.
+    pub declared: String,
+}

@@ -1,0 +1,287 @@
+//! What the channels of a node share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use libp2p::swarm::Stream;
+use murmurate_membership::Time;
+use prometheus::IntCounter;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::counts::ChannelCounts;
+use super::declare::{Carries, Channel, Traffic};
+use super::error::SendError;
+use super::inbound::InboundLanes;
+use super::inbox::Inbox;
+use super::lane::{Lane, Slot};
+use super::wire::{self, Answer, Refusal, WireError};
+use crate::node::driver::Command;
+use crate::node::id::Incarnation;
+use crate::node::metrics::Counters;
+use crate::{Limits, NodeId};
+
+/// Streams of bytes that wait to be accepted, on each channel.
+const ACCEPTABLE: usize = 64;
+
+/// Everything that lanes need of their node.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) me: Incarnation,
+    pub(crate) network: String,
+    pub(crate) limits: Limits,
+    pub(crate) declared: Vec<Channel>,
+    /// One for each channel, as are the next two.
+    pub(crate) inboxes: Vec<Inbox>,
+    pub(crate) counts: Vec<ChannelCounts>,
+    accepts: Vec<Accepts>,
+    pub(crate) inbound: InboundLanes,
+    lanes: Mutex<BTreeMap<(NodeId, usize), Arc<Lanes>>>,
+    epochs: AtomicU64,
+    /// A lane does not keep its node running.
+    commands: mpsc::WeakSender<Command>,
+    started: Instant,
+    phase: watch::Sender<Phase>,
+    /// Streams that are served and have not said goodbye.
+    speaking: AtomicUsize,
+    pub(crate) nonsense: IntCounter,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Running,
+    Leaving,
+    Ended,
+}
+
+/// Streams of bytes on their way to the application.
+#[derive(Debug)]
+struct Accepts {
+    offer: mpsc::Sender<(NodeId, Stream)>,
+    take: tokio::sync::Mutex<mpsc::Receiver<(NodeId, Stream)>>,
+}
+
+/// The lanes of a channel to one node.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    pub(crate) to: NodeId,
+    channel: usize,
+    /// The channel's own, and as many on connections for bulk.
+    lanes: Vec<OnceLock<Arc<Lane>>>,
+    /// Where the next message without a key goes.
+    next: AtomicUsize,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        me: Incarnation,
+        network: String,
+        limits: Limits,
+        declared: Vec<Channel>,
+        commands: &mpsc::Sender<Command>,
+        metrics: &Counters,
+    ) -> Self {
+        let inbox = |channel: &Channel| Inbox::new(channel.queue_messages, channel.queue_bytes);
+        let accepts = |_: &Channel| {
+            let (offer, take) = mpsc::channel(ACCEPTABLE);
+            Accepts { offer, take: tokio::sync::Mutex::new(take) }
+        };
+        Self {
+            me,
+            network,
+            limits,
+            inboxes: declared.iter().map(inbox).collect(),
+            counts: declared.iter().map(|channel| metrics.channels.channel(&channel.name)).collect(),
+            accepts: declared.iter().map(accepts).collect(),
+            declared,
+            inbound: InboundLanes::default(),
+            lanes: Mutex::default(),
+            epochs: AtomicU64::new(0),
+            commands: commands.downgrade(),
+            started: Instant::now(),
+            phase: watch::Sender::new(Phase::Running),
+            speaking: AtomicUsize::new(0),
+            nonsense: metrics.channels.nonsense.clone(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        let since = self.started.elapsed().as_nanos();
+        Time::from_nanos(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, BTreeMap<(NodeId, usize), Arc<Lanes>>> {
+        // Nothing panics while it holds the lock; if it did, the map would still be whole.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lanes of a channel to a node.
+    pub(crate) fn to(&self, node: NodeId, channel: usize) -> Arc<Lanes> {
+        let mut lanes = self.lanes();
+        let to_node = lanes.entry((node, channel)).or_insert_with(|| {
+            let count = 2 * usize::from(self.declared[channel].parallelism);
+            let lanes = (0..count).map(|_| OnceLock::new()).collect();
+            Arc::new(Lanes { to: node, channel, lanes, next: AtomicUsize::new(0) })
+        });
+        Arc::clone(to_node)
+    }
+
+    /// Forgets lanes that have nothing to do and that nobody holds.
+    pub(super) fn forget_unused(&self, lane: &Lane) {
+        let mut lanes = self.lanes();
+        let key = (lane.to, lane.channel);
+        let unused = lanes.get(&key).is_some_and(|to_node| {
+            let all = to_node.lanes.iter().filter_map(OnceLock::get);
+            Arc::strong_count(to_node) == 1 && all.clone().all(|lane| lane.is_unused())
+        });
+        if unused {
+            lanes.remove(&key);
+        }
+    }
+
+    /// Messages that have no outcome, or wait for the application, on a channel.
+    pub(crate) fn waiting(&self, channel: usize) -> usize {
+        let of_channel = |((_, of), lanes): (&(NodeId, usize), &Arc<Lanes>)| {
+            let lanes = lanes.lanes.iter().filter_map(OnceLock::get);
+            if *of == channel { lanes.map(|lane| lane.pushed().1).sum() } else { 0 }
+        };
+        let sent: usize = self.lanes().iter().map(of_channel).sum();
+        sent + self.inboxes[channel].depth().0
+    }
+
+    /// A stream to a node, on a connection of this slot.
+    pub(super) async fn open(&self, node: NodeId, slot: Slot) -> Result<Stream, SendError> {
+        let commands = self.commands.upgrade().ok_or(SendError::Ended)?;
+        let (reply, opened) = oneshot::channel();
+        let asked = commands.send(Command::Open { node, slot, reply }).await;
+        drop(commands);
+        asked.map_err(|_| SendError::Ended)?;
+        let opened = opened.await.map_err(|_| SendError::Ended)?;
+        opened.map_err(|reason| SendError::Unreachable { node, reason })
+    }
+
+    pub(super) fn refused(&self, lane: &Lane, refusal: Refusal) -> SendError {
+        let channel = self.declared[lane.channel].name.clone();
+        SendError::Refused { node: lane.to, channel, refusal }
+    }
+
+    /// Hands a stream of bytes to the application, if it has not too many.
+    pub(super) async fn accept_bytes(
+        &self,
+        channel: usize,
+        from: NodeId,
+        mut stream: Stream,
+    ) -> Result<(), WireError> {
+        match self.accepts[channel].offer.try_reserve() {
+            Ok(place) => {
+                let started = self.me.started;
+                let welcome = Answer::Welcome { started, resumed: false, heard: 0 };
+                wire::greet(&mut stream, &welcome).await?;
+                place.send((from, stream));
+                Ok(())
+            }
+            Err(_) => wire::greet(&mut stream, &Answer::Refused(Refusal::Busy)).await,
+        }
+    }
+
+    /// The next stream of bytes that somebody opened; `None` once the node has ended.
+    pub(super) async fn accepted(&self, channel: usize) -> Option<(NodeId, Stream)> {
+        let next = async { self.accepts[channel].take.lock().await.recv().await };
+        let mut phase = self.phase.subscribe();
+        tokio::select! {
+            next = next => next,
+            _ = phase.wait_for(|phase| *phase == Phase::Ended) => None,
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        *self.phase.borrow() != Phase::Running
+    }
+
+    /// Waits until the node leaves.
+    pub(super) async fn leaving(&self) {
+        let mut phase = self.phase.subscribe();
+        // Closed only when the hub is gone, and with it whoever waits here.
+        let _ = phase.wait_for(|phase| *phase >= Phase::Leaving).await;
+    }
+
+    /// A stream is served for as long as the result lives.
+    pub(super) fn speak(&self) -> Speaks<'_> {
+        self.speaking.fetch_add(1, Ordering::Relaxed);
+        Speaks(self)
+    }
+
+    /// Whether somebody may not have heard yet that the node leaves.
+    pub(crate) fn is_speaking(&self) -> bool {
+        self.speaking.load(Ordering::Relaxed) > 0
+    }
+
+    /// Tells all senders that the node leaves.
+    pub(crate) fn leave(&self) {
+        self.phase.send_if_modified(|phase| {
+            let changes = *phase == Phase::Running;
+            if changes {
+                *phase = Phase::Leaving;
+            }
+            changes
+        });
+    }
+
+    /// The node has ended: whoever waits for something is told.
+    pub(crate) fn end(&self) {
+        self.phase.send_replace(Phase::Ended);
+        self.inboxes.iter().for_each(Inbox::end);
+        for lanes in std::mem::take(&mut *self.lanes()).into_values() {
+            for lane in lanes.lanes.iter().filter_map(OnceLock::get) {
+                lane.fail(self, SendError::Ended);
+            }
+        }
+    }
+}
+
+/// See [`Hub::speak`].
+pub(super) struct Speaks<'a>(&'a Hub);
+
+impl Drop for Speaks<'_> {
+    fn drop(&mut self) {
+        self.0.speaking.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Messages without a key that are larger than this do not hold up others.
+const LARGE: usize = 64 << 10;
+
+impl Lanes {
+    /// The lane for a message: by its key, which keeps its order, or else any.
+    pub(super) fn lane(&self, hub: &Hub, key: Option<u64>, size: usize) -> &Arc<Lane> {
+        let declared = &hub.declared[self.channel];
+        let parallelism = usize::from(declared.parallelism);
+        let at = match key {
+            Some(hash) => (hash % parallelism as u64) as usize,
+            None if parallelism == 1 => 0,
+            None => self.next.fetch_add(1, Ordering::Relaxed) % parallelism,
+        };
+        let large = key.is_none() && size > LARGE && declared.traffic == Traffic::Small;
+        self.at(hub, if large { parallelism + at } else { at })
+    }
+
+    fn at(&self, hub: &Hub, index: usize) -> &Arc<Lane> {
+        self.lanes[index].get_or_init(|| {
+            let declared = &hub.declared[self.channel];
+            let parallelism = usize::from(declared.parallelism);
+            let traffic = if index < parallelism { declared.traffic } else { Traffic::Bulk };
+            let slot = Slot { traffic, index: (index % parallelism) as u16 };
+            let Carries::Messages(kind) = &declared.carries else {
+                unreachable!("channels of bytes have no lanes");
+            };
+            let sending = kind.sending(declared.limits());
+            let epoch = hub.epochs.fetch_add(1, Ordering::Relaxed);
+            let acknowledges = kind.acknowledges();
+            let index = index as u16;
+            let lane =
+                Lane::new(self.to, self.channel, index, slot, epoch, sending, acknowledges);
+            Arc::new(lane)
+        })
+    }
+}

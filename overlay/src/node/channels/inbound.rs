@@ -1,0 +1,379 @@
+//! The receiving end of lanes: streams that come in, and what is remembered of lanes without one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use libp2p::swarm::Stream;
+use tokio::time::{Instant, timeout};
+
+use super::declare::Carries;
+use super::hub::Hub;
+use super::sender::{BATCH, Batch};
+use super::wire::{self, Answer, Declared, FrameReader, Hello, Refusal, WireError};
+use crate::NodeId;
+use crate::channel::{Delivery, Frame, Nonsense, Path, Receiving};
+use crate::node::id::Incarnation;
+
+/// How long a lane without a stream is remembered, so that nothing is delivered twice.
+const MEMORY: Duration = Duration::from_secs(600);
+/// Lanes that are remembered.
+const CAPACITY: usize = 16_384;
+
+/// Which lane of which start of which node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    from: Incarnation,
+    channel: usize,
+    lane: u16,
+}
+
+/// The receiving end of a lane; it outlives its streams.
+#[derive(Debug)]
+pub(crate) struct InboundLane {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    receiving: Box<dyn Receiving>,
+    /// Which lane of its index, as the sender counts them.
+    epoch: u64,
+    /// Counts the streams: only the last one serves.
+    turn: u64,
+    /// Since when it has no stream.
+    detached: Option<Instant>,
+    /// The writer waits for a frame to send back.
+    writer: Option<Waker>,
+    /// Messages that the application has, in order, and whether it is done with them.
+    handed: VecDeque<(u64, bool)>,
+}
+
+/// All receiving ends of a node.
+#[derive(Debug, Default)]
+pub(crate) struct InboundLanes(Mutex<BTreeMap<Key, Arc<InboundLane>>>);
+
+impl InboundLane {
+    fn new(epoch: u64, receiving: Box<dyn Receiving>) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                receiving,
+                epoch,
+                turn: 0,
+                detached: None,
+                writer: None,
+                handed: VecDeque::new(),
+            }),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Nothing panics while it holds the lock; if it did, a lane would still be whole.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The application is done with a message.
+    pub(super) fn done(&self, number: u64, answer: Option<Bytes>) {
+        let mut inner = self.inner();
+        inner.done(number, answer);
+        let writer = inner.writer.take();
+        drop(inner);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+
+    fn receive(&self, hub: &Hub, turn: u64, frames: &mut Vec<Frame>) -> Result<(), Ended> {
+        let mut inner = self.inner();
+        if inner.turn != turn {
+            return Err(Ended::Replaced);
+        }
+        let now = hub.now();
+        let received =
+            frames.drain(..).try_for_each(|frame| inner.receiving.receive(now, frame));
+        // What came again is acknowledged again.
+        let writer = inner.writer.take();
+        drop(inner);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+        Ok(received?)
+    }
+
+    fn next_delivery(&self) -> Option<Delivery> {
+        let mut inner = self.inner();
+        let delivery = inner.receiving.next_delivery()?;
+        if inner.receiving.in_order() {
+            inner.handed.push_back((delivery.number, false));
+        }
+        Some(delivery)
+    }
+
+    async fn take(&self, hub: &Hub, turn: u64, frames: &mut Vec<Frame>) -> Result<bool, Ended> {
+        poll_fn(|context| {
+            let mut inner = self.inner();
+            if inner.turn != turn {
+                return Poll::Ready(Err(Ended::Replaced));
+            }
+            let now = hub.now();
+            let mut taken = 0;
+            while taken < BATCH
+                && let Some(frame) = inner.receiving.next_frame(now)
+            {
+                taken += frame.body.len() + wire::HEADER;
+                frames.push(frame);
+            }
+            if frames.is_empty() {
+                inner.writer = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(taken >= BATCH))
+        })
+        .await
+    }
+
+    fn detach(&self, turn: u64) {
+        let mut inner = self.inner();
+        if inner.turn == turn {
+            inner.receiving.detach();
+            inner.detached = Some(Instant::now());
+        }
+    }
+
+    /// Whether nothing is lost by forgetting it.
+    fn is_forgettable(&self) -> bool {
+        let inner = self.inner();
+        inner.detached.is_some_and(|since| !inner.receiving.remembers() || since.elapsed() > MEMORY)
+    }
+}
+
+impl Inner {
+    fn done(&mut self, number: u64, answer: Option<Bytes>) {
+        if !self.receiving.in_order() {
+            return self.receiving.done(number, answer);
+        }
+        // Mostly the first.
+        let at = match self.handed.front() {
+            Some((first, _)) if *first == number => Ok(0),
+            _ => self.handed.binary_search_by_key(&number, |(number, _)| *number),
+        };
+        if let Ok(at) = at {
+            self.handed[at].1 = true;
+        }
+        while let Some((number, true)) = self.handed.front() {
+            self.receiving.done(*number, None);
+            self.handed.pop_front();
+        }
+    }
+}
+
+/// Why a receiving end stopped.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the lane goes on over another stream")]
+    Replaced,
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error(transparent)]
+    Nonsense(#[from] Nonsense),
+}
+
+/// Serves a stream that `from` opened.
+pub(crate) async fn serve(mut stream: Stream, from: NodeId, hub: Arc<Hub>) {
+    let served = async {
+        let limit = hub.limits.handshake_wait;
+        let greeting = timeout(limit, wire::greeting(&mut stream)).await;
+        let greeting = greeting.map_err(|_| WireError::Nonsense("no greeting in time".into()))??;
+        let hello: Hello<'_> = wire::decode(&greeting)?;
+        let channel = match hub.accepts(&hello) {
+            Ok(channel) => channel,
+            Err(refusal) => {
+                wire::greet(&mut stream, &Answer::Refused(refusal)).await?;
+                return Ok(stream.close().await.map_err(WireError::from)?);
+            }
+        };
+        if matches!(hub.declared[channel].carries, Carries::Bytes) {
+            return Ok(hub.accept_bytes(channel, from, stream).await?);
+        }
+        serve_lane(stream, from, channel, &hello, &hub).await
+    };
+    match served.await {
+        Ok(()) => {}
+        Err(Ended::Replaced | Ended::Wire(WireError::Closed)) => {}
+        Err(error) => {
+            tracing::debug!(%from, %error, "a lane's stream ended");
+            if !matches!(error, Ended::Wire(WireError::Io(_))) {
+                hub.nonsense.inc();
+            }
+        }
+    }
+}
+
+async fn serve_lane(
+    mut stream: Stream,
+    from: NodeId,
+    channel: usize,
+    hello: &Hello<'_>,
+    hub: &Hub,
+) -> Result<(), Ended> {
+    let key =
+        Key { from: Incarnation { node: from, started: hello.started }, channel, lane: hello.lane };
+    let Some((lane, turn, resumed)) = hub.inbound.attach(hub, key, hello) else {
+        return Ok(wire::greet(&mut stream, &Answer::Refused(Refusal::Busy)).await?);
+    };
+    let _speaks = hub.speak();
+    let heard = lane.inner().receiving.heard();
+    let started = hub.me.started;
+    let served = async {
+        wire::greet(&mut stream, &Answer::Welcome { started, resumed, heard }).await?;
+        let (read, write) = stream.split();
+        tokio::select! {
+            biased;
+            Err(error) = write_frames(&lane, hub, channel, turn, write) => Err(error),
+            ended = read_frames(&lane, hub, channel, turn, from, read) => ended,
+        }
+    };
+    let ended = served.await;
+    lane.detach(turn);
+    // What arrived whole is delivered, whatever became of its stream.
+    let inbox = &hub.inboxes[channel];
+    while !inbox.fill(from, &lane, || lane.next_delivery()) {
+        inbox.room().await;
+    }
+    hub.inbound.forget(key, &lane);
+    ended
+}
+
+async fn read_frames(
+    lane: &Arc<InboundLane>,
+    hub: &Hub,
+    channel: usize,
+    turn: u64,
+    from: NodeId,
+    stream: impl AsyncRead + Unpin,
+) -> Result<(), Ended> {
+    let (inbox, counts) = (&hub.inboxes[channel], &hub.counts[channel]);
+    let mut reader = FrameReader::new(stream, hub.declared[channel].max_message);
+    let mut frames = Vec::new();
+    loop {
+        while frames.len() < 64
+            && let Some(frame) = reader.whole()?
+        {
+            frames.push(frame);
+        }
+        if !frames.is_empty() {
+            lane.receive(hub, turn, &mut frames)?;
+        }
+        let mut delivered = 0;
+        let next = || lane.next_delivery().inspect(|_| delivered += 1);
+        let all = inbox.fill(from, lane, next);
+        counts.delivered.inc_by(delivered);
+        if !all {
+            inbox.room().await;
+        } else if delivered == 0 && !reader.more().await? {
+            return Err(WireError::Closed.into());
+        }
+    }
+}
+
+async fn write_frames(
+    lane: &InboundLane,
+    hub: &Hub,
+    channel: usize,
+    turn: u64,
+    mut stream: impl AsyncWrite + Unpin,
+) -> Result<std::convert::Infallible, Ended> {
+    let compressed = hub.declared[channel].compressed;
+    let mut batch = Batch::default();
+    loop {
+        let more = tokio::select! {
+            more = lane.take(hub, turn, &mut batch.frames) => more?,
+            () = hub.leaving() => {
+                let left = Frame { tag: wire::LEFT, number: 0, body: Bytes::new() };
+                batch.frames.push(left);
+                batch.write(&mut stream, false).await?;
+                stream.close().await.map_err(WireError::from)?;
+                return Err(WireError::Closed.into());
+            }
+        };
+        batch.write(&mut stream, compressed).await?;
+        if !more {
+            stream.flush().await.map_err(WireError::from)?;
+        }
+    }
+}
+
+impl InboundLanes {
+    /// The lane that a stream belongs to, its turn, and whether it was known. `None`: there is no
+    /// room for another one.
+    fn attach(&self, hub: &Hub, key: Key, hello: &Hello<'_>) -> Option<(Arc<InboundLane>, u64, bool)> {
+        let Carries::Messages(kind) = &hub.declared[key.channel].carries else { return None };
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lanes.len() >= CAPACITY && !lanes.contains_key(&key) {
+            lanes.retain(|_, lane| !lane.is_forgettable());
+            if lanes.len() >= CAPACITY {
+                return None;
+            }
+        }
+        let known = lanes.get(&key).filter(|lane| lane.inner().epoch == hello.epoch).cloned();
+        let resumed = known.is_some();
+        let lane = known.unwrap_or_else(|| {
+            let receiving = kind.receiving(hello.base, hub.declared[key.channel].limits());
+            let lane = Arc::new(InboundLane::new(hello.epoch, receiving));
+            lanes.insert(key, Arc::clone(&lane));
+            lane
+        });
+        drop(lanes);
+        let mut inner = lane.inner();
+        inner.turn += 1;
+        let turn = inner.turn;
+        inner.detached = None;
+        inner.receiving.attach(hub.now(), Path::Stream);
+        let writer = inner.writer.take();
+        drop(inner);
+        if let Some(writer) = writer {
+            // The stream before ends.
+            writer.wake();
+        }
+        Some((lane, turn, resumed))
+    }
+
+    fn forget(&self, key: Key, lane: &Arc<InboundLane>) {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lanes.get(&key).is_some_and(|known| Arc::ptr_eq(known, lane)) && lane.is_forgettable() {
+            lanes.remove(&key);
+        }
+    }
+
+    /// Forgets what nobody came back to.
+    pub(crate) fn tidy(&self) {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(|_, lane| !lane.is_forgettable());
+    }
+}
+
+impl Hub {
+    /// Which channel a lane belongs to, or why it is refused.
+    fn accepts(&self, hello: &Hello<'_>) -> Result<usize, Refusal> {
+        if self.has_ended() {
+            return Err(Refusal::Leaving);
+        }
+        if hello.network != self.network {
+            return Err(Refusal::Network(self.network.clone()));
+        }
+        let channel = self.declared.iter().position(|declared| declared.name == hello.channel);
+        let channel = channel.ok_or(Refusal::UnknownChannel)?;
+        let ours = Declared::of(&self.declared[channel]);
+        if let Some(refusal) = hello.declared.differs(&ours) {
+            return Err(refusal);
+        }
+        if hello.lane >= 2 * self.declared[channel].parallelism {
+            return Err(Refusal::Busy);
+        }
+        Ok(channel)
+    }
+}

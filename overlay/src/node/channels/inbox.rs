@@ -1,0 +1,163 @@
+//! What arrived on a channel and waits for the application.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::inbound::InboundLane;
+use crate::NodeId;
+use crate::channel::Delivery;
+
+/// A message as the application gets it. It counts as delivered when this is dropped, or answered:
+/// until then, should the process end, the sender is not told that it was.
+#[derive(Debug)]
+pub struct Received {
+    /// Who sent it.
+    pub from: NodeId,
+    /// Its content.
+    pub data: Bytes,
+    number: u64,
+    lane: Option<Arc<InboundLane>>,
+}
+
+impl Received {
+    /// Answers a request. Kinds without answers take it as the end of the message.
+    pub fn answer(mut self, answer: impl Into<Bytes>) {
+        if let Some(lane) = self.lane.take() {
+            lane.done(self.number, Some(answer.into()));
+        }
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if let Some(lane) = self.lane.take() {
+            lane.done(self.number, None);
+        }
+    }
+}
+
+/// A bounded queue between the lanes of a channel and whoever receives on it.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    queue: Mutex<Queue>,
+    messages: usize,
+    bytes: usize,
+    ready: Notify,
+    room: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    items: VecDeque<Received>,
+    bytes: usize,
+    ended: bool,
+}
+
+impl Inbox {
+    pub(crate) fn new(messages: usize, bytes: usize) -> Self {
+        let queue = Mutex::new(Queue::default());
+        Self { queue, messages, bytes, ready: Notify::new(), room: Notify::new() }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while it holds the lock; if it did, the queue would still be whole.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_full(&self, queue: &Queue) -> bool {
+        queue.items.len() >= self.messages || queue.bytes >= self.bytes
+    }
+
+    /// Takes messages from a lane for as long as there are any and room for them. Whether there was
+    /// room for all.
+    pub(crate) fn fill(
+        &self,
+        from: NodeId,
+        lane: &Arc<InboundLane>,
+        mut next: impl FnMut() -> Option<Delivery>,
+    ) -> bool {
+        let mut queue = self.queue();
+        let before = queue.items.len();
+        let all = loop {
+            if self.is_full(&queue) {
+                break false;
+            }
+            let Some(Delivery { number, message: data }) = next() else { break true };
+            queue.bytes += data.len();
+            queue.items.push_back(Received { from, data, number, lane: Some(Arc::clone(lane)) });
+        };
+        let came = queue.items.len() > before;
+        drop(queue);
+        if came {
+            self.ready.notify_one();
+        }
+        all
+    }
+
+    /// Waits until there is room.
+    pub(crate) async fn room(&self) {
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            room.as_mut().enable();
+            if !self.is_full(&self.queue()) {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// The next message; `None` once the node has ended.
+    pub(crate) async fn next(&self) -> Option<Received> {
+        loop {
+            if let Some(next) = self.try_next() {
+                return next;
+            }
+            let mut ready = std::pin::pin!(self.ready.notified());
+            ready.as_mut().enable();
+            if let Some(next) = self.try_next() {
+                return next;
+            }
+            ready.await;
+        }
+    }
+
+    /// The next message if there is one; `None` inside once the node has ended.
+    pub(crate) fn try_next(&self) -> Option<Option<Received>> {
+        let mut queue = self.queue();
+        let was_full = self.is_full(&queue);
+        let Some(next) = queue.items.pop_front() else { return queue.ended.then_some(None) };
+        queue.bytes -= next.data.len();
+        let has_room = was_full && !self.is_full(&queue);
+        let others = !queue.items.is_empty();
+        if !others {
+            // Bursts are rare: an idle inbox keeps no room for them.
+            queue.items.shrink_to(64);
+        }
+        drop(queue);
+        if has_room {
+            self.room.notify_waiters();
+        }
+        if others {
+            // Somebody else may wait too.
+            self.ready.notify_one();
+        }
+        Some(Some(next))
+    }
+
+    /// Messages and bytes that wait.
+    pub(crate) fn depth(&self) -> (usize, usize) {
+        let queue = self.queue();
+        (queue.items.len(), queue.bytes)
+    }
+
+    /// No more comes.
+    pub(crate) fn end(&self) {
+        self.queue().ended = true;
+        self.ready.notify_waiters();
+        // And for whoever is about to wait.
+        self.ready.notify_one();
+    }
+}

@@ -1,0 +1,499 @@
+//! The sending end of a lane: what callers push and its task sends.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::declare::{Channel, Overflow, Traffic};
+use super::error::{SendError, Undelivered};
+use super::hub::Hub;
+use super::sender;
+use crate::NodeId;
+use crate::channel::{Frame, Full, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
+
+/// How long a failure is told to everybody before a lane tries again.
+const REMEMBERED: Duration = Duration::from_millis(250);
+
+/// Which connection between two nodes: by traffic and, for parallel lanes, a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot {
+    pub(crate) traffic: Traffic,
+    pub(crate) index: u16,
+}
+
+/// One lane to one node.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) to: NodeId,
+    /// Index of its channel.
+    pub(crate) channel: usize,
+    pub(crate) index: u16,
+    pub(crate) slot: Slot,
+    /// Tells this lane from others of its index before and after it.
+    pub(crate) epoch: u64,
+    inner: Mutex<Inner>,
+    /// Senders that wait for room, or for the first connection.
+    room: Notify,
+}
+
+#[derive(Debug)]
+struct Inner {
+    sending: Box<dyn Sending>,
+    receipts: Receipts,
+    state: State,
+    /// A task serves the lane.
+    running: bool,
+    /// The task waits for a frame to send.
+    writer: Option<Waker>,
+    /// Messages ever pushed.
+    pushed: u64,
+    /// Frames sent again that are counted.
+    retransmitted: u64,
+    /// Senders that wait for room, or for the receiver to be met.
+    waiting: usize,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    /// No connection was ever made, or the last one was given up.
+    Fresh,
+    /// A receiving half was there once.
+    Met,
+    Failed(SendError, Instant),
+}
+
+impl Lane {
+    pub(crate) fn new(
+        to: NodeId,
+        channel: usize,
+        index: u16,
+        slot: Slot,
+        epoch: u64,
+        sending: Box<dyn Sending>,
+        acknowledges: bool,
+    ) -> Self {
+        let receipts =
+            Receipts { kept: acknowledges, because: None, first: 0, slots: VecDeque::new() };
+        let inner = Inner {
+            sending,
+            receipts,
+            state: State::Fresh,
+            running: false,
+            writer: None,
+            pushed: 0,
+            retransmitted: 0,
+            waiting: 0,
+        };
+        Self { to, channel, index, slot, epoch, inner: Mutex::new(inner), room: Notify::new() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Nothing panics while it holds the lock; if it did, a lane would still be whole.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Pushes a message as soon as the receiver was met and there is room.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        hub: &Arc<Hub>,
+        message: Bytes,
+    ) -> Result<Receipt, SendError> {
+        // Mostly there is room at once.
+        if let Some(done) = self.try_now(hub, &message, true) {
+            return done;
+        }
+        let _waits = Waits::new(self);
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            room.as_mut().enable();
+            if let Some(done) = self.try_now(hub, &message, true) {
+                return done;
+            }
+            room.await;
+        }
+    }
+
+    /// Pushes a message if there is room.
+    pub(crate) fn try_send(
+        self: &Arc<Self>,
+        hub: &Arc<Hub>,
+        message: &Bytes,
+    ) -> Result<Receipt, SendError> {
+        self.try_now(hub, message, false).unwrap_or(Err(SendError::Full))
+    }
+
+    /// `None`: not now.
+    fn try_now(
+        self: &Arc<Self>,
+        hub: &Arc<Hub>,
+        message: &Bytes,
+        meets: bool,
+    ) -> Option<Result<Receipt, SendError>> {
+        let declared = &hub.declared[self.channel];
+        let mut inner = self.inner();
+        if let State::Failed(error, since) = &inner.state {
+            if since.elapsed() < REMEMBERED {
+                return Some(Err(error.clone()));
+            }
+            inner.state = State::Fresh;
+        }
+        if !inner.running {
+            if hub.has_ended() {
+                return Some(Err(SendError::Ended));
+            }
+            inner.running = true;
+            tokio::spawn(sender::run(Arc::clone(self), Arc::clone(hub)));
+        }
+        if meets && matches!(inner.state, State::Fresh) {
+            return None;
+        }
+        let counts = &hub.counts[self.channel];
+        let pushed = match (inner.sending.push(hub.now(), message.clone()), declared.overflow) {
+            (Ok(ticket), _) => Ok(ticket),
+            (Err(Full), Overflow::Wait) => return None,
+            (Err(Full), Overflow::DropNewest) => Err(Full),
+            (Err(Full), Overflow::DropOldest) => inner.make_room(hub, declared, message),
+        };
+        let Ok(ticket) = pushed else {
+            counts.shed.inc();
+            return Some(Ok(Receipt { lane: None, ticket: 0 }));
+        };
+        counts.sent.inc();
+        inner.pushed += 1;
+        let kept = inner.receipts.kept;
+        if kept {
+            inner.receipts.add();
+        }
+        let writer = inner.writer.take();
+        // Replaced or shed at once.
+        let settled = inner.settle(hub, self.channel);
+        drop(inner);
+        self.note_settled(settled);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+        Some(Ok(Receipt { lane: kept.then(|| Arc::clone(self)), ticket }))
+    }
+
+    /// The next frames to send, or waits for some. `more`: others wait behind them.
+    pub(super) async fn take(&self, hub: &Hub, frames: &mut Vec<Frame>, bytes: usize) -> bool {
+        poll_fn(|context| {
+            let mut inner = self.inner();
+            let now = hub.now();
+            let mut taken = 0;
+            while taken < bytes
+                && let Some(frame) = inner.sending.next_frame(now)
+            {
+                taken += frame.body.len() + super::wire::HEADER;
+                frames.push(frame);
+            }
+            if frames.is_empty() {
+                inner.writer = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            let more = inner.sending.has_frame();
+            let settled = inner.settle(hub, self.channel);
+            drop(inner);
+            self.note_settled(settled);
+            Poll::Ready(more)
+        })
+        .await
+    }
+
+    /// Takes what came back.
+    pub(super) fn receive(
+        &self,
+        hub: &Hub,
+        frames: impl IntoIterator<Item = Frame>,
+    ) -> Result<(), Nonsense> {
+        let mut inner = self.inner();
+        let now = hub.now();
+        let received = frames.into_iter().try_for_each(|frame| inner.sending.receive(now, frame));
+        self.finish(inner, hub);
+        received
+    }
+
+    /// Does what is due.
+    pub(super) fn expire(&self, hub: &Hub) {
+        let mut inner = self.inner();
+        let now = hub.now();
+        if inner.sending.deadline().is_some_and(|due| due <= now) {
+            inner.sending.expire(now);
+            self.finish(inner, hub);
+        }
+    }
+
+    /// The receiver was met.
+    pub(super) fn attach(&self, hub: &Hub, path: Path, welcome: Welcome) -> Result<(), Nonsense> {
+        let mut inner = self.inner();
+        inner.sending.attach(hub.now(), path, welcome)?;
+        inner.state = State::Met;
+        self.finish(inner, hub);
+        self.room.notify_waiters();
+        Ok(())
+    }
+
+    pub(super) fn detach(&self, hub: &Hub) {
+        let mut inner = self.inner();
+        inner.sending.detach();
+        self.finish(inner, hub);
+    }
+
+    /// Gives everything up, and says why for a while.
+    pub(super) fn fail(&self, hub: &Hub, error: SendError) {
+        let mut inner = self.inner();
+        inner.sending.abandon();
+        inner.receipts.because = Some(error.clone());
+        let settled = inner.settle(hub, self.channel);
+        inner.receipts.because = None;
+        inner.state = State::Failed(error, Instant::now());
+        drop(inner);
+        self.note_settled(settled);
+        self.room.notify_waiters();
+    }
+
+    /// Lets the task end if nothing waits any more. Whether it may.
+    pub(super) fn stop(&self) -> bool {
+        let mut inner = self.inner();
+        let nothing = inner.sending.depth().messages == 0 && inner.waiting == 0;
+        let failed = matches!(inner.state, State::Failed(..));
+        inner.running = !(nothing || failed);
+        !inner.running
+    }
+
+    /// Whether nothing waits, and nobody uses it.
+    pub(super) fn is_unused(&self) -> bool {
+        !self.inner().running
+    }
+
+    /// Messages pushed so far, and how many have no outcome.
+    pub(super) fn pushed(&self) -> (u64, usize) {
+        let inner = self.inner();
+        (inner.pushed, inner.sending.depth().messages)
+    }
+
+    pub(super) fn met(&self) -> bool {
+        matches!(self.inner().state, State::Met)
+    }
+
+    pub(super) fn base(&self) -> u64 {
+        self.inner().sending.base()
+    }
+
+    pub(super) fn resumes(&self) -> bool {
+        self.inner().sending.resumes()
+    }
+
+    /// Hands out outcomes and wakes whoever waits for what changed.
+    fn finish(&self, mut inner: MutexGuard<'_, Inner>, hub: &Hub) {
+        let settled = inner.settle(hub, self.channel);
+        let again = inner.sending.retransmitted();
+        hub.counts[self.channel].retransmitted.inc_by(again - inner.retransmitted);
+        inner.retransmitted = again;
+        let writer = if inner.sending.has_frame() { inner.writer.take() } else { None };
+        drop(inner);
+        self.note_settled(settled);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+
+    /// So many places are free, if anybody waits for one.
+    fn note_settled(&self, free: usize) {
+        for _ in 0..free {
+            self.room.notify_one();
+        }
+    }
+}
+
+impl Inner {
+    fn make_room(&mut self, hub: &Hub, declared: &Channel, message: &Bytes) -> Result<Ticket, Full> {
+        debug_assert_eq!(declared.overflow, Overflow::DropOldest);
+        while self.sending.shed_oldest() {
+            if let Ok(ticket) = self.sending.push(hub.now(), message.clone()) {
+                return Ok(ticket);
+            }
+        }
+        // All of it is under way.
+        Err(Full)
+    }
+
+    /// Counts and hands out outcomes; how many senders that wait may try again.
+    fn settle(&mut self, hub: &Hub, channel: usize) -> usize {
+        let counts = &hub.counts[channel];
+        let mut settled = 0;
+        while let Some((ticket, outcome)) = self.sending.settled() {
+            settled += 1;
+            match outcome {
+                Outcome::Delivered | Outcome::Answered(_) => counts.acknowledged.inc(),
+                Outcome::Gone | Outcome::TimedOut => counts.lost.inc(),
+                Outcome::Shed => counts.shed.inc(),
+                Outcome::Sent => {}
+            }
+            if self.receipts.kept
+                && let Some(took) = self.receipts.resolve(ticket, outcome)
+            {
+                counts.latency.observe(took.as_secs_f64());
+            }
+        }
+        settled.min(self.waiting)
+    }
+}
+
+/// Somebody waits for room for as long as this lives.
+struct Waits<'a>(&'a Lane);
+
+impl<'a> Waits<'a> {
+    fn new(lane: &'a Lane) -> Self {
+        lane.inner().waiting += 1;
+        Self(lane)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.0.inner();
+        inner.waiting -= 1;
+        let others = inner.waiting > 0;
+        drop(inner);
+        if others {
+            // Room offered to one who left is for the next.
+            self.0.room.notify_one();
+        }
+    }
+}
+
+/// Outcomes on their way to whoever holds the receipt, in the order of tickets.
+#[derive(Debug)]
+struct Receipts {
+    /// Kinds that do not acknowledge have none.
+    kept: bool,
+    /// Whatever is given up now was not sent for this reason.
+    because: Option<SendError>,
+    first: Ticket,
+    slots: VecDeque<Expected>,
+}
+
+#[derive(Debug)]
+struct Expected {
+    since: Instant,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    /// Nobody knows yet.
+    Waiting(Option<Waker>),
+    /// Nobody asks.
+    Ignored,
+    Known(Outcome),
+    /// It was not sent, for this reason.
+    Failed(SendError),
+}
+
+impl Receipts {
+    fn add(&mut self) {
+        self.slots.push_back(Expected { since: Instant::now(), what: What::Waiting(None) });
+    }
+
+    fn get(&mut self, ticket: Ticket) -> Option<&mut Expected> {
+        let at = usize::try_from(ticket.checked_sub(self.first)?).ok()?;
+        self.slots.get_mut(at)
+    }
+
+    /// How long it took, if it was delivered.
+    fn resolve(&mut self, ticket: Ticket, outcome: Outcome) -> Option<Duration> {
+        let because = self.because.clone();
+        let expected = self.get(ticket)?;
+        let delivered = matches!(outcome, Outcome::Delivered | Outcome::Answered(_));
+        let took = delivered.then(|| expected.since.elapsed());
+        match &mut expected.what {
+            What::Waiting(waker) => {
+                let waker = waker.take();
+                expected.what = match (outcome, because) {
+                    (Outcome::Shed, Some(error)) => What::Failed(error),
+                    (outcome, _) => What::Known(outcome),
+                };
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            What::Ignored => {
+                expected.what = What::Known(outcome);
+                self.forget(ticket);
+            }
+            What::Known(_) | What::Failed(_) => {}
+        }
+        took
+    }
+
+    /// Nobody asks for it any more: its place is free once all before it are.
+    fn forget(&mut self, ticket: Ticket) {
+        let Some(expected) = self.get(ticket) else { return };
+        expected.what = match expected.what {
+            What::Waiting(_) => What::Ignored,
+            _ => What::Known(Outcome::Sent),
+        };
+        while let Some(Expected { what: What::Known(Outcome::Sent), .. }) = self.slots.front() {
+            self.slots.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+/// What will become of a message: a future. Dropping it changes nothing but that nobody is told.
+///
+/// Of a kind that does not acknowledge, it is ready at once.
+#[derive(Debug)]
+#[must_use = "tells what became of the message; drop it if nobody wants to know"]
+pub struct Receipt {
+    lane: Option<Arc<Lane>>,
+    ticket: Ticket,
+}
+
+impl Future for Receipt {
+    /// The answer, empty for kinds without answers.
+    type Output = Result<Bytes, Undelivered>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(lane) = self.lane.clone() else { return Poll::Ready(Ok(Bytes::new())) };
+        let mut inner = lane.inner();
+        let Some(expected) = inner.receipts.get(self.ticket) else {
+            return Poll::Ready(Ok(Bytes::new()));
+        };
+        let ended = match &mut expected.what {
+            What::Waiting(waker) => {
+                *waker = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            What::Ignored => Ok(Bytes::new()),
+            What::Failed(error) => Err(Undelivered::Failed(error.clone())),
+            What::Known(outcome) => match outcome {
+                Outcome::Answered(answer) => Ok(answer.clone()),
+                Outcome::Delivered | Outcome::Sent => Ok(Bytes::new()),
+                Outcome::Gone => Err(Undelivered::Gone),
+                Outcome::TimedOut => Err(Undelivered::TimedOut),
+                Outcome::Shed => Err(Undelivered::Shed),
+            },
+        };
+        inner.receipts.forget(self.ticket);
+        drop(inner);
+        self.lane = None;
+        Poll::Ready(ended)
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if let Some(lane) = self.lane.take() {
+            lane.inner().receipts.forget(self.ticket);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Channels on real connections.
+//!
+//! | room | what |
+//! |---|---|
+//! | `declare` | channels as they are declared |
+//! | `endpoint` | what embedders hold |
+//! | `hub` | what the channels of a node share |
+//! | `lane`, `sender` | the sending end of a lane, and its task |
+//! | `inbound`, `inbox` | the receiving end, and what waits for the application |
+//! | `wire`, `counts` | the bytes, the metrics |
+//!
+//! Data goes from the caller's task into its lane's queue, and from there, by the lane's own task,
+//! to the lane's own stream: neither the driver nor the swarm sees it.
+
+mod counts;
+mod declare;
+mod endpoint;
+mod error;
+mod hub;
+mod inbound;
+mod inbox;
+mod lane;
+mod sender;
+mod wire;
+
+pub(crate) use counts::{ChannelCounts, Families};
+pub(crate) use declare::{MAX_PARALLELISM, check};
+pub use declare::{Channel, DeclarationError, Overflow, Traffic};
+pub use endpoint::{ByteStream, Destination, Endpoint};
+pub use error::{SendError, Undelivered, UnknownChannel};
+pub(crate) use hub::Hub;
+pub(crate) use inbound::serve;
+pub use inbox::Received;
+pub use lane::Receipt;
+pub(crate) use lane::Slot;
+pub(crate) use wire::PROTOCOL;
+pub use wire::Refusal;
