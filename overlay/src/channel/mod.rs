@@ -9,12 +9,24 @@
 //! a test) stamps the time, carries the frames, and asks what is next. All numbers from the other
 //! side are checked; everything kept is bounded by the [`Limits`] a half was made with.
 
+mod acknowledged;
+mod best_effort;
+mod latest;
+mod queue;
+mod request;
+mod retry;
+
 use core::fmt;
 use core::time::Duration;
 
 use alloc::boxed::Box;
 use bytes::Bytes;
-use murmurate_membership::Time;
+use murmurate_membership::{Time, Violation};
+
+pub use acknowledged::Acknowledged;
+pub use best_effort::BestEffort;
+pub use latest::Latest;
+pub use request::Request;
 
 /// What two halves of a lane say to each other.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,6 +98,21 @@ pub struct Depth {
     pub messages: usize,
     /// Bytes of them.
     pub bytes: usize,
+}
+
+impl Depth {
+    /// Whether it is within `limits`, which one message always is.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check(self, limits: Limits) -> Result<(), Violation> {
+        let Self { messages, bytes } = self;
+        Violation::unless(
+            messages <= 1 || (messages <= limits.messages && bytes <= limits.bytes),
+            "what waits is within the limits",
+            || alloc::format!("{self:?} of {limits:?}"),
+        )
+    }
 }
 
 /// What the halves of a lane may keep, and for how long.
@@ -170,6 +197,14 @@ pub trait Sending: Send + fmt::Debug {
     fn retransmitted(&self) -> u64 {
         0
     }
+
+    /// The first of its invariants that does not hold.
+    ///
+    /// # Errors
+    /// When there is one.
+    fn check(&self) -> Result<(), Violation> {
+        Ok(())
+    }
 }
 
 /// A message for the application.
@@ -222,6 +257,19 @@ pub trait Receiving: Send + fmt::Debug {
 
     /// Whether the state must outlive a broken path, so that nothing is delivered twice.
     fn remembers(&self) -> bool;
+
+    /// Messages that the application has not taken.
+    fn depth(&self) -> Depth {
+        Depth::default()
+    }
+
+    /// The first of its invariants that does not hold.
+    ///
+    /// # Errors
+    /// When there is one.
+    fn check(&self) -> Result<(), Violation> {
+        Ok(())
+    }
 }
 
 /// A kind of channel: what it promises, as the two halves that keep the promise.

@@ -1,0 +1,51 @@
+//! Acknowledged: each message once and in order, and the sender knows.
+
+mod receiver;
+mod sender;
+#[cfg(test)]
+mod tests;
+
+use alloc::boxed::Box;
+
+use super::{Kind, Limits, Receiving, Sending};
+use receiver::Receiver;
+use sender::Sender;
+
+/// A message. Its number counts what was sent.
+const DATA: u8 = 0;
+/// All below the number are done with. Over a relay the body says which of the next
+/// [`RELAY_WINDOW`] came, one bit each.
+const ACK: u8 = 1;
+/// Nothing below the number is sent any more.
+const SKIP: u8 = 2;
+
+/// Messages under way over a relay at a time: as many as an acknowledgement has bits.
+const RELAY_WINDOW: u64 = 64;
+
+/// Messages in order, each delivered once by an incarnation of the receiver and acknowledged when its
+/// application is done with it.
+///
+/// Over a [`Path::Stream`](super::Path::Stream) nothing is sent twice while it stands. On the next
+/// one, whatever is not known to be done with is sent again, and dropped by a receiver that has it. A
+/// receiver that is a new start, or forgot the lane, gets only what was not sent before; the rest is
+/// [`Outcome::Gone`](super::Outcome::Gone). Over a [`Path::Relay`](super::Path::Relay) what is not
+/// acknowledged in time is sent again.
+///
+/// A message that is overdue is given up, and the receiver is told not to wait for it: it also drops
+/// what it has of it if the application has not taken it by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Acknowledged;
+
+impl Kind for Acknowledged {
+    fn name(&self) -> &'static str {
+        "acknowledged"
+    }
+
+    fn sending(&self, limits: Limits) -> Box<dyn Sending> {
+        Box::new(Sender::new(limits))
+    }
+
+    fn receiving(&self, base: u64, limits: Limits) -> Box<dyn Receiving> {
+        Box::new(Receiver::new(base, limits))
+    }
+}

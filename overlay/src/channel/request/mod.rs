@@ -1,0 +1,48 @@
+//! Request: each message is answered.
+
+mod receiver;
+mod sender;
+#[cfg(test)]
+mod tests;
+
+use alloc::boxed::Box;
+
+use super::{Kind, Limits, Receiving, Sending};
+use receiver::Receiver;
+use sender::Sender;
+
+/// A request. Its number counts what was sent.
+const REQUEST: u8 = 0;
+/// The answer to the request of this number.
+const ANSWER: u8 = 1;
+
+/// Over a relay a request is sent only while all that have no answer are among so many, because the
+/// receiver tells no more apart.
+const SPAN: u64 = 1 << 10;
+
+/// Requests, several under way, each answered when the receiving application is done with it.
+///
+/// The outcome is [`Outcome::Answered`](super::Outcome::Answered), in any order. Nothing is sent
+/// twice over a [`Path::Stream`](super::Path::Stream). When a path breaks, what was under way is
+/// [`Outcome::Gone`](super::Outcome::Gone), and what was not sent waits for the next. Over a
+/// [`Path::Relay`](super::Path::Relay) a request that is not answered in time is sent again; a
+/// receiver that knows it hands it to the application once, and repeats the answer.
+///
+/// A request that its application does not want to answer is [`Outcome::TimedOut`](
+/// super::Outcome::TimedOut) in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Request;
+
+impl Kind for Request {
+    fn name(&self) -> &'static str {
+        "request"
+    }
+
+    fn sending(&self, limits: Limits) -> Box<dyn Sending> {
+        Box::new(Sender::new(limits))
+    }
+
+    fn receiving(&self, base: u64, limits: Limits) -> Box<dyn Receiving> {
+        Box::new(Receiver::new(base, limits))
+    }
+}
