@@ -26,6 +26,10 @@ impl Kind for BestEffort {
         "best-effort"
     }
 
+    fn acknowledges(&self) -> bool {
+        false
+    }
+
     fn sending(&self, limits: Limits) -> Box<dyn Sending> {
         Box::new(Sender { queue: Queue::new(limits), next: 0, stands: false })
     }

@@ -238,7 +238,10 @@ impl ConnectionHandler for Handler {
         self.wanted.push_back(reply);
     }
 
-    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Accept, Upgrade, (), Option<Reply>>) {
+    fn on_connection_event(
+        &mut self,
+        event: ConnectionEvent<'_, Accept, Upgrade, (), Option<Reply>>,
+    ) {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: (stream, protocol),

@@ -245,6 +245,10 @@ impl Sending for Sender {
         self.queue.settled()
     }
 
+    fn resumes(&self) -> bool {
+        true
+    }
+
     fn depth(&self) -> Depth {
         self.queue.depth()
     }

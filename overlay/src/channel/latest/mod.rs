@@ -217,6 +217,10 @@ impl Sending for Sender {
         self.settled.next()
     }
 
+    fn resumes(&self) -> bool {
+        true
+    }
+
     fn depth(&self) -> Depth {
         let held = [&self.under_way, &self.waiting].into_iter().flatten();
         let bytes = held.clone().map(|held| held.message.len()).sum();

@@ -214,6 +214,10 @@ impl Receiving for Receiver {
         false
     }
 
+    fn in_order(&self) -> bool {
+        false
+    }
+
     fn depth(&self) -> Depth {
         Depth { messages: self.ready.len(), bytes: self.ready_bytes }
     }

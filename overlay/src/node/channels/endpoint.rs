@@ -77,11 +77,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Why it was not taken.
-    pub async fn send(
-        &self,
-        to: NodeId,
-        message: impl Into<Bytes>,
-    ) -> Result<Receipt, SendError> {
+    pub async fn send(&self, to: NodeId, message: impl Into<Bytes>) -> Result<Receipt, SendError> {
         self.to(to).send(message).await
     }
 

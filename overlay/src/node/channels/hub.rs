@@ -92,7 +92,10 @@ impl Hub {
             network,
             limits,
             inboxes: declared.iter().map(inbox).collect(),
-            counts: declared.iter().map(|channel| metrics.channels.channel(&channel.name)).collect(),
+            counts: declared
+                .iter()
+                .map(|channel| metrics.channels.channel(&channel.name))
+                .collect(),
             accepts: declared.iter().map(accepts).collect(),
             declared,
             inbound: InboundLanes::default(),
@@ -279,8 +282,7 @@ impl Lanes {
             let epoch = hub.epochs.fetch_add(1, Ordering::Relaxed);
             let acknowledges = kind.acknowledges();
             let index = index as u16;
-            let lane =
-                Lane::new(self.to, self.channel, index, slot, epoch, sending, acknowledges);
+            let lane = Lane::new(self.to, self.channel, index, slot, epoch, sending, acknowledges);
             Arc::new(lane)
         })
     }

@@ -21,6 +21,8 @@ use crate::node::id::Incarnation;
 
 /// How long a lane without a stream is remembered, so that nothing is delivered twice.
 const MEMORY: Duration = Duration::from_secs(600);
+/// Frames handled together.
+const TOGETHER: usize = 64;
 /// Lanes that are remembered.
 const CAPACITY: usize = 16_384;
 
@@ -93,8 +95,7 @@ impl InboundLane {
             return Err(Ended::Replaced);
         }
         let now = hub.now();
-        let received =
-            frames.drain(..).try_for_each(|frame| inner.receiving.receive(now, frame));
+        let received = frames.drain(..).try_for_each(|frame| inner.receiving.receive(now, frame));
         // What came again is acknowledged again.
         let writer = inner.writer.take();
         drop(inner);
@@ -187,7 +188,8 @@ pub(crate) async fn serve(mut stream: Stream, from: NodeId, hub: Arc<Hub>) {
     let served = async {
         let limit = hub.limits.handshake_wait;
         let greeting = timeout(limit, wire::greeting(&mut stream)).await;
-        let greeting = greeting.map_err(|_| WireError::Nonsense("no greeting in time".into()))??;
+        let greeting =
+            greeting.map_err(|_| WireError::Nonsense("no greeting in time".into()))??;
         let hello: Hello<'_> = wire::decode(&greeting)?;
         let channel = match hub.accepts(&hello) {
             Ok(channel) => channel,
@@ -241,7 +243,8 @@ async fn serve_lane(
     lane.detach(turn);
     // What arrived whole is delivered, whatever became of its stream.
     let inbox = &hub.inboxes[channel];
-    while !inbox.fill(from, &lane, || lane.next_delivery()) {
+    let counts = &hub.counts[channel];
+    while !inbox.fill(from, &lane, || lane.next_delivery().inspect(|_| counts.delivered.inc())) {
         inbox.room().await;
     }
     hub.inbound.forget(key, &lane);
@@ -260,21 +263,21 @@ async fn read_frames(
     let mut reader = FrameReader::new(stream, hub.declared[channel].max_message);
     let mut frames = Vec::new();
     loop {
-        while frames.len() < 64
+        // No more is taken from the stream than the application takes from the inbox.
+        while !inbox.fill(from, lane, || lane.next_delivery().inspect(|_| counts.delivered.inc())) {
+            inbox.room().await;
+        }
+        let mut bytes = 0;
+        while frames.len() < inbox.messages.min(TOGETHER)
+            && bytes < inbox.bytes
             && let Some(frame) = reader.whole()?
         {
+            bytes += frame.body.len();
             frames.push(frame);
         }
         if !frames.is_empty() {
             lane.receive(hub, turn, &mut frames)?;
-        }
-        let mut delivered = 0;
-        let next = || lane.next_delivery().inspect(|_| delivered += 1);
-        let all = inbox.fill(from, lane, next);
-        counts.delivered.inc_by(delivered);
-        if !all {
-            inbox.room().await;
-        } else if delivered == 0 && !reader.more().await? {
+        } else if !reader.more().await? {
             return Err(WireError::Closed.into());
         }
     }
@@ -310,7 +313,12 @@ async fn write_frames(
 impl InboundLanes {
     /// The lane that a stream belongs to, its turn, and whether it was known. `None`: there is no
     /// room for another one.
-    fn attach(&self, hub: &Hub, key: Key, hello: &Hello<'_>) -> Option<(Arc<InboundLane>, u64, bool)> {
+    fn attach(
+        &self,
+        hub: &Hub,
+        key: Key,
+        hello: &Hello<'_>,
+    ) -> Option<(Arc<InboundLane>, u64, bool)> {
         let Carries::Messages(kind) = &hub.declared[key.channel].carries else { return None };
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lanes.len() >= CAPACITY && !lanes.contains_key(&key) {

@@ -43,8 +43,8 @@ impl Drop for Received {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
-    messages: usize,
-    bytes: usize,
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
     ready: Notify,
     room: Notify,
 }

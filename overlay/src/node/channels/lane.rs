@@ -314,7 +314,12 @@ impl Lane {
 }
 
 impl Inner {
-    fn make_room(&mut self, hub: &Hub, declared: &Channel, message: &Bytes) -> Result<Ticket, Full> {
+    fn make_room(
+        &mut self,
+        hub: &Hub,
+        declared: &Channel,
+        message: &Bytes,
+    ) -> Result<Ticket, Full> {
         debug_assert_eq!(declared.overflow, Overflow::DropOldest);
         while self.sending.shed_oldest() {
             if let Ok(ticket) = self.sending.push(hub.now(), message.clone()) {

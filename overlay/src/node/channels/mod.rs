@@ -23,9 +23,9 @@ mod lane;
 mod sender;
 mod wire;
 
-pub(crate) use counts::{ChannelCounts, Families};
-pub(crate) use declare::{MAX_PARALLELISM, check};
+pub(crate) use counts::Families;
 pub use declare::{Channel, DeclarationError, Overflow, Traffic};
+pub(crate) use declare::{MAX_PARALLELISM, check};
 pub use endpoint::{ByteStream, Destination, Endpoint};
 pub use error::{SendError, Undelivered, UnknownChannel};
 pub(crate) use hub::Hub;

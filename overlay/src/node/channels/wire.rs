@@ -283,16 +283,17 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
     /// Room for the rest of a frame that began, or for a few frames. It grows with what really
     /// arrived: an announced length alone buys none.
     fn make_room(&mut self) -> Result<(), WireError> {
+        if self.buffer.len() - self.end >= READ / 4 {
+            return Ok(());
+        }
         let wanted = match self.buffer[..self.end].first_chunk::<HEADER>() {
             Some(header) => HEADER + Head::decode(*header, self.max_message)?.length,
             None => 0,
         };
         let wanted = wanted.min(4 * self.end).max(self.end + READ / 4);
-        if self.buffer.len() < wanted {
-            let mut larger = BytesMut::zeroed(wanted.max(READ));
-            larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
-            self.buffer = larger;
-        }
+        let mut larger = BytesMut::zeroed(wanted.max(READ));
+        larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
+        self.buffer = larger;
         Ok(())
     }
 }

@@ -129,7 +129,7 @@ impl Driver {
         }
     }
 
-    fn dial_failed(&mut self, dial: Dial, error: &DialError) {
+    pub(super) fn dial_failed(&mut self, dial: Dial, error: &DialError) {
         self.host.metrics.dials.with_label_values(&[outcome(error)]).inc();
         let reason = explain(error);
         match dial {

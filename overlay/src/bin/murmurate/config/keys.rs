@@ -16,7 +16,7 @@ pub(crate) enum Kind {
 use Kind::{List, Number, Switch, Text};
 
 /// Every setting there is.
-pub(crate) const KEYS: [(&str, Kind); 54] = [
+pub(crate) const KEYS: [(&str, Kind); 55] = [
     ("network", Text),
     ("listen", List),
     ("advertise", List),
@@ -38,6 +38,7 @@ pub(crate) const KEYS: [(&str, Kind); 54] = [
     ("limits.idle_wait", Text),
     ("limits.slow_bytes_per_second", Number),
     ("limits.max_connections", Number),
+    ("limits.max_channel_connections", Number),
     ("membership.active_capacity", Number),
     ("membership.passive_capacity", Number),
     ("membership.active_walk_length", Number),

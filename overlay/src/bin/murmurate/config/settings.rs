@@ -126,6 +126,7 @@ mirror!(Bounds, Limits {
     idle_wait: Duration,
     slow_bytes_per_second: usize,
     max_connections: usize,
+    max_channel_connections: usize,
 } {});
 
 mirror!(Membership, hyparview::Parameters {

@@ -1,0 +1,216 @@
+//! Channels between real nodes on loopback.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use murmurate::{Channel, Node, Overflow, Refusal, SendError, Undelivered};
+use tokio::time::{sleep, timeout};
+
+async fn node(channels: impl IntoIterator<Item = Channel>) -> Node {
+    node_on("/ip4/127.0.0.1/tcp/0", channels).await
+}
+
+async fn node_on(address: &str, channels: impl IntoIterator<Item = Channel>) -> Node {
+    let mut builder = Node::builder().listen(address.parse().expect("an address"));
+    for channel in channels {
+        builder = builder.channel(channel);
+    }
+    builder.spawn().await.expect("a node")
+}
+
+/// Two nodes that declare the same, joined.
+async fn pair(channels: &[Channel]) -> (Node, Node) {
+    let [one, two] = [node(channels.to_vec()).await, node(channels.to_vec()).await];
+    two.join(one.addresses()).await.expect("joined");
+    (one, two)
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(20), what).await.expect("in time")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_each_kind_arrive() {
+    let channels = [
+        Channel::best_effort("plain"),
+        Channel::acknowledged("sure").compressed(),
+        Channel::latest("newest"),
+        Channel::request("ask"),
+    ];
+    let (one, two) = soon(pair(&channels)).await;
+    for name in ["plain", "sure", "newest"] {
+        let message = Bytes::from(name.repeat(100));
+        let sent = soon(one.channel(name).expect("declared").send(two.id(), message.clone())).await;
+        let received = soon(two.channel(name).expect("declared").receive()).await;
+        let received = received.expect("a message");
+        assert_eq!((received.from, &received.data), (one.id(), &message));
+        drop(received);
+        assert_eq!(soon(sent.expect("taken")).await, Ok(Bytes::new()), "{name}");
+    }
+    let asked = two.channel("ask").expect("declared");
+    tokio::spawn(async move {
+        while let Some(question) = asked.receive().await {
+            let answer = [&question.data, " indeed".as_bytes()].concat();
+            question.answer(answer);
+        }
+    });
+    let ask = one.channel("ask").expect("declared");
+    for _ in 0..100 {
+        let answer = soon(ask.request(two.id(), "a question")).await;
+        assert_eq!(answer, Ok(Bytes::from("a question indeed")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_messages_keep_their_order_in_a_small_queue() {
+    for channel in [Channel::best_effort("c"), Channel::acknowledged("c")] {
+        let (one, two) = soon(pair(&[channel.queue(7, 1 << 20)])).await;
+        let to = one.channel("c").expect("declared").to(two.id());
+        let sends = async move {
+            for number in 0..20_000u32 {
+                drop(to.send(number.to_be_bytes().to_vec()).await.expect("taken"));
+            }
+        };
+        let from = two.channel("c").expect("declared");
+        let receives = async move {
+            for number in 0..20_000u32 {
+                let received = from.receive().await.expect("a message");
+                assert_eq!(received.data, number.to_be_bytes().to_vec());
+            }
+        };
+        soon(async { tokio::join!(sends, receives) }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_messages_and_keys() {
+    let channel = Channel::acknowledged("c").parallelism(4).max_message(8 << 20).queue(64, 64 << 20);
+    let (one, two) = soon(pair(&[channel])).await;
+    let to = one.channel("c").expect("declared").to(two.id());
+    let mut receipts = Vec::new();
+    for number in 0..10u8 {
+        let body = vec![number; (8 << 20) - usize::from(number)];
+        receipts.push(soon(to.send_keyed("same", body)).await.expect("taken"));
+    }
+    let from = two.channel("c").expect("declared");
+    for number in 0..10u8 {
+        let received = soon(from.receive()).await.expect("a message");
+        assert_eq!(received.data.len(), (8 << 20) - usize::from(number));
+        assert!(received.data.iter().all(|byte| *byte == number));
+    }
+    for receipt in receipts {
+        assert_eq!(soon(receipt).await, Ok(Bytes::new()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_bytes_goes_both_ways() {
+    use futures::{AsyncReadExt, AsyncWriteExt};
+    let (one, two) = soon(pair(&[Channel::bytes("files")])).await;
+    let accepting = two.channel("files").expect("declared");
+    let echo = tokio::spawn(async move {
+        let (from, stream) = accepting.accept().await.expect("a stream");
+        let (read, mut write) = stream.split();
+        futures::io::copy(read, &mut write).await.expect("copied");
+        write.close().await.expect("closed");
+        from
+    });
+    let files = one.channel("files").expect("declared");
+    let stream = soon(files.open(two.id())).await.expect("a stream");
+    let sent: Vec<u8> = (0..3_000_000u32).map(|at| (at / 5) as u8).collect();
+    let (mut read, mut write) = stream.split();
+    let writes = async {
+        write.write_all(&sent).await.expect("written");
+        write.close().await.expect("closed");
+    };
+    let mut back = Vec::new();
+    let reads = async { read.read_to_end(&mut back).await.expect("read") };
+    soon(async { tokio::join!(writes, reads) }).await;
+    assert!(back == sent, "{} of {} bytes", back.len(), sent.len());
+    assert_eq!(soon(echo).await.expect("echoed"), one.id());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_said_at_once() {
+    let ours = [Channel::acknowledged("c"), Channel::latest("d"), Channel::bytes("files")];
+    let theirs = [Channel::acknowledged("c").parallelism(2)];
+    let [one, two] = [node(ours).await, node(theirs).await];
+    soon(two.join(one.addresses())).await.expect("joined");
+    let send = |name: &str| {
+        let endpoint = one.channel(name).expect("declared");
+        let two = two.id();
+        async move { soon(endpoint.send(two, "x")).await.map(drop) }
+    };
+    let Err(SendError::Refused { refusal, channel, node: at }) = send("c").await else {
+        panic!("a channel declared differently");
+    };
+    assert_eq!((channel.as_str(), at), ("c", two.id()));
+    assert_eq!(refusal.to_string(), "it declares parallelism = 2, this node 1");
+    let unknown = send("d").await;
+    assert!(
+        matches!(&unknown, Err(SendError::Refused { refusal: Refusal::UnknownChannel, .. })),
+        "{unknown:?}"
+    );
+    assert!(one.channel("e").expect_err("not declared").to_string().contains("c, d, files"));
+    let c = one.channel("c").expect("declared");
+    assert_eq!(soon(c.send(one.id(), "x")).await.map(drop), Err(SendError::Itself));
+    let large = soon(c.send(two.id(), vec![0; (1 << 20) + 1])).await.map(drop);
+    assert_eq!(large, Err(SendError::TooLarge { size: (1 << 20) + 1, max: 1 << 20 }));
+    let files = soon(send("files")).await;
+    assert!(matches!(files, Err(SendError::Carries { .. })), "{files:?}");
+    let nobody = murmurate::identity::Keypair::generate_ed25519();
+    let nobody = (&nobody.public()).try_into().expect("an id");
+    let unreachable = soon(c.send(nobody, "x")).await.map(drop);
+    assert!(matches!(unreachable, Err(SendError::Unreachable { .. })), "{unreachable:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_left_is_named_at_once() {
+    let (one, two) = soon(pair(&[Channel::acknowledged("c")])).await;
+    let to = one.channel("c").expect("declared").to(two.id());
+    let delivered = soon(to.send("before")).await.expect("taken");
+    drop(soon(two.channel("c").expect("declared").receive()).await);
+    assert_eq!(soon(delivered).await, Ok(Bytes::new()));
+    let kept = soon(to.send("taken, and not received")).await.expect("taken");
+    soon(two.leave()).await.expect("left");
+    let outcome = timeout(Duration::from_secs(2), kept).await.expect("at once");
+    assert!(matches!(outcome, Err(Undelivered::Gone)), "{outcome:?}");
+    sleep(Duration::from_millis(300)).await;
+    let after = timeout(Duration::from_secs(2), to.send("after")).await.expect("at once");
+    let error = after.map(drop).expect_err("nobody is there");
+    assert!(error.to_string().contains(&two.id().to_string()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_pushes_back_or_sheds_as_declared() {
+    let small = |channel: Channel| channel.queue(10, 1 << 20);
+    let channels = [
+        small(Channel::acknowledged("wait")),
+        small(Channel::acknowledged("oldest").overflow(Overflow::DropOldest)),
+        small(Channel::acknowledged("newest").overflow(Overflow::DropNewest)),
+    ];
+    let (one, two) = soon(pair(&channels)).await;
+    let to = one.channel("wait").expect("declared").to(two.id());
+    // Nobody receives: ten have no outcome.
+    for _ in 0..10 {
+        drop(soon(to.send("x")).await.expect("taken"));
+    }
+    assert_eq!(to.try_send("x").map(drop), Err(SendError::Full));
+    let waits = tokio::spawn({
+        let to = to.clone();
+        async move { to.send("x").await.map(drop) }
+    });
+    sleep(Duration::from_millis(100)).await;
+    assert!(!waits.is_finished(), "it waits for room");
+    let received = soon(two.channel("wait").expect("declared").receive()).await;
+    drop(received);
+    assert_eq!(soon(waits).await.expect("sent"), Ok(()));
+    for name in ["oldest", "newest"] {
+        let to = one.channel(name).expect("declared").to(two.id());
+        for number in 0..50u8 {
+            drop(soon(to.send(vec![number])).await.expect("taken or shed"));
+        }
+        let shed = format!("channel=\"{name}\",outcome=\"shed\"}} 40");
+        assert!(one.metrics().render().contains(&shed), "{name}: {}", one.metrics().render());
+    }
+}
