@@ -84,7 +84,7 @@ async fn many_messages_keep_their_order_in_a_small_queue() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_messages_and_keys() {
-    let channel = Channel::acknowledged("c").parallelism(4).max_message(8 << 20).queue(64, 64 << 20);
+    let channel = Channel::acknowledged("c").parallelism(4).max_message(8 << 20).queue(64, 128 << 20);
     let (one, two) = soon(pair(&[channel])).await;
     let to = one.channel("c").expect("declared").to(two.id());
     let mut receipts = Vec::new();
