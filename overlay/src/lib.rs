@@ -15,6 +15,8 @@ pub mod http;
 #[cfg(feature = "libp2p")]
 mod node;
 mod peer;
+mod routed;
+pub mod router;
 
 #[cfg(feature = "libp2p")]
 pub use libp2p::{Multiaddr, PeerId, identity};
@@ -31,6 +33,7 @@ pub use node::{
     TopicError, Traffic, Undelivered, UnknownChannel, state,
 };
 pub use peer::{Effects, Input, Message, Peer, Timer};
+pub use routed::Routed;
 
 pub use murmurate_broadcast as broadcast;
 pub use murmurate_membership as membership;

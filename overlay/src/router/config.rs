@@ -1,0 +1,181 @@
+//! The router's parameters.
+
+use core::ops::Deref;
+use core::time::Duration;
+
+/// How often a lookup is widened: how many [`Parameters::rings`] there are.
+pub const RINGS: usize = 4;
+
+/// The knobs of [`Router`](super::Router). Turn it into a [`Config`] with [`Parameters::check`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameters {
+    /// How many hops a lookup goes, first and each time nobody answered. The last is the longest way
+    /// any message of the router goes. Each widening costs about as many messages as all before it.
+    pub rings: [u8; RINGS],
+    /// How long a hop takes at most, in the mean over a way, the queues included. A lookup waits
+    /// twice the way for its answer before it is widened.
+    pub hop_wait: Duration,
+    /// Lookups of this peer's own under way at a time; further ones find nothing.
+    pub seeks_capacity: usize,
+    /// Lookups of others remembered, so that each is passed on once. While it is full none is: to
+    /// forget one that is still under way would let it come round again.
+    pub seen_capacity: usize,
+    /// Peers to whom a way is known; the one unused for longest makes room.
+    pub routes_capacity: usize,
+    /// How long a way is kept that nobody uses.
+    pub route_wait: Duration,
+    /// Datagrams remembered, for word of their loss on its way back; the oldest makes room.
+    pub relays_capacity: usize,
+    /// The largest datagram sent and passed on.
+    pub datagram_bytes: usize,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            rings: [2, 3, 5, 16],
+            hop_wait: Duration::from_millis(100),
+            seeks_capacity: 256,
+            seen_capacity: 8_192,
+            routes_capacity: 4_096,
+            route_wait: Duration::from_secs(60),
+            relays_capacity: 8_192,
+            datagram_bytes: 1 << 20,
+        }
+    }
+}
+
+/// Why [`Parameters`] were refused; nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A number outside its range.
+    #[error("{name} = {value} is out of range: {min} to {max}")]
+    OutOfRange {
+        /// The parameter.
+        name: &'static str,
+        /// What it was set to.
+        value: usize,
+        /// Smallest allowed value.
+        min: usize,
+        /// Largest allowed value.
+        max: usize,
+    },
+    /// A lookup that is widened must go further.
+    #[error("rings = {rings:?}: each must be larger than the one before")]
+    RingsNotGrowing {
+        /// `rings`.
+        rings: [u8; RINGS],
+    },
+    /// A timer that must not be zero.
+    #[error("{name} = 0 s is out of range: it must be longer than zero")]
+    ZeroTime {
+        /// The parameter.
+        name: &'static str,
+    },
+}
+
+/// Parameters that passed [`Parameters::check`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Config(Parameters);
+
+impl Deref for Config {
+    type Target = Parameters;
+    fn deref(&self) -> &Parameters {
+        &self.0
+    }
+}
+
+impl Parameters {
+    /// Checks every range and relation.
+    ///
+    /// # Errors
+    /// The first one that does not hold.
+    pub fn check(self) -> Result<Config, ConfigError> {
+        for (name, value, max) in [
+            ("rings", self.rings[0].into(), 64),
+            ("rings", self.rings[RINGS - 1].into(), 64),
+            ("seeks_capacity", self.seeks_capacity, 1 << 16),
+            ("seen_capacity", self.seen_capacity, 1 << 24),
+            ("routes_capacity", self.routes_capacity, 1 << 24),
+            ("relays_capacity", self.relays_capacity, 1 << 24),
+            ("datagram_bytes", self.datagram_bytes, 1 << 24),
+        ] {
+            if value < 1 || value > max {
+                return Err(ConfigError::OutOfRange { name, value, min: 1, max });
+            }
+        }
+        if self.rings.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(ConfigError::RingsNotGrowing { rings: self.rings });
+        }
+        for (name, time) in [("hop_wait", self.hop_wait), ("route_wait", self.route_wait)] {
+            if time.is_zero() {
+                return Err(ConfigError::ZeroTime { name });
+            }
+        }
+        Ok(Config(self))
+    }
+}
+
+impl Config {
+    /// The longest way any message goes.
+    #[must_use]
+    pub fn most_hops(&self) -> u8 {
+        self.rings[RINGS - 1]
+    }
+
+    /// After how long at the latest a lookup has an outcome.
+    #[must_use]
+    pub fn seek_wait(&self) -> Duration {
+        // The timer ticks once in `hop_wait`: each ring may wait for it.
+        let hops = self.rings.iter().map(|&hops| 2 * u32::from(hops) + 1).sum();
+        self.hop_wait.saturating_mul(hops)
+    }
+
+    /// How long a lookup over so many hops may take to come back.
+    pub(crate) fn round_trip(&self, hops: u8) -> Duration {
+        self.hop_wait.saturating_mul(2 * u32::from(hops))
+    }
+
+    /// After how long nothing that was passed on is under way any more.
+    pub(crate) fn memory(&self) -> Duration {
+        self.round_trip(self.most_hops()).saturating_mul(2)
+    }
+
+    /// The hops left that a message from the wire may have at most.
+    pub(crate) fn clamp(&self, hops_left: u8) -> u8 {
+        hops_left.min(self.most_hops() - 1)
+    }
+
+    /// Whether a datagram may be sent or passed on.
+    pub(crate) fn fits<D: super::Data>(&self, data: &D) -> bool {
+        data.size() <= self.datagram_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_relation_is_named() {
+        assert_eq!(Parameters::default().check(), Ok(Config::default()));
+        let rings = [2, 5, 5, 16];
+        let wrong = Parameters { rings, ..Parameters::default() };
+        assert_eq!(wrong.check(), Err(ConfigError::RingsNotGrowing { rings }));
+        let wrong = Parameters { rings: [0, 1, 2, 3], ..Parameters::default() };
+        assert!(matches!(wrong.check(), Err(ConfigError::OutOfRange { name: "rings", .. })));
+        let wrong = Parameters { hop_wait: Duration::ZERO, ..Parameters::default() };
+        assert_eq!(wrong.check(), Err(ConfigError::ZeroTime { name: "hop_wait" }));
+        let wrong = Parameters { seen_capacity: 0, ..Parameters::default() };
+        assert!(matches!(wrong.check(), Err(ConfigError::OutOfRange { value: 0, .. })));
+    }
+
+    #[test]
+    fn the_longest_times_are_valid() {
+        let longest = Duration::MAX;
+        let config = Parameters { hop_wait: longest, route_wait: longest, ..Parameters::default() };
+        let config = config.check().expect("in range");
+        assert_eq!((config.seek_wait(), config.memory()), (longest, longest));
+    }
+}

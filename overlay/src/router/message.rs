@@ -1,0 +1,99 @@
+//! What routers say to each other.
+
+use murmurate_membership::{FRAME_HEADER, Sizes, Wire};
+
+use super::Data;
+
+/// A router's message, about peers `P` and nodes `N`, with datagrams `D`. `C` is how peers are named
+/// to somebody who may want to dial them: hosts send addresses along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "libp2p", derive(serde::Serialize, serde::Deserialize))]
+pub enum Message<P, N, D, C = P> {
+    /// Who knows this node? Passed on to all neighbours, once.
+    Seek {
+        /// Who asks.
+        origin: C,
+        /// Which of its lookups.
+        number: u64,
+        /// Who is asked for.
+        target: N,
+        /// Only the node itself may answer, so that the answer lays a way to it.
+        path: bool,
+        /// How many hops the receiver may pass it on.
+        hops_left: u8,
+    },
+    /// A lookup's answer, on the way the lookup came.
+    Found {
+        /// Who asked.
+        origin: P,
+        /// In which of its lookups.
+        number: u64,
+        /// Who was asked for.
+        peer: C,
+    },
+    /// A datagram.
+    Relay {
+        /// Who sent it.
+        origin: P,
+        /// Whom it is for.
+        to: P,
+        /// Which of its sender's.
+        number: u64,
+        /// How many hops the receiver may pass it on.
+        hops_left: u8,
+        /// Its content.
+        data: D,
+    },
+    /// A datagram went no further: on the way it came.
+    Lost {
+        /// Who sent it.
+        origin: P,
+        /// Which of its sender's.
+        number: u64,
+    },
+}
+
+impl<P, N, D, C> Message<P, N, D, C> {
+    /// The same message with peers to be dialled named differently, as hosts do that send more of
+    /// such a peer than its name.
+    pub fn map<E>(self, name: impl FnOnce(C) -> E) -> Message<P, N, D, E> {
+        match self {
+            Self::Seek { origin, number, target, path, hops_left } => {
+                Message::Seek { origin: name(origin), number, target, path, hops_left }
+            }
+            Self::Found { origin, number, peer } => {
+                Message::Found { origin, number, peer: name(peer) }
+            }
+            Self::Relay { origin, to, number, hops_left, data } => {
+                Message::Relay { origin, to, number, hops_left, data }
+            }
+            Self::Lost { origin, number } => Message::Lost { origin, number },
+        }
+    }
+}
+
+impl<P, N, D: Data, C> Wire for Message<P, N, D, C> {
+    const KINDS: &'static [&'static str] = &["seek", "found", "relay", "lost"];
+
+    fn kind(&self) -> usize {
+        match self {
+            Self::Seek { .. } => 0,
+            Self::Found { .. } => 1,
+            Self::Relay { .. } => 2,
+            Self::Lost { .. } => 3,
+        }
+    }
+
+    fn wire_len(&self, sizes: &Sizes) -> usize {
+        const NUMBER: usize = size_of::<u64>();
+        FRAME_HEADER
+            + NUMBER
+            + match self {
+                // A node is a peer without its incarnation.
+                Self::Seek { .. } => 2 * sizes.peer + 2,
+                Self::Found { .. } => 2 * sizes.peer,
+                Self::Relay { data, .. } => 2 * sizes.peer + 1 + data.size(),
+                Self::Lost { .. } => sizes.peer,
+            }
+    }
+}
