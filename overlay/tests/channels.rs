@@ -1,9 +1,10 @@
 //! Channels between real nodes on loopback.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use bytes::Bytes;
-use murmurate::{Channel, Node, Overflow, Refusal, SendError, Undelivered};
+use murmurate::{Channel, Limits, Node, Overflow, Refusal, SendError, Undelivered};
 use tokio::time::{sleep, timeout};
 
 async fn node(channels: impl IntoIterator<Item = Channel>) -> Node {
@@ -84,7 +85,8 @@ async fn many_messages_keep_their_order_in_a_small_queue() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_messages_and_keys() {
-    let channel = Channel::acknowledged("c").parallelism(4).max_message(8 << 20).queue(64, 128 << 20);
+    let channel =
+        Channel::acknowledged("c").parallelism(4).max_message(8 << 20).queue(64, 128 << 20);
     let (one, two) = soon(pair(&[channel])).await;
     let to = one.channel("c").expect("declared").to(two.id());
     let mut receipts = Vec::new();
@@ -213,4 +215,109 @@ async fn a_full_queue_pushes_back_or_sheds_as_declared() {
         let shed = format!("channel=\"{name}\",outcome=\"shed\"}} 40");
         assert!(one.metrics().render().contains(&shed), "{name}: {}", one.metrics().render());
     }
+}
+
+/// Three in a row: the ends are no neighbours, and one can be dialled nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_no_dial_reaches_is_spoken_to_hop_by_hop() {
+    let channels = [
+        Channel::best_effort("plain"),
+        Channel::acknowledged("sure"),
+        Channel::latest("newest"),
+        Channel::request("ask"),
+        Channel::bytes("files"),
+    ];
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let nodes = soon(row_with_a_hermit(&channels, &silent)).await;
+    let (one, hermit) = (&nodes[0], &nodes[3]);
+    let asked = hermit.channel("ask").expect("declared");
+    tokio::spawn(async move {
+        while let Some(question) = asked.receive().await {
+            let answer = question.data.clone();
+            question.answer(answer);
+        }
+    });
+    for name in ["plain", "sure", "newest"] {
+        for number in 0..200u32 {
+            let (from, to) = if number % 2 == 0 { (one, hermit) } else { (hermit, one) };
+            let message = vec![number as u8; 1_000];
+            let sent = soon(from.channel(name).expect("declared").send(to.id(), message)).await;
+            let sent = sent.expect("taken");
+            let received = soon(to.channel(name).expect("declared").receive()).await;
+            let received = received.expect("a message");
+            assert_eq!((received.from, received.data[0]), (from.id(), number as u8));
+            drop(received);
+            assert_eq!(soon(sent).await, Ok(Bytes::new()), "{name}");
+        }
+    }
+    let ask = one.channel("ask").expect("declared");
+    assert_eq!(soon(ask.request(hermit.id(), "echo")).await, Ok(Bytes::from("echo")));
+    let files = one.channel("files").expect("declared");
+    let refused = soon(files.open(hermit.id())).await.map(drop).expect_err("not relayed");
+    assert!(refused.to_string().contains("hop by hop"), "{refused}");
+    let relayed = one.metrics().render();
+    let relayed = relayed.lines().find(|line| line.contains("kind=\"relay\"")).expect("a metric");
+    assert!(!relayed.ends_with(" 0"), "{relayed}");
+}
+
+/// Four nodes with one neighbour or two each; the last tells everybody an address where nobody
+/// answers at all.
+async fn row_with_a_hermit(channels: &[Channel], silent: &TcpListener) -> Vec<Node> {
+    use murmurate::membership::hyparview;
+    let mut nodes: Vec<Node> = Vec::new();
+    for at in 0..4 {
+        let membership = hyparview::Parameters {
+            active_capacity: if at == 0 || at == 3 { 1 } else { 2 },
+            promotion_interval: None,
+            ..murmurate::Builder::default_membership()
+        };
+        let mut builder = Node::builder()
+            .listen("/ip4/127.0.0.1/tcp/0".parse().expect("an address"))
+            .limits(Limits { handshake_wait: Duration::from_secs(1), ..Limits::default() })
+            .membership(membership);
+        if at == 3 {
+            let port = silent.local_addr().expect("bound").port();
+            let nowhere = format!("/ip4/127.0.0.1/tcp/{port}");
+            builder = builder.advertise(nowhere.parse().expect("an address"));
+        }
+        for channel in channels {
+            builder = builder.channel(channel.clone());
+        }
+        let node = builder.spawn().await.expect("a node");
+        if let Some(before) = nodes.last() {
+            node.join(before.addresses()).await.expect("joined");
+        }
+        nodes.push(node);
+    }
+    nodes
+}
+
+/// An address nobody told: it is looked for through the overlay.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_not_known_is_looked_for() {
+    let channel = Channel::acknowledged("c");
+    let mut nodes: Vec<Node> = Vec::new();
+    for at in 0..30 {
+        let node = node([channel.clone()]).await;
+        if at > 0 {
+            soon(node.join(nodes[at / 2].addresses())).await.expect("joined");
+        }
+        nodes.push(node);
+    }
+    let sends = (0..30).map(|at| {
+        let (from, to) = (nodes[at].channel("c").expect("declared"), nodes[(at + 15) % 30].id());
+        async move {
+            let receipt = from.send(to, at.to_string()).await;
+            receipt.expect("taken").await.expect("delivered");
+        }
+    });
+    let receives = nodes.iter().map(|node| async {
+        drop(node.channel("c").expect("declared").receive().await.expect("a message"));
+    });
+    let all = futures::future::join(
+        futures::future::join_all(sends),
+        futures::future::join_all(receives),
+    );
+    soon(all).await;
 }

@@ -11,10 +11,10 @@ use murmurate_membership::hyparview;
 
 use super::channels::{self, Channel, DeclarationError};
 use super::state::StateError;
-use super::wire::{MAX_BODY, MAX_NETWORK, Publication};
+use super::wire::{MAX_BODY, MAX_NETWORK, Publication, Relayed};
 use super::{Metrics, Node};
-use crate::NodeIdError;
 use crate::discovery::Discovery;
+use crate::{NodeIdError, router};
 
 /// Sets up a [`Node`]. Everything has a default; [`Builder::spawn`] checks it all.
 ///
@@ -121,6 +121,17 @@ impl Limits {
         Ok(())
     }
 
+    /// The router's parameters: a datagram fits a frame.
+    fn router(&self) -> router::Parameters {
+        let datagram_bytes = self.max_datagram();
+        router::Parameters { datagram_bytes, ..router::Parameters::default() }
+    }
+
+    /// Bytes of the largest datagram that is relayed.
+    pub(crate) fn max_datagram(&self) -> usize {
+        self.max_frame - Relayed::OVERHEAD
+    }
+
     /// Bytes of data that fit a frame beside a topic.
     pub(crate) fn max_data(&self, topic: usize) -> usize {
         use super::wire::{GOSSIP_HEAD, HEADER};
@@ -165,6 +176,9 @@ pub enum ConfigError {
     /// A parameter of the broadcast.
     #[error("broadcast: {0}")]
     Broadcast(#[from] plumtree::ConfigError),
+    /// A parameter of the router.
+    #[error("router: {0}")]
+    Router(#[from] router::ConfigError),
 }
 
 /// Why a node did not start. Nothing is left behind.
@@ -197,6 +211,7 @@ pub enum SpawnError {
 pub(crate) struct Checked {
     pub(crate) membership: Arc<hyparview::Config>,
     pub(crate) broadcast: Arc<plumtree::Config>,
+    pub(crate) router: Arc<router::Config>,
 }
 
 impl Builder {
@@ -304,6 +319,7 @@ impl Builder {
         Ok(Checked {
             membership: Arc::new(self.membership.clone().check()?),
             broadcast: Arc::new(self.broadcast.clone().check()?),
+            router: Arc::new(self.limits.router().check()?),
         })
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use murmurate_broadcast::Plumtree;
 use murmurate_membership::{self as membership, DownReason, HyParView, Notice, Wire};
 use tokio::sync::broadcast;
@@ -19,36 +20,48 @@ use super::outbox::Pushed;
 use super::route::Route;
 use super::topics::Topics;
 use super::wire::{
-    Addresses, Contact, Publication, encode_control, encode_membership, gossip_head,
+    Addresses, Contact, Publication, Relayed, RouteMessage, encode_control, encode_membership,
+    encode_route, gossip_head,
 };
-use crate::Effects;
+use crate::{Effects, router};
 
 pub(crate) type Membership = HyParView<Incarnation>;
 pub(crate) type Broadcast = Plumtree<Incarnation, MessageId, Publication>;
-pub(crate) type Peer = crate::Peer<Membership, Broadcast>;
+pub(crate) type Peer = crate::Routed<Membership, Broadcast, Bytes>;
+pub(crate) type RouterInput = router::Input<Incarnation, Bytes>;
+type RouterMessage = router::MessageOf<Incarnation, Bytes>;
 pub(crate) type Input = crate::Input<Membership, Broadcast>;
 pub(crate) type Message = crate::Message<
     <Membership as membership::Membership>::Message,
     <Broadcast as murmurate_broadcast::Broadcast>::Message,
 >;
-pub(crate) type Timer = crate::Timer<
+type PeerTimer = crate::Timer<
     <Membership as membership::Membership>::Timer,
     <Broadcast as murmurate_broadcast::Broadcast>::Timer,
 >;
 
-/// The names of the kinds of messages, by [`Message::kind`].
-pub(crate) const KINDS: [&str; Message::KINDS] = {
-    let mut kinds = [""; Message::KINDS];
+/// What the driver is woken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timer {
+    Peer(PeerTimer),
+    Router(router::Timer),
+}
+
+/// The names of the kinds of messages, by [`Message::kind`], and the router's after them.
+pub(crate) const KINDS: [&str; Message::KINDS + ROUTER_KINDS.len()] = {
+    let mut kinds = [""; Message::KINDS + ROUTER_KINDS.len()];
     let mut at = 0;
     while at < kinds.len() {
         kinds[at] = match at.checked_sub(MEMBERSHIP_KINDS.len()) {
             None => MEMBERSHIP_KINDS[at],
-            Some(at) => BROADCAST_KINDS[at],
+            Some(at) if at < BROADCAST_KINDS.len() => BROADCAST_KINDS[at],
+            Some(at) => ROUTER_KINDS[at - BROADCAST_KINDS.len()],
         };
         at += 1;
     }
     kinds
 };
+const ROUTER_KINDS: &[&str] = RouterMessage::KINDS;
 const MEMBERSHIP_KINDS: &[&str] = <Membership as membership::Membership>::Message::KINDS;
 const BROADCAST_KINDS: &[&str] = <Broadcast as murmurate_broadcast::Broadcast>::Message::KINDS;
 
@@ -78,6 +91,17 @@ pub(crate) struct Host {
     pub(crate) delivered: u64,
     /// Milestones to act on.
     pub(crate) notices: Vec<Notice>,
+    /// What the router came to.
+    pub(crate) routed: VecDeque<Came>,
+}
+
+/// Something the router came to.
+#[derive(Debug)]
+pub(crate) enum Came {
+    Found { peer: Incarnation, path: bool },
+    NotFound(NodeId),
+    Datagram { from: Incarnation, data: Bytes },
+    Lost(Incarnation),
 }
 
 impl Host {
@@ -165,7 +189,7 @@ impl Effects<Membership, Broadcast> for Host {
                 let Some(route) = self.route(to) else { return };
                 let head = gossip_head(id, round, &payload);
                 let bytes = head.len() + payload.bytes().len();
-                if route.push_payload(head, payload.bytes().clone()) == Pushed::Shed {
+                if route.push_payload(Some(head), payload.bytes().clone()) == Pushed::Shed {
                     self.metrics.outbox_payloads_dropped.inc();
                     return;
                 }
@@ -192,8 +216,8 @@ impl Effects<Membership, Broadcast> for Host {
         self.note_pushed(to.node, pushed);
     }
 
-    fn arm(&mut self, after: Duration, timer: Timer) {
-        self.timers.push((Instant::now() + after.min(FAR), timer));
+    fn arm(&mut self, after: Duration, timer: PeerTimer) {
+        self.timers.push((Instant::now() + after.min(FAR), Timer::Peer(timer)));
     }
 
     fn deliver(&mut self, id: MessageId, hops: u16, publication: Publication) {
@@ -227,6 +251,65 @@ impl Effects<Membership, Broadcast> for Host {
             Notice::Isolated => self.metrics.isolations.inc(),
         }
         self.notices.push(notice);
+    }
+}
+
+impl router::Effects<Incarnation, Bytes> for Host {
+    fn send(&mut self, to: Incarnation, message: RouterMessage) {
+        let kind = Message::KINDS + message.kind();
+        let (frame, may_be_shed) = match self.without_data(message) {
+            Ok(message) => (encode_route(&message), false),
+            Err(relayed) => (relayed.encode(), true),
+        };
+        let bytes = frame.len();
+        let Some(route) = self.route(to) else { return };
+        if may_be_shed {
+            if route.push_payload(None, frame.into()) == Pushed::Shed {
+                return self.metrics.outbox_payloads_dropped.inc();
+            }
+            self.note_pushed(to.node, Pushed::Queued);
+        } else {
+            let pushed = route.push_control(frame);
+            self.note_pushed(to.node, pushed);
+        }
+        self.metrics.sent.note(kind, bytes);
+    }
+
+    fn arm(&mut self, after: Duration, timer: router::Timer) {
+        self.timers.push((Instant::now() + after.min(FAR), Timer::Router(timer)));
+    }
+
+    fn found(&mut self, peer: Incarnation, path: bool) {
+        self.routed.push_back(Came::Found { peer, path });
+    }
+
+    fn not_found(&mut self, target: NodeId) {
+        self.routed.push_back(Came::NotFound(target));
+    }
+
+    fn deliver(&mut self, from: Incarnation, data: Bytes) {
+        self.routed.push_back(Came::Datagram { from, data });
+    }
+
+    fn lost(&mut self, to: Incarnation, _number: u64) {
+        self.routed.push_back(Came::Lost(to));
+    }
+}
+
+impl Host {
+    /// A router's message with addresses, or a datagram.
+    fn without_data(&self, message: RouterMessage) -> Result<RouteMessage, Relayed> {
+        use router::Message as Router;
+        Ok(match message.map(|peer| self.contact(peer)) {
+            Router::Relay { origin, to, number, hops_left, data } => {
+                return Err(Relayed { origin, to, number, hops_left, data });
+            }
+            Router::Seek { origin, number, target, path, hops_left } => {
+                Router::Seek { origin, number, target, path, hops_left }
+            }
+            Router::Found { origin, number, peer } => Router::Found { origin, number, peer },
+            Router::Lost { origin, number } => Router::Lost { origin, number },
+        })
     }
 }
 

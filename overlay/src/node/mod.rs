@@ -58,6 +58,7 @@ pub use topics::{Delivery, Lagged, Subscription};
 pub use wire::TopicError;
 
 use crate::discovery::Announcement;
+use crate::router::Router;
 use book::Book;
 use channels::Hub;
 use driver::{Command, Driver, Look, Parts, Publish, Shown};
@@ -214,7 +215,8 @@ impl Node {
         let full = addresses.full(node);
 
         let membership = HyParView::new(me, checked.membership, rand::random());
-        let peer = host::Peer::new(membership, Plumtree::new(checked.broadcast));
+        let peer = crate::Peer::new(membership, Plumtree::new(checked.broadcast));
+        let peer = host::Peer::new(peer, Router::new(me, checked.router));
         let topics = Topics::new(builder.limits.subscription_capacity);
         let events = broadcast::Sender::new(EVENTS);
         let (commands, take_commands) = mpsc::channel(COMMANDS);
@@ -246,6 +248,7 @@ impl Node {
             view_changed: false,
             delivered: 0,
             notices: Vec::new(),
+            routed: Default::default(),
         };
         let announcement = Announcement { network: builder.network.clone(), node, addresses: full };
         let mut discovery = SelectAll::new();

@@ -29,7 +29,7 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct Lanes {
     control: VecDeque<Vec<u8>>,
-    payloads: VecDeque<([u8; GOSSIP_HEAD], Bytes)>,
+    payloads: VecDeque<(Option<[u8; GOSSIP_HEAD]>, Bytes)>,
     control_bytes: usize,
     payload_bytes: usize,
     /// Bytes ever taken.
@@ -106,9 +106,10 @@ impl Outbox {
         Pushed::Queued
     }
 
-    pub(crate) fn push_payload(&self, head: [u8; GOSSIP_HEAD], body: Bytes) -> Pushed {
+    /// A frame that may be shed: its head, unless the body holds it all, and its body.
+    pub(crate) fn push_payload(&self, head: Option<[u8; GOSSIP_HEAD]>, body: Bytes) -> Pushed {
         let mut lanes = self.lanes();
-        let length = head.len() + body.len();
+        let length = head.map_or(0, |head| head.len()) + body.len();
         // One payload always fits, however small the limit.
         if lanes.payload_bytes > 0 && lanes.payload_bytes + length > self.limit {
             return Pushed::Shed;
@@ -200,8 +201,9 @@ impl Lanes {
         while batch.bytes.len() < BATCH
             && let Some((head, body)) = self.payloads.pop_front()
         {
+            let head = head.as_ref().map_or([].as_slice(), |head| head);
             self.payload_bytes -= head.len() + body.len();
-            batch.bytes.extend_from_slice(&head);
+            batch.bytes.extend_from_slice(head);
             if body.len() > BATCH {
                 self.taken += body.len() as u64;
                 batch.large = Some(body);
@@ -227,7 +229,10 @@ mod tests {
     fn control_overtakes_payloads_and_small_frames_share_a_batch() {
         let outbox = Outbox::new(1 << 20);
         let turn = outbox.attach();
-        assert_eq!(outbox.push_payload([1; GOSSIP_HEAD], Bytes::from_static(b"x")), Pushed::Queued);
+        assert_eq!(
+            outbox.push_payload(Some([1; GOSSIP_HEAD]), Bytes::from_static(b"x")),
+            Pushed::Queued
+        );
         assert_eq!(outbox.push_control(vec![2; 3]), Pushed::Queued);
         let (taken, batch) = take(&outbox, turn);
         assert_eq!(taken, Poll::Ready(Taken::Batch { more: false }));
@@ -241,8 +246,8 @@ mod tests {
         let outbox = Outbox::new(1 << 20);
         let turn = outbox.attach();
         let large = Bytes::from(vec![7; BATCH + 1]);
-        assert_eq!(outbox.push_payload([1; GOSSIP_HEAD], large.clone()), Pushed::Queued);
-        assert_eq!(outbox.push_payload([1; GOSSIP_HEAD], Bytes::new()), Pushed::Queued);
+        assert_eq!(outbox.push_payload(Some([1; GOSSIP_HEAD]), large.clone()), Pushed::Queued);
+        assert_eq!(outbox.push_payload(Some([1; GOSSIP_HEAD]), Bytes::new()), Pushed::Queued);
         let (taken, batch) = take(&outbox, turn);
         assert_eq!(taken, Poll::Ready(Taken::Batch { more: true }));
         assert_eq!(batch.large.map(|l| l.as_ptr()), Some(large.as_ptr()));
@@ -254,14 +259,14 @@ mod tests {
     fn both_lanes_are_bounded() {
         let outbox = Outbox::new(1000);
         let body = Bytes::from(vec![0; 400]);
-        assert_eq!(outbox.push_payload([0; GOSSIP_HEAD], body.clone()), Pushed::Queued);
-        assert_eq!(outbox.push_payload([0; GOSSIP_HEAD], body.clone()), Pushed::Queued);
-        assert_eq!(outbox.push_payload([0; GOSSIP_HEAD], body), Pushed::Shed);
+        assert_eq!(outbox.push_payload(Some([0; GOSSIP_HEAD]), body.clone()), Pushed::Queued);
+        assert_eq!(outbox.push_payload(Some([0; GOSSIP_HEAD]), body.clone()), Pushed::Queued);
+        assert_eq!(outbox.push_payload(Some([0; GOSSIP_HEAD]), body), Pushed::Shed);
         assert_eq!(outbox.push_control(vec![0; CONTROL_LIMIT]), Pushed::Queued);
         assert_eq!(outbox.push_control(vec![0]), Pushed::Shed);
         let tiny = Outbox::new(1);
-        assert_eq!(tiny.push_payload([0; GOSSIP_HEAD], Bytes::new()), Pushed::Queued);
-        assert_eq!(tiny.push_payload([0; GOSSIP_HEAD], Bytes::new()), Pushed::Shed);
+        assert_eq!(tiny.push_payload(Some([0; GOSSIP_HEAD]), Bytes::new()), Pushed::Queued);
+        assert_eq!(tiny.push_payload(Some([0; GOSSIP_HEAD]), Bytes::new()), Pushed::Shed);
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Route {
         self.outbox.push_control(frame)
     }
 
-    pub(crate) fn push_payload(&mut self, head: [u8; GOSSIP_HEAD], body: Bytes) -> Pushed {
+    pub(crate) fn push_payload(&mut self, head: Option<[u8; GOSSIP_HEAD]>, body: Bytes) -> Pushed {
         self.used = Instant::now();
         self.outbox.push_payload(head, body)
     }
@@ -129,7 +129,7 @@ mod tests {
         let push = |route: &mut Route| {
             for _ in 0..4 {
                 assert_eq!(
-                    route.push_payload([0; GOSSIP_HEAD], Bytes::from(vec![0; 16 << 10])),
+                    route.push_payload(Some([0; GOSSIP_HEAD]), Bytes::from(vec![0; 16 << 10])),
                     Pushed::Queued
                 );
             }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::declare::{Carries, Channel};
 use super::error::{SendError, Undelivered};
-use super::hub::{Hub, Lanes};
+use super::hub::{Hub, Lanes, Way};
 use super::inbox::Received;
 use super::lane::{Receipt, Slot};
 use super::sender::introduce;
@@ -117,7 +117,12 @@ impl Endpoint {
         self.check(to)?;
         let unreachable = |reason: String| SendError::Unreachable { node: to, reason };
         let lane = rand::random_range(0..declared.parallelism);
-        let mut stream = hub.open(to, Slot { traffic: declared.traffic, index: lane }).await?;
+        let slot = Slot { traffic: declared.traffic, index: lane };
+        let Way::Stream(mut stream) = hub.open(to, slot).await? else {
+            return Err(unreachable(
+                "only hop by hop, and streams of bytes are not relayed".into(),
+            ));
+        };
         let hello = Hello {
             network: (&hub.network).into(),
             started: hub.me.started,

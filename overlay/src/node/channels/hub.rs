@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use libp2p::swarm::Stream;
 use murmurate_membership::Time;
 use prometheus::IntCounter;
@@ -16,8 +17,9 @@ use super::error::SendError;
 use super::inbound::InboundLanes;
 use super::inbox::Inbox;
 use super::lane::{Lane, Slot};
+use super::relay::Relays;
 use super::wire::{self, Answer, Refusal, WireError};
-use crate::node::driver::Command;
+use crate::node::driver::{Command, Opening};
 use crate::node::id::Incarnation;
 use crate::node::metrics::Counters;
 use crate::{Limits, NodeId};
@@ -37,6 +39,7 @@ pub(crate) struct Hub {
     pub(crate) counts: Vec<ChannelCounts>,
     accepts: Vec<Accepts>,
     pub(crate) inbound: InboundLanes,
+    pub(super) relays: Relays,
     lanes: Mutex<BTreeMap<(NodeId, usize), Arc<Lanes>>>,
     epochs: AtomicU64,
     /// A lane does not keep its node running.
@@ -46,6 +49,12 @@ pub(crate) struct Hub {
     /// Streams that are served and have not said goodbye.
     speaking: AtomicUsize,
     pub(crate) nonsense: IntCounter,
+}
+
+/// A way to a node.
+pub(super) enum Way {
+    Stream(Stream),
+    Relayed(Incarnation),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +108,7 @@ impl Hub {
             accepts: declared.iter().map(accepts).collect(),
             declared,
             inbound: InboundLanes::default(),
+            relays: Relays::default(),
             lanes: Mutex::default(),
             epochs: AtomicU64::new(0),
             commands: commands.downgrade(),
@@ -153,15 +163,34 @@ impl Hub {
         sent + self.inboxes[channel].depth().0
     }
 
-    /// A stream to a node, on a connection of this slot.
-    pub(super) async fn open(&self, node: NodeId, slot: Slot) -> Result<Stream, SendError> {
-        let commands = self.commands.upgrade().ok_or(SendError::Ended)?;
-        let (reply, opened) = oneshot::channel();
-        let asked = commands.send(Command::Open { node, slot, reply }).await;
-        drop(commands);
-        asked.map_err(|_| SendError::Ended)?;
-        let opened = opened.await.map_err(|_| SendError::Ended)?;
-        opened.map_err(|reason| SendError::Unreachable { node, reason })
+    /// A way to a node, over a connection of this slot if there can be one.
+    pub(super) async fn open(&self, node: NodeId, slot: Slot) -> Result<Way, SendError> {
+        let unreachable = |reason| SendError::Unreachable { node, reason };
+        for _ in 0..2 {
+            let commands = self.commands.upgrade().ok_or(SendError::Ended)?;
+            let (reply, opened) = oneshot::channel();
+            let asked = commands.send(Command::Open { node, slot, reply }).await;
+            drop(commands);
+            asked.map_err(|_| SendError::Ended)?;
+            match opened.await.map_err(|_| SendError::Ended)?.map_err(unreachable)? {
+                Opening::Relayed(peer) => return Ok(Way::Relayed(peer)),
+                Opening::Direct(stream) => {
+                    // A connection that was about to close is no reason to give up.
+                    if let Ok(stream) = stream.await {
+                        return stream.map(Way::Stream).map_err(unreachable);
+                    }
+                }
+            }
+        }
+        Err(unreachable("its connections close at once".into()))
+    }
+
+    /// Sends a datagram along the way to a node.
+    pub(super) async fn relay(&self, to: Incarnation, data: Bytes) {
+        if let Some(commands) = self.commands.upgrade() {
+            // A node that ended relays nothing.
+            let _ = commands.send(Command::Relay { to, data }).await;
+        }
     }
 
     pub(super) fn refused(&self, lane: &Lane, refusal: Refusal) -> SendError {

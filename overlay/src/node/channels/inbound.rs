@@ -28,10 +28,10 @@ const CAPACITY: usize = 16_384;
 
 /// Which lane of which start of which node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    from: Incarnation,
-    channel: usize,
-    lane: u16,
+pub(super) struct Key {
+    pub(super) from: Incarnation,
+    pub(super) channel: usize,
+    pub(super) lane: u16,
 }
 
 /// The receiving end of a lane; it outlives its streams.
@@ -89,7 +89,13 @@ impl InboundLane {
         }
     }
 
-    fn receive(&self, hub: &Hub, turn: u64, frames: &mut Vec<Frame>) -> Result<(), Ended> {
+    /// Takes frames of the sending half, if the path still serves.
+    pub(super) fn receive(
+        &self,
+        hub: &Hub,
+        turn: u64,
+        frames: &mut Vec<Frame>,
+    ) -> Result<(), Ended> {
         let mut inner = self.inner();
         if inner.turn != turn {
             return Err(Ended::Replaced);
@@ -105,7 +111,7 @@ impl InboundLane {
         Ok(received?)
     }
 
-    fn next_delivery(&self) -> Option<Delivery> {
+    pub(super) fn next_delivery(&self) -> Option<Delivery> {
         let mut inner = self.inner();
         let delivery = inner.receiving.next_delivery()?;
         if inner.receiving.in_order() {
@@ -114,7 +120,13 @@ impl InboundLane {
         Some(delivery)
     }
 
-    async fn take(&self, hub: &Hub, turn: u64, frames: &mut Vec<Frame>) -> Result<bool, Ended> {
+    /// The next frames to send back, or waits for some; whether others wait behind them.
+    pub(super) async fn take(
+        &self,
+        hub: &Hub,
+        turn: u64,
+        frames: &mut Vec<Frame>,
+    ) -> Result<bool, Ended> {
         poll_fn(|context| {
             let mut inner = self.inner();
             if inner.turn != turn {
@@ -135,6 +147,11 @@ impl InboundLane {
             Poll::Ready(Ok(taken >= BATCH))
         })
         .await
+    }
+
+    /// What its sending half must know.
+    pub(super) fn heard(&self) -> u64 {
+        self.inner().receiving.heard()
     }
 
     fn detach(&self, turn: u64) {
@@ -174,7 +191,7 @@ impl Inner {
 
 /// Why a receiving end stopped.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+pub(super) enum Ended {
     #[error("the lane goes on over another stream")]
     Replaced,
     #[error(transparent)]
@@ -224,11 +241,12 @@ async fn serve_lane(
 ) -> Result<(), Ended> {
     let key =
         Key { from: Incarnation { node: from, started: hello.started }, channel, lane: hello.lane };
-    let Some((lane, turn, resumed)) = hub.inbound.attach(hub, key, hello) else {
+    let attached = hub.inbound.attach(hub, key, hello, Path::Stream);
+    let Some((lane, turn, resumed)) = attached else {
         return Ok(wire::greet(&mut stream, &Answer::Refused(Refusal::Busy)).await?);
     };
     let _speaks = hub.speak();
-    let heard = lane.inner().receiving.heard();
+    let heard = lane.heard();
     let started = hub.me.started;
     let served = async {
         wire::greet(&mut stream, &Answer::Welcome { started, resumed, heard }).await?;
@@ -240,14 +258,14 @@ async fn serve_lane(
         }
     };
     let ended = served.await;
-    lane.detach(turn);
+    hub.inbound.release(key, &lane, turn);
     // What arrived whole is delivered, whatever became of its stream.
     let inbox = &hub.inboxes[channel];
     let counts = &hub.counts[channel];
     while !inbox.fill(from, &lane, || lane.next_delivery().inspect(|_| counts.delivered.inc())) {
         inbox.room().await;
     }
-    hub.inbound.forget(key, &lane);
+    hub.inbound.release(key, &lane, turn);
     ended
 }
 
@@ -313,11 +331,12 @@ async fn write_frames(
 impl InboundLanes {
     /// The lane that a stream belongs to, its turn, and whether it was known. `None`: there is no
     /// room for another one.
-    fn attach(
+    pub(super) fn attach(
         &self,
         hub: &Hub,
         key: Key,
         hello: &Hello<'_>,
+        path: Path,
     ) -> Option<(Arc<InboundLane>, u64, bool)> {
         let Carries::Messages(kind) = &hub.declared[key.channel].carries else { return None };
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -340,7 +359,7 @@ impl InboundLanes {
         inner.turn += 1;
         let turn = inner.turn;
         inner.detached = None;
-        inner.receiving.attach(hub.now(), Path::Stream);
+        inner.receiving.attach(hub.now(), path);
         let writer = inner.writer.take();
         drop(inner);
         if let Some(writer) = writer {
@@ -350,7 +369,9 @@ impl InboundLanes {
         Some((lane, turn, resumed))
     }
 
-    fn forget(&self, key: Key, lane: &Arc<InboundLane>) {
+    /// A path of a lane ended. The lane is forgotten, unless it must not be.
+    pub(super) fn release(&self, key: Key, lane: &Arc<InboundLane>, turn: u64) {
+        lane.detach(turn);
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lanes.get(&key).is_some_and(|known| Arc::ptr_eq(known, lane)) && lane.is_forgettable() {
             lanes.remove(&key);
@@ -366,7 +387,7 @@ impl InboundLanes {
 
 impl Hub {
     /// Which channel a lane belongs to, or why it is refused.
-    fn accepts(&self, hello: &Hello<'_>) -> Result<usize, Refusal> {
+    pub(super) fn accepts(&self, hello: &Hello<'_>) -> Result<usize, Refusal> {
         if self.has_ended() {
             return Err(Refusal::Leaving);
         }

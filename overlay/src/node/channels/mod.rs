@@ -7,6 +7,7 @@
 //! | `hub` | what the channels of a node share |
 //! | `lane`, `sender` | the sending end of a lane, and its task |
 //! | `inbound`, `inbox` | the receiving end, and what waits for the application |
+//! | `relay` | lanes hop by hop |
 //! | `wire`, `counts` | the bytes, the metrics |
 //!
 //! Data goes from the caller's task into its lane's queue, and from there, by the lane's own task,
@@ -20,6 +21,7 @@ mod hub;
 mod inbound;
 mod inbox;
 mod lane;
+mod relay;
 mod sender;
 mod wire;
 
@@ -33,5 +35,6 @@ pub(crate) use inbound::serve;
 pub use inbox::Received;
 pub use lane::Receipt;
 pub(crate) use lane::Slot;
+pub(crate) use relay::{on_datagram, on_way_lost};
 pub(crate) use wire::PROTOCOL;
 pub use wire::Refusal;

@@ -12,8 +12,9 @@ use libp2p::swarm::Stream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::SendError;
-use super::hub::Hub;
+use super::hub::{Hub, Way};
 use super::lane::Lane;
+use super::relay::{self, RelayEnd};
 use super::wire::{self, Answer, Declared, FrameReader, Hello, Refusal, WireError};
 use crate::channel::{Frame, Path, Welcome};
 
@@ -54,21 +55,18 @@ pub(super) async fn run(lane: Arc<Lane>, hub: Arc<Hub>) {
 async fn serve(lane: &Lane, hub: &Arc<Hub>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        match connect(lane, hub).await {
-            Ok(stream) => {
+        let met = lane.met();
+        let end = serve_once(lane, hub).await;
+        lane.detach(hub);
+        match end {
+            Ok(End::Idle) => pause = FIRST_PAUSE,
+            Ok(End::Broken(error)) => {
                 pause = FIRST_PAUSE;
-                let end = exchange(lane, hub, stream).await;
-                lane.detach(hub);
-                match end {
-                    End::Idle => {}
-                    End::Broken(error) => {
-                        tracing::debug!(to = %lane.to, channel = lane.channel, %error, "lane broke");
-                    }
-                    End::Left => lane.fail(hub, hub.refused(lane, Refusal::Leaving)),
-                }
+                tracing::debug!(to = %lane.to, channel = lane.channel, %error, "lane broke");
             }
+            Ok(End::Left) => lane.fail(hub, hub.refused(lane, Refusal::Leaving)),
             // Whom it has met may come back.
-            Err(SendError::Unreachable { .. }) if lane.met() && !hub.has_ended() => {}
+            Err(SendError::Unreachable { .. }) if met && !hub.has_ended() => {}
             Err(error) => lane.fail(hub, error),
         }
         if lane.stop() {
@@ -80,13 +78,9 @@ async fn serve(lane: &Lane, hub: &Arc<Hub>) {
     }
 }
 
-/// Asks for a stream, and introduces the lane.
-async fn connect(lane: &Lane, hub: &Arc<Hub>) -> Result<Stream, SendError> {
-    let mut stream = hub.open(lane.to, lane.slot).await?;
-    let unreachable = |error: &dyn std::fmt::Display| SendError::Unreachable {
-        node: lane.to,
-        reason: error.to_string(),
-    };
+/// Asks for a way, introduces the lane, and exchanges frames until the way ends.
+async fn serve_once(lane: &Lane, hub: &Arc<Hub>) -> Result<End, SendError> {
+    let way = hub.open(lane.to, lane.slot).await?;
     let declared = &hub.declared[lane.channel];
     let hello = Hello {
         network: Cow::Borrowed(&hub.network),
@@ -97,6 +91,19 @@ async fn connect(lane: &Lane, hub: &Arc<Hub>) -> Result<Stream, SendError> {
         epoch: lane.epoch,
         base: lane.base(),
     };
+    let mut stream = match way {
+        Way::Stream(stream) => stream,
+        Way::Relayed(to) => {
+            return relay::send(lane, hub, to, &hello).await.map(|end| match end {
+                RelayEnd::Idle => End::Idle,
+                RelayEnd::Broken => End::Broken(WireError::Closed),
+            });
+        }
+    };
+    let unreachable = |error: &dyn std::fmt::Display| SendError::Unreachable {
+        node: lane.to,
+        reason: error.to_string(),
+    };
     let introduced = timeout(hub.limits.handshake_wait, introduce(&mut stream, &hello)).await;
     let answer = introduced
         .map_err(|_| unreachable(&"it does not answer on the channel"))?
@@ -106,7 +113,7 @@ async fn connect(lane: &Lane, hub: &Arc<Hub>) -> Result<Stream, SendError> {
         Answer::Refused(refusal) => return Err(hub.refused(lane, refusal)),
     };
     lane.attach(hub, Path::Stream, welcome).map_err(|error| unreachable(&error))?;
-    Ok(stream)
+    Ok(exchange(lane, hub, stream).await)
 }
 
 /// Says who sends what, and hears the answer.

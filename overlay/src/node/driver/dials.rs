@@ -148,7 +148,7 @@ impl Driver {
             }
             Dial::Lanes(node, slot) => {
                 self.host.book.doubt(node);
-                self.on_lanes_undialled(node, slot, &reason);
+                self.on_lanes_undialled(node, slot, outcome(error), reason);
             }
             Dial::Contact(address) => {
                 let node = address.iter().find_map(|part| match part {

@@ -70,6 +70,8 @@ impl Driver {
                     let _ = reply.send(views.clone());
                 }
             }
+            Frame::Route(message) => self.on_route(from, message, bytes),
+            Frame::Relay(relayed) => self.on_relayed(from, relayed, bytes),
             // The reader keeps these.
             Frame::Hello(_) | Frame::Bye => {}
         }
@@ -80,7 +82,7 @@ impl Driver {
         self.feed(Input::Receive { from, message });
     }
 
-    fn hear_of(&mut self, contact: &Contact) -> Incarnation {
+    pub(super) fn hear_of(&mut self, contact: &Contact) -> Incarnation {
         if contact.peer.node != self.host.me.node {
             self.host.book.hear(contact.peer.node, &contact.addresses);
         }
@@ -90,16 +92,16 @@ impl Driver {
     /// This node's views, as others may see them.
     fn views(&self) -> Views {
         use murmurate_broadcast::Broadcast as _;
-        let eager: Vec<_> = self.peer.broadcast().eager().collect();
-        let active = self.peer.membership().active();
+        let eager: Vec<_> = self.peer.peer().broadcast().eager().collect();
+        let active = self.peer.peer().membership().active();
         Views {
             active: active.map(|peer| (self.host.contact(peer), eager.contains(&peer))).collect(),
-            passive: self.peer.membership().passive().len() as u32,
+            passive: self.peer.peer().membership().passive().len() as u32,
         }
     }
 
     pub(super) fn look(&self) -> Look {
-        let passive = self.peer.membership().passive();
+        let passive = self.peer.peer().membership().passive();
         Look {
             views: self.views(),
             passive: passive.map(|peer| self.host.contact(peer)).collect(),

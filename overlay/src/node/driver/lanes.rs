@@ -1,17 +1,32 @@
 //! Connections for channels: dialled when a lane asks for one, closed by the swarm when their last
-//! stream is.
+//! stream is. Whom nobody knows is looked for through the overlay, and whom no dial reaches is spoken
+//! to hop by hop.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, Stream};
-use std::sync::Arc;
+use tokio::sync::oneshot;
 
 use super::Driver;
 use super::dials::Dial;
 use crate::NodeId;
 use crate::node::channels::{self, Slot};
-use crate::node::streams::Reply;
+use crate::node::id::Incarnation;
+use crate::node::streams;
+
+/// Who waits for a way to a node.
+pub(crate) type Reply = oneshot::Sender<Result<Opening, String>>;
+
+/// A way to a node.
+#[derive(Debug)]
+pub(crate) enum Opening {
+    /// A stream, on a connection, when it comes.
+    Direct(oneshot::Receiver<Result<Stream, String>>),
+    /// Hop by hop.
+    Relayed(Incarnation),
+}
 
 /// The connections for channels.
 #[derive(Default)]
@@ -24,8 +39,17 @@ pub(super) struct Pool {
 
 enum Way {
     /// Lanes wait for it.
-    Coming(Vec<Reply>),
+    Coming(Coming),
     Standing(ConnectionId),
+}
+
+#[derive(Default)]
+struct Coming {
+    waiting: Vec<Reply>,
+    /// A dial is under way. Otherwise a lookup is.
+    dials: bool,
+    /// Why the last dial failed.
+    why: Option<String>,
 }
 
 enum Side {
@@ -37,30 +61,61 @@ impl Pool {
     pub(super) fn len(&self) -> usize {
         self.standing.len()
     }
+
+    /// Those to a node for which nothing is dialled.
+    fn looked_for(&self, node: NodeId) -> Vec<Slot> {
+        let to_node = self.ways.iter().filter(|((to, _), _)| *to == node);
+        let coming = to_node.filter(|(_, way)| matches!(way, Way::Coming(c) if !c.dials));
+        coming.map(|((_, slot), _)| *slot).collect()
+    }
+
+    fn refuse(&mut self, node: NodeId, slot: Slot, reason: &str) {
+        if let Some(Way::Coming(coming)) = self.ways.remove(&(node, slot)) {
+            for reply in coming.waiting {
+                let _ = reply.send(Err(reason.into()));
+            }
+        }
+    }
 }
 
 impl Driver {
-    /// Gives a lane a stream to `node`, on the connection of this slot.
+    /// Gives a lane a way to `node`, over the connection of this slot if there can be one.
     pub(super) fn open_lane(&mut self, node: NodeId, slot: Slot, reply: Reply) {
-        if let Some(way) = self.pool.ways.get_mut(&(node, slot)) {
-            match way {
-                Way::Coming(waiting) => waiting.push(reply),
-                Way::Standing(id) => {
-                    let (peer, id) = (node.to_peer_id(), *id);
-                    self.swarm.behaviour_mut().streams.open(peer, id, reply);
+        let is_full = self.pool.ways.len() >= self.limits.max_channel_connections;
+        match self.pool.ways.get_mut(&(node, slot)) {
+            Some(Way::Coming(coming)) => coming.waiting.push(reply),
+            Some(Way::Standing(id)) => {
+                let id = *id;
+                self.give_stream(node, id, reply);
+            }
+            None if is_full => {
+                let max = self.limits.max_channel_connections;
+                let why = format!("max_channel_connections = {max} are in use");
+                let _ = reply.send(Err(why));
+            }
+            None => {
+                let coming = Coming { waiting: vec![reply], ..Coming::default() };
+                self.pool.ways.insert((node, slot), Way::Coming(coming));
+                if self.host.book.addresses(node).is_empty() {
+                    self.seek(node, false);
+                } else {
+                    self.dial_lanes(node, slot);
                 }
             }
-            return;
         }
-        let refuse = |reply: Reply, why: &str| drop(reply.send(Err(why.into())));
-        if self.pool.ways.len() >= self.limits.max_channel_connections {
-            let max = self.limits.max_channel_connections;
-            return refuse(reply, &format!("max_channel_connections = {max} are in use"));
-        }
+    }
+
+    fn give_stream(&mut self, node: NodeId, id: ConnectionId, reply: Reply) {
+        let (give, stream) = oneshot::channel();
+        let streams: &mut streams::Streams = &mut self.swarm.behaviour_mut().streams;
+        streams.open(node.to_peer_id(), id, give);
+        let _ = reply.send(Ok(Opening::Direct(stream)));
+    }
+
+    fn dial_lanes(&mut self, node: NodeId, slot: Slot) {
+        let Some(Way::Coming(coming)) = self.pool.ways.get_mut(&(node, slot)) else { return };
+        coming.dials = true;
         let addresses = self.host.book.addresses(node);
-        if addresses.is_empty() {
-            return refuse(reply, "no address is known");
-        }
         let options = DialOpts::peer_id(node.to_peer_id())
             .condition(PeerCondition::Always)
             .addresses(addresses.iter().cloned().collect())
@@ -68,7 +123,6 @@ impl Driver {
             .build();
         let connection = options.connection_id();
         self.swarm.behaviour_mut().streams.is_for_channels(connection);
-        self.pool.ways.insert((node, slot), Way::Coming(vec![reply]));
         match self.swarm.dial(options) {
             Ok(()) => drop(self.dials.insert(connection, Dial::Lanes(node, slot))),
             Err(error) => self.dial_failed(Dial::Lanes(node, slot), &error),
@@ -79,19 +133,58 @@ impl Driver {
     pub(super) fn on_lanes_dialled(&mut self, id: ConnectionId, node: NodeId, slot: Slot) {
         let before = self.pool.ways.insert((node, slot), Way::Standing(id));
         self.pool.standing.insert(id, Side::Dialled(node, slot));
-        if let Some(Way::Coming(waiting)) = before {
-            for reply in waiting {
-                self.swarm.behaviour_mut().streams.open(node.to_peer_id(), id, reply);
+        if let Some(Way::Coming(coming)) = before {
+            for reply in coming.waiting {
+                self.give_stream(node, id, reply);
             }
         }
     }
 
-    /// Nobody could be reached for these lanes.
-    pub(super) fn on_lanes_undialled(&mut self, node: NodeId, slot: Slot, reason: &str) {
-        if let Some(Way::Coming(waiting)) = self.pool.ways.remove(&(node, slot)) {
-            for reply in waiting {
-                let _ = reply.send(Err(reason.into()));
+    /// A dial for lanes failed. Where somebody said that nobody is there, nobody is; otherwise there
+    /// may be a way through the overlay.
+    pub(super) fn on_lanes_undialled(
+        &mut self,
+        node: NodeId,
+        slot: Slot,
+        outcome: &str,
+        why: String,
+    ) {
+        if matches!(outcome, "refused" | "wrong_peer" | "self") {
+            return self.pool.refuse(node, slot, &why);
+        }
+        if let Some(Way::Coming(coming)) = self.pool.ways.get_mut(&(node, slot)) {
+            coming.dials = false;
+            coming.why = Some(why);
+            self.seek(node, true);
+        }
+    }
+
+    /// A lookup came to something.
+    pub(super) fn on_found_node(&mut self, peer: Incarnation, path: bool) {
+        for slot in self.pool.looked_for(peer.node) {
+            if !path {
+                if self.host.book.addresses(peer.node).is_empty() {
+                    self.seek(peer.node, true);
+                } else {
+                    self.dial_lanes(peer.node, slot);
+                }
+            } else if let Some(Way::Coming(coming)) = self.pool.ways.remove(&(peer.node, slot)) {
+                for reply in coming.waiting {
+                    let _ = reply.send(Ok(Opening::Relayed(peer)));
+                }
             }
+        }
+    }
+
+    pub(super) fn on_nobody_found(&mut self, node: NodeId) {
+        for slot in self.pool.looked_for(node) {
+            let why = match self.pool.ways.get(&(node, slot)) {
+                Some(Way::Coming(Coming { why: Some(why), .. })) => {
+                    format!("{why}; and there is no way to it through the overlay")
+                }
+                _ => "no node of the overlay knows it".into(),
+            };
+            self.pool.refuse(node, slot, &why);
         }
     }
 

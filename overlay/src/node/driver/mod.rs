@@ -10,17 +10,20 @@
 //! | `dials` | nodes and contacts dialled |
 //! | `frames` | what links bring |
 //! | `lanes` | connections for channels |
+//! | `routing` | what the router comes to |
 //! | `upkeep` | what happens twice a second |
 
 mod connections;
 mod dials;
 mod frames;
 mod lanes;
+mod routing;
 mod upkeep;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::SelectAll;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
@@ -33,8 +36,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::channels::{Hub, Slot};
 use super::contacts::{Contacts, JoinError};
 use super::event::Event;
-use super::host::{Host, Input, Peer};
-use super::id::{MessageId, NodeId};
+use super::host::{Host, Input, Peer, RouterInput, Timer};
+use super::id::{Incarnation, MessageId, NodeId};
 use super::link::Report;
 use super::metrics::Level;
 use super::store::Store;
@@ -46,6 +49,7 @@ use crate::discovery::Finding;
 use connections::Connection;
 use dials::{Budget, Dial};
 use lanes::Pool;
+pub(crate) use lanes::{Opening, Reply};
 
 /// Reports and callers handled before the loop looks at everything else again.
 const AT_ONCE: usize = 64;
@@ -67,7 +71,12 @@ pub(crate) enum Command {
     Open {
         node: NodeId,
         slot: Slot,
-        reply: streams::Reply,
+        reply: Reply,
+    },
+    /// A datagram for a node to which a way was laid.
+    Relay {
+        to: Incarnation,
+        data: Bytes,
     },
     Leave(oneshot::Sender<()>),
     Shutdown(oneshot::Sender<()>),
@@ -124,7 +133,9 @@ pub(crate) struct Driver {
     /// The addresses to tell others were given: do not tell those it listens on.
     advertise: bool,
     started: Instant,
-    ids: MessageIds<super::id::Incarnation>,
+    ids: MessageIds<Incarnation>,
+    /// Datagrams sent.
+    datagrams: u64,
     connections: BTreeMap<ConnectionId, Connection>,
     dials: BTreeMap<ConnectionId, Dial>,
     budget: Budget,
@@ -173,6 +184,7 @@ impl Driver {
         Self {
             started: Instant::now(),
             ids: MessageIds::new(host.me),
+            datagrams: 0,
             connections: BTreeMap::new(),
             dials: BTreeMap::new(),
             budget: Budget::new(),
@@ -275,12 +287,20 @@ impl Driver {
         self.peer.handle(now, input, &mut self.host);
     }
 
+    /// Feeds the router one input.
+    fn feed_router(&mut self, input: RouterInput) {
+        let now = self.now();
+        self.peer.route(now, input, &mut self.host);
+    }
+
     /// Does what is left to do after inputs, until nothing is.
     fn settle(&mut self) {
         self.publish_held();
         loop {
             if let Some(input) = self.host.later.pop_front() {
                 self.feed(input);
+            } else if let Some(came) = self.host.routed.pop_front() {
+                self.on_routed(came);
             } else if let Some(node) = self.host.wanted.pop() {
                 self.connect(node);
             } else if let Some(node) = self.host.stuck.pop() {
@@ -308,7 +328,7 @@ impl Driver {
             }
         }
         if std::mem::take(&mut self.host.view_changed) {
-            let active = self.peer.membership().active().map(|peer| peer.node).collect();
+            let active = self.peer.peer().membership().active().map(|peer| peer.node).collect();
             self.shown.active.send_replace(active);
         }
     }
@@ -316,7 +336,10 @@ impl Driver {
     fn on_time(&mut self) {
         let now = Instant::now();
         while let Some(timer) = self.host.expired(now) {
-            self.feed(Input::Expired(timer));
+            match timer {
+                Timer::Peer(timer) => self.feed(Input::Expired(timer)),
+                Timer::Router(timer) => self.feed_router(RouterInput::Expired(timer)),
+            }
         }
         for address in self.contacts.round(now) {
             self.dial_contact(address);
@@ -375,6 +398,7 @@ impl Driver {
             }
             Command::AskViews { of, reply } => self.ask_views(&of, reply),
             Command::Open { node, slot, reply } => self.open_lane(node, slot, reply),
+            Command::Relay { to, data } => self.relay(to, data),
             Command::Leave(reply) => {
                 self.left = true;
                 self.hub.leave();
@@ -390,7 +414,7 @@ impl Driver {
     }
 
     fn on_join(&mut self, contacts: Vec<Multiaddr>, reply: oneshot::Sender<Result<(), JoinError>>) {
-        let is_joined = self.peer.membership().active().len() > 0;
+        let is_joined = self.peer.peer().membership().active().len() > 0;
         for address in &contacts {
             self.contacts.add(address.clone());
         }
@@ -470,7 +494,7 @@ impl Driver {
     /// Neighbours that read too slowly are not waited for: they lose what does not fit.
     fn must_wait(&self, bytes: usize) -> Option<BroadcastError> {
         let mut alone = true;
-        for peer in self.peer.membership().active() {
+        for peer in self.peer.peer().membership().active() {
             alone = false;
             let Some(route) = self.host.routes.get(&peer.node) else { continue };
             let waiting = route.outbox.depth().bytes;

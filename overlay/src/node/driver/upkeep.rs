@@ -39,7 +39,7 @@ impl Driver {
     pub(super) fn save(&mut self) {
         self.saved = Instant::now();
         let Some(store) = &self.store else { return };
-        let membership = self.peer.membership();
+        let membership = self.peer.peer().membership();
         let known = membership.active().chain(membership.passive()).map(|peer| KnownPeer {
             node: peer.node,
             addresses: self.host.book.addresses(peer.node).iter().cloned().collect(),
@@ -88,7 +88,8 @@ impl Driver {
 
     /// Retires links to nodes that are no neighbours and to whom nothing was said for a while.
     fn retire_idle(&mut self, now: Instant) {
-        let neighbors: Vec<_> = self.peer.membership().active().map(|peer| peer.node).collect();
+        let neighbors: Vec<_> =
+            self.peer.peer().membership().active().map(|peer| peer.node).collect();
         let patience = self.limits.idle_wait;
         let idle: Vec<_> = self
             .host
@@ -109,7 +110,7 @@ impl Driver {
 
     /// The book keeps the peers of both views.
     fn touch_known(&mut self) {
-        let membership = self.peer.membership();
+        let membership = self.peer.peer().membership();
         for peer in membership.active().chain(membership.passive()) {
             self.host.book.touch(peer.node);
         }
@@ -117,10 +118,10 @@ impl Driver {
 
     fn set_levels(&mut self) {
         let levels = &mut self.levels;
-        levels.active.set(self.peer.membership().active().len());
-        levels.passive.set(self.peer.membership().passive().len());
-        levels.eager.set(self.peer.broadcast().eager().count());
-        levels.lazy.set(self.peer.broadcast().lazy().count());
+        levels.active.set(self.peer.peer().membership().active().len());
+        levels.passive.set(self.peer.peer().membership().passive().len());
+        levels.eager.set(self.peer.peer().broadcast().eager().count());
+        levels.lazy.set(self.peer.peer().broadcast().lazy().count());
         let routes = self.host.routes.values();
         levels.outbox.set(routes.clone().map(|route| route.outbox.depth().bytes).sum());
         levels.slow.set(routes.filter(|route| route.is_slow()).count());

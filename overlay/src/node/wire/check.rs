@@ -16,6 +16,8 @@ pub(crate) fn encode(frame: &Frame) -> Vec<u8> {
         }
         Frame::AskViews => encode_empty(Kind::AskViews).to_vec(),
         Frame::Views(views) => views.encode(),
+        Frame::Route(message) => encode_route(message),
+        Frame::Relay(relayed) => relayed.encode(),
         Frame::Bye => encode_empty(Kind::Bye).to_vec(),
     }
 }
@@ -62,7 +64,10 @@ pub(crate) fn hold(frame: &Frame, taken: usize) {
             assert!(views.active.len() <= 64);
             views.active.iter().for_each(|(contact, _)| hold_addresses(&contact.addresses));
         }
-        Frame::Control(_) | Frame::AskViews | Frame::Bye => {}
+        Frame::Route(message) => {
+            let _ = message.clone().map(|contact| hold_addresses(&contact.addresses));
+        }
+        Frame::Control(_) | Frame::AskViews | Frame::Relay(_) | Frame::Bye => {}
     }
 }
 

@@ -7,6 +7,7 @@
 pub(crate) mod check;
 mod contact;
 mod publication;
+mod relayed;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use contact::{Addresses, Contact};
 pub(crate) use publication::Publication;
 pub use publication::TopicError;
+pub(crate) use relayed::{Relayed, RouteMessage, encode_route};
 
 use super::id::{Incarnation, MessageId, NodeId};
 
@@ -92,6 +94,10 @@ pub(crate) enum Frame {
     /// Please tell your views.
     AskViews,
     Views(Views),
+    /// About ways to nodes that are not neighbours.
+    Route(RouteMessage),
+    /// A datagram on such a way.
+    Relay(Relayed),
     /// Nothing follows on this stream, and that is no failure.
     Bye,
 }
@@ -107,6 +113,8 @@ pub(crate) enum Kind {
     AskViews = 4,
     Views = 5,
     Bye = 6,
+    Route = 7,
+    Relay = 8,
 }
 
 /// Why bytes are not a frame. Nothing of it was used; the link ends.
@@ -123,7 +131,7 @@ pub(crate) enum FrameError {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Hello,
         Self::Membership,
         Self::Control,
@@ -131,7 +139,14 @@ impl Kind {
         Self::AskViews,
         Self::Views,
         Self::Bye,
+        Self::Route,
+        Self::Relay,
     ];
+
+    /// Whether its body is content, and as large as an overlay allows.
+    fn is_content(self) -> bool {
+        matches!(self, Self::Gossip | Self::Relay)
+    }
 }
 
 /// What a header announces: the kind and length of the body, within `max_frame`.
@@ -139,7 +154,7 @@ pub(crate) fn header(bytes: [u8; HEADER], max_frame: usize) -> Result<(Kind, usi
     let [kind, high, middle, low] = bytes;
     let kind = Kind::ALL.get(usize::from(kind)).copied().ok_or(FrameError::UnknownKind(kind))?;
     let length = u32::from_be_bytes([0, high, middle, low]) as usize;
-    let limit = if kind == Kind::Gossip { max_frame } else { MAX_CONTROL };
+    let limit = if kind.is_content() { max_frame } else { MAX_CONTROL };
     if length > limit {
         return Err(FrameError::TooLong { kind, length, limit });
     }
@@ -167,6 +182,10 @@ impl Frame {
             Kind::Control => whole(kind, body).map(Self::Control),
             Kind::Gossip => Self::decode_gossip(body).ok_or(FrameError::Malformed(kind)),
             Kind::Views => whole(kind, body).map(Self::Views),
+            Kind::Route => whole(kind, body).map(Self::Route),
+            Kind::Relay => {
+                Relayed::decode(body).map(Self::Relay).ok_or(FrameError::Malformed(kind))
+            }
             Kind::AskViews if body.is_empty() => Ok(Self::AskViews),
             Kind::Bye if body.is_empty() => Ok(Self::Bye),
             Kind::AskViews | Kind::Bye => Err(FrameError::Malformed(kind)),

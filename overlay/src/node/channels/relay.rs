@@ -1,0 +1,313 @@
+//! Lanes hop by hop over the overlay, to nodes that no dial reaches.
+//!
+//! What a stream would carry travels in datagrams: a word, then a greeting or a frame. The sending
+//! node's number of the lane says which lane it is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::declare::Carries;
+use super::error::SendError;
+use super::hub::Hub;
+use super::inbound::{InboundLane, Key};
+use super::lane::Lane;
+use super::sender::BATCH;
+use super::wire::{self, Answer, HEADER, Head, Hello, Refusal};
+use crate::channel::{Frame, Path, Welcome};
+use crate::node::id::Incarnation;
+
+/// The word before a sending half's greeting, its answer, a frame forth, a frame back.
+const HELLO: u8 = 0;
+const ANSWER: u8 = 1;
+const FORTH: u8 = 2;
+const BACK: u8 = 3;
+
+/// Bytes of a datagram before a frame's body.
+const OVERHEAD: usize = 1 + size_of::<u64>() + HEADER;
+/// Frames that wait for a lane's task; what does not fit is lost, as on the way.
+const WAITING: usize = 256;
+/// How long a greeting's answer is waited for, and how often it is asked for.
+const PATIENCE: Duration = Duration::from_secs(1);
+const ATTEMPTS: usize = 5;
+/// How long a receiving half is served of which nothing is heard.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// The lanes of a node that are relayed.
+#[derive(Debug, Default)]
+pub(super) struct Relays {
+    /// Those that send, by number, with whom they lead to.
+    sending: Mutex<BTreeMap<u64, (Incarnation, mpsc::Sender<Back>)>>,
+    /// Those that receive, by who sends and its number.
+    receiving: Mutex<BTreeMap<(Incarnation, u64), mpsc::Sender<Frame>>>,
+}
+
+/// What comes back to a lane that sends.
+#[derive(Debug)]
+enum Back {
+    Answer(Answer),
+    Frame(Frame),
+    /// The way is no more.
+    Lost,
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it holds the lock; if it did, the map would still be whole.
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn greeting<T: Serialize>(word: u8, number: u64, greeting: &T) -> Bytes {
+    let mut head = vec![word];
+    head.extend_from_slice(&number.to_be_bytes());
+    #[allow(clippy::expect_used, reason = "a vector takes anything")]
+    let bytes = postcard::to_extend(greeting, head).expect("plain data serializes");
+    bytes.into()
+}
+
+fn frame(word: u8, number: u64, frame: Frame, compressed: bool) -> Bytes {
+    let (header, body) = wire::encode(frame, compressed);
+    let mut bytes = BytesMut::with_capacity(OVERHEAD + body.len());
+    bytes.put_u8(word);
+    bytes.put_u64(number);
+    bytes.put_slice(&header);
+    bytes.put_slice(&body);
+    bytes.freeze()
+}
+
+/// The frame in a datagram's rest, if it is one.
+fn decode(mut rest: Bytes, max_message: usize) -> Option<Frame> {
+    let head = Head::decode(*rest.first_chunk::<HEADER>()?, max_message).ok()?;
+    let body = rest.split_off(HEADER);
+    if body.len() != head.length { None } else { head.frame(body, max_message).ok() }
+}
+
+/// Takes a datagram that arrived; what to answer, if anything. Nonsense is dropped.
+pub(crate) fn on_datagram(hub: &Arc<Hub>, from: Incarnation, data: &Bytes) -> Option<Bytes> {
+    let (word, rest) = data.split_first()?;
+    let (number, _) = rest.split_first_chunk::<8>()?;
+    let number = u64::from_be_bytes(*number);
+    let rest = data.slice(1 + size_of::<u64>()..);
+    match *word {
+        HELLO => {
+            let answer = hub.greet_relayed(from, number, &rest)?;
+            Some(greeting(ANSWER, number, &answer))
+        }
+        ANSWER => {
+            let answer = wire::decode(&rest).ok()?;
+            hub.relays.give_back(from, number, Back::Answer(answer));
+            None
+        }
+        FORTH => {
+            let frame = decode(rest, super::declare::MAX_MESSAGE)?;
+            if let Some(lane) = lock(&hub.relays.receiving).get(&(from, number)) {
+                let _ = lane.try_send(frame);
+            }
+            None
+        }
+        BACK => {
+            let frame = decode(rest, super::declare::MAX_MESSAGE)?;
+            hub.relays.give_back(from, number, Back::Frame(frame));
+            None
+        }
+        _ => None,
+    }
+}
+
+/// A way that was laid is no more.
+pub(crate) fn on_way_lost(hub: &Hub, to: Incarnation) {
+    for (_, back) in lock(&hub.relays.sending).values().filter(|(leads, _)| *leads == to) {
+        let _ = back.try_send(Back::Lost);
+    }
+}
+
+impl Relays {
+    fn give_back(&self, from: Incarnation, number: u64, back: Back) {
+        if let Some((to, lane)) = lock(&self.sending).get(&number)
+            && *to == from
+        {
+            let _ = lane.try_send(back);
+        }
+    }
+}
+
+impl Hub {
+    /// Takes in a lane that is relayed.
+    fn greet_relayed(
+        self: &Arc<Self>,
+        from: Incarnation,
+        number: u64,
+        hello: &[u8],
+    ) -> Option<Answer> {
+        let hello: Hello<'_> = wire::decode(hello).ok()?;
+        if hello.started != from.started || hello.epoch != number {
+            return None;
+        }
+        let channel = match self.accepts(&hello) {
+            Ok(channel) => channel,
+            Err(refusal) => return Some(Answer::Refused(refusal)),
+        };
+        let key = Key { from, channel, lane: hello.lane };
+        let is_bytes = matches!(self.declared[channel].carries, Carries::Bytes);
+        let attached = self.inbound.attach(self, key, &hello, Path::Relay).filter(|_| !is_bytes);
+        let Some((lane, turn, resumed)) = attached else {
+            return Some(Answer::Refused(Refusal::Busy));
+        };
+        let heard = lane.heard();
+        let (give, frames) = mpsc::channel(WAITING);
+        lock(&self.relays.receiving).insert((from, number), give);
+        let hub = Arc::clone(self);
+        tokio::spawn(async move {
+            receive(&lane, &hub, key, turn, number, frames).await;
+            hub.inbound.release(key, &lane, turn);
+            let mut receiving = lock(&hub.relays.receiving);
+            if receiving.get(&(from, number)).is_some_and(mpsc::Sender::is_closed) {
+                receiving.remove(&(from, number));
+            }
+        });
+        Some(Answer::Welcome { started: self.me.started, resumed, heard })
+    }
+}
+
+/// Serves a receiving half until another path replaces this one, or nothing comes any more.
+async fn receive(
+    lane: &Arc<InboundLane>,
+    hub: &Hub,
+    key: Key,
+    turn: u64,
+    number: u64,
+    mut frames: mpsc::Receiver<Frame>,
+) {
+    let (inbox, counts) = (&hub.inboxes[key.channel], &hub.counts[key.channel]);
+    let compressed = hub.declared[key.channel].compressed;
+    let mut back = Vec::new();
+    loop {
+        let all = inbox
+            .fill(key.from.node, lane, || lane.next_delivery().inspect(|_| counts.delivered.inc()));
+        let mut batch = Vec::new();
+        tokio::select! {
+            biased;
+            taken = lane.take(hub, turn, &mut back) => {
+                if taken.is_err() {
+                    return;
+                }
+                for answer in back.drain(..) {
+                    hub.relay(key.from, frame(BACK, number, answer, compressed)).await;
+                }
+            }
+            () = inbox.room(), if !all => {}
+            more = timeout(SILENCE, frames.recv()) => {
+                let Ok(Some(frame)) = more else { return };
+                batch.push(frame);
+                // What makes no sense may be any hop's doing: it is dropped.
+                if matches!(lane.receive(hub, turn, &mut batch), Err(super::inbound::Ended::Replaced)) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Why a relayed path ended.
+pub(super) enum RelayEnd {
+    /// Nothing was sent for a while.
+    Idle,
+    /// The way is no more, or nothing comes back.
+    Broken,
+}
+
+/// Introduces a lane to a node hop by hop, and sends until the way ends.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(super) async fn send(
+    lane: &Lane,
+    hub: &Hub,
+    to: Incarnation,
+    hello: &Hello<'_>,
+) -> Result<RelayEnd, SendError> {
+    let (give, mut back) = mpsc::channel(WAITING);
+    lock(&hub.relays.sending).insert(lane.epoch, (to, give));
+    let _until_the_end = Registered(lane, hub);
+    let unreachable = |reason: String| SendError::Unreachable { node: lane.to, reason };
+    let welcome = match introduce(lane, hub, to, hello, &mut back).await {
+        Some(Answer::Welcome { resumed, heard, .. }) => Welcome { resumed, heard },
+        Some(Answer::Refused(refusal)) => return Err(hub.refused(lane, refusal)),
+        None => return Err(unreachable("it does not answer through the overlay".into())),
+    };
+    lane.attach(hub, Path::Relay, welcome).map_err(|error| unreachable(error.to_string()))?;
+    let most = hub.limits.max_datagram() - OVERHEAD;
+    let compressed = hub.declared[lane.channel].compressed;
+    let mut frames = Vec::new();
+    let mut heard = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            came = back.recv() => match came {
+                Some(Back::Frame(frame)) => {
+                    heard = Instant::now();
+                    // What makes no sense may be any hop's doing: it is dropped.
+                    let _ = lane.receive(hub, [frame]);
+                }
+                Some(Back::Answer(_)) => {}
+                Some(Back::Lost) | None => return Ok(RelayEnd::Broken),
+            },
+            _ = lane.take(hub, &mut frames, BATCH) => {
+                for next in frames.drain(..) {
+                    if next.body.len() > most {
+                        let size = next.body.len();
+                        let reason = format!("only hop by hop, which takes {most} bytes, not {size}");
+                        return Err(unreachable(reason));
+                    }
+                    hub.relay(to, frame(FORTH, lane.epoch, next, compressed)).await;
+                }
+            }
+            () = sleep(hub.limits.idle_wait) => {
+                if lane.pushed().1 == 0 {
+                    return Ok(RelayEnd::Idle);
+                }
+            }
+        }
+        if heard.elapsed() > 2 * hub.limits.idle_wait && lane.resumes() && lane.pushed().1 > 0 {
+            return Ok(RelayEnd::Broken);
+        }
+    }
+}
+
+async fn introduce(
+    lane: &Lane,
+    hub: &Hub,
+    to: Incarnation,
+    hello: &Hello<'_>,
+    back: &mut mpsc::Receiver<Back>,
+) -> Option<Answer> {
+    for _ in 0..ATTEMPTS {
+        hub.relay(to, greeting(HELLO, lane.epoch, hello)).await;
+        let answer = async {
+            loop {
+                match back.recv().await? {
+                    Back::Answer(answer) => return Some(answer),
+                    Back::Lost => return None,
+                    Back::Frame(_) => {}
+                }
+            }
+        };
+        if let Ok(answer) = timeout(PATIENCE, answer).await {
+            return answer;
+        }
+    }
+    None
+}
+
+/// A lane is relayed for as long as this lives.
+struct Registered<'a>(&'a Lane, &'a Hub);
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        lock(&self.1.relays.sending).remove(&self.0.epoch);
+    }
+}
