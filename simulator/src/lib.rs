@@ -22,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod channels;
 pub mod check;
 pub mod engine;
 pub mod experiment;

@@ -224,7 +224,8 @@ pub trait Receiving: Send + fmt::Debug {
     /// It makes no sense. The state did not change.
     fn receive(&mut self, now: Time, frame: Frame) -> Result<(), Nonsense>;
 
-    /// The next message for the application, each once and in the kind's order.
+    /// The next message for the application, each once and in the kind's order. What the other side
+    /// has to take first may hold it back: there may be one after [`Receiving::next_frame`].
     fn next_delivery(&mut self) -> Option<Delivery>;
 
     /// Whether [`Receiving::done`] must be called in the order of deliveries. Otherwise in any.

@@ -276,7 +276,9 @@ fn a_lane_moves_from_a_stream_to_a_relay_and_back() {
     let frames = lane.sent(at(0));
     assert_eq!(numbers(&frames), (70..90).collect::<Vec<_>>());
     lane.receive(frames.into_iter().skip(1));
+    assert_eq!(lane.receiving.depth().messages, 19);
     lane.connect(Path::Stream, true);
+    assert_eq!(lane.receiving.depth().messages, 0, "all comes again, in order");
     let frames = lane.sent(at(0));
     lane.receive(frames);
     lane.take();
