@@ -43,12 +43,61 @@ fn who_becomes_a_neighbour_is_found() {
     let mut net = Net::new(10, &[(0, 1)], Parameters::default());
     net.seek(0, 9, false);
     net.seek(1, 9, true);
+    net.settle();
     net.link(0, 9);
     net.link(1, 9);
     net.seek(0, 9, false);
     assert_eq!(net.said(), [(0, Said::Found(n(9), false))]);
+    let before = net.carried("seek");
     net.pass(20 * SECOND);
     assert_eq!(net.said(), [(1, Said::Found(n(9), true))], "and nothing more is said of the other");
+    assert_eq!(net.carried("seek"), before, "nobody need be asked");
+}
+
+#[test]
+fn a_neighbour_of_who_is_looked_for_asks_nobody_else() {
+    let links = [(0, 1), (1, 2), (1, 3), (1, 4), (1, 5)];
+    let mut net = Net::new(6, &links, Parameters::default());
+    net.seek(0, 5, true);
+    net.settle();
+    assert_eq!(net.said(), [(0, Said::Found(n(5), true))]);
+    assert_eq!(net.carried("seek"), 2);
+}
+
+#[test]
+fn one_s_own_lookup_is_not_passed_on() {
+    let mut net = Net::chain(3);
+    let (origin, target, path) = (n(1), 99, false);
+    net.forge(0, 1, Message::Seek { origin, number: 0, target, path, hops_left: 9 });
+    assert_eq!(net.wires.len(), 0);
+}
+
+#[test]
+fn a_host_that_knows_somebody_else_is_no_help() {
+    let mut net = Net::chain(2);
+    let (origin, target, path, hops_left) = (n(0), 99, false, 0);
+    let message = Message::Seek { origin, number: 0, target, path, hops_left };
+    net.input(1, Input::Receive { from: n(0), message, known: Some(n(98)) });
+    assert_eq!(net.wires.len(), 0);
+}
+
+#[test]
+fn the_way_unused_for_longest_makes_room() {
+    let parameters = Parameters { routes_capacity: 2, ..Parameters::default() };
+    let mut net = Net::new(3, &[(0, 1), (0, 2)], parameters);
+    // Each lays a way to the target, and none back: the origins are neighbours.
+    for target in [97, 98, 99] {
+        let (origin, number, path) = (n(1), target.into(), true);
+        net.forge(1, 0, Message::Seek { origin, number, target, path, hops_left: 0 });
+        net.forge(2, 0, Message::Found { origin, number, peer: n(target) });
+        net.pass(SECOND);
+        if target == 98 {
+            net.relay(0, 97, 1);
+            net.wires.clear();
+        }
+    }
+    let next = |target| net.routers[0].next_hop(n(target));
+    assert_eq!([97, 98, 99].map(next), [Some(n(2)), None, Some(n(2))]);
 }
 
 #[test]
@@ -203,6 +252,7 @@ fn an_unused_way_is_forgotten_and_a_used_one_kept() {
     }
     net.settle();
     assert_eq!(net.routers[3].next_hop(n(0)), Some(n(2)), "the way back is kept with it");
+    assert_eq!(net.routers[2].next_hop(n(0)), Some(n(1)), "at every hop");
     net.pass(80 * SECOND);
     for (from, to) in [(0, 3), (1, 3), (2, 0), (3, 0)] {
         assert_eq!(net.routers[from].next_hop(n(to)), None, "{from} to {to}");

@@ -34,6 +34,7 @@ pub mod network;
 mod node;
 pub mod overlay;
 pub mod paper;
+pub mod routing;
 pub mod stats;
 pub mod strategy;
 mod wheel;

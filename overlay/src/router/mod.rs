@@ -320,7 +320,8 @@ impl<P: Peer, D: Data> Router<P, D> {
     }
 
     fn learn(&mut self, now: Time, to: P, next: P) {
-        if !self.is_me(to.node()) {
+        // To a neighbour there is no need of one.
+        if !self.is_me(to.node()) && !self.is_neighbor(to) {
             self.ways.learn(now, to, next, self.config.routes_capacity);
         }
     }
