@@ -75,7 +75,7 @@ fn the_first_frame_is_a_hello_and_no_other_is() {
 #[test]
 fn nonsense_ends_the_stream() {
     for (bytes, why) in [
-        (&[7, 0, 0, 0][..], "no frame begins with 7"),
+        (&[9, 0, 0, 0][..], "no frame begins with 9"),
         (&[1, 1, 0, 1], "a Membership frame of 65537 bytes, at most 65536 are allowed"),
         (&[3, 0x10, 0, 1], "a Gossip frame of 1048577 bytes, at most 1048576 are allowed"),
         (&[4, 0, 0, 1, 0], "a AskViews frame whose body is not one"),

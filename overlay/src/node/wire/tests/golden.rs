@@ -8,6 +8,7 @@ use murmurate_membership::hyparview::{Message, Priority};
 
 use super::super::check::{encode, take};
 use super::super::*;
+use crate::router::Message as Router;
 
 const STARTED: u64 = 1_700_000_000_000;
 
@@ -56,6 +57,12 @@ fn gossip() -> Frame {
     Frame::Gossip { id: id(7), round: 1, payload }
 }
 
+fn relayed() -> Frame {
+    let data = bytes::Bytes::from_static(b"hello");
+    let (origin, to) = (incarnation(0), incarnation(32));
+    Frame::Relay(Relayed { origin, to, number: 7, hops_left: 15, data })
+}
+
 /// The keys of the two nodes, so that the lines below stay short.
 const A: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const B: &str = "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f";
@@ -87,6 +94,10 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("04000000", Frame::AskViews),
         ("0500003301 A 80d095ffbc310108040a000001061ce8011e", Frame::Views(Views { active: [(one(), true)].into_iter().collect(), passive: 30 })),
         ("06000000", Frame::Bye),
+        ("0700005500 A 80d095ffbc310108040a000001061ce8ac02 B 0104", Frame::Route(Router::Seek { origin: one(), number: 300, target: incarnation(32).node, path: true, hops_left: 4 })),
+        ("0700005001 A 80d095ffbc31ac02 B 80d095ffbc3100", Frame::Route(Router::Found { origin: incarnation(0), number: 300, peer: two() })),
+        ("0700002803 A 80d095ffbc3107", Frame::Route(Router::Lost { origin: incarnation(0), number: 7 })),
+        ("0800005eA 0068e5cf8b010000 B 0068e5cf8b01000007000000000000000f68656c6c6f", relayed()),
     ]
 }
 
@@ -94,7 +105,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn bytes(hex: &str) -> Vec<u8> {
+fn from_hex(hex: &str) -> Vec<u8> {
     let hex: String = hex.replace('A', A).replace('B', B).split_whitespace().collect();
     (0..hex.len())
         .step_by(2)
@@ -106,7 +117,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 #[test]
 fn the_format_is_what_it_was() {
     for (written, frame) in golden() {
-        let expected = bytes(written);
+        let expected = from_hex(written);
         assert_eq!(hex(&encode(&frame)), hex(&expected), "{frame:?}");
         assert_eq!(take(&expected, MAX_BODY), Some(Ok((frame, expected.len()))));
     }

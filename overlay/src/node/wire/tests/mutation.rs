@@ -82,9 +82,9 @@ fn spoil(way: usize, frame: &mut Vec<u8>, other: &[u8], draw: &mut Draw) {
             frame.extend_from_slice(&other[draw.below(other.len())..]);
         }
         5 => {
-            *frame = [&[draw.below(7) as u8, 0, 0, 0][..], &draw.bytes(120)].concat();
+            *frame = [&[draw.below(9) as u8, 0, 0, 0][..], &draw.bytes(120)].concat();
         }
-        6 => frame[0] = draw.below(9) as u8,
+        6 => frame[0] = draw.below(11) as u8,
         7 => {
             let end = frame.len().min(at + draw.below(40));
             let again = frame[at..end].to_vec();
@@ -140,8 +140,8 @@ fn a_million_spoiled_frames_are_refused_or_harmless() {
         };
         *outcomes.entry(outcome).or_default() += 1;
     }
-    // Seven kinds decoded, seven malformed, and the rest: the million gets around.
-    assert_eq!(outcomes.len(), 7 + 7 + 3, "{outcomes:#?}");
+    // Nine kinds decoded, nine malformed, and the rest: the million gets around.
+    assert_eq!(outcomes.len(), 9 + 9 + 3, "{outcomes:#?}");
     assert!(outcomes.values().all(|seen| *seen >= 1_000), "{outcomes:#?}");
     assert!(still_frames.iter().all(|seen| *seen >= 1_000), "{still_frames:?}");
 }
