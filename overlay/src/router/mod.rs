@@ -13,8 +13,8 @@
 //!
 //! # What it promises
 //! - Every lookup has one outcome, `found` or `not_found`, within [`Config::seek_wait`].
-//! - A datagram is passed on once by each hop, over at most [`Config::most_hops`]: ways that form a
-//!   circle, by a race or a lie, end it at the first hop it meets again.
+//! - A datagram goes at most [`Config::most_hops`] hops. Ways that form a circle, by a race or a lie,
+//!   end it at the first hop it meets again, and word of the loss undoes the circle.
 //! - A datagram that is `lost` was not delivered. One that is not may have been: links lose what is
 //!   under way when they break, and nobody acknowledges. The sender's own timer decides.
 //! - Only neighbours are listened to, and only to what they were asked: an answer must come on the

@@ -20,13 +20,6 @@ impl Data for Bytes {
     }
 }
 
-/// No content: for hosts that only count.
-impl Data for () {
-    fn size(&self) -> usize {
-        0
-    }
-}
-
 /// What routers of peers `P` with datagrams `D` say to each other.
 pub type MessageOf<P, D> = Message<P, <P as Peer>::Node, D>;
 
