@@ -12,7 +12,7 @@
 //! | `node` | what a node's process does: this program, started again |
 //! | `talk` | what controller and nodes say to each other |
 //! | `flock` | the processes of a scenario, and what must hold of them |
-//! | `crashes`, `cuts`, `crowd`, `slow` | the scenarios |
+//! | `crashes`, `cuts`, `crowd`, `slow`, `channels` | the scenarios |
 
 #![cfg(all(target_os = "linux", feature = "libp2p"))]
 #![expect(
@@ -23,6 +23,8 @@
 
 #[path = "namespaces/bed.rs"]
 mod bed;
+#[path = "namespaces/channels.rs"]
+mod channels;
 #[path = "namespaces/crashes.rs"]
 mod crashes;
 #[path = "namespaces/crowd.rs"]

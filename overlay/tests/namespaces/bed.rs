@@ -157,6 +157,20 @@ impl Bed {
         }
     }
 
+    /// Resets every TCP connection of `home` that speaks, for so long.
+    pub(crate) fn reset(&self, home: usize, time: std::time::Duration) {
+        let inside = |rules: &str| {
+            run(&["ip", "netns", "exec", &self.home(home), "nft", "-f", "-"], rules)
+                .expect("rules");
+        };
+        inside(
+            "table inet faults { chain out { type filter hook output priority 0; \
+             meta l4proto tcp reject with tcp reset; }; }",
+        );
+        std::thread::sleep(time);
+        inside("delete table inet faults");
+    }
+
     /// No faults any more.
     pub(crate) fn heal(&self) {
         let rules: String =

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command as Process, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::bed::{Bed, impossible};
-use crate::talk::{Command, NODE, Said, Setup, View};
+use crate::talk::{Command, Got, NODE, Said, Setup, View};
 
 /// How often the controller looks again.
 const LOOK: Duration = Duration::from_millis(200);
@@ -36,6 +36,8 @@ struct Member {
     process: Child,
     stdin: ChildStdin,
     said: Receiver<Said>,
+    /// Messages of the channel, as they came, read to the end also of one that was killed.
+    got: Arc<Mutex<Vec<Got>>>,
     id: String,
     addresses: Vec<String>,
     living: bool,
@@ -97,16 +99,23 @@ impl Flock {
         let stdin = process.stdin.take().expect("piped");
         let stdout = process.stdout.take().expect("piped");
         let (send, said) = channel();
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&got);
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 // The rest is what any test program says.
                 if line.starts_with('{') {
-                    let _ = send.send(serde_json::from_str(&line).expect("said in our words"));
+                    match serde_json::from_str(&line).expect("said in our words") {
+                        Said::Got(got) => {
+                            heard.lock().unwrap_or_else(PoisonError::into_inner).push(got);
+                        }
+                        said => drop(send.send(said)),
+                    }
                 }
             }
         });
         let (id, addresses) = Default::default();
-        self.members.push(Member { process, stdin, said, id, addresses, living: true });
+        self.members.push(Member { process, stdin, said, got, id, addresses, living: true });
         self.members.len() - 1
     }
 
@@ -192,6 +201,20 @@ impl Flock {
             Said::Published { mark, refused } if mark == of => Some(refused),
             _ => None,
         })
+    }
+
+    /// What became of the messages that node `at` was told to send, when all is known.
+    pub(crate) fn sent(&self, at: usize, of: u32) -> BTreeMap<String, Vec<u32>> {
+        let deadline = self.begun + self.bound;
+        self.wait_until(at, deadline, &mut |said| match said {
+            Said::Sent { mark, outcomes } if mark == of => Some(outcomes),
+            _ => None,
+        })
+    }
+
+    /// What node `at` got on the channel so far.
+    pub(crate) fn got(&self, at: usize) -> Vec<Got> {
+        self.members[at].got.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn signal(&self, at: usize, signal: &str) {

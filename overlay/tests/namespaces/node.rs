@@ -7,10 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use murmurate::membership::hyparview;
-use murmurate::{Builder, Delivery, Limits, Node, identity};
+use murmurate::{
+    Builder, Channel, Delivery, Endpoint, Limits, Node, NodeId, Undelivered, identity,
+};
 use tokio::sync::{broadcast, mpsc};
 
-use crate::talk::{Command, Heard, NODE, Said, Setup, TOPIC, View};
+use crate::talk::{CHANNEL, Command, Got, Heard, NODE, Said, Setup, TIMEOUT, TOPIC, View};
 
 /// Events kept for the report.
 const EVENTS: usize = 400;
@@ -79,6 +81,7 @@ async fn start(setup: &Setup) -> Node {
         .network(setup.network.clone())
         .listen(setup.listen.parse().expect("an address"))
         .membership(membership)
+        .channel(Channel::acknowledged(CHANNEL).timeout(TIMEOUT))
         .limits(Limits { subscription_capacity: 65_536, ..Limits::default() });
     if setup.key != 0 {
         let key = identity::Keypair::ed25519_from_bytes([setup.key; 32]);
@@ -93,6 +96,8 @@ async fn run(setup: Setup) {
     let ledger = Shared::default();
     tokio::spawn(listen(node.clone(), Arc::clone(&ledger)));
     tokio::spawn(watch(node.events(), Arc::clone(&ledger)));
+    let channel = node.channel(CHANNEL).expect("declared");
+    tokio::spawn(receive(channel.clone()));
     let addresses = node.addresses().iter().map(ToString::to_string).collect();
     say(&Said::Ready { id: node.id().to_string(), addresses });
     while let Some(command) = commands.recv().await {
@@ -109,6 +114,10 @@ async fn run(setup: Setup) {
             Command::Broadcast { mark, messages, bytes, every_micros } => {
                 let every = Duration::from_micros(every_micros);
                 tokio::spawn(publish(node.clone(), mark, messages, bytes, every));
+            }
+            Command::Send { mark, to, messages, bytes, every_micros } => {
+                let (to, every) = (to.parse().expect("an id"), Duration::from_micros(every_micros));
+                tokio::spawn(send(channel.clone(), mark, to, messages, bytes, every));
             }
             Command::Report { number, mark } => {
                 say(&Said::Report(Box::new(report(&node, &ledger, number, mark).await)));
@@ -128,14 +137,63 @@ async fn publish(node: Node, mark: u32, messages: u32, bytes: usize, every: Dura
         if !every.is_zero() {
             tick.tick().await;
         }
-        let mut data = vec![0; bytes.max(8)];
-        data[..4].copy_from_slice(&mark.to_le_bytes());
-        data[4..8].copy_from_slice(&number.to_le_bytes());
-        if let Err(error) = node.broadcast(TOPIC, data).await {
+        if let Err(error) = node.broadcast(TOPIC, numbered(mark, number, bytes)).await {
             refused.push(error.to_string());
         }
     }
     say(&Said::Published { mark, refused });
+}
+
+/// A message's mark and number, and what fills it up.
+fn numbered(mark: u32, number: u32, bytes: usize) -> Vec<u8> {
+    let mut data = vec![0; bytes.max(8)];
+    data[..4].copy_from_slice(&mark.to_le_bytes());
+    data[4..8].copy_from_slice(&number.to_le_bytes());
+    data
+}
+
+async fn send(
+    channel: Endpoint,
+    mark: u32,
+    to: NodeId,
+    messages: u32,
+    bytes: usize,
+    every: Duration,
+) {
+    let mut outcomes: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    let mut under_way = futures::stream::FuturesUnordered::new();
+    let mut tick = tokio::time::interval(every);
+    for number in 0..messages {
+        tick.tick().await;
+        match channel.send(to, numbered(mark, number, bytes)).await {
+            Ok(receipt) => under_way.push(async move { (number, receipt.await) }),
+            Err(error) => outcomes.entry(format!("refused: {error}")).or_default().push(number),
+        }
+    }
+    while let Some((number, outcome)) = under_way.next().await {
+        let outcome = match outcome {
+            Ok(_) => "delivered".into(),
+            Err(Undelivered::Gone) => "gone".into(),
+            Err(Undelivered::TimedOut) => "timed out".into(),
+            Err(other) => format!("not sent: {other}"),
+        };
+        outcomes.entry(outcome).or_default().push(number);
+    }
+    say(&Said::Sent { mark, outcomes });
+}
+
+async fn receive(channel: Endpoint) {
+    while let Some(received) = channel.receive().await {
+        let (mark, number) = mark_and_number(&received.data);
+        say(&Said::Got(Got { from: received.from.to_string(), mark, number }));
+        // Now it is delivered.
+        drop(received);
+    }
+}
+
+fn mark_and_number(data: &[u8]) -> (u32, u32) {
+    let word = |at: usize| data[at..at + 4].try_into().map(u32::from_le_bytes);
+    (word(0).expect("four bytes"), word(4).expect("four bytes"))
 }
 
 async fn listen(node: Node, ledger: Shared) {
@@ -151,8 +209,7 @@ async fn listen(node: Node, ledger: Shared) {
 impl Ledger {
     fn note(&mut self, delivery: &Delivery) {
         let took = now().duration_since(delivery.published).unwrap_or_default();
-        let word = |at: usize| delivery.data[at..at + 4].try_into().map(u32::from_le_bytes);
-        let (mark, number) = (word(0).expect("four bytes"), word(4).expect("four bytes"));
+        let (mark, number) = mark_and_number(&delivery.data);
         let mark = self.marks.entry(mark).or_default();
         let sender = delivery.id.origin.node.to_string();
         if mark.from.entry(sender).or_default().insert(number) {

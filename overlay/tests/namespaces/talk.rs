@@ -1,11 +1,15 @@
 //! What the controller and its nodes say to each other: a line of JSON each.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 /// Names the variable that makes a process a node, and carries its [`Setup`].
 pub(crate) const NODE: &str = "MURMURATE_NAMESPACES_NODE";
+/// The only channel, acknowledged, and how long its messages may be under way.
+pub(crate) const CHANNEL: &str = "orders";
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(8);
 /// The only topic.
 pub(crate) const TOPIC: &str = "flock";
 
@@ -38,20 +42,60 @@ impl Default for Setup {
 /// What the controller says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Command {
-    Join { contacts: Vec<String> },
-    Broadcast { mark: u32, messages: u32, bytes: usize, every_micros: u64 },
-    Report { number: u64, mark: u32 },
+    Join {
+        contacts: Vec<String>,
+    },
+    Broadcast {
+        mark: u32,
+        messages: u32,
+        bytes: usize,
+        every_micros: u64,
+    },
+    Report {
+        number: u64,
+        mark: u32,
+    },
+    /// Sends on the channel, and says what became of each message.
+    Send {
+        mark: u32,
+        to: String,
+        messages: u32,
+        bytes: usize,
+        every_micros: u64,
+    },
     Leave,
 }
 
 /// What a node says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Said {
-    Ready { id: String, addresses: Vec<String> },
-    Joined { failed: Option<String> },
-    Published { mark: u32, refused: Vec<String> },
+    Ready {
+        id: String,
+        addresses: Vec<String>,
+    },
+    Joined {
+        failed: Option<String>,
+    },
+    Published {
+        mark: u32,
+        refused: Vec<String>,
+    },
     Report(Box<View>),
+    /// A message of the channel, before it counts as delivered.
+    Got(Got),
+    Sent {
+        mark: u32,
+        outcomes: BTreeMap<String, Vec<u32>>,
+    },
     Left,
+}
+
+/// A message of the channel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Got {
+    pub(crate) from: String,
+    pub(crate) mark: u32,
+    pub(crate) number: u32,
 }
 
 /// A node as it sees itself.

@@ -1,0 +1,138 @@
+//! Acknowledged messages through faults: none that was acknowledged is lost, none is delivered twice,
+//! and every send ends with an outcome.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::flock::Flock;
+use crate::talk::{Command, Got, Setup, TIMEOUT};
+
+const NODES: usize = 8;
+const RECEIVER: usize = 7;
+const SENDERS: [usize; 4] = [0, 2, 4, 6];
+const MESSAGES: u32 = 400;
+const EVERY: Duration = Duration::from_millis(20);
+
+fn setup(home: usize) -> Setup {
+    let listen = "/ip4/ADDRESS/tcp/7400".into();
+    Setup { listen, key: home as u8 + 1, ..Setup::default() }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Sends for eight seconds to one receiver, with faults meanwhile, and checks what came of it.
+/// `receivers` says which processes were the receiver; the shares delivered and timed out are told.
+fn through(
+    name: &'static str,
+    least_delivered: usize,
+    faults: impl FnOnce(&mut Flock) -> Vec<usize>,
+) {
+    let Some(mut flock) = Flock::new(name, NODES, seconds(100)) else { return };
+    for home in 0..NODES {
+        flock.start(home, &setup(home));
+    }
+    flock.ready(0);
+    for at in 1..NODES {
+        flock.join(at, 0);
+    }
+    flock.one_overlay(&flock.living(), seconds(30));
+    let (mark, to) = (flock.mark(), flock.id(RECEIVER).to_owned());
+    for at in SENDERS {
+        let every_micros = EVERY.as_micros() as u64;
+        let to = to.clone();
+        let messages = MESSAGES;
+        flock.say(at, &Command::Send { mark, to, messages, bytes: 1_024, every_micros });
+    }
+    sleep(seconds(2));
+    let receivers = faults(&mut flock);
+    let mut taken: BTreeSet<Got> = BTreeSet::new();
+    let mut total: BTreeMap<String, usize> = BTreeMap::new();
+    let mut all_outcomes = Vec::new();
+    for at in SENDERS {
+        // A send waits for room or its outcome for the channel's time-out at most, more or less.
+        let outcomes = flock.sent(at, mark);
+        let known: usize = outcomes.values().map(Vec::len).sum();
+        assert_eq!(known, MESSAGES as usize, "#{at}: every send has one outcome");
+        for (outcome, numbers) in &outcomes {
+            *total.entry(outcome.clone()).or_default() += numbers.len();
+        }
+        all_outcomes.push((flock.id(at).to_owned(), outcomes));
+    }
+    for at in receivers {
+        for got in flock.got(at).into_iter().filter(|got| got.mark == mark) {
+            assert!(taken.insert(got.clone()), "delivered twice: {got:?}");
+        }
+    }
+    for (from, outcomes) in all_outcomes {
+        for number in outcomes.get("delivered").into_iter().flatten() {
+            let got = Got { from: from.clone(), mark, number: *number };
+            assert!(taken.contains(&got), "acknowledged and lost: {got:?}");
+        }
+    }
+    flock.tell(&format!("{total:?}; {} taken by the receiver", taken.len()));
+    let delivered = total.get("delivered").copied().unwrap_or_default();
+    assert!(delivered >= least_delivered, "{delivered} delivered");
+}
+
+const ALL: usize = SENDERS.len() * MESSAGES as usize;
+
+#[test]
+fn a_receiver_that_is_killed_and_comes_back() {
+    through("chankill", ALL / 4, |flock| {
+        flock.kill(RECEIVER);
+        sleep(seconds(1));
+        let again = flock.start(RECEIVER, &setup(RECEIVER));
+        flock.ready(again);
+        flock.join(again, 0);
+        vec![RECEIVER, again]
+    });
+}
+
+#[test]
+fn connections_that_are_reset() {
+    through("chanreset", ALL, |flock| {
+        for _ in 0..4 {
+            flock.bed.reset(RECEIVER, Duration::from_millis(300));
+            sleep(seconds(1));
+        }
+        vec![RECEIVER]
+    });
+}
+
+#[test]
+fn a_cut_one_way() {
+    through("chancut", ALL, |flock| {
+        flock.bed.drop_to(RECEIVER);
+        sleep(TIMEOUT / 2);
+        flock.bed.heal();
+        sleep(Duration::from_millis(500));
+        flock.bed.drop_from(RECEIVER, "");
+        sleep(TIMEOUT / 2);
+        flock.bed.heal();
+        vec![RECEIVER]
+    });
+}
+
+#[test]
+fn acknowledged_at_30_percent_loss() {
+    through("chanloss", ALL / 2, |flock| {
+        flock.bed.lose(30);
+        sleep(seconds(15));
+        flock.bed.heal();
+        vec![RECEIVER]
+    });
+}
+
+/// Longer than a message may be under way: some time out, and that is said of each.
+#[test]
+fn a_partition_and_its_healing() {
+    through("chanhalves", ALL / 4, |flock| {
+        flock.bed.split(5);
+        sleep(TIMEOUT + seconds(4));
+        flock.bed.heal();
+        vec![RECEIVER]
+    });
+}
