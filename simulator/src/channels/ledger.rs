@@ -13,6 +13,8 @@ pub struct Promises {
     pub in_order: bool,
     /// All copies of a message go to one receiving half.
     pub one_half: bool,
+    /// What was sent is gone only with the receiving half that it was sent to.
+    pub survives: bool,
     /// A receiving node, whichever halves it has, never delivers an older one after a newer one.
     pub newest: bool,
     /// Messages without outcome that a sending half may hold whatever the limits.
@@ -22,14 +24,14 @@ pub struct Promises {
 impl Promises {
     /// Those of [`BestEffort`](murmurate::channel::BestEffort), where there are no relays.
     pub const BEST_EFFORT: Self =
-        Self { in_order: true, one_half: true, newest: true, least_room: 1 };
+        Self { in_order: true, one_half: true, survives: false, newest: true, least_room: 1 };
     /// Those of [`BestEffort`](murmurate::channel::BestEffort) over relays.
     pub const BEST_EFFORT_RELAYED: Self =
         Self { in_order: false, newest: false, ..Self::BEST_EFFORT };
     /// Those of [`Acknowledged`](murmurate::channel::Acknowledged).
-    pub const ACKNOWLEDGED: Self = Self::BEST_EFFORT;
+    pub const ACKNOWLEDGED: Self = Self { survives: true, ..Self::BEST_EFFORT };
     /// Those of [`Latest`](murmurate::channel::Latest).
-    pub const LATEST: Self = Self { in_order: true, one_half: false, newest: true, least_room: 2 };
+    pub const LATEST: Self = Self { one_half: false, least_room: 2, ..Self::BEST_EFFORT };
     /// Those of [`Request`](murmurate::channel::Request).
     pub const REQUEST: Self = Self::BEST_EFFORT_RELAYED;
 }
@@ -225,8 +227,13 @@ impl Ledger {
         outcome: Outcome,
         half: Option<u64>,
     ) -> Result<(), Violation> {
-        let limits = self.limits;
+        let (limits, survives) = (self.limits, self.promises.survives);
         let (name, record) = self.record(Some(name))?;
+        Violation::unless(
+            outcome != Outcome::Gone || !survives || record.to.map(|(_, half)| half) != half,
+            "nothing is gone while its receiver is there",
+            || format!("{name:?} at {now:?}: {record:?}"),
+        )?;
         Violation::unless(record.outcome.is_none(), "a message has one outcome", || {
             format!("{name:?} at {now:?}: {record:?}, and now {outcome:?}")
         })?;

@@ -350,3 +350,53 @@ fn nothing_is_left_of_what_is_abandoned() {
     assert_eq!(lane.outcomes(), expected);
     assert_eq!((lane.sending.depth(), lane.sending.deadline()), (Depth::default(), None));
 }
+
+#[test]
+fn a_word_that_is_lost_after_a_new_path_is_said_again() {
+    let mut lane = Lane::new(Path::Relay, 2);
+    assert_eq!(lane.sent(at(0)).len(), 2, "and they are lost");
+    lane.sending.detach();
+    lane.sending.expire(at(9_000));
+    lane.push(at(9_000), 2..3);
+    lane.connect(Path::Relay, true);
+    let mut frames = lane.sent(at(9_000));
+    assert_eq!(frames.remove(0).tag, SKIP, "lost");
+    lane.receive(frames);
+    lane.answer(at(9_000));
+    let frames = lane.sent(at(9_000));
+    assert_eq!(frames.first().map(|frame| frame.tag), Some(SKIP));
+    lane.receive(frames);
+    lane.take();
+    assert_eq!(lane.taken, [2]);
+}
+
+#[test]
+fn what_came_and_is_not_done_with_is_asked_for() {
+    let mut lane = Lane::new(Path::Relay, 2);
+    let frames = lane.sent(at(0));
+    lane.receive(frames);
+    lane.answer(at(10));
+    lane.take();
+    assert!(lane.receiving.next_frame(at(20)).is_some(), "and it is lost");
+    let due = lane.sending.deadline().expect("it is not done with");
+    lane.sending.expire(due);
+    let frames = lane.sent(due);
+    assert_eq!(numbers(&frames), [0], "all came: one is enough to ask");
+    lane.receive(frames);
+    lane.answer(due);
+    assert_eq!(lane.outcomes(), all(0..2, &Outcome::Delivered));
+}
+
+#[test]
+fn what_the_old_path_may_have_lost_is_said_on_the_new_one() {
+    let mut lane = Lane::new(Path::Stream, 1);
+    let frames = lane.sent(at(0));
+    lane.receive(frames);
+    let welcome = Welcome { resumed: true, heard: lane.receiving.heard() };
+    lane.take();
+    assert!(lane.receiving.next_frame(at(0)).is_some(), "after the welcome, on the old path");
+    lane.receiving.attach(at(0), Path::Stream);
+    lane.sending.attach(at(0), Path::Stream, welcome).expect("honest");
+    lane.answer(at(0));
+    assert_eq!(lane.outcomes(), all(0..1, &Outcome::Delivered));
+}

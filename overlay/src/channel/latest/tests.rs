@@ -236,3 +236,18 @@ fn nothing_is_left_of_what_is_abandoned() {
     assert_eq!(lane.outcomes(), [(0, Outcome::Gone), (1, Outcome::Shed)]);
     assert_eq!((lane.sending.depth(), lane.sending.deadline()), (Depth::default(), None));
 }
+
+#[test]
+fn what_the_old_path_may_have_lost_is_said_on_the_new_one() {
+    let mut lane = Lane::new(Path::Stream);
+    lane.push(b"a");
+    let delivery = lane.carry(at(0)).expect("it came");
+    let welcome = Welcome { resumed: true, heard: lane.receiving.heard() };
+    lane.receiving.done(delivery.number, None);
+    assert!(lane.receiving.next_frame(at(0)).is_some(), "after the welcome, on the old path");
+    lane.receiving.attach(at(0), Path::Stream);
+    lane.sending.attach(at(0), Path::Stream, welcome).expect("honest");
+    assert!(lane.sent(at(0)).is_some(), "again, and on its way");
+    lane.answer();
+    assert_eq!(lane.outcomes(), [(0, Outcome::Delivered)]);
+}

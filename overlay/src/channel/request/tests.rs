@@ -130,6 +130,7 @@ fn a_broken_path_takes_what_was_under_way_with_it() {
     lane.done(&[0]);
     lane.sending.detach();
     lane.receiving.detach();
+    assert_eq!(lane.receiving.next_frame(at(0)), None, "nobody waits for it");
     assert_eq!(lane.outcomes(), [(0, Outcome::Gone), (1, Outcome::Gone)]);
     lane.push(at(0), 2..3);
     lane.connect(Path::Stream);
