@@ -18,7 +18,7 @@ use super::inbound::InboundLanes;
 use super::inbox::Inbox;
 use super::lane::{Lane, Slot};
 use super::relay::Relays;
-use super::wire::{self, Answer, Refusal, WireError};
+use super::wire::{self, Answer, Half, Met, Refusal, WireError};
 use crate::node::driver::{Command, Opening};
 use crate::node::id::Incarnation;
 use crate::node::metrics::Counters;
@@ -41,6 +41,7 @@ pub(crate) struct Hub {
     pub(crate) inbound: InboundLanes,
     pub(super) relays: Relays,
     lanes: Mutex<BTreeMap<(NodeId, usize), Arc<Lanes>>>,
+    /// Counts the halves of lanes of this start, both kinds.
     epochs: AtomicU64,
     /// A lane does not keep its node running.
     commands: mpsc::WeakSender<Command>,
@@ -198,6 +199,12 @@ impl Hub {
         SendError::Refused { node: lane.to, channel, refusal }
     }
 
+    /// A name for a receiving half.
+    pub(super) fn new_half(&self) -> Half {
+        let number = self.epochs.fetch_add(1, Ordering::Relaxed);
+        Half { started: self.me.started, number }
+    }
+
     /// Hands a stream of bytes to the application, if it has not too many.
     pub(super) async fn accept_bytes(
         &self,
@@ -207,8 +214,7 @@ impl Hub {
     ) -> Result<(), WireError> {
         match self.accepts[channel].offer.try_reserve() {
             Ok(place) => {
-                let started = self.me.started;
-                let welcome = Answer::Welcome { started, resumed: false, heard: 0 };
+                let welcome = Answer::Welcome(Met { half: self.new_half(), heard: 0 });
                 wire::greet(&mut stream, &welcome).await?;
                 place.send((from, stream));
                 Ok(())

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::declare::Carries;
 use super::hub::Hub;
 use super::sender::{BATCH, Batch};
-use super::wire::{self, Answer, Declared, FrameReader, Hello, Refusal, WireError};
+use super::wire::{self, Answer, Declared, FrameReader, Half, Hello, Met, Refusal, WireError};
 use crate::NodeId;
 use crate::channel::{Delivery, Frame, Nonsense, Path, Receiving};
 use crate::node::id::Incarnation;
@@ -37,6 +37,7 @@ pub(super) struct Key {
 /// The receiving end of a lane; it outlives its streams.
 #[derive(Debug)]
 pub(crate) struct InboundLane {
+    half: Half,
     inner: Mutex<Inner>,
 }
 
@@ -60,8 +61,9 @@ struct Inner {
 pub(crate) struct InboundLanes(Mutex<BTreeMap<Key, Arc<InboundLane>>>);
 
 impl InboundLane {
-    fn new(epoch: u64, receiving: Box<dyn Receiving>) -> Self {
+    fn new(half: Half, epoch: u64, receiving: Box<dyn Receiving>) -> Self {
         Self {
+            half,
             inner: Mutex::new(Inner {
                 receiving,
                 epoch,
@@ -150,8 +152,8 @@ impl InboundLane {
     }
 
     /// What its sending half must know.
-    pub(super) fn heard(&self) -> u64 {
-        self.inner().receiving.heard()
+    pub(super) fn met(&self) -> Met {
+        Met { half: self.half, heard: self.inner().receiving.heard() }
     }
 
     fn detach(&self, turn: u64) {
@@ -242,14 +244,13 @@ async fn serve_lane(
     let key =
         Key { from: Incarnation { node: from, started: hello.started }, channel, lane: hello.lane };
     let attached = hub.inbound.attach(hub, key, hello, Path::Stream);
-    let Some((lane, turn, resumed)) = attached else {
+    let Some((lane, turn)) = attached else {
         return Ok(wire::greet(&mut stream, &Answer::Refused(Refusal::Busy)).await?);
     };
     let _speaks = hub.speak();
-    let heard = lane.heard();
-    let started = hub.me.started;
+    let met = lane.met();
     let served = async {
-        wire::greet(&mut stream, &Answer::Welcome { started, resumed, heard }).await?;
+        wire::greet(&mut stream, &Answer::Welcome(met)).await?;
         let (read, write) = stream.split();
         tokio::select! {
             biased;
@@ -329,7 +330,7 @@ async fn write_frames(
 }
 
 impl InboundLanes {
-    /// The lane that a stream belongs to, its turn, and whether it was known. `None`: there is no
+    /// The lane that a path belongs to, and whose turn it is. `None`: there is no
     /// room for another one.
     pub(super) fn attach(
         &self,
@@ -337,7 +338,7 @@ impl InboundLanes {
         key: Key,
         hello: &Hello<'_>,
         path: Path,
-    ) -> Option<(Arc<InboundLane>, u64, bool)> {
+    ) -> Option<(Arc<InboundLane>, u64)> {
         let Carries::Messages(kind) = &hub.declared[key.channel].carries else { return None };
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lanes.len() >= CAPACITY && !lanes.contains_key(&key) {
@@ -347,10 +348,9 @@ impl InboundLanes {
             }
         }
         let known = lanes.get(&key).filter(|lane| lane.inner().epoch == hello.epoch).cloned();
-        let resumed = known.is_some();
         let lane = known.unwrap_or_else(|| {
             let receiving = kind.receiving(hello.base, hub.declared[key.channel].limits());
-            let lane = Arc::new(InboundLane::new(hello.epoch, receiving));
+            let lane = Arc::new(InboundLane::new(hub.new_half(), hello.epoch, receiving));
             lanes.insert(key, Arc::clone(&lane));
             lane
         });
@@ -366,7 +366,7 @@ impl InboundLanes {
             // The stream before ends.
             writer.wake();
         }
-        Some((lane, turn, resumed))
+        Some((lane, turn))
     }
 
     /// A path of a lane ended. The lane is forgotten, unless it must not be.

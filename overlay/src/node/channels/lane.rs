@@ -15,6 +15,7 @@ use super::declare::{Channel, Overflow, Traffic};
 use super::error::{SendError, Undelivered};
 use super::hub::Hub;
 use super::sender;
+use super::wire::{Half, Met};
 use crate::NodeId;
 use crate::channel::{Frame, Full, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
 
@@ -48,6 +49,8 @@ struct Inner {
     sending: Box<dyn Sending>,
     receipts: Receipts,
     state: State,
+    /// The receiving half it was attached to last.
+    half: Option<Half>,
     /// A task serves the lane.
     running: bool,
     /// The task waits for a frame to send.
@@ -85,6 +88,7 @@ impl Lane {
             sending,
             receipts,
             state: State::Fresh,
+            half: None,
             running: false,
             writer: None,
             pushed: 0,
@@ -231,9 +235,11 @@ impl Lane {
     }
 
     /// The receiver was met.
-    pub(super) fn attach(&self, hub: &Hub, path: Path, welcome: Welcome) -> Result<(), Nonsense> {
+    pub(super) fn attach(&self, hub: &Hub, path: Path, met: Met) -> Result<(), Nonsense> {
         let mut inner = self.inner();
+        let welcome = Welcome { resumed: inner.half == Some(met.half), heard: met.heard };
         inner.sending.attach(hub.now(), path, welcome)?;
+        inner.half = Some(met.half);
         inner.state = State::Met;
         self.finish(inner, hub);
         self.room.notify_waiters();

@@ -19,7 +19,7 @@ use super::inbound::{InboundLane, Key};
 use super::lane::Lane;
 use super::sender::BATCH;
 use super::wire::{self, Answer, HEADER, Head, Hello, Refusal};
-use crate::channel::{Frame, Path, Welcome};
+use crate::channel::{Frame, Path};
 use crate::node::id::Incarnation;
 
 /// The word before a sending half's greeting, its answer, a frame forth, a frame back.
@@ -154,10 +154,10 @@ impl Hub {
         let key = Key { from, channel, lane: hello.lane };
         let is_bytes = matches!(self.declared[channel].carries, Carries::Bytes);
         let attached = self.inbound.attach(self, key, &hello, Path::Relay).filter(|_| !is_bytes);
-        let Some((lane, turn, resumed)) = attached else {
+        let Some((lane, turn)) = attached else {
             return Some(Answer::Refused(Refusal::Busy));
         };
-        let heard = lane.heard();
+        let met = lane.met();
         let (give, frames) = mpsc::channel(WAITING);
         lock(&self.relays.receiving).insert((from, number), give);
         let hub = Arc::clone(self);
@@ -169,7 +169,7 @@ impl Hub {
                 receiving.remove(&(from, number));
             }
         });
-        Some(Answer::Welcome { started: self.me.started, resumed, heard })
+        Some(Answer::Welcome(met))
     }
 }
 
@@ -234,12 +234,12 @@ pub(super) async fn send(
     lock(&hub.relays.sending).insert(lane.epoch, (to, give));
     let _until_the_end = Registered(lane, hub);
     let unreachable = |reason: String| SendError::Unreachable { node: lane.to, reason };
-    let welcome = match introduce(lane, hub, to, hello, &mut back).await {
-        Some(Answer::Welcome { resumed, heard, .. }) => Welcome { resumed, heard },
+    let met = match introduce(lane, hub, to, hello, &mut back).await {
+        Some(Answer::Welcome(met)) => met,
         Some(Answer::Refused(refusal)) => return Err(hub.refused(lane, refusal)),
         None => return Err(unreachable("it does not answer through the overlay".into())),
     };
-    lane.attach(hub, Path::Relay, welcome).map_err(|error| unreachable(error.to_string()))?;
+    lane.attach(hub, Path::Relay, met).map_err(|error| unreachable(error.to_string()))?;
     let most = hub.limits.max_datagram() - OVERHEAD;
     let compressed = hub.declared[lane.channel].compressed;
     let mut frames = Vec::new();

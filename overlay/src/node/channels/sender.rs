@@ -16,7 +16,7 @@ use super::hub::{Hub, Way};
 use super::lane::Lane;
 use super::relay::{self, RelayEnd};
 use super::wire::{self, Answer, Declared, FrameReader, Hello, Refusal, WireError};
-use crate::channel::{Frame, Path, Welcome};
+use crate::channel::{Frame, Path};
 
 /// Bytes written at a time: a Yamux frame each, which small messages share.
 pub(super) const BATCH: usize = 15 << 10;
@@ -108,11 +108,11 @@ async fn serve_once(lane: &Lane, hub: &Arc<Hub>) -> Result<End, SendError> {
     let answer = introduced
         .map_err(|_| unreachable(&"it does not answer on the channel"))?
         .map_err(|error| unreachable(&error))?;
-    let welcome = match answer {
-        Answer::Welcome { resumed, heard, .. } => Welcome { resumed, heard },
+    let met = match answer {
+        Answer::Welcome(met) => met,
         Answer::Refused(refusal) => return Err(hub.refused(lane, refusal)),
     };
-    lane.attach(hub, Path::Stream, welcome).map_err(|error| unreachable(&error))?;
+    lane.attach(hub, Path::Stream, met).map_err(|error| unreachable(&error))?;
     Ok(exchange(lane, hub, stream).await)
 }
 

@@ -53,13 +53,33 @@ pub(crate) struct Declared<'a> {
     pub(crate) parallelism: u16,
     pub(crate) max_message: u32,
     pub(crate) compressed: bool,
+    pub(crate) queue_messages: u32,
+    pub(crate) queue_bytes: u32,
 }
 
 /// What a receiving node answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    Welcome { started: u64, resumed: bool, heard: u64 },
+    Welcome(Met),
     Refused(Refusal),
+}
+
+/// The receiving half of a lane, or whoever accepts a stream of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Met {
+    pub(crate) half: Half,
+    /// All numbers below this one are done with.
+    pub(crate) heard: u64,
+}
+
+/// Names a receiving half: whether it is the one from before only the sending half can tell, because
+/// a greeting's answer may be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Half {
+    /// Which start of its node.
+    pub(crate) started: u64,
+    /// The how-manieth of that start.
+    pub(crate) number: u64,
 }
 
 /// Why a node refuses a lane.
@@ -97,6 +117,8 @@ impl<'a> Declared<'a> {
             parallelism: channel.parallelism,
             max_message: u32::try_from(channel.max_message).unwrap_or(u32::MAX),
             compressed: channel.compressed,
+            queue_messages: u32::try_from(channel.queue_messages).unwrap_or(u32::MAX),
+            queue_bytes: u32::try_from(channel.queue_bytes).unwrap_or(u32::MAX),
         }
     }
 
@@ -110,13 +132,15 @@ impl<'a> Declared<'a> {
         if self.kind != ours.kind {
             return differs("kind", self.kind.to_string(), ours.kind.to_string());
         }
-        if self.parallelism != ours.parallelism {
-            let (theirs, ours) = (self.parallelism.to_string(), ours.parallelism.to_string());
-            return differs("parallelism", theirs, ours);
-        }
-        if self.max_message != ours.max_message {
-            let (theirs, ours) = (self.max_message.to_string(), ours.max_message.to_string());
-            return differs("max_message", theirs, ours);
+        for (option, theirs, ours) in [
+            ("parallelism", self.parallelism.into(), ours.parallelism.into()),
+            ("max_message", self.max_message, ours.max_message),
+            ("queue (messages)", self.queue_messages, ours.queue_messages),
+            ("queue (bytes)", self.queue_bytes, ours.queue_bytes),
+        ] {
+            if theirs != ours {
+                return differs(option, theirs.to_string(), ours.to_string());
+            }
         }
         if self.compressed != ours.compressed {
             return differs("compressed", self.compressed.to_string(), ours.compressed.to_string());

@@ -150,7 +150,9 @@ impl Driver {
         why: String,
     ) {
         if matches!(outcome, "refused" | "wrong_peer" | "self") {
-            return self.pool.refuse(node, slot, &why);
+            self.pool.refuse(node, slot, &why);
+            // It may be somewhere else by now: the next try knows.
+            return self.seek(node, false);
         }
         if let Some(Way::Coming(coming)) = self.pool.ways.get_mut(&(node, slot)) {
             coming.dials = false;
