@@ -37,6 +37,8 @@ pub(super) struct Key {
 /// The receiving end of a lane; it outlives its streams.
 #[derive(Debug)]
 pub(crate) struct InboundLane {
+    /// Nothing goes back.
+    silent: bool,
     inner: Mutex<Inner>,
 }
 
@@ -62,6 +64,7 @@ pub(crate) struct InboundLanes(Mutex<BTreeMap<Key, Arc<InboundLane>>>);
 impl InboundLane {
     fn new(epoch: u64, receiving: Box<dyn Receiving>) -> Self {
         Self {
+            silent: receiving.is_silent(),
             inner: Mutex::new(Inner {
                 receiving,
                 epoch,
@@ -103,7 +106,7 @@ impl InboundLane {
         let now = hub.now();
         let received = frames.drain(..).try_for_each(|frame| inner.receiving.receive(now, frame));
         // What came again is acknowledged again.
-        let writer = inner.writer.take();
+        let writer = if self.silent { None } else { inner.writer.take() };
         drop(inner);
         if let Some(writer) = writer {
             writer.wake();
@@ -111,10 +114,15 @@ impl InboundLane {
         Ok(received?)
     }
 
+    /// Whoever has to hear that the application is done with a message.
+    pub(super) fn hearer(self: &Arc<Self>) -> Option<Arc<Self>> {
+        (!self.silent).then(|| Arc::clone(self))
+    }
+
     pub(super) fn next_delivery(&self) -> Option<Delivery> {
         let mut inner = self.inner();
         let delivery = inner.receiving.next_delivery()?;
-        if inner.receiving.in_order() {
+        if !self.silent && inner.receiving.in_order() {
             inner.handed.push_back((delivery.number, false));
         }
         Some(delivery)

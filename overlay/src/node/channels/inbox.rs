@@ -87,7 +87,7 @@ impl Inbox {
             }
             let Some(Delivery { number, message: data }) = next() else { break true };
             queue.bytes += data.len();
-            queue.items.push_back(Received { from, data, number, lane: Some(Arc::clone(lane)) });
+            queue.items.push_back(Received { from, data, number, lane: lane.hearer() });
         };
         let came = queue.items.len() > before;
         drop(queue);
