@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 use tokio::time::{interval, sleep};
 
 use crate::{Error, Figures};
@@ -10,12 +12,26 @@ use crate::{Error, Figures};
 /// What is not measured at the start.
 pub(crate) const WARM_UP: Duration = Duration::from_millis(300);
 
-/// How fast a counter grows, a second.
-pub(crate) async fn rate(count: &AtomicU64, seconds: f64) -> f64 {
+/// How fast a counter grows, a second, and the nanoseconds of processor time that each of it takes.
+/// The latter says more on a machine that others use too.
+pub(crate) async fn rate(count: &AtomicU64, seconds: f64) -> Result<Figures, Error> {
     sleep(WARM_UP).await;
-    let (before, start) = (count.load(Ordering::Relaxed), Instant::now());
+    let (before, start, cpu) = (count.load(Ordering::Relaxed), Instant::now(), cpu()?);
     sleep(Duration::from_secs_f64(seconds)).await;
-    (count.load(Ordering::Relaxed) - before) as f64 / start.elapsed().as_secs_f64()
+    let counted = (count.load(Ordering::Relaxed) - before) as f64;
+    let used = self::cpu()? - cpu;
+    Ok(Figures::from([
+        ("rate".into(), counted / start.elapsed().as_secs_f64()),
+        ("cpu".into(), used * 1e9 / counted),
+        ("cores".into(), used / start.elapsed().as_secs_f64()),
+    ]))
+}
+
+/// Seconds of processor time that this process has used.
+fn cpu() -> Result<f64, Error> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
 /// Microseconds that something took, many times.

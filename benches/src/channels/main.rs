@@ -45,6 +45,10 @@ struct Options {
     /// Threads of the runtime
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Tasks that a thread of the runtime runs before it looks at sockets and timers again; 61 is
+    /// what the runtime does by itself
+    #[arg(long, default_value_t = 61)]
+    event_interval: u32,
     /// Which cases; all by default
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Case>,
@@ -69,13 +73,23 @@ enum Worker {
         transport: Transport,
         seconds: f64,
         threads: usize,
+        event_interval: u32,
     },
 }
 
 fn main() -> Result<(), Error> {
     let options = Options::parse();
-    if let Some(Worker::Worker { case, transport, seconds, threads }) = options.command {
-        let figures = measure(case, transport, seconds, threads)?;
+    if let Some(Worker::Worker { case, transport, seconds, threads, event_interval }) =
+        options.command
+    {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .event_interval(event_interval)
+            .enable_all()
+            .build()?;
+        // As a task: the main thread would be one more worker.
+        let figures = async { tokio::spawn(case.run(transport, seconds)).await? };
+        let figures = runtime.block_on(figures)?;
         println!("{}", serde_json::to_string(&figures)?);
         // Two nodes have nothing left to say: no orderly farewell.
         std::io::stdout().flush()?;
@@ -88,18 +102,6 @@ fn main() -> Result<(), Error> {
         println!("{}", report::table(&results));
     }
     Ok(())
-}
-
-fn measure(
-    case: Case,
-    transport: Transport,
-    seconds: f64,
-    threads: usize,
-) -> Result<Figures, Error> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    // As a task: the main thread would be one more worker.
-    runtime.block_on(async { tokio::spawn(case.run(transport, seconds)).await? })
 }
 
 /// Every case in each round, in turns.
@@ -126,9 +128,10 @@ fn rounds(options: &Options) -> Result<Results, Error> {
 
 fn in_a_process(case: Case, transport: Transport, options: &Options) -> Result<Figures, Error> {
     let (seconds, threads) = (options.seconds.to_string(), options.threads.to_string());
+    let event_interval = options.event_interval.to_string();
     let (case, transport) = (cases::name(case), cases::name(transport));
     let output = Command::new(std::env::current_exe()?)
-        .args(["worker", &case, &transport, &seconds, &threads])
+        .args(["worker", &case, &transport, &seconds, &threads, &event_interval])
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {

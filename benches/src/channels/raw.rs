@@ -27,7 +27,7 @@ pub(crate) async fn messages(transport: Transport, seconds: f64) -> Result<Figur
     let count = Arc::new(AtomicU64::new(0));
     tokio::spawn(write_messages(write));
     tokio::spawn(read_messages(read, Arc::clone(&count)));
-    Ok(Figures::from([("rate".into(), rate(&count, seconds).await)]))
+    rate(&count, seconds).await
 }
 
 async fn write_messages(mut stream: impl AsyncWrite + Unpin) -> Result<(), Error> {
@@ -71,7 +71,7 @@ async fn read_messages(
 pub(crate) async fn bytes(transport: Transport, seconds: f64) -> Result<Figures, Error> {
     let mut pairs = streams(transport, 1).await?;
     let (write, read) = pairs.pop().ok_or("no stream")?;
-    Ok(Figures::from([("rate".into(), bulk(write, read, seconds).await)]))
+    bulk(write, read, seconds).await
 }
 
 /// Bytes a second, one way.
@@ -79,7 +79,7 @@ pub(crate) async fn bulk(
     write: impl AsyncWrite + Unpin + Send + 'static,
     read: impl AsyncRead + Unpin + Send + 'static,
     seconds: f64,
-) -> f64 {
+) -> Result<Figures, Error> {
     let count = Arc::new(AtomicU64::new(0));
     tokio::spawn(write_bytes(write));
     tokio::spawn(read_bytes(read, Arc::clone(&count)));
@@ -154,6 +154,7 @@ pub(crate) async fn isolation(transport: Transport, seconds: f64) -> Result<Figu
     let ask = pings(ask, seconds, true, "idle ", &mut figures).await?;
     let full = tokio::spawn(bulk(write, read, seconds));
     pings(ask, seconds, true, "beside ", &mut figures).await?;
-    figures.insert("bulk rate".into(), full.await?);
+    let full = full.await??;
+    figures.extend(full.into_iter().map(|(name, value)| (format!("bulk {name}"), value)));
     Ok(figures)
 }

@@ -31,6 +31,7 @@ type Unit = (&'static str, f64);
 
 const MESSAGES: Unit = ("k/s", 1e3);
 const BYTES: Unit = ("MB/s", 1e6);
+const NANOS: Unit = ("ns", 1.0);
 const MICROS: Unit = ("µs", 1.0);
 const MEBIBYTES: Unit = ("MiB", 1.0);
 const COUNT: Unit = ("", 1.0);
@@ -61,6 +62,13 @@ const LINES: &[Line] = &[
         (RawMessages, "rate"),
         AtLeast(0.9),
     ),
+    line(
+        "processor time of a message",
+        NANOS,
+        (BestEffort, "cpu"),
+        (RawMessages, "cpu"),
+        Target::None,
+    ),
     line("request p50 / raw, 64 B", MICROS, (Request, "p50"), (RawPingPong, "p50"), AtMost(1.25)),
     line("byte stream / raw", BYTES, (Bytes, "rate"), (RawBytes, "rate"), AtLeast(0.9)),
     line(
@@ -76,6 +84,13 @@ const LINES: &[Line] = &[
         (Parallel, "rate"),
         (Single, "rate"),
         AtLeast(1.2),
+    ),
+    line(
+        "cores used by parallelism 8 / 1",
+        COUNT,
+        (Parallel, "cores"),
+        (Single, "cores"),
+        Target::None,
     ),
     alone("burst of 100,000", MESSAGES, (Burst, "rate"), Target::None),
     alone("its memory", MEBIBYTES, (Burst, "memory"), AtMost(32.0)),

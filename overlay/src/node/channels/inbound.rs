@@ -16,7 +16,7 @@ use super::hub::Hub;
 use super::sender::{BATCH, Batch};
 use super::wire::{self, Answer, Declared, FrameReader, Hello, Refusal, WireError};
 use crate::NodeId;
-use crate::channel::{Delivery, Frame, Nonsense, Path, Receiving};
+use crate::channel::{Frame, Nonsense, Path, Receiving};
 use crate::node::id::Incarnation;
 
 /// How long a lane without a stream is remembered, so that nothing is delivered twice.
@@ -119,13 +119,21 @@ impl InboundLane {
         (!self.silent).then(|| Arc::clone(self))
     }
 
-    pub(super) fn next_delivery(&self) -> Option<Delivery> {
+    /// Hands to the application what the inbox has room for. Whether that was all.
+    pub(super) fn deliver(self: &Arc<Self>, hub: &Hub, channel: usize, from: NodeId) -> bool {
         let mut inner = self.inner();
-        let delivery = inner.receiving.next_delivery()?;
-        if !self.silent && inner.receiving.in_order() {
-            inner.handed.push_back((delivery.number, false));
-        }
-        Some(delivery)
+        let remembers = !self.silent && inner.receiving.in_order();
+        let mut delivered = 0;
+        let all = hub.inboxes[channel].fill(from, self, || {
+            let delivery = inner.receiving.next_delivery()?;
+            delivered += 1;
+            if remembers {
+                inner.handed.push_back((delivery.number, false));
+            }
+            Some(delivery)
+        });
+        hub.counts[channel].delivered.inc_by(delivered);
+        all
     }
 
     /// The next frames to send back, or waits for some; whether others wait behind them.
@@ -268,10 +276,8 @@ async fn serve_lane(
     let ended = served.await;
     hub.inbound.release(key, &lane, turn);
     // What arrived whole is delivered, whatever became of its stream.
-    let inbox = &hub.inboxes[channel];
-    let counts = &hub.counts[channel];
-    while !inbox.fill(from, &lane, || lane.next_delivery().inspect(|_| counts.delivered.inc())) {
-        inbox.room().await;
+    while !lane.deliver(hub, channel, from) {
+        hub.inboxes[channel].room().await;
     }
     hub.inbound.release(key, &lane, turn);
     ended
@@ -285,12 +291,12 @@ async fn read_frames(
     from: NodeId,
     stream: impl AsyncRead + Unpin,
 ) -> Result<(), Ended> {
-    let (inbox, counts) = (&hub.inboxes[channel], &hub.counts[channel]);
+    let inbox = &hub.inboxes[channel];
     let mut reader = FrameReader::new(stream, hub.declared[channel].max_message);
     let mut frames = Vec::new();
     loop {
         // No more is taken from the stream than the application takes from the inbox.
-        while !inbox.fill(from, lane, || lane.next_delivery().inspect(|_| counts.delivered.inc())) {
+        while !lane.deliver(hub, channel, from) {
             inbox.room().await;
         }
         let mut bytes = 0;
@@ -318,16 +324,19 @@ async fn write_frames(
 ) -> Result<std::convert::Infallible, Ended> {
     let compressed = hub.declared[channel].compressed;
     let mut batch = Batch::default();
+    // One for all answers: each registers with the hub.
+    let mut leaving = std::pin::pin!(hub.leaving());
     loop {
         let more = tokio::select! {
-            more = lane.take(hub, turn, &mut batch.frames) => more?,
-            () = hub.leaving() => {
+            biased;
+            () = &mut leaving => {
                 let left = Frame { tag: wire::LEFT, number: 0, body: Bytes::new() };
                 batch.frames.push(left);
                 batch.write(&mut stream, false).await?;
                 stream.close().await.map_err(WireError::from)?;
                 return Err(WireError::Closed.into());
             }
+            more = lane.take(hub, turn, &mut batch.frames) => more?,
         };
         batch.write(&mut stream, compressed).await?;
         if !more {
