@@ -160,6 +160,10 @@ impl Receiving for Receiver {
         Some(delivery)
     }
 
+    fn is_silent(&self) -> bool {
+        true
+    }
+
     fn done(&mut self, _number: u64, _answer: Option<Bytes>) {}
 
     fn next_frame(&mut self, _now: Time) -> Option<Frame> {

@@ -233,6 +233,12 @@ pub trait Receiving: Send + fmt::Debug {
         true
     }
 
+    /// Whether it sends nothing back, so that [`Receiving::done`] and [`Receiving::next_frame`] mean
+    /// nothing: a host may spare them.
+    fn is_silent(&self) -> bool {
+        false
+    }
+
     /// The application is done with a message, and answers it if the kind has answers.
     fn done(&mut self, number: u64, answer: Option<Bytes>);
 

@@ -18,7 +18,8 @@ use super::inbound::InboundLanes;
 use super::inbox::Inbox;
 use super::lane::{Lane, Slot};
 use super::relay::Relays;
-use super::wire::{self, Answer, Half, Met, Refusal, WireError};
+use super::sender::BATCH;
+use super::wire::{self, Answer, HEADER, Half, Met, Refusal, WireError};
 use crate::node::driver::{Command, Opening};
 use crate::node::id::Incarnation;
 use crate::node::metrics::Counters;
@@ -79,8 +80,8 @@ pub(crate) struct Lanes {
     channel: usize,
     /// The channel's own, and as many on connections for bulk.
     lanes: Vec<OnceLock<Arc<Lane>>>,
-    /// Where the next message without a key goes.
-    next: AtomicUsize,
+    /// Bytes of all messages without a key: they say where the next one goes.
+    spread: AtomicUsize,
 }
 
 impl Hub {
@@ -136,7 +137,7 @@ impl Hub {
         let to_node = lanes.entry((node, channel)).or_insert_with(|| {
             let count = 2 * usize::from(self.declared[channel].parallelism);
             let lanes = (0..count).map(|_| OnceLock::new()).collect();
-            Arc::new(Lanes { to: node, channel, lanes, next: AtomicUsize::new(0) })
+            Arc::new(Lanes { to: node, channel, lanes, spread: AtomicUsize::new(0) })
         });
         Arc::clone(to_node)
     }
@@ -298,7 +299,11 @@ impl Lanes {
         let at = match key {
             Some(hash) => (hash % parallelism as u64) as usize,
             None if parallelism == 1 => 0,
-            None => self.next.fetch_add(1, Ordering::Relaxed) % parallelism,
+            // Small ones that follow each other share what is written at a time.
+            None => {
+                let before = self.spread.fetch_add(size + HEADER, Ordering::Relaxed);
+                before / BATCH % parallelism
+            }
         };
         let large = key.is_none() && size > LARGE && declared.traffic == Traffic::Small;
         self.at(hub, if large { parallelism + at } else { at })

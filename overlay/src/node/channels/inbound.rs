@@ -16,7 +16,7 @@ use super::hub::Hub;
 use super::sender::{BATCH, Batch};
 use super::wire::{self, Answer, Declared, FrameReader, Half, Hello, Met, Refusal, WireError};
 use crate::NodeId;
-use crate::channel::{Delivery, Frame, Nonsense, Path, Receiving};
+use crate::channel::{Frame, Nonsense, Path, Receiving};
 use crate::node::id::Incarnation;
 
 /// How long a lane without a stream is remembered, so that nothing is delivered twice.
@@ -38,6 +38,8 @@ pub(super) struct Key {
 #[derive(Debug)]
 pub(crate) struct InboundLane {
     half: Half,
+    /// Nothing goes back.
+    silent: bool,
     inner: Mutex<Inner>,
 }
 
@@ -64,6 +66,7 @@ impl InboundLane {
     fn new(half: Half, epoch: u64, receiving: Box<dyn Receiving>) -> Self {
         Self {
             half,
+            silent: receiving.is_silent(),
             inner: Mutex::new(Inner {
                 receiving,
                 epoch,
@@ -105,7 +108,7 @@ impl InboundLane {
         let now = hub.now();
         let received = frames.drain(..).try_for_each(|frame| inner.receiving.receive(now, frame));
         // What came again is acknowledged again.
-        let writer = inner.writer.take();
+        let writer = if self.silent { None } else { inner.writer.take() };
         drop(inner);
         if let Some(writer) = writer {
             writer.wake();
@@ -113,13 +116,26 @@ impl InboundLane {
         Ok(received?)
     }
 
-    pub(super) fn next_delivery(&self) -> Option<Delivery> {
+    /// Whoever has to hear that the application is done with a message.
+    pub(super) fn hearer(self: &Arc<Self>) -> Option<Arc<Self>> {
+        (!self.silent).then(|| Arc::clone(self))
+    }
+
+    /// Hands to the application what the inbox has room for. Whether that was all.
+    pub(super) fn deliver(self: &Arc<Self>, hub: &Hub, channel: usize, from: NodeId) -> bool {
         let mut inner = self.inner();
-        let delivery = inner.receiving.next_delivery()?;
-        if inner.receiving.in_order() {
-            inner.handed.push_back((delivery.number, false));
-        }
-        Some(delivery)
+        let remembers = !self.silent && inner.receiving.in_order();
+        let mut delivered = 0;
+        let all = hub.inboxes[channel].fill(from, self, || {
+            let delivery = inner.receiving.next_delivery()?;
+            delivered += 1;
+            if remembers {
+                inner.handed.push_back((delivery.number, false));
+            }
+            Some(delivery)
+        });
+        hub.counts[channel].delivered.inc_by(delivered);
+        all
     }
 
     /// The next frames to send back, or waits for some; whether others wait behind them.
@@ -261,10 +277,8 @@ async fn serve_lane(
     let ended = served.await;
     hub.inbound.release(key, &lane, turn);
     // What arrived whole is delivered, whatever became of its stream.
-    let inbox = &hub.inboxes[channel];
-    let counts = &hub.counts[channel];
-    while !inbox.fill(from, &lane, || lane.next_delivery().inspect(|_| counts.delivered.inc())) {
-        inbox.room().await;
+    while !lane.deliver(hub, channel, from) {
+        hub.inboxes[channel].room().await;
     }
     hub.inbound.release(key, &lane, turn);
     ended
@@ -278,12 +292,12 @@ async fn read_frames(
     from: NodeId,
     stream: impl AsyncRead + Unpin,
 ) -> Result<(), Ended> {
-    let (inbox, counts) = (&hub.inboxes[channel], &hub.counts[channel]);
+    let inbox = &hub.inboxes[channel];
     let mut reader = FrameReader::new(stream, hub.declared[channel].max_message);
     let mut frames = Vec::new();
     loop {
         // No more is taken from the stream than the application takes from the inbox.
-        while !inbox.fill(from, lane, || lane.next_delivery().inspect(|_| counts.delivered.inc())) {
+        while !lane.deliver(hub, channel, from) {
             inbox.room().await;
         }
         let mut bytes = 0;
@@ -311,16 +325,19 @@ async fn write_frames(
 ) -> Result<std::convert::Infallible, Ended> {
     let compressed = hub.declared[channel].compressed;
     let mut batch = Batch::default();
+    // One for all answers: each registers with the hub.
+    let mut leaving = std::pin::pin!(hub.leaving());
     loop {
         let more = tokio::select! {
-            more = lane.take(hub, turn, &mut batch.frames) => more?,
-            () = hub.leaving() => {
+            biased;
+            () = &mut leaving => {
                 let left = Frame { tag: wire::LEFT, number: 0, body: Bytes::new() };
                 batch.frames.push(left);
                 batch.write(&mut stream, false).await?;
                 stream.close().await.map_err(WireError::from)?;
                 return Err(WireError::Closed.into());
             }
+            more = lane.take(hub, turn, &mut batch.frames) => more?,
         };
         batch.write(&mut stream, compressed).await?;
         if !more {

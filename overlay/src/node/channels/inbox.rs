@@ -71,6 +71,11 @@ impl Inbox {
         queue.items.len() >= self.messages || queue.bytes >= self.bytes
     }
 
+    /// Whether it is worth waking whoever waits for room: for one place alone it is not.
+    fn has_room(&self, queue: &Queue) -> bool {
+        4 * queue.items.len() <= 3 * self.messages && 4 * queue.bytes <= 3 * self.bytes
+    }
+
     /// Takes messages from a lane for as long as there are any and room for them. Whether there was
     /// room for all.
     pub(crate) fn fill(
@@ -87,7 +92,7 @@ impl Inbox {
             }
             let Some(Delivery { number, message: data }) = next() else { break true };
             queue.bytes += data.len();
-            queue.items.push_back(Received { from, data, number, lane: Some(Arc::clone(lane)) });
+            queue.items.push_back(Received { from, data, number, lane: lane.hearer() });
         };
         let came = queue.items.len() > before;
         drop(queue);
@@ -97,12 +102,12 @@ impl Inbox {
         all
     }
 
-    /// Waits until there is room.
+    /// Waits until there is room: for more than one message, if it takes more.
     pub(crate) async fn room(&self) {
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
-            if !self.is_full(&self.queue()) {
+            if self.has_room(&self.queue()) {
                 return;
             }
             room.await;
@@ -127,10 +132,10 @@ impl Inbox {
     /// The next message if there is one; `None` inside once the node has ended.
     pub(crate) fn try_next(&self) -> Option<Option<Received>> {
         let mut queue = self.queue();
-        let was_full = self.is_full(&queue);
+        let had_room = self.has_room(&queue);
         let Some(next) = queue.items.pop_front() else { return queue.ended.then_some(None) };
         queue.bytes -= next.data.len();
-        let has_room = was_full && !self.is_full(&queue);
+        let has_room = !had_room && self.has_room(&queue);
         let others = !queue.items.is_empty();
         if !others {
             // Bursts are rare: an idle inbox keeps no room for them.

@@ -17,7 +17,7 @@ use super::hub::Hub;
 use super::sender;
 use super::wire::{Half, Met};
 use crate::NodeId;
-use crate::channel::{Frame, Full, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
+use crate::channel::{Depth, Frame, Full, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
 
 /// How long a failure is told to everybody before a lane tries again.
 const REMEMBERED: Duration = Duration::from_millis(250);
@@ -354,7 +354,15 @@ impl Inner {
                 counts.latency.observe(took.as_secs_f64());
             }
         }
-        settled.min(self.waiting)
+        if self.receipts.kept {
+            return settled.min(self.waiting);
+        }
+        // What only has to be written goes on by itself: nobody is woken for one place alone.
+        let Depth { messages, bytes } = self.sending.depth();
+        let declared = &hub.declared[channel];
+        let roomy =
+            4 * messages <= 3 * declared.queue_messages && 4 * bytes <= 3 * declared.queue_bytes;
+        if settled > 0 && roomy { self.waiting } else { 0 }
     }
 }
 

@@ -182,12 +182,11 @@ async fn receive(
     number: u64,
     mut frames: mpsc::Receiver<Frame>,
 ) {
-    let (inbox, counts) = (&hub.inboxes[key.channel], &hub.counts[key.channel]);
+    let inbox = &hub.inboxes[key.channel];
     let compressed = hub.declared[key.channel].compressed;
     let mut back = Vec::new();
     loop {
-        let all = inbox
-            .fill(key.from.node, lane, || lane.next_delivery().inspect(|_| counts.delivered.inc()));
+        let all = lane.deliver(hub, key.channel, key.from.node);
         let mut batch = Vec::new();
         tokio::select! {
             biased;

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use serde::{Deserialize, Serialize};
 
@@ -283,12 +283,14 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
         if self.end < whole {
             return Ok(None);
         }
-        let mut bytes = self.buffer.split_to(whole);
+        self.buffer.advance(HEADER);
         self.end -= whole;
         let body = if head.length <= COPIED {
-            Bytes::copy_from_slice(&bytes[HEADER..])
+            let body = Bytes::copy_from_slice(&self.buffer[..head.length]);
+            self.buffer.advance(head.length);
+            body
         } else {
-            bytes.split_off(HEADER).freeze()
+            self.buffer.split_to(head.length).freeze()
         };
         head.frame(body, self.max_message).map(Some)
     }
