@@ -59,12 +59,15 @@ const SETTINGS: &str =
     "Every setting KEY of the configuration file can also be given as --set KEY=VALUE, or in the
 environment as MURMURATE_KEY in capitals with underscores for dots. Flags win over the environment,
 the environment over the file, the file over the defaults. A list has commas between its items;
-empty variables and those of other names are not looked at.";
+empty variables and those of other names are not looked at. Channels are tables, [channels.NAME]:
+MURMURATE_CHANNELS and --channel declare some by NAME=KIND, --set channels.NAME.OPTION=VALUE says
+the rest.";
 
 const NODE: &str = "Examples:
   murmurate node --first --metrics 127.0.0.1:7401
   murmurate node --config /etc/murmurate/murmurate.toml --set limits.max_frame=65536
   MURMURATE_JOIN=one:7400,two:7400 murmurate node
+  murmurate node --channel orders=acknowledged --set channels.orders.timeout=5s
   murmurate node --listen /ip4/127.0.0.1/tcp/0 --admin ./a.sock --json
 
 On SIGTERM or SIGINT it says it is not ready, leaves and ends with status 0; on a second one it ends
@@ -127,6 +130,9 @@ pub(crate) struct Settings {
     /// The admin socket
     #[arg(long, value_name = "PATH")]
     admin: Option<String>,
+    /// Declare a channel: best-effort, acknowledged, latest or request; again for more
+    #[arg(long, value_name = "NAME=KIND", value_parser = channel)]
+    channel: Vec<(String, String)>,
     /// What to log: error, warn, info, debug, trace, or directives as in info,murmurate=debug
     #[arg(long, value_name = "FILTER")]
     log_level: Option<String>,
@@ -141,6 +147,12 @@ pub(crate) struct Settings {
 fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("allowed is KEY=VALUE")?;
     Ok((key.trim().into(), value.trim().into()))
+}
+
+fn channel(text: &str) -> Result<(String, String), String> {
+    let allowed = "allowed is NAME=KIND, as in orders=acknowledged";
+    let (name, kind) = text.rsplit_once('=').ok_or(allowed)?;
+    Ok((format!("channels.{}.kind", name.trim()), kind.trim().into()))
 }
 
 impl Settings {
@@ -172,6 +184,9 @@ impl Settings {
             for value in values {
                 flags.set(key, value, flag);
             }
+        }
+        for (key, kind) in &self.channel {
+            flags.set(key, kind, "--channel");
         }
         flags
     }

@@ -1,5 +1,7 @@
 //! The settings by name, in the order they are shown.
 
+use std::fmt;
+
 /// What a setting's text means where it is not TOML: in the environment and on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -74,21 +76,85 @@ pub(crate) const KEYS: [(&str, Kind); 55] = [
     ("discovery.dns.server", Text),
 ];
 
-/// The setting of this name, as [`KEYS`] has it.
-pub(crate) fn find(name: &str) -> Option<(&'static str, Kind)> {
-    KEYS.into_iter().find(|(key, _)| *key == name)
+/// What a channel can be told, in tables `channels.NAME`.
+pub(crate) const CHANNEL_KEYS: [(&str, Kind); 9] = [
+    ("kind", Text),
+    ("parallelism", Number),
+    ("traffic", Text),
+    ("overflow", Text),
+    ("compressed", Switch),
+    ("max_message", Number),
+    ("queue_messages", Number),
+    ("queue_bytes", Number),
+    ("timeout", Text),
+];
+
+/// Where the channels are.
+pub(crate) const CHANNELS: &str = "channels";
+
+/// Which setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// One of [`KEYS`].
+    Setting(&'static str),
+    /// One of [`CHANNEL_KEYS`], of the channel of this name, which may have dots.
+    Channel(String, &'static str),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting(key) => f.write_str(key),
+            Self::Channel(name, option) => write!(f, "{CHANNELS}.{name}.{option}"),
+        }
+    }
+}
+
+impl Key {
+    /// The tables it is in, one in the other, and its own name.
+    pub(crate) fn path(&self) -> Vec<&str> {
+        match self {
+            Self::Setting(key) => key.split('.').collect(),
+            Self::Channel(name, option) => vec![CHANNELS, name, option],
+        }
+    }
+}
+
+/// The setting of this name, and what its text means.
+pub(crate) fn find(name: &str) -> Option<(Key, Kind)> {
+    let named = |(key, _): &(&str, Kind)| *key == name;
+    if let Some((key, kind)) = KEYS.into_iter().find(named) {
+        return Some((Key::Setting(key), kind));
+    }
+    let (channel, option) = option_of(name)?;
+    let (option, kind) = CHANNEL_KEYS.into_iter().find(|(key, _)| *key == option)?;
+    Some((Key::Channel(channel.into(), option), kind))
+}
+
+/// A channel and its option. No option has a dot, so it begins at the last one.
+fn option_of(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix(CHANNELS)?.strip_prefix('.')?.rsplit_once('.')
+}
+
+/// The one that a name looks most like, if any.
+fn nearest(name: &str, of: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    of.map(|key| (strsim::jaro_winkler(name, key), key))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, key)| key)
 }
 
 /// How an unknown setting is refused: with the known one it looks most like, if any.
 pub(crate) fn unknown(name: &str) -> String {
-    let near = KEYS
-        .into_iter()
-        .map(|(key, _)| (strsim::jaro_winkler(name, key), key))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|one, other| one.0.total_cmp(&other.0));
+    let near = match option_of(name) {
+        Some((channel, option)) => nearest(option, CHANNEL_KEYS.into_iter().map(|(key, _)| key))
+            .map(|option| format!("{CHANNELS}.{channel}.{option}")),
+        None => nearest(name, KEYS.into_iter().map(|(key, _)| key).chain([CHANNELS]))
+            .map(ToOwned::to_owned),
+    };
     match near {
-        Some((_, key)) => format!("unknown key {name}: did you mean {key}?"),
-        None => format!("unknown key {name}: docs/agent.md lists those there are"),
+        Some(near) if near != name => format!("unknown key {name}: did you mean {near}?"),
+        _ => format!("unknown key {name}: docs/agent.md lists those there are"),
     }
 }
 

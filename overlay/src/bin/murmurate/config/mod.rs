@@ -2,6 +2,7 @@
 //!
 //! Each layer is checked on its own, so that an error names the place it was made in.
 
+pub(crate) mod channels;
 mod keys;
 mod settings;
 mod show;
@@ -17,6 +18,7 @@ use serde::Deserialize as _;
 use toml::{Table, Value};
 
 use crate::identity;
+use keys::Key;
 pub(crate) use settings::{LogFormat, Settings};
 
 /// Where a value comes from.
@@ -63,7 +65,7 @@ impl Flags {
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) settings: Settings,
-    sources: BTreeMap<&'static str, Source>,
+    sources: BTreeMap<String, Source>,
 }
 
 impl Config {
@@ -106,13 +108,21 @@ impl Config {
             let blame = |why| self.blame(format!("identity_file = {:?}: {why}", path.display()));
             builder = builder.identity(read.map_err(blame)?);
         }
+        for channel in channels::declare(&self.settings.channels).map_err(|why| self.blame(why))? {
+            builder = builder.channel(channel);
+        }
         builder.validate().map_err(|error| self.blame(qualified(&error)))?;
         sources(&self.settings, builder).map_err(|why| self.blame(why))
     }
 
     /// An error about the setting that `message` begins with, and who set it.
     fn blame(&self, message: String) -> Wrong {
-        let key = message.split([' ', ':']).next().unwrap_or_default();
+        // A channel's name may hold what ends others.
+        let of_channel = |key: &&String| {
+            key.starts_with(keys::CHANNELS) && message.starts_with(&format!("{key} "))
+        };
+        let first = message.split([' ', ':']).next().unwrap_or_default();
+        let key = self.sources.keys().find(of_channel).map_or(first, |key| key);
         match self.sources.get(key) {
             None | Some(Source::Default) => Wrong(message),
             Some(source) => Wrong(format!("{message} ({source})")),
@@ -154,6 +164,7 @@ fn qualified(error: &ConfigError) -> String {
         ConfigError::OutOfRange { .. } | ConfigError::ZeroTime { .. } => format!("limits.{error}"),
         ConfigError::Membership(error) => format!("membership.{error}"),
         ConfigError::Broadcast(error) => format!("broadcast.{error}"),
+        ConfigError::Channel(error) => channels::qualified(error),
         ConfigError::Advertise(_) => format!("advertise: {error}"),
         error => error.to_string(),
     }
@@ -170,7 +181,7 @@ fn one_line(text: &str) -> String {
 /// The layers, one over the other.
 struct Layers {
     table: Table,
-    sources: BTreeMap<&'static str, Source>,
+    sources: BTreeMap<String, Source>,
 }
 
 impl Layers {
@@ -182,7 +193,10 @@ impl Layers {
         let defaults = Table::try_from(Settings::default());
         let mut layers = Self {
             table: defaults.map_err(|error| Wrong(error.to_string()))?,
-            sources: keys::KEYS.into_iter().map(|(key, _)| (key, Source::Default)).collect(),
+            sources: keys::KEYS
+                .into_iter()
+                .map(|(key, _)| (key.to_owned(), Source::Default))
+                .collect(),
         };
         if let Some(path) = file {
             layers.read_file(path)?;
@@ -191,8 +205,12 @@ impl Layers {
             let name = keys::variable(key);
             if let Some(text) = variable(&name) {
                 let value = keys::value(kind, &text);
-                layers.set(key, value, &name, Source::Environment(name.clone()))?;
+                layers.set(&Key::Setting(key), value, &name, Source::Environment(name.clone()))?;
             }
+        }
+        let name = keys::variable(keys::CHANNELS);
+        if let Some(text) = variable(&name) {
+            layers.read_list(&name, &text)?;
         }
         for (key, text, flag) in &flags.0 {
             let known = keys::find(key);
@@ -200,10 +218,10 @@ impl Layers {
                 known.ok_or_else(|| Wrong(format!("{flag}: {}", keys::unknown(key))))?;
             let mut value = keys::value(kind, text);
             let source = Source::Flag(flag.clone());
-            if layers.sources.get(key) == Some(&source) {
-                value = layers.longer(key, value);
+            if layers.sources.get(&key.to_string()) == Some(&source) {
+                value = layers.longer(&key, value);
             }
-            layers.set(key, value, flag, source)?;
+            layers.set(&key, value, flag, source)?;
         }
         Ok(layers)
     }
@@ -217,38 +235,50 @@ impl Layers {
             let line = before.matches('\n').count() + 1;
             Wrong(format!("{place}:{line}: {}", one_line(error.message())))
         })?;
+        let mut table = table;
+        let declared = table.remove(keys::CHANNELS);
         let mut found = Vec::new();
         leaves("", table, &mut found);
+        if let Some(declared) = declared {
+            found.extend(options(declared).map_err(|why| Wrong(format!("{place}: {why}")))?);
+        }
         for (name, value) in found {
             let known = keys::find(&name);
             let (key, _) =
                 known.ok_or_else(|| Wrong(format!("{place}: {}", keys::unknown(&name))))?;
-            self.set(key, value, &place, Source::File(path.into()))?;
+            self.set(&key, value, &place, Source::File(path.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Channels as a variable has them: names and kinds, commas between.
+    fn read_list(&mut self, variable: &str, text: &str) -> Result<(), Wrong> {
+        for one in text.split(',').map(str::trim).filter(|one| !one.is_empty()) {
+            let (name, kind) = one.split_once('=').ok_or_else(|| {
+                Wrong(format!("{variable}: {one:?} is no NAME=KIND, as in orders=acknowledged"))
+            })?;
+            let key = Key::Channel(name.trim().into(), "kind");
+            let kind = Value::String(kind.trim().into());
+            self.set(&key, kind, variable, Source::Environment(variable.into()))?;
         }
         Ok(())
     }
 
     /// Sets one key, if that alone is a valid configuration.
-    fn set(
-        &mut self,
-        key: &'static str,
-        value: Value,
-        place: &str,
-        source: Source,
-    ) -> Result<(), Wrong> {
+    fn set(&mut self, key: &Key, value: Value, place: &str, source: Source) -> Result<(), Wrong> {
         let mut alone = Table::new();
-        insert(&mut alone, key, value.clone());
+        insert(&mut alone, &key.path(), value.clone());
         Settings::deserialize(alone).map_err(|error| {
             let message = one_line(error.message());
             Wrong(format!("{place}: {key} = {value}: {message}"))
         })?;
-        insert(&mut self.table, key, value);
-        self.sources.insert(key, source);
+        insert(&mut self.table, &key.path(), value);
+        self.sources.insert(key.to_string(), source);
         Ok(())
     }
 
     /// A list with what it already has in front.
-    fn longer(&self, key: &str, value: Value) -> Value {
+    fn longer(&self, key: &Key, value: Value) -> Value {
         match (show::look_up(&self.table, key), value) {
             (Some(Value::Array(before)), Value::Array(more)) => {
                 Value::Array(before.iter().cloned().chain(more).collect())
@@ -271,13 +301,37 @@ fn leaves(prefix: &str, table: Table, found: &mut Vec<(String, Value)>) {
     }
 }
 
-fn insert(table: &mut Table, key: &str, value: Value) {
-    match key.split_once('.') {
-        None => {
-            table.insert(key.into(), value);
+/// The options of all channels by their dotted names. A channel's own name may have dots.
+fn options(declared: Value) -> Result<Vec<(String, Value)>, String> {
+    let within = |name: &str| format!("write a table, [{name}] with kind = \"acknowledged\"");
+    let Value::Table(channels) = declared else {
+        return Err(format!("channels = {declared}: {}", within("channels.NAME")));
+    };
+    let mut found = Vec::new();
+    for (name, options) in channels {
+        let name = format!("{}.{name}", keys::CHANNELS);
+        match options {
+            Value::Table(options) if options.is_empty() => {
+                return Err(format!("{name} says nothing: {}", within(&name)));
+            }
+            Value::Table(options) => {
+                let option = |(option, value)| (format!("{name}.{option}"), value);
+                found.extend(options.into_iter().map(option));
+            }
+            other => return Err(format!("{name} = {other}: {}", within(&name))),
         }
-        Some((section, rest)) => {
-            let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+    }
+    Ok(found)
+}
+
+fn insert(table: &mut Table, path: &[&str], value: Value) {
+    match path {
+        [] => {}
+        [name] => {
+            table.insert((*name).into(), value);
+        }
+        [section, rest @ ..] => {
+            let entry = table.entry(*section).or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(table) = entry {
                 insert(table, rest, value);
             }

@@ -9,6 +9,7 @@ use murmurate::membership::hyparview;
 use murmurate::{Builder, Limits, Multiaddr};
 use serde::{Deserialize, Serialize};
 
+use super::channels::Channels;
 use super::text::{OrOff, Span, addresses, contacts};
 
 /// Everything an agent can be told. `docs/agent.md` says what each is for.
@@ -35,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) membership: Membership,
     pub(crate) broadcast: Broadcast,
     pub(crate) discovery: Discovery,
+    #[serde(skip_serializing_if = "Channels::is_empty")]
+    pub(crate) channels: Channels,
 }
 
 impl Default for Settings {
@@ -54,6 +57,7 @@ impl Default for Settings {
             membership: Builder::default_membership().into(),
             broadcast: plumtree::Parameters::default().into(),
             discovery: Discovery::default(),
+            channels: Channels::new(),
         }
     }
 }

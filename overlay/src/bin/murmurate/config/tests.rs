@@ -1,5 +1,6 @@
 //! Layers, errors, and the example file.
 
+use super::channels::{Channels, Declared, Kind};
 use super::*;
 
 fn none(_: &str) -> Option<String> {
@@ -32,10 +33,16 @@ fn keys_are_exactly_the_settings() {
     all.discovery.file = Some("f".into());
     all.discovery.dns.name = Some("n".into());
     all.discovery.dns.server = "10.0.0.2:53".parse().ok();
+    let orders = Declared { kind: Some(Kind::Acknowledged), ..Declared::default() };
+    all.channels.insert("orders".into(), orders);
+    let mut table = Table::try_from(&all).expect("a table");
+    let declared = table.remove(keys::CHANNELS).expect("channels");
     let mut found = Vec::new();
-    leaves("", Table::try_from(&all).expect("a table"), &mut found);
+    leaves("", table, &mut found);
+    found.extend(options(declared).expect("tables"));
     let mut names: Vec<_> = found.into_iter().map(|(name, _)| name).collect();
     let mut keys: Vec<_> = keys::KEYS.into_iter().map(|(key, _)| key.to_owned()).collect();
+    keys.extend(keys::CHANNEL_KEYS.into_iter().map(|(key, _)| format!("channels.orders.{key}")));
     names.sort();
     keys.sort();
     assert_eq!(names, keys);
@@ -59,6 +66,60 @@ fn the_example_is_the_defaults_and_names_every_key() {
         );
         assert!(guide.contains(&format!("| `{key}` |")), "{key} is missing in docs/agent.md");
     }
+    // A channel has no default name: its table is commented out, and as complete.
+    let (_, table) = text.split_once("# [channels.orders]\n").expect("a table of the example");
+    let is_line = |line: &&str| {
+        keys::CHANNEL_KEYS.iter().any(|(key, _)| line.starts_with(&format!("{key} = ")))
+    };
+    let lines = table.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_line);
+    let lines: Vec<_> = lines.collect();
+    assert_eq!(lines.len(), keys::CHANNEL_KEYS.len(), "{lines:?}");
+    let (_folder, path) = file(&format!("[channels.orders]\n{}\n", lines.join("\n")));
+    let config = Config::load(Some(&path), &Flags::default()).expect("valid");
+    let orders = Declared { kind: Some(Kind::Acknowledged), ..Declared::default() };
+    assert_eq!(config.settings.channels, Channels::from([("orders".to_owned(), orders)]));
+    for (key, _) in keys::CHANNEL_KEYS {
+        assert!(guide.contains(&format!("| `channels.NAME.{key}` |")), "{key}: docs/agent.md");
+    }
+}
+
+#[test]
+fn channels_come_from_all_layers() {
+    let (_folder, path) = file(
+        "[channels.orders]\nkind = \"latest\"\nparallelism = 2\n\
+         [channels.\"a.b c\"]\nkind = \"request\"\n[channels.prices]\noverflow = \"drop-oldest\"\n",
+    );
+    let environment = |name: &str| {
+        let channels = "orders=acknowledged, samples=best-effort,prices=latest";
+        (name == "MURMURATE_CHANNELS").then(|| channels.to_owned())
+    };
+    let mut flags = Flags::default();
+    flags.set("channels.samples.kind", "request", "--channel");
+    flags.set("channels.orders.timeout", "5s", "--set");
+    let layers = Layers::read(Some(&path), environment, &flags).expect("valid");
+    let settings = Settings::deserialize(layers.table).expect("valid");
+    let config = Config { settings, sources: layers.sources };
+    config.check().expect("valid");
+    let channels = &config.settings.channels;
+    let kinds: Vec<_> = channels.iter().map(|(name, of)| (name.as_str(), of.kind)).collect();
+    let expected = [
+        ("a.b c", Some(Kind::Request)),
+        ("orders", Some(Kind::Acknowledged)),
+        ("prices", Some(Kind::Latest)),
+        ("samples", Some(Kind::Request)),
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!((channels["orders"].parallelism, channels["orders"].timeout.as_secs()), (2, 5));
+    let shown = config.to_toml();
+    assert!(shown.contains("\n[channels.\"a.b c\"]\n"), "{shown}");
+    assert!(shown.contains("# environment MURMURATE_CHANNELS\n"), "{shown}");
+    let (_folder, path) = file(&shown);
+    let again = Config::load(Some(&path), &Flags::default()).expect("valid");
+    assert_eq!(again.settings, config.settings);
+    let sources = &config.to_json()["sources"];
+    assert_eq!(sources["channels.orders.timeout"], "flag --set");
+    assert_eq!(sources["channels.samples.kind"], "flag --channel");
+    assert_eq!(sources["channels.samples.timeout"], "default");
 }
 
 #[test]
@@ -156,6 +217,46 @@ fn errors_name_value_place_and_what_is_allowed() {
         (
             "discovery.dns.name = \"flock.example\"\ndiscovery.dns.interval = \"0s\"\n",
             "discovery.dns.interval = 0s is out of range: it must be longer (file FILE)",
+        ),
+        (
+            "[channels.orders]\nparalelism = 2\n",
+            "FILE: unknown key channels.orders.paralelism: did you mean channels.orders.parallelism?",
+        ),
+        (
+            "[chanels.orders]\nkind = \"latest\"\n",
+            "FILE: unknown key chanels: did you mean channels?",
+        ),
+        (
+            "[channels.orders]\nkind = \"aknowledged\"\n",
+            "FILE: channels.orders.kind = \"aknowledged\": unknown variant `aknowledged`, expected \
+             one of `best-effort`, `acknowledged`, `latest`, `request`",
+        ),
+        (
+            "[channels]\norders = \"latest\"\n",
+            "FILE: channels.orders = \"latest\": write a table, [channels.orders] with kind = \
+             \"acknowledged\"",
+        ),
+        (
+            "[channels.orders]\n",
+            "FILE: channels.orders says nothing: write a table, [channels.orders] with kind = \
+             \"acknowledged\"",
+        ),
+        (
+            "[channels.orders]\nparallelism = 2\n",
+            "channels.orders.kind is not set: say one of \"best-effort\", \"acknowledged\", \
+             \"latest\", \"request\"",
+        ),
+        (
+            "[channels.orders]\nkind = \"latest\"\nparallelism = 17\n",
+            "channels.orders.parallelism = 17 is out of range: 1 to 16 (file FILE)",
+        ),
+        (
+            "[channels.\"my orders\"]\nkind = \"latest\"\nqueue_messages = 0\n",
+            "channels.my orders.queue_messages = 0 is out of range: 1 to 1048576 (file FILE)",
+        ),
+        (
+            "[channels.orders]\nkind = \"latest\"\ntimeout = \"0s\"\n",
+            "channels.orders.timeout = 0 s is out of range: it must be longer than zero (file FILE)",
         ),
     ] {
         assert_eq!(refused(text), error);

@@ -1,0 +1,161 @@
+//! The channels of an agent: tables `[channels.NAME]`, whose names are the user's.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use murmurate::{Channel, DeclarationError};
+use serde::{Deserialize, Serialize};
+
+/// What a channel promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    BestEffort,
+    Acknowledged,
+    Latest,
+    Request,
+}
+
+impl Kind {
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::BestEffort => "best-effort",
+            Self::Acknowledged => "acknowledged",
+            Self::Latest => "latest",
+            Self::Request => "request",
+        }
+    }
+}
+
+/// Which connections it uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Traffic {
+    Small,
+    Bulk,
+}
+
+/// What happens when a queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Overflow {
+    Wait,
+    DropOldest,
+    DropNewest,
+}
+
+/// One table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Declared {
+    /// The only one without a default; a layer of its own may say the rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<Kind>,
+    pub(crate) parallelism: u16,
+    pub(crate) traffic: Traffic,
+    pub(crate) overflow: Overflow,
+    pub(crate) compressed: bool,
+    pub(crate) max_message: usize,
+    pub(crate) queue_messages: usize,
+    pub(crate) queue_bytes: usize,
+    #[serde(with = "humantime_serde")]
+    pub(crate) timeout: Duration,
+}
+
+impl Default for Declared {
+    fn default() -> Self {
+        Self {
+            kind: None,
+            parallelism: 1,
+            traffic: Traffic::Small,
+            overflow: Overflow::Wait,
+            compressed: false,
+            max_message: 1 << 20,
+            queue_messages: 4_096,
+            queue_bytes: 4 << 20,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// By name.
+pub(crate) type Channels = BTreeMap<String, Declared>;
+
+/// What to say of a channel without a kind.
+const KINDS: &str = "say one of \"best-effort\", \"acknowledged\", \"latest\", \"request\"";
+
+/// As the library takes them.
+///
+/// # Errors
+/// One has no kind.
+pub(super) fn declare(channels: &Channels) -> Result<Vec<Channel>, String> {
+    let one = |(name, declared): (&String, &Declared)| {
+        let kind = declared.kind.ok_or_else(|| format!("channels.{name}.kind is not set: {KINDS}"));
+        let channel = match kind? {
+            Kind::BestEffort => Channel::best_effort(name),
+            Kind::Acknowledged => Channel::acknowledged(name),
+            Kind::Latest => Channel::latest(name),
+            Kind::Request => Channel::request(name),
+        };
+        let channel = channel
+            .parallelism(declared.parallelism)
+            .traffic(match declared.traffic {
+                Traffic::Small => murmurate::Traffic::Small,
+                Traffic::Bulk => murmurate::Traffic::Bulk,
+            })
+            .overflow(match declared.overflow {
+                Overflow::Wait => murmurate::Overflow::Wait,
+                Overflow::DropOldest => murmurate::Overflow::DropOldest,
+                Overflow::DropNewest => murmurate::Overflow::DropNewest,
+            })
+            .max_message(declared.max_message)
+            .queue(declared.queue_messages, declared.queue_bytes)
+            .timeout(declared.timeout);
+        Ok(if declared.compressed { channel.compressed() } else { channel })
+    };
+    channels.iter().map(one).collect()
+}
+
+/// A declaration's error with the setting's whole name in front.
+pub(super) fn qualified(error: &DeclarationError) -> String {
+    match error {
+        DeclarationError::OutOfRange { channel, option, value, min, max } => {
+            let option = match *option {
+                "queue (messages)" => "queue_messages",
+                "queue (bytes)" => "queue_bytes",
+                option => option,
+            };
+            format!("channels.{channel}.{option} = {value} is out of range: {min} to {max}")
+        }
+        DeclarationError::ZeroTimeout(name) => {
+            format!("channels.{name}.timeout = 0 s is out of range: it must be longer than zero")
+        }
+        DeclarationError::Name(name) => {
+            format!("channels.{name:?}: a channel's name must have 1 to 64 bytes")
+        }
+        error => format!("channels: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_librarys() {
+        for (kind, plain) in [
+            (Kind::BestEffort, Channel::best_effort("c")),
+            (Kind::Acknowledged, Channel::acknowledged("c")),
+            (Kind::Latest, Channel::latest("c")),
+            (Kind::Request, Channel::request("c")),
+        ] {
+            let declared = Declared { kind: Some(kind), ..Declared::default() };
+            let channels = Channels::from([("c".to_owned(), declared)]);
+            let channels = declare(&channels).expect("complete");
+            assert_eq!(format!("{channels:?}"), format!("[{plain:?}]"));
+            let written = toml::Value::try_from(kind).expect("a word");
+            assert_eq!(written.as_str(), Some(kind.name()));
+        }
+    }
+}
