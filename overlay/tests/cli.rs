@@ -284,7 +284,9 @@ fn help_teaches_and_completions_are_there() {
     let output = run(&["--help"]);
     assert!(output.status.success() && output.stderr.is_empty());
     assert!(text(&output.stdout).contains("Exit status: 0 done, 1 the operation failed, 2 wrong"));
-    for command in ["node", "check-config", "broadcast", "subscribe", "graph"] {
+    for command in
+        ["node", "check-config", "broadcast", "subscribe", "send", "request", "listen", "graph"]
+    {
         let help = text(&run(&[command, "--help"]).stdout);
         assert!(help.contains("Examples:\n"), "{command}: {help}");
     }

@@ -23,6 +23,7 @@ const EXAMPLES: &str = "Examples:
   murmurate members                                    whom the node on this machine knows
   murmurate broadcast news 'hello, flock'              to every node that subscribes to news
   murmurate subscribe news --json | jq .text           what others broadcast
+  murmurate send --to NODE --channel orders 'a dozen'  to one node, and what became of it
   murmurate graph | dot -Tsvg > overlay.svg            a picture of the overlay
 
 Exit status: 0 done, 1 the operation failed, 2 wrong usage or configuration.";
@@ -41,6 +42,12 @@ pub(crate) enum Command {
     Broadcast(Broadcast),
     /// Print the messages that a running node gets on a topic
     Subscribe(Subscribe),
+    /// Send a message to one node, on a channel
+    Send(Send),
+    /// Send a request to one node and print its answer
+    Request(Request),
+    /// Print the messages that a running node gets on a channel
+    Listen(Listen),
     /// Show who a running node is and what it sees
     Info(Client),
     /// Tell a running node to leave the overlay and end
@@ -238,6 +245,76 @@ are reported on standard error, with --json as {\"lagged\":COUNT}.")]
 pub(crate) struct Subscribe {
     /// Which topic
     pub(crate) topic: String,
+    /// End after so many messages
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// What to send whom.
+#[derive(Debug, Args)]
+pub(crate) struct To {
+    /// The node's id, as `murmurate info` and `murmurate members` print it
+    #[arg(long, value_name = "NODE")]
+    pub(crate) to: String,
+    /// The channel, as both nodes declare it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) channel: String,
+    /// What to say; - or nothing reads it from standard input, bytes and all
+    pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  murmurate send --to NODE --channel orders 'a dozen eggs'
+  murmurate send --to NODE --channel orders --key alice < order.json
+  murmurate send --to NODE --channel orders --json 'a dozen eggs' | jq .outcome
+
+Prints what became of it. On success the exit status is 0: delivered, the application there has taken
+it; sent, it is on its way, and a best-effort channel knows no more. Otherwise it is 1: gone, the
+receiver ended and may or may not have got it; timed out, nobody said in time; shed, another message
+took its place; unreachable; refused, with the reason.")]
+pub(crate) struct Send {
+    #[command(flatten)]
+    pub(crate) to: To,
+    /// Messages with the same key keep their order on a channel with parallelism
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  murmurate request --to NODE --channel ask 'how are you?'
+  date | murmurate request --to NODE --channel ask --timeout 2s
+
+Needs a channel of kind request. Without an answer the exit status is 1, and the error says why.")]
+pub(crate) struct Request {
+    #[command(flatten)]
+    pub(crate) to: To,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  murmurate listen --channel orders
+  murmurate listen --channel orders --count 1 --json | jq -r '.data | @base64d'
+  murmurate listen --channel ask --answer 'I am fine'
+
+Prints who sent it, and the message. A message counts as delivered once it is printed; one that was
+not, because this command was ended, waits for the next that listens. Of several that listen, each
+message goes to one.")]
+pub(crate) struct Listen {
+    /// Which channel
+    #[arg(long, value_name = "NAME")]
+    pub(crate) channel: String,
+    /// Answer each request with this
+    #[arg(long, value_name = "TEXT", conflicts_with = "echo")]
+    pub(crate) answer: Option<String>,
+    /// Answer each request with what it says
+    #[arg(long)]
+    pub(crate) echo: bool,
     /// End after so many messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,

@@ -37,6 +37,9 @@ fn run(command: Command) -> Outcome {
             Command::Info(options) => client::info(&options).await,
             Command::Broadcast(options) => client::broadcast(&options).await,
             Command::Subscribe(options) => client::subscribe(&options).await,
+            Command::Send(options) => client::send(&options).await,
+            Command::Request(options) => client::request(&options).await,
+            Command::Listen(options) => client::listen(&options).await,
             Command::Graph(options) => client::graph(&options).await,
             Command::Leave(options) => client::leave(&options).await,
             Command::Completions { shell } => {

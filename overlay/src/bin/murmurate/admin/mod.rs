@@ -5,9 +5,13 @@
 //! | here | requests and replies |
 //! | `socket` | where the socket is, and how it gets there |
 //! | `server` | the node's end |
+//! | `channels` | its part that is about channels |
 
+mod channels;
 pub(crate) mod server;
 pub(crate) mod socket;
+
+pub(crate) use channels::Kept;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,8 +24,36 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(crate) enum Request {
     Info {},
     Members {},
-    Broadcast { topic: String, data: Base64 },
-    Subscribe { topic: String },
+    Broadcast {
+        topic: String,
+        data: Base64,
+    },
+    Subscribe {
+        topic: String,
+    },
+    /// A message to one node, on a channel.
+    Send {
+        to: String,
+        channel: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        data: Base64,
+    },
+    /// A request to one node, on a channel.
+    Request {
+        to: String,
+        channel: String,
+        data: Base64,
+    },
+    /// What arrives on a channel, one message at a time.
+    Listen {
+        channel: String,
+    },
+    /// The listener is done with the message it was given.
+    Taken {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Base64>,
+    },
     Graph {},
     Leave {},
 }
@@ -43,6 +75,13 @@ pub(crate) enum Reply {
     Message(Message),
     /// Messages that were not read in time and are lost.
     Lagged(u64),
+    /// What became of a message.
+    Sent(Sent),
+    /// What the receiver of a request says.
+    Answer(Answer),
+    /// Messages follow, each once the one before was taken.
+    Listening(Listening),
+    Received(Received),
     /// A node of the graph that answered.
     Node(Views),
     /// A node of the graph that did not.
@@ -120,6 +159,81 @@ pub(crate) struct Message {
     pub(crate) text: Option<String>,
 }
 
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Sent {
+    pub(crate) outcome: Outcome,
+    /// Why, unless it was delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// How long that took.
+    pub(crate) seconds: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// On its way: its kind knows no more.
+    Sent,
+    Delivered,
+    Gone,
+    TimedOut,
+    Shed,
+    Unreachable,
+    Refused,
+}
+
+impl Outcome {
+    /// Whether it is what the sender wanted.
+    pub(crate) fn is_good(self) -> bool {
+        matches!(self, Self::Sent | Self::Delivered)
+    }
+
+    /// As people read it.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Gone => "gone",
+            Self::TimedOut => "timed out",
+            Self::Shed => "shed",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) data: Base64,
+    /// The data, if it is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
+    pub(crate) seconds: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Listening {
+    pub(crate) channel: String,
+    /// As it is configured: requests want answers.
+    pub(crate) kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Received {
+    pub(crate) from: String,
+    pub(crate) channel: String,
+    pub(crate) data: Base64,
+    /// The data, if it is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
+}
+
+/// Data as text, if it is some.
+pub(crate) fn text(data: &[u8]) -> Option<String> {
+    std::str::from_utf8(data).ok().map(Into::into)
+}
+
 /// Bytes, in JSON as base64 (RFC 4648, section 4, with padding).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Base64(pub(crate) Vec<u8>);
@@ -152,9 +266,23 @@ mod tests {
         let data = Base64(vec![0, 255]);
         let request = Request::Broadcast { topic: "t".into(), data };
         is(&request, r#"{"request":"broadcast","topic":"t","data":"AP8="}"#);
+        let (to, channel) = ("n".to_owned(), "c".to_owned());
+        let key = Some("k".to_owned());
+        let data = Base64(vec![0, 255]);
+        let send = Request::Send { to: to.clone(), channel: channel.clone(), key, data };
+        is(&send, r#"{"request":"send","to":"n","channel":"c","key":"k","data":"AP8="}"#);
+        let request = Request::Request { to, channel: channel.clone(), data: Base64(vec![]) };
+        is(&request, r#"{"request":"request","to":"n","channel":"c","data":""}"#);
+        is(&Request::Listen { channel }, r#"{"request":"listen","channel":"c"}"#);
+        is(&Request::Taken { answer: None }, r#"{"request":"taken"}"#);
+        let answer = Some(Base64(vec![0, 255]));
+        is(&Request::Taken { answer }, r#"{"request":"taken","answer":"AP8="}"#);
         let reply = |reply| serde_json::to_string(&reply).expect("JSON");
         assert_eq!(reply(Reply::Done {}), r#"{"done":{}}"#);
         assert_eq!(reply(Reply::Lagged(3)), r#"{"lagged":3}"#);
+        let sent = Sent { outcome: Outcome::TimedOut, reason: Some("why".into()), seconds: 0.5 };
+        let written = r#"{"sent":{"outcome":"timed_out","reason":"why","seconds":0.5}}"#;
+        assert_eq!(reply(Reply::Sent(sent)), written);
         assert_eq!(reply(Reply::Error("no".into())), r#"{"error":"no"}"#);
         for wrong in [
             "{}",

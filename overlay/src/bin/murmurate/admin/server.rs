@@ -13,8 +13,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixListener;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
+use super::channels::{self, at_work};
 use super::{Base64, Info, Members, Message, Neighbor, Reply, Request, Tree, Views};
 use crate::agent::Agent;
 
@@ -53,14 +54,14 @@ pub(crate) async fn serve(listener: &UnixListener, agent: Arc<Agent>) {
     }
 }
 
-struct Client {
-    read: BufReader<OwnedReadHalf>,
-    write: OwnedWriteHalf,
-    agent: Arc<Agent>,
+pub(super) struct Client {
+    pub(super) read: BufReader<OwnedReadHalf>,
+    pub(super) write: OwnedWriteHalf,
+    pub(super) agent: Arc<Agent>,
 }
 
 impl Client {
-    async fn say(&mut self, reply: &Reply) -> std::io::Result<()> {
+    pub(super) async fn say(&mut self, reply: &Reply) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(reply)?;
         line.push(b'\n');
         self.write.write_all(&line).await
@@ -68,27 +69,37 @@ impl Client {
 
     /// Answers request after request.
     async fn serve(&mut self) -> std::io::Result<()> {
-        // The longest that can be of use: data in base64, a topic in escapes.
-        let longest = self.agent.node.max_data("") as u64 / 3 * 4 + 4_096;
-        loop {
-            let mut line = Vec::new();
-            let mut bounded = (&mut self.read).take(longest);
-            let Ok(read) = timeout(PATIENCE, bounded.read_until(b'\n', &mut line)).await else {
-                let error = format!("no request for {} s", PATIENCE.as_secs());
-                return self.say(&Reply::Error(error)).await;
-            };
-            if read? == 0 {
-                return Ok(());
-            }
-            if line.last() != Some(&b'\n') && line.len() as u64 == longest {
-                let error = format!("a request of more than {longest} bytes");
-                return self.say(&Reply::Error(error)).await;
-            }
-            match serde_json::from_slice(&line) {
+        while let Some(request) = self.hear().await? {
+            match request {
                 Ok(request) => self.answer(request).await?,
-                Err(error) => self.say(&Reply::Error(format!("no request: {error}"))).await?,
+                Err(error) => self.say(&Reply::Error(error)).await?,
             }
         }
+        Ok(())
+    }
+
+    /// The next request, or what is wrong with it; `None` when there can be no other.
+    pub(super) async fn hear(&mut self) -> std::io::Result<Option<Result<Request, String>>> {
+        // The longest that can be of use: data in base64, a topic or a key in escapes.
+        let channels = self.agent.channels.values().map(|channel| channel.max_message);
+        let data = channels.fold(self.agent.node.max_data(""), usize::max);
+        let longest = data as u64 / 3 * 4 + 4_096;
+        let mut line = Vec::new();
+        let mut bounded = (&mut self.read).take(longest);
+        let Ok(read) = timeout(PATIENCE, bounded.read_until(b'\n', &mut line)).await else {
+            let error = format!("no request for {} s", PATIENCE.as_secs());
+            self.say(&Reply::Error(error)).await?;
+            return Ok(None);
+        };
+        if read? == 0 {
+            return Ok(None);
+        }
+        if line.last() != Some(&b'\n') && line.len() as u64 == longest {
+            self.say(&Reply::Error(format!("a request of more than {longest} bytes"))).await?;
+            return Ok(None);
+        }
+        let request = serde_json::from_slice(&line);
+        Ok(Some(request.map_err(|error| format!("no request: {error}"))))
     }
 
     async fn answer(&mut self, request: Request) -> std::io::Result<()> {
@@ -102,6 +113,16 @@ impl Client {
                 }
             }
             Request::Subscribe { topic } => return self.subscribe(&topic).await,
+            Request::Send { to, channel, key, data } => {
+                let agent = Arc::clone(&self.agent);
+                at_work(self, channels::send(&agent, &to, &channel, key, data.0)).await?
+            }
+            Request::Request { to, channel, data } => {
+                let agent = Arc::clone(&self.agent);
+                at_work(self, channels::request(&agent, &to, &channel, data.0)).await?
+            }
+            Request::Listen { channel } => return channels::listen(self, &channel).await,
+            Request::Taken { .. } => Err("there is nothing to take: listen first".into()),
             Request::Graph {} => return self.graph().await,
             Request::Leave {} => {
                 self.agent.leave().await;
@@ -165,16 +186,7 @@ impl Client {
 
     async fn graph(&mut self) -> std::io::Result<()> {
         let node = self.agent.node.clone();
-        let mut crawl = std::pin::pin!(node.crawl());
-        let begun = Instant::now();
-        let mut second = interval(Duration::from_secs(1));
-        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let graph = loop {
-            tokio::select! {
-                graph = &mut crawl => break graph,
-                _ = second.tick() => self.say(&Reply::Working(begun.elapsed().as_secs())).await?,
-            }
-        };
+        let graph = at_work(self, node.crawl()).await?;
         match graph {
             Err(error) => self.say(&Reply::Error(error.to_string())).await,
             Ok(graph) => {
@@ -212,6 +224,6 @@ fn message(topic: &str, delivery: &Delivery) -> Message {
         hops: delivery.hops,
         published_seconds: published.as_secs_f64(),
         data: Base64(delivery.data.to_vec()),
-        text: std::str::from_utf8(&delivery.data).ok().map(Into::into),
+        text: super::text(&delivery.data),
     }
 }

@@ -15,10 +15,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::admin::server;
 use crate::admin::socket::{self, Socket};
+use crate::admin::{Kept, server};
 use crate::args;
 use crate::config::Config;
+use crate::config::channels::Channels;
 use crate::failure::{Outcome, Usage, say};
 
 /// How long leaving may take: the node itself takes 3 s at most.
@@ -31,6 +32,9 @@ pub(crate) struct Agent {
     pub(crate) health: Health,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) admin: PathBuf,
+    /// As they are configured.
+    pub(crate) channels: Channels,
+    pub(crate) kept: Kept,
     ended: Notify,
 }
 
@@ -78,7 +82,15 @@ pub(crate) async fn run(options: &args::Node) -> Outcome {
         tokio::spawn(http::serve(listener, health.clone()));
     }
     let admin_path = admin.path.clone();
-    let agent = Agent { node, health, metrics, admin: admin_path, ended: Notify::new() };
+    let agent = Agent {
+        node,
+        health,
+        metrics,
+        admin: admin_path,
+        channels: config.settings.channels,
+        kept: Kept::default(),
+        ended: Notify::new(),
+    };
     announce(&agent, options.json)?;
     serve(Arc::new(agent), &admin, config.settings.join, signals, events).await
 }

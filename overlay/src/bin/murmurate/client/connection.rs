@@ -28,16 +28,44 @@ impl Connection {
 
     /// Asks, and waits for the first answer.
     pub(super) async fn ask(&mut self, request: &Request) -> Result<Reply, Box<dyn Error>> {
-        let mut line = serde_json::to_vec(request)?;
-        line.push(b'\n');
         // A node that refuses the request unread says why.
-        let written = timeout(self.patience, self.stream.write_all(&line)).await;
+        let written = timeout(self.patience, self.say(request)).await;
         let answer = self.answer().await;
         match (written, answer) {
             (_, Ok(answer)) => Ok(answer),
             (Ok(Err(error)), Err(_)) => Err(format!("the node hung up: {error}").into()),
             (_, Err(error)) => Err(error),
         }
+    }
+
+    /// Asks, and waits for what it comes to, all in all for as long as a node may take. `None`: it
+    /// took longer.
+    pub(super) async fn ask_for_outcome(
+        &mut self,
+        request: &Request,
+    ) -> Result<Option<Reply>, Box<dyn Error>> {
+        let patience = self.patience;
+        let exchange = async {
+            let written = self.say(request).await;
+            loop {
+                match self.next().await {
+                    Ok(Reply::Working(_)) => {}
+                    Ok(reply) => return Ok(reply),
+                    Err(error) => {
+                        written.map_err(|error| format!("the node hung up: {error}"))?;
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        timeout(patience, exchange).await.map_or(Ok(None), |reply| reply.map(Some))
+    }
+
+    /// Says something that need not be answered.
+    pub(super) async fn say(&mut self, request: &Request) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.stream.write_all(&line).await
     }
 
     /// The next line, if it comes in time.

@@ -1,5 +1,6 @@
 //! The commands that talk to a running node through its admin socket.
 
+mod channels;
 mod connection;
 mod graph;
 mod show;
@@ -13,6 +14,7 @@ use crate::admin::{Base64, Reply, Request};
 use crate::args::{self, GraphFormat};
 use crate::failure::{Outcome, Usage, say};
 use crate::progress::while_waiting;
+pub(crate) use channels::{listen, request, send};
 use connection::Connection;
 
 /// `murmurate members`

@@ -1,0 +1,232 @@
+//! Channels on the admin socket: send, request, listen.
+//!
+//! A listener has one message at a time and says when it is done with it. One that went away before
+//! has taken nothing: its message waits for the next listener, and its sender for an outcome.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use murmurate::{Endpoint, NodeId, SendError, Undelivered};
+use tokio::io::AsyncBufReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::server::Client;
+use super::{Answer, Base64, Listening, Outcome, Received, Reply, Request, Sent, text};
+use crate::agent::Agent;
+use crate::config::channels::{Declared, Kind};
+
+/// Messages that a listener had and did not take, by channel: as many at most as there were
+/// listeners at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(Mutex<BTreeMap<String, VecDeque<murmurate::Received>>>);
+
+impl Kept {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, VecDeque<murmurate::Received>>> {
+        // Nothing panics while it holds the lock; if it did, the map would still be whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, channel: &str, received: murmurate::Received) {
+        self.all().entry(channel.into()).or_default().push_back(received);
+    }
+
+    fn take(&self, channel: &str) -> Option<murmurate::Received> {
+        self.all().get_mut(channel)?.pop_front()
+    }
+}
+
+/// A message that a listener has. Dropped before it was taken, it waits for the next.
+struct Given<'a> {
+    kept: &'a Kept,
+    channel: &'a str,
+    received: Option<murmurate::Received>,
+}
+
+impl Given<'_> {
+    fn done(mut self, answer: Option<Base64>) {
+        match (self.received.take(), answer) {
+            (Some(received), Some(answer)) => received.answer(answer.0),
+            (received, _) => drop(received),
+        }
+    }
+}
+
+impl Drop for Given<'_> {
+    fn drop(&mut self) {
+        if let Some(received) = self.received.take() {
+            self.kept.keep(self.channel, received);
+        }
+    }
+}
+
+/// A channel of a running agent.
+struct Known<'a> {
+    endpoint: Endpoint,
+    declared: &'a Declared,
+    kind: Kind,
+}
+
+fn channel<'a>(agent: &'a Agent, name: &str) -> Result<Known<'a>, String> {
+    if agent.channels.is_empty() {
+        return Err("this node declares no channels: start it with --channel NAME=KIND, or with \
+                    [channels.NAME] in its configuration"
+            .into());
+    }
+    let endpoint = agent.node.channel(name).map_err(|error| error.to_string())?;
+    let declared = agent.channels.get(name);
+    let known = declared.and_then(|declared| Some((declared, declared.kind?)));
+    let (declared, kind) = known.ok_or("no such channel")?;
+    Ok(Known { endpoint, declared, kind })
+}
+
+fn node(text: &str) -> Result<NodeId, String> {
+    text.parse().map_err(|_| {
+        format!("to = {text:?} is no node: write an id as `murmurate info` prints it, 12D3Koo...")
+    })
+}
+
+/// What became of a message that nobody knows to be delivered.
+fn undelivered(error: &Undelivered) -> Outcome {
+    match error {
+        Undelivered::Gone => Outcome::Gone,
+        Undelivered::TimedOut => Outcome::TimedOut,
+        Undelivered::Shed => Outcome::Shed,
+        Undelivered::Failed(SendError::Unreachable { .. }) => Outcome::Unreachable,
+        _ => Outcome::Refused,
+    }
+}
+
+fn not_delivered(error: &Undelivered, since: Instant) -> Reply {
+    Reply::Sent(Sent {
+        outcome: undelivered(error),
+        reason: Some(error.to_string()),
+        seconds: since.elapsed().as_secs_f64(),
+    })
+}
+
+/// Sends a message and says what became of it.
+pub(super) async fn send(
+    agent: &Agent,
+    to: &str,
+    name: &str,
+    key: Option<String>,
+    data: Vec<u8>,
+) -> Result<Reply, String> {
+    let Known { endpoint, kind, .. } = channel(agent, name)?;
+    if kind == Kind::Request {
+        return Err(format!("channel {name:?} carries requests: use `murmurate request`"));
+    }
+    let (to, since) = (endpoint.to(node(to)?), Instant::now());
+    let taken = match key {
+        Some(key) => to.send_keyed(key, data).await,
+        None => to.send(data).await,
+    };
+    let outcome = match taken {
+        Ok(receipt) => receipt.await.map(drop),
+        Err(error) => Err(Undelivered::Failed(error)),
+    };
+    Ok(match outcome {
+        Err(error) => not_delivered(&error, since),
+        Ok(()) => {
+            let is_known = kind != Kind::BestEffort;
+            let outcome = if is_known { Outcome::Delivered } else { Outcome::Sent };
+            Reply::Sent(Sent { outcome, reason: None, seconds: since.elapsed().as_secs_f64() })
+        }
+    })
+}
+
+/// Sends a request and says what it is answered with.
+pub(super) async fn request(
+    agent: &Agent,
+    to: &str,
+    name: &str,
+    data: Vec<u8>,
+) -> Result<Reply, String> {
+    let Known { endpoint, kind, .. } = channel(agent, name)?;
+    if kind != Kind::Request {
+        let kind = kind.name();
+        return Err(format!(
+            "channel {name:?} has no answers, its kind is {kind}: use `murmurate send`"
+        ));
+    }
+    let (to, since) = (node(to)?, Instant::now());
+    Ok(match endpoint.request(to, data).await {
+        Ok(answer) => Reply::Answer(Answer {
+            text: text(&answer),
+            data: Base64(answer.into()),
+            seconds: since.elapsed().as_secs_f64(),
+        }),
+        Err(error) => not_delivered(&error, since),
+    })
+}
+
+/// Gives a client what arrives on a channel until it closes its end, or the node ends.
+pub(super) async fn listen(client: &mut Client, name: &str) -> io::Result<()> {
+    let agent = client.agent.clone();
+    let Known { endpoint, declared, kind } = match channel(&agent, name) {
+        Ok(known) => known,
+        Err(error) => return client.say(&Reply::Error(error)).await,
+    };
+    let listening = Listening { channel: name.into(), kind: kind.name().into() };
+    client.say(&Reply::Listening(listening)).await?;
+    loop {
+        let received = match agent.kept.take(name) {
+            Some(kept) => Some(kept),
+            None => tokio::select! {
+                received = endpoint.receive() => received,
+                // Whatever it says now: it no longer listens.
+                _ = client.read.fill_buf() => return client.write.shutdown().await,
+            },
+        };
+        let Some(received) = received else {
+            return client.say(&Reply::Error("the node has ended".into())).await;
+        };
+        let said = Reply::Received(Received {
+            from: received.from.to_string(),
+            channel: name.into(),
+            text: text(&received.data),
+            data: Base64(received.data.to_vec()),
+        });
+        let given = Given { kept: &agent.kept, channel: name, received: Some(received) };
+        client.say(&said).await?;
+        match client.hear().await? {
+            // It went away.
+            None => return Ok(()),
+            Some(Ok(Request::Taken { answer })) => {
+                let size = answer.as_ref().map_or(0, |answer| answer.0.len());
+                if size > declared.max_message {
+                    let max = declared.max_message;
+                    let error = format!("an answer of {size} bytes is out of range: 0 to {max}");
+                    return client.say(&Reply::Error(error)).await;
+                }
+                given.done(answer);
+            }
+            Some(Ok(_)) => {
+                let error = "a listener says taken, and nothing else, after each message";
+                return client.say(&Reply::Error(error.into())).await;
+            }
+            Some(Err(error)) => return client.say(&Reply::Error(error)).await,
+        }
+    }
+}
+
+/// Waits for `work` and says each second that it is still at it: that also finds out whether the
+/// client is still there.
+pub(super) async fn at_work<T>(
+    client: &mut Client,
+    work: impl Future<Output = T>,
+) -> io::Result<T> {
+    let mut work = std::pin::pin!(work);
+    let (begun, second) = (Instant::now(), Duration::from_secs(1));
+    let mut seconds = interval_at(begun + second, second);
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            done = &mut work => return Ok(done),
+            _ = seconds.tick() => client.say(&Reply::Working(begun.elapsed().as_secs())).await?,
+        }
+    }
+}
