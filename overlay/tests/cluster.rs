@@ -36,7 +36,22 @@ fn json_is_one_object_with_all_the_figures() {
             assert!(figure(&part["duplicates_per_delivery"]) < 0.5, "{said}");
             let latency = ["p50", "p99", "max"].map(|at| figure(&part["latency_seconds"][at]));
             assert!(latency.is_sorted() && latency[0] > 0.0, "{said}");
+            // Each node sends ten messages and five requests.
+            let channels = &part["channels"];
+            let [sent, delivered, lost] =
+                ["sent", "delivered", "lost"].map(|count| channels[count].as_u64());
+            assert_eq!(sent, Some(15 * nodes), "{said}");
+            assert_eq!(sent, delivered.zip(lost).map(|(one, other)| one + other), "{said}");
+            assert!(delivered > Some(10 * nodes), "{said}{errors}");
+            for times in ["latency_seconds", "request_seconds"] {
+                let times = ["p50", "p99", "max"].map(|at| figure(&channels[times][at]));
+                assert!(times.is_sorted() && times[0] > 0.0, "{said}");
+            }
+            assert!(figure(&channels["connections_peak"]) >= 5.0, "{said}");
         }
+        let lost = |part: &serde_json::Value| part["channels"]["lost"].as_u64() > Some(0);
+        let any_lost = lost(&report) || lost(&report["after_kill"]);
+        assert_eq!(any_lost, errors.contains("messages on channels were lost: "), "{said}{errors}");
         assert!(report["joined_seconds"].as_f64() < Some(60.0), "{said}");
         assert!(report["after_kill"]["repaired_seconds"].as_f64() < Some(60.0), "{said}");
     }

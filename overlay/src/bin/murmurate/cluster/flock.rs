@@ -8,11 +8,12 @@ use std::time::Duration;
 use futures::StreamExt;
 use indicatif::ProgressBar;
 use murmurate::broadcast::plumtree;
-use murmurate::{Limits, Metrics, Multiaddr, Node, NodeId};
+use murmurate::{Builder, Limits, Metrics, Multiaddr, Node, NodeId};
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
 use super::Transport;
+use super::channels::{self, Arrivals};
 use super::work::{Outcome, Tally};
 
 /// Nodes that join at a time.
@@ -27,6 +28,7 @@ pub(super) struct Flock {
     pub(super) nodes: Vec<Node>,
     pub(super) metrics: Metrics,
     pub(super) tally: Arc<Tally>,
+    pub(super) arrivals: Arc<Arrivals>,
 }
 
 /// What the views of all nodes come to.
@@ -52,6 +54,7 @@ impl Flock {
     ) -> Result<Self, Box<dyn Error>> {
         let metrics = Metrics::default();
         let tally = Arc::new(Tally::default());
+        let arrivals = Arc::new(Arrivals::default());
         let anywhere: Multiaddr = match transport {
             Transport::Tcp => "/ip4/127.0.0.1/tcp/0",
             Transport::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
@@ -66,8 +69,10 @@ impl Flock {
             };
             let builder = Node::builder().network("cluster").metrics(metrics.clone());
             let builder = builder.limits(limits).broadcast(kept);
+            let builder = channels::declared().into_iter().fold(builder, Builder::channel);
             let node = builder.listen(anywhere.clone()).spawn().await?;
             Arc::clone(&tally).count(node.subscribe(TOPIC));
+            channels::serve(&node, &arrivals);
             Ok::<_, Box<dyn Error>>(node)
         };
         let mut started = vec![spawn().await?];
@@ -88,7 +93,7 @@ impl Flock {
                 bar.inc(1);
             }
         }
-        Ok(Self { nodes: started, metrics, tally })
+        Ok(Self { nodes: started, metrics, tally, arrivals })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -139,7 +144,12 @@ impl Flock {
         futures::future::join_all(ends).await;
     }
 
-    pub(super) async fn broadcast(&self, load: &super::work::Load) -> Outcome {
-        super::work::broadcast(self, load).await
+    /// Broadcasts, and then messages between any two.
+    pub(super) async fn work(&self, load: &super::work::Load) -> Outcome {
+        let mut outcome = super::work::broadcast(self, load).await;
+        if load.sends > 0 {
+            outcome.channels = Some(channels::talk(self, load.sends).await);
+        }
+        outcome
     }
 }

@@ -1,5 +1,6 @@
 //! `murmurate cluster`: many real nodes in one process, on real sockets.
 
+mod channels;
 mod flock;
 mod report;
 mod usage;
@@ -32,7 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
   murmurate cluster --metrics 127.0.0.1:9464         then: curl 127.0.0.1:9464/metrics
 
 The exit status is 0 if the overlay formed, every broadcast reached all, and the survivors did so
-again; 1 if not; 2 if something could not be started.")]
+again; 1 if not; 2 if something could not be started. Messages on channels that were lost are
+counted, and the reasons are on standard error.")]
 pub(crate) struct Options {
     /// Nodes to run. Each takes about a third of a MiB and ten open files.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=5_000))]
@@ -49,6 +51,10 @@ pub(crate) struct Options {
     /// Broadcasts a second; 0 for as fast as they are taken.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     rate: u32,
+    /// Messages that each node sends to others at random afterwards, on a channel, and half as many
+    /// requests. A first message to a node connects to it.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    sends: u32,
     /// Share of the nodes to kill afterwards, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=95))]
     kill: u32,
@@ -73,7 +79,9 @@ enum Transport {
 
 /// Runs the cluster, and keeps it running as long as it was told.
 pub(crate) async fn run(options: Options) -> Outcome {
-    usage::allow_files(u64::from(options.nodes) * 14 + 256)?;
+    // Connections for channels come and go; each has two ends here.
+    let sends = u64::from(options.sends).min(64) * u64::from(options.nodes) * 3;
+    usage::allow_files(u64::from(options.nodes) * 14 + 256 + sends.min(1 << 14))?;
     let begun = Instant::now();
     let nodes = options.nodes as usize;
     let bar = bar(options.nodes.into(), "starting nodes");
@@ -84,15 +92,20 @@ pub(crate) async fn run(options: Options) -> Outcome {
     bar.set_message("one overlay");
     let formed = flock.settle(PATIENCE).await;
     bar.finish_and_clear();
-    let load = Load { messages: options.messages, size: options.size as usize, rate: options.rate };
+    let load = Load {
+        messages: options.messages,
+        size: options.size as usize,
+        rate: options.rate,
+        sends: options.sends,
+    };
     let mut report = Report::new(&options, begun.elapsed(), formed);
-    report.whole = Some(flock.broadcast(&load).await);
+    report.whole = Some(flock.work(&load).await);
     if options.kill > 0 {
         let killed = Instant::now();
         flock.kill(nodes * options.kill as usize / 100).await;
         let healed = flock.settle(PATIENCE).await;
         report.repaired(flock.len(), killed.elapsed(), healed);
-        report.after = Some(flock.broadcast(&load).await);
+        report.after = Some(flock.work(&load).await);
     }
     report.print(options.json)?;
     linger(&options).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::flock::Shape;
-use super::work::Outcome;
+use super::work::{Latency, Outcome};
 use super::{Options, Transport};
 
 /// What a run came to.
@@ -68,6 +68,11 @@ impl Report {
     }
 
     pub(super) fn print(&self, json: bool) -> Result<(), Box<dyn Error>> {
+        for (when, outcome) in [("whole", &self.whole), ("after the kill", &self.after)] {
+            if let Some(channels) = outcome.as_ref().and_then(|outcome| outcome.channels.as_ref()) {
+                channels.explain(when);
+            }
+        }
         if json {
             println!("{}", serde_json::to_string(&self.json())?);
         } else {
@@ -112,7 +117,7 @@ impl Report {
     }
 }
 
-const ROWS: [&str; 12] = [
+const ROWS: [&str; 16] = [
     "nodes",
     "one overlay after",
     "components",
@@ -125,6 +130,10 @@ const ROWS: [&str; 12] = [
     "deliveries a second",
     "CPU a delivery",
     "peak memory",
+    "sent on channels",
+    "to the receiver p50 / p99 / max",
+    "to the answer p50 / p99 / max",
+    "connections of a node, at most",
 ];
 
 fn column(nodes: usize, took: Duration, shape: Shape, outcome: Option<&Outcome>) -> Vec<String> {
@@ -137,25 +146,33 @@ fn column(nodes: usize, took: Duration, shape: Shape, outcome: Option<&Outcome>)
     ];
     if let Some(outcome) = outcome {
         let share = 100.0 * outcome.delivered as f64 / outcome.expected.max(1) as f64;
-        let latency = &outcome.latency_seconds;
-        let millis = |seconds: f64| format!("{:.1}", seconds * 1e3);
         cells.extend([
             outcome.sent.to_string(),
             format!("{} of {} ({share:.2} %)", outcome.delivered, outcome.expected),
             format!("{:.4}", outcome.duplicates_per_delivery),
-            format!(
-                "{} / {} / {} ms",
-                millis(latency.p50),
-                millis(latency.p99),
-                millis(latency.max)
-            ),
+            millis(&outcome.latency_seconds),
             format!("{:.0}", outcome.deliveries_per_second),
             format!("{:.1} µs", outcome.cpu_microseconds_per_delivery),
             format!("{:.0} MiB", outcome.peak_rss_bytes as f64 / 1_048_576.0),
         ]);
     }
+    if let Some(channels) = outcome.and_then(|outcome| outcome.channels.as_ref()) {
+        let share = 100.0 * channels.delivered as f64 / channels.sent.max(1) as f64;
+        cells.extend([
+            format!("{} of {} ({share:.2} %)", channels.delivered, channels.sent),
+            millis(&channels.latency_seconds),
+            millis(&channels.request_seconds),
+            channels.connections_peak.to_string(),
+        ]);
+    }
     cells.resize(ROWS.len(), String::new());
     cells
+}
+
+fn millis(latency: &Latency) -> String {
+    let millis = |seconds: f64| format!("{:.1}", seconds * 1e3);
+    let [p50, p99, max] = [latency.p50, latency.p99, latency.max].map(millis);
+    format!("{p50} / {p99} / {max} ms")
 }
 
 impl Transport {

@@ -29,6 +29,8 @@ pub(super) struct Load {
     pub(super) size: usize,
     /// A second, over all nodes; 0 for as fast as they are taken.
     pub(super) rate: u32,
+    /// Messages that each node sends on a channel afterwards.
+    pub(super) sends: u32,
 }
 
 /// What came of it.
@@ -46,6 +48,9 @@ pub(super) struct Outcome {
     pub(super) cpu_seconds: f64,
     pub(super) cpu_microseconds_per_delivery: f64,
     pub(super) peak_rss_bytes: u64,
+    /// Of the messages between any two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) channels: Option<super::channels::Outcome>,
 }
 
 #[derive(Debug, Clone, serde::Serialize)]
@@ -53,6 +58,18 @@ pub(super) struct Latency {
     pub(super) p50: f64,
     pub(super) p99: f64,
     pub(super) max: f64,
+}
+
+impl Latency {
+    /// Of microseconds.
+    pub(super) fn of(micros: &Histogram<u64>) -> Self {
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        Self {
+            p50: seconds(micros.value_at_quantile(0.5)),
+            p99: seconds(micros.value_at_quantile(0.99)),
+            max: seconds(micros.max()),
+        }
+    }
 }
 
 /// Counts what all nodes get.
@@ -121,12 +138,7 @@ impl Tally {
 
     fn latency(&self) -> Latency {
         let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        let seconds = |micros: u64| micros as f64 / 1e6;
-        Latency {
-            p50: seconds(latency.value_at_quantile(0.5)),
-            p99: seconds(latency.value_at_quantile(0.99)),
-            max: seconds(latency.max()),
-        }
+        Latency::of(&latency)
     }
 }
 
@@ -157,6 +169,7 @@ pub(super) async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
         cpu_seconds: cpu,
         cpu_microseconds_per_delivery: each(cpu * 1e6),
         peak_rss_bytes: usage::peak_memory(),
+        channels: None,
     }
 }
 
@@ -166,7 +179,7 @@ async fn grow_tree(flock: &Flock, size: usize) {
     for round in 1..=ROUNDS.end {
         flock.tally.reset();
         let before = flock.metrics.broadcasts().duplicate;
-        let load = Load { messages: each, size, rate: each };
+        let load = Load { messages: each, size, rate: each, sends: 0 };
         let (sent, _) = publish(flock, &load).await;
         flock.tally.reach(sent * (flock.len() as u64 - 1)).await;
         let duplicates = flock.metrics.broadcasts().duplicate - before;
