@@ -153,6 +153,9 @@ pub(crate) struct Handler {
     wanted: VecDeque<Reply>,
     coming: usize,
     opened: VecDeque<Opened>,
+    /// The remote's stream of the overlay, until this side's stands: whoever refuses what the remote
+    /// says has said hello by then, and the remote knows why.
+    held: Option<Stream>,
 }
 
 impl Handler {
@@ -165,6 +168,15 @@ impl Handler {
             wanted: VecDeque::new(),
             coming: 0,
             opened: VecDeque::new(),
+            held: None,
+        }
+    }
+
+    fn release(&mut self) {
+        if self.has_outbound
+            && let Some(stream) = self.held.take()
+        {
+            self.opened.push_back(Opened::Inbound(stream));
         }
     }
 
@@ -180,7 +192,8 @@ impl Handler {
             }
             Role::Overlay if self.role == Role::Overlay && !self.has_inbound => {
                 self.has_inbound = true;
-                self.opened.push_back(Opened::Inbound(stream));
+                self.held = Some(stream);
+                self.release();
             }
             // Dropping a stream refuses it.
             _ => {}
@@ -253,7 +266,10 @@ impl ConnectionHandler for Handler {
             }) => {
                 self.has_outbound = true;
                 match info {
-                    None => self.opened.push_back(Opened::Outbound(stream)),
+                    None => {
+                        self.opened.push_back(Opened::Outbound(stream));
+                        self.release();
+                    }
                     Some(reply) => {
                         self.coming = self.coming.saturating_sub(1);
                         // A lane that gave up waiting drops it.
