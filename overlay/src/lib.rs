@@ -37,3 +37,8 @@ pub use routed::Routed;
 
 pub use murmurate_broadcast as broadcast;
 pub use murmurate_membership as membership;
+
+/// The examples of the guide compile.
+#[cfg(all(doctest, feature = "libp2p"))]
+#[doc = include_str!("../../docs/channels.md")]
+mod guide {}

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use murmurate::http::{self, CONNECTIONS, Health, PATIENCE};
-use murmurate::{Multiaddr, Node};
+use murmurate::{Channel, Multiaddr, Node};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
@@ -64,7 +64,8 @@ async fn ready_with_a_neighbour_or_as_the_first_and_not_while_leaving() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_have_their_content_type_and_other_paths_a_hint() {
-    let at = serve(Health::new(node().await)).await;
+    let node = Node::builder().listen(anywhere()).channel(Channel::acknowledged("orders"));
+    let at = serve(Health::new(node.spawn().await.expect("a node"))).await;
     let (status, answer) = get(at, "/metrics").await;
     assert_eq!(status, 200);
     assert!(answer.contains("\r\ncontent-type: text/plain; version=0.0.4"), "{answer}");
@@ -76,6 +77,14 @@ async fn metrics_have_their_content_type_and_other_paths_a_hint() {
         let row = format!("| `{name}` | {kind} |");
         assert!(guide.contains(&row), "docs/metrics.md has no {row}");
     }
+    let series = |with: &str| {
+        let lines = answer.lines().filter(|line| line.starts_with("murmurate_"));
+        lines.filter(|line| line.contains(with)).count()
+    };
+    let of_channel = series("channel=\"orders\"");
+    let said = format!("and {of_channel} more for each channel");
+    assert!(guide.contains(&said), "docs/metrics.md does not say: {said}");
+    assert!((120..140).contains(&(series("") - of_channel)), "{} series", series(""));
     let (status, answer) = get(at, "/").await;
     assert_eq!(status, 404);
     assert!(answer.contains("/metrics, /livez or /readyz"), "{answer}");
