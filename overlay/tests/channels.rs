@@ -210,7 +210,10 @@ async fn a_full_queue_pushes_back_or_sheds_as_declared() {
     for name in ["oldest", "newest"] {
         let to = one.channel(name).expect("declared").to(two.id());
         for number in 0..50u8 {
-            drop(soon(to.send(vec![number])).await.expect("taken or shed"));
+            let receipt = soon(to.send(vec![number])).await.expect("taken or shed");
+            if number == 49 && name == "newest" {
+                assert_eq!(soon(receipt).await, Err(Undelivered::Shed), "there was no room");
+            }
         }
         let shed = format!("channel=\"{name}\",outcome=\"shed\"}} 40");
         assert!(one.metrics().render().contains(&shed), "{name}: {}", one.metrics().render());

@@ -167,7 +167,7 @@ impl Lane {
         };
         let Ok(ticket) = pushed else {
             counts.shed.inc();
-            return Some(Ok(Receipt { lane: None, ticket: 0 }));
+            return Some(Ok(Receipt { lane: None, ticket: 0, shed: inner.receipts.kept }));
         };
         counts.sent.inc();
         inner.pushed += 1;
@@ -183,7 +183,7 @@ impl Lane {
         if let Some(writer) = writer {
             writer.wake();
         }
-        Some(Ok(Receipt { lane: kept.then(|| Arc::clone(self)), ticket }))
+        Some(Ok(Receipt { lane: kept.then(|| Arc::clone(self)), ticket, shed: false }))
     }
 
     /// The next frames to send, or waits for some. `more`: others wait behind them.
@@ -475,6 +475,8 @@ impl Receipts {
 pub struct Receipt {
     lane: Option<Arc<Lane>>,
     ticket: Ticket,
+    /// There was no room for it.
+    shed: bool,
 }
 
 impl Future for Receipt {
@@ -482,7 +484,9 @@ impl Future for Receipt {
     type Output = Result<Bytes, Undelivered>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(lane) = self.lane.clone() else { return Poll::Ready(Ok(Bytes::new())) };
+        let Some(lane) = self.lane.clone() else {
+            return Poll::Ready(if self.shed { Err(Undelivered::Shed) } else { Ok(Bytes::new()) });
+        };
         let mut inner = lane.inner();
         let Some(expected) = inner.receipts.get(self.ticket) else {
             return Poll::Ready(Ok(Bytes::new()));
