@@ -40,7 +40,8 @@ pub(crate) enum Request {
         data: Base64,
     },
     /// A request to one node, on a channel.
-    Request {
+    #[serde(rename = "request")]
+    Ask {
         to: String,
         channel: String,
         data: Base64,
@@ -271,7 +272,7 @@ mod tests {
         let data = Base64(vec![0, 255]);
         let send = Request::Send { to: to.clone(), channel: channel.clone(), key, data };
         is(&send, r#"{"request":"send","to":"n","channel":"c","key":"k","data":"AP8="}"#);
-        let request = Request::Request { to, channel: channel.clone(), data: Base64(vec![]) };
+        let request = Request::Ask { to, channel: channel.clone(), data: Base64(vec![]) };
         is(&request, r#"{"request":"request","to":"n","channel":"c","data":""}"#);
         is(&Request::Listen { channel }, r#"{"request":"listen","channel":"c"}"#);
         is(&Request::Taken { answer: None }, r#"{"request":"taken"}"#);

@@ -117,7 +117,7 @@ impl Client {
                 let agent = Arc::clone(&self.agent);
                 at_work(self, channels::send(&agent, &to, &channel, key, data.0)).await?
             }
-            Request::Request { to, channel, data } => {
+            Request::Ask { to, channel, data } => {
                 let agent = Arc::clone(&self.agent);
                 at_work(self, channels::request(&agent, &to, &channel, data.0)).await?
             }

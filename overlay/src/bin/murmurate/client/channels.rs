@@ -52,7 +52,7 @@ pub(crate) async fn send(options: &args::Send) -> failure::Outcome {
 /// `murmurate request`
 pub(crate) async fn request(options: &args::Request) -> failure::Outcome {
     let to = &options.to;
-    let request = Request::Request {
+    let request = Request::Ask {
         to: to.to.clone(),
         channel: to.channel.clone(),
         data: Base64(message(to.message.as_deref())?),

@@ -218,6 +218,14 @@ fn errors_name_value_place_and_what_is_allowed() {
             "discovery.dns.name = \"flock.example\"\ndiscovery.dns.interval = \"0s\"\n",
             "discovery.dns.interval = 0s is out of range: it must be longer (file FILE)",
         ),
+    ] {
+        assert_eq!(refused(text), error);
+    }
+}
+
+#[test]
+fn errors_of_channels_do_too() {
+    for (text, error) in [
         (
             "[channels.orders]\nparalelism = 2\n",
             "FILE: unknown key channels.orders.paralelism: did you mean channels.orders.parallelism?",
