@@ -129,7 +129,7 @@ fn rounds(options: &Options) -> Result<Results, Error> {
 fn in_a_process(case: Case, transport: Transport, options: &Options) -> Result<Figures, Error> {
     let (seconds, threads) = (options.seconds.to_string(), options.threads.to_string());
     let event_interval = options.event_interval.to_string();
-    let (case, transport) = (cases::name(case), cases::name(transport));
+    let (case, transport) = (cases::name(&case), cases::name(&transport));
     let output = Command::new(std::env::current_exe()?)
         .args(["worker", &case, &transport, &seconds, &threads, &event_interval])
         .stderr(Stdio::inherit())

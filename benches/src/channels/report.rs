@@ -192,7 +192,7 @@ pub(crate) fn table(results: &Results) -> String {
         let ratio = line.theirs.map_or(String::new(), |_| format!("{judged:.2}"));
         let shown = |values: &[f64]| show(values, line.unit);
         let (ours, theirs) = (shown(ours), shown(theirs));
-        table.add_row([line.title, &name(transport), &ours, &theirs, &ratio, &target, met]);
+        table.add_row([line.title, &name(&transport), &ours, &theirs, &ratio, &target, met]);
     });
     table.to_string()
 }
@@ -203,13 +203,13 @@ pub(crate) fn json(results: &Results) -> Value {
     each(results, |line, transport, ours, theirs| {
         let (judged, met) = line.judged(median(ours), line.theirs.map(|_| median(theirs)));
         lines.push(json!({
-            "line": line.title, "transport": name(transport), "judged": judged, "met": met,
+            "line": line.title, "transport": name(&transport), "judged": judged, "met": met,
         }));
     });
     let rounds: Vec<_> = results
         .iter()
         .map(|((case, transport), rounds)| {
-            json!({ "case": name(*case), "transport": name(*transport), "rounds": rounds })
+            json!({ "case": name(case), "transport": name(transport), "rounds": rounds })
         })
         .collect();
     json!({ "lines": lines, "cases": rounds })

@@ -298,11 +298,11 @@ impl router::Effects<Incarnation, Bytes> for Host {
 
 impl Host {
     /// A router's message with addresses, or a datagram.
-    fn without_data(&self, message: RouterMessage) -> Result<RouteMessage, Relayed> {
+    fn without_data(&self, message: RouterMessage) -> Result<RouteMessage, Box<Relayed>> {
         use router::Message as Router;
         Ok(match message.map(|peer| self.contact(peer)) {
             Router::Relay { origin, to, number, hops_left, data } => {
-                return Err(Relayed { origin, to, number, hops_left, data });
+                return Err(Box::new(Relayed { origin, to, number, hops_left, data }));
             }
             Router::Seek { origin, number, target, path, hops_left } => {
                 Router::Seek { origin, number, target, path, hops_left }

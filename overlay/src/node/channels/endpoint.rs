@@ -139,7 +139,7 @@ impl Endpoint {
             Ok(Ok(Answer::Welcome(_))) => Ok(ByteStream(stream)),
             Ok(Ok(Answer::Refused(refusal))) => {
                 let channel = declared.name.clone();
-                Err(SendError::Refused { node: to, channel, refusal })
+                Err(SendError::Refused { node: to, channel, refusal: Box::new(refusal) })
             }
         }
     }

@@ -37,7 +37,7 @@ pub enum SendError {
         /// Which channel.
         channel: String,
         /// Why.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
     /// The channel carries something else.
     #[error("channel {channel:?} carries {carries}")]

@@ -197,7 +197,7 @@ impl Hub {
 
     pub(super) fn refused(&self, lane: &Lane, refusal: Refusal) -> SendError {
         let channel = self.declared[lane.channel].name.clone();
-        SendError::Refused { node: lane.to, channel, refusal }
+        SendError::Refused { node: lane.to, channel, refusal: Box::new(refusal) }
     }
 
     /// A name for a receiving half.
