@@ -1,7 +1,7 @@
 //! What the channels of a node share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -48,6 +48,8 @@ pub(crate) struct Hub {
     commands: mpsc::WeakSender<Command>,
     started: Instant,
     phase: watch::Sender<Phase>,
+    /// The same, for whoever asks at each message.
+    running: AtomicBool,
     /// Streams that are served and have not said goodbye.
     speaking: AtomicUsize,
     pub(crate) nonsense: IntCounter,
@@ -116,6 +118,7 @@ impl Hub {
             commands: commands.downgrade(),
             started: Instant::now(),
             phase: watch::Sender::new(Phase::Running),
+            running: AtomicBool::new(true),
             speaking: AtomicUsize::new(0),
             nonsense: metrics.channels.nonsense.clone(),
         }
@@ -235,7 +238,7 @@ impl Hub {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        *self.phase.borrow() != Phase::Running
+        !self.running.load(Ordering::Acquire)
     }
 
     /// Waits until the node leaves.
@@ -258,6 +261,7 @@ impl Hub {
 
     /// Tells all senders that the node leaves.
     pub(crate) fn leave(&self) {
+        self.running.store(false, Ordering::Release);
         self.phase.send_if_modified(|phase| {
             let changes = *phase == Phase::Running;
             if changes {
@@ -269,6 +273,7 @@ impl Hub {
 
     /// The node has ended: whoever waits for something is told.
     pub(crate) fn end(&self) {
+        self.running.store(false, Ordering::Release);
         self.phase.send_replace(Phase::Ended);
         self.inboxes.iter().for_each(Inbox::end);
         for lanes in std::mem::take(&mut *self.lanes()).into_values() {

@@ -1,6 +1,5 @@
 //! The sending end of a lane: what callers push and its task sends.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,12 +7,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use murmurate_membership::Time;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::declare::{Channel, Overflow, Traffic};
 use super::error::{SendError, Undelivered};
 use super::hub::Hub;
+use super::receipts::{Receipts, What};
 use super::sender;
 use super::wire::{Half, Met};
 use crate::NodeId;
@@ -55,6 +56,8 @@ struct Inner {
     running: bool,
     /// The task waits for a frame to send.
     writer: Option<Waker>,
+    /// The time when the task last looked at it: not long ago while something waits.
+    looked: Time,
     /// Messages ever pushed.
     pushed: u64,
     /// Frames sent again that are counted.
@@ -82,8 +85,7 @@ impl Lane {
         sending: Box<dyn Sending>,
         acknowledges: bool,
     ) -> Self {
-        let receipts =
-            Receipts { kept: acknowledges, because: None, first: 0, slots: VecDeque::new() };
+        let receipts = Receipts::new(acknowledges);
         let inner = Inner {
             sending,
             receipts,
@@ -91,6 +93,7 @@ impl Lane {
             half: None,
             running: false,
             writer: None,
+            looked: Time::ZERO,
             pushed: 0,
             retransmitted: 0,
             waiting: 0,
@@ -159,7 +162,8 @@ impl Lane {
             return None;
         }
         let counts = &hub.counts[self.channel];
-        let pushed = match (inner.sending.push(hub.now(), message.clone()), declared.overflow) {
+        let now = inner.push_time(hub);
+        let pushed = match (inner.sending.push(now, message.clone()), declared.overflow) {
             (Ok(ticket), _) => Ok(ticket),
             (Err(Full), Overflow::Wait) => return None,
             (Err(Full), Overflow::DropNewest) => Err(Full),
@@ -173,7 +177,7 @@ impl Lane {
         inner.pushed += 1;
         let kept = inner.receipts.kept;
         if kept {
-            inner.receipts.add();
+            inner.receipts.add(now);
         }
         let writer = inner.writer.take();
         // Replaced or shed at once.
@@ -191,6 +195,7 @@ impl Lane {
         poll_fn(|context| {
             let mut inner = self.inner();
             let now = hub.now();
+            inner.looked = now;
             let mut taken = 0;
             while taken < bytes
                 && let Some(frame) = inner.sending.next_frame(now)
@@ -228,6 +233,7 @@ impl Lane {
     pub(super) fn expire(&self, hub: &Hub) {
         let mut inner = self.inner();
         let now = hub.now();
+        inner.looked = now;
         if inner.sending.deadline().is_some_and(|due| due <= now) {
             inner.sending.expire(now);
             self.finish(inner, hub);
@@ -320,6 +326,15 @@ impl Lane {
 }
 
 impl Inner {
+    /// When a message was pushed: exactly if its latency is told. Reading the clock takes longer than
+    /// pushing, and a deadline is looked at as often as `looked` is set.
+    fn push_time(&mut self, hub: &Hub) -> Time {
+        if self.receipts.kept || self.sending.depth().messages == 0 {
+            self.looked = hub.now();
+        }
+        self.looked
+    }
+
     fn make_room(
         &mut self,
         hub: &Hub,
@@ -349,7 +364,7 @@ impl Inner {
                 Outcome::Sent => {}
             }
             if self.receipts.kept
-                && let Some(took) = self.receipts.resolve(ticket, outcome)
+                && let Some(took) = self.receipts.resolve(ticket, outcome, || hub.now())
             {
                 counts.latency.observe(took.as_secs_f64());
             }
@@ -385,84 +400,6 @@ impl Drop for Waits<'_> {
         if others {
             // Room offered to one who left is for the next.
             self.0.room.notify_one();
-        }
-    }
-}
-
-/// Outcomes on their way to whoever holds the receipt, in the order of tickets.
-#[derive(Debug)]
-struct Receipts {
-    /// Kinds that do not acknowledge have none.
-    kept: bool,
-    /// Whatever is given up now was not sent for this reason.
-    because: Option<SendError>,
-    first: Ticket,
-    slots: VecDeque<Expected>,
-}
-
-#[derive(Debug)]
-struct Expected {
-    since: Instant,
-    what: What,
-}
-
-#[derive(Debug)]
-enum What {
-    /// Nobody knows yet.
-    Waiting(Option<Waker>),
-    /// Nobody asks.
-    Ignored,
-    Known(Outcome),
-    /// It was not sent, for this reason.
-    Failed(SendError),
-}
-
-impl Receipts {
-    fn add(&mut self) {
-        self.slots.push_back(Expected { since: Instant::now(), what: What::Waiting(None) });
-    }
-
-    fn get(&mut self, ticket: Ticket) -> Option<&mut Expected> {
-        let at = usize::try_from(ticket.checked_sub(self.first)?).ok()?;
-        self.slots.get_mut(at)
-    }
-
-    /// How long it took, if it was delivered.
-    fn resolve(&mut self, ticket: Ticket, outcome: Outcome) -> Option<Duration> {
-        let because = self.because.clone();
-        let expected = self.get(ticket)?;
-        let delivered = matches!(outcome, Outcome::Delivered | Outcome::Answered(_));
-        let took = delivered.then(|| expected.since.elapsed());
-        match &mut expected.what {
-            What::Waiting(waker) => {
-                let waker = waker.take();
-                expected.what = match (outcome, because) {
-                    (Outcome::Shed, Some(error)) => What::Failed(error),
-                    (outcome, _) => What::Known(outcome),
-                };
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            }
-            What::Ignored => {
-                expected.what = What::Known(outcome);
-                self.forget(ticket);
-            }
-            What::Known(_) | What::Failed(_) => {}
-        }
-        took
-    }
-
-    /// Nobody asks for it any more: its place is free once all before it are.
-    fn forget(&mut self, ticket: Ticket) {
-        let Some(expected) = self.get(ticket) else { return };
-        expected.what = match expected.what {
-            What::Waiting(_) => What::Ignored,
-            _ => What::Known(Outcome::Sent),
-        };
-        while let Some(Expected { what: What::Known(Outcome::Sent), .. }) = self.slots.front() {
-            self.slots.pop_front();
-            self.first += 1;
         }
     }
 }

@@ -5,7 +5,7 @@
 //! | `declare` | channels as they are declared |
 //! | `endpoint` | what embedders hold |
 //! | `hub` | what the channels of a node share |
-//! | `lane`, `sender` | the sending end of a lane, and its task |
+//! | `lane`, `receipts`, `sender` | the sending end of a lane, what became of its messages, its task |
 //! | `inbound`, `inbox` | the receiving end, and what waits for the application |
 //! | `relay` | lanes hop by hop |
 //! | `wire`, `counts` | the bytes, the metrics |
@@ -21,6 +21,7 @@ mod hub;
 mod inbound;
 mod inbox;
 mod lane;
+mod receipts;
 mod relay;
 mod sender;
 mod wire;
