@@ -1,10 +1,6 @@
 //! Channels between real nodes on loopback.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of a test for production code"
-)]
+#![expect(clippy::expect_used, reason = "clippy takes the helpers of a test for production code")]
 
 use std::net::TcpListener;
 use std::time::Duration;
