@@ -10,6 +10,7 @@
 //! | `link` | the tasks that read and write streams |
 //! | `transport`, `streams` | the swarm, and the streams it hands out |
 //! | `wire` | the bytes |
+//! | `crawl` | the overlay, node by node |
 //! | `book`, `contacts` | where nodes can be dialled, and whom to dial first |
 //! | `channels` | messages between two nodes |
 //! | `topics`, `event`, `metrics` | what comes out |
@@ -19,6 +20,7 @@ mod channels;
 mod clock;
 mod config;
 mod contacts;
+mod crawl;
 mod driver;
 mod event;
 #[cfg(fuzzing)]
@@ -38,13 +40,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use futures::stream::{FuturesUnordered, SelectAll};
+use futures::stream::SelectAll;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
 use murmurate_broadcast::Plumtree;
 use murmurate_membership::HyParView;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 pub use channels::{
     ByteStream, Channel, DeclarationError, Destination, Endpoint, Overflow, Receipt, Received,
@@ -52,6 +54,7 @@ pub use channels::{
 };
 pub use config::{Builder, ConfigError, Limits, SpawnError};
 pub use contacts::JoinError;
+pub use crawl::Graph;
 pub use event::Event;
 pub use metrics::{BroadcastCounts, Metrics};
 pub use topics::{Delivery, Lagged, Subscription};
@@ -164,26 +167,12 @@ pub struct Neighbor {
     pub eager: bool,
 }
 
-/// The overlay as its nodes tell it.
-#[derive(Debug, Clone, Default)]
-pub struct Graph {
-    /// Each node that answered, with its neighbours.
-    pub nodes: BTreeMap<NodeId, Vec<Neighbor>>,
-    /// Nodes that others name and that did not answer.
-    pub silent: Vec<NodeId>,
-}
-
 /// Commands that wait for the driver.
 const COMMANDS: usize = 64;
 /// Broadcasts that wait for the driver, beside those it holds.
 const PUBLISHES: usize = 256;
 /// Events an owner may fall behind.
 const EVENTS: usize = 256;
-/// Nodes asked for their views at a time.
-const CRAWLERS: usize = 32;
-/// Nodes a crawl visits.
-const CRAWLED: usize = 100_000;
-
 impl Node {
     /// Sets up a node.
     pub fn builder() -> Builder {
@@ -432,48 +421,6 @@ impl Node {
         let (reply, look) = oneshot::channel();
         self.commands.send(Command::Look(reply)).await.map_err(|_| Ended)?;
         look.await.map_err(|_| Ended)
-    }
-
-    /// Asks all nodes that can be found, neighbour by neighbour, for their views. Nodes that do not
-    /// answer are named as silent; at most 100,000 are visited.
-    ///
-    /// # Errors
-    /// The node has ended.
-    pub async fn crawl(&self) -> Result<Graph, Ended> {
-        let mut graph = Graph::default();
-        let mut seen = BTreeMap::from([(self.me.node, ())]);
-        let mut asked = FuturesUnordered::new();
-        let me = Contact { peer: self.me, addresses: Addresses::default() };
-        let mut next = vec![me];
-        loop {
-            while asked.len() < CRAWLERS
-                && let Some(contact) = next.pop()
-            {
-                asked.push(self.ask_views(contact));
-            }
-            let Some((node, answer)) = asked.next().await else { return Ok(graph) };
-            let Some(views) = answer? else {
-                graph.silent.push(node);
-                continue;
-            };
-            graph.nodes.insert(node, neighbors(&views));
-            for (contact, _) in views.active {
-                if seen.len() < CRAWLED && seen.insert(contact.peer.node, ()).is_none() {
-                    next.push(contact);
-                }
-            }
-        }
-    }
-
-    async fn ask_views(&self, of: Contact) -> (NodeId, Result<Option<Views>, Ended>) {
-        let node = of.peer.node;
-        let (reply, views) = oneshot::channel();
-        let asked = self.commands.send(Command::AskViews { of, reply }).await;
-        let patience = self.limits.handshake_wait;
-        match asked {
-            Err(_) => (node, Err(Ended)),
-            Ok(()) => (node, Ok(timeout(patience, views).await.ok().and_then(Result::ok))),
-        }
     }
 
     /// Says goodbye to all neighbours, waits until that is written (3 s at most), and ends the

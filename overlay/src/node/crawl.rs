@@ -1,0 +1,71 @@
+//! The overlay, node by node.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::driver::Command;
+use super::wire::{Addresses, Contact, Views};
+use super::{Ended, Neighbor, Node, neighbors};
+use crate::NodeId;
+
+/// The overlay as its nodes tell it.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    /// Each node that answered, with its neighbours.
+    pub nodes: BTreeMap<NodeId, Vec<Neighbor>>,
+    /// Nodes that others name and that did not answer.
+    pub silent: Vec<NodeId>,
+}
+
+/// Nodes asked for their views at a time.
+const CRAWLERS: usize = 32;
+/// Nodes a crawl visits.
+const CRAWLED: usize = 100_000;
+
+impl Node {
+    /// Asks all nodes that can be found, neighbour by neighbour, for their views. Nodes that do not
+    /// answer are named as silent; at most 100,000 are visited.
+    ///
+    /// # Errors
+    /// The node has ended.
+    pub async fn crawl(&self) -> Result<Graph, Ended> {
+        let mut graph = Graph::default();
+        let mut seen = BTreeMap::from([(self.me.node, ())]);
+        let mut asked = FuturesUnordered::new();
+        let me = Contact { peer: self.me, addresses: Addresses::default() };
+        let mut next = vec![me];
+        loop {
+            while asked.len() < CRAWLERS
+                && let Some(contact) = next.pop()
+            {
+                asked.push(self.ask_views(contact));
+            }
+            let Some((node, answer)) = asked.next().await else { return Ok(graph) };
+            let Some(views) = answer? else {
+                graph.silent.push(node);
+                continue;
+            };
+            graph.nodes.insert(node, neighbors(&views));
+            for (contact, _) in views.active {
+                if seen.len() < CRAWLED && seen.insert(contact.peer.node, ()).is_none() {
+                    next.push(contact);
+                }
+            }
+        }
+    }
+
+    async fn ask_views(&self, of: Contact) -> (NodeId, Result<Option<Views>, Ended>) {
+        let node = of.peer.node;
+        let (reply, views) = oneshot::channel();
+        let asked = self.commands.send(Command::AskViews { of, reply }).await;
+        let patience = self.limits.handshake_wait;
+        match asked {
+            Err(_) => (node, Err(Ended)),
+            Ok(()) => (node, Ok(timeout(patience, views).await.ok().and_then(Result::ok))),
+        }
+    }
+}
