@@ -197,8 +197,6 @@ impl Receiving for Receiver {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::expect_used, reason = "a test says what it expects")]
-
     use super::*;
 
     fn at(millis: u64) -> Time {

@@ -83,8 +83,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::expect_used, reason = "a test says what it expects")]
-
     #[tokio::test(flavor = "multi_thread")]
     async fn a_busy_receiver_gets_what_was_fresh() {
         let story = super::tell().await.expect("it works");

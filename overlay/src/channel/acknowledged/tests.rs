@@ -1,3 +1,5 @@
+//! The rules of the kind, one test each.
+
 use alloc::vec::Vec;
 use core::time::Duration;
 
