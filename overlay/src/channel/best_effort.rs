@@ -170,6 +170,10 @@ impl Receiving for Receiver {
         None
     }
 
+    fn has_frame(&self) -> bool {
+        false
+    }
+
     fn heard(&self) -> u64 {
         self.seen.next
     }

@@ -245,6 +245,11 @@ pub trait Receiving: Send + fmt::Debug {
     /// The next frame to send back.
     fn next_frame(&mut self, now: Time) -> Option<Frame>;
 
+    /// Whether [`Receiving::next_frame`] may return one: a host need not ask otherwise.
+    fn has_frame(&self) -> bool {
+        true
+    }
+
     /// What a sending half that comes again has to know: all numbers below are done with.
     fn heard(&self) -> u64;
 

@@ -175,6 +175,10 @@ impl Receiving for Receiver {
         Some(Frame { tag: ACK, number: self.heard, body })
     }
 
+    fn has_frame(&self) -> bool {
+        self.ack && self.path.is_some()
+    }
+
     fn heard(&self) -> u64 {
         self.heard
     }

@@ -195,6 +195,10 @@ impl Receiving for Receiver {
         Some(Frame { tag: ANSWER, number, body })
     }
 
+    fn has_frame(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
     fn heard(&self) -> u64 {
         self.next
     }

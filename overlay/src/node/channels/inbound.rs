@@ -87,7 +87,7 @@ impl InboundLane {
     pub(super) fn done(&self, number: u64, answer: Option<Bytes>) {
         let mut inner = self.inner();
         inner.done(number, answer);
-        let writer = inner.writer.take();
+        let writer = if inner.receiving.has_frame() { inner.writer.take() } else { None };
         drop(inner);
         if let Some(writer) = writer {
             writer.wake();
@@ -107,8 +107,9 @@ impl InboundLane {
         }
         let now = hub.now();
         let received = frames.drain(..).try_for_each(|frame| inner.receiving.receive(now, frame));
-        // What came again is acknowledged again.
-        let writer = if self.silent { None } else { inner.writer.take() };
+        // What came again is acknowledged again. A wake-up in vain would send the reader's task to
+        // another thread.
+        let writer = if inner.receiving.has_frame() { inner.writer.take() } else { None };
         drop(inner);
         if let Some(writer) = writer {
             writer.wake();
