@@ -9,18 +9,16 @@ use crate::{Error, Figures, lines, pressure, raw};
 pub(crate) enum Case {
     /// Messages of 1 KiB one way over a raw stream
     RawMessages,
-    /// 64 bytes there and back over a raw stream
-    RawPingPong,
-    /// Bytes one way over a raw stream
-    RawBytes,
-    /// 64 bytes there and back beside another connection that is kept full, all raw
-    RawIsolation,
     /// Messages of 1 KiB one way, best effort
     BestEffort,
     /// The same, acknowledged
     Acknowledged,
+    /// 64 bytes there and back over a raw stream
+    RawPingPong,
     /// Requests of 64 bytes, one after the other
     Request,
+    /// Bytes one way over a raw stream
+    RawBytes,
     /// A stream of bytes
     Bytes,
     /// Best effort from four tasks over one connection
@@ -31,6 +29,8 @@ pub(crate) enum Case {
     Burst,
     /// The same with `try_send`
     TryBurst,
+    /// 64 bytes there and back beside another connection that is kept full, all raw
+    RawIsolation,
     /// Requests and broadcasts beside messages of 8 MiB
     Isolation,
     /// A receiver that stops reading one channel

@@ -107,9 +107,11 @@ fn main() -> Result<(), Error> {
 /// Every case in each round, in turns.
 fn rounds(options: &Options) -> Result<Results, Error> {
     let cases = if options.only.is_empty() { Case::all() } else { options.only.clone() };
-    let turns: Vec<_> = cases
+    // What is compared follows each other.
+    let turns: Vec<_> = options
+        .transport
         .iter()
-        .flat_map(|case| options.transport.iter().map(move |transport| (*case, *transport)))
+        .flat_map(|transport| cases.iter().map(move |case| (*case, *transport)))
         .collect();
     let mut results = Results::new();
     for round in 0..options.rounds.max(1) {

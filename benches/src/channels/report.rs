@@ -159,9 +159,11 @@ impl Line {
         Some((all(self.ours)?, self.theirs.map_or(Some(Vec::new()), all)?))
     }
 
-    /// What is held to the target: the ratio, or the figure.
-    fn judged(&self, ours: f64, theirs: Option<f64>) -> (f64, Option<bool>) {
-        let judged = theirs.map_or(ours, |theirs| ours / theirs);
+    /// What is held to the target: the ratio, round by round, because what disturbed a round
+    /// disturbed both; or the figure.
+    fn judged(&self, ours: &[f64], theirs: &[f64]) -> (f64, Option<bool>) {
+        let ratios: Vec<_> = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
+        let judged = median(if self.theirs.is_some() { &ratios } else { ours });
         let met = match self.target {
             AtLeast(least) => Some(judged >= least),
             AtMost(most) => Some(judged <= most),
@@ -171,7 +173,7 @@ impl Line {
     }
 }
 
-/// Medians with the lowest and highest round, and the ratio of the medians.
+/// Medians with the lowest and highest round, and the median ratio of the rounds.
 pub(crate) fn table(results: &Results) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
@@ -182,7 +184,7 @@ pub(crate) fn table(results: &Results) -> String {
         }
     }
     each(results, |line, transport, ours, theirs| {
-        let (judged, met) = line.judged(median(ours), line.theirs.map(|_| median(theirs)));
+        let (judged, met) = line.judged(ours, theirs);
         let target = match line.target {
             AtLeast(least) => format!(">= {least}"),
             AtMost(most) => format!("<= {most}"),
@@ -201,7 +203,7 @@ pub(crate) fn table(results: &Results) -> String {
 pub(crate) fn json(results: &Results) -> Value {
     let mut lines = Vec::new();
     each(results, |line, transport, ours, theirs| {
-        let (judged, met) = line.judged(median(ours), line.theirs.map(|_| median(theirs)));
+        let (judged, met) = line.judged(ours, theirs);
         lines.push(json!({
             "line": line.title, "transport": name(&transport), "judged": judged, "met": met,
         }));
