@@ -326,3 +326,22 @@ async fn whoever_is_not_known_is_looked_for() {
     );
     soon(all).await;
 }
+
+/// Answers that wait to be sent hold requests back, and let them go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_with_large_answers_are_all_answered() {
+    let channel = Channel::request("ask").queue(1_000, 100 << 10);
+    let (one, two) = soon(pair(&[channel])).await;
+    let asked = two.channel("ask").expect("declared");
+    tokio::spawn(async move {
+        while let Some(question) = asked.receive().await {
+            question.answer(vec![7; 60 << 10]);
+        }
+    });
+    let ask = one.channel("ask").expect("declared").to(two.id());
+    let requests = (0..500).map(|_| ask.request("?"));
+    let answers = soon(futures::future::join_all(requests)).await;
+    for answer in answers {
+        assert_eq!(answer.expect("an answer").len(), 60 << 10);
+    }
+}

@@ -271,7 +271,7 @@ async fn serve_lane(
         let (read, write) = stream.split();
         tokio::select! {
             biased;
-            Err(error) = write_frames(&lane, hub, channel, turn, write) => Err(error),
+            Err(error) = write_frames(&lane, hub, channel, turn, from, write) => Err(error),
             ended = read_frames(&lane, hub, channel, turn, from, read) => ended,
         }
     };
@@ -318,10 +318,11 @@ async fn read_frames(
 }
 
 async fn write_frames(
-    lane: &InboundLane,
+    lane: &Arc<InboundLane>,
     hub: &Hub,
     channel: usize,
     turn: u64,
+    from: NodeId,
     mut stream: impl AsyncWrite + Unpin,
 ) -> Result<std::convert::Infallible, Ended> {
     let compressed = hub.declared[channel].compressed;
@@ -343,6 +344,10 @@ async fn write_frames(
         batch.write(&mut stream, compressed).await?;
         if !more {
             stream.flush().await.map_err(WireError::from)?;
+        }
+        // Answers that waited may have held back what came after their questions.
+        while !lane.deliver(hub, channel, from) {
+            hub.inboxes[channel].room().await;
         }
     }
 }
