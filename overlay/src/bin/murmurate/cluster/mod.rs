@@ -52,9 +52,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     rate: u32,
     /// Messages that each node sends to others at random afterwards, on a channel, and half as many
-    /// requests. A first message to a node connects to it.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100_000))]
-    sends: u32,
+    /// requests. Default 10, or none where too few files may be open for their connections: a first
+    /// message to a node connects to it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    sends: Option<u32>,
     /// Share of the nodes to kill afterwards, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=95))]
     kill: u32,
@@ -77,11 +78,28 @@ enum Transport {
     Quic,
 }
 
+const DEFAULT_SENDS: u32 = 10;
+
+/// How many messages each node sends on a channel, as far as files may be open.
+fn sends(options: &Options) -> Result<u32, Box<dyn Error>> {
+    let nodes = u64::from(options.nodes);
+    // Connections for channels come and go; each has two ends here.
+    let files = |sends: u32| nodes * 14 + 256 + (u64::from(sends).min(64) * nodes * 3).min(1 << 14);
+    let sends = options.sends.unwrap_or(DEFAULT_SENDS);
+    match usage::allow_files(files(sends)) {
+        Ok(()) => Ok(sends),
+        Err(error) if options.sends.is_some() => Err(error),
+        Err(error) => {
+            usage::allow_files(files(0))?;
+            tracing::warn!("nothing is sent on channels: for that {error}");
+            Ok(0)
+        }
+    }
+}
+
 /// Runs the cluster, and keeps it running as long as it was told.
 pub(crate) async fn run(options: Options) -> Outcome {
-    // Connections for channels come and go; each has two ends here.
-    let sends = u64::from(options.sends).min(64) * u64::from(options.nodes) * 3;
-    usage::allow_files(u64::from(options.nodes) * 14 + 256 + sends.min(1 << 14))?;
+    let sends = sends(&options)?;
     let begun = Instant::now();
     let nodes = options.nodes as usize;
     let bar = bar(options.nodes.into(), "starting nodes");
@@ -92,12 +110,8 @@ pub(crate) async fn run(options: Options) -> Outcome {
     bar.set_message("one overlay");
     let formed = flock.settle(PATIENCE).await;
     bar.finish_and_clear();
-    let load = Load {
-        messages: options.messages,
-        size: options.size as usize,
-        rate: options.rate,
-        sends: options.sends,
-    };
+    let load =
+        Load { messages: options.messages, size: options.size as usize, rate: options.rate, sends };
     let mut report = Report::new(&options, begun.elapsed(), formed);
     report.whole = Some(flock.work(&load).await);
     if options.kill > 0 {
