@@ -316,6 +316,11 @@ impl Driver {
                 route.outbox.wake();
             }
         }
+        // Before anybody is told that the node has joined: whoever is looks at its view.
+        if std::mem::take(&mut self.host.view_changed) {
+            let active = self.peer.peer().membership().active().map(|peer| peer.node).collect();
+            self.shown.active.send_replace(active);
+        }
         for notice in std::mem::take(&mut self.host.notices) {
             match notice {
                 Notice::Joined => {
@@ -328,10 +333,6 @@ impl Driver {
                     self.host.tell(Event::Isolated);
                 }
             }
-        }
-        if std::mem::take(&mut self.host.view_changed) {
-            let active = self.peer.peer().membership().active().map(|peer| peer.node).collect();
-            self.shown.active.send_replace(active);
         }
     }
 
