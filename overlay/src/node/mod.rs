@@ -16,6 +16,7 @@
 //! | `topics`, `event`, `metrics` | what comes out |
 
 mod book;
+mod bulk;
 mod channels;
 mod clock;
 mod config;

@@ -46,8 +46,12 @@ pub enum Traffic {
     /// Those for messages that should arrive soon. Large messages without a key take the others all
     /// the same.
     Small,
-    /// Those for whatever fills a connection.
+    /// Those for whatever fills a connection. They run on threads of their own, of lower priority,
+    /// which all nodes of a process share: what should arrive soon does not wait for them.
     Bulk,
+    /// Those for streams of bytes. They run where the application does, because it reads and writes
+    /// them itself: one that is kept full takes turns with everything else there.
+    Bytes,
 }
 
 /// What happens to a message when the queue to its receiver is full.
@@ -139,7 +143,7 @@ impl Channel {
 
     /// Streams of bytes, opened by one node and accepted by the other.
     pub fn bytes(name: impl Into<String>) -> Self {
-        Self::new(name, Carries::Bytes).traffic(Traffic::Bulk)
+        Self::new(name, Carries::Bytes).traffic(Traffic::Bytes)
     }
 
     /// A kind of one's own.
@@ -154,7 +158,7 @@ impl Channel {
         self
     }
 
-    /// Which connections it uses. Default [`Traffic::Small`]; streams of bytes [`Traffic::Bulk`].
+    /// Which connections it uses. Default [`Traffic::Small`]; streams of bytes [`Traffic::Bytes`].
     pub fn traffic(mut self, traffic: Traffic) -> Self {
         self.traffic = traffic;
         self

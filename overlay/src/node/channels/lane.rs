@@ -19,6 +19,7 @@ use super::sender;
 use super::wire::{Half, Met};
 use crate::NodeId;
 use crate::channel::{Depth, Frame, Full, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
+use crate::node::bulk;
 
 /// How long a failure is told to everybody before a lane tries again.
 const REMEMBERED: Duration = Duration::from_millis(250);
@@ -156,7 +157,8 @@ impl Lane {
                 return Some(Err(SendError::Ended));
             }
             inner.running = true;
-            tokio::spawn(sender::run(Arc::clone(self), Arc::clone(hub)));
+            let served = sender::run(Arc::clone(self), Arc::clone(hub));
+            bulk::threads_for(self.slot.traffic).spawn(served);
         }
         if meets && matches!(inner.state, State::Fresh) {
             return None;

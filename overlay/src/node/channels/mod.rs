@@ -37,5 +37,6 @@ pub use inbox::Received;
 pub use lane::Receipt;
 pub(crate) use lane::Slot;
 pub(crate) use relay::{on_datagram, on_way_lost};
-pub(crate) use wire::PROTOCOL;
+
 pub use wire::Refusal;
+pub(crate) use wire::protocol;

@@ -12,9 +12,9 @@ use tokio::sync::oneshot;
 use super::Driver;
 use super::dials::Dial;
 use crate::NodeId;
-use crate::node::channels::{self, Slot};
+use crate::node::channels::{self, Slot, Traffic};
 use crate::node::id::Incarnation;
-use crate::node::streams;
+use crate::node::{bulk, streams};
 
 /// Who waits for a way to a node.
 pub(crate) type Reply = oneshot::Sender<Result<Opening, String>>;
@@ -122,8 +122,14 @@ impl Driver {
             .allocate_new_port()
             .build();
         let connection = options.connection_id();
-        self.swarm.behaviour_mut().streams.is_for_channels(connection);
-        match self.swarm.dial(options) {
+        self.swarm.behaviour_mut().streams.is_for_channels(connection, slot.traffic);
+        let dialled = {
+            let threads = bulk::threads_for(slot.traffic);
+            // What the dial starts runs there.
+            let _there = threads.enter();
+            self.swarm.dial(options)
+        };
+        match dialled {
             Ok(()) => drop(self.dials.insert(connection, Dial::Lanes(node, slot))),
             Err(error) => self.dial_failed(Dial::Lanes(node, slot), &error),
         }
@@ -191,7 +197,7 @@ impl Driver {
     }
 
     /// A lane came in: the connection is one for channels.
-    pub(super) fn on_lane(&mut self, id: ConnectionId, stream: Stream) {
+    pub(super) fn on_lane(&mut self, id: ConnectionId, stream: Stream, traffic: Traffic) {
         let node = match self.pool.standing.get(&id) {
             Some(Side::Dialled(node, _) | Side::Accepted(node)) => *node,
             None => {
@@ -200,7 +206,8 @@ impl Driver {
                 connection.node
             }
         };
-        tokio::spawn(channels::serve(stream, node, Arc::clone(&self.hub)));
+        let served = channels::serve(stream, node, Arc::clone(&self.hub));
+        bulk::threads_for(traffic).spawn(served);
     }
 
     /// Whether it was a connection for channels that closed.
