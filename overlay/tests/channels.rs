@@ -54,7 +54,7 @@ async fn messages_of_each_kind_arrive() {
     tokio::spawn(async move {
         while let Some(question) = asked.receive().await {
             let answer = [&question.data, " indeed".as_bytes()].concat();
-            question.answer(answer);
+            question.answer(answer).expect("a short answer");
         }
     });
     let ask = one.channel("ask").expect("declared");
@@ -240,7 +240,7 @@ async fn whom_no_dial_reaches_is_spoken_to_hop_by_hop() {
     tokio::spawn(async move {
         while let Some(question) = asked.receive().await {
             let answer = question.data.clone();
-            question.answer(answer);
+            question.answer(answer).expect("a short answer");
         }
     });
     for name in ["plain", "sure", "newest"] {
@@ -335,7 +335,7 @@ async fn many_requests_with_large_answers_are_all_answered() {
     let asked = two.channel("ask").expect("declared");
     tokio::spawn(async move {
         while let Some(question) = asked.receive().await {
-            question.answer(vec![7; 60 << 10]);
+            question.answer(vec![7; 60 << 10]).expect("within the default");
         }
     });
     let ask = one.channel("ask").expect("declared").to(two.id());
@@ -344,4 +344,29 @@ async fn many_requests_with_large_answers_are_all_answered() {
     for answer in answers {
         assert_eq!(answer.expect("an answer").len(), 60 << 10);
     }
+}
+
+/// The asker would take it for nonsense and end the stream, with all that is under way on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_too_large_is_the_answerers_error() {
+    let (one, two) = soon(pair(&[Channel::request("ask").max_message(1_000)])).await;
+    let (ask, asked) =
+        (one.channel("ask").expect("declared"), two.channel("ask").expect("declared"));
+    let requests = ["first", "second"].map(|question| {
+        let (ask, two) = (ask.clone(), two.id());
+        tokio::spawn(async move { ask.request(two, question).await })
+    });
+    let [other, question] =
+        [soon(asked.receive()).await, soon(asked.receive()).await].map(|q| q.expect("a question"));
+    let error = question.answer(vec![7; 1_001]).expect_err("larger than a message may be");
+    assert_eq!((error.size, error.max), (1_001, 1_000));
+    assert_eq!(error.to_string(), "an answer of 1001 bytes is out of range: 0 to 1000");
+    error.request.answer(vec![7; 1_000]).expect("it still can be answered");
+    other.answer("fine").expect("a short answer");
+    let mut answers = Vec::new();
+    for request in requests {
+        answers.push(soon(request).await.expect("it ran").expect("an answer").len());
+    }
+    answers.sort_unstable();
+    assert_eq!(answers, [4, 1_000]);
 }

@@ -49,8 +49,8 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 pub use channels::{
-    ByteStream, Channel, DeclarationError, Destination, Endpoint, Overflow, Receipt, Received,
-    Refusal, SendError, Traffic, Undelivered, UnknownChannel,
+    AnswerError, ByteStream, Channel, DeclarationError, Destination, Endpoint, Overflow, Receipt,
+    Received, Refusal, SendError, Traffic, Undelivered, UnknownChannel,
 };
 pub use config::{Builder, ConfigError, Limits, SpawnError};
 pub use contacts::JoinError;
