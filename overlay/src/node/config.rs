@@ -63,6 +63,8 @@ pub struct Limits {
     pub handshake_wait: Duration,
     /// How long a connection nobody uses is kept. Default 10 s.
     pub idle_wait: Duration,
+    /// How long a node that leaves still delivers what its channels have taken. Default 5 s.
+    pub leave_wait: Duration,
     /// How long a message that began to arrive may pause before its link ends. Default 30 s.
     pub stall_wait: Duration,
     /// Bytes a second that a peer with messages waiting must take, measured over two seconds, or
@@ -84,6 +86,7 @@ impl Default for Limits {
             join_wait: Duration::from_secs(10),
             handshake_wait: Duration::from_secs(10),
             idle_wait: Duration::from_secs(10),
+            leave_wait: Duration::from_secs(5),
             stall_wait: Duration::from_secs(30),
             slow_bytes_per_second: 64 << 10,
             max_connections: 1_024,
@@ -112,6 +115,7 @@ impl Limits {
             ("join_wait", self.join_wait),
             ("handshake_wait", self.handshake_wait),
             ("idle_wait", self.idle_wait),
+            ("leave_wait", self.leave_wait),
             ("stall_wait", self.stall_wait),
         ] {
             if time.is_zero() {
@@ -361,6 +365,8 @@ mod tests {
         assert!(says(limits(wrong)).starts_with("outbox_bytes = 10 is out of range: 1048576 to"));
         let wrong = Limits { join_wait: Duration::ZERO, ..Limits::default() };
         assert!(says(limits(wrong)).starts_with("join_wait = 0 s"));
+        let wrong = Limits { leave_wait: Duration::ZERO, ..Limits::default() };
+        assert!(says(limits(wrong)).starts_with("leave_wait = 0 s"));
         let wrong = hyparview::Parameters { active_capacity: 0, ..Builder::default_membership() };
         assert!(says(Builder::new().membership(wrong)).starts_with("membership: active_capacity"));
     }

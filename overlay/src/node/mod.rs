@@ -423,8 +423,9 @@ impl Node {
         look.await.map_err(|_| Ended)
     }
 
-    /// Says goodbye to all neighbours, waits until that is written (3 s at most), and ends the
-    /// node.
+    /// Takes nothing more to send, waits until what channels have taken is delivered (`leave_wait` at
+    /// most), says goodbye to all neighbours, waits until that is written (3 s at most), and ends the
+    /// node. What is not delivered by then gets its outcome.
     ///
     /// # Errors
     /// The node has ended already.
