@@ -102,7 +102,7 @@ impl Times {
 }
 
 /// What came of it: messages and requests together, those that were refused among the lost.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub(super) struct Outcome {
     pub(super) sent: u64,
     pub(super) delivered: u64,
