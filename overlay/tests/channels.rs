@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use murmurate::{Channel, Limits, Node, Overflow, Refusal, SendError, Undelivered};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 async fn node(channels: impl IntoIterator<Item = Channel>) -> Node {
     node_on("/ip4/127.0.0.1/tcp/0", channels).await
@@ -266,6 +266,27 @@ async fn whom_no_dial_reaches_is_spoken_to_hop_by_hop() {
     assert!(!relayed.ends_with(" 0"), "{relayed}");
 }
 
+/// The dial that ended in silence is remembered: only the first lane waited for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_lane_to_whom_no_dial_reached_does_not_wait_for_another() {
+    let channels = [Channel::acknowledged("first"), Channel::acknowledged("next")];
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let nodes = soon(row_with_a_hermit(&channels, &silent)).await;
+    let took = async |name: &str| {
+        let since = Instant::now();
+        let channel = nodes[0].channel(name).expect("declared");
+        drop(soon(channel.send(nodes[3].id(), name.to_owned())).await.expect("taken"));
+        drop(soon(nodes[3].channel(name).expect("declared").receive()).await);
+        since.elapsed()
+    };
+    let (first, next) = (took("first").await, took("next").await);
+    assert!(first >= SILENCE, "{first:?}");
+    assert!(next < SILENCE / 2, "{next:?}");
+}
+
+/// How long a dial may stay without an answer.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// Four nodes with one neighbour or two each; the last tells everybody an address where nobody
 /// answers at all.
 async fn row_with_a_hermit(channels: &[Channel], silent: &TcpListener) -> Vec<Node> {
@@ -279,7 +300,7 @@ async fn row_with_a_hermit(channels: &[Channel], silent: &TcpListener) -> Vec<No
         };
         let mut builder = Node::builder()
             .listen("/ip4/127.0.0.1/tcp/0".parse().expect("an address"))
-            .limits(Limits { handshake_wait: Duration::from_secs(1), ..Limits::default() })
+            .limits(Limits { handshake_wait: SILENCE, ..Limits::default() })
             .membership(membership);
         if at == 3 {
             let port = silent.local_addr().expect("bound").port();
