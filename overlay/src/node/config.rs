@@ -7,7 +7,7 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
 use murmurate_broadcast::plumtree;
-use murmurate_membership::hyparview;
+use murmurate_membership::{OutOfRange, hyparview};
 
 use super::channels::{self, Channel, DeclarationError};
 use super::state::StateError;
@@ -98,31 +98,23 @@ impl Default for Limits {
 impl Limits {
     /// # Errors
     /// The first limit out of its range.
-    fn check(&self) -> Result<(), ConfigError> {
-        for (name, value, min, max) in [
+    fn check(&self) -> Result<(), OutOfRange> {
+        let numbers = [
             ("max_frame", self.max_frame, 1 << 10, MAX_BODY),
             ("outbox_bytes", self.outbox_bytes, self.max_frame, 1 << 30),
             ("subscription_capacity", self.subscription_capacity, 1, 1 << 16),
             ("max_connections", self.max_connections, 8, 1 << 16),
             ("max_channel_connections", self.max_channel_connections, 1, 1 << 16),
-        ] {
-            if !(min..=max).contains(&value) {
-                return Err(ConfigError::OutOfRange { name, value, min, max });
-            }
-        }
-        for (name, time) in [
+        ];
+        let times = [
             ("publish_wait", self.publish_wait),
             ("join_wait", self.join_wait),
             ("handshake_wait", self.handshake_wait),
             ("idle_wait", self.idle_wait),
             ("leave_wait", self.leave_wait),
             ("stall_wait", self.stall_wait),
-        ] {
-            if time.is_zero() {
-                return Err(ConfigError::ZeroTime { name });
-            }
-        }
-        Ok(())
+        ];
+        OutOfRange::check(numbers, times)
     }
 
     /// The router's parameters: a datagram fits a frame.
@@ -147,24 +139,9 @@ impl Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A number outside its range.
-    #[error("{name} = {value} is out of range: {min} to {max}")]
-    OutOfRange {
-        /// The setting.
-        name: &'static str,
-        /// What it was set to.
-        value: usize,
-        /// Smallest allowed value.
-        min: usize,
-        /// Largest allowed value.
-        max: usize,
-    },
-    /// A time that must not be zero.
-    #[error("{name} = 0 s is out of range: it must be longer than zero")]
-    ZeroTime {
-        /// The setting.
-        name: &'static str,
-    },
+    /// A number outside its range, or a time of zero.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
     /// A network id without characters, or with too many.
     #[error("network = {0:?} is out of range: 1 to 64 bytes")]
     Network(String),
