@@ -146,6 +146,9 @@ impl Lane {
     ) -> Option<Result<Receipt, SendError>> {
         let declared = &hub.declared[self.channel];
         let mut inner = self.inner();
+        if hub.has_ended() {
+            return Some(Err(SendError::Ended));
+        }
         if let State::Failed(error, since) = &inner.state {
             if since.elapsed() < REMEMBERED {
                 return Some(Err(error.clone()));
@@ -153,10 +156,8 @@ impl Lane {
             inner.state = State::Fresh;
         }
         if !inner.running {
-            if hub.has_ended() {
-                return Some(Err(SendError::Ended));
-            }
             inner.running = true;
+            hub.begins_to_send();
             let served = sender::run(Arc::clone(self), Arc::clone(hub));
             bulk::threads_for(self.slot.traffic).spawn(served);
         }
@@ -192,7 +193,8 @@ impl Lane {
         Some(Ok(Receipt { lane: kept.then(|| Arc::clone(self)), ticket, shed: false }))
     }
 
-    /// The next frames to send, or waits for some. `more`: others wait behind them.
+    /// The next frames to send, or waits for some; whether others wait behind them. None once the
+    /// node leaves and all is sent.
     pub(super) async fn take(&self, hub: &Hub, frames: &mut Vec<Frame>, bytes: usize) -> bool {
         poll_fn(|context| {
             let mut inner = self.inner();
@@ -206,6 +208,9 @@ impl Lane {
                 frames.push(frame);
             }
             if frames.is_empty() {
+                if inner.is_done(hub) {
+                    return Poll::Ready(false);
+                }
                 inner.writer = Some(context.waker().clone());
                 return Poll::Pending;
             }
@@ -273,6 +278,21 @@ impl Lane {
         self.room.notify_waiters();
     }
 
+    /// The node leaves: nothing more is taken, and the task ends what was.
+    pub(super) fn leave(&self) {
+        let writer = self.inner().writer.take();
+        self.room.notify_waiters();
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+
+    /// Whether the node leaves, and nobody waits for the receiver to be met.
+    pub(super) fn is_pointless(&self, hub: &Hub) -> bool {
+        let inner = self.inner();
+        !matches!(inner.state, State::Met) && inner.is_done(hub)
+    }
+
     /// Lets the task end if nothing waits any more. Whether it may.
     pub(super) fn stop(&self) -> bool {
         let mut inner = self.inner();
@@ -311,7 +331,8 @@ impl Lane {
         let again = inner.sending.retransmitted();
         hub.counts[self.channel].retransmitted.inc_by(again - inner.retransmitted);
         inner.retransmitted = again;
-        let writer = if inner.sending.has_frame() { inner.writer.take() } else { None };
+        let wakes = inner.sending.has_frame() || inner.is_done(hub);
+        let writer = if wakes { inner.writer.take() } else { None };
         drop(inner);
         self.note_settled(settled);
         if let Some(writer) = writer {
@@ -328,6 +349,11 @@ impl Lane {
 }
 
 impl Inner {
+    /// Whether the node leaves, and everything has its outcome.
+    fn is_done(&self, hub: &Hub) -> bool {
+        hub.has_ended() && self.sending.depth().messages == 0
+    }
+
     /// When a message was pushed: exactly if its latency is told. Reading the clock takes longer than
     /// pushing, and a deadline is looked at as often as `looked` is set.
     fn push_time(&mut self, hub: &Hub) -> Time {
