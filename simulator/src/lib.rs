@@ -39,6 +39,7 @@ pub mod paper;
 mod part;
 mod parts;
 mod queue;
+pub mod reach;
 pub mod routing;
 pub mod stats;
 pub mod strategy;
