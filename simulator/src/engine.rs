@@ -1,30 +1,43 @@
 //! The simulation: nodes, the queue between them, and what one can do to them.
 
-use std::cmp::Ordering;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use murmurate::broadcast::Broadcast;
 use murmurate::membership::{Membership, Sizes, Time};
 use murmurate::{Input, Message, Timer};
 
-use crate::host::{Event, Host, What};
+use crate::deliveries::DeliveryLog;
 use crate::network::Network;
 use crate::node::Peer;
+use crate::part::Node;
+use crate::parts::Parts;
 use crate::stats::{self, Stats};
-use crate::wheel::Wheel;
 
 /// A strategy the simulator can run as membership.
-pub trait SimMembership: Membership<Peer = Peer, Message: Clone> + Clone {}
-impl<M: Membership<Peer = Peer, Message: Clone> + Clone> SimMembership for M {}
+pub trait SimMembership:
+    Membership<Peer = Peer, Message: Clone + Send, Timer: Send> + Clone + Send + 'static
+{
+}
+impl<M> SimMembership for M where
+    M: Membership<Peer = Peer, Message: Clone + Send, Timer: Send> + Clone + Send + 'static
+{
+}
 
 /// A strategy the simulator can run as broadcast: broadcasts are numbered, and their content is
 /// only counted.
 pub trait SimBroadcast:
-    Broadcast<Peer = Peer, Id = u32, Payload = (), Message: Clone> + Clone
+    Broadcast<Peer = Peer, Id = u32, Payload = (), Message: Clone + Send, Timer: Send>
+    + Clone
+    + Send
+    + 'static
 {
 }
 impl<B> SimBroadcast for B where
-    B: Broadcast<Peer = Peer, Id = u32, Payload = (), Message: Clone> + Clone
+    B: Broadcast<Peer = Peer, Id = u32, Payload = (), Message: Clone + Send, Timer: Send>
+        + Clone
+        + Send
+        + 'static
 {
 }
 
@@ -37,89 +50,63 @@ pub const SIZES: Sizes = Sizes { peer: 48, id: 48, payload: 1024 };
 
 /// A deterministic run of any number of nodes.
 ///
-/// Everything that happens follows from the seed and the calls made. Calls act at
-/// [`Simulation::now`], which lies on the border between two buckets of the queue. A clone goes its
-/// own way from here: build an overlay once, then try several fates on it.
+/// Everything that happens follows from the seed and the calls made, on any number of threads.
+/// Calls act at [`Simulation::now`], which lies on the border between two buckets of the queue. A
+/// clone goes its own way from here: build an overlay once, then try several fates on it.
 #[derive(Clone)]
 pub struct Simulation<M: SimMembership, B: SimBroadcast> {
     seed: u64,
     now: Time,
-    nodes: Vec<Node<M, B>>,
-    /// Which of them run.
-    up: Vec<bool>,
+    parts: Parts<M, B>,
+    len: usize,
     live: usize,
-    wheel: Wheel<Event<M, B>>,
-    network: Network,
-    stats: Stats,
+    network: Arc<Network>,
     make: Make<M, B>,
-    batch: Vec<Event<M, B>>,
-    soon: Vec<Event<M, B>>,
-    deliveries: Option<DeliveryLog>,
-}
-
-#[derive(Clone)]
-struct Node<M, B> {
-    protocols: murmurate::Peer<M, B>,
-    sequence: u32,
-    /// Broadcasts published before this incarnation started.
-    born: u32,
-}
-
-impl<M: SimMembership, B: SimBroadcast> Node<M, B> {
-    fn me(&self) -> Peer {
-        self.protocols.membership().me()
-    }
-}
-
-/// Which node delivered which broadcast, for the check that none does so twice.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct DeliveryLog {
-    delivered: Vec<Vec<Peer>>,
-    pub(crate) twice: Option<(Peer, u32)>,
-}
-
-impl DeliveryLog {
-    pub(crate) fn note(&mut self, peer: Peer, id: u32) {
-        let id_at = id as usize;
-        if self.delivered.len() <= id_at {
-            self.delivered.resize(id_at + 1, Vec::new());
-        }
-        let peers = &mut self.delivered[id_at];
-        match peers.binary_search(&peer) {
-            Ok(_) => self.twice = Some((peer, id)),
-            Err(at) => peers.insert(at, peer),
-        }
-    }
 }
 
 impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
-    /// A simulation without nodes.
+    /// A simulation without nodes, on one thread.
     pub fn new(seed: u64, network: Network, make: Make<M, B>) -> Self {
+        Self::on_threads(NonZeroUsize::MIN, seed, network, make)
+    }
+
+    /// A simulation without nodes that runs on `threads` threads, the caller's included. What
+    /// happens in it is the same for any number.
+    pub fn on_threads(
+        threads: NonZeroUsize,
+        seed: u64,
+        network: Network,
+        make: Make<M, B>,
+    ) -> Self {
         Self {
             seed,
             now: Time::ZERO,
-            nodes: Vec::new(),
-            up: Vec::new(),
+            parts: Parts::new(threads, network.least_latency()),
+            len: 0,
             live: 0,
-            wheel: Wheel::new(network.least_latency()),
-            network,
-            stats: Stats::new::<M::Message, B::Message>(),
+            network: Arc::new(network),
             make,
-            batch: Vec::new(),
-            soon: Vec::new(),
-            deliveries: None,
         }
     }
 
     /// From now on notes every delivery, so that [`Simulation::twice_delivered`] finds one made
-    /// twice. Costs memory for each.
+    /// twice, and [`Simulation::has_delivered`] any. Costs a bit for each node and broadcast.
     pub fn log_deliveries(&mut self) {
-        self.deliveries = Some(DeliveryLog::default());
+        for part in self.parts.all_mut() {
+            part.deliveries = Some(DeliveryLog::default());
+        }
     }
 
     /// A peer that delivered a broadcast twice, and the broadcast.
     pub fn twice_delivered(&self) -> Option<(Peer, u32)> {
-        self.deliveries.as_ref().and_then(|log| log.twice)
+        let logs = self.parts.all().iter().filter_map(|part| part.deliveries.as_ref());
+        logs.filter_map(DeliveryLog::twice).min().map(|(id, peer)| (peer, id))
+    }
+
+    /// Whether node `index` delivered broadcast `id` in its present incarnation, as far as
+    /// deliveries are logged. Nobody delivers what it published itself.
+    pub fn has_delivered(&self, index: usize, id: u32) -> bool {
+        self.parts.of(index).has_delivered(index, id)
     }
 
     /// The present, on the border of a bucket.
@@ -129,12 +116,12 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
 
     /// How many nodes ever started.
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.len
     }
 
     /// Whether no node ever started.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.len == 0
     }
 
     /// How many nodes are running.
@@ -144,58 +131,62 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
 
     /// Whether node `index` is running.
     pub fn is_live(&self, index: usize) -> bool {
-        self.up.get(index).copied().unwrap_or(false)
+        self.parts.of(index).is_up(index)
     }
 
     /// The indices of the running nodes.
     pub fn live_nodes(&self) -> impl Iterator<Item = usize> + Clone + '_ {
-        self.up.iter().enumerate().filter(|(_, up)| **up).map(|(index, _)| index)
+        (0..self.len).filter(|index| self.is_live(*index))
     }
 
     /// The protocols of node `index`, to look at.
     pub fn protocols(&self, index: usize) -> Option<&murmurate::Peer<M, B>> {
-        self.nodes.get(index).map(|node| &node.protocols)
+        self.node(index).map(|node| &node.protocols)
     }
 
     /// The name of node `index` in its present incarnation.
     pub fn peer(&self, index: usize) -> Option<Peer> {
-        self.nodes.get(index).map(Node::me)
+        self.node(index).map(Node::me)
+    }
+
+    fn node(&self, index: usize) -> Option<&Node<M, B>> {
+        self.parts.of(index).node(index)
     }
 
     /// What was counted so far.
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        self.parts.stats()
     }
 
     /// Forgets the delivery latencies recorded so far, so that a new phase has its own.
     pub fn clear_latencies(&mut self) {
-        self.stats.clear_latencies();
+        self.parts.all_mut().iter_mut().for_each(|part| part.stats.clear_latencies());
     }
 
     /// The most events that were ever under way.
     pub fn peak_pending(&self) -> usize {
-        self.wheel.peak()
+        self.parts.peak_pending()
+    }
+
+    /// Buckets that were run by more than one thread: the others were too short for it.
+    pub fn shared_buckets(&self) -> u64 {
+        self.parts.shared_buckets()
     }
 
     /// The network, to cut and to heal.
     pub fn network_mut(&mut self) -> &mut Network {
-        &mut self.network
+        Arc::make_mut(&mut self.network)
     }
 
     /// Starts a new node that joins through `contacts` (indices of nodes); the first has none.
     /// Returns its index, or `None` when [`Peer::MAX_NODES`] have started.
     pub fn start(&mut self, contacts: &[usize]) -> Option<usize> {
-        let index = self.nodes.len();
+        let index = self.len;
         if index >= Peer::MAX_NODES {
             return None;
         }
-        let me = Peer::new(index, 0);
-        let protocols = (self.make)(me, self.node_seed(me));
-        let born = self.stats.broadcasts.len() as u32;
-        self.nodes.push(Node { protocols, sequence: 0, born });
-        self.up.push(true);
-        self.live += 1;
-        self.join(index, contacts);
+        self.len += 1;
+        self.bring_up(Peer::new(index, 0), contacts);
         Some(index)
     }
 
@@ -208,7 +199,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     /// Stops node `index` without a word. Whoever writes to it gets a reset.
     pub fn crash(&mut self, index: usize) {
         if self.is_live(index) {
-            self.up[index] = false;
+            self.parts.of_mut(index).stop(index);
             self.live -= 1;
         }
     }
@@ -216,16 +207,14 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     /// Ends the process of node `index`: its host closes the connections, so that its neighbours
     /// hear of it although they have nothing to say.
     pub fn kill(&mut self, index: usize) {
-        if !self.is_live(index) {
-            return;
-        }
-        self.crash(index);
-        let node = &self.nodes[index];
+        let Some(node) = self.node(index).filter(|_| self.is_live(index)) else { return };
         let dead = node.me();
         let neighbors: Vec<Peer> = node.protocols.membership().active().collect();
+        self.crash(index);
         for neighbor in neighbors {
-            self.reset(dead, neighbor, self.now.as_nanos());
+            self.parts.of_mut(index).reset(&self.network, dead, neighbor, self.now.as_nanos());
         }
+        self.parts.exchange();
     }
 
     /// Has node `index` say goodbye and stop.
@@ -242,20 +231,18 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     /// Starts node `index` again: a new incarnation that remembers nothing. Returns whether it did:
     /// a running node does not, nor one that was started [`Peer::MAX_INCARNATIONS`] times.
     pub fn restart(&mut self, index: usize, contacts: &[usize]) -> bool {
-        if self.is_live(index) {
-            return false;
-        }
-        let Some(node) = self.nodes.get(index) else { return false };
-        let Some(incarnation) = node.me().incarnation().checked_add(1) else { return false };
-        let me = Peer::new(index, incarnation);
-        let protocols = (self.make)(me, self.node_seed(me));
-        let born = self.stats.broadcasts.len() as u32;
-        let sequence = self.nodes[index].sequence;
-        self.nodes[index] = Node { protocols, sequence, born };
-        self.up[index] = true;
-        self.live += 1;
-        self.join(index, contacts);
+        let Some(former) = self.peer(index).filter(|_| !self.is_live(index)) else { return false };
+        let Some(incarnation) = former.incarnation().checked_add(1) else { return false };
+        self.bring_up(Peer::new(index, incarnation), contacts);
         true
+    }
+
+    fn bring_up(&mut self, me: Peer, contacts: &[usize]) {
+        let seed = u64::from(me.bits()).wrapping_mul(0xd134_2543_de82_ef95);
+        let protocols = (self.make)(me, crate::network::mix(self.seed ^ seed));
+        self.parts.of_mut(me.index()).start(me.index(), protocols);
+        self.live += 1;
+        self.join(me.index(), contacts);
     }
 
     /// Has node `index` publish a broadcast; returns its id, or `None` if the node is not running.
@@ -263,17 +250,28 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         if !self.is_live(index) {
             return None;
         }
-        let id = u32::try_from(self.stats.broadcasts.len()).ok()?;
-        self.stats.broadcasts.push(stats::Broadcast {
-            origin: index,
-            sent: self.now,
-            eligible: self.live as u32,
-            delivered: 1,
-            payloads: 0,
-            last_hop: 0,
-        });
+        let id = u32::try_from(self.parts.published()).ok()?;
+        let (sent, eligible) = (self.now, self.live as u32);
+        for part in self.parts.all_mut() {
+            part.publish(stats::Broadcast {
+                origin: index,
+                sent,
+                eligible,
+                delivered: 0,
+                payloads: 0,
+                last_hop: 0,
+            });
+        }
         self.tell(index, Input::Publish { id, payload: () });
         Some(id)
+    }
+
+    /// Gives a running node an input at the present time, from outside.
+    fn tell(&mut self, index: usize, input: Input<M, B>) {
+        if self.is_live(index) {
+            self.parts.of_mut(index).handle(&self.network, index, (self.now, 0), input);
+            self.parts.exchange();
+        }
     }
 
     /// Runs all buckets that start before `until`; then it is `until`, rounded up to a border.
@@ -283,111 +281,13 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
 
     /// As [`Simulation::run_until`], and shows the simulation to `watch` after each bucket.
     pub fn run_watched(&mut self, until: Time, mut watch: impl FnMut(&Self)) {
-        let width = self.wheel.width();
+        let width = self.parts.width();
         let until = until.as_nanos().div_ceil(width).saturating_mul(width);
-        let mut batch = std::mem::take(&mut self.batch);
-        while let Some(start) = self.wheel.drain(until, &mut batch, |event| event.time) {
-            self.run_bucket(&mut batch, start + width);
-            self.now = Time::from_nanos(start + width);
+        while let Some(end) = self.parts.run_bucket(&self.network, until) {
+            self.now = Time::from_nanos(end);
             watch(self);
         }
-        self.batch = batch;
         self.now = Time::from_nanos(until.max(self.now.as_nanos()));
-    }
-
-    /// Runs one bucket node by node: within a bucket no node can reach another.
-    fn run_bucket(&mut self, batch: &mut Vec<Event<M, B>>, end: u64) {
-        batch.sort_unstable_by_key(Event::key);
-        let mut events = batch.drain(..).peekable();
-        while let Some(mut event) = events.next() {
-            let index = event.to.index();
-            loop {
-                self.run_event(event, end);
-                let next = events.peek().filter(|next| next.to.index() == index);
-                // What the node armed for itself within the bucket comes in its turn.
-                let own = self.soon.last().is_some_and(|own| {
-                    next.is_none_or(|next| own.key().cmp(&next.key()) == Ordering::Less)
-                });
-                event = match if own {
-                    self.soon.pop()
-                } else {
-                    events.next_if(|e| e.to.index() == index)
-                } {
-                    Some(event) => event,
-                    None => break,
-                };
-            }
-        }
-    }
-
-    fn run_event(&mut self, event: Event<M, B>, end: u64) {
-        let Event { time, from, to, what, .. } = event;
-        if !self.up[to.index()] || self.nodes[to.index()].me() != to {
-            if let What::Message(_) = what {
-                self.reset(to, from, time);
-            }
-            return;
-        }
-        self.stats.events += 1;
-        let (kind, input) = match what {
-            What::Message(message) => {
-                let kind = message.kind() as u64;
-                if let Some(id) = message.carries() {
-                    self.stats.broadcasts[id as usize].payloads += 1;
-                }
-                (kind, Input::Receive { from, message })
-            }
-            What::Timer(timer) => {
-                self.stats.timers += 1;
-                (0x100 + u64::from(matches!(timer, Timer::Broadcast(_))), Input::Expired(timer))
-            }
-            What::Reset => {
-                self.stats.resets += 1;
-                (0x200, Input::LinkDown(from))
-            }
-        };
-        self.stats.note(time, from, to, event.sequence, kind);
-        self.handle(to.index(), Time::from_nanos(time), end, input);
-    }
-
-    /// A dead process's host answers with a reset, as TCP does.
-    fn reset(&mut self, dead: Peer, to: Peer, time: u64) {
-        let node = &mut self.nodes[dead.index()];
-        node.sequence = node.sequence.wrapping_add(1);
-        let sequence = node.sequence;
-        if let Some(latency) = self.network.carry_reset(dead, to, sequence) {
-            let time = time.saturating_add(latency);
-            let event = Event { time, from: dead, to, sequence, what: What::Reset };
-            self.wheel.push(time, event);
-        }
-    }
-
-    /// Gives a running node an input at the present time, from outside.
-    fn tell(&mut self, index: usize, input: Input<M, B>) {
-        if self.is_live(index) {
-            self.handle(index, self.now, 0, input);
-        }
-    }
-
-    fn handle(&mut self, index: usize, now: Time, end: u64, input: Input<M, B>) {
-        let node = &mut self.nodes[index];
-        let mut host = Host {
-            me: node.me(),
-            born: node.born,
-            now,
-            end,
-            sequence: &mut node.sequence,
-            wheel: &mut self.wheel,
-            soon: &mut self.soon,
-            network: &self.network,
-            stats: &mut self.stats,
-            deliveries: self.deliveries.as_mut(),
-        };
-        node.protocols.handle(now, input, &mut host);
-    }
-
-    fn node_seed(&self, me: Peer) -> u64 {
-        crate::network::mix(self.seed ^ u64::from(me.bits()).wrapping_mul(0xd134_2543_de82_ef95))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The experiment behind `murmurate-sim run`: join, settle, broadcast, fail, broadcast again.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use murmurate::membership::Time;
@@ -40,6 +41,8 @@ pub struct Experiment {
     pub latency: Latency,
     /// Share of messages that the network loses, 0 to 1.
     pub loss: f64,
+    /// Threads it runs on. What is measured does not depend on them.
+    pub threads: NonZeroUsize,
 }
 
 /// What was measured.
@@ -121,7 +124,7 @@ impl Experiment {
     ) -> Result<Outcome, NetworkError> {
         let network = Network::new(self.seed, self.latency.clone(), self.loss)?;
         let mut rng = SplitMix64::seed_from_u64(self.seed ^ 0x6578_7065);
-        let mut sim = Simulation::new(self.seed, network, make);
+        let mut sim = Simulation::on_threads(self.threads, self.seed, network, make);
         for index in 0..self.nodes {
             let share = index as f64 / self.nodes as f64;
             sim.run_until(Time::ZERO.after(JOINING.mul_f64(share)));

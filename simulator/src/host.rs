@@ -5,11 +5,12 @@ use std::time::Duration;
 use murmurate::Effects;
 use murmurate::membership::{DownReason, Notice, Time, nanos};
 
-use crate::engine::{DeliveryLog, SIZES, SimBroadcast, SimMembership, SimMessage, SimTimer};
+use crate::deliveries::DeliveryLog;
+use crate::engine::{SIZES, SimBroadcast, SimMembership, SimMessage, SimTimer};
 use crate::network::{Network, mix};
 use crate::node::Peer;
+use crate::queue::Queue;
 use crate::stats::Stats;
-use crate::wheel::Wheel;
 
 /// Something that reaches a node at a time.
 #[derive(Debug, Clone)]
@@ -40,12 +41,13 @@ impl<M: SimMembership, B: SimBroadcast> Event<M, B> {
 /// What one node speaks to while it handles one input.
 pub(crate) struct Host<'a, M: SimMembership, B: SimBroadcast> {
     pub(crate) me: Peer,
+    pub(crate) place: usize,
     pub(crate) born: u32,
     pub(crate) now: Time,
     /// End of the bucket being run: what the node arms for before it is not queued any more.
     pub(crate) end: u64,
     pub(crate) sequence: &'a mut u32,
-    pub(crate) wheel: &'a mut Wheel<Event<M, B>>,
+    pub(crate) queue: &'a mut Queue<M, B>,
     /// The node's own timers within the bucket, latest first.
     pub(crate) soon: &'a mut Vec<Event<M, B>>,
     pub(crate) network: &'a Network,
@@ -72,7 +74,7 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         };
         let time = self.now.as_nanos().saturating_add(latency);
         let what = What::Message(message);
-        self.wheel.push(time, Event { time, what, to, from: self.me, sequence });
+        self.queue.push(Event { time, what, to, from: self.me, sequence });
     }
 
     fn arm(&mut self, after: Duration, timer: SimTimer<M, B>) {
@@ -81,7 +83,7 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         let what = What::Timer(timer);
         let event = Event { time, what, to: self.me, from: self.me, sequence };
         if time >= self.end {
-            self.wheel.push(time, event);
+            self.queue.push_own(event);
         } else {
             let at = self.soon.partition_point(|other| other.key() > event.key());
             self.soon.insert(at, event);
@@ -90,7 +92,7 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
 
     fn deliver(&mut self, id: u32, hops: u16, (): ()) {
         if let Some(log) = &mut self.deliveries {
-            log.note(self.me, id);
+            log.note(self.place, self.me, id);
         }
         let broadcast = &mut self.stats.broadcasts[id as usize];
         if id < self.born {

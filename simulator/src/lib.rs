@@ -24,6 +24,8 @@
 
 pub mod channels;
 pub mod check;
+mod crew;
+mod deliveries;
 pub mod engine;
 pub mod experiment;
 pub mod graph;
@@ -34,6 +36,10 @@ pub mod network;
 mod node;
 pub mod overlay;
 pub mod paper;
+mod part;
+mod parts;
+mod queue;
+pub mod reach;
 pub mod routing;
 pub mod stats;
 pub mod strategy;

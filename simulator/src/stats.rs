@@ -7,7 +7,7 @@ use murmurate::Message;
 use murmurate::membership::{DownReason, Time, Wire};
 
 /// Counters of a run. All of them only grow.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Stats {
     /// Events handled: messages, timers and resets that reached a running node.
     pub events: u64,
@@ -95,6 +95,30 @@ impl Stats {
             latency: latency_histogram(),
             digest: 0,
         }
+    }
+
+    /// Adds what was counted at other nodes while the same broadcasts were published.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.timers += other.timers;
+        self.resets += other.resets;
+        self.lost += other.lost;
+        for (kind, other) in self.messages.iter_mut().zip(&other.messages) {
+            kind.count += other.count;
+            kind.bytes += other.bytes;
+        }
+        self.neighbor_ups += other.neighbor_ups;
+        for (count, other) in self.neighbor_downs.iter_mut().zip(other.neighbor_downs) {
+            *count += other;
+        }
+        for (broadcast, other) in self.broadcasts.iter_mut().zip(&other.broadcasts) {
+            broadcast.delivered += other.delivered;
+            broadcast.payloads += other.payloads;
+            broadcast.last_hop = broadcast.last_hop.max(other.last_hop);
+        }
+        // Both have the same bounds.
+        let _ = self.latency.add(&other.latency);
+        self.digest = self.digest.wrapping_add(other.digest);
     }
 
     pub(crate) fn record_latency(&mut self, latency: Duration) {

@@ -1,5 +1,6 @@
 //! What can be said on the command line, checked.
 
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -23,6 +24,7 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "Examples:
   murmurate-sim                                        1,000 nodes with the defaults
   murmurate-sim run --nodes 20000 --fail 50            half of the nodes fail
+  murmurate-sim run --nodes 100000 --threads 2         twice as fast, the same result
   murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
   murmurate-sim run --latency matrix:rtt.csv --json | jq .latency_seconds
   murmurate-sim paper hyparview --seeds 3              the paper's table beside ours
@@ -70,6 +72,9 @@ pub(crate) struct Run {
     /// Share of all messages that the network loses, 0 to 1
     #[arg(long, default_value = "0", value_name = "P", value_parser = |text: &str| number(text, 0.0..=1.0, ""))]
     pub(crate) loss: f64,
+    /// Threads to run on. The result is the same for any number
+    #[arg(long, default_value = "1", value_parser = threads)]
+    pub(crate) threads: NonZeroUsize,
     /// Print one JSON object on standard output and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
@@ -86,6 +91,7 @@ impl Default for Run {
             fail: 0.0,
             latency: LatencyArg(Latency::Constant(Duration::from_millis(10))),
             loss: 0.0,
+            threads: NonZeroUsize::MIN,
             json: false,
         }
     }
@@ -192,6 +198,11 @@ fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
     text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
         format!("allowed is a whole number from {} to {}", range.start(), range.end())
     })
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let threads = whole(text, 1..=256)?;
+    NonZeroUsize::new(threads as usize).ok_or_else(|| "allowed is at least 1".to_owned())
 }
 
 fn number(text: &str, range: RangeInclusive<f64>, unit: &str) -> Result<f64, String> {

@@ -37,6 +37,7 @@ pub(crate) fn run(options: &Run) -> Result<ExitCode, Box<dyn std::error::Error>>
         fail: options.fail,
         latency: options.latency.0.clone(),
         loss: options.loss,
+        threads: options.threads,
     };
     let (outcome, wall) = timed(|| simulate(options, &experiment));
     let outcome = outcome?;
