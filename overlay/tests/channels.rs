@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, reason = "clippy takes the helpers of a test for production code")]
 
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -223,6 +225,33 @@ async fn a_full_queue_pushes_back_or_sheds_as_declared() {
 }
 
 /// Three in a row: the ends are no neighbours, and one can be dialled nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_room_gets_its_turn() {
+    let (one, two) = soon(pair(&[Channel::acknowledged("c").queue(2, 1 << 20)])).await;
+    let from = two.channel("c").expect("declared");
+    tokio::spawn(async move { while from.receive().await.is_some() {} });
+    let to = one.channel("c").expect("declared").to(two.id());
+    let all = Arc::new(AtomicUsize::new(0));
+    // Each again as soon as it has its receipt, until all together have sent enough.
+    let senders = (0..16).map(|_| {
+        let (to, all) = (to.clone(), Arc::clone(&all));
+        tokio::spawn(async move {
+            let mut sent = 0;
+            while all.fetch_add(1, Ordering::Relaxed) < 1_600 {
+                soon(soon(to.send("me")).await.expect("taken")).await.expect("delivered");
+                sent += 1;
+            }
+            sent
+        })
+    });
+    let senders: Vec<_> = senders.collect();
+    let mut sent = Vec::new();
+    for sender in senders {
+        sent.push(sender.await.expect("a count"));
+    }
+    assert!(sent.iter().all(|count| (80..=120).contains(count)), "{sent:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_no_dial_reaches_is_spoken_to_hop_by_hop() {
     let channels = [

@@ -42,7 +42,9 @@ pub(crate) struct Lane {
     /// Tells this lane from others of its index before and after it.
     pub(crate) epoch: u64,
     inner: Mutex<Inner>,
-    /// Senders that wait for room, or for the first connection.
+    /// Senders that wait for room, or for the first connection: whoever came first has it, and waits...
+    turn: tokio::sync::Mutex<()>,
+    /// ...for this.
     room: Notify,
 }
 
@@ -65,6 +67,17 @@ struct Inner {
     retransmitted: u64,
     /// Senders that wait for room, or for the receiver to be met.
     waiting: usize,
+}
+
+/// Who wants to push.
+#[derive(Debug, Clone, Copy)]
+enum Caller {
+    /// Does not wait: there is room, or not.
+    Tries,
+    /// Comes just now, and would wait.
+    Comes,
+    /// Has waited for longer than all others.
+    First,
 }
 
 #[derive(Debug, Clone)]
@@ -99,7 +112,9 @@ impl Lane {
             retransmitted: 0,
             waiting: 0,
         };
-        Self { to, channel, index, slot, epoch, inner: Mutex::new(inner), room: Notify::new() }
+        let inner = Mutex::new(inner);
+        let (turn, room) = Default::default();
+        Self { to, channel, index, slot, epoch, inner, turn, room }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -107,21 +122,23 @@ impl Lane {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Pushes a message as soon as the receiver was met and there is room.
+    /// Pushes a message as soon as the receiver was met and there is room, after whoever has waited
+    /// for longer.
     pub(crate) async fn send(
         self: &Arc<Self>,
         hub: &Arc<Hub>,
         message: Bytes,
     ) -> Result<Receipt, SendError> {
         // Mostly there is room at once.
-        if let Some(done) = self.try_now(hub, &message, true) {
+        if let Some(done) = self.try_now(hub, &message, Caller::Comes) {
             return done;
         }
         let _waits = Waits::new(self);
+        let _turn = self.turn.lock().await;
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
-            if let Some(done) = self.try_now(hub, &message, true) {
+            if let Some(done) = self.try_now(hub, &message, Caller::First) {
                 return done;
             }
             room.await;
@@ -134,7 +151,7 @@ impl Lane {
         hub: &Arc<Hub>,
         message: &Bytes,
     ) -> Result<Receipt, SendError> {
-        self.try_now(hub, message, false).unwrap_or(Err(SendError::Full))
+        self.try_now(hub, message, Caller::Tries).unwrap_or(Err(SendError::Full))
     }
 
     /// `None`: not now.
@@ -142,7 +159,7 @@ impl Lane {
         self: &Arc<Self>,
         hub: &Arc<Hub>,
         message: &Bytes,
-        meets: bool,
+        caller: Caller,
     ) -> Option<Result<Receipt, SendError>> {
         let declared = &hub.declared[self.channel];
         let mut inner = self.inner();
@@ -161,7 +178,12 @@ impl Lane {
             let served = sender::run(Arc::clone(self), Arc::clone(hub));
             bulk::threads_for(self.slot.traffic).spawn(served);
         }
-        if meets && matches!(inner.state, State::Fresh) {
+        let must_wait = match caller {
+            Caller::Tries => false,
+            Caller::First => matches!(inner.state, State::Fresh),
+            Caller::Comes => matches!(inner.state, State::Fresh) || inner.goes_in_turn(),
+        };
+        if must_wait {
             return None;
         }
         let counts = &hub.counts[self.channel];
@@ -340,9 +362,9 @@ impl Lane {
         }
     }
 
-    /// So many places are free, if anybody waits for one.
-    fn note_settled(&self, free: usize) {
-        for _ in 0..free {
+    /// Wakes whoever waits first, if there may be room: the others follow.
+    fn note_settled(&self, roomy: bool) {
+        if roomy {
             self.room.notify_one();
         }
     }
@@ -379,12 +401,19 @@ impl Inner {
         Err(Full)
     }
 
-    /// Counts and hands out outcomes; how many senders that wait may try again.
-    fn settle(&mut self, hub: &Hub, channel: usize) -> usize {
+    /// Whether whoever comes now waits behind those who wait. Otherwise the one that had a receipt
+    /// just now would take the place that this left, again and again. Where there are no receipts,
+    /// places come many at a time, and taking turns for each would be slow.
+    fn goes_in_turn(&self) -> bool {
+        self.receipts.kept && self.waiting > 0
+    }
+
+    /// Counts and hands out outcomes; whether a sender that waits may try again.
+    fn settle(&mut self, hub: &Hub, channel: usize) -> bool {
         let counts = &hub.counts[channel];
-        let mut settled = 0;
+        let mut any = false;
         while let Some((ticket, outcome)) = self.sending.settled() {
-            settled += 1;
+            any = true;
             match outcome {
                 Outcome::Delivered | Outcome::Answered(_) => counts.acknowledged.inc(),
                 Outcome::Gone | Outcome::TimedOut => counts.lost.inc(),
@@ -397,15 +426,16 @@ impl Inner {
                 counts.latency.observe(took.as_secs_f64());
             }
         }
+        if !any || self.waiting == 0 {
+            return false;
+        }
         if self.receipts.kept {
-            return settled.min(self.waiting);
+            return true;
         }
         // What only has to be written goes on by itself: nobody is woken for one place alone.
         let Depth { messages, bytes } = self.sending.depth();
         let declared = &hub.declared[channel];
-        let roomy =
-            4 * messages <= 3 * declared.queue_messages && 4 * bytes <= 3 * declared.queue_bytes;
-        if settled > 0 && roomy { self.waiting } else { 0 }
+        4 * messages <= 3 * declared.queue_messages && 4 * bytes <= 3 * declared.queue_bytes
     }
 }
 
@@ -421,14 +451,7 @@ impl<'a> Waits<'a> {
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        let mut inner = self.0.inner();
-        inner.waiting -= 1;
-        let others = inner.waiting > 0;
-        drop(inner);
-        if others {
-            // Room offered to one who left is for the next.
-            self.0.room.notify_one();
-        }
+        self.0.inner().waiting -= 1;
     }
 }
 
