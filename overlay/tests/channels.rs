@@ -224,7 +224,7 @@ async fn a_full_queue_pushes_back_or_sheds_as_declared() {
     }
 }
 
-/// Three in a row: the ends are no neighbours, and one can be dialled nowhere.
+/// Each of those who wait for room is the longest waiting one some day.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_room_gets_its_turn() {
     let (one, two) = soon(pair(&[Channel::acknowledged("c").queue(2, 1 << 20)])).await;
@@ -252,6 +252,7 @@ async fn whoever_waits_for_room_gets_its_turn() {
     assert!(sent.iter().all(|count| (80..=120).contains(count)), "{sent:?}");
 }
 
+/// Three in a row: the ends are no neighbours, and one can be dialled nowhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_no_dial_reaches_is_spoken_to_hop_by_hop() {
     let channels = [
