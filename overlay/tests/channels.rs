@@ -227,7 +227,7 @@ async fn a_full_queue_pushes_back_or_sheds_as_declared() {
 }
 
 /// Each of those who wait for room is the longest waiting one some day.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn whoever_waits_for_room_gets_its_turn() {
     let (one, two) = soon(pair(&[Channel::acknowledged("c").queue(2, 1 << 20)])).await;
     let from = two.channel("c").expect("declared");
