@@ -8,8 +8,10 @@ use murmurate::membership::{Membership, Sizes, Time};
 use murmurate::{Input, Message, Timer};
 
 use crate::host::{Event, Host, What};
+use crate::machine::{Admission, Machine};
 use crate::network::Network;
 use crate::node::Peer;
+use crate::regional::Regional;
 use crate::stats::{self, Stats};
 use crate::wheel::Wheel;
 
@@ -34,6 +36,13 @@ pub type Make<M, B> = Arc<dyn Fn(Peer, u64) -> murmurate::Peer<M, B> + Send + Sy
 /// Encoded sizes for the byte counts: a peer is a 32-byte key, an 8-byte incarnation and an
 /// address hint, a message id a peer's key and incarnation and a sequence number.
 pub const SIZES: Sizes = Sizes { peer: 48, id: 48, payload: 1024 };
+
+/// How wide a bucket of the queue is under this network, in nanoseconds: calls take effect at the
+/// borders.
+#[must_use]
+pub fn bucket(network: &Network) -> u64 {
+    1 << crate::wheel::shift(network.least_latency())
+}
 
 /// A deterministic run of any number of nodes.
 ///
@@ -63,6 +72,8 @@ struct Node<M, B> {
     sequence: u32,
     /// Broadcasts published before this incarnation started.
     born: u32,
+    /// What is peculiar about its machine; nothing, of most.
+    machine: Option<Box<Machine>>,
 }
 
 impl<M: SimMembership, B: SimBroadcast> Node<M, B> {
@@ -177,6 +188,24 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         self.wheel.peak()
     }
 
+    /// From now on notes delivery latencies by region.
+    pub fn watch_regions(&mut self, regional: Regional) {
+        self.stats.regional = Some(Box::new(regional));
+    }
+
+    /// What was noted of the regions since it was last taken, if anything is.
+    pub fn take_regions(&mut self) -> Option<Regional> {
+        let regional = self.stats.regional.as_mut()?;
+        let taken = regional.as_ref().clone();
+        regional.clear();
+        Some(taken)
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// The network, to cut and to heal.
     pub fn network_mut(&mut self) -> &mut Network {
         &mut self.network
@@ -192,7 +221,8 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         let me = Peer::new(index, 0);
         let protocols = (self.make)(me, self.node_seed(me));
         let born = self.stats.broadcasts.len() as u32;
-        self.nodes.push(Node { protocols, sequence: 0, born });
+        let machine = self.network.port().map(|port| Box::new(Machine::with(port)));
+        self.nodes.push(Node { protocols, sequence: 0, born, machine });
         self.up.push(true);
         self.live += 1;
         self.join(index, contacts);
@@ -250,16 +280,27 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         let me = Peer::new(index, incarnation);
         let protocols = (self.make)(me, self.node_seed(me));
         let born = self.stats.broadcasts.len() as u32;
-        let sequence = self.nodes[index].sequence;
-        self.nodes[index] = Node { protocols, sequence, born };
+        let node = &mut self.nodes[index];
+        let (sequence, mut machine) = (node.sequence, node.machine.take());
+        if let Some(machine) = &mut machine {
+            machine.reboot(self.now.as_nanos());
+        }
+        *node = Node { protocols, sequence, born, machine };
+        self.network.set_dark(index, false);
         self.up[index] = true;
         self.live += 1;
         self.join(index, contacts);
         true
     }
 
-    /// Has node `index` publish a broadcast; returns its id, or `None` if the node is not running.
+    /// Has node `index` publish a broadcast of 1 KiB; returns its id, or `None` if the node is not
+    /// running.
     pub fn publish(&mut self, index: usize) -> Option<u32> {
+        self.publish_bytes(index, SIZES.payload as u32)
+    }
+
+    /// As [`Simulation::publish`], with content of this size.
+    pub fn publish_bytes(&mut self, index: usize, payload_bytes: u32) -> Option<u32> {
         if !self.is_live(index) {
             return None;
         }
@@ -267,6 +308,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         self.stats.broadcasts.push(stats::Broadcast {
             origin: index,
             sent: self.now,
+            payload_bytes,
             eligible: self.live as u32,
             delivered: 1,
             payloads: 0,
@@ -323,11 +365,12 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     fn run_event(&mut self, event: Event<M, B>, end: u64) {
         let Event { time, from, to, what, .. } = event;
         if !self.up[to.index()] || self.nodes[to.index()].me() != to {
-            if let What::Message(_) = what {
+            if what.is_message() {
                 self.reset(to, from, time);
             }
             return;
         }
+        let Some(what) = self.admit(time, from, to, event.sequence, what, end) else { return };
         self.stats.events += 1;
         let (kind, input) = match what {
             What::Message(message) => {
@@ -345,9 +388,45 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
                 self.stats.resets += 1;
                 (0x200, Input::LinkDown(from))
             }
+            // It was taken out of its box when it was admitted.
+            What::Late(_) => return,
         };
         self.stats.note(time, from, to, event.sequence, kind);
         self.handle(to.index(), Time::from_nanos(time), end, input);
+    }
+
+    /// What a node's machine lets it handle now. What it gets to later comes again then.
+    #[inline]
+    fn admit(
+        &mut self,
+        time: u64,
+        from: Peer,
+        to: Peer,
+        sequence: u32,
+        what: What<M, B>,
+        end: u64,
+    ) -> Option<What<M, B>> {
+        let Some(machine) = &mut self.nodes[to.index()].machine else { return Some(what) };
+        let message = match what {
+            What::Late(what) => {
+                machine.resume();
+                return Some(*what);
+            }
+            What::Message(ref message) => {
+                Some((self.stats.wire_len(message) as u64, self.network.bandwidth()))
+            }
+            What::Timer(_) | What::Reset => None,
+        };
+        match machine.admit(time, message) {
+            Admission::Now => return Some(what),
+            Admission::Shed => self.stats.shed += 1,
+            Admission::At(later) => {
+                let what = What::Late(Box::new(what));
+                let event = Event { time: later, from, to, sequence, what };
+                event.queue(end, &mut self.wheel, &mut self.soon);
+            }
+        }
+        None
     }
 
     /// A dead process's host answers with a reset, as TCP does.
@@ -355,7 +434,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         let node = &mut self.nodes[dead.index()];
         node.sequence = node.sequence.wrapping_add(1);
         let sequence = node.sequence;
-        if let Some(latency) = self.network.carry_reset(dead, to, sequence) {
+        if let Some(latency) = self.network.carry_reset(dead, to, sequence, time) {
             let time = time.saturating_add(latency);
             let event = Event { time, from: dead, to, sequence, what: What::Reset };
             self.wheel.push(time, event);
@@ -371,8 +450,10 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
 
     fn handle(&mut self, index: usize, now: Time, end: u64, input: Input<M, B>) {
         let node = &mut self.nodes[index];
+        let machine = node.machine.as_deref_mut();
+        let local = machine.as_ref().map_or(now, |machine| machine.clock.local(now));
         let mut host = Host {
-            me: node.me(),
+            me: node.protocols.membership().me(),
             born: node.born,
             now,
             end,
@@ -380,10 +461,34 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
             wheel: &mut self.wheel,
             soon: &mut self.soon,
             network: &self.network,
+            machine,
             stats: &mut self.stats,
             deliveries: self.deliveries.as_mut(),
         };
-        node.protocols.handle(now, input, &mut host);
+        node.protocols.handle(local, input, &mut host);
+    }
+
+    /// The machine of node `index`, to change it.
+    pub(crate) fn machine_mut(&mut self, index: usize) -> Option<&mut Machine> {
+        Some(self.nodes.get_mut(index)?.machine.get_or_insert_default())
+    }
+
+    /// Sets the timers of the nodes for which `is_struck` holds to other times: `retimed` says by
+    /// how much later than now one goes off, given how much later it would.
+    pub(crate) fn retime(
+        &mut self,
+        is_struck: impl Fn(usize) -> bool,
+        retimed: impl Fn(usize, u64) -> u64,
+    ) {
+        let now = self.now.as_nanos();
+        let is_timer = |event: &Event<M, B>| {
+            matches!(event.what, What::Timer(_)) && is_struck(event.to.index())
+        };
+        for mut event in self.wheel.extract(is_timer) {
+            let left = event.time.saturating_sub(now);
+            event.time = now.saturating_add(retimed(event.to.index(), left));
+            self.wheel.push(event.time, event);
+        }
     }
 
     fn node_seed(&self, me: Peer) -> u64 {

@@ -24,16 +24,19 @@
 
 pub mod channels;
 pub mod check;
+mod control;
 pub mod engine;
 pub mod experiment;
 pub mod graph;
 mod host;
+mod machine;
 pub mod matrix;
 pub mod memory;
 pub mod network;
 mod node;
 pub mod overlay;
 pub mod paper;
+pub mod regional;
 pub mod routing;
 pub mod stats;
 pub mod strategy;
