@@ -231,12 +231,13 @@ impl Run {
         }
         self.churn(ARRIVING);
         let mut missed = 0;
-        for (reach, reached) in published.iter().zip(Reach::judge(&published, &self.sim)) {
-            let broadcast = self.sim.stats().broadcasts[reach.id() as usize];
+        for reach in &published {
+            let (broadcast, reached) =
+                (self.sim.stats().broadcasts[reach.id() as usize], reach.judge(&self.sim));
             self.say(&format!(
-                "  broadcast {}: {} nodes ran, {} reachable, {} of them missed it; RMR {:.3}, {} hops",
+                "  broadcast {}: of {} running {} reachable, {} of them missed it; RMR {:.3}, {} hops",
                 reach.id(),
-                reached.running,
+                broadcast.eligible,
                 reached.reachable,
                 reached.missed.len(),
                 broadcast.rmr(),
