@@ -8,10 +8,13 @@ use murmurate::membership::{Membership, Sizes, Time};
 use murmurate::{Input, Message, Timer};
 
 use crate::deliveries::DeliveryLog;
+use crate::host::What;
+use crate::machine::Machine;
 use crate::network::Network;
 use crate::node::Peer;
 use crate::part::Node;
 use crate::parts::Parts;
+use crate::regional::Regional;
 use crate::stats::{self, Stats};
 
 /// A strategy the simulator can run as membership.
@@ -47,6 +50,13 @@ pub type Make<M, B> = Arc<dyn Fn(Peer, u64) -> murmurate::Peer<M, B> + Send + Sy
 /// Encoded sizes for the byte counts: a peer is a 32-byte key, an 8-byte incarnation and an
 /// address hint, a message id a peer's key and incarnation and a sequence number.
 pub const SIZES: Sizes = Sizes { peer: 48, id: 48, payload: 1024 };
+
+/// How wide a bucket of the queue is under this network, in nanoseconds: calls take effect at the
+/// borders.
+#[must_use]
+pub fn bucket(network: &Network) -> u64 {
+    1 << crate::wheel::shift(network.least_latency())
+}
 
 /// A deterministic run of any number of nodes.
 ///
@@ -173,6 +183,31 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         self.parts.shared_buckets()
     }
 
+    /// From now on notes delivery latencies by region.
+    pub fn watch_regions(&mut self, regional: &Regional) {
+        for part in self.parts.all_mut() {
+            part.regional = Some(Box::new(regional.clone()));
+        }
+    }
+
+    /// What was noted of the regions since it was last taken, if anything is.
+    pub fn take_regions(&mut self) -> Option<Regional> {
+        let mut parts = self.parts.all_mut().iter_mut().filter_map(|part| part.regional.as_mut());
+        let first = parts.next()?;
+        let mut taken = first.as_ref().clone();
+        first.clear();
+        for regional in parts {
+            taken.merge(regional);
+            regional.clear();
+        }
+        Some(taken)
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// The network, to cut and to heal.
     pub fn network_mut(&mut self) -> &mut Network {
         Arc::make_mut(&mut self.network)
@@ -233,6 +268,9 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     pub fn restart(&mut self, index: usize, contacts: &[usize]) -> bool {
         let Some(former) = self.peer(index).filter(|_| !self.is_live(index)) else { return false };
         let Some(incarnation) = former.incarnation().checked_add(1) else { return false };
+        if self.network.is_dark(index) {
+            self.network_mut().set_dark(index, false);
+        }
         self.bring_up(Peer::new(index, incarnation), contacts);
         true
     }
@@ -240,13 +278,19 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     fn bring_up(&mut self, me: Peer, contacts: &[usize]) {
         let seed = u64::from(me.bits()).wrapping_mul(0xd134_2543_de82_ef95);
         let protocols = (self.make)(me, crate::network::mix(self.seed ^ seed));
-        self.parts.of_mut(me.index()).start(me.index(), protocols);
+        self.parts.of_mut(me.index()).start(&self.network, me.index(), self.now, protocols);
         self.live += 1;
         self.join(me.index(), contacts);
     }
 
-    /// Has node `index` publish a broadcast; returns its id, or `None` if the node is not running.
+    /// Has node `index` publish a broadcast of 1 KiB; returns its id, or `None` if the node is not
+    /// running.
     pub fn publish(&mut self, index: usize) -> Option<u32> {
+        self.publish_bytes(index, SIZES.payload as u32)
+    }
+
+    /// As [`Simulation::publish`], with content of this size.
+    pub fn publish_bytes(&mut self, index: usize, payload_bytes: u32) -> Option<u32> {
         if !self.is_live(index) {
             return None;
         }
@@ -256,6 +300,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
             part.publish(stats::Broadcast {
                 origin: index,
                 sent,
+                payload_bytes,
                 eligible,
                 delivered: 0,
                 payloads: 0,
@@ -271,6 +316,30 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         if self.is_live(index) {
             self.parts.of_mut(index).handle(&self.network, index, (self.now, 0), input);
             self.parts.exchange();
+        }
+    }
+
+    /// The machine of node `index`, to change it.
+    pub(crate) fn machine_mut(&mut self, index: usize) -> Option<&mut Machine> {
+        self.parts.of_mut(index).machine_mut(index)
+    }
+
+    /// Sets the timers of the nodes for which `is_struck` holds to other times: `retimed` says by
+    /// how much later than now one goes off, given how much later it would.
+    pub(crate) fn retime(
+        &mut self,
+        is_struck: impl Fn(usize) -> bool,
+        retimed: impl Fn(usize, u64) -> u64,
+    ) {
+        let now = self.now.as_nanos();
+        for part in self.parts.all_mut() {
+            part.queue.retime(
+                |event| matches!(event.what, What::Timer(_)) && is_struck(event.to.index()),
+                |event| {
+                    let left = event.time.saturating_sub(now);
+                    now.saturating_add(retimed(event.to.index(), left))
+                },
+            );
         }
     }
 

@@ -6,10 +6,12 @@ use murmurate::Effects;
 use murmurate::membership::{DownReason, Notice, Time, nanos};
 
 use crate::deliveries::DeliveryLog;
-use crate::engine::{SIZES, SimBroadcast, SimMembership, SimMessage, SimTimer};
-use crate::network::{Network, mix};
+use crate::engine::{SimBroadcast, SimMembership, SimMessage, SimTimer};
+use crate::machine::Machine;
+use crate::network::{Journey, Network, Parcel, mix};
 use crate::node::Peer;
 use crate::queue::Queue;
+use crate::regional::Regional;
 use crate::stats::Stats;
 
 /// Something that reaches a node at a time.
@@ -29,12 +31,37 @@ pub(crate) enum What<M: SimMembership, B: SimBroadcast> {
     Timer(SimTimer<M, B>),
     /// `from` does not run (in that incarnation).
     Reset,
+    /// Something that came earlier and that the node gets to now.
+    Late(Box<Self>),
 }
 
 impl<M: SimMembership, B: SimBroadcast> Event<M, B> {
     /// The order within a bucket: by node, then time. No two events have the same key.
     pub(crate) fn key(&self) -> (u32, u64, u32, u32) {
         (self.to.index() as u32, self.time, self.from.bits(), self.sequence)
+    }
+
+    /// Queues what a node set itself while the bucket that ends at `end` is run: what falls into it
+    /// goes among the node's own, latest first.
+    #[inline]
+    pub(crate) fn queue(self, end: u64, queue: &mut Queue<M, B>, soon: &mut Vec<Self>) {
+        if self.time >= end {
+            queue.push_own(self);
+        } else {
+            let at = soon.partition_point(|other| other.key() > self.key());
+            soon.insert(at, self);
+        }
+    }
+}
+
+impl<M: SimMembership, B: SimBroadcast> What<M, B> {
+    /// Whether it is a message, also one that waited.
+    pub(crate) fn is_message(&self) -> bool {
+        match self {
+            Self::Message(_) => true,
+            Self::Late(what) => what.is_message(),
+            Self::Timer(_) | Self::Reset => false,
+        }
     }
 }
 
@@ -51,7 +78,10 @@ pub(crate) struct Host<'a, M: SimMembership, B: SimBroadcast> {
     /// The node's own timers within the bucket, latest first.
     pub(crate) soon: &'a mut Vec<Event<M, B>>,
     pub(crate) network: &'a Network,
+    /// The node's own, where it is not an ideal one.
+    pub(crate) machine: Option<&'a mut Machine>,
     pub(crate) stats: &'a mut Stats,
+    pub(crate) regional: Option<&'a mut Regional>,
     pub(crate) deliveries: Option<&'a mut DeliveryLog>,
 }
 
@@ -65,29 +95,37 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
 impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
     fn send(&mut self, to: Peer, message: SimMessage<M, B>) {
         let sequence = self.next_sequence();
+        let bytes = self.stats.wire_len(&message) as u64;
         let kind = &mut self.stats.messages[message.kind()];
         kind.count += 1;
-        kind.bytes += message.wire_len(&SIZES) as u64;
-        let Some(latency) = self.network.carry(self.me, to, sequence) else {
-            self.stats.lost += 1;
-            return;
-        };
-        let time = self.now.as_nanos().saturating_add(latency);
-        let what = What::Message(message);
-        self.queue.push(Event { time, what, to, from: self.me, sequence });
+        kind.bytes += bytes;
+        let (from, now) = (self.me, self.now.as_nanos());
+        let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
+        let journey = self.network.send(&Parcel { from, to, sequence, bytes, now }, port);
+        let event =
+            |time, message| Event { time, what: What::Message(message), to, from, sequence };
+        match journey {
+            Journey::Arrives(time) => self.queue.push(event(time, message)),
+            Journey::Twice(first, second) => {
+                self.stats.duplicated += 1;
+                self.queue.push(event(second, message.clone()));
+                self.queue.push(event(first, message));
+            }
+            Journey::Lost => self.stats.lost += 1,
+            Journey::Shed => self.stats.shed += 1,
+        }
     }
 
     fn arm(&mut self, after: Duration, timer: SimTimer<M, B>) {
         let sequence = self.next_sequence();
-        let time = self.now.as_nanos().saturating_add(nanos(after));
+        let after = match &self.machine {
+            None => nanos(after),
+            Some(machine) => machine.clock.true_span(nanos(after)),
+        };
+        let time = self.now.as_nanos().saturating_add(after);
         let what = What::Timer(timer);
         let event = Event { time, what, to: self.me, from: self.me, sequence };
-        if time >= self.end {
-            self.queue.push_own(event);
-        } else {
-            let at = self.soon.partition_point(|other| other.key() > event.key());
-            self.soon.insert(at, event);
-        }
+        event.queue(self.end, self.queue, self.soon);
     }
 
     fn deliver(&mut self, id: u32, hops: u16, (): ()) {
@@ -101,6 +139,9 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         broadcast.delivered += 1;
         broadcast.last_hop = broadcast.last_hop.max(hops);
         let latency = self.now.since(broadcast.sent);
+        if let Some(regional) = &mut self.regional {
+            regional.record(broadcast.origin, self.me.index(), latency);
+        }
         self.stats.record_latency(latency);
     }
 

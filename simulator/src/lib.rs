@@ -24,12 +24,15 @@
 
 pub mod channels;
 pub mod check;
+mod control;
 mod crew;
 mod deliveries;
 pub mod engine;
 pub mod experiment;
+pub mod faults;
 pub mod graph;
 mod host;
+mod machine;
 pub mod matrix;
 pub mod memory;
 pub mod network;
@@ -40,7 +43,10 @@ mod part;
 mod parts;
 mod queue;
 pub mod reach;
+pub mod regional;
 pub mod routing;
+pub mod runner;
+pub mod scenario;
 pub mod stats;
 pub mod strategy;
 mod wheel;

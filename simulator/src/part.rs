@@ -16,9 +16,11 @@ use crate::crew::Work;
 use crate::deliveries::DeliveryLog;
 use crate::engine::{SimBroadcast, SimMembership};
 use crate::host::{Event, Host, What};
+use crate::machine::{Admission, Machine};
 use crate::network::Network;
 use crate::node::Peer;
 use crate::queue::{Deal, Queue};
+use crate::regional::Regional;
 use crate::stats::{Broadcast, Stats};
 
 #[derive(Clone)]
@@ -27,6 +29,8 @@ pub(crate) struct Node<M, B> {
     sequence: u32,
     /// Broadcasts published before this incarnation started.
     born: u32,
+    /// What is peculiar about its machine; nothing, of most.
+    machine: Option<Box<Machine>>,
 }
 
 impl<M: SimMembership, B: SimBroadcast> Node<M, B> {
@@ -46,6 +50,7 @@ pub(crate) struct Part<M: SimMembership, B: SimBroadcast> {
     pub(crate) queue: Queue<M, B>,
     /// What was counted at these nodes.
     pub(crate) stats: Stats,
+    pub(crate) regional: Option<Box<Regional>>,
     pub(crate) deliveries: Option<DeliveryLog>,
     batch: Vec<Event<M, B>>,
     soon: Vec<Event<M, B>>,
@@ -78,6 +83,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             up: Vec::new(),
             queue: Queue::new(deal, part, lookahead),
             stats: Stats::new::<M::Message, B::Message>(),
+            regional: None,
             deliveries: None,
             batch: Vec::new(),
             soon: Vec::new(),
@@ -103,16 +109,27 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         self.last_bucket
     }
 
-    /// Starts node `index` with these protocols: a new one, or one that is down.
-    pub(crate) fn start(&mut self, index: usize, protocols: murmurate::Peer<M, B>) {
+    /// Starts node `index` with these protocols: a new one, or one that is down. It finds the
+    /// machine it had.
+    pub(crate) fn start(
+        &mut self,
+        network: &Network,
+        index: usize,
+        now: Time,
+        protocols: murmurate::Peer<M, B>,
+    ) {
         let place = self.deal.place(index);
         let born = self.stats.broadcasts.len() as u32;
         if place == self.nodes.len() {
-            self.nodes.push(Node { protocols, sequence: 0, born });
+            let machine = network.port().map(|port| Box::new(Machine::with(port)));
+            self.nodes.push(Node { protocols, sequence: 0, born, machine });
             self.up.push(true);
         } else {
-            let sequence = self.nodes[place].sequence;
-            self.nodes[place] = Node { protocols, sequence, born };
+            let node = &mut self.nodes[place];
+            (node.protocols, node.born) = (protocols, born);
+            if let Some(machine) = &mut node.machine {
+                machine.reboot(now.as_nanos());
+            }
             self.up[place] = true;
             if let Some(log) = &mut self.deliveries {
                 log.forget(place);
@@ -141,8 +158,11 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
     ) {
         let place = self.deal.place(index);
         let node = &mut self.nodes[place];
+        let me = node.me();
+        let machine = node.machine.as_deref_mut();
+        let local = machine.as_ref().map_or(now, |machine| machine.clock.local(now));
         let mut host = Host {
-            me: node.me(),
+            me,
             place,
             born: node.born,
             now,
@@ -151,10 +171,12 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             queue: &mut self.queue,
             soon: &mut self.soon,
             network,
+            machine,
             stats: &mut self.stats,
+            regional: self.regional.as_deref_mut(),
             deliveries: self.deliveries.as_mut(),
         };
-        node.protocols.handle(now, input, &mut host);
+        node.protocols.handle(local, input, &mut host);
     }
 
     /// A dead process's host answers with a reset, as TCP does.
@@ -162,10 +184,16 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         let node = &mut self.nodes[self.deal.place(dead.index())];
         node.sequence = node.sequence.wrapping_add(1);
         let sequence = node.sequence;
-        if let Some(latency) = network.carry_reset(dead, to, sequence) {
+        if let Some(latency) = network.carry_reset(dead, to, sequence, time) {
             let time = time.saturating_add(latency);
             self.queue.push(Event { time, from: dead, to, sequence, what: What::Reset });
         }
+    }
+
+    /// The machine of node `index`, to change it.
+    pub(crate) fn machine_mut(&mut self, index: usize) -> Option<&mut Machine> {
+        let node = self.nodes.get_mut(self.deal.place(index))?;
+        Some(node.machine.get_or_insert_default())
     }
 
     /// Runs the next bucket that starts before `end`, node by node.
@@ -202,11 +230,14 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         let Event { time, from, to, what, .. } = event;
         let place = self.deal.place(to.index());
         if !self.up[place] || self.nodes[place].me() != to {
-            if let What::Message(_) = what {
+            if what.is_message() {
                 self.reset(network, to, from, time);
             }
             return;
         }
+        let Some(what) = self.admit(network, (time, end), (from, to), event.sequence, what) else {
+            return;
+        };
         self.stats.events += 1;
         let (kind, input) = match what {
             What::Message(message) => {
@@ -224,8 +255,44 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
                 self.stats.resets += 1;
                 (0x200, Input::LinkDown(from))
             }
+            // It was taken out of its box when it was admitted.
+            What::Late(_) => return,
         };
         self.stats.note(time, from, to, event.sequence, kind);
         self.handle(network, to.index(), (Time::from_nanos(time), end), input);
+    }
+
+    /// What a node's machine lets it handle now. What it gets to later comes again then.
+    #[inline]
+    fn admit(
+        &mut self,
+        network: &Network,
+        (time, end): (u64, u64),
+        (from, to): (Peer, Peer),
+        sequence: u32,
+        what: What<M, B>,
+    ) -> Option<What<M, B>> {
+        let node = &mut self.nodes[self.deal.place(to.index())];
+        let Some(machine) = &mut node.machine else { return Some(what) };
+        let message = match what {
+            What::Late(what) => {
+                machine.resume();
+                return Some(*what);
+            }
+            What::Message(ref message) => {
+                Some((self.stats.wire_len(message) as u64, network.bandwidth()))
+            }
+            What::Timer(_) | What::Reset => None,
+        };
+        match machine.admit(time, message) {
+            Admission::Now => return Some(what),
+            Admission::Shed => self.stats.shed += 1,
+            Admission::At(later) => {
+                let what = What::Late(Box::new(what));
+                let event = Event { time: later, from, to, sequence, what };
+                event.queue(end, &mut self.queue, &mut self.soon);
+            }
+        }
+        None
     }
 }

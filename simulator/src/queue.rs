@@ -93,6 +93,18 @@ impl<M: SimMembership, B: SimBroadcast> Queue<M, B> {
         self.wheel.push(event.time, event);
     }
 
+    /// Sets the events of this part's nodes for which `is_wanted` holds to other times.
+    pub(crate) fn retime(
+        &mut self,
+        is_wanted: impl Fn(&Event<M, B>) -> bool,
+        new_time: impl Fn(&Event<M, B>) -> u64,
+    ) {
+        for mut event in self.wheel.extract(is_wanted) {
+            event.time = new_time(&event);
+            self.push_own(event);
+        }
+    }
+
     /// How many events wait for nodes of this part, once all mail has been exchanged.
     pub(crate) fn len(&self) -> usize {
         self.wheel.len() + self.incoming.iter().map(|letters| letters.events.len()).sum::<usize>()

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use murmurate::Message;
-use murmurate::membership::{DownReason, Time, Wire};
+use murmurate::broadcast::Carries;
+use murmurate::membership::{DownReason, Sizes, Time, Wire};
+
+use crate::engine::SIZES;
 
 /// Counters of a run. All of them only grow.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +20,10 @@ pub struct Stats {
     pub resets: u64,
     /// Messages that the network lost.
     pub lost: u64,
+    /// Messages that did not fit a queue, at either end.
+    pub shed: u64,
+    /// Messages that the network brought twice.
+    pub duplicated: u64,
     /// Messages sent, by kind.
     pub messages: Vec<Kind>,
     /// Neighbours that came up.
@@ -51,6 +58,8 @@ pub struct Broadcast {
     pub origin: usize,
     /// When it was published.
     pub sent: Time,
+    /// Its content.
+    pub payload_bytes: u32,
     /// Nodes that were running then, the publisher included.
     pub eligible: u32,
     /// Of these, the nodes that have it, the publisher included.
@@ -88,6 +97,8 @@ impl Stats {
             timers: 0,
             resets: 0,
             lost: 0,
+            shed: 0,
+            duplicated: 0,
             messages: (0..kinds).map(|k| Kind { name: name(k), count: 0, bytes: 0 }).collect(),
             neighbor_ups: 0,
             neighbor_downs: [0; DOWN_REASONS],
@@ -103,6 +114,8 @@ impl Stats {
         self.timers += other.timers;
         self.resets += other.resets;
         self.lost += other.lost;
+        self.shed += other.shed;
+        self.duplicated += other.duplicated;
         for (kind, other) in self.messages.iter_mut().zip(&other.messages) {
             kind.count += other.count;
             kind.bytes += other.bytes;
@@ -128,6 +141,25 @@ impl Stats {
 
     pub(crate) fn clear_latencies(&mut self) {
         self.latency.reset();
+    }
+
+    /// Delivery latencies in microseconds since they were last forgotten.
+    #[must_use]
+    pub fn latencies(&self) -> &Histogram<u64> {
+        &self.latency
+    }
+
+    /// The encoded size of a message, with the content of the broadcast that it carries.
+    #[inline]
+    pub(crate) fn wire_len<M: Wire, B: Wire + Carries<u32>>(
+        &self,
+        message: &Message<M, B>,
+    ) -> usize {
+        let payload = match message.carries() {
+            Some(id) => self.broadcasts[id as usize].payload_bytes as usize,
+            None => SIZES.payload,
+        };
+        message.wire_len(&Sizes { payload, ..SIZES })
     }
 
     /// The delivery latency below which this share of all deliveries lies.
@@ -158,6 +190,6 @@ impl Stats {
 
 /// Three digits of precision up to an hour.
 #[expect(clippy::expect_used, reason = "constants that the histogram accepts")]
-fn latency_histogram() -> Histogram<u64> {
+pub(crate) fn latency_histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("valid bounds")
 }

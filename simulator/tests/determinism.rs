@@ -2,32 +2,41 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
-use std::num::NonZeroUsize;
 use std::process::Command;
 use std::time::Duration;
 
 use murmurate::broadcast::plumtree;
 use murmurate::membership::hyparview;
-use murmurate_simulator::experiment::{Experiment, Outcome};
+use murmurate_simulator::experiment::Experiment;
 use murmurate_simulator::network::Latency;
+use murmurate_simulator::runner::{self, Report};
+use murmurate_simulator::scenario::{Broadcast, LatencyModel, Membership, Share, Span};
 use murmurate_simulator::strategy::hyparview_plumtree;
 
-fn experiment(seed: u64) -> Experiment {
-    let ms = Duration::from_millis;
-    Experiment {
+fn outcome(seed: u64) -> Report {
+    let experiment = Experiment {
         nodes: 300,
         seed,
+        membership: Membership::default(),
+        broadcast: Broadcast::default(),
         messages: 20,
-        fail: 30.0,
-        latency: Latency::Uniform(ms(10), ms(100)),
-        loss: 0.01,
-        threads: NonZeroUsize::MIN,
-    }
+        fail: Share::new(0.3).expect("a share"),
+        latency: LatencyModel::Uniform { from: Span::millis(10), to: Span::millis(100) },
+        loss: Share::new(0.01).expect("a share"),
+    };
+    runner::run(&experiment.scenario().expect("valid"), &mut ()).expect("a valid scenario")
 }
 
-fn outcome(seed: u64) -> Outcome {
-    let make = hyparview_plumtree(hyparview::Config::default(), plumtree::Config::default());
-    experiment(seed).run(make, |_| {}).expect("a valid experiment")
+/// The digest of the default run. Changes to it are changes to what every published figure was
+/// measured on.
+#[test]
+fn the_default_run_is_what_it_was() {
+    let output = Command::new(env!("CARGO_BIN_EXE_murmurate-sim"))
+        .args(["run", "--json"])
+        .output()
+        .expect("the binary runs");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["digest"], "37e4d80f5a31d031");
 }
 
 #[test]
@@ -53,7 +62,9 @@ fn another_binary_of_the_same_commit_gives_the_same_digest_on_more_threads() {
 fn a_clone_lives_the_same_life() {
     use murmurate_simulator::Simulation;
     use murmurate_simulator::network::Network;
-    let network = Network::new(3, experiment(3).latency, 0.05).expect("valid");
+    let ms = Duration::from_millis;
+    let latency = Latency::Uniform(ms(10), ms(100));
+    let network = Network::new(3, latency, 0.05).expect("valid");
     let make = hyparview_plumtree(hyparview::Config::default(), plumtree::Config::default());
     let mut sim = Simulation::new(3, network, make);
     for index in 0..50 {

@@ -10,7 +10,8 @@ use murmurate::broadcast::{flood, plumtree};
 use murmurate::membership::{full_mesh, hyparview};
 use murmurate_simulator::engine::{Make, SimBroadcast, SimMembership};
 use murmurate_simulator::matrix::Matrix;
-use murmurate_simulator::network::{Latency, Network};
+use murmurate_simulator::network::{Bandwidth, Bursts, Latency, Network, Side, Terms};
+use murmurate_simulator::regional::Regional;
 use murmurate_simulator::stats::Stats;
 use murmurate_simulator::strategy::{
     full_mesh_flood, full_mesh_plumtree, hyparview_flood, hyparview_plumtree,
@@ -30,6 +31,7 @@ struct Seen {
     stats: Stats,
     peak_pending: usize,
     twice: Option<(Peer, u32)>,
+    regional: Regional,
     /// When something happened, and how much had happened by then.
     buckets: Vec<(u64, u64)>,
     /// Of each node: whether it runs, and its views.
@@ -50,6 +52,20 @@ fn latency(seed: u64) -> Latency {
     }
 }
 
+/// What else there is to a link: all of it, or any part.
+fn terms(rng: &mut SplitMix64) -> Terms {
+    let ms = Duration::from_millis;
+    let mut has = || rng.random_bool(0.4);
+    Terms {
+        jitter: if has() { ms(7) } else { Duration::ZERO },
+        fifo: has(),
+        bursts: has().then_some(Bursts { share: 0.1, length: ms(300), loss: 0.5 }),
+        duplicate: if has() { 0.1 } else { 0.0 },
+        reorder: has().then_some((0.1, ms(50))),
+        bandwidth: has().then_some(Bandwidth { up: 4_000_000, down: 2_000_000, queue: 20_000 }),
+    }
+}
+
 /// Lives the life drawn from `seed`, and returns what was seen and the buckets threads shared.
 fn life<M: SimMembership, B: SimBroadcast>(
     threads: usize,
@@ -58,10 +74,15 @@ fn life<M: SimMembership, B: SimBroadcast>(
 ) -> (Seen, u64) {
     let mut rng = SplitMix64::seed_from_u64(seed);
     let loss = [0.0, 0.05][rng.random_range(0..2)];
-    let network = Network::new(seed, latency(seed), loss).expect("valid");
+    let mut network = Network::new(seed, latency(seed), loss).expect("valid");
+    if rng.random_bool(0.7) {
+        network = network.with(&terms(&mut rng)).expect("valid");
+    }
+    let regional = Regional::new(&network);
     let threads = NonZeroUsize::new(threads).expect("at least one");
     let mut sim = Simulation::on_threads(threads, seed, network, make);
     sim.log_deliveries();
+    sim.watch_regions(&regional);
     let mut buckets = Vec::new();
     let mut wait = |sim: &mut Simulation<M, B>, time: u64| {
         sim.run_watched(sim.now().after(Duration::from_millis(time)), |sim| {
@@ -82,7 +103,8 @@ fn life<M: SimMembership, B: SimBroadcast>(
     }
     sim.network_mut().heal();
     wait(&mut sim, 10_000);
-    (see(&sim, buckets), sim.shared_buckets())
+    let regional = sim.take_regions().expect("it was watched");
+    (see(&sim, buckets, regional), sim.shared_buckets())
 }
 
 /// Something happens to a random node, or to all.
@@ -90,7 +112,8 @@ fn strike<M: SimMembership, B: SimBroadcast>(sim: &mut Simulation<M, B>, rng: &m
     let nodes = sim.len();
     let at = rng.random_range(0..nodes);
     let contact = rng.random_range(0..nodes);
-    match rng.random_range(0..12) {
+    let ms = Duration::from_millis;
+    match rng.random_range(0..20) {
         0 => sim.crash(at),
         1 => sim.kill(at),
         2 => sim.leave(at),
@@ -107,8 +130,16 @@ fn strike<M: SimMembership, B: SimBroadcast>(sim: &mut Simulation<M, B>, rng: &m
         9 => {
             sim.start(&[contact]);
         }
+        10 => sim.set_work(at, Duration::from_micros(rng.random_range(0..3_000))),
+        11 => sim.stall(at, ms(rng.random_range(0..4_000))),
+        12 => sim.set_clock_rate(&[at, contact], rng.random_range(0.5..2.0)),
+        13 => sim.jump_clocks(&[at, contact], ms(rng.random_range(0..20_000))),
+        14 => {
+            let side = Side::of(nodes, |index| index % 3 == at % 3);
+            sim.network_mut().flap(side, ms(200), ms(100));
+        }
         _ => (0..8).for_each(|_| {
-            sim.publish(rng.random_range(0..nodes));
+            sim.publish_bytes(rng.random_range(0..nodes), rng.random_range(0..5_000));
         }),
     }
 }
@@ -116,6 +147,7 @@ fn strike<M: SimMembership, B: SimBroadcast>(sim: &mut Simulation<M, B>, rng: &m
 fn see<M: SimMembership, B: SimBroadcast>(
     sim: &Simulation<M, B>,
     buckets: Vec<(u64, u64)>,
+    regional: Regional,
 ) -> Seen {
     let views = |index| {
         let peer = sim.protocols(index).expect("a node").membership();
@@ -127,6 +159,7 @@ fn see<M: SimMembership, B: SimBroadcast>(
         stats: sim.stats().clone(),
         peak_pending: sim.peak_pending(),
         twice: sim.twice_delivered(),
+        regional,
         buckets,
         nodes: (0..sim.len()).map(views).collect(),
         delivered: broadcasts.map(whom).collect(),

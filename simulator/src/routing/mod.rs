@@ -389,7 +389,7 @@ impl World {
             _ => return,
         };
         let sequence = self.sequence(to.index());
-        if let Some(latency) = self.network.carry_reset(to, from, sequence) {
+        if let Some(latency) = self.network.carry_reset(to, from, sequence, self.now.as_nanos()) {
             self.push(self.now.as_nanos().saturating_add(latency), to, from, answer);
         }
     }
@@ -466,7 +466,7 @@ impl World {
     fn carry(&mut self, index: usize, to: Peer, what: What) {
         let from = self.sites[index].me;
         let sequence = self.sequence(index);
-        if let Some(latency) = self.network.carry(from, to, sequence) {
+        if let Some(latency) = self.network.carry(from, to, sequence, self.now.as_nanos()) {
             self.push(self.now.as_nanos().saturating_add(latency), from, to, what);
         }
     }

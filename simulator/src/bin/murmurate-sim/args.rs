@@ -2,15 +2,15 @@
 
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use murmurate_simulator::Peer;
-use murmurate_simulator::matrix::Matrix;
-use murmurate_simulator::network::{Latency, MIN_LATENCY};
+use murmurate_simulator::network::MIN_LATENCY;
+use murmurate_simulator::scenario::{LatencyModel, Span};
 
 /// Runs Murmurate's membership and broadcast protocols - the very code that ships - on simulated
 /// nodes under a virtual clock. A run is a function of its options and its seed.
@@ -23,18 +23,27 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "Examples:
   murmurate-sim                                        1,000 nodes with the defaults
+  murmurate-sim scenarios                              what the gallery shows
+  murmurate-sim run mass-failure                       one of them
+  murmurate-sim run my.toml --set nodes.count=5000     a file, with another value
   murmurate-sim run --nodes 20000 --fail 50            half of the nodes fail
   murmurate-sim run --nodes 100000 --threads 2         twice as fast, the same result
   murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
   murmurate-sim run --latency matrix:rtt.csv --json | jq .latency_seconds
   murmurate-sim paper hyparview --seeds 3              the paper's table beside ours
 
-Exit status: 0 done, 1 a figure missed, 2 wrong input.";
+Exit status: 0 done, 1 a figure or an assertion missed, 2 wrong input.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Form an overlay, broadcast, let nodes fail if asked to, and measure
+    /// Run a scenario; without one form an overlay, broadcast, let nodes fail if asked to, and measure
     Run(Run),
+    /// Say what is wrong with scenario files
+    Check(Check),
+    /// List the scenarios that come with the program
+    Scenarios(Scenarios),
+    /// Print the JSON schema of scenario files
+    Schema(Schema),
     /// Reproduce a paper's experiments and show its figures beside ours
     Paper(Paper),
 }
@@ -47,31 +56,17 @@ impl Default for Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// How many nodes
-    #[arg(long, default_value = "1000", value_parser = |text: &str| whole(text, 1..=Peer::MAX_NODES as u64))]
-    pub(crate) nodes: u64,
-    /// What every random choice follows from
-    #[arg(long, default_value = "1", value_parser = |text: &str| whole(text, 0..=u64::MAX))]
-    pub(crate) seed: u64,
-    /// Who is whose neighbour
-    #[arg(long, value_enum, default_value = "hyparview")]
-    pub(crate) membership: MembershipKind,
-    /// How a message reaches everyone
-    #[arg(long, value_enum, default_value = "plumtree")]
-    pub(crate) broadcast: BroadcastKind,
-    /// Broadcasts, each from a random node; after a failure as many again
-    #[arg(long, default_value = "100", value_parser = |text: &str| whole(text, 0..=1_000_000))]
-    pub(crate) messages: u64,
-    /// Percent of the nodes that fail at once, after the broadcasts
-    #[arg(long, default_value = "0", value_name = "PERCENT", value_parser = |text: &str| number(text, 0.0..=100.0, "%"))]
-    pub(crate) fail: f64,
-    /// One-way latency: constant:10ms, uniform:10ms,100ms, lognormal:50ms,0.5 (median, sigma of
-    /// the logarithm) or matrix:FILE (round trips in ms as CSV, a row a site)
-    #[arg(long, default_value = "constant:10ms", value_parser = NonEmptyStringValueParser::new().try_map(|text| text.parse::<LatencyArg>()))]
-    pub(crate) latency: LatencyArg,
-    /// Share of all messages that the network loses, 0 to 1
-    #[arg(long, default_value = "0", value_name = "P", value_parser = |text: &str| number(text, 0.0..=1.0, ""))]
-    pub(crate) loss: f64,
+    /// A scenario file, or the name of a scenario of the gallery
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Override a value of the scenario, as in nodes.count=500 or faults.0.at=30s
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// What every random choice follows from [default: 1, or as the scenario has it]
+    #[arg(long, value_parser = |text: &str| whole(text, 0..=u64::MAX))]
+    pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) experiment: Experiment,
     /// Threads to run on. The result is the same for any number
     #[arg(long, default_value = "1", value_parser = threads)]
     pub(crate) threads: NonZeroUsize,
@@ -80,21 +75,74 @@ pub(crate) struct Run {
     pub(crate) json: bool,
 }
 
+/// What is run without a scenario.
+#[derive(Debug, Args)]
+pub(crate) struct Experiment {
+    /// How many nodes
+    #[arg(long, default_value = "1000", conflicts_with = "scenario", value_parser = |text: &str| whole(text, 1..=Peer::MAX_NODES as u64))]
+    pub(crate) nodes: u64,
+    /// Who is whose neighbour
+    #[arg(long, value_enum, default_value = "hyparview", conflicts_with = "scenario")]
+    pub(crate) membership: MembershipKind,
+    /// How a message reaches everyone
+    #[arg(long, value_enum, default_value = "plumtree", conflicts_with = "scenario")]
+    pub(crate) broadcast: BroadcastKind,
+    /// Broadcasts, each from a random node; after a failure as many again
+    #[arg(long, default_value = "100", conflicts_with = "scenario", value_parser = |text: &str| whole(text, 0..=1_000_000))]
+    pub(crate) messages: u64,
+    /// Percent of the nodes that fail at once, after the broadcasts
+    #[arg(long, default_value = "0", value_name = "PERCENT", conflicts_with = "scenario", value_parser = |text: &str| number(text, 0.0..=100.0, "%"))]
+    pub(crate) fail: f64,
+    /// One-way latency: constant:10ms, uniform:10ms,100ms, lognormal:50ms,0.5 (median, sigma of
+    /// the logarithm) or matrix:FILE (round trips in ms as CSV, a row a site)
+    #[arg(long, default_value = "constant:10ms", conflicts_with = "scenario", value_parser = NonEmptyStringValueParser::new().try_map(|text| text.parse::<LatencyArg>()))]
+    pub(crate) latency: LatencyArg,
+    /// Share of all messages that the network loses, 0 to 1
+    #[arg(long, default_value = "0", value_name = "P", conflicts_with = "scenario", value_parser = |text: &str| number(text, 0.0..=1.0, ""))]
+    pub(crate) loss: f64,
+}
+
 impl Default for Run {
     fn default() -> Self {
-        Self {
+        let experiment = Experiment {
             nodes: 1_000,
-            seed: 1,
             membership: MembershipKind::Hyparview,
             broadcast: BroadcastKind::Plumtree,
             messages: 100,
             fail: 0.0,
-            latency: LatencyArg(Latency::Constant(Duration::from_millis(10))),
+            latency: LatencyArg(LatencyModel::Constant { time: Span::millis(10) }),
             loss: 0.0,
-            threads: NonZeroUsize::MIN,
-            json: false,
-        }
+        };
+        let threads = NonZeroUsize::MIN;
+        Self { scenario: None, set: Vec::new(), seed: None, experiment, threads, json: false }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Scenario files, or names of scenarios of the gallery
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub(crate) scenarios: Vec<PathBuf>,
+    /// Override a value of each, as of run
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scenarios {
+    /// Print the file of this one, to begin one's own with
+    #[arg(long, value_name = "NAME")]
+    pub(crate) show: Option<String>,
+    /// Print one JSON array on standard output and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Print the reference that is written from it, as Markdown
+    #[arg(long)]
+    pub(crate) reference: bool,
 }
 
 #[derive(Debug, Args)]
@@ -139,7 +187,7 @@ pub(crate) enum PaperKind {
 
 /// A latency model as written on the command line.
 #[derive(Debug, Clone)]
-pub(crate) struct LatencyArg(pub(crate) Latency);
+pub(crate) struct LatencyArg(pub(crate) LatencyModel);
 
 impl FromStr for LatencyArg {
     type Err = String;
@@ -149,21 +197,21 @@ impl FromStr for LatencyArg {
             return Err(format!("{text:?} is no model: {MODELS}"));
         };
         let latency = match kind {
-            "constant" => Latency::Constant(latency(value)?),
+            "constant" => LatencyModel::Constant { time: Span(latency(value)?) },
             "uniform" => {
                 let (least, most) = pair(value)?;
                 let (least, most) = (latency(least)?, latency(most)?);
                 if least > most {
                     return Err(format!("{value:?}: the second must be at least the first"));
                 }
-                Latency::Uniform(least, most)
+                LatencyModel::Uniform { from: Span(least), to: Span(most) }
             }
             "lognormal" => {
                 let (median, sigma) = pair(value)?;
                 let sigma = number(sigma, 0.0..=5.0, "")?;
-                Latency::LogNormal { median: latency(median)?, sigma }
+                LatencyModel::LogNormal { median: Span(latency(median)?), sigma }
             }
-            "matrix" => Latency::Matrix(matrix(Path::new(value))?),
+            "matrix" => LatencyModel::Matrix { file: value.into() },
             _ => return Err(format!("{kind:?} is no model: {MODELS}")),
         };
         Ok(Self(latency))
@@ -186,12 +234,6 @@ fn latency(text: &str) -> Result<Duration, String> {
     } else {
         Err(format!("{text} is out of range: {MIN_LATENCY:?} to 100s"))
     }
-}
-
-fn matrix(path: &Path) -> Result<Matrix, String> {
-    let path: PathBuf = path.into();
-    let file = std::fs::File::open(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    Matrix::from_csv(file).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {

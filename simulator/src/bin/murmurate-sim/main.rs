@@ -4,6 +4,8 @@ mod args;
 mod paper;
 mod progress;
 mod run;
+mod scenarios;
+mod summary;
 
 use std::process::ExitCode;
 
@@ -19,6 +21,9 @@ fn main() -> ExitCode {
     };
     let outcome = match command {
         Command::Run(options) => run::run(&options),
+        Command::Check(options) => scenarios::check(&options),
+        Command::Scenarios(options) => scenarios::list(&options),
+        Command::Schema(options) => scenarios::schema(&options),
         Command::Paper(options) => paper::paper(&options),
     };
     match outcome {

@@ -1,96 +1,142 @@
-//! `murmurate-sim run`: one experiment, measured.
+//! `murmurate-sim run`: one scenario, measured.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use indicatif::HumanBytes;
-use murmurate::broadcast::{flood, plumtree};
-use murmurate::membership::{full_mesh, hyparview, nanos};
-use murmurate_simulator::experiment::{Experiment, Outcome, Phase};
+use indicatif::ProgressBar;
+use murmurate::membership::{Time, nanos};
+use murmurate_simulator::experiment::Experiment;
 use murmurate_simulator::memory::peak_rss_bytes;
-use murmurate_simulator::strategy;
+use murmurate_simulator::runner::{self, Observer, PhaseReport, Report};
+use murmurate_simulator::scenario::{Broadcast, Document, Membership, Scenario, Share};
 use serde::Serialize;
 
-use crate::args::{BroadcastKind, MembershipKind, Run};
-use crate::progress;
+use crate::args::{self, BroadcastKind, MembershipKind, Run};
+use crate::{progress, summary};
 
+/// What is printed with `--json`.
 #[derive(Serialize)]
-struct Json<'a> {
+pub(crate) struct Json<'a> {
+    wall_seconds: f64,
+    events_per_second: f64,
+    peak_rss_bytes: Option<u64>,
+    /// Whether every assertion holds.
+    holds: bool,
+    #[serde(flatten)]
+    options: Option<Options<'a>>,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+/// Of a run without a file also its options, and its phases by name.
+#[derive(Serialize)]
+struct Options<'a> {
     nodes: u64,
-    seed: u64,
     membership: String,
     broadcast: String,
     loss: f64,
     fail_percent: f64,
-    wall_seconds: f64,
-    events_per_second: f64,
-    peak_rss_bytes: Option<u64>,
     #[serde(flatten)]
-    outcome: &'a Outcome,
+    before: Option<&'a PhaseReport>,
+    after_failure: Option<&'a PhaseReport>,
 }
 
 pub(crate) fn run(options: &Run) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let experiment = Experiment {
-        nodes: usize::try_from(options.nodes)?,
-        seed: options.seed,
-        messages: usize::try_from(options.messages)?,
-        fail: options.fail,
-        latency: options.latency.0.clone(),
-        loss: options.loss,
-        threads: options.threads,
-    };
-    let (outcome, wall) = timed(|| simulate(options, &experiment));
-    let outcome = outcome?;
-    let json = Json {
+    let scenario = scenario(options)?;
+    let bar = progress::bar(
+        nanos(scenario.duration.0),
+        &format!("{} nodes, virtual time", scenario.nodes.count),
+    );
+    let (report, wall) =
+        timed(|| runner::run_on_threads(options.threads, &scenario, &mut Bar(&bar)));
+    bar.finish_and_clear();
+    let report = report?;
+    let speed = report.events as f64 / wall.as_secs_f64();
+    if options.json {
+        let json = Json {
+            wall_seconds: wall.as_secs_f64(),
+            events_per_second: speed,
+            peak_rss_bytes: peak_rss_bytes(),
+            holds: report.holds(),
+            options: options.scenario.is_none().then(|| of_options(&options.experiment, &report)),
+            report: &report,
+        };
+        println!("{}", serde_json::to_string(&json)?);
+    } else {
+        summary::print(&scenario, &report, wall, peak_rss_bytes());
+    }
+    Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn of_options<'a>(options: &args::Experiment, report: &'a Report) -> Options<'a> {
+    Options {
         nodes: options.nodes,
-        seed: options.seed,
         membership: name(&options.membership),
         broadcast: name(&options.broadcast),
         loss: options.loss,
         fail_percent: options.fail,
-        wall_seconds: wall.as_secs_f64(),
-        events_per_second: outcome.events as f64 / wall.as_secs_f64(),
-        peak_rss_bytes: peak_rss_bytes(),
-        outcome: &outcome,
-    };
-    if options.json {
-        println!("{}", serde_json::to_string(&json)?);
-    } else {
-        print_summary(&json);
+        before: report.phases.first(),
+        after_failure: report.phases.get(1),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-/// The one place where words become types.
-fn simulate(
-    options: &Run,
-    experiment: &Experiment,
-) -> Result<Outcome, murmurate_simulator::network::NetworkError> {
-    let bar = progress::bar(
-        nanos(experiment.duration()),
-        &format!("{} nodes, virtual time", experiment.nodes),
-    );
-    let show = |now: murmurate::membership::Time| bar.set_position(now.as_nanos());
-    let hyparview = hyparview::Config::default;
-    let plumtree = plumtree::Config::default;
-    let mesh = full_mesh::Config::default;
-    let flood = flood::Config::default;
-    let outcome = match (options.membership, options.broadcast) {
-        (MembershipKind::Hyparview, BroadcastKind::Plumtree) => {
-            experiment.run(strategy::hyparview_plumtree(hyparview(), plumtree()), show)
-        }
-        (MembershipKind::Hyparview, BroadcastKind::Flood) => {
-            experiment.run(strategy::hyparview_flood(hyparview(), flood()), show)
-        }
-        (MembershipKind::FullMesh, BroadcastKind::Plumtree) => {
-            experiment.run(strategy::full_mesh_plumtree(mesh(), plumtree()), show)
-        }
-        (MembershipKind::FullMesh, BroadcastKind::Flood) => {
-            experiment.run(strategy::full_mesh_flood(mesh(), flood()), show)
+/// The scenario that the options stand for: a file, or one made from them.
+fn scenario(options: &Run) -> Result<Scenario, Box<dyn std::error::Error>> {
+    let mut scenario = match &options.scenario {
+        Some(path) => Scenario::read(path, &options.set)?,
+        None => {
+            let scenario = experiment(&options.experiment)?
+                .scenario()
+                .map_err(|(key, message)| format!("{key}: {message}"))?;
+            overridden(scenario, &options.set)?
         }
     };
-    bar.finish_and_clear();
-    outcome
+    if let Some(seed) = options.seed {
+        scenario.seed = seed;
+    }
+    Ok(scenario)
+}
+
+fn overridden(
+    scenario: Scenario,
+    assignments: &[String],
+) -> Result<Scenario, Box<dyn std::error::Error>> {
+    if assignments.is_empty() {
+        return Ok(scenario);
+    }
+    let mut document = Document::parse("the options", &scenario.to_toml()?)?;
+    for assignment in assignments {
+        document.set(assignment)?;
+    }
+    Ok(document.scenario()?)
+}
+
+fn experiment(options: &args::Experiment) -> Result<Experiment, Box<dyn std::error::Error>> {
+    Ok(Experiment {
+        nodes: u32::try_from(options.nodes)?,
+        seed: 1,
+        membership: match options.membership {
+            MembershipKind::Hyparview => Membership::Hyparview(Default::default()),
+            MembershipKind::FullMesh => Membership::FullMesh(Default::default()),
+        },
+        broadcast: match options.broadcast {
+            BroadcastKind::Plumtree => Broadcast::Plumtree(Default::default()),
+            BroadcastKind::Flood => Broadcast::Flood(Default::default()),
+        },
+        messages: u32::try_from(options.messages)?,
+        fail: Share::new(options.fail / 100.0).unwrap_or_default(),
+        latency: options.latency.0.clone(),
+        loss: Share::new(options.loss).unwrap_or_default(),
+    })
+}
+
+/// A progress bar that moves with the virtual time.
+struct Bar<'a>(&'a ProgressBar);
+
+impl Observer for Bar<'_> {
+    fn progress(&mut self, now: Time) {
+        self.0.set_position(now.as_nanos());
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the time a run takes is no part of the run")]
@@ -102,64 +148,4 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 
 fn name(kind: &impl clap::ValueEnum) -> String {
     kind.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
-fn print_summary(json: &Json<'_>) {
-    let Json { outcome, .. } = json;
-    println!(
-        "{} nodes, {} + {}, seed {}: {:.0} s of virtual time\n",
-        json.nodes, json.membership, json.broadcast, json.seed, outcome.simulated_seconds
-    );
-    match &outcome.after_failure {
-        None => print_phases(&[("", &outcome.before)]),
-        Some(after) => {
-            let failed = format!("after {} % failed", json.fail_percent);
-            print_phases(&[("before", &outcome.before), (&failed, after)]);
-        }
-    }
-    println!("\n{:<24}{:>12}  {:>10}", "messages sent", "count", "bytes");
-    for sent in outcome.messages.iter().filter(|sent| sent.count > 0) {
-        let bytes = HumanBytes(sent.bytes).to_string();
-        println!("  {:<22}{:>12}  {bytes:>10}", sent.kind, sent.count);
-    }
-    if outcome.lost > 0 {
-        println!("  {:<22}{:>12}", "lost by the network", outcome.lost);
-    }
-    let memory = json.peak_rss_bytes.map_or_else(|| "?".to_owned(), |b| HumanBytes(b).to_string());
-    println!(
-        "\n{} events in {:.2} s: {:.1} million a second, {memory} of memory",
-        outcome.events,
-        json.wall_seconds,
-        json.events_per_second / 1e6
-    );
-    println!("digest {}", outcome.digest);
-}
-
-/// A column a phase.
-fn print_phases(phases: &[(&str, &Phase)]) {
-    let row = |name: &str, of: &dyn Fn(&Phase) -> String| {
-        let cells = phases.iter().map(|(_, phase)| format!("{:>22}", of(phase)));
-        println!("{name:<24}{}", cells.collect::<String>());
-    };
-    if phases.len() > 1 {
-        let heads = phases.iter().map(|(head, _)| format!("{head:>22}"));
-        println!("{:<24}{}", "", heads.collect::<String>());
-    }
-    let or_none = |value: Option<String>| value.unwrap_or_else(|| "no broadcasts".to_owned());
-    row("reliability", &|p| or_none(p.reliability.map(|r| format!("{:.4} %", 100.0 * r))));
-    row("redundancy (RMR)", &|p| or_none(p.rmr.map(|r| format!("{r:.4}"))));
-    row("last delivery hop", &|p| or_none(p.ldh.map(|l| format!("{l:.2}"))));
-    row("latency p50 / p99 / max", &|p| {
-        let l = p.latency_seconds;
-        format!("{:.0} / {:.0} / {:.0} ms", 1e3 * l.p50, 1e3 * l.p99, 1e3 * l.max)
-    });
-    row("running nodes", &|p| p.overlay.running_nodes.to_string());
-    row("mean degree", &|p| format!("{:.3}", p.overlay.mean_degree));
-    row("clustering", &|p| format!("{:.5}", p.overlay.clustering));
-    row("average shortest path", &|p| {
-        let sampled = if p.overlay.paths_exact { "" } else { " (sampled)" };
-        format!("{:.3}{sampled}", p.overlay.average_shortest_path)
-    });
-    row("components", &|p| p.overlay.components.to_string());
-    row("asymmetric links", &|p| p.overlay.asymmetric_links.to_string());
 }

@@ -1,0 +1,218 @@
+//! What the network does to messages.
+
+use super::*;
+
+fn draws(latency: Latency, loss: f64) -> (Network, Vec<Option<u64>>) {
+    let network = Network::new(7, latency, loss).expect("valid");
+    let (a, b) = (Peer::new(1, 0), Peer::new(2, 0));
+    let draws = (0..20_000).map(|sequence| network.carry(a, b, sequence, 0)).collect();
+    (network, draws)
+}
+
+#[test]
+fn latencies_follow_their_model() {
+    let ms = Duration::from_millis;
+    let (network, uniform) = draws(Latency::Uniform(ms(10), ms(100)), 0.0);
+    let uniform: Vec<u64> = uniform.into_iter().flatten().collect();
+    let mean = uniform.iter().sum::<u64>() as f64 / uniform.len() as f64 / 1e6;
+    assert!((54.0..56.0).contains(&mean), "mean {mean} ms");
+    assert!(uniform.iter().all(|l| (network.least_latency()..=100_000_000).contains(l)));
+
+    let (_, normal) = draws(Latency::LogNormal { median: ms(50), sigma: 0.5 }, 0.0);
+    let mut normal: Vec<u64> = normal.into_iter().flatten().collect();
+    normal.sort_unstable();
+    let quantile = |q: f64| normal[(normal.len() as f64 * q) as usize] as f64 / 1e6;
+    assert!((49.0..51.0).contains(&quantile(0.5)), "median {}", quantile(0.5));
+    // One sigma up: 50 × e^0.5 = 82.4 ms.
+    assert!((80.0..85.0).contains(&quantile(0.8413)), "{}", quantile(0.8413));
+}
+
+#[test]
+fn loss_is_a_share_and_shifts_no_latency() {
+    let uniform = Latency::Uniform(Duration::from_millis(10), Duration::from_millis(100));
+    let (_, all) = draws(uniform.clone(), 0.0);
+    let (_, lossy) = draws(uniform, 0.3);
+    let lost = lossy.iter().filter(|draw| draw.is_none()).count();
+    assert!((5_700..6_300).contains(&lost), "{lost} of 20,000 at 30 %");
+    assert!(lossy.iter().zip(&all).all(|(lossy, all)| lossy.is_none() || lossy == all));
+}
+
+#[test]
+fn a_one_way_cut_lets_the_other_way_pass() {
+    let latency = Latency::Constant(Duration::from_millis(1));
+    let mut network = Network::new(7, latency, 0.0).expect("valid");
+    let (near, far) = (Peer::new(0, 0), Peer::new(9, 0));
+    network.cut(10, |index| index >= 5, true);
+    assert_eq!(network.carry(near, far, 0, 0), None);
+    assert!(network.carry(far, near, 0, 0).is_some());
+    network.cut(10, |index| index >= 5, false);
+    assert_eq!(network.carry(far, near, 0, 0), None);
+    assert!(network.carry(far, Peer::new(8, 0), 0, 0).is_some());
+    network.heal();
+    assert!(network.carry(near, far, 0, 0).is_some());
+}
+
+#[test]
+fn wrong_values_are_refused() {
+    let ms = Duration::from_millis;
+    let new = |latency, loss| Network::new(0, latency, loss).expect_err("wrong").to_string();
+    assert_eq!(new(Latency::Constant(ms(1)), 1.5), "loss 1.5 is out of range: 0 to 1");
+    assert!(new(Latency::Constant(ms(0)), 0.0).starts_with("latency 0ns is out of range"));
+    assert!(new(Latency::Uniform(ms(9), ms(3)), 0.0).contains("9ms,3ms"));
+}
+
+fn perfect(terms: &Terms) -> Network {
+    let latency = Latency::Constant(Duration::from_millis(10));
+    Network::new(7, latency, 0.0).expect("valid").with(terms).expect("valid")
+}
+
+/// What becomes of `count` messages of `bytes` bytes from node 1 to node 2, sent so many nanoseconds
+/// apart.
+fn journeys(network: &Network, count: u32, bytes: u64, apart: u64) -> Vec<Journey> {
+    let mut port = Port::default();
+    let (from, to) = (Peer::new(1, 0), Peer::new(2, 0));
+    let parcel = |sequence| Parcel { from, to, sequence, bytes, now: u64::from(sequence) * apart };
+    (0..count).map(|sequence| network.send(&parcel(sequence), Some(&mut port))).collect()
+}
+
+fn arrivals(journeys: &[Journey]) -> Vec<u64> {
+    let time = |journey: &Journey| match journey {
+        Journey::Arrives(time) | Journey::Twice(time, _) => Some(*time),
+        Journey::Lost | Journey::Shed => None,
+    };
+    journeys.iter().filter_map(time).collect()
+}
+
+#[test]
+fn messages_overtake_each_other_unless_links_keep_their_order() {
+    let jitter = Duration::from_millis(20);
+    let any = perfect(&Terms { jitter, ..Terms::default() });
+    let fifo = perfect(&Terms { jitter, fifo: true, ..Terms::default() });
+    let (any, fifo) = (journeys(&any, 1_000, 1, 1_000_000), journeys(&fifo, 1_000, 1, 1_000_000));
+    let (any, fifo) = (arrivals(&any), arrivals(&fifo));
+    assert!(!any.is_sorted() && fifo.is_sorted());
+    for (at, (any, fifo)) in any.iter().zip(&fifo).enumerate() {
+        let sent = at as u64 * 1_000_000;
+        assert!((10_000_000..=30_000_000).contains(&(any - sent)), "message {at}");
+        assert!(fifo >= any, "order only delays");
+    }
+}
+
+#[test]
+fn only_those_held_back_are_overtaken() {
+    let reorder = Some((0.1, Duration::from_millis(5)));
+    let network = perfect(&Terms { reorder, fifo: true, ..Terms::default() });
+    let arrivals = arrivals(&journeys(&network, 10_000, 1, 1_000_000));
+    let late = |(at, time): (usize, &u64)| *time > at as u64 * 1_000_000 + 10_000_000;
+    let held = arrivals.iter().enumerate().filter(|a| late(*a)).count();
+    assert!((900..1_100).contains(&held), "{held} of 10,000 at 10 %");
+    assert!(!arrivals.is_sorted());
+}
+
+#[test]
+fn copies_come_later_and_never_at_the_same_time() {
+    let network = perfect(&Terms { duplicate: 0.2, ..Terms::default() });
+    let journeys = journeys(&network, 10_000, 1, 0);
+    let copies = journeys.iter().filter_map(|journey| match journey {
+        Journey::Twice(first, second) => Some((*first, *second)),
+        _ => None,
+    });
+    let copies: Vec<_> = copies.collect();
+    assert!((1_900..2_100).contains(&copies.len()), "{} of 10,000 at 20 %", copies.len());
+    assert!(copies.iter().all(|(first, second)| first < second));
+}
+
+/// With bad 20 % of the time for 100 ms, and a message a millisecond: as many are lost, in runs of a
+/// hundred. At 100 ms apart the next message knows little of the one before.
+#[test]
+fn bursts_have_their_share_and_their_length() {
+    let length = Duration::from_millis(100);
+    let bursts = Some(Bursts { share: 0.2, length, loss: 1.0 });
+    let network = perfect(&Terms { bursts, ..Terms::default() });
+    for (apart, expected_run) in [(1_000_000, 100.0), (100_000_000, 1.752)] {
+        let journeys = journeys(&network, 200_000, 1, apart);
+        let lost: Vec<bool> = journeys.iter().map(|j| *j == Journey::Lost).collect();
+        let share = lost.iter().filter(|lost| **lost).count() as f64 / lost.len() as f64;
+        let runs = lost.windows(2).filter(|pair| pair[0] && !pair[1]).count();
+        let run = share * lost.len() as f64 / runs as f64;
+        assert!((share - 0.2).abs() < 0.02, "{share} lost");
+        assert!((run / expected_run - 1.0).abs() < 0.12, "{run} lost in a row");
+    }
+}
+
+#[test]
+fn a_line_takes_its_time_and_sheds_what_does_not_fit() {
+    // A kilobyte takes a millisecond.
+    let line = Bandwidth { up: 8_000_000, down: 8_000_000, queue: 10_000 };
+    let network = perfect(&Terms { bandwidth: Some(line), ..Terms::default() });
+    let journeys = journeys(&network, 12, 1_000, 0);
+    let ms = |n: u64| Journey::Arrives(10_000_000 + n * 1_000_000);
+    assert_eq!(journeys[..10], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(ms));
+    assert_eq!(journeys[10..], [Journey::Shed; 2]);
+    let mut port = Port::default();
+    let whole = |port: &mut Port, now| port.receive(now, 2_000, line);
+    assert_eq!(whole(&mut port, 0), Some(2_000_000));
+    assert_eq!(whole(&mut port, 0), Some(4_000_000));
+    assert_eq!(whole(&mut port, 9_000_000), Some(11_000_000), "it was idle meanwhile");
+    assert_eq!(port.receive(20_000_000, 1 << 20, line), Some(20_000_000 + (1 << 20) * 1_000));
+    assert_eq!(whole(&mut port, 20_000_000), None);
+}
+
+/// One fault more leaves the other draws as they were.
+#[test]
+fn no_fault_shifts_the_draws_of_another() {
+    let plain = perfect(&Terms { jitter: Duration::from_millis(20), ..Terms::default() });
+    let bursts = Some(Bursts { share: 0.2, length: Duration::from_millis(100), loss: 1.0 });
+    let harsh =
+        Terms { jitter: Duration::from_millis(20), bursts, duplicate: 0.3, ..Terms::default() };
+    let before = journeys(&plain, 5_000, 1, 1_000_000);
+    let after = journeys(&perfect(&harsh), 5_000, 1, 1_000_000);
+    let mut arrived = 0;
+    for pair in before.iter().zip(&after) {
+        if let (Journey::Arrives(before), Journey::Arrives(after) | Journey::Twice(after, _)) = pair
+        {
+            assert_eq!(before, after);
+            arrived += 1;
+        }
+    }
+    assert!((3_800..4_200).contains(&arrived), "{arrived} of 5,000 arrived");
+}
+
+#[test]
+fn a_port_forgets_the_links_that_say_nothing_any_more() {
+    let bursts = Some(Bursts { share: 0.1, length: Duration::from_millis(10), loss: 1.0 });
+    let network = perfect(&Terms { bursts, ..Terms::default() });
+    let mut port = Port::default();
+    for index in 0..10_000 {
+        let (from, to) = (Peer::new(0, 0), Peer::new(1 + index, 0));
+        let now = index as u64 * 1_000_000;
+        network.send(&Parcel { from, to, sequence: 0, bytes: 1, now }, Some(&mut port));
+    }
+    assert!(port.links() < 1_000, "{} links remembered", port.links());
+}
+
+#[test]
+fn links_flap_both_ways_together_and_each_at_its_own_time() {
+    let mut network = perfect(&Terms::default());
+    let ms = Duration::from_millis;
+    let flapping = network.flap(Side::of(10, |index| index == 0), ms(300), ms(100));
+    let passes = |network: &Network, from: usize, to: usize, at: u64| {
+        network.carry(Peer::new(from, 0), Peer::new(to, 0), 0, at * 1_000_000).is_some()
+    };
+    let up = |to: usize| (0..4_000).map(move |at| (to, at));
+    for to in 1..4 {
+        let there: Vec<bool> = up(to).map(|(to, at)| passes(&network, 0, to, at)).collect();
+        let back: Vec<bool> = up(to).map(|(to, at)| passes(&network, to, 0, at)).collect();
+        assert_eq!(there, back);
+        assert_eq!(there.iter().filter(|passes| **passes).count(), 3_000, "three quarters");
+    }
+    let pattern = |network: &Network, to| {
+        up(to).map(|(to, at)| passes(network, 0, to, at)).collect::<Vec<_>>()
+    };
+    assert_ne!(pattern(&network, 1), pattern(&network, 2));
+    assert!(up(2).all(|(_, at)| passes(&network, 1, 2, at)), "the others' links stay up");
+    network.heal();
+    assert_ne!(pattern(&network, 1), vec![true; 4_000], "healing ends partitions");
+    network.mend(flapping);
+    assert!(up(1).all(|(_, at)| passes(&network, 0, 1, at)));
+}

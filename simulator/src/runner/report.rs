@@ -1,0 +1,253 @@
+//! What a run comes to, as plain data. Times are in seconds of virtual time.
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::overlay::Overlay;
+use crate::regional::Regional;
+use crate::stats::{Broadcast, Kind};
+
+/// What was measured. A function of the scenario.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// What the scenario is called.
+    pub scenario: String,
+    /// What it shows.
+    pub description: String,
+    /// What every random choice followed from.
+    pub seed: u64,
+    /// Nodes that ever started.
+    pub started_nodes: usize,
+    /// Virtual seconds.
+    pub simulated_seconds: f64,
+    /// Proves that two runs were equal, as hexadecimal digits.
+    pub digest: String,
+    /// Events handled.
+    pub events: u64,
+    /// Messages that the network lost.
+    pub lost: u64,
+    /// Messages that did not fit a queue.
+    pub shed: u64,
+    /// Messages that the network brought twice.
+    pub duplicated: u64,
+    /// The most events that were under way at a time.
+    pub peak_pending: usize,
+    /// Messages sent, by kind.
+    pub messages: Vec<Sent>,
+    /// The parts of the run, one after the other.
+    pub phases: Vec<PhaseReport>,
+    /// The timeline, as it happened.
+    pub timeline: Vec<Happened>,
+    /// The run over time.
+    pub series: Vec<Point>,
+    /// The overlay over time, where it was looked at.
+    pub overlay_series: Vec<OverlayPoint>,
+    /// The assertions, in their order.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Report {
+    /// Whether every assertion holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.verdicts.iter().all(|verdict| verdict.holds)
+    }
+}
+
+/// A part of a run: its broadcasts, and the overlay at its end.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PhaseReport {
+    /// What the scenario calls it.
+    pub phase: String,
+    /// When it began.
+    pub from: f64,
+    /// When it ended.
+    pub until: f64,
+    /// Broadcasts published.
+    pub broadcasts: usize,
+    /// Mean share of the running nodes that a broadcast reached; absent without broadcasts.
+    pub reliability: Option<f64>,
+    /// Share that the broadcast reached which reached fewest.
+    pub least_reliability: Option<f64>,
+    /// Mean relative message redundancy.
+    pub rmr: Option<f64>,
+    /// Mean last delivery hop.
+    pub ldh: Option<f64>,
+    /// From publish to delivery, of what was delivered in this phase.
+    pub latency_seconds: Quantiles,
+    /// The same by region, beside the best possible.
+    pub regions: Vec<RegionLatency>,
+    /// The overlay at the end of the phase.
+    #[serde(flatten)]
+    pub overlay: Overlay,
+}
+
+/// Delivery latencies in a region, or everywhere where regions have no names.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RegionLatency {
+    /// Where the receivers stand.
+    pub region: String,
+    /// Deliveries there.
+    pub deliveries: u64,
+    /// From publish to delivery.
+    pub latency_seconds: Quantiles,
+    /// The shortest path from the publishers' regions, for the same deliveries. Absent where each
+    /// message's way is drawn anew.
+    pub best_seconds: Option<Quantiles>,
+    /// Mean latency in terms of the mean of the best.
+    pub stretch: Option<f64>,
+}
+
+/// Quantiles in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Quantiles {
+    /// The mean.
+    pub mean: f64,
+    /// The median.
+    pub p50: f64,
+    /// All but a hundredth lie below.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// Messages of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sent {
+    /// As metrics label it.
+    pub kind: &'static str,
+    /// How many.
+    pub count: u64,
+    /// Their bytes, without transport overhead.
+    pub bytes: u64,
+}
+
+/// A point of the time series: what happened since the one before.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Point {
+    /// When.
+    pub at: f64,
+    /// Nodes that run then.
+    pub running_nodes: usize,
+    /// Events handled.
+    pub events: u64,
+    /// Messages sent.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Messages that the network lost.
+    pub lost: u64,
+    /// Messages that did not fit a queue.
+    pub shed: u64,
+    /// Neighbours that came up.
+    pub neighbor_ups: u64,
+    /// Neighbours that went down.
+    pub neighbor_downs: u64,
+    /// Deliveries.
+    pub deliveries: u64,
+    /// From publish to delivery; absent without deliveries.
+    pub latency_seconds: Option<Quantiles>,
+    /// Broadcasts published.
+    pub broadcasts: usize,
+    /// Mean share of the running nodes that these reached in the end.
+    pub reliability: Option<f64>,
+    /// Their mean redundancy.
+    pub rmr: Option<f64>,
+    /// Their mean last delivery hop.
+    pub ldh: Option<f64>,
+}
+
+/// The overlay at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct OverlayPoint {
+    /// When.
+    pub at: f64,
+    /// Running nodes.
+    pub running_nodes: usize,
+    /// Connected components.
+    pub components: usize,
+    /// Nodes in the largest.
+    pub largest_component: usize,
+    /// Running nodes without a neighbour.
+    pub isolated: usize,
+    /// Mean number of neighbours.
+    pub mean_degree: f64,
+    /// Views that hold a running node that does not hold them.
+    pub asymmetric_links: usize,
+}
+
+/// An entry of the timeline.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Happened {
+    /// Its name, or its kind.
+    pub fault: String,
+    /// What it was.
+    pub kind: &'static str,
+    /// When it struck or began.
+    pub at: f64,
+    /// When it ended, if it did so by itself.
+    pub until: Option<f64>,
+    /// How many nodes it struck, or how many times it struck one.
+    pub struck: usize,
+}
+
+/// Whether an assertion holds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verdict {
+    /// The assertion.
+    pub assertion: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// What was found: where it does not hold, the first value that breaks it.
+    pub found: Option<f64>,
+    /// When, if it is about a moment.
+    pub at: Option<f64>,
+}
+
+impl Quantiles {
+    /// Of a histogram in microseconds; all zero if it is empty.
+    pub(super) fn of(histogram: &Histogram<u64>) -> Self {
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        let quantile = |quantile| seconds(histogram.value_at_quantile(quantile));
+        Self {
+            mean: if histogram.is_empty() { 0.0 } else { histogram.mean() / 1e6 },
+            p50: quantile(0.5),
+            p99: quantile(0.99),
+            max: seconds(histogram.max()),
+        }
+    }
+}
+
+impl RegionLatency {
+    pub(super) fn all(regional: &Regional) -> Vec<Self> {
+        let row = |(region, latencies): (&str, &crate::regional::Latencies)| {
+            let latency_seconds = Quantiles::of(&latencies.taken);
+            let best = (!latencies.best.is_empty()).then(|| Quantiles::of(&latencies.best));
+            Self {
+                region: region.to_owned(),
+                deliveries: latencies.taken.len(),
+                latency_seconds,
+                best_seconds: best,
+                stretch: best.map(|best| latency_seconds.mean / best.mean),
+            }
+        };
+        regional.rows().map(row).collect()
+    }
+}
+
+impl From<&Kind> for Sent {
+    fn from(kind: &Kind) -> Self {
+        Self { kind: kind.name, count: kind.count, bytes: kind.bytes }
+    }
+}
+
+/// Mean of `of` over broadcasts; `None` if there are none.
+pub(super) fn mean(broadcasts: &[Broadcast], of: impl Fn(&Broadcast) -> f64) -> Option<f64> {
+    let sum: f64 = broadcasts.iter().map(of).sum();
+    (!broadcasts.is_empty()).then(|| sum / broadcasts.len() as f64)
+}
+
+/// The one that reached fewest.
+pub(super) fn least_reliability(broadcasts: &[Broadcast]) -> Option<f64> {
+    broadcasts.iter().map(Broadcast::reliability).min_by(f64::total_cmp)
+}

@@ -1,0 +1,436 @@
+//! Assertions: what a run must show, as in `reliability >= 0.999 from 30s`.
+//!
+//! ```text
+//! assertion  = figure comparison value [ window ]
+//! comparison = ">=" | "<=" | "==" | "!=" | ">" | "<"
+//! value      = a number, a percentage, or (of latencies) a time
+//! window     = "from" time [ "until" time ] | "until" time | "at" time | "within" time "of" event
+//! event      = the name of an entry of the timeline, or its kind
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::values::{Share, Span};
+
+/// What a run must show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assertion {
+    /// What is looked at.
+    pub figure: Figure,
+    /// How it compares.
+    pub comparison: Comparison,
+    /// With what; seconds, of latencies.
+    pub value: f64,
+    /// When.
+    pub window: Window,
+}
+
+/// When an assertion must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Window {
+    /// For all that was broadcast and delivered; of the overlay, at the end.
+    Whole,
+    /// For what happened in this time; of the overlay, at every look.
+    Between(Span, Option<Span>),
+    /// At this moment.
+    At(Span),
+    /// At some look not later than this after the event; for broadcasts, some second's mean.
+    Within(Span, String),
+}
+
+/// What can be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figure {
+    /// Mean share of the running nodes that a broadcast reached.
+    Reliability,
+    /// The same of the broadcast that reached fewest.
+    LeastReliability,
+    /// Mean relative message redundancy.
+    Rmr,
+    /// Mean of the most links that a broadcast's deliveries crossed.
+    Hops,
+    /// Broadcasts published.
+    Broadcasts,
+    /// Median time from publish to delivery.
+    LatencyP50,
+    /// All but a hundredth of the deliveries were faster.
+    LatencyP99,
+    /// The slowest delivery.
+    LatencyMax,
+    /// Messages that the network lost.
+    Lost,
+    /// Messages that did not fit a queue.
+    Shed,
+    /// Connected components of the overlay.
+    Components,
+    /// Nodes in the largest of them.
+    LargestComponent,
+    /// Nodes that run.
+    RunningNodes,
+    /// Mean number of neighbours.
+    MeanDegree,
+    /// Running nodes without a neighbour.
+    Isolated,
+    /// Views that hold a running node that does not hold them.
+    AsymmetricLinks,
+}
+
+/// Where a figure comes from, and so what its windows mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// The broadcasts published in the window.
+    Broadcasts,
+    /// What was counted in the window.
+    Deliveries,
+    /// The overlay as it is at a moment.
+    Overlay,
+}
+
+impl Figure {
+    /// Every figure.
+    pub const ALL: [Self; 16] = [
+        Self::Reliability,
+        Self::LeastReliability,
+        Self::Rmr,
+        Self::Hops,
+        Self::Broadcasts,
+        Self::LatencyP50,
+        Self::LatencyP99,
+        Self::LatencyMax,
+        Self::Lost,
+        Self::Shed,
+        Self::Components,
+        Self::LargestComponent,
+        Self::RunningNodes,
+        Self::MeanDegree,
+        Self::Isolated,
+        Self::AsymmetricLinks,
+    ];
+
+    /// As assertions call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reliability => "reliability",
+            Self::LeastReliability => "least_reliability",
+            Self::Rmr => "rmr",
+            Self::Hops => "hops",
+            Self::Broadcasts => "broadcasts",
+            Self::LatencyP50 => "latency_p50",
+            Self::LatencyP99 => "latency_p99",
+            Self::LatencyMax => "latency_max",
+            Self::Lost => "lost",
+            Self::Shed => "shed",
+            Self::Components => "components",
+            Self::LargestComponent => "largest_component",
+            Self::RunningNodes => "running_nodes",
+            Self::MeanDegree => "mean_degree",
+            Self::Isolated => "isolated",
+            Self::AsymmetricLinks => "asymmetric_links",
+        }
+    }
+
+    /// What it is a figure of.
+    #[must_use]
+    pub fn of(self) -> Of {
+        match self {
+            Self::Reliability
+            | Self::LeastReliability
+            | Self::Rmr
+            | Self::Hops
+            | Self::Broadcasts => Of::Broadcasts,
+            Self::LatencyP50 | Self::LatencyP99 | Self::LatencyMax | Self::Lost | Self::Shed => {
+                Of::Deliveries
+            }
+            _ => Of::Overlay,
+        }
+    }
+
+    /// Whether its values are times.
+    #[must_use]
+    pub fn is_time(self) -> bool {
+        matches!(self, Self::LatencyP50 | Self::LatencyP99 | Self::LatencyMax)
+    }
+}
+
+/// How two numbers compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `>=`
+    AtLeast,
+    /// `<=`
+    AtMost,
+    /// `==`
+    Equal,
+    /// `!=`
+    Unequal,
+    /// `>`
+    Above,
+    /// `<`
+    Below,
+}
+
+/// Longer signs first, so that each is found whole.
+const COMPARISONS: [(&str, Comparison); 6] = [
+    (">=", Comparison::AtLeast),
+    ("<=", Comparison::AtMost),
+    ("==", Comparison::Equal),
+    ("!=", Comparison::Unequal),
+    (">", Comparison::Above),
+    ("<", Comparison::Below),
+];
+
+impl Comparison {
+    /// Whether it holds.
+    #[must_use]
+    pub fn holds(self, left: f64, right: f64) -> bool {
+        match self {
+            Self::AtLeast => left >= right,
+            Self::AtMost => left <= right,
+            Self::Equal => left == right,
+            Self::Unequal => left != right,
+            Self::Above => left > right,
+            Self::Below => left < right,
+        }
+    }
+}
+
+/// Where a text is no assertion, and what would be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("at {found}: expected {expected}")]
+pub struct AssertionError {
+    /// The byte of the text.
+    pub at: usize,
+    /// What stands there.
+    found: String,
+    /// What would be right.
+    expected: String,
+}
+
+/// Words and signs, from left to right.
+struct Words<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Words<'a> {
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or("")
+    }
+
+    fn skip_space(&mut self) {
+        self.at += self.rest().len() - self.rest().trim_start().len();
+    }
+
+    /// The next word, which ends where space or a comparison begins; it stays there.
+    fn peek(&mut self) -> &'a str {
+        self.skip_space();
+        let rest = self.rest();
+        let ends = |c: char| c.is_whitespace() || "<>=!".contains(c);
+        &rest[..rest.find(ends).unwrap_or(rest.len())]
+    }
+
+    fn word(&mut self) -> &'a str {
+        let word = self.peek();
+        self.at += word.len();
+        word
+    }
+
+    fn takes(&mut self, word: &str) -> bool {
+        let found = self.peek() == word;
+        if found {
+            self.at += word.len();
+        }
+        found
+    }
+
+    fn error(&mut self, expected: impl Into<String>) -> AssertionError {
+        self.skip_space();
+        let found = match self.rest().split_whitespace().next() {
+            None => "the end".to_owned(),
+            Some(word) => format!("{word:?}"),
+        };
+        AssertionError { at: self.at, found, expected: expected.into() }
+    }
+
+    /// What `read` makes of the next word, which stays there if it is refused.
+    fn read<T>(
+        &mut self,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, AssertionError> {
+        let word = self.peek();
+        let value = read(word).ok_or_else(|| self.error(expected))?;
+        self.at += word.len();
+        Ok(value)
+    }
+
+    fn time(&mut self) -> Result<Span, AssertionError> {
+        self.read("a time such as 30s", |word| word.parse().ok())
+    }
+
+    fn comparison(&mut self) -> Result<Comparison, AssertionError> {
+        self.skip_space();
+        let rest = self.rest();
+        let Some((sign, comparison)) = COMPARISONS.iter().find(|(s, _)| rest.starts_with(s)) else {
+            return Err(self.error("one of >=, <=, ==, !=, >, <"));
+        };
+        self.at += sign.len();
+        Ok(*comparison)
+    }
+
+    fn value(&mut self, figure: Figure) -> Result<f64, AssertionError> {
+        if figure.is_time() {
+            return Ok(self.time()?.0.as_secs_f64());
+        }
+        self.read("a number or a percentage", |word| match word.parse::<Share>() {
+            Ok(share) => Some(share.get()),
+            Err(_) => word.parse().ok().filter(|number: &f64| number.is_finite()),
+        })
+    }
+
+    fn window(&mut self) -> Result<Window, AssertionError> {
+        if self.takes("from") {
+            let from = self.time()?;
+            let until = self.takes("until").then(|| self.time()).transpose()?;
+            Ok(Window::Between(from, until))
+        } else if self.takes("until") {
+            Ok(Window::Between(Span::default(), Some(self.time()?)))
+        } else if self.takes("at") {
+            Ok(Window::At(self.time()?))
+        } else if self.takes("within") {
+            let time = self.time()?;
+            if !self.takes("of") {
+                return Err(self.error("\"of\" and the name of an entry of the timeline"));
+            }
+            let event = match self.word() {
+                "" => return Err(self.error("the name of an entry of the timeline")),
+                event => event.to_owned(),
+            };
+            Ok(Window::Within(time, event))
+        } else {
+            Ok(Window::Whole)
+        }
+    }
+}
+
+impl FromStr for Assertion {
+    type Err = AssertionError;
+
+    fn from_str(text: &str) -> Result<Self, AssertionError> {
+        let mut words = Words { text, at: 0 };
+        let names = Figure::ALL.map(Figure::name);
+        let figure = words.read(&format!("one of {}", names.join(", ")), |word| {
+            Figure::ALL.into_iter().find(|figure| figure.name() == word)
+        })?;
+        let comparison = words.comparison()?;
+        let value = words.value(figure)?;
+        let window = words.window()?;
+        let whole = !matches!(window, Window::Whole);
+        words.skip_space();
+        match words.rest() {
+            "" => Ok(Self { figure, comparison, value, window }),
+            _ if whole => Err(words.error("nothing more")),
+            _ => Err(words.error("\"from\", \"until\", \"at\", \"within\" or nothing more")),
+        }
+    }
+}
+
+impl fmt::Display for Assertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = COMPARISONS.iter().find(|(_, c)| *c == self.comparison).map_or("", |(s, _)| s);
+        write!(f, "{} {sign} ", self.figure.name())?;
+        match self.figure.is_time() {
+            true => match std::time::Duration::try_from_secs_f64(self.value) {
+                Ok(time) => write!(f, "{}", Packed(Span(time)))?,
+                Err(_) => write!(f, "{}", self.value)?,
+            },
+            false => write!(f, "{}", self.value)?,
+        }
+        match &self.window {
+            Window::Whole => Ok(()),
+            Window::Between(from, None) => write!(f, " from {}", Packed(*from)),
+            Window::Between(from, Some(until)) => {
+                write!(f, " from {} until {}", Packed(*from), Packed(*until))
+            }
+            Window::At(time) => write!(f, " at {}", Packed(*time)),
+            Window::Within(time, event) => write!(f, " within {} of {event}", Packed(*time)),
+        }
+    }
+}
+
+/// A time in one word: `1m30s`.
+struct Packed(Span);
+
+impl fmt::Display for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_string().replace(' ', ""))
+    }
+}
+
+impl<'de> Deserialize<'de> for Assertion {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for Assertion {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl JsonSchema for Assertion {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Assertion".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "assertion" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_written_again() {
+        for text in [
+            "reliability >= 0.999 from 30s",
+            "components == 1 within 1m of heal",
+            "latency_p99 < 250ms from 10s until 1m30s",
+            "running_nodes > 90 at 20s",
+            "lost == 0",
+        ] {
+            assert_eq!(text.parse::<Assertion>().expect(text).to_string(), text);
+        }
+        let percent: Assertion = "reliability>=99.9% until 30s".parse().expect("no spaces needed");
+        assert_eq!(percent.to_string(), "reliability >= 0.9990000000000001 from 0s until 30s");
+    }
+
+    #[test]
+    fn errors_point_into_the_text() {
+        let error = |text: &str| {
+            let error = text.parse::<Assertion>().expect_err(text);
+            (error.at, error.to_string())
+        };
+        assert_eq!(error("reliabilty >= 1").0, 0);
+        let (at, text) = error("reliability => 1");
+        assert_eq!((at, &*text), (12, "at \"=>\": expected one of >=, <=, ==, !=, >, <"));
+        assert_eq!(
+            error("reliability >= much").1,
+            "at \"much\": expected a number or a percentage"
+        );
+        assert_eq!(error("latency_p99 < 0.2").1, "at \"0.2\": expected a time such as 30s");
+        assert_eq!(error("components == 1 within 60s").0, 26);
+        assert_eq!(error("components == 1 since 60s").0, 16);
+        assert_eq!(error("lost == 0 at 5s sharp").1, "at \"sharp\": expected nothing more");
+    }
+}

@@ -1,0 +1,313 @@
+//! A scenario as text: read with the place of every word, changed by `--set`, and turned into a
+//! [`Scenario`] or into messages that say where what is wrong.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Table, Value};
+
+use super::{Scenario, gallery, rules, schema};
+
+/// What is wrong with a scenario, in the order of the text; a line each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ScenarioError(pub Vec<Problem>);
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}")]
+pub struct Problem {
+    /// The file, its line and its column, both from 1; or the `--set` that said it.
+    pub place: String,
+    /// Names the key, its value, and what is allowed.
+    pub message: String,
+}
+
+/// A scenario's text, taken apart.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// As messages call it.
+    name: String,
+    text: Arc<str>,
+    /// Where the files are that it names.
+    folder: PathBuf,
+    root: Item,
+}
+
+/// A value and its place.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) value: Node,
+    pub(super) place: Place,
+}
+
+/// A value, with its parts.
+#[derive(Debug, Clone)]
+pub(super) enum Node {
+    Table(Vec<Entry>),
+    List(Vec<Item>),
+    /// Neither of them.
+    Plain(Value),
+}
+
+/// A key of a table.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) key_place: Place,
+    pub(super) item: Item,
+}
+
+/// Where something was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// From this byte of the text on.
+    Text(usize),
+    /// On the command line.
+    Set(Arc<str>),
+}
+
+impl Item {
+    /// The value of a key, if this is a table that has it.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        let Node::Table(entries) = &self.value else { return None };
+        entries.iter().find(|entry| entry.key == key).map(|entry| &entry.item)
+    }
+
+    fn from_text(value: Spanned<DeValue<'_>>, place: impl Fn(usize) -> Place + Copy) -> Self {
+        let start = value.span().start;
+        let value = match value.into_inner() {
+            DeValue::Table(table) => Node::Table(entries(table, place)),
+            DeValue::Array(items) => {
+                Node::List(items.into_iter().map(|item| Self::from_text(item, place)).collect())
+            }
+            plain => {
+                let plain = Spanned::new(start..start, plain);
+                let value = Value::deserialize(toml::de::ValueDeserializer::from(plain));
+                // What the parser took for a number can be too large for one.
+                Node::Plain(value.unwrap_or_else(|error| Value::String(error.message().into())))
+            }
+        };
+        Self { value, place: place(start) }
+    }
+
+    /// Without the places.
+    pub(super) fn plain(&self) -> Value {
+        match &self.value {
+            Node::Table(entries) => Value::Table(
+                entries.iter().map(|entry| (entry.key.clone(), entry.item.plain())).collect(),
+            ),
+            Node::List(items) => Value::Array(items.iter().map(Self::plain).collect()),
+            Node::Plain(value) => value.clone(),
+        }
+    }
+
+    /// Puts a value at the end of a path of keys and indices.
+    fn put(&mut self, path: &[&str], new: Self) -> Result<(), String> {
+        let [key, rest @ ..] = path else {
+            *self = new;
+            return Ok(());
+        };
+        match &mut self.value {
+            Node::List(items) => {
+                let count = items.len();
+                let index: usize = key.parse().map_err(|_| format!("{key:?} is no index"))?;
+                match items.get_mut(index) {
+                    Some(item) => item.put(rest, new),
+                    None => Err(format!("there is no entry {index}: there are {count}, from 0")),
+                }
+            }
+            Node::Table(entries) => match entries.iter_mut().find(|entry| entry.key == *key) {
+                Some(entry) => entry.item.put(rest, new),
+                None => {
+                    let place = new.place.clone();
+                    let mut item = Self { value: Node::Table(Vec::new()), place: place.clone() };
+                    item.put(rest, new)?;
+                    entries.push(Entry { key: (*key).to_owned(), key_place: place, item });
+                    Ok(())
+                }
+            },
+            Node::Plain(_) => {
+                self.value = Node::Table(Vec::new());
+                self.place = new.place.clone();
+                self.put(path, new)
+            }
+        }
+    }
+}
+
+/// In the order of the text.
+fn entries(table: DeTable<'_>, place: impl Fn(usize) -> Place + Copy) -> Vec<Entry> {
+    let entry = |(key, value): (Spanned<_>, _)| Entry {
+        key_place: place(key.span().start),
+        key: toml::de::DeString::into_owned(key.into_inner()),
+        item: Item::from_text(value, place),
+    };
+    let mut entries: Vec<Entry> = table.into_iter().map(entry).collect();
+    entries.sort_by_key(|entry| match entry.key_place {
+        Place::Text(at) => at,
+        Place::Set(_) => usize::MAX,
+    });
+    entries
+}
+
+impl Document {
+    /// Takes a text apart; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// If it is not TOML.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
+        let mut document = Self {
+            name: name.to_owned(),
+            text: text.into(),
+            folder: PathBuf::new(),
+            root: Item { value: Node::Table(Vec::new()), place: Place::Text(0) },
+        };
+        let parsed = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let message = error.message().lines().collect::<Vec<_>>().join("; ");
+            document.error(&Place::Text(at), message)
+        })?;
+        document.root.value = Node::Table(entries(parsed.into_inner(), Place::Text));
+        Ok(document)
+    }
+
+    /// Reads a file, or the scenario of the gallery with this name.
+    ///
+    /// # Errors
+    /// If there is no such file, or it is not TOML.
+    pub fn read(path: &Path) -> Result<Self, ScenarioError> {
+        let name = path.display().to_string();
+        let (text, folder) = match gallery::find(&name) {
+            Some(scenario) if !path.exists() => (scenario.text.to_owned(), gallery::folder()),
+            _ => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    let message = format!("cannot be read: {error}{}", gallery::hint(&name));
+                    ScenarioError(vec![Problem { place: name.clone(), message }])
+                })?;
+                (text, path.parent().map_or_else(PathBuf::new, Path::to_path_buf))
+            }
+        };
+        Ok(Self { folder, ..Self::parse(&name, &text)? })
+    }
+
+    /// Overrides a value: `key=value`, where the key is a path with dots (`nodes.count`,
+    /// `faults.0.at`) and the value is TOML, or a text without its quotes.
+    ///
+    /// # Errors
+    /// If there is no `=`, or the path leads into a list behind its end. Whether the scenario has
+    /// such a key is checked by [`Document::scenario`].
+    pub fn set(&mut self, assignment: &str) -> Result<(), ScenarioError> {
+        let place = Place::Set(assignment.into());
+        let Some((key, value)) = assignment.split_once('=') else {
+            return Err(self.error(&place, "is no KEY=VALUE, as in nodes.count=500".into()));
+        };
+        let (key, value) = (key.trim(), value.trim());
+        let text = format!("v = {value}");
+        let parsed =
+            DeTable::parse(&text).ok().map(|table| entries(table.into_inner(), |_| Place::Text(0)));
+        let mut item = match parsed.as_deref() {
+            Some([entry]) => entry.item.clone(),
+            _ => Item { value: Node::Plain(Value::String(value.into())), place: place.clone() },
+        };
+        item.move_to(&place);
+        let path: Vec<&str> = key.split('.').collect();
+        self.root
+            .put(&path, item)
+            .map_err(|message| self.error(&place, format!("{key}: {message}")))
+    }
+
+    /// The scenario it stands for.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn scenario(&self) -> Result<Scenario, ScenarioError> {
+        let mut problems: Vec<Problem> = schema::check(&self.root, &self.text)
+            .into_iter()
+            .map(|(place, message)| self.problem(&place, message))
+            .collect();
+        if problems.is_empty() {
+            let Value::Table(table) = self.root.plain() else {
+                return Err(ScenarioError(problems));
+            };
+            let mut scenario = self.convert(table)?;
+            scenario.find_files(&self.folder);
+            if scenario.name.is_empty() {
+                scenario.name = self.stem();
+            }
+            let broken = rules::check(&scenario);
+            if broken.is_empty() {
+                return Ok(scenario);
+            }
+            problems = broken
+                .into_iter()
+                .map(|(path, message)| {
+                    let place = self.place_of(&path);
+                    self.problem(&place, format!("{path}: {message}"))
+                })
+                .collect();
+        }
+        Err(ScenarioError(problems))
+    }
+
+    fn convert(&self, table: Table) -> Result<Scenario, ScenarioError> {
+        Scenario::deserialize(table)
+            .map_err(|error| self.error(&Place::Text(0), error.message().to_owned()))
+    }
+
+    /// The file's name without its ending.
+    fn stem(&self) -> String {
+        let stem = Path::new(&self.name).file_stem();
+        stem.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+    }
+
+    /// As near as the text comes to a path.
+    fn place_of(&self, path: &str) -> Place {
+        let mut item = &self.root;
+        for key in path.split('.') {
+            let next = match &item.value {
+                Node::List(items) => key.parse().ok().and_then(|index: usize| items.get(index)),
+                _ => item.get(key),
+            };
+            let Some(next) = next else { break };
+            item = next;
+        }
+        item.place.clone()
+    }
+
+    fn error(&self, place: &Place, message: String) -> ScenarioError {
+        ScenarioError(vec![self.problem(place, message)])
+    }
+
+    fn problem(&self, place: &Place, message: String) -> Problem {
+        let place = match place {
+            Place::Set(assignment) => format!("--set {assignment}"),
+            Place::Text(at) => {
+                let before = self.text.get(..*at).unwrap_or(&self.text);
+                let line = before.matches('\n').count() + 1;
+                let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+                let column = before[start..].chars().count() + 1;
+                format!("{}:{line}:{column}", self.name)
+            }
+        };
+        Problem { place, message }
+    }
+}
+
+impl Item {
+    fn move_to(&mut self, place: &Place) {
+        self.place = place.clone();
+        match &mut self.value {
+            Node::Table(entries) => {
+                for entry in entries {
+                    entry.key_place = place.clone();
+                    entry.item.move_to(place);
+                }
+            }
+            Node::List(items) => items.iter_mut().for_each(|item| item.move_to(place)),
+            Node::Plain(_) => {}
+        }
+    }
+}

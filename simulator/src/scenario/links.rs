@@ -1,0 +1,161 @@
+//! What the links between the nodes are like.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::values::{BitRate, Bytes, Share, Span};
+
+/// How messages travel. Whatever is left out is perfect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Links {
+    /// How long a message travels, one way.
+    pub latency: LatencyModel,
+    /// Time added to each message's way, drawn evenly from nothing to this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<Span>,
+    /// Whether messages between two nodes arrive in the order they were sent.
+    pub order: Order,
+    /// Share of all messages that are lost, each on its own.
+    pub loss: Share,
+    /// Losses that come together (Gilbert-Elliott).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bursts: Option<Bursts>,
+    /// Share of all messages that arrive twice.
+    pub duplicate: Share,
+    /// Messages that are held back and overtaken by later ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reorder: Option<Reorder>,
+    /// What a node's access line carries; without it any number of bytes at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<Bandwidth>,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self {
+            latency: LatencyModel::Constant { time: Span::millis(10) },
+            jitter: None,
+            order: Order::Fifo,
+            loss: Share::NONE,
+            bursts: None,
+            duplicate: Share::NONE,
+            reorder: None,
+            bandwidth: None,
+        }
+    }
+}
+
+/// How long a message travels, one way; never less than 20 µs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "model", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LatencyModel {
+    /// Always the same.
+    Constant {
+        /// This long.
+        #[schemars(extend("x-least" = "20us", "x-most" = "100s"))]
+        time: Span,
+    },
+    /// Anything between two times, drawn for each message.
+    Uniform {
+        /// The shortest.
+        #[schemars(extend("x-least" = "20us", "x-most" = "100s"))]
+        from: Span,
+        /// The longest; at least the shortest.
+        #[schemars(extend("x-least" = "20us", "x-most" = "100s"))]
+        to: Span,
+    },
+    /// Log-normal around a median, drawn for each message.
+    LogNormal {
+        /// The median.
+        #[schemars(extend("x-least" = "20us", "x-most" = "100s"))]
+        median: Span,
+        /// Standard deviation of the logarithm.
+        #[schemars(range(min = 0.0, max = 5.0))]
+        sigma: f64,
+    },
+    /// Half the round trip between the sender's region and the receiver's.
+    Regions {
+        /// Round trips in milliseconds: a row and a column for each of `regions`, in their order.
+        round_trips_ms: Vec<Vec<RoundTrip>>,
+    },
+    /// Half a measured round trip, from a CSV file in milliseconds, a row a site.
+    ///
+    /// A first row and column of names make the sites regions.
+    Matrix {
+        /// The file, relative to the scenario's.
+        file: PathBuf,
+    },
+    /// Half the round trip between AWS regions as measured in 2025.
+    ///
+    /// All of them, or those that `regions` names.
+    Aws {},
+}
+
+/// A round trip in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct RoundTrip(#[schemars(range(min = 0.0, max = 100_000.0))] pub f64);
+
+/// Whether messages between two nodes keep their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// As on a TCP connection: a message waits for those sent before it.
+    #[default]
+    Fifo,
+    /// Each message travels on its own, as a datagram.
+    Any,
+}
+
+/// Losses that come together: a link is good or bad, and changes between the two at random times
+/// (the Gilbert-Elliott model in continuous time). Each direction of each pair is a link of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bursts {
+    /// Share of the time that a link is bad.
+    #[schemars(extend("x-above" = 0.0, "x-below" = 1.0))]
+    pub share: Share,
+    /// Mean time that it stays bad.
+    #[schemars(extend("x-least" = "1us"))]
+    pub length: Span,
+    /// Share of the messages that a bad link loses.
+    #[serde(default = "all")]
+    pub loss: Share,
+}
+
+fn all() -> Share {
+    Share::ALL
+}
+
+/// Messages that are held back, while later ones on the same link go on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reorder {
+    /// Share of all messages.
+    pub share: Share,
+    /// For how long at most; drawn evenly.
+    pub by: Span,
+}
+
+/// What a node's access line carries. A message leaves when all before it have, and is handled when
+/// its last bit has come in.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bandwidth {
+    /// What a node sends, to all others together.
+    pub up: BitRate,
+    /// What a node receives, from all others together.
+    pub down: BitRate,
+    /// What may wait at either end of the line; what does not fit is shed.
+    #[serde(default = "queue")]
+    #[schemars(extend("x-least" = 1))]
+    pub queue: Bytes,
+}
+
+/// As much as a home router's or a switch port's buffer.
+fn queue() -> Bytes {
+    Bytes(1 << 20)
+}

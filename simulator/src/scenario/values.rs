@@ -1,0 +1,318 @@
+//! What stands behind a key: times, shares, sizes and rates, as people write them.
+//!
+//! Each is read by one function here, whoever asks: the check of a file, which wants to say what is
+//! allowed, and `serde`, which wants the value.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A text that is none of what its key takes; says what would be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub(super) &'static str);
+
+const TIMES: Unreadable = Unreadable("a time such as \"10s\", \"250ms\" or \"1m 30s\"");
+const SHARES: Unreadable = Unreadable("a share from 0 to 1, or a percentage such as \"30%\"");
+const SIZES: Unreadable =
+    Unreadable("a whole number of bytes, or a size such as \"64 KiB\", up to 1 GiB");
+const RATES: Unreadable = Unreadable("a rate such as \"10 Mbit/s\", from 1 kbit/s to 1 Tbit/s");
+
+/// The largest payload or queue.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// Reads a time.
+pub(super) fn time(text: &str) -> Result<Duration, Unreadable> {
+    humantime::parse_duration(text).map_err(|_| TIMES)
+}
+
+/// A length of time, or a moment of the run counted from its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// So many seconds.
+    #[must_use]
+    pub const fn secs(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// So many milliseconds.
+    #[must_use]
+    pub const fn millis(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+impl FromStr for Span {
+    type Err = Unreadable;
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        time(text).map(Self)
+    }
+}
+
+/// A part of a whole, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default)]
+pub struct Share(f64);
+
+impl Share {
+    /// None of it.
+    pub const NONE: Self = Self(0.0);
+    /// All of it.
+    pub const ALL: Self = Self(1.0);
+
+    /// `None` unless it is 0 to 1.
+    #[must_use]
+    pub fn new(share: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&share).then_some(Self(share))
+    }
+
+    /// 0 to 1.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0
+    }
+
+    /// This share of so many, rounded.
+    #[must_use]
+    pub fn of(self, whole: usize) -> usize {
+        (self.0 * whole as f64).round() as usize
+    }
+}
+
+impl FromStr for Share {
+    type Err = Unreadable;
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let percent = text.trim().strip_suffix('%').and_then(|number| number.trim().parse().ok());
+        percent.and_then(|percent: f64| Self::new(percent / 100.0)).ok_or(SHARES)
+    }
+}
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Bytes(pub u32);
+
+impl FromStr for Bytes {
+    type Err = Unreadable;
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let bytes = text.parse().map_err(|_| SIZES).map(|size: ByteSize| size.as_u64())?;
+        u32::try_from(bytes).ok().filter(|_| bytes <= MOST_BYTES).map(Self).ok_or(SIZES)
+    }
+}
+
+/// Bits a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BitRate(pub u64);
+
+const PREFIXES: [(&str, u64); 4] = [("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000), ("", 1)];
+
+impl FromStr for BitRate {
+    type Err = Unreadable;
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let number = text.trim().strip_suffix("bit/s").ok_or(RATES)?;
+        let prefix = |(prefix, times): &(&str, u64)| Some((number.strip_suffix(prefix)?, *times));
+        let (number, times) = PREFIXES.iter().find_map(prefix).ok_or(RATES)?;
+        let rate = number.trim().parse::<f64>().map_err(|_| RATES)? * times as f64;
+        (1e3..=1e12).contains(&rate).then_some(Self(rate as u64)).ok_or(RATES)
+    }
+}
+
+impl fmt::Display for BitRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fits = |(_, times): &&(&str, u64)| self.0 >= *times && self.0.is_multiple_of(*times);
+        let best = PREFIXES.iter().filter(fits).max_by_key(|(_, times)| *times);
+        let (prefix, times) = best.unwrap_or(&("", 1));
+        write!(f, "{} {prefix}bit/s", self.0 / times)
+    }
+}
+
+/// What a schema's `format` promises about a value beyond its type. `None` if the format is none of
+/// ours.
+pub(super) fn check_text(format: &str, text: &str) -> Option<Result<(), String>> {
+    let plain = |result: Result<(), Unreadable>| result.map_err(|error| error.to_string());
+    Some(match format {
+        "duration" => plain(text.parse::<Span>().map(drop)),
+        "duration-or-off" if text == "off" => Ok(()),
+        "duration-or-off" => plain(text.parse::<Span>().map(drop))
+            .map_err(|allowed| format!("{allowed}, or \"off\"")),
+        "share" => plain(text.parse::<Share>().map(drop)),
+        "bytes" => plain(text.parse::<Bytes>().map(drop)),
+        "bit-rate" => plain(text.parse::<BitRate>().map(drop)),
+        _ => return None,
+    })
+}
+
+/// What a key of such a format takes, for messages and for the reference.
+pub(super) fn allowed(format: &str) -> Option<String> {
+    Some(match format {
+        "duration" => TIMES.to_string(),
+        "duration-or-off" => format!("{TIMES}, or \"off\""),
+        "share" => SHARES.to_string(),
+        "bytes" => SIZES.to_string(),
+        "bit-rate" => RATES.to_string(),
+        _ => return None,
+    })
+}
+
+/// A number, or a text that stands for one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Either<N> {
+    Number(N),
+    Text(String),
+}
+
+fn parsed<'de, T: FromStr<Err = Unreadable>, D: Deserializer<'de>>(d: D) -> Result<T, D::Error> {
+    String::deserialize(d)?.parse().map_err(de::Error::custom)
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        parsed(d)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for BitRate {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        parsed(d)
+    }
+}
+
+impl Serialize for BitRate {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        match Either::<f64>::deserialize(d)? {
+            Either::Number(share) => Self::new(share).ok_or(SHARES),
+            Either::Text(text) => text.parse(),
+        }
+        .map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for Share {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_f64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        match Either::<u32>::deserialize(d)? {
+            Either::Number(bytes) => Ok(Self(bytes)),
+            Either::Text(text) => text.parse().map_err(de::Error::custom),
+        }
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_u32(self.0)
+    }
+}
+
+/// What the schema says of each, in place.
+macro_rules! schema_of {
+    ($type:ty, $($schema:tt)*) => {
+        impl JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($($schema)*)
+            }
+        }
+    };
+}
+
+schema_of!(Span, { "type": "string", "format": "duration" });
+schema_of!(BitRate, { "type": "string", "format": "bit-rate" });
+schema_of!(Share, { "type": ["number", "string"], "minimum": 0, "maximum": 1, "format": "share" });
+schema_of!(Bytes, {
+    "type": ["integer", "string"], "minimum": 0, "maximum": MOST_BYTES, "format": "bytes"
+});
+
+/// A [`Duration`] of another crate's parameters.
+pub(super) mod plain_time {
+    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer, Span};
+
+    pub(crate) fn serialize<S: Serializer>(time: &Duration, s: S) -> Result<S::Ok, S::Error> {
+        Span(*time).serialize(s)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+        Span::deserialize(d).map(|span| span.0)
+    }
+}
+
+/// A [`Duration`] that can be turned off.
+pub(super) mod time_or_off {
+    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer, Span, de, time};
+
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Option<Duration>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        match time {
+            None => s.serialize_str("off"),
+            Some(time) => Span(*time).serialize(s),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        match &*String::deserialize(d)? {
+            "off" => Ok(None),
+            text => time(text).map(Some).map_err(de::Error::custom),
+        }
+    }
+}
+
+/// How the schema shows a [`Duration`] that can be turned off.
+pub(super) struct TimeOrOff;
+schema_of!(TimeOrOff, { "type": "string", "format": "duration-or-off" });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_as_people_write_them() {
+        assert_eq!("1m 30s".parse(), Ok(Span::secs(90)));
+        assert_eq!("30%".parse(), Ok(Share(0.3)));
+        assert_eq!("64 KiB".parse(), Ok(Bytes(65_536)));
+        assert_eq!("2.5 Mbit/s".parse(), Ok(BitRate(2_500_000)));
+        assert_eq!("9600 bit/s".parse(), Ok(BitRate(9_600)));
+        for rate in [9_600, 2_500_000, 1_000_000_000] {
+            assert_eq!(BitRate(rate).to_string().parse(), Ok(BitRate(rate)));
+        }
+        assert_eq!("soon".parse::<Span>(), Err(TIMES));
+        assert_eq!("130%".parse::<Share>(), Err(SHARES));
+        assert_eq!("5 GiB".parse::<Bytes>(), Err(SIZES));
+        assert_eq!("10 Mbps".parse::<BitRate>(), Err(RATES));
+    }
+}

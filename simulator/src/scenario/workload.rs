@@ -1,0 +1,69 @@
+//! Who broadcasts what, and when.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::values::{Bytes, Span};
+
+/// A series of broadcasts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Workload {
+    /// When the first broadcast goes out.
+    pub from: Span,
+    /// Nothing goes out from then on; without it, until the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Span>,
+    /// How many broadcasts; without it, as many as there is time for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub count: Option<u32>,
+    /// How the broadcasts follow each other.
+    pub pace: Pace,
+    /// Who sends them.
+    pub sender: Sender,
+    /// Content of each.
+    pub payload: Bytes,
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        Self {
+            from: Span::secs(0),
+            until: None,
+            count: None,
+            pace: Pace::Rate(10.0),
+            sender: Sender::Random,
+            payload: Bytes(1024),
+        }
+    }
+}
+
+/// How broadcasts follow each other. Calls take effect at the border of the simulator's next time
+/// bucket, which is no wider than the least latency.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pace {
+    /// So many a second, evenly.
+    Rate(#[schemars(range(max = 1_000_000.0), extend("x-above" = 0.0))] f64),
+    /// So many a second in the mean, at random times (a Poisson process).
+    Poisson(#[schemars(range(max = 1_000_000.0), extend("x-above" = 0.0))] f64),
+    /// Each at least this long after the one before.
+    Pause(#[schemars(extend("x-least" = "1us"))] Span),
+}
+
+/// Who sends the broadcasts of a workload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sender {
+    /// A random running node each time.
+    Random,
+    /// One random node, the same each time; another once it no longer runs.
+    One,
+    /// Every running node, each time.
+    All,
+    /// This node, while it runs.
+    Node(#[schemars(range(max = 16_777_215))] u32),
+    /// A random running node of this region each time.
+    Region(String),
+}

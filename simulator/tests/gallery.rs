@@ -1,0 +1,148 @@
+//! Every scenario of the gallery at a small size: its assertions hold, its run is a function of its
+//! seed on any number of threads, its file is listed, and valid under the schema.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use murmurate_simulator::runner::{self, Report};
+use murmurate_simulator::scenario::{Document, Scenario, gallery, schema};
+
+/// So many nodes at most.
+const SMALL: u32 = 400;
+
+fn read(name: &str, overrides: &[&str]) -> Scenario {
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    Scenario::read(Path::new(name), &overrides).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A scenario of the gallery as small as it still shows what it shows.
+fn small(name: &str) -> Scenario {
+    let overrides: &[&str] = match name {
+        "a-million" => &["nodes.count=1500"],
+        // Says how many nodes run.
+        "mass-failure" | "flash-crowd" | "recorded-churn" => &[],
+        _ => {
+            let count = read(name, &[]).nodes.count.min(SMALL);
+            return read(name, &[&format!("nodes.count={count}")]);
+        }
+    };
+    read(name, overrides)
+}
+
+fn run(scenario: &Scenario) -> Report {
+    runner::run(scenario, &mut ()).expect("it was checked")
+}
+
+/// Shows each scenario, small, to `broken`, on all cores; nothing may be.
+fn each(broken: impl Fn(&str, &Scenario) -> Vec<String> + Sync) {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut found = Vec::new();
+        while let Some(exhibit) = gallery::EXHIBITS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            found.extend(broken(exhibit.name, &small(exhibit.name)));
+        }
+        found
+    };
+    let broken: Vec<_> = std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no run panics")).collect()
+    });
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_scenario_shows_what_it_says_on_any_number_of_threads() {
+    each(|name, scenario| {
+        assert!(!scenario.assertions.is_empty(), "{name} asserts nothing");
+        let report = run(scenario);
+        let fail = report.verdicts.iter().filter(|verdict| !verdict.holds);
+        let mut broken: Vec<_> = fail.map(|verdict| format!("{name}: {verdict:?}")).collect();
+        for threads in [2, 3] {
+            let threads = NonZeroUsize::new(threads).expect("some");
+            let other = runner::run_on_threads(threads, scenario, &mut ()).expect("it was checked");
+            if other.digest != report.digest {
+                broken.push(format!("{name}: another digest on {threads} threads"));
+            } else if other != report {
+                broken.push(format!("{name}: another report on {threads} threads"));
+            }
+        }
+        broken
+    });
+}
+
+#[test]
+fn every_file_is_listed_and_says_what_it_shows() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let files = std::fs::read_dir(folder).expect("the folder").map(|file| file.expect("a file"));
+    let mut names: Vec<String> = files
+        .filter_map(|file| file.file_name().to_str()?.strip_suffix(".toml").map(ToOwned::to_owned))
+        .collect();
+    names.sort();
+    let mut listed: Vec<_> = gallery::EXHIBITS.iter().map(|exhibit| exhibit.name).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, names);
+    for exhibit in gallery::EXHIBITS {
+        assert!(exhibit.text.starts_with("# "), "{} begins with a comment", exhibit.name);
+        assert!(!read(exhibit.name, &[]).description.is_empty(), "{} has none", exhibit.name);
+    }
+}
+
+/// By another implementation of JSON Schema than the one that checks files here.
+#[test]
+fn the_gallery_is_valid_under_the_schema() {
+    let schema = schema();
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    for exhibit in gallery::EXHIBITS {
+        let table: toml::Table = exhibit.text.parse().expect("TOML");
+        let json = serde_json::to_value(table).expect("JSON");
+        let errors: Vec<_> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", exhibit.name);
+    }
+}
+
+#[test]
+fn what_is_written_is_what_was_read() {
+    for exhibit in gallery::EXHIBITS {
+        let scenario = read(exhibit.name, &[]);
+        let text = scenario.to_toml().expect("it can be written");
+        let document = Document::parse("written", &text).expect("TOML");
+        let again = document.scenario().unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(again, scenario, "{text}");
+    }
+    let default = Scenario::default().to_toml().expect("it can be written");
+    assert_eq!(default, "", "only what differs is written");
+}
+
+#[test]
+fn a_run_is_a_function_of_its_scenario() {
+    for name in ["churn", "aws-regions", "large-payloads", "clock-drift", "unordered-network"] {
+        let scenario = read(name, &["nodes.count=100"]);
+        let report = run(&scenario);
+        assert_eq!(report, run(&scenario), "{name}");
+        let other = Scenario { seed: 2, ..scenario };
+        assert_ne!(report.digest, run(&other).digest, "{name}");
+    }
+}
+
+#[test]
+fn regions_are_compared_with_their_shortest_paths() {
+    let report = run(&read("aws-regions", &["nodes.count=200"]));
+    let phase = report.phases.last().expect("two phases");
+    assert_eq!(phase.regions.len(), 6);
+    let deliveries: u64 = phase.regions.iter().map(|region| region.deliveries).sum();
+    assert_eq!(deliveries, 200 * 199, "as many broadcasts as nodes, each to all others");
+    for region in &phase.regions {
+        let best = region.best_seconds.expect("the ways are known");
+        let taken = region.latency_seconds;
+        assert!(best.mean < taken.mean && best.max <= taken.max, "{region:?}");
+        let stretch = region.stretch.expect("there were deliveries");
+        assert!((1.2..6.0).contains(&stretch), "{region:?}");
+    }
+    // From ap-southeast-2: 200 ms there and back.
+    let virginia = phase.regions.iter().find(|r| r.region == "us-east-1").expect("a region");
+    assert!((0.095..=0.105).contains(&virginia.best_seconds.expect("known").max), "{virginia:?}");
+}

@@ -1,0 +1,289 @@
+//! Wrong scenario files, and what is said about each: where, which key, and what is allowed.
+
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
+
+use std::path::Path;
+
+use murmurate_simulator::scenario::{Document, Scenario};
+
+/// A file, and the message about it.
+const WRONG: &[(&str, &str)] = &[
+    ("nodes = {", "f:1:10: unclosed inline table, expected `}`"),
+    ("[nodes]\ncount = 10\ncount = 20", "f:3:1: duplicate key"),
+    ("sed = 5", "f:1:1: sed is no key: did you mean seed?"),
+    ("[nodes]\ncuont = 5", "f:2:1: nodes.cuont is no key: did you mean count?"),
+    (
+        "[nodes]\ncount = 5\nzebra = 'red'",
+        "f:3:1: nodes.zebra is no key: allowed are contacts, count, joining",
+    ),
+    ("[nodes]\ncount = 0", "f:2:9: nodes.count = 0: allowed is a whole number from 1 to 16777216"),
+    (
+        "[nodes]\n  count = \"many\"",
+        "f:2:11: nodes.count = \"many\": allowed is a whole number from 1 to 16777216",
+    ),
+    ("nodes = 5", "f:1:9: nodes = 5: allowed is a table"),
+    (
+        "duration = 60",
+        "f:1:12: duration = 60: allowed is a time such as \"10s\", \"250ms\" or \"1m 30s\", at least 1ms",
+    ),
+    (
+        "duration = 'soon'",
+        "f:1:12: duration = \"soon\": allowed is a time such as \"10s\", \"250ms\" or \"1m 30s\", at least 1ms",
+    ),
+    ("seed = -1", "f:1:8: seed = -1: allowed is a whole number from 0 to 9223372036854775807"),
+    (
+        "[membership]\nactive_capacity = 6",
+        "f:1:1: membership.strategy is missing: allowed are hyparview, full-mesh",
+    ),
+    (
+        "membership.strategy = 'hyperview'",
+        "f:1:23: membership.strategy = \"hyperview\": did you mean hyparview?",
+    ),
+    (
+        "[membership]\nstrategy = 'hyparview'\nactive_capcity = 6",
+        "f:3:1: membership.active_capcity is no key: did you mean active_capacity?",
+    ),
+    (
+        "[membership]\nstrategy = 'full-mesh'\nactive_capacity = 6",
+        "f:3:1: membership.active_capacity is no key: did you mean requests_capacity?",
+    ),
+    (
+        "[membership]\nstrategy = 'hyparview'\nactive_capacity = 65",
+        "f:3:19: membership.active_capacity = 65: allowed is a whole number from 1 to 64",
+    ),
+    (
+        "[membership]\nstrategy = 'hyparview'\npassive_capacity = 3",
+        "f:3:20: membership.passive_capacity: passive_capacity 3 < active_capacity 5: it must be at least as large",
+    ),
+    (
+        "[membership]\nstrategy = 'hyparview'\npromotion_interval = 'never'",
+        "f:3:22: membership.promotion_interval = \"never\": allowed is a time such as \"10s\", \"250ms\" or \"1m 30s\", or \"off\", at least 1ns",
+    ),
+    (
+        "[broadcast]\nstrategy = 'plumtree'\nmend_at_once = 1",
+        "f:3:16: broadcast.mend_at_once = 1: allowed is true or false",
+    ),
+    (
+        "links.loss = 1.5",
+        "f:1:14: links.loss = 1.5: allowed is a share from 0 to 1, or a percentage such as \"30%\"",
+    ),
+    (
+        "links.loss = '130%'",
+        "f:1:14: links.loss = \"130%\": allowed is a share from 0 to 1, or a percentage such as \"30%\"",
+    ),
+    (
+        "links.latency = { model = 'constant', time = '1us' }",
+        "f:1:46: links.latency.time = \"1us\": allowed is a time such as \"10s\", \"250ms\" or \"1m 30s\", at least 20us, at most 100s",
+    ),
+    (
+        "links.latency = { model = 'uniform', from = '9ms', to = '3ms' }",
+        "f:1:17: links.latency: uniform latency 9ms,3ms: the second must be at least the first",
+    ),
+    (
+        "links.latency = { model = 'log-normal', median = '9ms' }",
+        "f:1:17: links.latency.sigma is missing: allowed is a number from 0.0 to 5.0",
+    ),
+    (
+        "links.latency = { model = 'matrix', file = 'nowhere.csv' }",
+        "f:1:44: links.latency.file: nowhere.csv: No such file or directory (os error 2)",
+    ),
+    (
+        "links.latency = { model = 'regions', round_trips_ms = [[1, 2], [2, 1]] }",
+        "f:1:55: links.latency.round_trips_ms: the matrix must have a row and a column for each of the 0 regions",
+    ),
+    (
+        "links.latency.model = 'aws'\nregions = [{ name = 'atlantis' }]",
+        "f:2:21: regions.0.name: \"atlantis\" is no site of the latency matrix; they are af-south-1,",
+    ),
+    (
+        "regions = [{ name = 'a' }, { name = 'a' }]",
+        "f:1:37: regions.1.name: \"a\" must be a name of its own",
+    ),
+    (
+        "links.bandwidth = { up = '10 Mbps', down = '10 Mbit/s' }",
+        "f:1:26: links.bandwidth.up = \"10 Mbps\": allowed is a rate such as \"10 Mbit/s\", from 1 kbit/s to 1 Tbit/s",
+    ),
+    ("links.order = 'lifo'", "f:1:15: links.order = \"lifo\": allowed is \"fifo\", \"any\""),
+    (
+        "links.bursts = { share = 1, length = '1s' }",
+        "f:1:26: links.bursts.share = 1: allowed is a share from 0 to 1, or a percentage such as \"30%\", above 0.0, below 1.0",
+    ),
+    (
+        "[[workload]]\nsender = 'nobody'",
+        "f:2:10: workload.0.sender = \"nobody\": allowed is \"random\", \"one\", \"all\", or a table with one of node, region",
+    ),
+    (
+        "[[workload]]\nsender.region = 'eu'",
+        "f:2:17: workload.0.sender.region: \"eu\" is no region: there are none",
+    ),
+    (
+        "[[workload]]\npace = { rate = 1.0, pause = '1s' }",
+        "f:2:8: workload.0.pace has 2 keys: it takes one of rate, poisson, pause",
+    ),
+    (
+        "[[workload]]\npayload = '5 parsecs'",
+        "f:2:11: workload.0.payload = \"5 parsecs\": allowed is a whole number of bytes, or a size such as \"64 KiB\", up to 1 GiB",
+    ),
+    (
+        "[[workload]]\nfrom = '10s'\nuntil = '5s'",
+        "f:3:9: workload.0.until: 5s is not after from, 10s",
+    ),
+    (
+        "[[faults]]\ndo = 'heal'",
+        "f:1:1: faults.0.at is missing: allowed is a time such as \"10s\", \"250ms\" or \"1m 30s\"",
+    ),
+    (
+        "[[faults]]\nat = '5s'\ndo.crush = { who = 'all' }",
+        "f:3:4: faults.0.do.crush is no key: did you mean crash?",
+    ),
+    (
+        "[[faults]]\nat = '5s'\ndo.crash = { who.share = 2 }",
+        "f:3:26: faults.0.do.crash.who.share = 2: allowed is a share from 0 to 1, or a percentage such as \"30%\"",
+    ),
+    (
+        "[[faults]]\nat = '5s'\ndo.crash = { who = 'some' }",
+        "f:3:20: faults.0.do.crash.who = \"some\": allowed is \"all\", or a table with one of share, count, nodes, region",
+    ),
+    (
+        "[[faults]]\nat = '5s'\ndo.crash = { who.nodes = [3, 1000] }",
+        "f:3:26: faults.0.do.crash.who.nodes: there is no node 1000: there are 1000, from 0",
+    ),
+    (
+        "[[faults]]\nat = '5s'\ndo.stall = { who = 'all' }",
+        "f:3:12: faults.0.do.stall.for is missing: allowed is a time such as \"10s\", \"250ms\" or \"1m 30s\"",
+    ),
+    ("[[faults]]\nat = '5m'\ndo = 'heal'", "f:2:6: faults.0.at: 5m is after the end at 1m"),
+    (
+        "assertions = ['reliabilty >= 1']",
+        "f:1:16: assertions.0 = \"reliabilty >= 1\": at \"reliabilty\": expected one of reliability, ",
+    ),
+    (
+        "assertions = [\n  'reliability => 1',\n]",
+        "f:2:16: assertions.0 = \"reliability => 1\": at \"=>\": expected one of >=, <=, ==, !=, >, <",
+    ),
+    (
+        "assertions = ['latency_p99 <= 0.2']",
+        "f:1:31: assertions.0 = \"latency_p99 <= 0.2\": at \"0.2\": expected a time such as 30s",
+    ),
+    (
+        "assertions = ['components == 1 within 60s of heal']",
+        "f:1:15: assertions.0: no entry of the timeline is called \"heal\": there are none",
+    ),
+    (
+        "assertions = ['reliability >= 1 from 90s']",
+        "f:1:15: assertions.0: 1m 30s is after the end at 1m",
+    ),
+    (
+        "measure.phases = [{ name = 'a', from = '9s' }, { name = 'b', from = '3s' }]",
+        "f:1:69: measure.phases.1.from: 3s is not after \"a\", which begins at 9s",
+    ),
+];
+
+fn message(text: &str, overrides: &[&str]) -> String {
+    let read = || {
+        let mut document = Document::parse("f", text)?;
+        for assignment in overrides {
+            document.set(assignment)?;
+        }
+        document.scenario()
+    };
+    read().map(|scenario: Scenario| format!("{scenario:?}")).expect_err(text).to_string()
+}
+
+#[test]
+fn every_wrong_file_is_told_where_and_what_is_allowed() {
+    assert!(WRONG.len() >= 30);
+    let mut wrong = Vec::new();
+    for (text, expected) in WRONG {
+        let found = message(text, &[]);
+        // Long lists are given by their beginning.
+        let is_it = match expected.ends_with([',', ' ']) {
+            true => found.starts_with(expected),
+            false => found == *expected,
+        };
+        if !is_it {
+            wrong.push(format!("{text}\n  said:     {found}\n  expected: {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let found = message("sed = 1\n[nodes]\ncount = 0\n", &[]);
+    assert_eq!(found.lines().count(), 2, "{found}");
+}
+
+#[test]
+fn what_is_set_is_checked_as_the_file_is() {
+    let text = "[nodes]\ncount = 10\n[[faults]]\nat = '5s'\ndo = 'heal'\n";
+    for (set, expected) in [
+        ("nodes.cuont=5", "--set nodes.cuont=5: nodes.cuont is no key: did you mean count?"),
+        (
+            "nodes.count=0",
+            "--set nodes.count=0: nodes.count = 0: allowed is a whole number from 1 to 16777216",
+        ),
+        ("nodes.count", "--set nodes.count: is no KEY=VALUE, as in nodes.count=500"),
+        (
+            "faults.1.at=3s",
+            "--set faults.1.at=3s: faults.1.at: there is no entry 1: there are 1, from 0",
+        ),
+        ("faults.first.at=3s", "--set faults.first.at=3s: faults.first.at: \"first\" is no index"),
+        ("faults.0.at=3h", "--set faults.0.at=3h: faults.0.at: 3h is after the end at 1m"),
+        (
+            "seed=x=y",
+            "--set seed=x=y: seed = \"x=y\": allowed is a whole number from 0 to 9223372036854775807",
+        ),
+    ] {
+        assert_eq!(message(text, &[set]), expected);
+    }
+}
+
+#[test]
+fn what_is_set_stands_instead_of_what_the_file_says() {
+    let text = "[nodes]\ncount = 10\n[[faults]]\nat = '5s'\ndo.crash = { who = 'all' }\n";
+    let mut document = Document::parse("f", text).expect("TOML");
+    for set in [
+        "nodes.count=20",
+        "nodes.joining = 3s",
+        "faults.0.at=\"7s\"",
+        "faults.0.do={leave={who={share=0.5}}}",
+        "links.loss=10%",
+        "assertions=[\"lost >= 0\"]",
+    ] {
+        document.set(set).expect("right");
+    }
+    let scenario = document.scenario().expect("right");
+    let expected = "[nodes]\ncount = 20\njoining = '3s'\n[links]\nloss = 0.1\n[[faults]]\nat = '7s'\n\
+        do.leave.who.share = '50%'\n";
+    let expected = format!("assertions = ['lost >= 0']\n{expected}");
+    assert_eq!(scenario, Document::parse("f", &expected).expect("TOML").scenario().expect("right"));
+}
+
+#[test]
+fn a_name_that_is_nowhere_is_told_with_the_nearest_of_the_gallery() {
+    let error = Scenario::read(Path::new("mass-failur"), &[]).expect_err("no such file");
+    let message = error.to_string();
+    assert!(message.contains("No such file"), "{message}");
+    assert!(message.ends_with("(of the gallery, did you mean mass-failure?)"), "{message}");
+}
+
+/// By another implementation than the one that checks files here: what is wrong with a single value
+/// is wrong under the published schema, too, as far as JSON Schema can say it.
+#[test]
+fn the_published_schema_refuses_wrong_keys_and_shapes() {
+    let schema = murmurate_simulator::scenario::schema();
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let mut refused = 0;
+    for (text, message) in WRONG {
+        let Ok(table) = text.parse::<toml::Table>() else { continue };
+        let valid = validator.is_valid(&serde_json::to_value(table).expect("JSON"));
+        let about_shape =
+            ["is no key", "is missing", "whole number from", "true or false", "has 2 keys"];
+        if about_shape.iter().any(|words| message.contains(words)) && !message.contains("--set") {
+            assert!(!valid || message.contains("bytes"), "{text}");
+            refused += 1;
+        }
+    }
+    assert!(refused >= 15, "{refused}");
+}
