@@ -11,9 +11,9 @@ mod common;
 use common::{Sim, grown, run, secs};
 use murmurate_simulator::reach::Reach;
 
-fn judged(reach: Reach, sim: &Sim) -> (usize, usize, Vec<usize>) {
-    let reached = Reach::judge(&[reach], sim).pop().expect("one");
-    (reached.running, reached.reachable, reached.missed)
+fn judged(reach: &Reach, sim: &Sim) -> (usize, Vec<usize>) {
+    let reached = reach.judge(sim);
+    (reached.reachable, reached.missed)
 }
 
 #[test]
@@ -26,7 +26,8 @@ fn who_stopped_started_again_or_came_later_need_not_get_it() {
     sim.restart(9, &[0]);
     sim.start(&[0]);
     run(&mut sim, secs(20));
-    assert_eq!(judged(reach, &sim), (39, 37, vec![]));
+    assert_eq!(judged(&reach, &sim), (40 - 1 - 2 - 1, vec![]), "without its publisher");
+    assert!(Reach::publish(&mut sim, 5).is_none(), "5 does not run");
 }
 
 #[test]
@@ -40,7 +41,7 @@ fn who_could_get_it_and_did_not_is_named() {
     assert!(!sim.has_delivered(11, reach.id()));
     sim.network_mut().heal();
     run(&mut sim, secs(20));
-    assert_eq!(judged(reach, &sim), (40, 40, vec![11]));
+    assert_eq!(judged(&reach, &sim), (39, vec![11]));
 }
 
 #[test]
@@ -48,7 +49,9 @@ fn who_is_cut_off_is_not_reachable() {
     let mut sim = grown(40, 5);
     let nodes = sim.len();
     sim.network_mut().cut(nodes, |index| index == 11, false);
-    let reach = Reach::publish(&mut sim, 7).expect("7 runs");
+    run(&mut sim, secs(60));
+    let (reach, own) = (Reach::publish(&mut sim, 7), Reach::publish(&mut sim, 11));
     run(&mut sim, secs(20));
-    assert_eq!(judged(reach, &sim), (40, 39, vec![]));
+    assert_eq!(judged(&reach.expect("7 runs"), &sim), (38, vec![]));
+    assert_eq!(judged(&own.expect("11 runs"), &sim), (0, vec![]), "11 reaches nobody");
 }
