@@ -108,9 +108,9 @@ fn a_table_depends_on_the_sweep_and_on_nothing_else() {
     let rmr = column(&table, "after.rmr")[11].parse::<f64>().expect("a number");
     assert_eq!(json["phases"][1]["rmr"], rmr);
 
-    for jobs in ["2", "5"] {
-        folder.done(&with(&SWEEP, &["--jobs", jobs, "--out", "again.csv", "--overwrite"]));
-        assert!(folder.read("again.csv") == table, "{jobs} jobs");
+    for force in [["--jobs", "2"], ["--jobs", "5"], ["--threads", "3"]] {
+        folder.done(&[&SWEEP, &force[..], &["--out", "again.csv", "--overwrite"]].concat());
+        assert!(folder.read("again.csv") == table, "{force:?}");
     }
     for order in [["1", "2", "3", "4", "5"], ["4", "2", "5", "1", "3"]] {
         for shard in order {

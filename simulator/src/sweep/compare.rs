@@ -6,7 +6,8 @@
 use serde::Serialize;
 
 use super::estimate::{self, Estimate, Moments, Test};
-use super::{SweepError, Ticks, figures, jobs, weight};
+use super::work::{Ticks, weight};
+use super::{Jobs, SweepError, figures, jobs, last_seed};
 use crate::runner;
 use crate::scenario::Scenario;
 
@@ -59,8 +60,7 @@ pub fn work(a: &Scenario, b: &Scenario, seeds: u64) -> u64 {
     weight(a).saturating_add(weight(b)).saturating_mul(seeds)
 }
 
-/// Runs both with as many seeds, from a's on, on so many threads, and compares these figures, or all
-/// if none are named.
+/// Runs both with as many seeds, from a's on, and compares these figures, or all if none are named.
 ///
 /// # Errors
 /// If there is no such figure, or no seed is left, or a scenario cannot be run.
@@ -69,15 +69,11 @@ pub fn compare(
     b: &Scenario,
     seeds: u64,
     wanted: &[String],
-    jobs: usize,
+    jobs: Jobs,
     worked: &(impl Fn(u64) + Sync),
 ) -> Result<Comparison, SweepError> {
     let first_seed = a.seed;
-    if first_seed.checked_add(seeds).is_none_or(|end| i64::try_from(end).is_err()) {
-        let message =
-            format!("{seeds} seeds from {first_seed} on: the last allowed is {}", i64::MAX);
-        return Err(SweepError::Wrong(message));
-    }
+    last_seed(first_seed, seeds)?;
     let names = [figures::names(a), figures::names(b)];
     let common: Vec<String> = names[0].iter().filter(|n| names[1].contains(n)).cloned().collect();
     let chosen: Vec<String> = match wanted {
@@ -90,7 +86,8 @@ pub fn compare(
     let (scenarios, places) = ([a, b], [places(&names[0]), places(&names[1])]);
     let run = |(seed, side): (u64, usize)| {
         let scenario = Scenario { seed: first_seed + seed, ..scenarios[side].clone() };
-        let report = runner::run(&scenario, &mut Ticks::new(&scenario, worked))?;
+        let mut ticks = Ticks::new(&scenario, worked);
+        let report = runner::run_on_threads(jobs.threads, &scenario, &mut ticks)?;
         let all = figures::values(&scenario, &report);
         let values: Vec<_> = places[side].iter().map(|at| all[*at]).collect();
         Ok::<_, SweepError>((seed, side, values))
@@ -98,7 +95,7 @@ pub fn compare(
     let size = usize::try_from(seeds).unwrap_or(usize::MAX);
     let mut values = [vec![Vec::new(); size], vec![Vec::new(); size]];
     let runs = (0..seeds).flat_map(|seed| [(seed, 0), (seed, 1)]);
-    jobs::each(runs, jobs, run, |result| {
+    jobs::each(runs, jobs.runs, run, |result| {
         let (seed, side, row) = result?;
         values[side][seed as usize] = row;
         Ok::<_, SweepError>(())

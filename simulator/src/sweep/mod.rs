@@ -18,24 +18,26 @@ mod parquet;
 mod shard;
 mod summary;
 mod table;
+mod work;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::Read;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use murmurate::membership::{Time, nanos};
-
 pub use axis::{Axis, Value};
+pub use jobs::Jobs;
 pub use layout::Layout;
 pub use ledger::{Ledger, Part};
 pub use merge::{adopt, merge};
 pub use shard::Shard;
 pub use summary::Cell;
 pub use table::Outputs;
+use work::{Ticks, weight};
 
 use crate::network::mix;
-use crate::runner::{self, Observer, RunError};
+use crate::runner::{self, RunError};
 use crate::scenario::{Document, Scenario, ScenarioError, gallery};
 
 /// The most runs of a sweep.
@@ -144,19 +146,7 @@ impl Sweep {
             self.first_seed = scenario.seed;
             self.weights.push(weight(&scenario));
         }
-        if self
-            .first_seed
-            .checked_add(self.seeds - 1)
-            .is_none_or(|last| i64::try_from(last).is_err())
-        {
-            let message = format!(
-                "{} seeds from {} on: the last allowed is {}",
-                self.seeds,
-                self.first_seed,
-                i64::MAX
-            );
-            return Err(SweepError::Wrong(message));
-        }
+        last_seed(self.first_seed, self.seeds)?;
         let keys = self.axes.iter().map(|axis| axis.key.clone());
         self.layout = Layout::new(keys.collect(), figures.unwrap_or_default())?;
         let hashes: Vec<u64> = files.into_values().collect();
@@ -220,22 +210,21 @@ impl Sweep {
         Ok(scenario)
     }
 
-    /// Runs those of the shard that the ledger does not have, on so many threads, and writes their
-    /// rows into it as they come. `worked` hears of the work done, in the unit of
-    /// [`Sweep::weight`].
+    /// Runs those of the shard that the ledger does not have, and writes their rows into it as they
+    /// come. `worked` hears of the work done, in the unit of [`Sweep::weight`].
     ///
     /// # Errors
     /// If a row cannot be written.
     pub fn run(
         &self,
         shard: Shard,
-        jobs: usize,
+        jobs: Jobs,
         ledger: &mut Ledger,
         worked: &(impl Fn(u64) + Sync),
     ) -> Result<(), SweepError> {
         let missing = self.missing(shard, ledger);
-        let row = |run| self.row(run, worked).map(|row| (run, row));
-        jobs::each(missing.into_iter(), jobs, row, |row| {
+        let row = |run| self.row(run, jobs.threads, worked).map(|row| (run, row));
+        jobs::each(missing.into_iter(), jobs.runs, row, |row| {
             let (run, row) = row?;
             ledger.add(run, &row)
         })
@@ -247,9 +236,15 @@ impl Sweep {
         shard.runs(self.runs()).filter(|run| !ledger.has(*run)).collect()
     }
 
-    fn row(&self, run: u64, worked: &(impl Fn(u64) + Sync)) -> Result<Vec<String>, SweepError> {
+    fn row(
+        &self,
+        run: u64,
+        threads: NonZeroUsize,
+        worked: &(impl Fn(u64) + Sync),
+    ) -> Result<Vec<String>, SweepError> {
         let scenario = self.scenario(run)?;
-        let report = runner::run(&scenario, &mut Ticks::new(&scenario, worked))?;
+        let mut ticks = Ticks::new(&scenario, worked);
+        let report = runner::run_on_threads(threads, &scenario, &mut ticks)?;
         let mut row = vec![self.id.clone(), self.runs().to_string(), run.to_string()];
         row.extend(self.values(run / self.seeds).map(|(_, value)| value.label.clone()));
         row.extend([scenario.seed.to_string(), report.digest.clone()]);
@@ -283,35 +278,17 @@ impl Sweep {
     }
 }
 
+/// The last of so many seeds, which a scenario must have room for.
+fn last_seed(first: u64, seeds: u64) -> Result<u64, SweepError> {
+    let most = i64::MAX.unsigned_abs();
+    first.checked_add(seeds - 1).filter(|last| *last <= most).ok_or_else(|| {
+        SweepError::Wrong(format!("{seeds} seeds from {first} on: the last allowed is {most}"))
+    })
+}
+
 /// Whether one key is the other, or a table that the other is in.
 fn is_part(whole: &str, part: &str) -> bool {
     part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-/// Nodes times milliseconds of virtual time.
-fn weight(scenario: &Scenario) -> u64 {
-    u64::from(scenario.nodes.count).saturating_mul(nanos(scenario.duration.0) / 1_000_000)
-}
-
-/// Tells how much work of a run is done.
-struct Ticks<'a, F> {
-    nodes: u64,
-    milliseconds: u64,
-    worked: &'a F,
-}
-
-impl<'a, F> Ticks<'a, F> {
-    fn new(scenario: &Scenario, worked: &'a F) -> Self {
-        Self { nodes: scenario.nodes.count.into(), milliseconds: 0, worked }
-    }
-}
-
-impl<F: Fn(u64)> Observer for Ticks<'_, F> {
-    fn progress(&mut self, now: Time) {
-        let milliseconds = now.as_nanos() / 1_000_000;
-        (self.worked)((milliseconds - self.milliseconds) * self.nodes);
-        self.milliseconds = milliseconds;
-    }
 }
 
 fn hash(bytes: &[u8]) -> u64 {

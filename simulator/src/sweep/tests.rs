@@ -6,8 +6,13 @@ use murmurate::membership::Time;
 use super::*;
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
 use crate::network::{Journey, Parcel};
+use crate::runner::Observer;
 use crate::scenario::Span;
 use crate::{Peer, runner};
+
+const fn jobs(runs: usize, threads: usize) -> Jobs {
+    Jobs { runs: NonZeroUsize::new(runs).unwrap(), threads: NonZeroUsize::new(threads).unwrap() }
+}
 
 fn sweep(text: &str, axes: &[&str], seeds: u64) -> Result<Sweep, String> {
     let axes: Vec<_> = axes.iter().map(|axis| (*axis).to_owned()).collect();
@@ -201,7 +206,7 @@ fn a_comparison_tells_what_differs_from_what_does_not() {
         comparison.figures.iter().find(|figure| figure.figure == name).cloned().unwrap()
     };
     let (plumtree, flood) = (read(&[]), read(&["broadcast.strategy=flood"]));
-    let found = compare::compare(&plumtree, &flood, 8, &[], 2, &|_| {}).unwrap();
+    let found = compare::compare(&plumtree, &flood, 8, &[], jobs(2, 1), &|_| {}).unwrap();
     let rmr = find(&found, "rmr");
     assert!(rmr.significant && rmr.difference.unwrap().ci_low.unwrap() > 1.0, "{rmr:?}");
     let latency = find(&found, "latency_p50");
@@ -213,13 +218,13 @@ fn a_comparison_tells_what_differs_from_what_does_not() {
         "both reach everybody"
     );
     assert!(find(&found, "rmr").p_holm.unwrap() > find(&found, "rmr").p.unwrap());
-    assert_eq!(found, compare::compare(&plumtree, &flood, 8, &[], 1, &|_| {}).unwrap());
+    assert_eq!(found, compare::compare(&plumtree, &flood, 8, &[], jobs(1, 2), &|_| {}).unwrap());
     // The time after which a member is forgotten does not matter where nobody fails.
     let patient = read(&["payload_capacity=2048"]);
-    let found = compare::compare(&plumtree, &patient, 4, &[], 2, &|_| {}).unwrap();
+    let found = compare::compare(&plumtree, &patient, 4, &[], jobs(2, 1), &|_| {}).unwrap();
     assert!(found.figures.iter().all(|f| f.test == Some(estimate::Test::Equal)), "{found:?}");
     let few = ["rmr".to_owned(), "hops".to_owned()];
-    let found = compare::compare(&plumtree, &flood, 3, &few, 2, &|_| {}).unwrap();
+    let found = compare::compare(&plumtree, &flood, 3, &few, jobs(2, 1), &|_| {}).unwrap();
     assert_eq!(found.figures.len(), 2);
 }
 
@@ -231,7 +236,7 @@ fn what_is_on_one_side_only_is_not_compared() {
         Scenario::read(Path::new("quickstart"), &set.map(str::to_owned)).unwrap()
     };
     let (one, other) = (read("assertions=[]"), read("assertions=['components == 1']"));
-    let found = compare::compare(&one, &other, 2, &[], 1, &|_| {}).unwrap();
+    let found = compare::compare(&one, &other, 2, &[], jobs(1, 1), &|_| {}).unwrap();
     assert_eq!(found.not_compared, ["assertions.0.holds", "assertions.0.found", "assertions.0.at"]);
     let reliability = found.figures.iter().find(|figure| figure.figure == "reliability").unwrap();
     assert_eq!((reliability.pairs, reliability.difference), (0, None), "nobody broadcasts");

@@ -13,7 +13,8 @@ use murmurate_simulator::network::MIN_LATENCY;
 use murmurate_simulator::scenario::{LatencyModel, Span};
 
 use crate::compare::Compare;
-use crate::sweep::{Merge, Sweep};
+use crate::merge::Merge;
+use crate::sweep::Sweep;
 
 /// Runs Murmurate's membership and broadcast protocols - the very code that ships - on simulated
 /// nodes under a virtual clock. A run is a function of its options and its seed.
@@ -253,7 +254,7 @@ pub(crate) fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, Strin
     })
 }
 
-fn threads(text: &str) -> Result<NonZeroUsize, String> {
+pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let threads = whole(text, 1..=256)?;
     NonZeroUsize::new(threads as usize).ok_or_else(|| "allowed is at least 1".to_owned())
 }

@@ -9,7 +9,8 @@ use murmurate_simulator::sweep::compare::{self, Compared, Comparison, SIGNIFICAN
 use serde::Serialize;
 
 use crate::args::whole;
-use crate::sweep::{estimate, jobs};
+use crate::sweep::Force;
+use crate::tables::estimate;
 use crate::{progress, summary};
 
 #[derive(Debug, Args)]
@@ -33,9 +34,8 @@ pub(crate) struct Compare {
     /// With how many seeds both run, from that of A on
     #[arg(long, default_value = "20", value_parser = |text: &str| whole(text, 2..=100_000))]
     seeds: u64,
-    /// How many runs at a time [default: as many as there are cores]
-    #[arg(long, value_parser = |text: &str| whole(text, 1..=1024))]
-    jobs: Option<u64>,
+    #[command(flatten)]
+    force: Force,
     /// Figures that are compared, such as rmr,latency_p99; the fewer, the smaller a difference can be
     /// seen [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -76,7 +76,7 @@ pub(crate) fn compare(options: &Compare) -> Result<ExitCode, Box<dyn std::error:
     let work = compare::work(&a, &b, options.seeds);
     let bar = progress::bar(work, &format!("{} pairs of runs", options.seeds));
     let worked = |work| bar.inc(work);
-    let jobs = jobs(options.jobs);
+    let jobs = options.force.jobs();
     let comparison = compare::compare(&a, &b, options.seeds, &options.figures, jobs, &worked)?;
     bar.finish_and_clear();
     let side = |name: &str, changes: &[String]| match changes {

@@ -2,12 +2,14 @@
 
 mod args;
 mod compare;
+mod merge;
 mod paper;
 mod progress;
 mod run;
 mod scenarios;
 mod summary;
 mod sweep;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Run(options) => run::run(&options),
         Command::Sweep(options) => sweep::sweep(&options),
-        Command::Merge(options) => sweep::merge(&options),
+        Command::Merge(options) => merge::merge(&options),
         Command::Compare(options) => compare::compare(&options),
         Command::Check(options) => scenarios::check(&options),
         Command::Scenarios(options) => scenarios::list(&options),
