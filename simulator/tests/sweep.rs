@@ -248,73 +248,70 @@ fn a_sweep_that_is_killed_has_lost_nothing_that_was_done() {
     assert!(before >= 6 && column(&folder.read("sweep.csv"), "run").len() == 2000);
 }
 
+/// Arguments, and what the error says of them.
+const WRONG: &[(&[&str], &str)] = &[
+    (
+        &["sweep", "f.toml", "--vary", "activ_capacity=3"],
+        "did you mean membership.active_capacity?",
+    ),
+    (&["sweep", "f.toml", "--vary", "active_capacity=8..3"], "8..3 is empty"),
+    (
+        &["sweep", "f.toml", "--vary", "active_capacity=a..b"],
+        "membership.active_capacity = \"a..b\": allowed is a whole number from 1 to 64",
+    ),
+    (
+        &["sweep", "f.toml", "--vary", "loss=1..3"],
+        "--vary links.loss=2: links.loss = 2: allowed is a share",
+    ),
+    (
+        &["sweep", "f.toml", "--vary", "at=1s,2s", "--vary", "at=1s"],
+        "faults.0.at: it is varied already",
+    ),
+    (&["sweep", "f.toml", "--set", "nodes.count=0"], "--set nodes.count=0: nodes.count = 0"),
+    (&["sweep", "f.toml", "--seeds", "0"], "'0'"),
+    (&["sweep", "f.toml", "--jobs", "0"], "'0'"),
+    (&["sweep", "f.toml", "--shard", "3/2"], "3/2: allowed are 1/2 to 2/2"),
+    (&["sweep", "f.toml", "--seeds", "2", "--shard", "3/3"], "--shard 3/3: there are only 2 runs"),
+    (&["sweep", "f.toml", "--shard", "1/2", "--summary", "s.csv"], "--summary is of all shards"),
+    (
+        &["sweep", "f.toml", "--figures", "rmrr"],
+        "--figures rmrr: there is no such figure: did you mean",
+    ),
+    (
+        &["sweep", "f.toml", "--out", "nowhere/t.csv"],
+        "nowhere/t.csv: cannot be written: No such file",
+    ),
+    (
+        &["sweep", "f.toml", "--out", "t.csv", "--summary", "nowhere/t.csv"],
+        "nowhere/t.csv: cannot be written",
+    ),
+    (
+        &["sweep", "f.toml", "--out", "t.xlsx"],
+        "t.xlsx: is no table by its ending: allowed are .csv and .parquet",
+    ),
+    (&["sweep", "f.toml", "--out", "there.csv"], "there.csv: is there already"),
+    (&["sweep", "f.toml", "--out", "t.csv", "--out", "t.csv"], "t.csv: is to be two tables"),
+    (&["sweep", "nothing.toml"], "nothing.toml: cannot be read"),
+    (&["merge", "there.csv"], "there.csv: is no table of a sweep"),
+    (&["merge", "nothing.csv"], "nothing.csv: No such file"),
+    (&["compare", "f.toml"], "A and B are the same"),
+    (
+        &["compare", "f.toml", "--b", "nodes.cuont=3"],
+        "--b nodes.cuont=3: nodes.cuont is no key: did you mean count?",
+    ),
+    (&["compare", "f.toml", "--b", "loss=0", "--seeds", "1"], "from 2 to"),
+    (
+        &["compare", "f.toml", "--b", "loss=0", "--figures", "speed"],
+        "--figures speed: there is no such figure",
+    ),
+];
+
 #[test]
 fn wrong_input_is_one_clear_line_before_anything_runs() {
     let folder = Folder::new();
     std::fs::write(folder.path("there.csv"), "mine").expect("a file");
     let before = folder.files();
-    for (arguments, expected) in [
-        (
-            &["sweep", "f.toml", "--vary", "activ_capacity=3"][..],
-            "did you mean membership.active_capacity?",
-        ),
-        (&["sweep", "f.toml", "--vary", "active_capacity=8..3"], "8..3 is empty"),
-        (
-            &["sweep", "f.toml", "--vary", "active_capacity=a..b"],
-            "membership.active_capacity = \"a..b\": allowed is a whole number from 1 to 64",
-        ),
-        (
-            &["sweep", "f.toml", "--vary", "loss=1..3"],
-            "--vary links.loss=2: links.loss = 2: allowed is a share",
-        ),
-        (
-            &["sweep", "f.toml", "--vary", "at=1s,2s", "--vary", "at=1s"],
-            "faults.0.at: it is varied already",
-        ),
-        (&["sweep", "f.toml", "--set", "nodes.count=0"], "--set nodes.count=0: nodes.count = 0"),
-        (&["sweep", "f.toml", "--seeds", "0"], "'0'"),
-        (&["sweep", "f.toml", "--jobs", "0"], "'0'"),
-        (&["sweep", "f.toml", "--shard", "3/2"], "3/2: allowed are 1/2 to 2/2"),
-        (
-            &["sweep", "f.toml", "--seeds", "2", "--shard", "3/3"],
-            "--shard 3/3: there are only 2 runs",
-        ),
-        (
-            &["sweep", "f.toml", "--shard", "1/2", "--summary", "s.csv"],
-            "--summary is of all shards",
-        ),
-        (
-            &["sweep", "f.toml", "--figures", "rmrr"],
-            "--figures rmrr: there is no such figure: did you mean",
-        ),
-        (
-            &["sweep", "f.toml", "--out", "nowhere/t.csv"],
-            "nowhere/t.csv: cannot be written: No such file",
-        ),
-        (
-            &["sweep", "f.toml", "--out", "t.csv", "--summary", "nowhere/t.csv"],
-            "nowhere/t.csv: cannot be written",
-        ),
-        (
-            &["sweep", "f.toml", "--out", "t.xlsx"],
-            "t.xlsx: is no table by its ending: allowed are .csv and .parquet",
-        ),
-        (&["sweep", "f.toml", "--out", "there.csv"], "there.csv: is there already"),
-        (&["sweep", "f.toml", "--out", "t.csv", "--out", "t.csv"], "t.csv: is to be two tables"),
-        (&["sweep", "nothing.toml"], "nothing.toml: cannot be read"),
-        (&["merge", "there.csv"], "there.csv: is no table of a sweep"),
-        (&["merge", "nothing.csv"], "nothing.csv: No such file"),
-        (&["compare", "f.toml"], "A and B are the same"),
-        (
-            &["compare", "f.toml", "--b", "nodes.cuont=3"],
-            "--b nodes.cuont=3: nodes.cuont is no key: did you mean count?",
-        ),
-        (&["compare", "f.toml", "--b", "loss=0", "--seeds", "1"], "from 2 to"),
-        (
-            &["compare", "f.toml", "--b", "loss=0", "--figures", "speed"],
-            "--figures speed: there is no such figure",
-        ),
-    ] {
+    for (arguments, expected) in WRONG {
         let error = folder.refused(arguments);
         assert!(error.contains(expected), "{arguments:?}: {error}");
         assert_eq!(folder.files(), before, "{arguments:?} leaves nothing behind");

@@ -1,3 +1,5 @@
+//! Sweeps of few small runs: their tables, shards and means.
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
