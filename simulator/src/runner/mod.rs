@@ -117,7 +117,9 @@ pub fn run_with<M: SimMembership, B: SimBroadcast>(
     let network = scenario.network().map_err(|(key, message)| RunError(vec![(key, message)]))?;
     let regional = Regional::new(&network);
     let mut sim = Simulation::on_threads(threads, scenario.seed, network, make);
-    sim.watch_regions(&regional);
+    if regional.tells_apart() {
+        sim.watch_regions(&regional);
+    }
     let mut runner = Runner::new(scenario, sim, observer);
     runner.run();
     Ok(runner.recorder.report(scenario, &runner.sim, &runner.faults))
