@@ -49,6 +49,7 @@ pub mod runner;
 pub mod scenario;
 pub mod stats;
 pub mod strategy;
+pub mod sweep;
 mod wheel;
 
 pub use engine::Simulation;
