@@ -226,7 +226,8 @@ impl Run {
         let mut published = Vec::new();
         for _ in 0..count {
             let index = self.one_that_runs();
-            published.extend(Reach::publish(&mut self.sim, index));
+            published.extend(Reach::note(&self.sim, index));
+            self.sim.publish(index);
             self.churn(APART);
         }
         self.churn(ARRIVING);

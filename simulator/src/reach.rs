@@ -23,16 +23,24 @@ pub struct Reached {
     pub missed: Vec<usize>,
 }
 
+impl Reached {
+    /// Share of the reachable that got it, 0 to 1; 1 if there are none.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        let all = self.reachable.max(1) as f64;
+        1.0 - self.missed.len() as f64 / all
+    }
+}
+
 impl Reach {
-    /// Has node `index` publish a broadcast; `None` if it does not run. Its deliveries must be
-    /// [logged](Simulation::log_deliveries).
-    pub fn publish<M: SimMembership, B: SimBroadcast>(
-        sim: &mut Simulation<M, B>,
+    /// Node `index` is about to publish the next broadcast; `None` if it does not run. Deliveries
+    /// must be [logged](Simulation::log_deliveries).
+    pub fn note<M: SimMembership, B: SimBroadcast>(
+        sim: &Simulation<M, B>,
         index: usize,
     ) -> Option<Self> {
-        let reachable = linked(sim, index);
-        let id = sim.publish(index)?;
-        Some(Self { id, reachable })
+        let id = u32::try_from(sim.published()).ok().filter(|_| sim.is_live(index))?;
+        Some(Self { id, reachable: linked(sim, index) })
     }
 
     /// The broadcast's number.

@@ -5,6 +5,7 @@
 //! simulation itself on the way.
 
 mod agenda;
+mod reach;
 mod recorder;
 mod report;
 mod verdicts;
@@ -28,6 +29,7 @@ use crate::regional::Regional;
 use crate::scenario::{Broadcast, Membership, Scenario, Span};
 use crate::strategy;
 use agenda::{Act, Agenda};
+use reach::Reach;
 use recorder::Recorder;
 use workload::Sending;
 
@@ -122,7 +124,8 @@ pub fn run_with<M: SimMembership, B: SimBroadcast>(
     }
     let mut runner = Runner::new(scenario, sim, observer);
     runner.run();
-    Ok(runner.recorder.report(scenario, &runner.sim, &runner.faults))
+    let Runner { sim, recorder, faults, reach, .. } = runner;
+    Ok(recorder.report(scenario, &sim, &faults, &reach.shares(&sim)))
 }
 
 struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
@@ -134,11 +137,12 @@ struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
     sendings: Vec<Sending>,
     faults: Vec<Ongoing>,
     recorder: Recorder,
+    reach: Reach,
     observer: &'a mut O,
 }
 
 impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
-    fn new(scenario: &'a Scenario, sim: Simulation<M, B>, observer: &'a mut O) -> Self {
+    fn new(scenario: &'a Scenario, mut sim: Simulation<M, B>, observer: &'a mut O) -> Self {
         let mut agenda = Agenda::default();
         agenda.add(Time::ZERO, Act::Join(0));
         for (at, workload) in scenario.workload.iter().enumerate() {
@@ -158,6 +162,10 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
         for time in recorder.overlay_looks() {
             agenda.add(*time, Act::Look);
         }
+        let reach = Reach::new(scenario);
+        if reach.is_wanted() {
+            sim.log_deliveries();
+        }
         let contacts = SplitMix64::seed_from_u64(scenario.seed ^ 0x6578_7065);
         Self {
             sendings: sendings(scenario, &contacts),
@@ -167,6 +175,7 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             agenda,
             contacts,
             recorder,
+            reach,
             observer,
         }
     }
@@ -212,7 +221,7 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             }
             Act::Join(index) => self.join(index),
             Act::Send(at) => {
-                if let Some(next) = self.sendings[at].send(&mut self.sim) {
+                if let Some(next) = self.sendings[at].send(&mut self.sim, &mut self.reach) {
                     self.agenda.add(next, Act::Send(at));
                 }
             }
