@@ -50,7 +50,10 @@ impl<I: Id, D: Payload> Window<I, D> {
     }
 
     pub(crate) fn contains(&self, id: I) -> bool {
-        self.age(id).is_some()
+        match &self.index {
+            Some(index) => index.find(hash(id), |slot| self.ids[*slot as usize] == id).is_some(),
+            None => self.ids.contains(&id),
+        }
     }
 
     /// The payload of `id`, unless it is forgotten.

@@ -29,8 +29,6 @@ pub(crate) struct Node<M, B> {
     sequence: u32,
     /// Broadcasts published before this incarnation started.
     born: u32,
-    /// What is peculiar about its machine; nothing, of most.
-    machine: Option<Box<Machine>>,
 }
 
 impl<M: SimMembership, B: SimBroadcast> Node<M, B> {
@@ -47,6 +45,8 @@ pub(crate) struct Part<M: SimMembership, B: SimBroadcast> {
     nodes: Vec<Node<M, B>>,
     /// Which of them run.
     up: Vec<bool>,
+    /// What is peculiar about their machines, up to the last one that is.
+    machines: Vec<Option<Box<Machine>>>,
     pub(crate) queue: Queue<M, B>,
     /// What was counted at these nodes.
     pub(crate) stats: Stats,
@@ -81,6 +81,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             part,
             nodes: Vec::new(),
             up: Vec::new(),
+            machines: Vec::new(),
             queue: Queue::new(deal, part, lookahead),
             stats: Stats::new::<M::Message, B::Message>(),
             regional: None,
@@ -121,13 +122,16 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         let place = self.deal.place(index);
         let born = self.stats.broadcasts.len() as u32;
         if place == self.nodes.len() {
-            let machine = network.port().map(|port| Box::new(Machine::with(port)));
-            self.nodes.push(Node { protocols, sequence: 0, born, machine });
+            self.nodes.push(Node { protocols, sequence: 0, born });
             self.up.push(true);
+            if let Some(port) = network.port() {
+                self.machines.resize_with(place, || None);
+                self.machines.push(Some(Box::new(Machine::with(port))));
+            }
         } else {
             let node = &mut self.nodes[place];
             (node.protocols, node.born) = (protocols, born);
-            if let Some(machine) = &mut node.machine {
+            if let Some(Some(machine)) = self.machines.get_mut(place) {
                 machine.reboot(now.as_nanos());
             }
             self.up[place] = true;
@@ -159,7 +163,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         let place = self.deal.place(index);
         let node = &mut self.nodes[place];
         let me = node.me();
-        let machine = node.machine.as_deref_mut();
+        let machine = self.machines.get_mut(place).and_then(Option::as_deref_mut);
         let local = machine.as_ref().map_or(now, |machine| machine.clock.local(now));
         let mut host = Host {
             me,
@@ -192,8 +196,14 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
 
     /// The machine of node `index`, to change it.
     pub(crate) fn machine_mut(&mut self, index: usize) -> Option<&mut Machine> {
-        let node = self.nodes.get_mut(self.deal.place(index))?;
-        Some(node.machine.get_or_insert_default())
+        let place = self.deal.place(index);
+        if place >= self.nodes.len() {
+            return None;
+        }
+        if place >= self.machines.len() {
+            self.machines.resize_with(place + 1, || None);
+        }
+        Some(self.machines[place].get_or_insert_default())
     }
 
     /// Runs the next bucket that starts before `end`, node by node.
@@ -234,7 +244,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             }
             return;
         }
-        if self.nodes[place].machine.is_some() && !self.admit(network, &mut event, end) {
+        if !self.machines.is_empty() && !self.admit(network, place, &mut event, end) {
             return;
         }
         let Event { time, from, to, sequence, what } = event;
@@ -264,9 +274,14 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
 
     /// Whether a node's machine lets it handle an event now. What it gets to later comes again then.
     #[inline(never)]
-    fn admit(&mut self, network: &Network, event: &mut Event<M, B>, end: u64) -> bool {
-        let node = &mut self.nodes[self.deal.place(event.to.index())];
-        let Some(machine) = &mut node.machine else { return true };
+    fn admit(
+        &mut self,
+        network: &Network,
+        place: usize,
+        event: &mut Event<M, B>,
+        end: u64,
+    ) -> bool {
+        let Some(Some(machine)) = self.machines.get_mut(place) else { return true };
         let what = std::mem::replace(&mut event.what, What::Reset);
         let message = match what {
             What::Late(what) => {
