@@ -13,6 +13,7 @@ use crate::network::Network;
 use crate::node::Peer;
 use crate::regional::Regional;
 use crate::stats::{self, Stats};
+use crate::watch::{EventKind, Events, Filter, Load, Record, in_order};
 use crate::wheel::Wheel;
 
 /// A strategy the simulator can run as membership.
@@ -201,6 +202,29 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         Some(taken)
     }
 
+    /// From now on counts each node's messages: what it has to carry.
+    pub fn watch_loads(&mut self) {
+        self.stats.watch.get_or_insert_default().loads.get_or_insert_default();
+    }
+
+    /// The messages of node `index` since they are counted; `None` if they are not.
+    pub fn load(&self, index: usize) -> Option<Load> {
+        let loads = self.stats.watch.as_ref()?.loads.as_ref()?;
+        Some(loads.get(index).copied().unwrap_or_default())
+    }
+
+    /// From now on records the events that the filter lets through. They take memory until they are
+    /// taken.
+    pub fn watch_events(&mut self, filter: Filter) {
+        let events = Events { filter, records: Vec::new() };
+        self.stats.watch.get_or_insert_default().events = Some(Box::new(events));
+    }
+
+    /// The events recorded since they were last taken: by time, then node.
+    pub fn take_records(&mut self) -> Vec<Record> {
+        in_order(self.stats.watch.as_mut().map_or_else(Vec::new, |watch| watch.take_records()))
+    }
+
     /// The network.
     pub fn network(&self) -> &Network {
         &self.network
@@ -225,6 +249,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         self.nodes.push(Node { protocols, sequence: 0, born, machine });
         self.up.push(true);
         self.live += 1;
+        self.stats.see(self.now, me, EventKind::Start, |record| record);
         self.join(index, contacts);
         Some(index)
     }
@@ -240,6 +265,8 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         if self.is_live(index) {
             self.up[index] = false;
             self.live -= 1;
+            let me = self.nodes[index].me();
+            self.stats.see(self.now, me, EventKind::Stop, |record| record);
         }
     }
 
@@ -289,6 +316,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         self.network.set_dark(index, false);
         self.up[index] = true;
         self.live += 1;
+        self.stats.see(self.now, me, EventKind::Start, |record| record);
         self.join(index, contacts);
         true
     }
@@ -313,6 +341,12 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
             delivered: 1,
             payloads: 0,
             last_hop: 0,
+        });
+        let me = self.nodes[index].me();
+        self.stats.see(self.now, me, EventKind::Publish, |record| Record {
+            broadcast: Some(id),
+            bytes: Some(u64::from(payload_bytes)),
+            ..record
         });
         self.tell(index, Input::Publish { id, payload: () });
         Some(id)
@@ -372,6 +406,10 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         }
         let Some(what) = self.admit(time, from, to, event.sequence, what, end) else { return };
         self.stats.events += 1;
+        if self.stats.watch.is_some() {
+            let at = Time::from_nanos(time);
+            self.stats.see_handled(at, (from, to), event.sequence, &what);
+        }
         let (kind, input) = match what {
             What::Message(message) => {
                 let kind = message.kind() as u64;

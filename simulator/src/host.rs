@@ -10,6 +10,7 @@ use crate::machine::Machine;
 use crate::network::{Journey, Network, Parcel, mix};
 use crate::node::Peer;
 use crate::stats::Stats;
+use crate::watch::{EventKind, Record};
 use crate::wheel::Wheel;
 
 /// Something that reaches a node at a time.
@@ -95,9 +96,29 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         let kind = &mut self.stats.messages[message.kind()];
         kind.count += 1;
         kind.bytes += bytes;
+        let name = kind.name;
         let (from, now) = (self.me, self.now.as_nanos());
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
         let journey = self.network.send(&Parcel { from, to, sequence, bytes, now }, port);
+        if let Some(watch) = &mut self.stats.watch {
+            watch.sent(from.index(), bytes);
+            let (arrives, detail) = match journey {
+                Journey::Arrives(time) => (Some(time), None),
+                Journey::Twice(first, _) => (Some(first), Some("twice")),
+                Journey::Lost => (None, Some("lost")),
+                Journey::Shed => (None, Some("shed")),
+            };
+            self.stats.see(self.now, from, EventKind::Send, |record| Record {
+                peer: Some(to),
+                message: Some(name),
+                broadcast: message.carries(),
+                bytes: Some(bytes),
+                sequence: Some(sequence),
+                arrives: arrives.map(Time::from_nanos),
+                detail,
+                ..record
+            });
+        }
         let event =
             |time, message| Event { time, what: What::Message(message), to, from, sequence };
         match journey {
@@ -128,10 +149,15 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         if let Some(log) = &mut self.deliveries {
             log.note(self.me, id);
         }
-        let broadcast = &mut self.stats.broadcasts[id as usize];
         if id < self.born {
             return;
         }
+        self.stats.see(self.now, self.me, EventKind::Deliver, |record| Record {
+            broadcast: Some(id),
+            hops: Some(hops),
+            ..record
+        });
+        let broadcast = &mut self.stats.broadcasts[id as usize];
         broadcast.delivered += 1;
         broadcast.last_hop = broadcast.last_hop.max(hops);
         let latency = self.now.since(broadcast.sent);
@@ -142,12 +168,21 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         }
     }
 
-    fn neighbor_up(&mut self, _peer: Peer) {
+    fn neighbor_up(&mut self, peer: Peer) {
         self.stats.neighbor_ups += 1;
+        self.stats.see(self.now, self.me, EventKind::NeighborUp, |record| Record {
+            peer: Some(peer),
+            ..record
+        });
     }
 
-    fn neighbor_down(&mut self, _peer: Peer, reason: DownReason) {
+    fn neighbor_down(&mut self, peer: Peer, reason: DownReason) {
         self.stats.neighbor_downs[reason as usize] += 1;
+        self.stats.see(self.now, self.me, EventKind::NeighborDown, |record| Record {
+            peer: Some(peer),
+            detail: Some(Record::reason(reason)),
+            ..record
+        });
     }
 
     fn notify(&mut self, _notice: Notice) {}

@@ -27,6 +27,7 @@ pub mod check;
 mod control;
 pub mod engine;
 pub mod experiment;
+pub mod export;
 pub mod faults;
 pub mod graph;
 mod host;
@@ -43,6 +44,9 @@ pub mod runner;
 pub mod scenario;
 pub mod stats;
 pub mod strategy;
+pub mod topology;
+pub mod trace;
+pub mod watch;
 mod wheel;
 
 pub use engine::Simulation;

@@ -9,6 +9,7 @@ use murmurate::membership::{DownReason, Sizes, Time, Wire};
 
 use crate::engine::SIZES;
 use crate::regional::Regional;
+use crate::watch::Watch;
 
 /// Counters of a run. All of them only grow.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct Stats {
     latency: Histogram<u64>,
     /// Delivery latencies by region, if somebody wants to know.
     pub regional: Option<Box<Regional>>,
+    /// What somebody wants to know of nodes and events.
+    pub(crate) watch: Option<Box<Watch>>,
     /// A sum over all events: equal for equal runs, whatever the order nodes were run in.
     pub digest: u64,
 }
@@ -108,6 +111,7 @@ impl Stats {
             broadcasts: Vec::new(),
             latency: latency_histogram(),
             regional: None,
+            watch: None,
             digest: 0,
         }
     }
@@ -167,7 +171,12 @@ impl Stats {
 }
 
 /// Three digits of precision up to an hour.
-#[expect(clippy::expect_used, reason = "constants that the histogram accepts")]
 pub(crate) fn latency_histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("valid bounds")
+    histogram(3_600_000_000)
+}
+
+/// Three digits of precision.
+#[expect(clippy::expect_used, reason = "constants that the histogram accepts")]
+pub(crate) fn histogram(most: u64) -> Histogram<u64> {
+    Histogram::new_with_bounds(1, most, 3).expect("valid bounds")
 }

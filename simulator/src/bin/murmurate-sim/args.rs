@@ -11,6 +11,8 @@ use murmurate_simulator::Peer;
 use murmurate_simulator::network::MIN_LATENCY;
 use murmurate_simulator::scenario::{LatencyModel, Span};
 
+use crate::outputs::OutputArgs;
+
 /// Runs Murmurate's membership and broadcast protocols - the very code that ships - on simulated
 /// nodes under a virtual clock. A run is a function of its options and its seed.
 #[derive(Debug, Parser)]
@@ -28,6 +30,7 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim run --nodes 20000 --fail 50            half of the nodes fail
   murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
   murmurate-sim run --latency matrix:rtt.csv --json | jq .latency_seconds
+  murmurate-sim run mass-failure --export overlay.graphml --export-at 45s
   murmurate-sim paper hyparview --seeds 3              the paper's table beside ours
 
 Exit status: 0 done, 1 a figure or an assertion missed, 2 wrong input.";
@@ -35,7 +38,7 @@ Exit status: 0 done, 1 a figure or an assertion missed, 2 wrong input.";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a scenario; without one form an overlay, broadcast, let nodes fail if asked to, and measure
-    Run(Run),
+    Run(Box<Run>),
     /// Say what is wrong with scenario files
     Check(Check),
     /// List the scenarios that come with the program
@@ -48,7 +51,7 @@ pub(crate) enum Command {
 
 impl Default for Command {
     fn default() -> Self {
-        Self::Run(Run::default())
+        Self::Run(Box::default())
     }
 }
 
@@ -68,6 +71,8 @@ pub(crate) struct Run {
     /// Print one JSON object on standard output and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) outputs: OutputArgs,
 }
 
 /// What is run without a scenario.
@@ -108,7 +113,14 @@ impl Default for Run {
             latency: LatencyArg(LatencyModel::Constant { time: Span::millis(10) }),
             loss: 0.0,
         };
-        Self { scenario: None, set: Vec::new(), seed: None, experiment, json: false }
+        Self {
+            scenario: None,
+            set: Vec::new(),
+            seed: None,
+            experiment,
+            json: false,
+            outputs: OutputArgs::default(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `murmurate-sim`: Murmurate's protocols by the thousand, under a virtual clock.
 
 mod args;
+mod outputs;
 mod paper;
 mod progress;
 mod run;

@@ -42,14 +42,17 @@ struct Options<'a> {
 }
 
 pub(crate) fn run(options: &Run) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let scenario = scenario(options)?;
+    let mut scenario = scenario(options)?;
+    let outputs = options.outputs.open(&mut scenario)?;
     let bar = progress::bar(
         nanos(scenario.duration.0),
         &format!("{} nodes, virtual time", scenario.nodes.count),
     );
-    let (report, wall) = timed(|| runner::run(&scenario, &mut Bar(&bar)));
+    let mut observers = (Bar(&bar), outputs);
+    let (report, wall) = timed(|| runner::run(&scenario, &mut observers));
     bar.finish_and_clear();
     let report = report?;
+    observers.1.finish()?;
     let speed = report.events as f64 / wall.as_secs_f64();
     if options.json {
         let json = Json {
