@@ -19,6 +19,7 @@ pub mod hyparview;
 mod links;
 mod peer;
 mod protocol;
+mod range;
 mod sample;
 mod time;
 
@@ -28,4 +29,5 @@ pub use peer::Peer;
 pub use protocol::{
     DownReason, Effects, FRAME_HEADER, Input, Membership, Notice, Sizes, Violation, Wire,
 };
+pub use range::OutOfRange;
 pub use time::{Time, nanos};

@@ -5,13 +5,15 @@ use std::time::Duration;
 use murmurate::Effects;
 use murmurate::membership::{DownReason, Notice, Time, nanos};
 
-use crate::engine::{DeliveryLog, SimBroadcast, SimMembership, SimMessage, SimTimer};
+use crate::deliveries::DeliveryLog;
+use crate::engine::{SimBroadcast, SimMembership, SimMessage, SimTimer};
 use crate::machine::Machine;
 use crate::network::{Journey, Network, Parcel, mix};
 use crate::node::Peer;
+use crate::queue::Queue;
+use crate::regional::Regional;
 use crate::stats::Stats;
-use crate::watch::{EventKind, Record};
-use crate::wheel::Wheel;
+use crate::watch::{EventKind, Record, Watch};
 
 /// Something that reaches a node at a time.
 #[derive(Debug, Clone)]
@@ -43,9 +45,9 @@ impl<M: SimMembership, B: SimBroadcast> Event<M, B> {
     /// Queues what a node set itself while the bucket that ends at `end` is run: what falls into it
     /// goes among the node's own, latest first.
     #[inline]
-    pub(crate) fn queue(self, end: u64, wheel: &mut Wheel<Self>, soon: &mut Vec<Self>) {
+    pub(crate) fn queue(self, end: u64, queue: &mut Queue<M, B>, soon: &mut Vec<Self>) {
         if self.time >= end {
-            wheel.push(self.time, self);
+            queue.push_own(self);
         } else {
             let at = soon.partition_point(|other| other.key() > self.key());
             soon.insert(at, self);
@@ -67,25 +69,36 @@ impl<M: SimMembership, B: SimBroadcast> What<M, B> {
 /// What one node speaks to while it handles one input.
 pub(crate) struct Host<'a, M: SimMembership, B: SimBroadcast> {
     pub(crate) me: Peer,
+    pub(crate) place: usize,
     pub(crate) born: u32,
     pub(crate) now: Time,
     /// End of the bucket being run: what the node arms for before it is not queued any more.
     pub(crate) end: u64,
     pub(crate) sequence: &'a mut u32,
-    pub(crate) wheel: &'a mut Wheel<Event<M, B>>,
+    pub(crate) queue: &'a mut Queue<M, B>,
     /// The node's own timers within the bucket, latest first.
     pub(crate) soon: &'a mut Vec<Event<M, B>>,
     pub(crate) network: &'a Network,
     /// The node's own, where it is not an ideal one.
     pub(crate) machine: Option<&'a mut Machine>,
     pub(crate) stats: &'a mut Stats,
+    pub(crate) regional: Option<&'a mut Regional>,
     pub(crate) deliveries: Option<&'a mut DeliveryLog>,
+    pub(crate) watch: Option<&'a mut Watch>,
 }
 
 impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
     fn next_sequence(&mut self) -> u32 {
         *self.sequence = self.sequence.wrapping_add(1);
         *self.sequence
+    }
+
+    /// Tells whoever watches events that one happens here and now.
+    #[inline]
+    fn see(&mut self, kind: EventKind, of: impl FnOnce(Record) -> Record) {
+        if let Some(watch) = &mut self.watch {
+            watch.see(self.now, self.me, kind, of);
+        }
     }
 }
 
@@ -100,15 +113,15 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         let (from, now) = (self.me, self.now.as_nanos());
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
         let journey = self.network.send(&Parcel { from, to, sequence, bytes, now }, port);
-        if let Some(watch) = &mut self.stats.watch {
-            watch.sent(from.index(), bytes);
+        if let Some(watch) = &mut self.watch {
+            watch.sent(self.place, bytes);
             let (arrives, detail) = match journey {
                 Journey::Arrives(time) => (Some(time), None),
                 Journey::Twice(first, _) => (Some(first), Some("twice")),
                 Journey::Lost => (None, Some("lost")),
                 Journey::Shed => (None, Some("shed")),
             };
-            self.stats.see(self.now, from, EventKind::Send, |record| Record {
+            watch.see(self.now, from, EventKind::Send, |record| Record {
                 peer: Some(to),
                 message: Some(name),
                 broadcast: message.carries(),
@@ -122,11 +135,11 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         let event =
             |time, message| Event { time, what: What::Message(message), to, from, sequence };
         match journey {
-            Journey::Arrives(time) => self.wheel.push(time, event(time, message)),
+            Journey::Arrives(time) => self.queue.push(event(time, message)),
             Journey::Twice(first, second) => {
                 self.stats.duplicated += 1;
-                self.wheel.push(second, event(second, message.clone()));
-                self.wheel.push(first, event(first, message));
+                self.queue.push(event(second, message.clone()));
+                self.queue.push(event(first, message));
             }
             Journey::Lost => self.stats.lost += 1,
             Journey::Shed => self.stats.shed += 1,
@@ -142,47 +155,37 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         let time = self.now.as_nanos().saturating_add(after);
         let what = What::Timer(timer);
         let event = Event { time, what, to: self.me, from: self.me, sequence };
-        event.queue(self.end, self.wheel, self.soon);
+        event.queue(self.end, self.queue, self.soon);
     }
 
     fn deliver(&mut self, id: u32, hops: u16, (): ()) {
         if let Some(log) = &mut self.deliveries {
-            log.note(self.me, id);
+            log.note(self.place, self.me, id);
         }
         if id < self.born {
             return;
         }
-        self.stats.see(self.now, self.me, EventKind::Deliver, |record| Record {
-            broadcast: Some(id),
-            hops: Some(hops),
-            ..record
-        });
+        let (broadcast, hops_crossed) = (Some(id), Some(hops));
+        self.see(EventKind::Deliver, |record| Record { broadcast, hops: hops_crossed, ..record });
         let broadcast = &mut self.stats.broadcasts[id as usize];
         broadcast.delivered += 1;
         broadcast.last_hop = broadcast.last_hop.max(hops);
         let latency = self.now.since(broadcast.sent);
-        let origin = broadcast.origin;
-        self.stats.record_latency(latency);
-        if let Some(regional) = &mut self.stats.regional {
-            regional.record(origin, self.me.index(), latency);
+        if let Some(regional) = &mut self.regional {
+            regional.record(broadcast.origin, self.me.index(), latency);
         }
+        self.stats.record_latency(latency);
     }
 
     fn neighbor_up(&mut self, peer: Peer) {
         self.stats.neighbor_ups += 1;
-        self.stats.see(self.now, self.me, EventKind::NeighborUp, |record| Record {
-            peer: Some(peer),
-            ..record
-        });
+        self.see(EventKind::NeighborUp, |record| Record { peer: Some(peer), ..record });
     }
 
     fn neighbor_down(&mut self, peer: Peer, reason: DownReason) {
         self.stats.neighbor_downs[reason as usize] += 1;
-        self.stats.see(self.now, self.me, EventKind::NeighborDown, |record| Record {
-            peer: Some(peer),
-            detail: Some(Record::reason(reason)),
-            ..record
-        });
+        let detail = Some(Record::reason(reason));
+        self.see(EventKind::NeighborDown, |record| Record { peer: Some(peer), detail, ..record });
     }
 
     fn notify(&mut self, _notice: Notice) {}

@@ -207,47 +207,28 @@ pub(crate) struct Events {
 }
 
 impl Watch {
-    /// Node `index` sent a message of so many bytes.
-    pub(crate) fn sent(&mut self, index: usize, bytes: u64) {
-        if let Some(load) = self.load(index) {
+    /// The node at this place sent a message of so many bytes.
+    pub(crate) fn sent(&mut self, place: usize, bytes: u64) {
+        if let Some(load) = self.load_mut(place) {
             load.sent += 1;
             load.bytes_sent += bytes;
         }
     }
 
-    /// Node `index` handles a message.
-    fn received(&mut self, index: usize) {
-        if let Some(load) = self.load(index) {
-            load.received += 1;
-        }
+    /// What the node at this place sent and handled, if that is counted.
+    pub(crate) fn load_of(&self, place: usize) -> Option<Load> {
+        Some(self.loads.as_ref()?.get(place).copied().unwrap_or_default())
     }
 
-    fn load(&mut self, index: usize) -> Option<&mut Load> {
+    fn load_mut(&mut self, place: usize) -> Option<&mut Load> {
         let loads = self.loads.as_mut()?;
-        if loads.len() <= index {
-            loads.resize(index + 1, Load::default());
+        if loads.len() <= place {
+            loads.resize(place + 1, Load::default());
         }
-        loads.get_mut(index)
+        loads.get_mut(place)
     }
 
-    /// Records an event, if it is one of those asked for.
-    fn note(&mut self, record: Record) {
-        if let Some(events) = &mut self.events
-            && events.filter.lets(&record)
-        {
-            events.records.push(record);
-        }
-    }
-
-    /// Takes what was recorded.
-    pub(crate) fn take_records(&mut self) -> Vec<Record> {
-        self.events.as_mut().map_or_else(Vec::new, |events| std::mem::take(&mut events.records))
-    }
-}
-
-impl Stats {
-    /// Tells whoever watches events that one happens at a node. Returns at once if nobody does.
-    #[inline]
+    /// An event happens at a node: records it, if it is one of those asked for.
     pub(crate) fn see(
         &mut self,
         at: Time,
@@ -255,49 +236,55 @@ impl Stats {
         kind: EventKind,
         of: impl FnOnce(Record) -> Record,
     ) {
-        if let Some(watch) = self.watch.as_deref_mut().filter(|watch| watch.events.is_some()) {
-            watch.note(of(Record::new(at, node, kind)));
+        if let Some(events) = &mut self.events {
+            let record = of(Record::new(at, node, kind));
+            if events.filter.lets(&record) {
+                events.records.push(record);
+            }
         }
     }
 
-    /// Tells whoever watches that `to` handles something.
+    /// `to`, the node at this place, handles something.
     #[cold]
-    pub(crate) fn see_handled<M: SimMembership, B: SimBroadcast>(
+    pub(crate) fn handled<M: SimMembership, B: SimBroadcast>(
         &mut self,
-        at: Time,
+        stats: &Stats,
+        place: usize,
+        time: u64,
         (from, to): (Peer, Peer),
         sequence: u32,
         what: &What<M, B>,
     ) {
-        let (kind, record) = match what {
+        let at = Time::from_nanos(time);
+        match what {
             What::Message(message) => {
-                let bytes = Some(self.wire_len(message) as u64);
-                if let Some(watch) = &mut self.watch {
-                    watch.received(to.index());
+                if let Some(load) = self.load_mut(place) {
+                    load.received += 1;
                 }
-                let record = Record {
+                self.see(at, to, EventKind::Receive, |record| Record {
                     peer: Some(from),
-                    message: Some(self.messages[message.kind()].name),
+                    message: Some(stats.messages[message.kind()].name),
                     broadcast: message.carries(),
-                    bytes,
+                    bytes: Some(stats.wire_len(message) as u64),
                     sequence: Some(sequence),
-                    ..Record::new(at, to, EventKind::Receive)
-                };
-                (EventKind::Receive, record)
+                    ..record
+                });
             }
             What::Timer(timer) => {
-                let layer =
-                    if matches!(timer, Timer::Broadcast(_)) { "broadcast" } else { "membership" };
-                let record = Record::new(at, to, EventKind::Timer);
-                (EventKind::Timer, Record { detail: Some(layer), ..record })
+                let is_broadcast = matches!(timer, Timer::Broadcast(_));
+                let detail = Some(if is_broadcast { "broadcast" } else { "membership" });
+                self.see(at, to, EventKind::Timer, |record| Record { detail, ..record });
             }
             What::Reset => {
-                let record = Record::new(at, to, EventKind::Reset);
-                (EventKind::Reset, Record { peer: Some(from), ..record })
+                self.see(at, to, EventKind::Reset, |record| Record { peer: Some(from), ..record });
             }
-            What::Late(_) => return,
-        };
-        self.see(at, to, kind, |_| record);
+            What::Late(_) => {}
+        }
+    }
+
+    /// Takes what was recorded.
+    pub(crate) fn take_records(&mut self) -> Vec<Record> {
+        self.events.as_mut().map_or_else(Vec::new, |events| std::mem::take(&mut events.records))
     }
 }
 

@@ -11,6 +11,7 @@ mod report;
 mod verdicts;
 mod workload;
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use murmurate::membership::Time;
@@ -38,11 +39,24 @@ use workload::Sending;
 #[error("{}", .0.iter().map(|(key, what)| format!("{key}: {what}")).collect::<Vec<_>>().join("\n"))]
 pub struct RunError(pub Vec<(String, String)>);
 
-/// Runs a scenario.
+/// Runs a scenario on one thread.
 ///
 /// # Errors
 /// What [`Scenario::check`] finds.
 pub fn run(scenario: &Scenario, observer: &mut impl Observer) -> Result<Report, RunError> {
+    run_on_threads(NonZeroUsize::MIN, scenario, observer)
+}
+
+/// Runs a scenario on so many threads, the caller's included. What comes of it is the same for any
+/// number.
+///
+/// # Errors
+/// What [`Scenario::check`] finds.
+pub fn run_on_threads(
+    threads: NonZeroUsize,
+    scenario: &Scenario,
+    observer: &mut impl Observer,
+) -> Result<Report, RunError> {
     let wrong = |key: &str, error: &dyn std::error::Error| {
         RunError(vec![(key.to_owned(), error.to_string())])
     };
@@ -54,20 +68,20 @@ pub fn run(scenario: &Scenario, observer: &mut impl Observer) -> Result<Report, 
         (Membership::Hyparview(m), Broadcast::Plumtree(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
             let b = b.clone().check().map_err(|error| wrong("broadcast", &error))?;
-            run_with(scenario, strategy::hyparview_plumtree(m, b), observer)
+            run_with(threads, scenario, strategy::hyparview_plumtree(m, b), observer)
         }
         (Membership::Hyparview(m), Broadcast::Flood(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            run_with(scenario, strategy::hyparview_flood(m, *b), observer)
+            run_with(threads, scenario, strategy::hyparview_flood(m, *b), observer)
         }
         (Membership::FullMesh(m), Broadcast::Plumtree(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
             let b = b.clone().check().map_err(|error| wrong("broadcast", &error))?;
-            run_with(scenario, strategy::full_mesh_plumtree(m, b), observer)
+            run_with(threads, scenario, strategy::full_mesh_plumtree(m, b), observer)
         }
         (Membership::FullMesh(m), Broadcast::Flood(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            run_with(scenario, strategy::full_mesh_flood(m, *b), observer)
+            run_with(threads, scenario, strategy::full_mesh_flood(m, *b), observer)
         }
     }
 }
@@ -77,19 +91,20 @@ pub fn run(scenario: &Scenario, observer: &mut impl Observer) -> Result<Report, 
 /// # Errors
 /// If the network cannot be built.
 pub fn run_with<M: SimMembership, B: SimBroadcast>(
+    threads: NonZeroUsize,
     scenario: &Scenario,
     make: Make<M, B>,
     observer: &mut impl Observer,
 ) -> Result<Report, RunError> {
     let network = scenario.network().map_err(|(key, message)| RunError(vec![(key, message)]))?;
     let regional = Regional::new(&network);
-    let mut sim = Simulation::new(scenario.seed, network, make);
-    sim.watch_regions(regional);
+    let mut sim = Simulation::on_threads(threads, scenario.seed, network, make);
+    sim.watch_regions(&regional);
     if scenario.measure.load {
         sim.watch_loads();
     }
     if let Some(filter) = observer.wants_events() {
-        sim.watch_events(filter);
+        sim.watch_events(&filter);
     }
     let mut runner = Runner::new(scenario, sim, observer);
     runner.run();

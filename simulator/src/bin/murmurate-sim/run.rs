@@ -49,7 +49,8 @@ pub(crate) fn run(options: &Run) -> Result<ExitCode, Box<dyn std::error::Error>>
         &format!("{} nodes, virtual time", scenario.nodes.count),
     );
     let mut observers = (Bar(&bar), outputs);
-    let (report, wall) = timed(|| runner::run(&scenario, &mut observers));
+    let (report, wall) =
+        timed(|| runner::run_on_threads(options.threads, &scenario, &mut observers));
     bar.finish_and_clear();
     let report = report?;
     observers.1.finish()?;
