@@ -42,9 +42,12 @@ pub mod overlay;
 pub mod paper;
 mod part;
 mod parts;
+#[cfg(feature = "plot")]
+pub mod plot;
 mod queue;
 pub mod reach;
 pub mod regional;
+pub mod report;
 pub mod routing;
 pub mod runner;
 pub mod scenario;

@@ -148,6 +148,9 @@ fn what_cannot_be_written_is_told_before_the_run() {
         ),
         (vec!["--export", "x.csv", "--export-at", "late"], 2, "\"late\" is no time"),
         (vec!["--export-at", "9s"], 2, "--export"),
+        (vec!["--report", "x.pdf"], 2, "its ending is not .html"),
+        (vec!["--report", "no/x.html"], 2, "no/x.html cannot be written: No such file"),
+        (vec!["--watch"], 2, "--watch needs a terminal"),
         (vec!["--trace", "x.json"], 2, "none of the endings .jsonl and .perfetto.json"),
         (vec!["--trace", "no/x.jsonl"], 2, "no/x.jsonl cannot be written"),
         (vec!["--trace", "x.jsonl", "--trace-only", "kind=sent"], 2, "did you mean send?"),
@@ -171,4 +174,32 @@ fn what_cannot_be_written_is_told_before_the_run() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("full.jsonl cannot be written: No space left"), "{text}");
+}
+
+/// Large enough that threads share the work.
+#[test]
+fn every_file_is_the_same_on_any_number_of_threads() {
+    let scenario = ["mass-failure", "--set", "nodes.count=600", "--set", "assertions=[]"];
+    let files = ["o.graphml", "o.gexf", "o.dot", "o.csv", "r.html", "t.jsonl"];
+    let written = |threads: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut arguments = scenario.to_vec();
+        arguments.extend(["--threads", threads, "--json", "--report", "r.html"]);
+        files[..4].iter().for_each(|file| arguments.extend(["--export", file]));
+        arguments.extend([
+            "--trace",
+            "t.jsonl",
+            "--trace-only",
+            "kind=send,kind=deliver,from=30s,until=33s",
+        ]);
+        json(&run(folder.path(), &arguments));
+        files.map(|file| std::fs::read(folder.path().join(file)).expect(file))
+    };
+    let one = written("1");
+    assert!(one.iter().all(|file| file.len() > 1_000));
+    for threads in ["2", "3"] {
+        for ((file, one), other) in files.iter().zip(&one).zip(&written(threads)) {
+            assert!(one == other, "{file} on {threads} threads");
+        }
+    }
 }

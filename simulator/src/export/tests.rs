@@ -1,3 +1,5 @@
+//! The formats, read back.
+
 use super::*;
 use crate::watch::Load;
 

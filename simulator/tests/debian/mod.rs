@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 /// Whether `works` succeeds, if need be once these packages are installed. Otherwise says so.
-pub fn there_is(packages: &[&str], works: impl Fn() -> bool) -> bool {
+pub(crate) fn there_is(packages: &[&str], works: impl Fn() -> bool) -> bool {
     if works() || (installed(packages) && works()) {
         return true;
     }
@@ -31,7 +31,7 @@ fn installed(packages: &[&str]) -> bool {
 }
 
 /// Whether a command ends well.
-pub fn succeeds(command: &mut Command) -> bool {
+pub(crate) fn succeeds(command: &mut Command) -> bool {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }

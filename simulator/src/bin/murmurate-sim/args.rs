@@ -33,6 +33,7 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
   murmurate-sim run --latency matrix:rtt.csv --json | jq .latency_seconds
   murmurate-sim run mass-failure --export overlay.graphml --export-at 45s
+  murmurate-sim run churn --report churn.html          a page that opens offline
   murmurate-sim paper hyparview --seeds 3              the paper's table beside ours
 
 Exit status: 0 done, 1 a figure or an assertion missed, 2 wrong input.";
@@ -47,6 +48,9 @@ pub(crate) enum Command {
     Scenarios(Scenarios),
     /// Print the JSON schema of scenario files
     Schema(Schema),
+    /// Draw the charts of a result as SVG or PNG
+    #[cfg(feature = "plot")]
+    Plot(crate::plot::PlotArgs),
     /// Reproduce a paper's experiments and show its figures beside ours
     Paper(Paper),
 }

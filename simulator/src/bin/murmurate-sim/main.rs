@@ -1,8 +1,12 @@
 //! `murmurate-sim`: Murmurate's protocols by the thousand, under a virtual clock.
 
 mod args;
+#[cfg(feature = "watch")]
+mod live;
 mod outputs;
 mod paper;
+#[cfg(feature = "plot")]
+mod plot;
 mod progress;
 mod run;
 mod scenarios;
@@ -25,6 +29,8 @@ fn main() -> ExitCode {
         Command::Check(options) => scenarios::check(&options),
         Command::Scenarios(options) => scenarios::list(&options),
         Command::Schema(options) => scenarios::schema(&options),
+        #[cfg(feature = "plot")]
+        Command::Plot(options) => plot::plot(&options),
         Command::Paper(options) => paper::paper(&options),
     };
     match outcome {

@@ -10,16 +10,26 @@ use murmurate::membership::Time;
 use murmurate_simulator::Simulation;
 use murmurate_simulator::engine::{SimBroadcast, SimMembership};
 use murmurate_simulator::export::{self, About};
-use murmurate_simulator::runner::{Observer, Point};
+use murmurate_simulator::report::{self, Film};
+use murmurate_simulator::runner::{Observer, Report};
 use murmurate_simulator::scenario::{Scenario, Span};
 use murmurate_simulator::topology::Topology;
 use murmurate_simulator::trace::{self, Tracer};
 use murmurate_simulator::watch::{Filter, Record};
 
+use crate::summary::strategies;
+
 /// What to write.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
+    /// Show the run on the terminal while it goes on; space pauses, q closes the view
+    #[cfg(feature = "watch")]
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Write a page with the verdicts, the charts and the overlay, which opens offline: .html
+    #[arg(long, value_name = "FILE", value_parser = reported)]
+    report: Option<PathBuf>,
     /// Write overlay and broadcast tree: .graphml, .gexf, .dot, or a list of edges as .csv or
     /// .parquet; can be given several times
     #[arg(long, value_name = "FILE", value_parser = exported)]
@@ -47,6 +57,13 @@ fn traced(text: &str) -> Result<(PathBuf, trace::Format), String> {
     Ok((text.into(), format))
 }
 
+fn reported(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let is_page = ["html", "htm"].contains(&ending.to_ascii_lowercase().as_str());
+    is_page.then_some(path).ok_or_else(|| "its ending is not .html".to_owned())
+}
+
 fn moment(text: &str) -> Result<Span, String> {
     let time = humantime::parse_duration(text);
     time.map(Span).map_err(|_| format!("{text:?} is no time: write 45s, 250ms or 1m"))
@@ -70,7 +87,25 @@ impl OutputArgs {
         });
         let exports = exports.collect::<Result<Vec<_>, String>>()?;
         scenario.measure.load |= !exports.is_empty();
-        Ok(Outputs { exports, at, about, trace: self.open_trace(scenario)?, failed: None })
+        let trace = self.open_trace(scenario)?;
+        let page = self.open_page(scenario)?;
+        Ok(Outputs { exports, at, about, trace, page, failed: None })
+    }
+
+    fn open_page(&self, scenario: &mut Scenario) -> Result<Option<Page>, String> {
+        let Some(path) = &self.report else { return Ok(None) };
+        let about = report::About {
+            command: command(std::env::args()),
+            program: concat!("murmurate-sim ", env!("CARGO_PKG_VERSION")).to_owned(),
+            strategies: strategies(scenario),
+            file: scenario.to_toml().unwrap_or_else(|error| error.to_string()),
+        };
+        let (file, film) = (create(path)?, Film::new(scenario));
+        scenario.measure.load = true;
+        let every = scenario.measure.every.0;
+        let steps = scenario.duration.0.div_duration_f64(every) / LOOKS;
+        scenario.measure.overlay_every.get_or_insert(Span(every.mul_f64(steps.ceil().max(1.0))));
+        Ok(Some(Page { path: path.clone(), file, about, film }))
     }
 
     fn open_trace(&self, scenario: &Scenario) -> Result<Option<Trace>, String> {
@@ -91,12 +126,36 @@ impl OutputArgs {
     }
 }
 
+/// Looks at the overlay over a run that is reported, if the scenario does not say how many.
+const LOOKS: f64 = 60.0;
+
+/// The command that gives the same run again: that of this run without what it wrote where.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    const VALUES: [&str; 6] =
+        ["--export", "--export-at", "--report", "--threads", "--trace", "--trace-only"];
+    const FLAGS: [&str; 2] = ["--json", "--watch"];
+    let mut kept = vec!["murmurate-sim".to_owned()];
+    let mut arguments = arguments.skip(1);
+    while let Some(argument) = arguments.next() {
+        let name = argument.split('=').next().unwrap_or_default();
+        if VALUES.contains(&name) {
+            if name == argument {
+                arguments.next();
+            }
+        } else if !FLAGS.contains(&name) {
+            kept.push(argument);
+        }
+    }
+    shlex::try_join(kept.iter().map(String::as_str)).unwrap_or_else(|_| kept.join(" "))
+}
+
 /// Files that are open.
 pub(crate) struct Outputs {
     exports: Vec<Export>,
     at: Span,
     about: About,
     trace: Option<Trace>,
+    page: Option<Page>,
     /// What could not be written, once.
     failed: Option<String>,
 }
@@ -113,9 +172,21 @@ struct Trace {
     tracer: Tracer<BufWriter<File>>,
 }
 
+struct Page {
+    path: PathBuf,
+    file: BufWriter<File>,
+    about: report::About,
+    film: Film,
+}
+
 impl Outputs {
     /// Completes the files.
-    pub(crate) fn finish(self) -> Result<(), String> {
+    pub(crate) fn finish(self, run: &Report) -> Result<(), String> {
+        if let Some(Page { path, mut file, about, film }) = self.page {
+            let page = report::page(run, &about, &film.finish()).map_err(|e| e.to_string())?;
+            let written = file.write_all(page.as_bytes()).and_then(|()| file.flush());
+            written.map_err(|error| cannot(&path, &error))?;
+        }
         if let Some(trace) = self.trace {
             trace.tracer.finish().map_err(|error| cannot(&trace.path, &error))?;
         }
@@ -146,7 +217,11 @@ impl Outputs {
 
 impl Observer for Outputs {
     fn looks_at(&self) -> Vec<Span> {
-        if self.exports.is_empty() { Vec::new() } else { vec![self.at] }
+        let mut moments = self.page.as_ref().map_or_else(Vec::new, |page| page.film.looks_at());
+        if !self.exports.is_empty() {
+            moments.push(self.at);
+        }
+        moments
     }
 
     fn wants_events(&self) -> Option<Filter> {
@@ -161,11 +236,16 @@ impl Observer for Outputs {
         self.trace(|tracer| tracer.fault(name, at, is_over));
     }
 
-    fn look<M: SimMembership, B: SimBroadcast>(&mut self, sim: &Simulation<M, B>, _: Time) {
-        self.export(&Topology::of(sim));
+    fn look<M: SimMembership, B: SimBroadcast>(&mut self, sim: &Simulation<M, B>, at: Time) {
+        if at == Time::ZERO.after(self.at.0) {
+            self.export(&Topology::of(sim));
+        }
+        if let Some(page) = &mut self.page
+            && page.film.looks_at().iter().any(|moment| Time::ZERO.after(moment.0) == at)
+        {
+            page.film.look(sim, at);
+        }
     }
-
-    fn point(&mut self, _: &Point) {}
 }
 
 fn create(path: &Path) -> Result<BufWriter<File>, String> {

@@ -17,7 +17,7 @@ function reliability(run, look) {
     title: "Reliability",
     note: "Mean share of the running nodes that broadcasts reached in the end, by when they were published.",
     option: {
-      ...overTime(run, look),
+      ...overTime(run, look, 1),
       yAxis: [axis(look, { min: Math.max(0, Math.floor((least - 0.01) * 20) / 20), max: 1, axisLabel: { formatter: percent } })],
       series: [line("reliability", points, { markLine: faults(run, look), markArea: lasting(run, look) })],
     },
@@ -32,7 +32,7 @@ function redundancy(run, look) {
     title: "Redundancy and hops",
     note: "Payload messages beyond those a tree would need (RMR), and the last delivery hop, by when broadcasts were published.",
     option: {
-      ...overTime(run, look),
+      ...overTime(run, look, 2),
       yAxis: [axis(look, { name: "RMR", min: 0 }), axis(look, { name: "hops", min: 0, splitLine: { show: false } })],
       series: [
         line("RMR", points, { markLine: faults(run, look), markArea: lasting(run, look) }),
@@ -59,7 +59,7 @@ function latency(run, look) {
     option: {
       ...frame(look),
       legend: legend(look, phases.length),
-      xAxis: axis(look, { name: "ms", type: wide ? "log" : "value", min: wide ? undefined : 0, splitLine: { show: false } }),
+      xAxis: axis(look, { name: "ms", nameLocation: "middle", nameGap: 24, type: wide ? "log" : "value", min: wide ? undefined : 0, splitLine: { show: false } }),
       yAxis: axis(look, { min: 0, max: 1, axisLabel: { formatter: percent } }),
       series: phases.map((phase) => line(phase.phase, curve(phase), { step: "end", showSymbol: false })),
     },
@@ -104,7 +104,7 @@ function healing(run, look) {
     title: "The overlay as it breaks and heals",
     note: "Share of the running nodes in the largest component and without a neighbour, and the number of components.",
     option: {
-      ...overTime(run, look),
+      ...overTime(run, look, 3),
       yAxis: [
         axis(look, { min: 0, max: 1, axisLabel: { formatter: percent } }),
         axis(look, { name: "components", min: 0, minInterval: 1, splitLine: { show: false } }),
@@ -126,7 +126,7 @@ function traffic(run, look) {
     title: "Traffic",
     note: "Messages sent and neighbours gained and lost in a second of virtual time, and the nodes that run.",
     option: {
-      ...overTime(run, look),
+      ...overTime(run, look, 3),
       yAxis: [axis(look, { name: "a second", min: 0, axisLabel: { formatter: short } }), axis(look, { name: "nodes", min: 0, splitLine: { show: false }, axisLabel: { formatter: short } })],
       series: [
         line("messages", rate((p) => p.messages), { markLine: faults(run, look), markArea: lasting(run, look) }),
@@ -151,7 +151,7 @@ function degrees(run, look) {
     option: {
       ...frame(look),
       legend: legend(look, phases.length),
-      xAxis: axis(look, { type: "category", data: names, name: "neighbours", nameLocation: "middle", nameGap: 26, splitLine: { show: false } }),
+      xAxis: axis(look, { type: "category", data: names, name: "neighbours", nameLocation: "middle", nameGap: 24, splitLine: { show: false } }),
       yAxis: axis(look, { min: 0, axisLabel: { formatter: percent } }),
       series: phases.map((phase) => ({
         name: phase.phase, type: "bar", barMaxWidth: 40,
@@ -171,7 +171,7 @@ function load(run, look) {
     option: {
       ...frame(look),
       legend: legend(look, 2),
-      xAxis: axis(look, { name: "messages", nameLocation: "middle", nameGap: 26, min: 0, splitLine: { show: false }, axisLabel: { formatter: short, hideOverlap: true } }),
+      xAxis: axis(look, { name: "messages", nameLocation: "middle", nameGap: 24, min: 0, splitLine: { show: false }, axisLabel: { formatter: short, hideOverlap: true } }),
       yAxis: axis(look, { min: 0, max: 1, axisLabel: { formatter: percent } }),
       series: [
         line("sent", curve(run.load.sent), { step: "end", showSymbol: false }),
@@ -191,11 +191,11 @@ function frame(look) {
   };
 }
 
-function overTime(run, look) {
+function overTime(run, look, lines) {
   return {
     ...frame(look),
-    legend: legend(look, 2),
-    xAxis: axis(look, { name: "s", min: 0, max: run.simulated_seconds, splitLine: { show: false } }),
+    legend: legend(look, lines),
+    xAxis: axis(look, { name: "s", nameLocation: "middle", nameGap: 24, min: 0, max: run.simulated_seconds, splitLine: { show: false } }),
   };
 }
 
@@ -216,7 +216,7 @@ function axis(look, more) {
 }
 
 function line(name, data, more) {
-  return { name, type: "line", data, symbolSize: 4, showSymbol: data.length <= 120, lineStyle: { width: 2 }, ...more };
+  return { name, type: "line", data, symbol: "circle", symbolSize: 3, showSymbol: data.length <= 120, lineStyle: { width: 2 }, ...more };
 }
 
 // A mark where each fault strikes. Those of one moment share it.

@@ -17,7 +17,7 @@ function look() {
   const found = Object.fromEntries(names.map((name) => [name, color(name)]));
   probe.remove();
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  return { ...found, font: style.fontFamily, palette: dark ? PALETTES.dark : PALETTES.light, ramp: dark ? ["#1c3d5a", "#4dabf7", "#fff3bf"] : ["#a5d8ff", "#1c7ed6", "#0b2239"] };
+  return { ...found, font: style.fontFamily, palette: dark ? PALETTES.dark : PALETTES.light, ramp: dark ? ["#339af0", "#a5d8ff", "#fff3bf"] : ["#74c0fc", "#1c7ed6", "#0b2239"] };
 }
 
 function put(parent, tag, text, name) {
@@ -41,8 +41,8 @@ function table(parent, heads, rows) {
   }
 }
 
-function section(title, note) {
-  const element = put(document.querySelector("main"), "section");
+function section(place, title, note) {
+  const element = put(document.getElementById(place), "section");
   put(element, "h2", title);
   if (note) put(element, "p", note, "note");
   return element;
@@ -63,7 +63,7 @@ function headline() {
 function verdicts() {
   const failed = run.verdicts.filter((verdict) => !verdict.holds).length;
   const all = run.verdicts.length;
-  const element = section("Assertions");
+  const element = section("first", "Assertions");
   if (all === 0) {
     put(element, "p", "The scenario asserts nothing.", "note");
     return;
@@ -76,7 +76,7 @@ function verdicts() {
 }
 
 function whatWasRun() {
-  const element = section("What was run");
+  const element = section("first", "What was run");
   const list = put(element, "dl");
   const sayings = [
     ["command", about.command], ["seed", String(run.seed)], ["digest", run.digest],
@@ -103,12 +103,12 @@ function phases() {
     ["components", (p) => figure(p.components)], ["largest component", (p) => figure(p.largest_component)],
     ["asymmetric links", (p) => figure(p.asymmetric_links)],
   ];
-  table(section("Figures"), ["phase", ...run.phases.map((p) => p.phase)], rows.map(([name, of]) => [name, ...run.phases.map(of)]));
+  table(section("rest", "Figures"), ["phase", ...run.phases.map((p) => p.phase)], rows.map(([name, of]) => [name, ...run.phases.map(of)]));
 }
 
 function regionTable() {
   for (const phase of run.phases.filter((p) => p.regions.length > 1 && p.regions.some((r) => r.deliveries))) {
-    const element = section(`Delivery latency per region, ${phase.phase}`, "p50 / p99 / max in ms, beside the best possible for the same deliveries; stretch is the mean in terms of the best mean.");
+    const element = section("rest", `Delivery latency per region, ${phase.phase}`, "p50 / p99 / max in ms, beside the best possible for the same deliveries; stretch is the mean in terms of the best mean.");
     table(element, ["region", "deliveries", "latency", "best possible", "stretch"], phase.regions.map((r) => [
       r.region, figure(r.deliveries), ms(r.latency_seconds), r.best_seconds ? ms(r.best_seconds) : "-", r.stretch === null ? "-" : figure(r.stretch, 2),
     ]));
@@ -117,13 +117,13 @@ function regionTable() {
 
 function timeline() {
   if (run.timeline.length === 0) return;
-  table(section("What happened"), ["fault", "kind", "at", "until", "struck"], run.timeline.map((f) => [
+  table(section("rest", "What happened"), ["fault", "kind", "at", "until", "struck"], run.timeline.map((f) => [
     f.fault, f.kind, seconds(f.at), f.until === null ? "" : seconds(f.until), figure(f.struck),
   ]));
 }
 
 function messages() {
-  const element = section("Messages", `${figure(run.lost)} lost by the network, ${figure(run.shed)} shed by full queues, ${figure(run.duplicated)} brought twice.`);
+  const element = section("rest", "Messages", `${figure(run.lost)} lost by the network, ${figure(run.shed)} shed by full queues, ${figure(run.duplicated)} brought twice.`);
   table(element, ["sent", "count", "bytes"], run.messages.filter((m) => m.count > 0).map((m) => [m.kind, figure(m.count), figure(m.bytes)]));
 }
 

@@ -2,7 +2,7 @@
 "use strict";
 
 // Forces are let work for so many rounds in all, however many nodes there are, and then stop.
-const ROUNDS = { few: 300, many: 140 };
+const ROUNDS = { few: 200, many: 80 };
 const FEW = 400;
 
 // `drawn` is what the report has of the overlay over time. Returns what the page's controls need.
@@ -50,21 +50,26 @@ function decoded(text) {
   return [...text].map((letter) => (letter === "." ? null : letter === "+" ? 36 : parseInt(letter, 36)));
 }
 
-// Links count for as long as they last, so that the picture stays while time passes.
+// The last tree holds the picture together; other links count for as long as they last. Places stay
+// while time passes.
 function layoutOf(drawn) {
   const lasts = new Map();
   for (let at = 0; at < drawn.links.length; at += 5) {
-    const [a, b, from, until] = drawn.links.slice(at, at + 4);
+    const [a, b, from, until, tree] = drawn.links.slice(at, at + 5);
     const key = a * drawn.nodes.length + b;
-    lasts.set(key, (lasts.get(key) ?? 0) + until - from);
+    const last = tree === 1 && until === drawn.moments.length ? 1 : 0;
+    lasts.set(key, (lasts.get(key) ?? 0) + last + (0.03 * (until - from)) / drawn.moments.length);
   }
-  const nodes = drawn.nodes.map(() => ({}));
+  // They begin around the root of the last tree, which forces alone would not untangle in time.
+  const end = drawn.moments.length - 1;
+  const first = around(drawn, decoded(drawn.degrees[end]), linksAt(drawn, end));
+  const nodes = first.map((place) => (place === null ? {} : { x: place[0], y: place[1] }));
   const links = [...lasts].map(([key, weight]) => ({
-    source: Math.floor(key / nodes.length), target: key % nodes.length, weight: weight / drawn.moments.length,
+    source: Math.floor(key / nodes.length), target: key % nodes.length, weight,
   }));
   const simulation = vendor.forceSimulation(nodes)
-    .force("links", vendor.forceLink(links).distance(20).strength((link) => 0.05 + 0.5 * link.weight))
-    .force("charge", vendor.forceManyBody().strength(-30).distanceMax(400).theta(1))
+    .force("links", vendor.forceLink(links).distance(20).strength((link) => Math.min(1, link.weight)))
+    .force("charge", vendor.forceManyBody().strength(-40).distanceMax(600).theta(1))
     .force("x", vendor.forceX().strength(0.02))
     .force("y", vendor.forceY().strength(0.02))
     .stop();
@@ -100,8 +105,9 @@ function around(drawn, degrees, links) {
   }
   const seen = new Set();
   const root = { children: [] };
-  for (const start of drawn.nodes.keys()) {
-    if (seen.has(start) || degrees[start] === null || peers[start].length === 0) continue;
+  for (const one of drawn.nodes.keys()) {
+    if (seen.has(one) || degrees[one] === null || peers[one].length === 0) continue;
+    const start = middleOf(peers, one);
     seen.add(start);
     const first = { at: start, children: [] };
     root.children.push(first);
@@ -125,6 +131,23 @@ function around(drawn, degrees, links) {
   return places;
 }
 
+// The node in the middle of the longest way through the tree that this one belongs to.
+function middleOf(peers, one) {
+  const farthest = (start) => {
+    const before = new Map([[start, null]]);
+    let last = start;
+    for (const node of before.keys()) {
+      last = node;
+      for (const peer of peers[node]) if (!before.has(peer)) before.set(peer, node);
+    }
+    const way = [];
+    for (let node = last; node !== null; node = before.get(node)) way.push(node);
+    return way;
+  };
+  const way = farthest(farthest(one)[0]);
+  return way[Math.floor(way.length / 2)];
+}
+
 // Bounds around all places, of the shape of the element.
 function boxOf(places, element) {
   const there = places.filter((place) => place !== null && Number.isFinite(place[0]));
@@ -142,10 +165,10 @@ function option(drawn, state, { degrees, links, places, box }, look) {
   const value = { region: (at) => drawn.region[at], degree: (at) => degrees[at], load: (at) => drawn.load[at] }[state.color];
   const up = drawn.nodes.keys().filter((at) => degrees[at] !== null && there(at)).map((at) => ({ value: [...places[at], value(at), at] }));
   const down = drawn.nodes.keys().filter((at) => degrees[at] === null && there(at)).map((at) => ({ value: [...places[at], 0, at] }));
-  const size = drawn.nodes.length <= 100 ? 12 : drawn.nodes.length <= 600 ? 7 : 4;
+  const size = drawn.nodes.length <= 100 ? 12 : drawn.nodes.length <= 600 ? 7 : drawn.nodes.length <= 1200 ? 5.5 : 4;
   const way = (name, data, style, z) => ({ name, type: "lines", coordinateSystem: "cartesian2d", data, silent: true, progressive: 0, lineStyle: style, z });
   const series = [
-    way("other links", state.others ? ways(false) : [], { color: look.link, width: 0.8, opacity: 0.55, curveness: 0 }, 1),
+    way("other links", state.others ? ways(false) : [], { color: look.link, width: 0.8, opacity: drawn.nodes.length <= 600 ? 0.55 : 0.35, curveness: 0 }, 1),
     way("tree", state.tree ? ways(true) : [], { color: look.tree, width: drawn.nodes.length <= 600 ? 2.2 : 1.4, opacity: 0.9, curveness: 0 }, 2),
     { name: "not running", type: "scatter", data: [...down], symbolSize: size * 0.8, itemStyle: { color: "transparent", borderColor: look.faint, borderWidth: 1, opacity: 0.5 }, z: 3 },
     { name: "nodes", type: "scatter", data: [...up], symbolSize: size, z: 4, itemStyle: { borderColor: look.paper, borderWidth: 0.5 } },
