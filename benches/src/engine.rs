@@ -1,88 +1,192 @@
-//! `cargo run --release -p murmurate-benches`: events a second and bytes a node of the simulator.
+//! `cargo run --release -p murmurate-benches`: events a second and bytes a node of the simulator,
+//! what a second thread gains, and what looking at everything costs.
 //!
-//! Real joins, one shuffle interval to settle, then broadcasts until every peer's window of 64
-//! payloads is full. Each size runs in a process of its own, so that its peak memory is its own.
+//! Real joins, one shuffle interval to settle, then broadcasts; by default so many that every peer's
+//! window of 64 payloads is full. Each run is a process of its own, so that its peak memory is its
+//! own. What is compared runs one after the other, and ratios are those of the rounds: machines
+//! change their pace. Processor time is that of the busiest thread, waiting for the others included:
+//! where others use the machine too it tells more than time does.
 
+use std::error::Error;
+use std::num::NonZeroUsize;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use murmurate::broadcast::plumtree;
 use murmurate::membership::{Time, hyparview};
 use murmurate_simulator::memory::peak_rss_bytes;
 use murmurate_simulator::network::{Latency, Network};
-use murmurate_simulator::strategy::hyparview_plumtree;
-use murmurate_simulator::{Simulation, overlay};
+use murmurate_simulator::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
+use murmurate_simulator::{Simulation, check, overlay};
 
 /// Payloads, and ids, that a peer remembers.
 const WINDOW: usize = 64;
-/// Broadcasts, so that every window is filled.
-const MESSAGES: usize = 80;
+/// What a run on one thread must reach: events a second with as many nodes.
+const SPEED: [(usize, f64); 3] = [(1_000, 5e6), (10_000, 5e6), (100_000, 2e6)];
+/// What it may take: bytes a node with as many nodes.
+const BYTES: (usize, f64) = (100_000, 1_024.0);
+/// What two threads must gain, and from how many nodes on.
+const GAIN: (usize, f64) = (100_000, 1.4);
+/// Virtual time over which the nodes join.
+const JOINING: Duration = Duration::from_secs(10);
+/// Virtual time between two broadcasts.
+const APART: Duration = Duration::from_millis(500);
 
-/// Measures the simulator: events a second on one core and peak bytes a node.
+/// Measures the simulator: events a second, peak bytes a node, and what threads and checks change.
 #[derive(Debug, Parser)]
 struct Options {
-    /// How many nodes; several sizes run one after the other
+    /// How many nodes, up to 10,000,000; several sizes run one after the other
     #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000")]
     nodes: Vec<usize>,
-    /// How often each size is run; sizes take turns, and the medians are printed
+    /// Broadcasts
+    #[arg(long, default_value_t = 80)]
+    messages: usize,
+    /// How often each way is run
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Run one size in this process and print its figures
+    /// Ways to run it, beside the first
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "plain,threads,logged,checked")]
+    ways: Vec<Way>,
+    /// Threads of `threads`
+    #[arg(long, default_value = "2")]
+    threads: NonZeroUsize,
+    /// Run each size once in this process, in the first way, and print its figures
     #[arg(long, hide = true)]
     child: bool,
 }
 
-/// What one run gave.
-#[derive(Debug, Clone, Copy)]
-struct Measured {
-    events_per_second: f64,
-    bytes_per_node: f64,
-    events: f64,
+/// A way to run the same simulation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Way {
+    /// On one thread, with nothing switched on
+    Plain,
+    /// On several threads
+    Threads,
+    /// With every delivery noted, so that one made twice is found
+    Logged,
+    /// Logged, and with every node's invariants checked each virtual second
+    Checked,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// What one run gave.
+#[derive(Debug, Clone, PartialEq)]
+struct Measured {
+    seconds: f64,
+    /// Processor seconds of the busiest thread.
+    busiest: f64,
+    bytes: f64,
+    events: f64,
+    digest: String,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     if options.child {
-        for nodes in options.nodes {
-            let Measured { events_per_second, bytes_per_node, events } = run(nodes)?;
-            println!("{events_per_second} {bytes_per_node} {events}");
+        for nodes in &options.nodes {
+            let Measured { seconds, busiest, bytes, events, digest } = run(&options, *nodes)?;
+            println!("{seconds} {busiest} {bytes} {events} {digest}");
         }
         return Ok(());
     }
-    println!("HyParView + Plumtree, window of {WINDOW} payloads, {MESSAGES} broadcasts, one core");
-    println!("{:>9} {:>12} {:>18} {:>14}", "nodes", "events", "events a second", "bytes a node");
-    let mut results = vec![Vec::new(); options.nodes.len()];
-    for _ in 0..options.runs.max(1) {
-        for (results, nodes) in results.iter_mut().zip(&options.nodes) {
-            results.push(in_a_process(*nodes)?);
-        }
-    }
-    for (results, nodes) in results.iter().zip(&options.nodes) {
-        let speed = median(results.iter().map(|r| r.events_per_second).collect());
-        let bytes = median(results.iter().map(|r| r.bytes_per_node).collect());
-        let events = results.first().map_or(0.0, |r| r.events);
-        println!("{nodes:>9} {events:>12} {:>16.2} M {bytes:>14.0}", speed / 1e6);
+    println!(
+        "HyParView + Plumtree, window of {WINDOW} payloads, {} broadcasts, {} runs of each",
+        options.messages, options.runs
+    );
+    println!(
+        "{:>9} {:>8} {:>12} {:>10} {:>13} {:>6} {:>6}",
+        "nodes", "", "events", "M events/s", "bytes a node", "time", "cpu"
+    );
+    for nodes in &options.nodes {
+        measure(&options, *nodes)?;
     }
     Ok(())
 }
 
-fn in_a_process(nodes: usize) -> Result<Measured, Box<dyn std::error::Error>> {
-    let output = Command::new(std::env::current_exe()?)
-        .args(["--child", "--nodes", &nodes.to_string()])
-        .output()?;
-    let text = String::from_utf8(output.stdout)?;
-    let figures = text.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>()?;
-    match figures[..] {
-        [events_per_second, bytes_per_node, events] => {
-            Ok(Measured { events_per_second, bytes_per_node, events })
-        }
-        _ => Err(format!("the run of {nodes} nodes failed: {}", output.status).into()),
+/// Runs one size in all ways, round by round, and prints a line for each way.
+fn measure(options: &Options, nodes: usize) -> Result<(), Box<dyn Error>> {
+    let mut rounds = Vec::new();
+    for _ in 0..options.runs.max(1) {
+        let run = |way| in_a_process(options, way, nodes);
+        rounds.push(options.ways.iter().copied().map(run).collect::<Result<Vec<_>, _>>()?);
     }
+    let digest = &rounds[0][0].digest;
+    if let Some(other) = rounds.iter().flatten().find(|run| run.digest != *digest) {
+        return Err(format!("{nodes} nodes ran differently: {other:?}, expected {digest}").into());
+    }
+    for (at, way) in options.ways.iter().enumerate() {
+        let of = |figure: fn(&Measured) -> f64| {
+            median(rounds.iter().map(|round| figure(&round[at])).collect())
+        };
+        let beside_first = |figure: fn(&Measured) -> f64| {
+            let ratio = |round: &Vec<Measured>| figure(&round[at]) / figure(&round[0]);
+            median(rounds.iter().map(ratio).collect())
+        };
+        let (speed, bytes) =
+            (of(|run| run.events / run.seconds), of(|run| run.bytes) / nodes as f64);
+        let (time, cpu) = (beside_first(|run| run.seconds), beside_first(|run| run.busiest));
+        println!(
+            "{nodes:>9} {:>8} {:>12} {:>10.2} {bytes:>13.0} {time:>6.2} {cpu:>6.2}  {}",
+            name(*way)?,
+            of(|run| run.events),
+            speed / 1e6,
+            verdict(options, *way, nodes, (speed, bytes, time)),
+        );
+    }
+    Ok(())
 }
 
+/// The limits that apply, and whether they are kept.
+fn verdict(
+    options: &Options,
+    way: Way,
+    nodes: usize,
+    (speed, bytes, time): (f64, f64, f64),
+) -> String {
+    let mut limits = Vec::new();
+    if way == Way::Plain {
+        let least = SPEED.iter().find(|(size, _)| *size == nodes);
+        limits.extend(least.map(|(_, least)| (speed >= *least, format!(">= {} M", least / 1e6))));
+        if nodes == BYTES.0 {
+            limits.push((bytes <= BYTES.1, format!("<= {} bytes", BYTES.1)));
+        }
+    }
+    let threads = options.threads.get() == 2 && options.ways[0] == Way::Plain;
+    if way == Way::Threads && threads && nodes >= GAIN.0 {
+        limits.push((time <= 1.0 / GAIN.1, format!("<= 1/{} of the time", GAIN.1)));
+    }
+    let word = |(met, limit)| format!("{limit}: {}", if met { "met" } else { "short" });
+    limits.into_iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+fn name(way: Way) -> Result<String, &'static str> {
+    Ok(way.to_possible_value().ok_or("every way has a name")?.get_name().to_owned())
+}
+
+fn in_a_process(options: &Options, way: Way, nodes: usize) -> Result<Measured, Box<dyn Error>> {
+    let way = name(way)?;
+    let [nodes, messages, threads] =
+        [nodes, options.messages, options.threads.get()].map(|number| number.to_string());
+    let output = Command::new(std::env::current_exe()?)
+        .args(["--child", "--nodes", &nodes, "--messages", &messages])
+        .args(["--threads", &threads, "--ways", &way])
+        .output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let figures: Vec<&str> = text.split_whitespace().collect();
+    let [seconds, busiest, bytes, events, digest] = figures[..] else {
+        let error = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("the run of {nodes} nodes failed: {}: {error}", output.status).into());
+    };
+    let [seconds, busiest] = [seconds.parse()?, busiest.parse()?];
+    let [bytes, events] = [bytes.parse()?, events.parse()?];
+    Ok(Measured { seconds, busiest, bytes, events, digest: digest.to_owned() })
+}
+
+type Sim = Simulation<SimHyParView, SimPlumtree>;
+
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-fn run(nodes: usize) -> Result<Measured, Box<dyn std::error::Error>> {
+fn run(options: &Options, nodes: usize) -> Result<Measured, Box<dyn Error>> {
+    let way = options.ways[0];
     let network = Network::new(1, Latency::Constant(Duration::from_millis(10)), 0.0)?;
     let broadcast = plumtree::Parameters {
         seen_capacity: WINDOW,
@@ -90,34 +194,60 @@ fn run(nodes: usize) -> Result<Measured, Box<dyn std::error::Error>> {
         ..plumtree::Parameters::default()
     };
     let make = hyparview_plumtree(hyparview::Config::default(), broadcast.check()?);
+    let threads = if way == Way::Threads { options.threads } else { NonZeroUsize::MIN };
     let start = Instant::now();
-    let mut sim = Simulation::new(1, network, make);
-    let joining = Duration::from_secs(10);
-    for index in 0..nodes {
-        sim.run_until(Time::ZERO.after(joining.mul_f64(index as f64 / nodes as f64)));
-        // Deterministic, spread over all earlier nodes.
-        let contact = index.wrapping_mul(0x9e37_79b1) % index.max(1);
-        sim.start(if index == 0 { &[] } else { std::slice::from_ref(&contact) });
+    let mut sim = Simulation::on_threads(threads, 1, network, make);
+    if matches!(way, Way::Logged | Way::Checked) {
+        sim.log_deliveries();
     }
-    sim.run_until(Time::ZERO.after(joining * 3));
-    for message in 0..MESSAGES {
-        sim.publish(message.wrapping_mul(7_919) % nodes);
-        sim.run_until(sim.now().after(Duration::from_millis(500)));
-    }
-    sim.run_until(sim.now().after(Duration::from_secs(5)));
+    live(&mut sim, way == Way::Checked, nodes, options.messages)?;
     let seconds = start.elapsed().as_secs_f64();
-    let peak = peak_rss_bytes().ok_or("the peak memory is known on Linux only")?;
+    let busiest = busiest_thread()?;
+    let bytes = peak_rss_bytes().ok_or("the peak memory is known on Linux only")? as f64;
     let missed = sim.stats().broadcasts.iter().filter(|b| b.delivered != b.eligible).count();
     let components = overlay::graph(&sim).components().count;
     if missed > 0 || components != 1 {
         return Err(format!("{missed} broadcasts missed a node, {components} components").into());
     }
-    let events = sim.stats().events as f64;
-    Ok(Measured {
-        events_per_second: events / seconds,
-        bytes_per_node: peak as f64 / nodes as f64,
-        events,
-    })
+    let (events, digest) = (sim.stats().events as f64, format!("{:016x}", sim.stats().digest));
+    Ok(Measured { seconds, busiest, bytes, events, digest })
+}
+
+/// Processor seconds of that thread of this process which has used most.
+fn busiest_thread() -> Result<f64, Box<dyn Error>> {
+    let mut most: u64 = 0;
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let times = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        let running = times.split_whitespace().next().ok_or("no times of a thread")?;
+        most = most.max(running.parse()?);
+    }
+    Ok(most as f64 / 1e9)
+}
+
+/// The nodes join, settle and broadcast.
+fn live(sim: &mut Sim, checked: bool, nodes: usize, messages: usize) -> Result<(), Box<dyn Error>> {
+    let mut next_check = Time::ZERO;
+    let mut pass = |sim: &mut Sim, until: Time| {
+        while checked && next_check < until {
+            sim.run_until(next_check);
+            check::safety(sim)?;
+            next_check = next_check.after(Duration::from_secs(1));
+        }
+        sim.run_until(until);
+        Ok::<(), Box<dyn Error>>(())
+    };
+    for index in 0..nodes {
+        pass(sim, Time::ZERO.after(JOINING.mul_f64(index as f64 / nodes as f64)))?;
+        // Deterministic, spread over all earlier nodes.
+        let contact = index.wrapping_mul(0x9e37_79b1) % index.max(1);
+        sim.start(if index == 0 { &[] } else { std::slice::from_ref(&contact) });
+    }
+    pass(sim, Time::ZERO.after(JOINING * 3))?;
+    for message in 0..messages {
+        sim.publish(message.wrapping_mul(7_919) % nodes);
+        pass(sim, sim.now().after(APART))?;
+    }
+    pass(sim, sim.now().after(Duration::from_secs(5)))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -119,6 +119,12 @@ fn what_was_not_taken_waits_for_the_next_listener() {
     let mut next = two.connect();
     assert!(next.ask(listen)["listening"].is_object());
     assert_eq!(next.hear().expect("the same")["received"]["data"], data);
+    // It goes too, and another one listens already.
+    let mut waits = two.connect();
+    assert!(waits.ask(listen)["listening"].is_object());
+    drop(next);
+    let mut next = waits;
+    assert_eq!(next.hear().expect("the same")["received"]["data"], data);
     next.say(r#"{"request":"taken"}"#);
     let outcome = loop {
         let reply = sender.hear().expect("an outcome");

@@ -72,6 +72,8 @@ impl<W: Work> Worker<W> {
         let thread = thread::spawn(move || {
             while let Some((mut part, order)) = receive(&todo) {
                 part.work(&order);
+                // Before the part is back: what the order shares may be changed then.
+                drop(order);
                 if finished.send(part).is_err() {
                     break;
                 }

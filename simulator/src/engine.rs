@@ -120,6 +120,11 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         self.parts.of(index).has_delivered(index, id)
     }
 
+    /// How many broadcasts were published.
+    pub fn published(&self) -> usize {
+        self.parts.published()
+    }
+
     /// The present, on the border of a bucket.
     pub fn now(&self) -> Time {
         self.now

@@ -105,7 +105,7 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
 impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
     fn send(&mut self, to: Peer, message: SimMessage<M, B>) {
         let sequence = self.next_sequence();
-        let bytes = self.stats.wire_len(&message) as u64;
+        let bytes = self.stats.wire_len(&message);
         let kind = &mut self.stats.messages[message.kind()];
         kind.count += 1;
         kind.bytes += bytes;
@@ -132,18 +132,19 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
                 ..record
             });
         }
-        let event =
-            |time, message| Event { time, what: What::Message(message), to, from, sequence };
-        match journey {
-            Journey::Arrives(time) => self.queue.push(event(time, message)),
+        let time = match journey {
+            Journey::Arrives(time) => time,
             Journey::Twice(first, second) => {
                 self.stats.duplicated += 1;
-                self.queue.push(event(second, message.clone()));
-                self.queue.push(event(first, message));
+                let what = What::Message(message.clone());
+                self.queue.push(Event { time: second, what, to, from, sequence });
+                first
             }
-            Journey::Lost => self.stats.lost += 1,
-            Journey::Shed => self.stats.shed += 1,
-        }
+            Journey::Lost => return self.stats.lost += 1,
+            Journey::Shed => return self.stats.shed += 1,
+        };
+        let what = What::Message(message);
+        self.queue.push(Event { time, what, to, from, sequence });
     }
 
     fn arm(&mut self, after: Duration, timer: SimTimer<M, B>) {

@@ -53,6 +53,7 @@ pub mod runner;
 pub mod scenario;
 pub mod stats;
 pub mod strategy;
+pub mod sweep;
 pub mod topology;
 pub mod trace;
 pub mod watch;

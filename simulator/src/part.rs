@@ -235,18 +235,18 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         self.batch = batch;
     }
 
-    fn run_event(&mut self, network: &Network, event: Event<M, B>, end: u64) {
-        let Event { time, from, to, what, .. } = event;
-        let place = self.deal.place(to.index());
-        if !self.up[place] || self.nodes[place].me() != to {
-            if what.is_message() {
-                self.reset(network, to, from, time);
+    fn run_event(&mut self, network: &Network, mut event: Event<M, B>, end: u64) {
+        let place = self.deal.place(event.to.index());
+        if !self.up[place] || self.nodes[place].me() != event.to {
+            if event.what.is_message() {
+                self.reset(network, event.to, event.from, event.time);
             }
             return;
         }
-        let Some(what) = self.admit(network, (time, end), (from, to), event.sequence, what) else {
+        if self.nodes[place].machine.is_some() && !self.admit(network, &mut event, end) {
             return;
-        };
+        }
+        let Event { time, from, to, sequence, what } = event;
         self.stats.events += 1;
         if let Some(watch) = &mut self.watch {
             watch.handled(&self.stats, place, time, (from, to), event.sequence, &what);
@@ -270,41 +270,37 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             // It was taken out of its box when it was admitted.
             What::Late(_) => return,
         };
-        self.stats.note(time, from, to, event.sequence, kind);
+        self.stats.note(time, from, to, sequence, kind);
         self.handle(network, to.index(), (Time::from_nanos(time), end), input);
     }
 
-    /// What a node's machine lets it handle now. What it gets to later comes again then.
-    #[inline]
-    fn admit(
-        &mut self,
-        network: &Network,
-        (time, end): (u64, u64),
-        (from, to): (Peer, Peer),
-        sequence: u32,
-        what: What<M, B>,
-    ) -> Option<What<M, B>> {
-        let node = &mut self.nodes[self.deal.place(to.index())];
-        let Some(machine) = &mut node.machine else { return Some(what) };
+    /// Whether a node's machine lets it handle an event now. What it gets to later comes again then.
+    #[inline(never)]
+    fn admit(&mut self, network: &Network, event: &mut Event<M, B>, end: u64) -> bool {
+        let node = &mut self.nodes[self.deal.place(event.to.index())];
+        let Some(machine) = &mut node.machine else { return true };
+        let what = std::mem::replace(&mut event.what, What::Reset);
         let message = match what {
             What::Late(what) => {
                 machine.resume();
-                return Some(*what);
+                event.what = *what;
+                return true;
             }
-            What::Message(ref message) => {
-                Some((self.stats.wire_len(message) as u64, network.bandwidth()))
-            }
+            What::Message(ref message) => Some((self.stats.wire_len(message), network.bandwidth())),
             What::Timer(_) | What::Reset => None,
         };
-        match machine.admit(time, message) {
-            Admission::Now => return Some(what),
-            Admission::Shed => self.stats.shed += 1,
-            Admission::At(later) => {
+        match machine.admit(event.time, message) {
+            Admission::Now => event.what = what,
+            Admission::Shed => {
+                self.stats.shed += 1;
+                return false;
+            }
+            Admission::At(time) => {
                 let what = What::Late(Box::new(what));
-                let event = Event { time: later, from, to, sequence, what };
-                event.queue(end, &mut self.queue, &mut self.soon);
+                Event { time, what, ..*event }.queue(end, &mut self.queue, &mut self.soon);
+                return false;
             }
         }
-        None
+        true
     }
 }

@@ -1,43 +1,46 @@
-//! Whom a broadcast had to reach while nodes came and went, and whether it did.
+//! Whom a broadcast could reach, and whether it did.
 //!
-//! Who stops before it arrives need not get it, nor who started after it was published: a new link
-//! hears only of what is published from then on. *Reachable* is who ran all the time, from the
-//! publishing to the present, in one incarnation, and is in the largest component of the overlay
-//! at present. A broadcast that arrives everywhere is delivered by each of them.
+//! *Reachable* is whom links lead to from the publisher at the moment it publishes. Who stops before
+//! it arrives need not get it, nor who starts later: a new link hears only of what is published from
+//! then on. A broadcast that arrives everywhere is delivered by each of the others.
 
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
 use crate::node::Peer;
-use crate::overlay;
 
-/// Who ran when a broadcast was published. It takes eight bytes for each node.
+/// Whom a broadcast could reach when it was published. It takes four bytes for each of them.
 #[derive(Debug, Clone)]
 pub struct Reach {
     id: u32,
-    origin: usize,
-    running: Vec<Option<Peer>>,
+    reachable: Vec<Peer>,
 }
 
 /// What became of a broadcast.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
-    /// Nodes that ran when it was published, its publisher included.
-    pub running: usize,
-    /// Those of them that are reachable.
+    /// Nodes it could reach that have run all the time since, its publisher not included.
     pub reachable: usize,
-    /// Those of the reachable that did not get it.
+    /// Those of them that did not get it.
     pub missed: Vec<usize>,
 }
 
+impl Reached {
+    /// Share of the reachable that got it, 0 to 1; 1 if there are none.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        let all = self.reachable.max(1) as f64;
+        1.0 - self.missed.len() as f64 / all
+    }
+}
+
 impl Reach {
-    /// Has node `index` publish a broadcast; `None` if it does not run. Its deliveries must be
-    /// [logged](Simulation::log_deliveries).
-    pub fn publish<M: SimMembership, B: SimBroadcast>(
-        sim: &mut Simulation<M, B>,
+    /// Node `index` is about to publish the next broadcast; `None` if it does not run. Deliveries
+    /// must be [logged](Simulation::log_deliveries).
+    pub fn note<M: SimMembership, B: SimBroadcast>(
+        sim: &Simulation<M, B>,
         index: usize,
     ) -> Option<Self> {
-        let running = incarnations(sim);
-        let id = sim.publish(index)?;
-        Some(Self { id, origin: index, running })
+        let id = u32::try_from(sim.published()).ok().filter(|_| sim.is_live(index))?;
+        Some(Self { id, reachable: linked(sim, index) })
     }
 
     /// The broadcast's number.
@@ -46,34 +49,36 @@ impl Reach {
         self.id
     }
 
-    /// Whom of the reachable it has reached, for several broadcasts at a time: the overlay is looked
-    /// at only once.
-    pub fn judge<M: SimMembership, B: SimBroadcast>(
-        published: &[Self],
-        sim: &Simulation<M, B>,
-    ) -> Vec<Reached> {
-        let present = incarnations(sim);
-        let mut connected = vec![false; sim.len()];
-        let largest = overlay::graph(sim).largest_component();
-        for (index, is_in) in sim.live_nodes().zip(largest) {
-            connected[index] = is_in;
-        }
-        let judge = |reach: &Self| {
-            let stayed = (0..).zip(reach.running.iter().zip(&present));
-            let stayed = stayed.filter(|(_, (then, now))| then.is_some() && then == now);
-            let reachable = stayed.map(|(index, _)| index).filter(|index| connected[*index]);
-            let has_it = |index| index == reach.origin || sim.has_delivered(index, reach.id);
-            Reached {
-                running: reach.running.iter().flatten().count(),
-                reachable: reachable.clone().count(),
-                missed: reachable.filter(|index| !has_it(*index)).collect(),
-            }
-        };
-        published.iter().map(judge).collect()
+    /// Whom of the reachable it has reached.
+    pub fn judge<M: SimMembership, B: SimBroadcast>(&self, sim: &Simulation<M, B>) -> Reached {
+        let stayed = self.reachable.iter().filter(|peer| runs(sim, **peer)).map(|p| p.index());
+        let missed = stayed.clone().filter(|index| !sim.has_delivered(*index, self.id));
+        Reached { missed: missed.collect(), reachable: stayed.count() }
     }
 }
 
-/// Of each node its incarnation, if it runs.
-fn incarnations<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Vec<Option<Peer>> {
-    (0..sim.len()).map(|index| sim.peer(index).filter(|_| sim.is_live(index))).collect()
+/// Whether the node runs in that incarnation.
+fn runs<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>, peer: Peer) -> bool {
+    sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer)
+}
+
+/// Whom links lead to from a node, without itself.
+fn linked<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>, from: usize) -> Vec<Peer> {
+    let mut known = vec![false; sim.len()];
+    let mut found: Vec<Peer> = Vec::new();
+    let mut next = 0;
+    let mut index = from;
+    if let Some(known) = known.get_mut(from) {
+        *known = true;
+    }
+    while let Some(protocols) = sim.protocols(index) {
+        for peer in protocols.membership().active().filter(|peer| runs(sim, *peer)) {
+            if !std::mem::replace(&mut known[peer.index()], true) {
+                found.push(peer);
+            }
+        }
+        let Some(peer) = found.get(next) else { break };
+        (index, next) = (peer.index(), next + 1);
+    }
+    found
 }

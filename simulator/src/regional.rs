@@ -42,6 +42,12 @@ impl Regional {
         Self { placement, shortest: shortest.map(Arc::from), sites, rows }
     }
 
+    /// Whether there is more than one place.
+    #[must_use]
+    pub fn tells_apart(&self) -> bool {
+        self.rows.len() > 1 || self.sites > 1
+    }
+
     /// Notes that node `to` has what node `from` published.
     pub fn record(&mut self, from: usize, to: usize, taken: Duration) {
         let site = |node| if self.sites > 1 { self.placement.of(node) } else { 0 };

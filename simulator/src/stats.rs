@@ -140,7 +140,9 @@ impl Stats {
     }
 
     pub(crate) fn clear_latencies(&mut self) {
-        self.latency.reset();
+        if !self.latency.is_empty() {
+            self.latency.reset();
+        }
     }
 
     /// Delivery latencies in microseconds since they were last forgotten.
@@ -151,15 +153,10 @@ impl Stats {
 
     /// The encoded size of a message, with the content of the broadcast that it carries.
     #[inline]
-    pub(crate) fn wire_len<M: Wire, B: Wire + Carries<u32>>(
-        &self,
-        message: &Message<M, B>,
-    ) -> usize {
-        let payload = match message.carries() {
-            Some(id) => self.broadcasts[id as usize].payload_bytes as usize,
-            None => SIZES.payload,
-        };
-        message.wire_len(&Sizes { payload, ..SIZES })
+    pub(crate) fn wire_len<M: Wire, B: Wire + Carries<u32>>(&self, message: &Message<M, B>) -> u64 {
+        const WITHOUT_CONTENT: Sizes = Sizes { payload: 0, ..SIZES };
+        let content = message.carries().map_or(0, |id| self.broadcasts[id as usize].payload_bytes);
+        message.wire_len(&WITHOUT_CONTENT) as u64 + u64::from(content)
     }
 
     /// The delivery latency below which this share of all deliveries lies.

@@ -265,7 +265,7 @@ impl Watch {
                     peer: Some(from),
                     message: Some(stats.messages[message.kind()].name),
                     broadcast: message.carries(),
-                    bytes: Some(stats.wire_len(message) as u64),
+                    bytes: Some(stats.wire_len(message)),
                     sequence: Some(sequence),
                     ..record
                 });

@@ -99,18 +99,70 @@ const LOOK: &str = r"
         places[layout] = nodes.every((node) => node.value.slice(0, 2).every(Number.isFinite)) ? nodes.length : 'nowhere';
     }
     const canvas = document.querySelector('#topology canvas');
+    const zoom = () => report.topology.chart.getOption().dataZoom.map(({ start, end }) => end - start);
+    const [whole, box] = [zoom(), canvas.getBoundingClientRect()];
+    canvas.dispatchEvent(new WheelEvent('wheel', { deltaY: -300, wheelDeltaY: 300, clientX: box.left + box.width / 2, clientY: box.top + box.height / 2, bubbles: true }));
+    await new Promise((done) => setTimeout(done, 300));
+    const zooms = [whole, zoom()];
     const text = (selector) => [...document.querySelectorAll(selector)].map((e) => e.textContent);
-    return { data, marks, moments, places, text: document.body.innerText, note: text('#overlay .note')[0],
-        colors: text('#color option'), cells: text('#first td'), drawn: canvas.width > 500 && canvas.height > 300 };
+    const tables = {};
+    for (const inner of document.querySelectorAll('table')) {
+        tables[inner.closest('section').querySelector('h2').textContent] = [...inner.rows].map((row) => [...row.cells].map((cell) => cell.textContent));
+    }
+    const degrees = report.charts.get('degrees').getOption().xAxis[0].data;
+    return { data, marks, zooms, moments, places, tables, degrees, text: document.body.innerText, note: text('#overlay .note')[0],
+        colors: text('#color option'), drawn: canvas.width > 500 && canvas.height > 300 };
 ";
+
+/// Numbers as a browser has them: without a difference between 1 and 1.0.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(values) => values.iter().map(plain).collect(),
+        other => other.clone(),
+    }
+}
 
 fn pairs(series: &Value, key: &str) -> Value {
     let points = series.as_array().expect("a list").iter();
-    points.map(|point| json!([point["at"], point[key]])).collect()
+    points.map(|point| plain(&json!([point["at"], point[key]]))).collect()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().expect("a list")
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().expect("a list").iter().map(|v| v.as_f64().expect("a number")).collect()
+    list(value).iter().map(number).collect()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+/// Checks numbers that a cell shows, with slashes between, against what they round.
+fn shows(cell: &str, expected: &[f64], digits: i32) {
+    let shown: Vec<f64> = cell
+        .split(" / ")
+        .map(|part| part.replace(',', ""))
+        .map(|part| part.trim_end_matches(" %").trim_end_matches(" (sampled)").parse())
+        .collect::<Result<_, _>>()
+        .unwrap_or_else(|_| panic!("numbers: {cell:?}"));
+    assert_eq!(shown.len(), expected.len(), "{cell}");
+    for (shown, expected) in shown.iter().zip(expected) {
+        let rounding = 0.5001 * 10_f64.powi(-digits);
+        assert!((shown - expected).abs() < rounding, "{cell:?} for {expected}");
+    }
+}
+
+/// The rows of the table under this heading, without that of the heads.
+fn table<'a>(found: &'a Value, heading: &str) -> Vec<Vec<&'a str>> {
+    let rows = list(&found["tables"][heading]).iter();
+    rows.skip(1).map(|row| list(row).iter().map(text).collect()).collect()
 }
 
 #[test]
@@ -124,86 +176,119 @@ fn the_page_shows_the_figures_of_the_run() {
     assert_eq!(console, [""; 0], "nothing on the console");
 
     let charts = &found["data"];
-    assert_eq!(charts["reliability"]["reliability"], pairs(&run["series"], "reliability"));
-    assert_eq!(charts["redundancy"]["RMR"], pairs(&run["series"], "rmr"));
-    assert_eq!(charts["redundancy"]["last delivery hop"], pairs(&run["series"], "ldh"));
-    assert_eq!(charts["healing"]["components"], pairs(&run["overlay_series"], "components"));
-    assert_eq!(charts["traffic"]["running nodes"], pairs(&run["series"], "running_nodes"));
-    assert!(run["overlay_series"].as_array().map(Vec::len) > Some(50), "the overlay is looked at");
-    assert_eq!(found["marks"], json!([[40.0, "mass-failure"]]));
-    for phase in run["phases"].as_array().expect("a list") {
-        let name = phase["phase"].as_str().expect("a name");
-        let curve = charts["latency"][name].as_array().expect("a curve");
-        for (shown, point) in
-            curve[1..].iter().zip(phase["latency_curve"].as_array().expect("a curve"))
-        {
-            let ([x, share], [seconds, of]) = (&numbers(shown)[..], &numbers(point)[..]) else {
-                panic!("pairs")
-            };
-            assert!((x - 1e3 * seconds).abs() < 1e-9 && share == of, "{shown} {point}");
+    for (chart, line, series, key) in [
+        ("reliability", "reliability", "series", "reliability"),
+        ("redundancy", "RMR", "series", "rmr"),
+        ("redundancy", "last delivery hop", "series", "ldh"),
+        ("healing", "components", "overlay_series", "components"),
+        ("traffic", "running nodes", "series", "running_nodes"),
+    ] {
+        assert_eq!(plain(&charts[chart][line]), pairs(&run[series], key), "{chart}: {line}");
+    }
+    assert!(list(&run["overlay_series"]).len() >= 40, "the overlay is looked at");
+    assert_eq!(found["marks"], json!([[40, "mass-failure"]]));
+    for phase in list(&run["phases"]) {
+        distributions(phase, &found);
+    }
+    let load = plain(&run["load"]["sent"]["curve"]);
+    assert_eq!(list(&plain(&charts["load"]["sent"]))[1..], list(&load)[..]);
+    let said = text(&found["text"]);
+    for expected in [text(&run["digest"]), "murmurate-sim run mass-failure --set 'nodes.count=500'"]
+    {
+        assert!(said.contains(expected), "{expected}");
+    }
+    let verdicts = table(&found, "Assertions");
+    assert_eq!(verdicts.len(), list(&run["verdicts"]).len());
+    for (row, verdict) in verdicts.iter().zip(list(&run["verdicts"])) {
+        let holds = if verdict["holds"] == true { "✓ holds" } else { "✗ fails" };
+        assert_eq!(row[..2], [text(&verdict["assertion"]), holds]);
+        shows(row[2], &[number(&verdict["found"])], 6);
+    }
+    figures(&run, &found);
+    overlay(&run, &found);
+}
+
+/// Latencies and degrees of a phase.
+fn distributions(phase: &Value, found: &Value) {
+    let (charts, name) = (&found["data"], text(&phase["phase"]));
+    let shown = list(&charts["latency"][name]);
+    let expected = list(&phase["latency_curve"]);
+    assert_eq!(shown.len(), expected.len() + 1, "it begins at the axis");
+    for (shown, point) in shown[1..].iter().zip(expected) {
+        let (shown, point) = (numbers(shown), numbers(point));
+        assert!((shown[0] - 1e3 * point[0]).abs() < 1e-9, "{shown:?} {point:?}");
+        assert!((shown[1] - point[1]).abs() < 1e-12, "{shown:?} {point:?}");
+    }
+    let running = number(&phase["running_nodes"]);
+    let mut nodes = 0.0;
+    for (degree, share) in list(&found["degrees"]).iter().zip(numbers(&charts["degrees"][name])) {
+        let degree: usize = text(degree).parse().expect("a degree");
+        let expected = phase["degrees"][degree].as_f64().unwrap_or(0.0);
+        assert!((share * running - expected).abs() < 1e-6, "{degree}: {share} for {expected}");
+        nodes += expected;
+    }
+    assert!((nodes - running).abs() < 1e-6, "no degree is left out: {nodes} of {running}");
+}
+
+/// The table of figures, a column a phase.
+fn figures(run: &Value, found: &Value) {
+    let rows = table(found, "Figures");
+    let row = |name: &str| rows.iter().find(|row| row[0] == name).expect("a row");
+    for (at, phase) in list(&run["phases"]).iter().enumerate() {
+        for (name, key, scale, digits) in [
+            ("broadcasts", "broadcasts", 1.0, 0),
+            ("reliability", "reliability", 100.0, 4),
+            ("least of a broadcast", "least_reliability", 100.0, 4),
+            ("redundancy (RMR)", "rmr", 1.0, 4),
+            ("last delivery hop", "ldh", 1.0, 2),
+            ("running nodes", "running_nodes", 1.0, 0),
+            ("mean degree", "mean_degree", 1.0, 3),
+            ("clustering", "clustering", 1.0, 5),
+            ("average shortest path", "average_shortest_path", 1.0, 3),
+            ("components", "components", 1.0, 0),
+            ("largest component", "largest_component", 1.0, 0),
+            ("asymmetric links", "asymmetric_links", 1.0, 0),
+        ] {
+            shows(row(name)[at + 1], &[scale * number(&phase[key])], digits);
         }
-        let running = phase["running_nodes"].as_f64().expect("a number");
-        let nodes: f64 =
-            numbers(&charts["degrees"][name]).iter().map(|share| share * running).sum();
-        assert!((nodes - running).abs() < 1e-6, "{nodes} of {running}");
-        let degrees = numbers(&phase["degrees"]);
-        let shown = numbers(&charts["degrees"][name]);
-        let (last, expected) = (shown.last().expect("one"), degrees.last().expect("one") / running);
-        assert!(
-            shown.len() <= degrees.len() + 3 && (shown.len() < degrees.len() || *last <= 1.0),
-            "{last} {expected}"
+        shows(
+            row("latency p50 / p99 / max, ms")[at + 1],
+            &milliseconds(&phase["latency_seconds"]),
+            1,
         );
     }
-    let load = &run["load"]["sent"]["curve"];
-    assert_eq!(
-        charts["load"]["sent"].as_array().expect("a curve")[1..],
-        load.as_array().expect("a curve")[..]
-    );
-    let text = found["text"].as_str().expect("a text");
-    for said in [
-        run["digest"].as_str().expect("a text"),
-        "murmurate-sim run mass-failure --set nodes.count=500",
-    ] {
-        assert!(text.contains(said), "{said}");
-    }
-    let cells: Vec<&str> =
-        found["cells"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
-    for verdict in run["verdicts"].as_array().expect("a list") {
-        let assertion = verdict["assertion"].as_str().expect("a text");
-        let at = cells.iter().position(|cell| *cell == assertion).expect("its row");
-        let holds = if verdict["holds"] == true { "✓ holds" } else { "✗ fails" };
-        assert_eq!(cells[at + 1], holds, "{assertion}");
-    }
-    overlay(&run, &found);
+}
+
+fn milliseconds(quantiles: &Value) -> [f64; 3] {
+    ["p50", "p99", "max"].map(|key| 1e3 * number(&quantiles[key]))
 }
 
 /// The picture of the overlay has as many nodes and links as there are.
 fn overlay(run: &Value, found: &Value) {
-    assert_eq!(found["note"].as_str().map(|note| note.starts_with("All 500 nodes.")), Some(true));
+    assert!(text(&found["note"]).starts_with("All 500 nodes."));
     assert_eq!(found["drawn"], true);
-    let moments = found["moments"].as_array().expect("a list");
+    let moments = list(&found["moments"]);
     assert_eq!(moments.len(), 48, "the fault is at one of them");
-    let phase = run["phases"].as_array().and_then(|phases| phases.last()).expect("a phase");
-    let degrees = numbers(&phase["degrees"]);
+    let degrees = numbers(&list(&run["phases"]).last().expect("a phase")["degrees"]);
     let ends: f64 = (0..).zip(&degrees).map(|(degree, nodes)| f64::from(degree) * nodes).sum();
     let last = &moments[47];
-    let series = |moment: &Value, name: &str| moment[2][name].as_f64().expect("a number");
-    assert!((series(last, "nodes") - degrees.iter().sum::<f64>()).abs() < 0.5, "{last}");
-    assert!(
-        (series(last, "tree") + series(last, "other links") - ends / 2.0).abs() < 0.5,
-        "{last}"
-    );
-    assert!((series(last, "not running") - 250.0).abs() < 0.5, "{last}");
+    let count = |moment: &Value, name: &str| moment[2][name].as_u64().expect("a number");
+    assert_eq!(count(last, "nodes") as f64, degrees.iter().sum::<f64>());
+    assert_eq!((count(last, "tree") + count(last, "other links")) as f64, ends / 2.0);
+    assert_eq!(count(last, "not running"), 250);
     // A tree over those that run has a link fewer than nodes; a few more join it now and then.
-    assert!((249.0..=275.0).contains(&series(last, "tree")), "{last}");
-    let shown = last[1].as_str().expect("a text");
+    assert!((249..=275).contains(&count(last, "tree")), "{last}");
+    let shown = text(&last[1]);
     assert!(
         shown.starts_with("250 run") && shown.ends_with("after mass-failure (40 s)"),
         "{shown}"
     );
     let first = &moments[0];
-    assert!(series(first, "nodes") < 200.0, "they join over ten seconds: {first}");
+    assert!(count(first, "nodes") < 200, "they join over ten seconds: {first}");
     assert_eq!(found["places"], json!({"tree": 250, "forces": 250}));
+    let zooms = list(&found["zooms"]);
+    assert_eq!(zooms[0], json!([100, 100]), "all of it at first");
+    assert!(numbers(&zooms[1]).iter().all(|share| *share < 95.0), "the wheel zooms: {zooms:?}");
 }
 
 #[test]
@@ -227,7 +312,8 @@ fn regions_stand_beside_the_best_possible() {
         "traffic",
     ];
     assert_eq!(charts, all, "there is something about everything");
-    let regions = run["phases"][1]["regions"].as_array().expect("a list");
+    let phase = &run["phases"][1];
+    let regions = list(&phase["regions"]);
     for (chart, of, quantile) in [
         ("median", "latency_seconds", "p50"),
         ("p99", "latency_seconds", "p99"),
@@ -235,9 +321,19 @@ fn regions_stand_beside_the_best_possible() {
         ("best possible, p99", "best_seconds", "p99"),
     ] {
         let shown = numbers(&found["data"]["regions"][chart]);
-        let expected =
-            regions.iter().map(|region| 1e3 * region[of][quantile].as_f64().expect("a number"));
+        let expected = regions.iter().map(|region| 1e3 * number(&region[of][quantile]));
         assert_eq!(shown, expected.collect::<Vec<_>>(), "{chart}");
+    }
+    let heading = format!("Delivery latency per region, {}", text(&phase["phase"]));
+    let rows = table(&found, &heading);
+    assert_eq!(rows.len(), regions.len());
+    for (row, region) in rows.iter().zip(regions) {
+        assert_eq!(row[0], text(&region["region"]));
+        shows(row[1], &[number(&region["deliveries"])], 0);
+        shows(row[2], &milliseconds(&region["latency_seconds"]), 1);
+        shows(row[3], &milliseconds(&region["best_seconds"]), 1);
+        shows(row[4], &[number(&region["stretch"])], 2);
+        assert!(number(&region["stretch"]) >= 1.0, "nothing is faster than possible: {region}");
     }
     assert_eq!(found["colors"], json!(["region", "degree", "load"]));
 }
@@ -262,7 +358,7 @@ fn of_many_nodes_a_sample_is_drawn_and_the_page_says_so() {
     assert_eq!(console, [""; 0], "nothing on the console");
     let note = found["note"].as_str().expect("a text");
     assert!(
-        note.starts_with("A sample: 2,000 of 3,000 nodes, those nearest to node 0 at 1"),
+        note.starts_with("A sample: 2,000 of 3,000 nodes, those nearest to node 0 at 28.127 s;"),
         "{note}"
     );
     let moments = found["moments"].as_array().expect("a list");

@@ -222,7 +222,7 @@ impl Network {
     }
 
     /// What becomes of a message; `port` is its sender's.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&self, parcel: &Parcel, port: Option<&mut Port>) -> Journey {
         match &self.terms {
             None => {

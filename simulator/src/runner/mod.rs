@@ -6,6 +6,7 @@
 
 mod agenda;
 mod observer;
+mod reach;
 mod recorder;
 mod report;
 mod verdicts;
@@ -31,6 +32,7 @@ use crate::regional::Regional;
 use crate::scenario::{Broadcast, Membership, Scenario};
 use crate::strategy;
 use agenda::{Act, Agenda};
+use reach::Reach;
 use recorder::Recorder;
 use workload::Sending;
 
@@ -99,7 +101,9 @@ pub fn run_with<M: SimMembership, B: SimBroadcast>(
     let network = scenario.network().map_err(|(key, message)| RunError(vec![(key, message)]))?;
     let regional = Regional::new(&network);
     let mut sim = Simulation::on_threads(threads, scenario.seed, network, make);
-    sim.watch_regions(&regional);
+    if regional.tells_apart() {
+        sim.watch_regions(&regional);
+    }
     if scenario.measure.load {
         sim.watch_loads();
     }
@@ -108,7 +112,8 @@ pub fn run_with<M: SimMembership, B: SimBroadcast>(
     }
     let mut runner = Runner::new(scenario, sim, observer);
     runner.run();
-    Ok(runner.recorder.report(scenario, &runner.sim, &runner.faults))
+    let Runner { sim, recorder, faults, reach, .. } = runner;
+    Ok(recorder.report(scenario, &sim, &faults, &reach.shares(&sim)))
 }
 
 /// Virtual time between two words to the observer.
@@ -125,13 +130,14 @@ struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
     sendings: Vec<Sending>,
     faults: Vec<Ongoing>,
     recorder: Recorder,
+    reach: Reach,
     observer: &'a mut O,
     /// Virtual time between two words to the observer.
     step: Duration,
 }
 
 impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
-    fn new(scenario: &'a Scenario, sim: Simulation<M, B>, observer: &'a mut O) -> Self {
+    fn new(scenario: &'a Scenario, mut sim: Simulation<M, B>, observer: &'a mut O) -> Self {
         let mut agenda = Agenda::default();
         agenda.add(Time::ZERO, Act::Join(0));
         for (at, workload) in scenario.workload.iter().enumerate() {
@@ -151,6 +157,10 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
         for time in recorder.overlay_looks() {
             agenda.add(*time, Act::Look);
         }
+        let reach = Reach::new(scenario);
+        if reach.is_wanted() {
+            sim.log_deliveries();
+        }
         let contacts = SplitMix64::seed_from_u64(scenario.seed ^ 0x6578_7065);
         Self {
             sendings: sendings(scenario, &contacts),
@@ -161,6 +171,7 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             contacts,
             recorder,
             step: if observer.wants_events().is_some() { BATCH } else { STEP },
+            reach,
             observer,
         }
     }
@@ -223,7 +234,7 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             }
             Act::Join(index) => self.join(index),
             Act::Send(at) => {
-                if let Some(next) = self.sendings[at].send(&mut self.sim) {
+                if let Some(next) = self.sendings[at].send(&mut self.sim, &mut self.reach) {
                     self.agenda.add(next, Act::Send(at));
                 }
             }

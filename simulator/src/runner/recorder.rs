@@ -1,6 +1,7 @@
 //! Measures a run while it goes on.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
@@ -10,7 +11,7 @@ use super::report::{
     Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report,
     curve, least_reliability, mean,
 };
-use super::verdicts::{Judge, verdicts};
+use super::verdicts::{Judge, Measured, verdicts};
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
 use crate::faults::Ongoing;
 use crate::overlay::{self, Overlay};
@@ -218,12 +219,19 @@ impl Recorder {
         scenario: &Scenario,
         sim: &Simulation<M, B>,
         faults: &[Ongoing],
+        reach: &[f64],
     ) -> Report {
         let stats = sim.stats();
         let series: Vec<Point> =
             self.points.into_iter().map(|(from, point)| finished(from, point, stats)).collect();
         let phases = self.phases.into_iter().map(|phase| phase.report(stats)).collect();
-        let verdicts = verdicts(scenario, &stats.broadcasts, &series, &self.overlays, &self.judge);
+        let measured = Measured {
+            broadcasts: &stats.broadcasts,
+            reach,
+            series: &series,
+            overlays: &self.overlays,
+        };
+        let verdicts = verdicts(scenario, &measured, &self.judge);
         Report {
             scenario: scenario.name.clone(),
             description: scenario.description.clone(),
@@ -249,7 +257,7 @@ impl Recorder {
 
 impl Closed {
     fn report(self, stats: &Stats) -> PhaseReport {
-        let broadcasts = published(&stats.broadcasts, self.from, self.until);
+        let broadcasts = &stats.broadcasts[published(&stats.broadcasts, self.from, self.until)];
         PhaseReport {
             phase: self.name,
             from: seconds(self.from),
@@ -278,11 +286,11 @@ fn finished(from: Time, mut point: Point, stats: &Stats) -> Point {
     point
 }
 
-/// The broadcasts published from `from` on and before `until`.
-pub(super) fn published(all: &[Broadcast], from: Time, until: Time) -> &[Broadcast] {
+/// Which broadcasts were published from `from` on and before `until`.
+pub(super) fn published(all: &[Broadcast], from: Time, until: Time) -> Range<usize> {
     let first = all.partition_point(|broadcast| broadcast.sent < from);
     let end = all.partition_point(|broadcast| broadcast.sent < until);
-    &all[first..end.max(first)]
+    first..end.max(first)
 }
 
 /// What each node that ever ran carried.

@@ -83,23 +83,32 @@ pub(super) fn moments(scenario: &Scenario, assertion: &Assertion) -> Option<(Spa
     }
 }
 
+/// What verdicts are about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured<'a> {
+    pub(super) broadcasts: &'a [Broadcast],
+    /// Of each broadcast, if an assertion asks for it.
+    pub(super) reach: &'a [f64],
+    pub(super) series: &'a [Point],
+    pub(super) overlays: &'a [OverlayPoint],
+}
+
 /// All verdicts, in the order of the assertions.
 pub(super) fn verdicts(
     scenario: &Scenario,
-    broadcasts: &[Broadcast],
-    series: &[Point],
-    overlays: &[OverlayPoint],
+    measured: &Measured<'_>,
     judge: &Judge,
 ) -> Vec<Verdict> {
     let one = |(at, assertion): (usize, &Assertion)| {
         let window = span(scenario, assertion);
         match assertion.figure.of() {
-            Of::Broadcasts => of_broadcasts(assertion, window, broadcasts, scenario),
+            Of::Broadcasts => of_broadcasts(assertion, window, measured, scenario),
             Of::Deliveries => {
-                let found = of_deliveries(assertion.figure, window, series, judge.latencies(at));
+                let latencies = judge.latencies(at);
+                let found = of_deliveries(assertion.figure, window, measured.series, latencies);
                 verdict(assertion, found, None)
             }
-            Of::Overlay => of_overlay(assertion, moments(scenario, assertion), overlays),
+            Of::Overlay => of_overlay(assertion, moments(scenario, assertion), measured.overlays),
         }
     };
     scenario.assertions.iter().enumerate().map(one).collect()
@@ -113,13 +122,18 @@ fn verdict(assertion: &Assertion, found: Option<f64>, at: Option<f64>) -> Verdic
 fn of_broadcasts(
     assertion: &Assertion,
     (from, until): (f64, f64),
-    broadcasts: &[Broadcast],
+    measured: &Measured<'_>,
     scenario: &Scenario,
 ) -> Verdict {
     let figure = |from: f64, until: f64| {
         let time = |seconds: f64| Time::from_nanos((seconds * 1e9).round() as u64);
-        let published = published(broadcasts, time(from), time(until));
+        let which = published(measured.broadcasts, time(from), time(until));
+        let published = &measured.broadcasts[which.clone()];
         match assertion.figure {
+            Figure::Reach => {
+                let shares = measured.reach.get(which)?;
+                (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
+            }
             Figure::Broadcasts => Some(published.len() as f64),
             Figure::LeastReliability => least_reliability(published),
             Figure::Rmr => mean(published, Broadcast::rmr),

@@ -49,6 +49,9 @@ pub enum Figure {
     Reliability,
     /// The same of the broadcast that reached fewest.
     LeastReliability,
+    /// Mean share of those that links led to from the publisher, and that run to the end, which a
+    /// broadcast reached.
+    Reach,
     /// Mean relative message redundancy.
     Rmr,
     /// Mean of the most links that a broadcast's deliveries crossed.
@@ -92,9 +95,10 @@ pub enum Of {
 
 impl Figure {
     /// Every figure.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Reliability,
         Self::LeastReliability,
+        Self::Reach,
         Self::Rmr,
         Self::Hops,
         Self::Broadcasts,
@@ -117,6 +121,7 @@ impl Figure {
         match self {
             Self::Reliability => "reliability",
             Self::LeastReliability => "least_reliability",
+            Self::Reach => "reach",
             Self::Rmr => "rmr",
             Self::Hops => "hops",
             Self::Broadcasts => "broadcasts",
@@ -140,6 +145,7 @@ impl Figure {
         match self {
             Self::Reliability
             | Self::LeastReliability
+            | Self::Reach
             | Self::Rmr
             | Self::Hops
             | Self::Broadcasts => Of::Broadcasts,

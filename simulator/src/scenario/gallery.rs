@@ -45,6 +45,7 @@ pub const EXHIBITS: &[Exhibit] = exhibits![
     "recorded-churn",
     "many-senders",
     "a-million",
+    "ten-million",
 ];
 
 /// Where the files of the gallery seem to be.

@@ -340,7 +340,9 @@ async fn write_frames(
                 batch.frames.push(left);
                 batch.write(&mut stream, false).await?;
                 stream.close().await.map_err(WireError::from)?;
-                return Err(WireError::Closed.into());
+                // The other side ends the stream when it has read that. A connection that is closed
+                // before might not have sent it.
+                return std::future::pending().await;
             }
             more = lane.take(hub, turn, &mut batch.frames) => more?,
         };

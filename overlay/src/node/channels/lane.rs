@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::declare::{Channel, Overflow, Traffic};
 use super::error::{SendError, Undelivered};
 use super::hub::Hub;
-use super::receipts::{Receipts, What};
+use super::receipts::Receipts;
 use super::sender;
 use super::wire::{Half, Met};
 use crate::NodeId;
@@ -475,27 +475,7 @@ impl Future for Receipt {
         let Some(lane) = self.lane.clone() else {
             return Poll::Ready(if self.shed { Err(Undelivered::Shed) } else { Ok(Bytes::new()) });
         };
-        let mut inner = lane.inner();
-        let Some(expected) = inner.receipts.get(self.ticket) else {
-            return Poll::Ready(Ok(Bytes::new()));
-        };
-        let ended = match &mut expected.what {
-            What::Waiting(waker) => {
-                *waker = Some(context.waker().clone());
-                return Poll::Pending;
-            }
-            What::Ignored => Ok(Bytes::new()),
-            What::Failed(error) => Err(Undelivered::Failed(error.clone())),
-            What::Known(outcome) => match outcome {
-                Outcome::Answered(answer) => Ok(answer.clone()),
-                Outcome::Delivered | Outcome::Sent => Ok(Bytes::new()),
-                Outcome::Gone => Err(Undelivered::Gone),
-                Outcome::TimedOut => Err(Undelivered::TimedOut),
-                Outcome::Shed => Err(Undelivered::Shed),
-            },
-        };
-        inner.receipts.forget(self.ticket);
-        drop(inner);
+        let ended = ready!(lane.inner().receipts.poll(self.ticket, context));
         self.lane = None;
         Poll::Ready(ended)
     }

@@ -1,12 +1,13 @@
 //! What became of messages, for as long as somebody may ask.
 
 use std::collections::VecDeque;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use murmurate_membership::Time;
 
-use super::error::SendError;
+use super::error::{SendError, Undelivered};
 use crate::channel::{Outcome, Ticket};
 
 /// Outcomes on their way to whoever holds the receipt, in the order of tickets.
@@ -21,13 +22,13 @@ pub(super) struct Receipts {
 }
 
 #[derive(Debug)]
-pub(super) struct Expected {
+struct Expected {
     since: Time,
-    pub(super) what: What,
+    what: What,
 }
 
 #[derive(Debug)]
-pub(super) enum What {
+enum What {
     /// Nobody knows yet.
     Waiting(Option<Waker>),
     /// Nobody asks.
@@ -47,9 +48,35 @@ impl Receipts {
         self.slots.push_back(Expected { since: now, what: What::Waiting(None) });
     }
 
-    pub(super) fn get(&mut self, ticket: Ticket) -> Option<&mut Expected> {
+    fn get(&mut self, ticket: Ticket) -> Option<&mut Expected> {
         let at = usize::try_from(ticket.checked_sub(self.first)?).ok()?;
         self.slots.get_mut(at)
+    }
+
+    /// What became of the message, once it is known: told once.
+    pub(super) fn poll(
+        &mut self,
+        ticket: Ticket,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Bytes, Undelivered>> {
+        let Some(expected) = self.get(ticket) else { return Poll::Ready(Ok(Bytes::new())) };
+        let ended = match &mut expected.what {
+            What::Waiting(waker) => {
+                *waker = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            What::Ignored => Ok(Bytes::new()),
+            What::Failed(error) => Err(Undelivered::Failed(error.clone())),
+            What::Known(outcome) => match outcome {
+                Outcome::Answered(answer) => Ok(answer.clone()),
+                Outcome::Delivered | Outcome::Sent => Ok(Bytes::new()),
+                Outcome::Gone => Err(Undelivered::Gone),
+                Outcome::TimedOut => Err(Undelivered::TimedOut),
+                Outcome::Shed => Err(Undelivered::Shed),
+            },
+        };
+        self.forget(ticket);
+        Poll::Ready(ended)
     }
 
     /// How long it took, if it was delivered.

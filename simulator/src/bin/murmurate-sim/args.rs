@@ -12,7 +12,10 @@ use murmurate_simulator::Peer;
 use murmurate_simulator::network::MIN_LATENCY;
 use murmurate_simulator::scenario::{LatencyModel, Span};
 
+use crate::compare::Compare;
+use crate::merge::Merge;
 use crate::outputs::OutputArgs;
+use crate::sweep::Sweep;
 
 /// Runs Murmurate's membership and broadcast protocols - the very code that ships - on simulated
 /// nodes under a virtual clock. A run is a function of its options and its seed.
@@ -34,6 +37,8 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim run --latency matrix:rtt.csv --json | jq .latency_seconds
   murmurate-sim run mass-failure --export overlay.graphml --export-at 45s
   murmurate-sim run churn --report churn.html          a page that opens offline
+  murmurate-sim sweep quickstart --vary active_capacity=3..8 --seeds 10
+  murmurate-sim compare quickstart --b broadcast.strategy=flood
   murmurate-sim paper hyparview --seeds 3              the paper's table beside ours
 
 Exit status: 0 done, 1 a figure or an assertion missed, 2 wrong input.";
@@ -42,6 +47,12 @@ Exit status: 0 done, 1 a figure or an assertion missed, 2 wrong input.";
 pub(crate) enum Command {
     /// Run a scenario; without one form an overlay, broadcast, let nodes fail if asked to, and measure
     Run(Box<Run>),
+    /// Run a scenario with every combination of some values, with several seeds each, into a table
+    Sweep(Sweep),
+    /// Put the tables of a sweep's shards together
+    Merge(Merge),
+    /// Run two configurations on the same noise, and say which differences are significant
+    Compare(Compare),
     /// Say what is wrong with scenario files
     Check(Check),
     /// List the scenarios that come with the program
@@ -252,13 +263,13 @@ fn latency(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+pub(crate) fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
     text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
         format!("allowed is a whole number from {} to {}", range.start(), range.end())
     })
 }
 
-fn threads(text: &str) -> Result<NonZeroUsize, String> {
+pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let threads = whole(text, 1..=256)?;
     NonZeroUsize::new(threads as usize).ok_or_else(|| "allowed is at least 1".to_owned())
 }

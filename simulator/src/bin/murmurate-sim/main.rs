@@ -1,8 +1,10 @@
 //! `murmurate-sim`: Murmurate's protocols by the thousand, under a virtual clock.
 
 mod args;
+mod compare;
 #[cfg(feature = "watch")]
 mod live;
+mod merge;
 mod outputs;
 mod paper;
 #[cfg(feature = "plot")]
@@ -11,6 +13,8 @@ mod progress;
 mod run;
 mod scenarios;
 mod summary;
+mod sweep;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -26,6 +30,9 @@ fn main() -> ExitCode {
     };
     let outcome = match command {
         Command::Run(options) => run::run(&options),
+        Command::Sweep(options) => sweep::sweep(&options),
+        Command::Merge(options) => merge::merge(&options),
+        Command::Compare(options) => compare::compare(&options),
         Command::Check(options) => scenarios::check(&options),
         Command::Scenarios(options) => scenarios::list(&options),
         Command::Schema(options) => scenarios::schema(&options),

@@ -229,7 +229,7 @@ function faults(run, look) {
   return {
     symbol: "none", silent: true, data,
     lineStyle: { color: look.fault, type: "dashed", width: 1 },
-    label: { show: named, formatter: "{b}", position: "insideEndBottom", color: look.fault },
+    label: { show: named, formatter: "{b}", position: "insideEndBottom", color: look.fault, backgroundColor: look.paper, padding: 2 },
   };
 }
 

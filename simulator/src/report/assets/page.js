@@ -50,7 +50,7 @@ function section(place, title, note) {
 
 const figure = (value, digits = 4) => (value === null || value === undefined ? "none" : Number(value.toFixed(digits)).toLocaleString("en", { maximumFractionDigits: digits }));
 const share = (value) => (value === null ? "none" : `${figure(100 * value, 4)} %`);
-const ms = (quantiles) => [quantiles.p50, quantiles.p99, quantiles.max].map((s) => figure(1e3 * s, 1)).join(" / ");
+const ms = (quantiles, count) => count === 0 ? "none" : [quantiles.p50, quantiles.p99, quantiles.max].map((s) => figure(1e3 * s, 1)).join(" / ");
 const seconds = (at) => `${figure(at, 3)} s`;
 
 function headline() {
@@ -97,7 +97,7 @@ function phases() {
     ["from / until", (p) => `${seconds(p.from)} / ${seconds(p.until)}`], ["broadcasts", (p) => figure(p.broadcasts)],
     ["reliability", (p) => share(p.reliability)], ["least of a broadcast", (p) => share(p.least_reliability)],
     ["redundancy (RMR)", (p) => figure(p.rmr)], ["last delivery hop", (p) => figure(p.ldh, 2)],
-    ["latency p50 / p99 / max, ms", (p) => ms(p.latency_seconds)], ["running nodes", (p) => figure(p.running_nodes)],
+    ["latency p50 / p99 / max, ms", (p) => ms(p.latency_seconds, p.latency_curve.length)], ["running nodes", (p) => figure(p.running_nodes)],
     ["mean degree", (p) => figure(p.mean_degree, 3)], ["clustering", (p) => figure(p.clustering, 5)],
     ["average shortest path", (p) => figure(p.average_shortest_path, 3) + (p.paths_exact ? "" : " (sampled)")],
     ["components", (p) => figure(p.components)], ["largest component", (p) => figure(p.largest_component)],
@@ -110,7 +110,7 @@ function regionTable() {
   for (const phase of run.phases.filter((p) => p.regions.length > 1 && p.regions.some((r) => r.deliveries))) {
     const element = section("rest", `Delivery latency per region, ${phase.phase}`, "p50 / p99 / max in ms, beside the best possible for the same deliveries; stretch is the mean in terms of the best mean.");
     table(element, ["region", "deliveries", "latency", "best possible", "stretch"], phase.regions.map((r) => [
-      r.region, figure(r.deliveries), ms(r.latency_seconds), r.best_seconds ? ms(r.best_seconds) : "-", r.stretch === null ? "-" : figure(r.stretch, 2),
+      r.region, figure(r.deliveries), ms(r.latency_seconds, r.deliveries), r.best_seconds ? ms(r.best_seconds, r.deliveries) : "-", r.stretch === null ? "-" : figure(r.stretch, 2),
     ]));
   }
 }
@@ -129,7 +129,10 @@ function messages() {
 
 function drawCharts() {
   const place = document.querySelector(".figures");
-  const options = () => charts(run, look());
+  // Without a legend there is room above.
+  const options = () => charts(run, look()).map(({ option, ...rest }) => ({
+    ...rest, option: option.legend?.show ? option : { ...option, grid: { ...option.grid, top: 16 } },
+  }));
   for (const { id, title, note, option } of options()) {
     const element = put(place, "figure");
     put(element, "h2", title);

@@ -45,7 +45,7 @@ function linksAt(drawn, frame) {
   return links;
 }
 
-// The number of neighbours of each node, or null where it does not run.
+// The number of neighbours of each node that has started, or null where it does not run any more.
 function decoded(text) {
   return [...text].map((letter) => (letter === "." ? null : letter === "+" ? 36 : parseInt(letter, 36)));
 }
@@ -163,7 +163,8 @@ function option(drawn, state, { degrees, links, places, box }, look) {
   const there = (at) => places[at] !== null;
   const ways = (wanted) => links.filter(([a, b, tree]) => tree === wanted && there(a) && there(b)).map(([a, b]) => ({ coords: [places[a], places[b]] }));
   const value = { region: (at) => drawn.region[at], degree: (at) => degrees[at], load: (at) => drawn.load[at] }[state.color];
-  const up = drawn.nodes.keys().filter((at) => degrees[at] !== null && there(at)).map((at) => ({ value: [...places[at], value(at), at] }));
+  // Nodes that have not started yet have no degree, and are not drawn.
+  const up = drawn.nodes.keys().filter((at) => Number.isInteger(degrees[at]) && there(at)).map((at) => ({ value: [...places[at], value(at), at] }));
   const down = drawn.nodes.keys().filter((at) => degrees[at] === null && there(at)).map((at) => ({ value: [...places[at], 0, at] }));
   const size = drawn.nodes.length <= 100 ? 12 : drawn.nodes.length <= 600 ? 7 : drawn.nodes.length <= 1200 ? 5.5 : 4;
   const way = (name, data, style, z) => ({ name, type: "lines", coordinateSystem: "cartesian2d", data, silent: true, progressive: 0, lineStyle: style, z });
@@ -195,7 +196,7 @@ function scale(drawn, state, degrees, look) {
   }
   const values = (state.color === "load" ? drawn.load : degrees).filter((value) => value !== null);
   const [min, max] = [Math.min(...values), Math.max(...values)];
-  return [{ ...common, type: "continuous", min, max: Math.max(max, min + 1), text: [state.color, ""], calculable: true, inRange: { color: look.ramp } }];
+  return [{ ...common, type: "continuous", min: Math.min(min, max - 1), max, text: [state.color, ""], calculable: true, inRange: { color: look.ramp } }];
 }
 
 function said(drawn, degrees, at) {

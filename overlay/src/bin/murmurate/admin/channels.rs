@@ -11,6 +11,7 @@ use std::time::Duration;
 use murmurate::{Endpoint, NodeId, SendError, Undelivered};
 use tokio::io::AsyncBufReadExt as _;
 use tokio::io::AsyncWriteExt as _;
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::server::Client;
@@ -21,16 +22,21 @@ use crate::config::channels::Kind;
 /// Messages that a listener had and did not take, by channel: as many at most as there were
 /// listeners at a time.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<BTreeMap<String, VecDeque<murmurate::Received>>>);
+pub(crate) struct Kept {
+    messages: Mutex<BTreeMap<String, VecDeque<murmurate::Received>>>,
+    more: Notify,
+}
 
 impl Kept {
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, VecDeque<murmurate::Received>>> {
         // Nothing panics while it holds the lock; if it did, the map would still be whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, channel: &str, received: murmurate::Received) {
         self.all().entry(channel.into()).or_default().push_back(received);
+        // One that listens already may wait for it.
+        self.more.notify_waiters();
     }
 
     fn take(&self, channel: &str) -> Option<murmurate::Received> {
@@ -169,10 +175,13 @@ pub(super) async fn listen(client: &mut Client, name: &str) -> io::Result<()> {
     let listening = Listening { channel: name.into(), kind: kind.name().into() };
     client.say(&Reply::Listening(listening)).await?;
     loop {
+        let mut more = std::pin::pin!(agent.kept.more.notified());
+        more.as_mut().enable();
         let received = match agent.kept.take(name) {
             Some(kept) => Some(kept),
             None => tokio::select! {
                 received = endpoint.receive() => received,
+                () = more => continue,
                 // Whatever it says now: it no longer listens.
                 _ = client.read.fill_buf() => return client.write.shutdown().await,
             },

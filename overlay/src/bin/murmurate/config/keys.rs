@@ -18,7 +18,7 @@ pub(crate) enum Kind {
 use Kind::{List, Number, Switch, Text};
 
 /// Every setting there is.
-pub(crate) const KEYS: [(&str, Kind); 55] = [
+pub(crate) const KEYS: [(&str, Kind); 56] = [
     ("network", Text),
     ("listen", List),
     ("advertise", List),
@@ -38,6 +38,7 @@ pub(crate) const KEYS: [(&str, Kind); 55] = [
     ("limits.handshake_wait", Text),
     ("limits.stall_wait", Text),
     ("limits.idle_wait", Text),
+    ("limits.leave_wait", Text),
     ("limits.slow_bytes_per_second", Number),
     ("limits.max_connections", Number),
     ("limits.max_channel_connections", Number),

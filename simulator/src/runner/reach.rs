@@ -1,0 +1,41 @@
+//! Whom each broadcast could reach, and whom it did.
+
+use crate::engine::{SimBroadcast, SimMembership, Simulation};
+use crate::reach;
+use crate::scenario::{Figure, Scenario};
+
+/// Whom each broadcast could reach, if an assertion wants to know.
+#[derive(Debug)]
+pub(super) struct Reach {
+    noted: Option<Vec<reach::Reach>>,
+}
+
+impl Reach {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let wanted = scenario.assertions.iter().any(|a| a.figure == Figure::Reach);
+        Self { noted: wanted.then(Vec::new) }
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.noted.is_some()
+    }
+
+    /// Node `index` is about to publish the next broadcast.
+    pub(super) fn note<M: SimMembership, B: SimBroadcast>(
+        &mut self,
+        sim: &Simulation<M, B>,
+        index: usize,
+    ) {
+        if let Some(noted) = &mut self.noted {
+            noted.extend(reach::Reach::note(sim, index));
+        }
+    }
+
+    /// Of each broadcast the share that it reached of those it could.
+    pub(super) fn shares<M: SimMembership, B: SimBroadcast>(
+        &self,
+        sim: &Simulation<M, B>,
+    ) -> Vec<f64> {
+        self.noted.iter().flatten().map(|reach| reach.judge(sim).share()).collect()
+    }
+}
