@@ -16,6 +16,7 @@ use crate::part::Node;
 use crate::parts::Parts;
 use crate::regional::Regional;
 use crate::stats::{self, Stats};
+use crate::watch::{EventKind, Events, Filter, Load, Record, in_order};
 
 /// A strategy the simulator can run as membership.
 pub trait SimMembership:
@@ -208,6 +209,40 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         Some(taken)
     }
 
+    /// From now on counts each node's messages: what it has to carry.
+    pub fn watch_loads(&mut self) {
+        for part in self.parts.all_mut() {
+            part.watch.get_or_insert_default().loads.get_or_insert_default();
+        }
+    }
+
+    /// The messages of node `index` since they are counted; `None` if they are not.
+    pub fn load(&self, index: usize) -> Option<Load> {
+        self.parts.of(index).load(index)
+    }
+
+    /// From now on records the events that the filter lets through. They take memory until they are
+    /// taken.
+    pub fn watch_events(&mut self, filter: &Filter) {
+        for part in self.parts.all_mut() {
+            let events = Events { filter: filter.clone(), records: Vec::new() };
+            part.watch.get_or_insert_default().events = Some(Box::new(events));
+        }
+    }
+
+    /// The events recorded since they were last taken: by time, then node.
+    pub fn take_records(&mut self) -> Vec<Record> {
+        let watches = self.parts.all_mut().iter_mut().filter_map(|part| part.watch.as_mut());
+        in_order(watches.flat_map(|watch| watch.take_records()).collect())
+    }
+
+    /// Tells whoever watches events that one happens to a node from outside.
+    fn see(&mut self, node: Peer, kind: EventKind, of: impl FnOnce(Record) -> Record) {
+        if let Some(watch) = &mut self.parts.of_mut(node.index()).watch {
+            watch.see(self.now, node, kind, of);
+        }
+    }
+
     /// The network.
     pub fn network(&self) -> &Network {
         &self.network
@@ -238,9 +273,10 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
 
     /// Stops node `index` without a word. Whoever writes to it gets a reset.
     pub fn crash(&mut self, index: usize) {
-        if self.is_live(index) {
+        if let Some(me) = self.peer(index).filter(|_| self.is_live(index)) {
             self.parts.of_mut(index).stop(index);
             self.live -= 1;
+            self.see(me, EventKind::Stop, |record| record);
         }
     }
 
@@ -285,6 +321,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         let protocols = (self.make)(me, crate::network::mix(self.seed ^ seed));
         self.parts.of_mut(me.index()).start(&self.network, me.index(), self.now, protocols);
         self.live += 1;
+        self.see(me, EventKind::Start, |record| record);
         self.join(me.index(), contacts);
     }
 
@@ -311,6 +348,10 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
                 payloads: 0,
                 last_hop: 0,
             });
+        }
+        if let Some(me) = self.peer(index) {
+            let (broadcast, bytes) = (Some(id), Some(u64::from(payload_bytes)));
+            self.see(me, EventKind::Publish, |record| Record { broadcast, bytes, ..record });
         }
         self.tell(index, Input::Publish { id, payload: () });
         Some(id)

@@ -13,6 +13,7 @@ use crate::node::Peer;
 use crate::queue::Queue;
 use crate::regional::Regional;
 use crate::stats::Stats;
+use crate::watch::{EventKind, Record, Watch};
 
 /// Something that reaches a node at a time.
 #[derive(Debug, Clone)]
@@ -83,12 +84,21 @@ pub(crate) struct Host<'a, M: SimMembership, B: SimBroadcast> {
     pub(crate) stats: &'a mut Stats,
     pub(crate) regional: Option<&'a mut Regional>,
     pub(crate) deliveries: Option<&'a mut DeliveryLog>,
+    pub(crate) watch: Option<&'a mut Watch>,
 }
 
 impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
     fn next_sequence(&mut self) -> u32 {
         *self.sequence = self.sequence.wrapping_add(1);
         *self.sequence
+    }
+
+    /// Tells whoever watches events that one happens here and now.
+    #[inline]
+    fn see(&mut self, kind: EventKind, of: impl FnOnce(Record) -> Record) {
+        if let Some(watch) = &mut self.watch {
+            watch.see(self.now, self.me, kind, of);
+        }
     }
 }
 
@@ -99,9 +109,29 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         let kind = &mut self.stats.messages[message.kind()];
         kind.count += 1;
         kind.bytes += bytes;
+        let name = kind.name;
         let (from, now) = (self.me, self.now.as_nanos());
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
         let journey = self.network.send(&Parcel { from, to, sequence, bytes, now }, port);
+        if let Some(watch) = &mut self.watch {
+            watch.sent(self.place, bytes);
+            let (arrives, detail) = match journey {
+                Journey::Arrives(time) => (Some(time), None),
+                Journey::Twice(first, _) => (Some(first), Some("twice")),
+                Journey::Lost => (None, Some("lost")),
+                Journey::Shed => (None, Some("shed")),
+            };
+            watch.see(self.now, from, EventKind::Send, |record| Record {
+                peer: Some(to),
+                message: Some(name),
+                broadcast: message.carries(),
+                bytes: Some(bytes),
+                sequence: Some(sequence),
+                arrives: arrives.map(Time::from_nanos),
+                detail,
+                ..record
+            });
+        }
         let time = match journey {
             Journey::Arrives(time) => time,
             Journey::Twice(first, second) => {
@@ -133,10 +163,12 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         if let Some(log) = &mut self.deliveries {
             log.note(self.place, self.me, id);
         }
-        let broadcast = &mut self.stats.broadcasts[id as usize];
         if id < self.born {
             return;
         }
+        let (broadcast, hops_crossed) = (Some(id), Some(hops));
+        self.see(EventKind::Deliver, |record| Record { broadcast, hops: hops_crossed, ..record });
+        let broadcast = &mut self.stats.broadcasts[id as usize];
         broadcast.delivered += 1;
         broadcast.last_hop = broadcast.last_hop.max(hops);
         let latency = self.now.since(broadcast.sent);
@@ -146,12 +178,15 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         self.stats.record_latency(latency);
     }
 
-    fn neighbor_up(&mut self, _peer: Peer) {
+    fn neighbor_up(&mut self, peer: Peer) {
         self.stats.neighbor_ups += 1;
+        self.see(EventKind::NeighborUp, |record| Record { peer: Some(peer), ..record });
     }
 
-    fn neighbor_down(&mut self, _peer: Peer, reason: DownReason) {
+    fn neighbor_down(&mut self, peer: Peer, reason: DownReason) {
         self.stats.neighbor_downs[reason as usize] += 1;
+        let detail = Some(Record::reason(reason));
+        self.see(EventKind::NeighborDown, |record| Record { peer: Some(peer), detail, ..record });
     }
 
     fn notify(&mut self, _notice: Notice) {}

@@ -22,6 +22,7 @@ use crate::node::Peer;
 use crate::queue::{Deal, Queue};
 use crate::regional::Regional;
 use crate::stats::{Broadcast, Stats};
+use crate::watch::{Load, Watch};
 
 #[derive(Clone)]
 pub(crate) struct Node<M, B> {
@@ -52,6 +53,7 @@ pub(crate) struct Part<M: SimMembership, B: SimBroadcast> {
     pub(crate) stats: Stats,
     pub(crate) regional: Option<Box<Regional>>,
     pub(crate) deliveries: Option<DeliveryLog>,
+    pub(crate) watch: Option<Box<Watch>>,
     batch: Vec<Event<M, B>>,
     soon: Vec<Event<M, B>>,
     last_bucket: usize,
@@ -86,6 +88,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             stats: Stats::new::<M::Message, B::Message>(),
             regional: None,
             deliveries: None,
+            watch: None,
             batch: Vec::new(),
             soon: Vec::new(),
             last_bucket: 0,
@@ -103,6 +106,11 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
     /// Whether the node delivered broadcast `id`, as far as deliveries are logged.
     pub(crate) fn has_delivered(&self, index: usize, id: u32) -> bool {
         self.deliveries.as_ref().is_some_and(|log| log.has(self.deal.place(index), id))
+    }
+
+    /// What the node sent and handled, if that is counted.
+    pub(crate) fn load(&self, index: usize) -> Option<Load> {
+        self.watch.as_ref()?.load_of(self.deal.place(index))
     }
 
     /// How many events the bucket run last had.
@@ -179,6 +187,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             stats: &mut self.stats,
             regional: self.regional.as_deref_mut(),
             deliveries: self.deliveries.as_mut(),
+            watch: self.watch.as_deref_mut(),
         };
         node.protocols.handle(local, input, &mut host);
     }
@@ -249,6 +258,9 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         }
         let Event { time, from, to, sequence, what } = event;
         self.stats.events += 1;
+        if let Some(watch) = &mut self.watch {
+            watch.handled(&self.stats, place, time, (from, to), event.sequence, &what);
+        }
         let (kind, input) = match what {
             What::Message(message) => {
                 let kind = message.kind() as u64;

@@ -186,7 +186,12 @@ impl Stats {
 }
 
 /// Three digits of precision up to an hour.
-#[expect(clippy::expect_used, reason = "constants that the histogram accepts")]
 pub(crate) fn latency_histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("valid bounds")
+    histogram(3_600_000_000)
+}
+
+/// Three digits of precision.
+#[expect(clippy::expect_used, reason = "constants that the histogram accepts")]
+pub(crate) fn histogram(most: u64) -> Histogram<u64> {
+    Histogram::new_with_bounds(1, most, 3).expect("valid bounds")
 }

@@ -16,7 +16,7 @@ pub(super) enum Act {
     /// A look at the overlay.
     Look,
     /// The observer's look.
-    Show,
+    Show(Time),
     /// A phase begins.
     Phase(usize),
     /// A fault goes on, or ends.
@@ -34,7 +34,7 @@ impl Act {
         match self {
             Self::Sample => 0,
             Self::Look => 1,
-            Self::Show => 2,
+            Self::Show(_) => 2,
             Self::Phase(_) => 3,
             Self::Later(..) => 4,
             Self::Strike(_) => 5,

@@ -5,6 +5,7 @@
 //! simulation itself on the way.
 
 mod agenda;
+mod observer;
 mod reach;
 mod recorder;
 mod report;
@@ -18,41 +19,22 @@ use murmurate::membership::Time;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
+pub use observer::Observer;
 pub use report::{
-    Happened, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report, Sent, Verdict,
+    Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report,
+    Sent, Verdict,
 };
 
 use crate::check;
 use crate::engine::{Make, SimBroadcast, SimMembership, Simulation};
 use crate::faults::{self, Later, Ongoing};
 use crate::regional::Regional;
-use crate::scenario::{Broadcast, Membership, Scenario, Span};
+use crate::scenario::{Broadcast, Membership, Scenario};
 use crate::strategy;
 use agenda::{Act, Agenda};
 use reach::Reach;
 use recorder::Recorder;
 use workload::Sending;
-
-/// Somebody who looks at a simulation while it runs. Nobody can change it.
-pub trait Observer {
-    /// When it wants to look at the simulation itself.
-    fn looks_at(&self) -> Vec<Span> {
-        Vec::new()
-    }
-
-    /// The simulation at one of these moments, before what happens then.
-    fn look<M: SimMembership, B: SimBroadcast>(&mut self, _sim: &Simulation<M, B>, _at: Time) {}
-
-    /// A point of the time series, as soon as it is complete. What broadcasts came to is known at
-    /// the end only.
-    fn point(&mut self, _point: &Point) {}
-
-    /// How far the virtual time is.
-    fn progress(&mut self, _now: Time) {}
-}
-
-/// Nobody looks.
-impl Observer for () {}
 
 /// Why a scenario cannot be run; nothing was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,11 +104,22 @@ pub fn run_with<M: SimMembership, B: SimBroadcast>(
     if regional.tells_apart() {
         sim.watch_regions(&regional);
     }
+    if scenario.measure.load {
+        sim.watch_loads();
+    }
+    if let Some(filter) = observer.wants_events() {
+        sim.watch_events(&filter);
+    }
     let mut runner = Runner::new(scenario, sim, observer);
     runner.run();
     let Runner { sim, recorder, faults, reach, .. } = runner;
     Ok(recorder.report(scenario, &sim, &faults, &reach.shares(&sim)))
 }
+
+/// Virtual time between two words to the observer.
+const STEP: Duration = Duration::from_secs(1);
+/// The same where events are recorded: those of so much time are kept.
+const BATCH: Duration = Duration::from_millis(50);
 
 struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
     scenario: &'a Scenario,
@@ -139,6 +132,8 @@ struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
     recorder: Recorder,
     reach: Reach,
     observer: &'a mut O,
+    /// Virtual time between two words to the observer.
+    step: Duration,
 }
 
 impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
@@ -156,7 +151,7 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
         }
         agenda.add(Time::ZERO.after(scenario.measure.every.0), Act::Sample);
         for time in observer.looks_at() {
-            agenda.add(Time::ZERO.after(time.0), Act::Show);
+            agenda.add(Time::ZERO.after(time.0), Act::Show(Time::ZERO.after(time.0)));
         }
         let recorder = Recorder::new(scenario);
         for time in recorder.overlay_looks() {
@@ -175,6 +170,7 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             agenda,
             contacts,
             recorder,
+            step: if observer.wants_events().is_some() { BATCH } else { STEP },
             reach,
             observer,
         }
@@ -189,13 +185,24 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
         self.advance(end);
         debug_assert_eq!(check::safety(&self.sim), Ok(()));
         self.recorder.end(&mut self.sim, self.observer);
+        let moments = self.observer.looks_at().into_iter().map(|span| Time::ZERO.after(span.0));
+        for at in moments.filter(|at| *at >= end) {
+            self.observer.look(&self.sim, at);
+        }
     }
 
     /// Lets time pass, and now and then says how much did.
     fn advance(&mut self, until: Time) {
         while self.sim.now() < until {
-            self.sim.run_until(self.sim.now().after(Duration::from_secs(1)).min(until));
+            self.sim.run_until(self.sim.now().after(self.step).min(until));
+            self.tell_events();
             self.observer.progress(self.sim.now());
+        }
+    }
+
+    fn tell_events(&mut self) {
+        if self.observer.wants_events().is_some() {
+            self.observer.events(&self.sim.take_records());
         }
     }
 
@@ -206,16 +213,22 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
                 self.agenda.add(self.recorder.next_sample(), Act::Sample);
             }
             Act::Look => self.recorder.look(&self.sim),
-            Act::Show => self.observer.look(&self.sim, self.sim.now()),
+            Act::Show(at) => self.observer.look(&self.sim, at),
             Act::Phase(at) => {
                 self.recorder.sample(&mut self.sim, self.observer);
                 self.recorder.begin_phase(at, &mut self.sim);
             }
             Act::Strike(at) => {
+                let name = self.faults[at].fault().label();
+                self.observer.fault(name, self.sim.now(), false);
                 let plans = self.faults[at].strike(&mut self.sim);
                 self.plan(at, plans);
             }
             Act::Later(at, later) => {
+                if later == Later::End {
+                    let name = self.faults[at].fault().label();
+                    self.observer.fault(name, self.sim.now(), true);
+                }
                 let plans = self.faults[at].go_on(&mut self.sim, later);
                 self.plan(at, plans);
             }

@@ -8,8 +8,8 @@ use murmurate::membership::Time;
 
 use super::Observer;
 use super::report::{
-    Happened, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report,
-    least_reliability, mean,
+    Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report,
+    curve, least_reliability, mean,
 };
 use super::verdicts::{Judge, Measured, verdicts};
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
@@ -17,6 +17,7 @@ use crate::faults::Ongoing;
 use crate::overlay::{self, Overlay};
 use crate::scenario::{Scenario, Span};
 use crate::stats::{Broadcast, Stats};
+use crate::watch::Load;
 
 /// Everything measured so far.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ struct Closed {
     from: Time,
     until: Time,
     latencies: Quantiles,
+    curve: Curve,
     regions: Vec<RegionLatency>,
     overlay: Overlay,
 }
@@ -193,6 +195,7 @@ impl Recorder {
                 from: phase.from,
                 until: now,
                 latencies: Quantiles::of(&phase.latencies),
+                curve: curve(&phase.latencies, 1e6),
                 regions: sim.take_regions().map_or_else(Vec::new, |r| RegionLatency::all(&r)),
                 overlay: overlay::measure(sim),
             });
@@ -244,6 +247,7 @@ impl Recorder {
             messages: stats.messages.iter().map(Into::into).collect(),
             phases,
             timeline: faults.iter().map(happened).collect(),
+            load: loads(sim),
             series,
             overlay_series: self.overlays,
             verdicts,
@@ -264,6 +268,7 @@ impl Closed {
             rmr: mean(broadcasts, Broadcast::rmr),
             ldh: mean(broadcasts, |broadcast| f64::from(broadcast.last_hop)),
             latency_seconds: self.latencies,
+            latency_curve: self.curve,
             regions: self.regions,
             overlay: self.overlay,
         }
@@ -286,6 +291,12 @@ pub(super) fn published(all: &[Broadcast], from: Time, until: Time) -> Range<usi
     let first = all.partition_point(|broadcast| broadcast.sent < from);
     let end = all.partition_point(|broadcast| broadcast.sent < until);
     first..end.max(first)
+}
+
+/// What each node that ever ran carried.
+fn loads<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Option<Loads> {
+    let loads: Option<Vec<Load>> = (0..sim.len()).map(|index| sim.load(index)).collect();
+    loads.filter(|loads| !loads.is_empty()).map(|loads| Loads::of(&loads))
 }
 
 fn happened(ongoing: &Ongoing) -> Happened {

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use crate::overlay::Overlay;
 use crate::regional::Regional;
-use crate::stats::{Broadcast, Kind};
+use crate::stats::{self, Broadcast, Kind};
+use crate::watch::Load;
 
 /// What was measured. A function of the scenario.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,6 +39,9 @@ pub struct Report {
     pub phases: Vec<PhaseReport>,
     /// The timeline, as it happened.
     pub timeline: Vec<Happened>,
+    /// What nodes carried in the whole run, if the scenario measures it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Loads>,
     /// The run over time.
     pub series: Vec<Point>,
     /// The overlay over time, where it was looked at.
@@ -75,6 +79,8 @@ pub struct PhaseReport {
     pub ldh: Option<f64>,
     /// From publish to delivery, of what was delivered in this phase.
     pub latency_seconds: Quantiles,
+    /// The same as shares of the deliveries that took at most so many seconds.
+    pub latency_curve: Curve,
     /// The same by region, beside the best possible.
     pub regions: Vec<RegionLatency>,
     /// The overlay at the end of the phase.
@@ -109,6 +115,84 @@ pub struct Quantiles {
     pub p99: f64,
     /// The largest.
     pub max: f64,
+}
+
+/// A distribution: pairs of a value and the share of all that lies at it or below, both growing;
+/// the last share is 1. Empty if there is nothing. No step but a value's own is higher than a
+/// hundredth, and there are at most some two hundred pairs.
+pub type Curve = Vec<(f64, f64)>;
+
+/// What nodes carried: of all that ever ran.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Loads {
+    /// Messages sent by a node.
+    pub sent: Spread,
+    /// Bytes sent by a node, without transport overhead.
+    pub bytes_sent: Spread,
+    /// Messages handled by a node.
+    pub received: Spread,
+}
+
+/// How something is spread over the nodes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Spread {
+    /// The mean.
+    pub mean: f64,
+    /// The least.
+    pub min: f64,
+    /// The median.
+    pub p50: f64,
+    /// All but a hundredth lie below.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+    /// Shares of the nodes that have at most so much.
+    pub curve: Curve,
+}
+
+impl Spread {
+    /// To three digits.
+    fn of(values: impl Iterator<Item = u64>) -> Self {
+        let mut histogram = stats::histogram(1 << 50);
+        values.for_each(|value| histogram.saturating_record(value));
+        let quantile = |quantile| histogram.value_at_quantile(quantile) as f64;
+        Self {
+            mean: if histogram.is_empty() { 0.0 } else { histogram.mean() },
+            min: histogram.min() as f64,
+            p50: quantile(0.5),
+            p99: quantile(0.99),
+            max: histogram.max() as f64,
+            curve: curve(&histogram, 1.0),
+        }
+    }
+}
+
+impl Loads {
+    pub(super) fn of(loads: &[Load]) -> Self {
+        Self {
+            sent: Spread::of(loads.iter().map(|load| load.sent)),
+            bytes_sent: Spread::of(loads.iter().map(|load| load.bytes_sent)),
+            received: Spread::of(loads.iter().map(|load| load.received)),
+        }
+    }
+}
+
+/// A histogram as a curve, its values in terms of `unit`.
+pub(super) fn curve(histogram: &Histogram<u64>, unit: f64) -> Curve {
+    const STEP: f64 = 0.005;
+    let all = histogram.len() as f64;
+    let mut curve = Curve::new();
+    let (mut count, mut given) = (0, 0.0);
+    for value in histogram.iter_recorded() {
+        count += value.count_since_last_iteration();
+        let share = count as f64 / all;
+        if curve.is_empty() || share >= given + STEP || count == histogram.len() {
+            // The last bucket of the histogram may reach behind the greatest value.
+            curve.push((value.value_iterated_to().min(histogram.max()) as f64 / unit, share));
+            given = share;
+        }
+    }
+    curve
 }
 
 /// Messages of one kind.

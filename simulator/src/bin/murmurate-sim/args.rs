@@ -14,6 +14,7 @@ use murmurate_simulator::scenario::{LatencyModel, Span};
 
 use crate::compare::Compare;
 use crate::merge::Merge;
+use crate::outputs::OutputArgs;
 use crate::sweep::Sweep;
 
 /// Runs Murmurate's membership and broadcast protocols - the very code that ships - on simulated
@@ -34,6 +35,8 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim run --nodes 100000 --threads 2         twice as fast, the same result
   murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
   murmurate-sim run --latency matrix:rtt.csv --json | jq .latency_seconds
+  murmurate-sim run mass-failure --export overlay.graphml --export-at 45s
+  murmurate-sim run churn --report churn.html          a page that opens offline
   murmurate-sim sweep quickstart --vary active_capacity=3..8 --seeds 10
   murmurate-sim compare quickstart --b broadcast.strategy=flood
   murmurate-sim paper hyparview --seeds 3              the paper's table beside ours
@@ -43,7 +46,7 @@ Exit status: 0 done, 1 a figure or an assertion missed, 2 wrong input.";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a scenario; without one form an overlay, broadcast, let nodes fail if asked to, and measure
-    Run(Run),
+    Run(Box<Run>),
     /// Run a scenario with every combination of some values, with several seeds each, into a table
     Sweep(Sweep),
     /// Put the tables of a sweep's shards together
@@ -56,13 +59,16 @@ pub(crate) enum Command {
     Scenarios(Scenarios),
     /// Print the JSON schema of scenario files
     Schema(Schema),
+    /// Draw the charts of a result as SVG or PNG
+    #[cfg(feature = "plot")]
+    Plot(crate::plot::PlotArgs),
     /// Reproduce a paper's experiments and show its figures beside ours
     Paper(Paper),
 }
 
 impl Default for Command {
     fn default() -> Self {
-        Self::Run(Run::default())
+        Self::Run(Box::default())
     }
 }
 
@@ -85,6 +91,8 @@ pub(crate) struct Run {
     /// Print one JSON object on standard output and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) outputs: OutputArgs,
 }
 
 /// What is run without a scenario.
@@ -125,8 +133,15 @@ impl Default for Run {
             latency: LatencyArg(LatencyModel::Constant { time: Span::millis(10) }),
             loss: 0.0,
         };
-        let threads = NonZeroUsize::MIN;
-        Self { scenario: None, set: Vec::new(), seed: None, experiment, threads, json: false }
+        Self {
+            scenario: None,
+            set: Vec::new(),
+            seed: None,
+            experiment,
+            threads: NonZeroUsize::MIN,
+            json: false,
+            outputs: OutputArgs::default(),
+        }
     }
 }
 

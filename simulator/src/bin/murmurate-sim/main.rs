@@ -2,8 +2,13 @@
 
 mod args;
 mod compare;
+#[cfg(feature = "watch")]
+mod live;
 mod merge;
+mod outputs;
 mod paper;
+#[cfg(feature = "plot")]
+mod plot;
 mod progress;
 mod run;
 mod scenarios;
@@ -31,6 +36,8 @@ fn main() -> ExitCode {
         Command::Check(options) => scenarios::check(&options),
         Command::Scenarios(options) => scenarios::list(&options),
         Command::Schema(options) => scenarios::schema(&options),
+        #[cfg(feature = "plot")]
+        Command::Plot(options) => plot::plot(&options),
         Command::Paper(options) => paper::paper(&options),
     };
     match outcome {

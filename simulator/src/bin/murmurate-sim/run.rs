@@ -3,16 +3,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use indicatif::ProgressBar;
-use murmurate::membership::{Time, nanos};
 use murmurate_simulator::experiment::Experiment;
 use murmurate_simulator::memory::peak_rss_bytes;
-use murmurate_simulator::runner::{self, Observer, PhaseReport, Report};
+use murmurate_simulator::runner::{self, PhaseReport, Report};
 use murmurate_simulator::scenario::{Broadcast, Document, Membership, Scenario, Share};
 use serde::Serialize;
 
 use crate::args::{self, BroadcastKind, MembershipKind, Run};
-use crate::{progress, summary};
+use crate::progress::Progress;
+use crate::summary;
 
 /// What is printed with `--json`.
 #[derive(Serialize)]
@@ -42,15 +41,17 @@ struct Options<'a> {
 }
 
 pub(crate) fn run(options: &Run) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let scenario = scenario(options)?;
-    let bar = progress::bar(
-        nanos(scenario.duration.0),
-        &format!("{} nodes, virtual time", scenario.nodes.count),
-    );
+    let mut scenario = scenario(options)?;
+    let outputs = options.outputs.open(&mut scenario)?;
+    let live = live(options, &scenario)?;
+    let bar = live.is_none().then(|| Progress::new(&scenario));
+    let mut observers = ((bar, live), outputs);
     let (report, wall) =
-        timed(|| runner::run_on_threads(options.threads, &scenario, &mut Bar(&bar)));
-    bar.finish_and_clear();
+        timed(|| runner::run_on_threads(options.threads, &scenario, &mut observers));
+    let (progress, outputs) = observers;
+    drop(progress);
     let report = report?;
+    outputs.finish(&report)?;
     let speed = report.events as f64 / wall.as_secs_f64();
     if options.json {
         let json = Json {
@@ -130,13 +131,14 @@ fn experiment(options: &args::Experiment) -> Result<Experiment, Box<dyn std::err
     })
 }
 
-/// A progress bar that moves with the virtual time.
-struct Bar<'a>(&'a ProgressBar);
+#[cfg(feature = "watch")]
+fn live(options: &Run, scenario: &Scenario) -> Result<Option<crate::live::Live>, String> {
+    options.outputs.watch.then(|| crate::live::Live::open(scenario)).transpose()
+}
 
-impl Observer for Bar<'_> {
-    fn progress(&mut self, now: Time) {
-        self.0.set_position(now.as_nanos());
-    }
+#[cfg(not(feature = "watch"))]
+fn live(_: &Run, _: &Scenario) -> Result<Option<()>, String> {
+    Ok(None)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the time a run takes is no part of the run")]

@@ -7,20 +7,15 @@ use murmurate_simulator::runner::{PhaseReport, Quantiles, Report};
 use murmurate_simulator::scenario::{Broadcast, Membership, Scenario};
 
 pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory: Option<u64>) {
-    let membership = match scenario.membership {
-        Membership::Hyparview(_) => "hyparview",
-        Membership::FullMesh(_) => "full-mesh",
-    };
-    let broadcast = match scenario.broadcast {
-        Broadcast::Plumtree(_) => "plumtree",
-        Broadcast::Flood(_) => "flood",
-    };
     if !report.description.is_empty() {
         println!("{}: {}", report.scenario, report.description);
     }
     println!(
-        "{} nodes, {membership} + {broadcast}, seed {}: {:.0} s of virtual time\n",
-        report.started_nodes, report.seed, report.simulated_seconds
+        "{} nodes, {}, seed {}: {:.0} s of virtual time\n",
+        report.started_nodes,
+        strategies(scenario),
+        report.seed,
+        report.simulated_seconds
     );
     phases(&report.phases);
     regions(&report.phases);
@@ -35,6 +30,19 @@ pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory
         report.events as f64 / wall.as_secs_f64() / 1e6
     );
     println!("digest {}", report.digest);
+}
+
+/// The strategies' names.
+pub(crate) fn strategies(scenario: &Scenario) -> String {
+    let membership = match scenario.membership {
+        Membership::Hyparview(_) => "hyparview",
+        Membership::FullMesh(_) => "full-mesh",
+    };
+    let broadcast = match scenario.broadcast {
+        Broadcast::Plumtree(_) => "plumtree",
+        Broadcast::Flood(_) => "flood",
+    };
+    format!("{membership} + {broadcast}")
 }
 
 /// A column a phase.

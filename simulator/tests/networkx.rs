@@ -1,0 +1,134 @@
+//! NetworkX reads what is exported, and finds the figures of the summary in it.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
+
+mod debian;
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+/// Debian's, which finds Debian's packages.
+const PYTHON: &str = "/usr/bin/python3";
+
+const SCRIPT: &str = r#"
+import csv, json, sys
+import networkx as nx
+from networkx.drawing.nx_pydot import read_dot
+
+folder = sys.argv[1]
+graph = nx.read_graphml(folder + "/overlay.graphml")
+lengths = [length for _, row in nx.all_pairs_shortest_path_length(graph) for length in row.values() if length]
+components = list(nx.connected_components(graph))
+links = lambda graph: sorted(tuple(sorted((int(a), int(b)))) for a, b in graph.edges())
+trees = lambda graph: sorted(str(d["tree"]).lower() for _, _, d in graph.edges(data=True))
+gexf = nx.read_gexf(folder + "/overlay.gexf")
+dot = read_dot(folder + "/overlay.dot")
+rows = list(csv.DictReader(open(folder + "/overlay.csv")))
+edges = nx.Graph([(row["source"], row["target"], {"tree": row["tree"]}) for row in rows])
+assert len(rows) == len(graph.edges())
+nodes = graph.nodes(data=True)
+print(json.dumps({
+    "running_nodes": len(graph),
+    "clustering": nx.average_clustering(graph),
+    "average_shortest_path": sum(lengths) / len(lengths) if lengths else 0.0,
+    "components": len(components),
+    "largest_component": max(map(len, components)),
+    "degrees": nx.degree_histogram(graph),
+    "asymmetric_links": sum(not d["mutual"] for _, _, d in graph.edges(data=True)),
+    "said_degrees": all(d["degree"] == graph.degree(n) for n, d in nodes),
+    "regions": sorted({d.get("region", "") for _, d in nodes}),
+    "sent": sum(d["sent"] for _, d in nodes),
+    "load": all(d["load"] == d["sent"] + d["received"] for _, d in nodes),
+    "attributes": sorted(nodes[next(iter(graph))]),
+    "gexf_attributes": sorted(k for k in gexf.nodes[next(iter(gexf))] if k != "label"),
+    "tree": sum(d["tree"] for _, _, d in graph.edges(data=True)),
+    "graph": graph.graph["scenario"] + " " + str(graph.graph["seed"]),
+    "same_links": [links(g) == links(graph) for g in (gexf, dot, edges)],
+    "same_trees": [trees(g) == trees(graph) for g in (gexf, dot, edges)],
+    # The reader of DOT makes a node of the newline at the end.
+    "same_nodes": [sorted(filter(str.isdigit, g)) == sorted(graph) for g in (gexf, dot)],
+}))
+"#;
+
+fn networkx() -> bool {
+    debian::there_is(&["python3-networkx", "python3-pydot"], || {
+        debian::succeeds(Command::new(PYTHON).args(["-c", "import networkx, pydot"]))
+    })
+}
+
+/// Runs a scenario with these overrides: its summary, and what NetworkX finds.
+fn both(folder: &Path, scenario: &str, overrides: &[&str]) -> (Value, Value) {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_murmurate-sim"));
+    run.args(["run", scenario, "--json"]);
+    for value in overrides {
+        run.args(["--set", value]);
+    }
+    for ending in ["graphml", "gexf", "dot", "csv"] {
+        run.arg("--export").arg(folder.join(format!("overlay.{ending}")));
+    }
+    let run = run.output().expect("the binary runs");
+    let said = String::from_utf8_lossy(&run.stderr);
+    let summary = serde_json::from_slice(&run.stdout).unwrap_or_else(|_| panic!("JSON: {said}"));
+    let python = Command::new(PYTHON).args(["-c", SCRIPT]).arg(folder).output().expect("it runs");
+    let said = String::from_utf8_lossy(&python.stderr);
+    (summary, serde_json::from_slice(&python.stdout).unwrap_or_else(|_| panic!("JSON: {said}")))
+}
+
+fn compare(summary: &Value, found: &Value) {
+    let overlay = summary["phases"].as_array().and_then(|phases| phases.last()).expect("a phase");
+    for figure in
+        ["running_nodes", "components", "largest_component", "degrees", "asymmetric_links"]
+    {
+        assert_eq!(found[figure], overlay[figure], "{figure}");
+    }
+    for figure in ["clustering", "average_shortest_path"] {
+        let [ours, theirs] =
+            [&overlay[figure], &found[figure]].map(|v| v.as_f64().expect("a number"));
+        assert!((ours - theirs).abs() < 1e-12, "{figure}: {ours} here, {theirs} there");
+    }
+    for yes in ["said_degrees", "load"] {
+        assert_eq!(found[yes], true, "{yes}");
+    }
+    assert_eq!(found["attributes"], found["gexf_attributes"]);
+    for all in ["same_links", "same_trees", "same_nodes"] {
+        let same = found[all].as_array().expect("a list");
+        assert!(same.iter().all(|same| *same == true), "{all}: {same:?}");
+    }
+}
+
+#[test]
+fn networkx_computes_the_figures_of_the_summary() {
+    if !networkx() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (summary, found) = both(folder.path(), "aws-regions", &["nodes.count=200"]);
+    compare(&summary, &found);
+    assert_eq!(found["regions"].as_array().map(Vec::len), Some(6));
+    assert_eq!(found["graph"], "aws-regions 1");
+    // Everyone still runs, so their messages are all there are.
+    let sent = summary["messages"].as_array().expect("a list").iter().map(|m| m["count"].as_u64());
+    assert_eq!(found["sent"], json!(sent.sum::<Option<u64>>().expect("counts")));
+    // After a hundred broadcasts the links of the tree are about as many as a tree has.
+    let tree = found["tree"].as_u64().expect("a number");
+    assert!((199..=240).contains(&tree), "{tree} links of the tree");
+}
+
+/// While those left of most nodes find each other: pieces, lonely nodes, and views that disagree.
+#[test]
+fn networkx_agrees_on_an_overlay_in_pieces() {
+    if !networkx() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = folder.path().join("pieces.toml");
+    let text = "duration = \"20.04s\"\nnodes.count = 300\n\
+                [[faults]]\nat = \"20s\"\ndo.crash = { who.share = \"85%\" }\n";
+    std::fs::write(&scenario, text).expect("written");
+    let (summary, found) = both(folder.path(), scenario.to_str().expect("a path"), &[]);
+    compare(&summary, &found);
+    assert!(found["components"].as_u64() > Some(1), "{found}");
+    assert_eq!(found["running_nodes"], 45);
+}

@@ -1,0 +1,205 @@
+//! The files that a run leaves behind.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_murmurate-sim"));
+    run.current_dir(folder).arg("run").args(arguments).output().expect("the binary runs")
+}
+
+fn json(output: &Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("JSON: {said}"))
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).expect("a trace");
+    text.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect()
+}
+
+const SMALL: [&str; 6] =
+    ["mass-failure", "--set", "nodes.count=60", "--set", "workload.0.pace.rate=1.0", "--json"];
+
+#[test]
+fn a_trace_has_what_the_run_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = run(folder.path(), &[&SMALL[..], &["--trace", "all.jsonl"]].concat());
+    let (summary, trace) = (json(&output), lines(&folder.path().join("all.jsonl")));
+    let untraced = json(&run(folder.path(), &SMALL));
+    assert_eq!(summary["digest"], untraced["digest"], "whoever looks changes nothing");
+
+    let of = |kind: &str| trace.iter().filter(|line| line["kind"] == kind).count() as u64;
+    let events = of("receive") + of("timer") + of("reset");
+    assert_eq!(Some(events), summary["events"].as_u64());
+    let sent = summary["messages"].as_array().expect("a list");
+    assert_eq!(of("send"), sent.iter().filter_map(|kind| kind["count"].as_u64()).sum::<u64>());
+    let bytes = trace
+        .iter()
+        .filter(|line| line["kind"] == "send")
+        .filter_map(|line| line["bytes"].as_u64());
+    assert_eq!(
+        bytes.sum::<u64>(),
+        sent.iter().filter_map(|kind| kind["bytes"].as_u64()).sum::<u64>()
+    );
+    let series = summary["series"].as_array().expect("a list");
+    let total = |key: &str| series.iter().filter_map(|point| point[key].as_u64()).sum::<u64>();
+    assert_eq!(of("deliver"), total("deliveries"));
+    assert_eq!(of("publish"), total("broadcasts"));
+    assert_eq!(
+        (of("neighbor_up"), of("neighbor_down")),
+        (total("neighbor_ups"), total("neighbor_downs"))
+    );
+    assert_eq!((of("start"), of("stop"), of("fault")), (60, 30, 1));
+    let times: Vec<f64> = trace.iter().filter_map(|line| line["at"].as_f64()).collect();
+    assert!(times.is_sorted(), "in the order of time");
+}
+
+#[test]
+fn a_filter_leaves_the_events_that_it_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let traced = |only: &str| {
+        let name = "some.jsonl";
+        let more = ["--trace", name, "--trace-only", only];
+        assert!(run(folder.path(), &[&SMALL[..], &more].concat()).stderr.is_empty());
+        let mut lines = lines(&folder.path().join(name));
+        lines.retain(|line| line["fault"].is_null());
+        lines
+    };
+    let some = traced("kind=deliver,kind=publish,node=3..9,broadcast=2,from=30s,until=33s");
+    assert!(!some.is_empty());
+    for line in &some {
+        let node = line["node"].as_u64().expect("a node");
+        assert!((3..=9).contains(&node) && line["broadcast"] == 2, "{line}");
+        assert!((30.0..33.0).contains(&line["at"].as_f64().expect("a time")), "{line}");
+    }
+    // Every node but the publisher delivers a broadcast once.
+    let deliveries = traced("kind=deliver,broadcast=2");
+    let nodes: BTreeSet<u64> = deliveries.iter().filter_map(|line| line["node"].as_u64()).collect();
+    assert_eq!((deliveries.len(), nodes.len()), (59, 59));
+}
+
+/// As Perfetto needs it: slices of a thread do not overlap, each arrow that ends begins before in a
+/// slice, and ends in one.
+#[test]
+fn a_trace_for_perfetto_holds_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = [
+        "aws-regions",
+        "--set",
+        "nodes.count=20",
+        "--set",
+        "duration=43s",
+        "--set",
+        "workload.0.until=42s",
+    ];
+    let output =
+        run(folder.path(), &[&scenario[..], &["--trace", "t.perfetto.json", "--json"]].concat());
+    json(&output);
+    let text = std::fs::read_to_string(folder.path().join("t.perfetto.json")).expect("a trace");
+    let trace: Value = serde_json::from_str(&text).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("a list");
+    let of = |phase: &str| events.iter().filter(|e| e["ph"] == phase).collect::<Vec<_>>();
+    let number = |e: &Value, key: &str| e[key].as_f64().expect("a number");
+
+    let mut slices: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
+    for slice in of("X") {
+        let start = number(slice, "ts");
+        let thread = slice["tid"].as_u64().expect("a thread");
+        slices.entry(thread).or_default().push((start, start + number(slice, "dur")));
+    }
+    for (thread, slices) in &mut slices {
+        slices.sort_by(|a, b| a.0.total_cmp(&b.0));
+        assert!(slices.windows(2).all(|pair| pair[0].1 <= pair[1].0 + 1e-6), "thread {thread}");
+    }
+    let inside = |event: &Value| {
+        let (ts, thread) = (number(event, "ts"), event["tid"].as_u64().expect("a thread"));
+        slices[&thread].iter().any(|(start, end)| *start <= ts && ts <= *end)
+    };
+    let starts: BTreeMap<&str, f64> =
+        of("s").iter().map(|e| (e["id"].as_str().expect("an id"), number(e, "ts"))).collect();
+    let ends = of("f");
+    assert!(ends.len() > 1_000);
+    for end in ends {
+        let start = starts[end["id"].as_str().expect("an id")];
+        assert!(start < number(end, "ts") && inside(end), "{end}");
+    }
+    assert!(of("s").into_iter().all(inside));
+    assert_eq!(of("b").len(), of("e").len(), "broadcasts that begin end");
+    let names: BTreeSet<&str> = of("M").iter().filter_map(|e| e["args"]["name"].as_str()).collect();
+    assert!(names.contains("sa-east-1") && names.contains("node 19"), "{names:?}");
+}
+
+#[test]
+fn what_cannot_be_written_is_told_before_the_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (arguments, status, said) in [
+        (vec!["--export", "x.xls"], 2, "x.xls has none of the endings .graphml, .gexf, .dot, .csv"),
+        (vec!["--export", "no/x.csv"], 2, "no/x.csv cannot be written: No such file"),
+        (
+            vec!["--export", "x.csv", "--export-at", "90s"],
+            2,
+            "--export-at 1m 30s is behind the end",
+        ),
+        (vec!["--export", "x.csv", "--export-at", "late"], 2, "\"late\" is no time"),
+        (vec!["--export-at", "9s"], 2, "--export"),
+        (vec!["--report", "x.pdf"], 2, "its ending is not .html"),
+        (vec!["--report", "no/x.html"], 2, "no/x.html cannot be written: No such file"),
+        (vec!["--watch"], 2, "--watch needs a terminal"),
+        (vec!["--trace", "x.json"], 2, "none of the endings .jsonl and .perfetto.json"),
+        (vec!["--trace", "no/x.jsonl"], 2, "no/x.jsonl cannot be written"),
+        (vec!["--trace", "x.jsonl", "--trace-only", "kind=sent"], 2, "did you mean send?"),
+        (
+            vec!["--trace", "x.perfetto.json", "--set", "nodes.count=2000"],
+            2,
+            "2000 nodes are too many",
+        ),
+    ] {
+        let output = run(folder.path(), &[&["quickstart"][..], &arguments].concat());
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
+        assert!(text.contains(said) && output.stdout.is_empty(), "{arguments:?}: {text}");
+    }
+    // Where there is no room left, it is said, too, though afterwards.
+    let output = run(folder.path(), &["--nodes", "50", "--trace", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(2));
+    let link = folder.path().join("full.jsonl");
+    std::os::unix::fs::symlink("/dev/full", &link).expect("a link");
+    let output = run(folder.path(), &["--nodes", "50", "--trace", "full.jsonl"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("full.jsonl cannot be written: No space left"), "{text}");
+}
+
+/// Large enough that threads share the work.
+#[test]
+fn every_file_is_the_same_on_any_number_of_threads() {
+    let scenario = ["mass-failure", "--set", "nodes.count=600", "--set", "assertions=[]"];
+    let files = ["o.graphml", "o.gexf", "o.dot", "o.csv", "r.html", "t.jsonl"];
+    let written = |threads: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut arguments = scenario.to_vec();
+        arguments.extend(["--threads", threads, "--json", "--report", "r.html"]);
+        files[..4].iter().for_each(|file| arguments.extend(["--export", file]));
+        arguments.extend([
+            "--trace",
+            "t.jsonl",
+            "--trace-only",
+            "kind=send,kind=deliver,from=30s,until=33s",
+        ]);
+        json(&run(folder.path(), &arguments));
+        files.map(|file| std::fs::read(folder.path().join(file)).expect(file))
+    };
+    let one = written("1");
+    assert!(one.iter().all(|file| file.len() > 1_000));
+    for threads in ["2", "3"] {
+        for ((file, one), other) in files.iter().zip(&one).zip(&written(threads)) {
+            assert!(one == other, "{file} on {threads} threads");
+        }
+    }
+}
