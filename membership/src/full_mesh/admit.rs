@@ -16,7 +16,12 @@ impl<P: Peer> FullMesh<P> {
             let redial = Redial::at_once(now);
             if let Some(held) = self.contacts.iter_mut().find(|c| c.peer.is_same_node(contact)) {
                 *held = Contact { peer: contact.max(held.peer), redial };
-            } else if self.contacts.len() < self.config.contacts_capacity {
+            } else {
+                if self.contacts.len() >= self.config.contacts_capacity {
+                    // What the host found last is the likeliest to live.
+                    fx.mark(Mark::ContactReplaced);
+                    self.contacts.remove(0);
+                }
                 self.contacts.push(Contact { peer: contact, redial });
             }
         }
