@@ -133,6 +133,13 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         self.deliveries.as_ref().and_then(|log| log.twice)
     }
 
+    /// Whether node `index` delivered broadcast `id` in its present incarnation, as far as
+    /// deliveries are logged. Nobody delivers what it published itself.
+    pub fn has_delivered(&self, index: usize, id: u32) -> bool {
+        let log = self.deliveries.as_ref().and_then(|log| log.delivered.get(id as usize));
+        self.peer(index).is_some_and(|peer| log.is_some_and(|l| l.binary_search(&peer).is_ok()))
+    }
+
     /// The present, on the border of a bucket.
     pub fn now(&self) -> Time {
         self.now

@@ -112,9 +112,10 @@ impl Clock {
         Time::from_nanos(self.shown.saturating_add(local))
     }
 
-    /// The true time that it takes for so much to pass.
+    /// The true time that it takes for so much to pass, rounded up: a timer that went off before it is
+    /// due would be set again, at once and for ever.
     pub(crate) fn true_span(&self, local: u64) -> u64 {
-        if self.rate == 1.0 { local } else { (local as f64 / self.rate) as u64 }
+        if self.rate == 1.0 { local } else { (local as f64 / self.rate).ceil() as u64 }
     }
 
     /// From now on it runs at another speed; returns by what factor the true time shrinks until
@@ -144,6 +145,20 @@ mod tests {
         assert_eq!(clock.jump(1_000, Time::from_nanos(150)), 500);
         assert_eq!(clock.run_at(1.0, Time::from_nanos(200)), 2.0);
         assert_eq!(clock.local(Time::from_nanos(201)).as_nanos(), 1_301);
+    }
+
+    #[test]
+    fn no_timer_goes_off_before_its_time() {
+        for rate in [0.2, 0.7, 1.1, 3.3, 5.0, 49.9] {
+            let mut clock = Clock::default();
+            clock.run_at(rate, Time::from_nanos(12_345));
+            for (now, local) in [(20_000, 1), (20_001, 2), (1 << 40, 7), (99_999_999, 1_000_003)] {
+                let due = now + clock.true_span(local);
+                let passed =
+                    clock.local(Time::from_nanos(due)).since(clock.local(Time::from_nanos(now)));
+                assert!(passed.as_nanos() >= u128::from(local), "{local} ns at {rate}: {passed:?}");
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use murmurate::broadcast::Carries;
 use murmurate::membership::{DownReason, Sizes, Time, Wire};
 
 use crate::engine::SIZES;
+use crate::marks::Marks;
 use crate::regional::Regional;
 
 /// Counters of a run. All of them only grow.
@@ -37,6 +38,8 @@ pub struct Stats {
     latency: Histogram<u64>,
     /// Delivery latencies by region, if somebody wants to know.
     pub regional: Option<Box<Regional>>,
+    /// Which rarely taken branches of the protocols were taken.
+    pub marks: Marks,
     /// A sum over all events: equal for equal runs, whatever the order nodes were run in.
     pub digest: u64,
 }
@@ -108,6 +111,7 @@ impl Stats {
             broadcasts: Vec::new(),
             latency: latency_histogram(),
             regional: None,
+            marks: Marks::default(),
             digest: 0,
         }
     }

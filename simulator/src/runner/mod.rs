@@ -5,6 +5,8 @@
 //! simulation itself on the way.
 
 mod agenda;
+mod guard;
+mod reach;
 mod recorder;
 mod report;
 mod verdicts;
@@ -17,18 +19,24 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
 pub use report::{
-    Happened, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report, Sent, Verdict,
+    Broken, Happened, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report, Sent,
+    Verdict,
 };
 
-use crate::check;
 use crate::engine::{Make, SimBroadcast, SimMembership, Simulation};
 use crate::faults::{self, Later, Ongoing};
+use crate::mutants::{Mutant, Plant};
 use crate::regional::Regional;
 use crate::scenario::{Broadcast, Membership, Scenario, Span};
 use crate::strategy;
 use agenda::{Act, Agenda};
+use guard::Guard;
+use reach::Reach;
 use recorder::Recorder;
 use workload::Sending;
+
+/// Time between two looks at what must always hold.
+const SLICE: Duration = Duration::from_millis(100);
 
 /// Somebody who looks at a simulation while it runs. Nobody can change it.
 pub trait Observer {
@@ -68,24 +76,33 @@ pub fn run(scenario: &Scenario, observer: &mut impl Observer) -> Result<Report, 
     if !problems.is_empty() {
         return Err(RunError(problems));
     }
+    let mutant = scenario.mutant.as_deref().and_then(Mutant::find);
     match (&scenario.membership, &scenario.broadcast) {
         (Membership::Hyparview(m), Broadcast::Plumtree(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
             let b = b.clone().check().map_err(|error| wrong("broadcast", &error))?;
-            run_with(scenario, strategy::hyparview_plumtree(m, b), observer)
+            run_with(
+                scenario,
+                strategy::hyparview_plumtree(m.plant(mutant), b.plant(mutant)),
+                observer,
+            )
         }
         (Membership::Hyparview(m), Broadcast::Flood(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            run_with(scenario, strategy::hyparview_flood(m, *b), observer)
+            run_with(scenario, strategy::hyparview_flood(m.plant(mutant), *b), observer)
         }
         (Membership::FullMesh(m), Broadcast::Plumtree(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
             let b = b.clone().check().map_err(|error| wrong("broadcast", &error))?;
-            run_with(scenario, strategy::full_mesh_plumtree(m, b), observer)
+            run_with(
+                scenario,
+                strategy::full_mesh_plumtree(m.plant(mutant), b.plant(mutant)),
+                observer,
+            )
         }
         (Membership::FullMesh(m), Broadcast::Flood(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            run_with(scenario, strategy::full_mesh_flood(m, *b), observer)
+            run_with(scenario, strategy::full_mesh_flood(m.plant(mutant), *b), observer)
         }
     }
 }
@@ -103,9 +120,11 @@ pub fn run_with<M: SimMembership, B: SimBroadcast>(
     let regional = Regional::new(&network);
     let mut sim = Simulation::new(scenario.seed, network, make);
     sim.watch_regions(regional);
+    sim.log_deliveries();
     let mut runner = Runner::new(scenario, sim, observer);
     runner.run();
-    Ok(runner.recorder.report(scenario, &runner.sim, &runner.faults))
+    let Runner { sim, recorder, faults, reach, guard, .. } = runner;
+    Ok(recorder.report(scenario, &sim, &faults, &reach.shares(&sim), guard.broken))
 }
 
 struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
@@ -117,6 +136,8 @@ struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
     sendings: Vec<Sending>,
     faults: Vec<Ongoing>,
     recorder: Recorder,
+    reach: Reach,
+    guard: Guard,
     observer: &'a mut O,
 }
 
@@ -150,6 +171,8 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             agenda,
             contacts,
             recorder,
+            reach: Reach::new(scenario),
+            guard: Guard::new(scenario),
             observer,
         }
     }
@@ -157,20 +180,28 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
     fn run(&mut self) {
         let end = Time::ZERO.after(self.scenario.duration.0);
         while let Some((time, act)) = self.agenda.next_before(end) {
-            self.advance(time);
+            if !self.advance(time) {
+                break;
+            }
             self.perform(act);
         }
-        self.advance(end);
-        debug_assert_eq!(check::safety(&self.sim), Ok(()));
+        if self.advance(end) {
+            self.guard.end(&self.sim);
+        }
         self.recorder.end(&mut self.sim, self.observer);
     }
 
-    /// Lets time pass, and now and then says how much did.
-    fn advance(&mut self, until: Time) {
-        while self.sim.now() < until {
-            self.sim.run_until(self.sim.now().after(Duration::from_secs(1)).min(until));
+    /// Lets time pass, looks whether all is well and now and then says how much did. `false` if the
+    /// run is over because something is not.
+    fn advance(&mut self, until: Time) -> bool {
+        while self.guard.broken.is_none() && self.sim.now() < until {
+            self.sim.run_until(self.sim.now().after(SLICE).min(until));
             self.observer.progress(self.sim.now());
+            if !self.guard.goes_on(&self.sim) {
+                return false;
+            }
         }
+        self.guard.broken.is_none()
     }
 
     fn perform(&mut self, act: Act) {
@@ -195,7 +226,7 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             }
             Act::Join(index) => self.join(index),
             Act::Send(at) => {
-                if let Some(next) = self.sendings[at].send(&mut self.sim) {
+                if let Some(next) = self.sendings[at].send(&mut self.sim, &mut self.reach) {
                     self.agenda.add(next, Act::Send(at));
                 }
             }
