@@ -22,6 +22,7 @@ mod mark;
 mod mutant;
 mod peer;
 mod protocol;
+mod range;
 mod sample;
 mod time;
 
@@ -33,4 +34,5 @@ pub use peer::Peer;
 pub use protocol::{
     DownReason, Effects, FRAME_HEADER, Input, Membership, Notice, Sizes, Violation, Wire,
 };
+pub use range::OutOfRange;
 pub use time::{Time, nanos};

@@ -27,10 +27,10 @@ pub use node::fuzzing;
 pub use node::id::{Incarnation, MessageId, NodeId, NodeIdError};
 #[cfg(feature = "libp2p")]
 pub use node::{
-    BroadcastCounts, BroadcastError, Builder, ByteStream, Channel, ConfigError, DeclarationError,
-    Delivery, Destination, Ended, Endpoint, Event, Graph, Info, JoinError, Lagged, Limits, Metrics,
-    Neighbor, Node, Overflow, Receipt, Received, Refusal, SendError, SpawnError, Subscription,
-    TopicError, Traffic, Undelivered, UnknownChannel, state,
+    AnswerError, BroadcastCounts, BroadcastError, Builder, ByteStream, Channel, ConfigError,
+    DeclarationError, Delivery, Destination, Ended, Endpoint, Event, Graph, Info, JoinError,
+    Lagged, Limits, Metrics, Neighbor, Node, Overflow, Receipt, Received, Refusal, SendError,
+    SpawnError, Subscription, TopicError, Traffic, Undelivered, UnknownChannel, state,
 };
 pub use peer::{Effects, Input, Mark, Message, Peer, Timer};
 pub use routed::Routed;

@@ -3,11 +3,13 @@
 #![expect(clippy::expect_used, reason = "clippy takes the helpers of a test for production code")]
 
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use murmurate::{Channel, Limits, Node, Overflow, Refusal, SendError, Undelivered};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 async fn node(channels: impl IntoIterator<Item = Channel>) -> Node {
     node_on("/ip4/127.0.0.1/tcp/0", channels).await
@@ -54,7 +56,7 @@ async fn messages_of_each_kind_arrive() {
     tokio::spawn(async move {
         while let Some(question) = asked.receive().await {
             let answer = [&question.data, " indeed".as_bytes()].concat();
-            question.answer(answer);
+            question.answer(answer).expect("a short answer");
         }
     });
     let ask = one.channel("ask").expect("declared");
@@ -224,6 +226,33 @@ async fn a_full_queue_pushes_back_or_sheds_as_declared() {
 
 /// Three in a row: the ends are no neighbours, and one can be dialled nowhere.
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_room_gets_its_turn() {
+    let (one, two) = soon(pair(&[Channel::acknowledged("c").queue(2, 1 << 20)])).await;
+    let from = two.channel("c").expect("declared");
+    tokio::spawn(async move { while from.receive().await.is_some() {} });
+    let to = one.channel("c").expect("declared").to(two.id());
+    let all = Arc::new(AtomicUsize::new(0));
+    // Each again as soon as it has its receipt, until all together have sent enough.
+    let senders = (0..16).map(|_| {
+        let (to, all) = (to.clone(), Arc::clone(&all));
+        tokio::spawn(async move {
+            let mut sent = 0;
+            while all.fetch_add(1, Ordering::Relaxed) < 1_600 {
+                soon(soon(to.send("me")).await.expect("taken")).await.expect("delivered");
+                sent += 1;
+            }
+            sent
+        })
+    });
+    let senders: Vec<_> = senders.collect();
+    let mut sent = Vec::new();
+    for sender in senders {
+        sent.push(sender.await.expect("a count"));
+    }
+    assert!(sent.iter().all(|count| (80..=120).contains(count)), "{sent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whom_no_dial_reaches_is_spoken_to_hop_by_hop() {
     let channels = [
         Channel::best_effort("plain"),
@@ -240,7 +269,7 @@ async fn whom_no_dial_reaches_is_spoken_to_hop_by_hop() {
     tokio::spawn(async move {
         while let Some(question) = asked.receive().await {
             let answer = question.data.clone();
-            question.answer(answer);
+            question.answer(answer).expect("a short answer");
         }
     });
     for name in ["plain", "sure", "newest"] {
@@ -266,6 +295,27 @@ async fn whom_no_dial_reaches_is_spoken_to_hop_by_hop() {
     assert!(!relayed.ends_with(" 0"), "{relayed}");
 }
 
+/// The dial that ended in silence is remembered: only the first lane waited for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_lane_to_whom_no_dial_reached_does_not_wait_for_another() {
+    let channels = [Channel::acknowledged("first"), Channel::acknowledged("next")];
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let nodes = soon(row_with_a_hermit(&channels, &silent)).await;
+    let took = async |name: &str| {
+        let since = Instant::now();
+        let channel = nodes[0].channel(name).expect("declared");
+        drop(soon(channel.send(nodes[3].id(), name.to_owned())).await.expect("taken"));
+        drop(soon(nodes[3].channel(name).expect("declared").receive()).await);
+        since.elapsed()
+    };
+    let (first, next) = (took("first").await, took("next").await);
+    assert!(first >= SILENCE, "{first:?}");
+    assert!(next < SILENCE / 2, "{next:?}");
+}
+
+/// How long a dial may stay without an answer.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// Four nodes with one neighbour or two each; the last tells everybody an address where nobody
 /// answers at all.
 async fn row_with_a_hermit(channels: &[Channel], silent: &TcpListener) -> Vec<Node> {
@@ -279,7 +329,7 @@ async fn row_with_a_hermit(channels: &[Channel], silent: &TcpListener) -> Vec<No
         };
         let mut builder = Node::builder()
             .listen("/ip4/127.0.0.1/tcp/0".parse().expect("an address"))
-            .limits(Limits { handshake_wait: Duration::from_secs(1), ..Limits::default() })
+            .limits(Limits { handshake_wait: SILENCE, ..Limits::default() })
             .membership(membership);
         if at == 3 {
             let port = silent.local_addr().expect("bound").port();
@@ -335,7 +385,7 @@ async fn many_requests_with_large_answers_are_all_answered() {
     let asked = two.channel("ask").expect("declared");
     tokio::spawn(async move {
         while let Some(question) = asked.receive().await {
-            question.answer(vec![7; 60 << 10]);
+            question.answer(vec![7; 60 << 10]).expect("within the default");
         }
     });
     let ask = one.channel("ask").expect("declared").to(two.id());
@@ -344,4 +394,29 @@ async fn many_requests_with_large_answers_are_all_answered() {
     for answer in answers {
         assert_eq!(answer.expect("an answer").len(), 60 << 10);
     }
+}
+
+/// The asker would take it for nonsense and end the stream, with all that is under way on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_too_large_is_the_answerers_error() {
+    let (one, two) = soon(pair(&[Channel::request("ask").max_message(1_000)])).await;
+    let (ask, asked) =
+        (one.channel("ask").expect("declared"), two.channel("ask").expect("declared"));
+    let requests = ["first", "second"].map(|question| {
+        let (ask, two) = (ask.clone(), two.id());
+        tokio::spawn(async move { ask.request(two, question).await })
+    });
+    let [other, question] =
+        [soon(asked.receive()).await, soon(asked.receive()).await].map(|q| q.expect("a question"));
+    let error = question.answer(vec![7; 1_001]).expect_err("larger than a message may be");
+    assert_eq!((error.size, error.max), (1_001, 1_000));
+    assert_eq!(error.to_string(), "an answer of 1001 bytes is out of range: 0 to 1000");
+    error.request.answer(vec![7; 1_000]).expect("it still can be answered");
+    other.answer("fine").expect("a short answer");
+    let mut answers = Vec::new();
+    for request in requests {
+        answers.push(soon(request).await.expect("it ran").expect("an answer").len());
+    }
+    answers.sort_unstable();
+    assert_eq!(answers, [4, 1_000]);
 }

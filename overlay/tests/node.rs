@@ -133,6 +133,17 @@ async fn a_subscriber_that_falls_behind_is_told() {
     assert_eq!(slow.next().await, Some(Err(Lagged(6))));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_joined_has_neighbours() {
+    let one = node().await;
+    for _ in 0..50 {
+        let other = node().await;
+        other.join(one.addresses()).await.expect("joined");
+        assert!(!other.active_view().is_empty(), "joined, and its view is empty");
+        other.shutdown().await.expect("ended");
+    }
+}
+
 #[tokio::test]
 async fn joining_says_why_not() {
     let limits = Limits { join_wait: Duration::from_secs(2), ..Limits::default() };

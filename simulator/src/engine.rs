@@ -1,32 +1,46 @@
 //! The simulation: nodes, the queue between them, and what one can do to them.
 
-use std::cmp::Ordering;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use murmurate::broadcast::Broadcast;
 use murmurate::membership::{Membership, Sizes, Time};
 use murmurate::{Input, Message, Timer};
 
-use crate::host::{Event, Host, What};
-use crate::machine::{Admission, Machine};
+use crate::deliveries::DeliveryLog;
+use crate::host::What;
+use crate::machine::Machine;
 use crate::network::Network;
 use crate::node::Peer;
+use crate::part::Node;
+use crate::parts::Parts;
 use crate::regional::Regional;
 use crate::stats::{self, Stats};
-use crate::wheel::Wheel;
 
 /// A strategy the simulator can run as membership.
-pub trait SimMembership: Membership<Peer = Peer, Message: Clone> + Clone {}
-impl<M: Membership<Peer = Peer, Message: Clone> + Clone> SimMembership for M {}
+pub trait SimMembership:
+    Membership<Peer = Peer, Message: Clone + Send, Timer: Send> + Clone + Send + 'static
+{
+}
+impl<M> SimMembership for M where
+    M: Membership<Peer = Peer, Message: Clone + Send, Timer: Send> + Clone + Send + 'static
+{
+}
 
 /// A strategy the simulator can run as broadcast: broadcasts are numbered, and their content is
 /// only counted.
 pub trait SimBroadcast:
-    Broadcast<Peer = Peer, Id = u32, Payload = (), Message: Clone> + Clone
+    Broadcast<Peer = Peer, Id = u32, Payload = (), Message: Clone + Send, Timer: Send>
+    + Clone
+    + Send
+    + 'static
 {
 }
 impl<B> SimBroadcast for B where
-    B: Broadcast<Peer = Peer, Id = u32, Payload = (), Message: Clone> + Clone
+    B: Broadcast<Peer = Peer, Id = u32, Payload = (), Message: Clone + Send, Timer: Send>
+        + Clone
+        + Send
+        + 'static
 {
 }
 
@@ -46,98 +60,63 @@ pub fn bucket(network: &Network) -> u64 {
 
 /// A deterministic run of any number of nodes.
 ///
-/// Everything that happens follows from the seed and the calls made. Calls act at
-/// [`Simulation::now`], which lies on the border between two buckets of the queue. A clone goes its
-/// own way from here: build an overlay once, then try several fates on it.
+/// Everything that happens follows from the seed and the calls made, on any number of threads.
+/// Calls act at [`Simulation::now`], which lies on the border between two buckets of the queue. A
+/// clone goes its own way from here: build an overlay once, then try several fates on it.
 #[derive(Clone)]
 pub struct Simulation<M: SimMembership, B: SimBroadcast> {
     seed: u64,
     now: Time,
-    nodes: Vec<Node<M, B>>,
-    /// Which of them run.
-    up: Vec<bool>,
+    parts: Parts<M, B>,
+    len: usize,
     live: usize,
-    wheel: Wheel<Event<M, B>>,
-    network: Network,
-    stats: Stats,
+    network: Arc<Network>,
     make: Make<M, B>,
-    batch: Vec<Event<M, B>>,
-    soon: Vec<Event<M, B>>,
-    deliveries: Option<DeliveryLog>,
-}
-
-#[derive(Clone)]
-struct Node<M, B> {
-    protocols: murmurate::Peer<M, B>,
-    sequence: u32,
-    /// Broadcasts published before this incarnation started.
-    born: u32,
-    /// What is peculiar about its machine; nothing, of most.
-    machine: Option<Box<Machine>>,
-}
-
-impl<M: SimMembership, B: SimBroadcast> Node<M, B> {
-    fn me(&self) -> Peer {
-        self.protocols.membership().me()
-    }
-}
-
-/// Which node delivered which broadcast, for the check that none does so twice.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct DeliveryLog {
-    delivered: Vec<Vec<Peer>>,
-    pub(crate) twice: Option<(Peer, u32)>,
-}
-
-impl DeliveryLog {
-    pub(crate) fn note(&mut self, peer: Peer, id: u32) {
-        let id_at = id as usize;
-        if self.delivered.len() <= id_at {
-            self.delivered.resize(id_at + 1, Vec::new());
-        }
-        let peers = &mut self.delivered[id_at];
-        match peers.binary_search(&peer) {
-            Ok(_) => self.twice = Some((peer, id)),
-            Err(at) => peers.insert(at, peer),
-        }
-    }
 }
 
 impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
-    /// A simulation without nodes.
+    /// A simulation without nodes, on one thread.
     pub fn new(seed: u64, network: Network, make: Make<M, B>) -> Self {
+        Self::on_threads(NonZeroUsize::MIN, seed, network, make)
+    }
+
+    /// A simulation without nodes that runs on `threads` threads, the caller's included. What
+    /// happens in it is the same for any number.
+    pub fn on_threads(
+        threads: NonZeroUsize,
+        seed: u64,
+        network: Network,
+        make: Make<M, B>,
+    ) -> Self {
         Self {
             seed,
             now: Time::ZERO,
-            nodes: Vec::new(),
-            up: Vec::new(),
+            parts: Parts::new(threads, network.least_latency()),
+            len: 0,
             live: 0,
-            wheel: Wheel::new(network.least_latency()),
-            network,
-            stats: Stats::new::<M::Message, B::Message>(),
+            network: Arc::new(network),
             make,
-            batch: Vec::new(),
-            soon: Vec::new(),
-            deliveries: None,
         }
     }
 
     /// From now on notes every delivery, so that [`Simulation::twice_delivered`] finds one made
-    /// twice. Costs memory for each.
+    /// twice, and [`Simulation::has_delivered`] any. Costs a bit for each node and broadcast.
     pub fn log_deliveries(&mut self) {
-        self.deliveries = Some(DeliveryLog::default());
+        for part in self.parts.all_mut() {
+            part.deliveries = Some(DeliveryLog::default());
+        }
     }
 
     /// A peer that delivered a broadcast twice, and the broadcast.
     pub fn twice_delivered(&self) -> Option<(Peer, u32)> {
-        self.deliveries.as_ref().and_then(|log| log.twice)
+        let logs = self.parts.all().iter().filter_map(|part| part.deliveries.as_ref());
+        logs.filter_map(DeliveryLog::twice).min().map(|(id, peer)| (peer, id))
     }
 
     /// Whether node `index` delivered broadcast `id` in its present incarnation, as far as
     /// deliveries are logged. Nobody delivers what it published itself.
     pub fn has_delivered(&self, index: usize, id: u32) -> bool {
-        let log = self.deliveries.as_ref().and_then(|log| log.delivered.get(id as usize));
-        self.peer(index).is_some_and(|peer| log.is_some_and(|l| l.binary_search(&peer).is_ok()))
+        self.parts.of(index).has_delivered(index, id)
     }
 
     /// The present, on the border of a bucket.
@@ -147,12 +126,12 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
 
     /// How many nodes ever started.
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.len
     }
 
     /// Whether no node ever started.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.len == 0
     }
 
     /// How many nodes are running.
@@ -162,49 +141,65 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
 
     /// Whether node `index` is running.
     pub fn is_live(&self, index: usize) -> bool {
-        self.up.get(index).copied().unwrap_or(false)
+        self.parts.of(index).is_up(index)
     }
 
     /// The indices of the running nodes.
     pub fn live_nodes(&self) -> impl Iterator<Item = usize> + Clone + '_ {
-        self.up.iter().enumerate().filter(|(_, up)| **up).map(|(index, _)| index)
+        (0..self.len).filter(|index| self.is_live(*index))
     }
 
     /// The protocols of node `index`, to look at.
     pub fn protocols(&self, index: usize) -> Option<&murmurate::Peer<M, B>> {
-        self.nodes.get(index).map(|node| &node.protocols)
+        self.node(index).map(|node| &node.protocols)
     }
 
     /// The name of node `index` in its present incarnation.
     pub fn peer(&self, index: usize) -> Option<Peer> {
-        self.nodes.get(index).map(Node::me)
+        self.node(index).map(Node::me)
+    }
+
+    fn node(&self, index: usize) -> Option<&Node<M, B>> {
+        self.parts.of(index).node(index)
     }
 
     /// What was counted so far.
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        self.parts.stats()
     }
 
     /// Forgets the delivery latencies recorded so far, so that a new phase has its own.
     pub fn clear_latencies(&mut self) {
-        self.stats.clear_latencies();
+        self.parts.all_mut().iter_mut().for_each(|part| part.stats.clear_latencies());
     }
 
     /// The most events that were ever under way.
     pub fn peak_pending(&self) -> usize {
-        self.wheel.peak()
+        self.parts.peak_pending()
+    }
+
+    /// Buckets that were run by more than one thread: the others were too short for it.
+    pub fn shared_buckets(&self) -> u64 {
+        self.parts.shared_buckets()
     }
 
     /// From now on notes delivery latencies by region.
-    pub fn watch_regions(&mut self, regional: Regional) {
-        self.stats.regional = Some(Box::new(regional));
+    pub fn watch_regions(&mut self, regional: &Regional) {
+        for part in self.parts.all_mut() {
+            part.regional = Some(Box::new(regional.clone()));
+        }
     }
 
     /// What was noted of the regions since it was last taken, if anything is.
     pub fn take_regions(&mut self) -> Option<Regional> {
-        let regional = self.stats.regional.as_mut()?;
-        let taken = regional.as_ref().clone();
-        regional.clear();
+        let mut parts = self.parts.all_mut().iter_mut().filter_map(|part| part.regional.as_mut());
+        let first = parts.next()?;
+        let mut taken = first.as_ref().clone();
+        first.clear();
+        for regional in parts {
+            taken.merge(regional);
+            regional.clear();
+        }
         Some(taken)
     }
 
@@ -215,24 +210,18 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
 
     /// The network, to cut and to heal.
     pub fn network_mut(&mut self) -> &mut Network {
-        &mut self.network
+        Arc::make_mut(&mut self.network)
     }
 
     /// Starts a new node that joins through `contacts` (indices of nodes); the first has none.
     /// Returns its index, or `None` when [`Peer::MAX_NODES`] have started.
     pub fn start(&mut self, contacts: &[usize]) -> Option<usize> {
-        let index = self.nodes.len();
+        let index = self.len;
         if index >= Peer::MAX_NODES {
             return None;
         }
-        let me = Peer::new(index, 0);
-        let protocols = (self.make)(me, self.node_seed(me));
-        let born = self.stats.broadcasts.len() as u32;
-        let machine = self.network.port().map(|port| Box::new(Machine::with(port)));
-        self.nodes.push(Node { protocols, sequence: 0, born, machine });
-        self.up.push(true);
-        self.live += 1;
-        self.join(index, contacts);
+        self.len += 1;
+        self.bring_up(Peer::new(index, 0), contacts);
         Some(index)
     }
 
@@ -245,7 +234,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     /// Stops node `index` without a word. Whoever writes to it gets a reset.
     pub fn crash(&mut self, index: usize) {
         if self.is_live(index) {
-            self.up[index] = false;
+            self.parts.of_mut(index).stop(index);
             self.live -= 1;
         }
     }
@@ -253,16 +242,14 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     /// Ends the process of node `index`: its host closes the connections, so that its neighbours
     /// hear of it although they have nothing to say.
     pub fn kill(&mut self, index: usize) {
-        if !self.is_live(index) {
-            return;
-        }
-        self.crash(index);
-        let node = &self.nodes[index];
+        let Some(node) = self.node(index).filter(|_| self.is_live(index)) else { return };
         let dead = node.me();
         let neighbors: Vec<Peer> = node.protocols.membership().active().collect();
+        self.crash(index);
         for neighbor in neighbors {
-            self.reset(dead, neighbor, self.now.as_nanos());
+            self.parts.of_mut(index).reset(&self.network, dead, neighbor, self.now.as_nanos());
         }
+        self.parts.exchange();
     }
 
     /// Has node `index` say goodbye and stop.
@@ -279,25 +266,21 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     /// Starts node `index` again: a new incarnation that remembers nothing. Returns whether it did:
     /// a running node does not, nor one that was started [`Peer::MAX_INCARNATIONS`] times.
     pub fn restart(&mut self, index: usize, contacts: &[usize]) -> bool {
-        if self.is_live(index) {
-            return false;
+        let Some(former) = self.peer(index).filter(|_| !self.is_live(index)) else { return false };
+        let Some(incarnation) = former.incarnation().checked_add(1) else { return false };
+        if self.network.is_dark(index) {
+            self.network_mut().set_dark(index, false);
         }
-        let Some(node) = self.nodes.get(index) else { return false };
-        let Some(incarnation) = node.me().incarnation().checked_add(1) else { return false };
-        let me = Peer::new(index, incarnation);
-        let protocols = (self.make)(me, self.node_seed(me));
-        let born = self.stats.broadcasts.len() as u32;
-        let node = &mut self.nodes[index];
-        let (sequence, mut machine) = (node.sequence, node.machine.take());
-        if let Some(machine) = &mut machine {
-            machine.reboot(self.now.as_nanos());
-        }
-        *node = Node { protocols, sequence, born, machine };
-        self.network.set_dark(index, false);
-        self.up[index] = true;
-        self.live += 1;
-        self.join(index, contacts);
+        self.bring_up(Peer::new(index, incarnation), contacts);
         true
+    }
+
+    fn bring_up(&mut self, me: Peer, contacts: &[usize]) {
+        let seed = u64::from(me.bits()).wrapping_mul(0xd134_2543_de82_ef95);
+        let protocols = (self.make)(me, crate::network::mix(self.seed ^ seed));
+        self.parts.of_mut(me.index()).start(&self.network, me.index(), self.now, protocols);
+        self.live += 1;
+        self.join(me.index(), contacts);
     }
 
     /// Has node `index` publish a broadcast of 1 KiB; returns its id, or `None` if the node is not
@@ -311,173 +294,34 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         if !self.is_live(index) {
             return None;
         }
-        let id = u32::try_from(self.stats.broadcasts.len()).ok()?;
-        self.stats.broadcasts.push(stats::Broadcast {
-            origin: index,
-            sent: self.now,
-            payload_bytes,
-            eligible: self.live as u32,
-            delivered: 1,
-            payloads: 0,
-            last_hop: 0,
-        });
+        let id = u32::try_from(self.parts.published()).ok()?;
+        let (sent, eligible) = (self.now, self.live as u32);
+        for part in self.parts.all_mut() {
+            part.publish(stats::Broadcast {
+                origin: index,
+                sent,
+                payload_bytes,
+                eligible,
+                delivered: 0,
+                payloads: 0,
+                last_hop: 0,
+            });
+        }
         self.tell(index, Input::Publish { id, payload: () });
         Some(id)
-    }
-
-    /// Runs all buckets that start before `until`; then it is `until`, rounded up to a border.
-    pub fn run_until(&mut self, until: Time) {
-        self.run_watched(until, |_| {});
-    }
-
-    /// As [`Simulation::run_until`], and shows the simulation to `watch` after each bucket.
-    pub fn run_watched(&mut self, until: Time, mut watch: impl FnMut(&Self)) {
-        let width = self.wheel.width();
-        let until = until.as_nanos().div_ceil(width).saturating_mul(width);
-        let mut batch = std::mem::take(&mut self.batch);
-        while let Some(start) = self.wheel.drain(until, &mut batch, |event| event.time) {
-            self.run_bucket(&mut batch, start + width);
-            self.now = Time::from_nanos(start + width);
-            watch(self);
-        }
-        self.batch = batch;
-        self.now = Time::from_nanos(until.max(self.now.as_nanos()));
-    }
-
-    /// Runs one bucket node by node: within a bucket no node can reach another.
-    fn run_bucket(&mut self, batch: &mut Vec<Event<M, B>>, end: u64) {
-        batch.sort_unstable_by_key(Event::key);
-        let mut events = batch.drain(..).peekable();
-        while let Some(mut event) = events.next() {
-            let index = event.to.index();
-            loop {
-                self.run_event(event, end);
-                let next = events.peek().filter(|next| next.to.index() == index);
-                // What the node armed for itself within the bucket comes in its turn.
-                let own = self.soon.last().is_some_and(|own| {
-                    next.is_none_or(|next| own.key().cmp(&next.key()) == Ordering::Less)
-                });
-                event = match if own {
-                    self.soon.pop()
-                } else {
-                    events.next_if(|e| e.to.index() == index)
-                } {
-                    Some(event) => event,
-                    None => break,
-                };
-            }
-        }
-    }
-
-    fn run_event(&mut self, event: Event<M, B>, end: u64) {
-        let Event { time, from, to, what, .. } = event;
-        if !self.up[to.index()] || self.nodes[to.index()].me() != to {
-            if what.is_message() {
-                self.reset(to, from, time);
-            }
-            return;
-        }
-        let Some(what) = self.admit(time, from, to, event.sequence, what, end) else { return };
-        self.stats.events += 1;
-        let (kind, input) = match what {
-            What::Message(message) => {
-                let kind = message.kind() as u64;
-                if let Some(id) = message.carries() {
-                    self.stats.broadcasts[id as usize].payloads += 1;
-                }
-                (kind, Input::Receive { from, message })
-            }
-            What::Timer(timer) => {
-                self.stats.timers += 1;
-                (0x100 + u64::from(matches!(timer, Timer::Broadcast(_))), Input::Expired(timer))
-            }
-            What::Reset => {
-                self.stats.resets += 1;
-                (0x200, Input::LinkDown(from))
-            }
-            // It was taken out of its box when it was admitted.
-            What::Late(_) => return,
-        };
-        self.stats.note(time, from, to, event.sequence, kind);
-        self.handle(to.index(), Time::from_nanos(time), end, input);
-    }
-
-    /// What a node's machine lets it handle now. What it gets to later comes again then.
-    #[inline]
-    fn admit(
-        &mut self,
-        time: u64,
-        from: Peer,
-        to: Peer,
-        sequence: u32,
-        what: What<M, B>,
-        end: u64,
-    ) -> Option<What<M, B>> {
-        let Some(machine) = &mut self.nodes[to.index()].machine else { return Some(what) };
-        let message = match what {
-            What::Late(what) => {
-                machine.resume();
-                return Some(*what);
-            }
-            What::Message(ref message) => {
-                Some((self.stats.wire_len(message) as u64, self.network.bandwidth()))
-            }
-            What::Timer(_) | What::Reset => None,
-        };
-        match machine.admit(time, message) {
-            Admission::Now => return Some(what),
-            Admission::Shed => self.stats.shed += 1,
-            Admission::At(later) => {
-                let what = What::Late(Box::new(what));
-                let event = Event { time: later, from, to, sequence, what };
-                event.queue(end, &mut self.wheel, &mut self.soon);
-            }
-        }
-        None
-    }
-
-    /// A dead process's host answers with a reset, as TCP does.
-    fn reset(&mut self, dead: Peer, to: Peer, time: u64) {
-        let node = &mut self.nodes[dead.index()];
-        node.sequence = node.sequence.wrapping_add(1);
-        let sequence = node.sequence;
-        if let Some(latency) = self.network.carry_reset(dead, to, sequence, time) {
-            let time = time.saturating_add(latency);
-            let event = Event { time, from: dead, to, sequence, what: What::Reset };
-            self.wheel.push(time, event);
-        }
     }
 
     /// Gives a running node an input at the present time, from outside.
     fn tell(&mut self, index: usize, input: Input<M, B>) {
         if self.is_live(index) {
-            self.handle(index, self.now, 0, input);
+            self.parts.of_mut(index).handle(&self.network, index, (self.now, 0), input);
+            self.parts.exchange();
         }
-    }
-
-    fn handle(&mut self, index: usize, now: Time, end: u64, input: Input<M, B>) {
-        let node = &mut self.nodes[index];
-        let machine = node.machine.as_deref_mut();
-        let local = machine.as_ref().map_or(now, |machine| machine.clock.local(now));
-        let mut host = Host {
-            me: node.protocols.membership().me(),
-            born: node.born,
-            now,
-            end,
-            sequence: &mut node.sequence,
-            wheel: &mut self.wheel,
-            soon: &mut self.soon,
-            network: &self.network,
-            machine,
-            stats: &mut self.stats,
-            deliveries: self.deliveries.as_mut(),
-        };
-        node.protocols.handle(local, input, &mut host);
     }
 
     /// The machine of node `index`, to change it.
     pub(crate) fn machine_mut(&mut self, index: usize) -> Option<&mut Machine> {
-        Some(self.nodes.get_mut(index)?.machine.get_or_insert_default())
+        self.parts.of_mut(index).machine_mut(index)
     }
 
     /// Sets the timers of the nodes for which `is_struck` holds to other times: `retimed` says by
@@ -488,18 +332,31 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         retimed: impl Fn(usize, u64) -> u64,
     ) {
         let now = self.now.as_nanos();
-        let is_timer = |event: &Event<M, B>| {
-            matches!(event.what, What::Timer(_)) && is_struck(event.to.index())
-        };
-        for mut event in self.wheel.extract(is_timer) {
-            let left = event.time.saturating_sub(now);
-            event.time = now.saturating_add(retimed(event.to.index(), left));
-            self.wheel.push(event.time, event);
+        for part in self.parts.all_mut() {
+            part.queue.retime(
+                |event| matches!(event.what, What::Timer(_)) && is_struck(event.to.index()),
+                |event| {
+                    let left = event.time.saturating_sub(now);
+                    now.saturating_add(retimed(event.to.index(), left))
+                },
+            );
         }
     }
 
-    fn node_seed(&self, me: Peer) -> u64 {
-        crate::network::mix(self.seed ^ u64::from(me.bits()).wrapping_mul(0xd134_2543_de82_ef95))
+    /// Runs all buckets that start before `until`; then it is `until`, rounded up to a border.
+    pub fn run_until(&mut self, until: Time) {
+        self.run_watched(until, |_| {});
+    }
+
+    /// As [`Simulation::run_until`], and shows the simulation to `watch` after each bucket.
+    pub fn run_watched(&mut self, until: Time, mut watch: impl FnMut(&Self)) {
+        let width = self.parts.width();
+        let until = until.as_nanos().div_ceil(width).saturating_mul(width);
+        while let Some(end) = self.parts.run_bucket(&self.network, until) {
+            self.now = Time::from_nanos(end);
+            watch(self);
+        }
+        self.now = Time::from_nanos(until.max(self.now.as_nanos()));
     }
 }
 

@@ -7,6 +7,8 @@
 //! Every measure is exact and a pure function of the graph, except that [`Graph::paths`] samples
 //! its sources, at fixed places, when it is asked to look at fewer than all.
 
+use std::cmp::Reverse;
+
 /// An undirected simple graph over the nodes `0..nodes()`.
 ///
 /// It holds four bytes per node and eight per edge.
@@ -104,27 +106,43 @@ impl Graph {
 
     /// The connected components: their number, and the size of the largest.
     pub fn components(&self) -> Components {
-        let mut components = Components { count: 0, largest: 0 };
-        let mut seen = vec![false; self.nodes()];
+        let sizes = self.label_components().1;
+        Components { count: sizes.len(), largest: sizes.into_iter().max().unwrap_or(0) as usize }
+    }
+
+    /// Of each node, whether it is in the largest component; in the first of them, if there are
+    /// several as large.
+    pub fn largest_component(&self) -> Vec<bool> {
+        let (labels, sizes) = self.label_components();
+        let largest = (0u32..).zip(&sizes).max_by_key(|(label, size)| (**size, Reverse(*label)));
+        labels.into_iter().map(|label| largest.is_some_and(|(most, _)| label == most)).collect()
+    }
+
+    /// The number of each node's component, and the size of each component.
+    fn label_components(&self) -> (Vec<u32>, Vec<u32>) {
+        const NONE: u32 = u32::MAX;
+        let mut labels = vec![NONE; self.nodes()];
+        let mut sizes = Vec::new();
         let mut pending = Vec::new();
         for start in 0..self.nodes() as u32 {
-            if std::mem::replace(&mut seen[start as usize], true) {
+            if labels[start as usize] != NONE {
                 continue;
             }
+            let label = sizes.len() as u32;
+            labels[start as usize] = label;
             pending.push(start);
             let mut size = 0;
             while let Some(node) = pending.pop() {
                 size += 1;
                 for &peer in self.neighbors(node) {
-                    if !std::mem::replace(&mut seen[peer as usize], true) {
+                    if std::mem::replace(&mut labels[peer as usize], label) == NONE {
                         pending.push(peer);
                     }
                 }
             }
-            components.count += 1;
-            components.largest = components.largest.max(size);
+            sizes.push(size);
         }
-        components
+        (labels, sizes)
     }
 
     /// The lengths of the shortest paths from every node, if there are at most `max_sources` of
@@ -326,6 +344,7 @@ mod tests {
         let graph = graph(5, &[(0, 1), (1, 2), (2, 0), (2, 3)]);
         assert!((graph.clustering() - (1.0 + 1.0 + 1.0 / 3.0) / 5.0).abs() < 1e-12);
         assert_eq!(graph.components(), Components { count: 2, largest: 4 });
+        assert_eq!(graph.largest_component(), [true, true, true, true, false]);
         let paths = graph.paths(5);
         assert_eq!(paths, Paths { average: 16.0 / 12.0, longest: 2, sources: 5, exact: true });
     }
@@ -343,6 +362,7 @@ mod tests {
     fn no_nodes_measure_nothing() {
         let graph = graph(0, &[(0, 1)]);
         assert_eq!(graph.components(), Components { count: 0, largest: 0 });
+        assert!(graph.largest_component().is_empty());
         assert_eq!(graph.paths(0), Paths { average: 0.0, longest: 0, sources: 0, exact: true });
         assert_eq!((graph.degrees(), graph.clustering(), graph.mean_degree()), (vec![], 0.0, 0.0));
     }

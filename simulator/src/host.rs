@@ -5,12 +5,14 @@ use std::time::Duration;
 use murmurate::membership::{DownReason, Notice, Time, nanos};
 use murmurate::{Effects, Mark};
 
-use crate::engine::{DeliveryLog, SimBroadcast, SimMembership, SimMessage, SimTimer};
+use crate::deliveries::DeliveryLog;
+use crate::engine::{SimBroadcast, SimMembership, SimMessage, SimTimer};
 use crate::machine::Machine;
 use crate::network::{Journey, Network, Parcel, mix};
 use crate::node::Peer;
+use crate::queue::Queue;
+use crate::regional::Regional;
 use crate::stats::Stats;
-use crate::wheel::Wheel;
 
 /// Something that reaches a node at a time.
 #[derive(Debug, Clone)]
@@ -42,9 +44,9 @@ impl<M: SimMembership, B: SimBroadcast> Event<M, B> {
     /// Queues what a node set itself while the bucket that ends at `end` is run: what falls into it
     /// goes among the node's own, latest first.
     #[inline]
-    pub(crate) fn queue(self, end: u64, wheel: &mut Wheel<Self>, soon: &mut Vec<Self>) {
+    pub(crate) fn queue(self, end: u64, queue: &mut Queue<M, B>, soon: &mut Vec<Self>) {
         if self.time >= end {
-            wheel.push(self.time, self);
+            queue.push_own(self);
         } else {
             let at = soon.partition_point(|other| other.key() > self.key());
             soon.insert(at, self);
@@ -66,18 +68,20 @@ impl<M: SimMembership, B: SimBroadcast> What<M, B> {
 /// What one node speaks to while it handles one input.
 pub(crate) struct Host<'a, M: SimMembership, B: SimBroadcast> {
     pub(crate) me: Peer,
+    pub(crate) place: usize,
     pub(crate) born: u32,
     pub(crate) now: Time,
     /// End of the bucket being run: what the node arms for before it is not queued any more.
     pub(crate) end: u64,
     pub(crate) sequence: &'a mut u32,
-    pub(crate) wheel: &'a mut Wheel<Event<M, B>>,
+    pub(crate) queue: &'a mut Queue<M, B>,
     /// The node's own timers within the bucket, latest first.
     pub(crate) soon: &'a mut Vec<Event<M, B>>,
     pub(crate) network: &'a Network,
     /// The node's own, where it is not an ideal one.
     pub(crate) machine: Option<&'a mut Machine>,
     pub(crate) stats: &'a mut Stats,
+    pub(crate) regional: Option<&'a mut Regional>,
     pub(crate) deliveries: Option<&'a mut DeliveryLog>,
 }
 
@@ -101,11 +105,11 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         let event =
             |time, message| Event { time, what: What::Message(message), to, from, sequence };
         match journey {
-            Journey::Arrives(time) => self.wheel.push(time, event(time, message)),
+            Journey::Arrives(time) => self.queue.push(event(time, message)),
             Journey::Twice(first, second) => {
                 self.stats.duplicated += 1;
-                self.wheel.push(second, event(second, message.clone()));
-                self.wheel.push(first, event(first, message));
+                self.queue.push(event(second, message.clone()));
+                self.queue.push(event(first, message));
             }
             Journey::Lost => self.stats.lost += 1,
             Journey::Shed => self.stats.shed += 1,
@@ -121,12 +125,12 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         let time = self.now.as_nanos().saturating_add(after);
         let what = What::Timer(timer);
         let event = Event { time, what, to: self.me, from: self.me, sequence };
-        event.queue(self.end, self.wheel, self.soon);
+        event.queue(self.end, self.queue, self.soon);
     }
 
     fn deliver(&mut self, id: u32, hops: u16, (): ()) {
         if let Some(log) = &mut self.deliveries {
-            log.note(self.me, id);
+            log.note(self.place, self.me, id);
         }
         let broadcast = &mut self.stats.broadcasts[id as usize];
         if id < self.born {
@@ -135,11 +139,10 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         broadcast.delivered += 1;
         broadcast.last_hop = broadcast.last_hop.max(hops);
         let latency = self.now.since(broadcast.sent);
-        let origin = broadcast.origin;
-        self.stats.record_latency(latency);
-        if let Some(regional) = &mut self.stats.regional {
-            regional.record(origin, self.me.index(), latency);
+        if let Some(regional) = &mut self.regional {
+            regional.record(broadcast.origin, self.me.index(), latency);
         }
+        self.stats.record_latency(latency);
     }
 
     fn neighbor_up(&mut self, _peer: Peer) {

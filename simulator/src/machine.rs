@@ -112,8 +112,8 @@ impl Clock {
         Time::from_nanos(self.shown.saturating_add(local))
     }
 
-    /// The true time that it takes for so much to pass, rounded up: a timer that went off before it is
-    /// due would be set again, at once and for ever.
+    /// The true time that it takes for so much to pass. Rounded up: a timer that went off before the
+    /// clock shows its time would be set for nothing again and again.
     pub(crate) fn true_span(&self, local: u64) -> u64 {
         if self.rate == 1.0 { local } else { (local as f64 / self.rate).ceil() as u64 }
     }
@@ -141,7 +141,7 @@ mod tests {
         let mut clock = Clock::default();
         assert_eq!(clock.run_at(2.0, Time::from_nanos(100)), 0.5);
         assert_eq!(clock.local(Time::from_nanos(150)).as_nanos(), 200);
-        assert_eq!(clock.true_span(40), 20);
+        assert_eq!((clock.true_span(40), clock.true_span(41), clock.true_span(1)), (20, 21, 1));
         assert_eq!(clock.jump(1_000, Time::from_nanos(150)), 500);
         assert_eq!(clock.run_at(1.0, Time::from_nanos(200)), 2.0);
         assert_eq!(clock.local(Time::from_nanos(201)).as_nanos(), 1_301);

@@ -12,7 +12,7 @@ use crate::network::{Network, Placement};
 const MOST_SITES: usize = 1_000;
 
 /// What was delivered where, and how fast it could have been.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Regional {
     placement: Placement,
     /// Shortest ways between sites in nanoseconds, row by row, if the network has any.
@@ -23,7 +23,7 @@ pub struct Regional {
 }
 
 /// The deliveries in one region, in microseconds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Latencies {
     /// From publish to delivery.
     pub taken: Histogram<u64>,

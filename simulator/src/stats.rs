@@ -9,10 +9,9 @@ use murmurate::membership::{DownReason, Sizes, Time, Wire};
 
 use crate::engine::SIZES;
 use crate::marks::Marks;
-use crate::regional::Regional;
 
 /// Counters of a run. All of them only grow.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Stats {
     /// Events handled: messages, timers and resets that reached a running node.
     pub events: u64,
@@ -36,8 +35,6 @@ pub struct Stats {
     pub broadcasts: Vec<Broadcast>,
     /// Delivery latencies in microseconds.
     latency: Histogram<u64>,
-    /// Delivery latencies by region, if somebody wants to know.
-    pub regional: Option<Box<Regional>>,
     /// Which rarely taken branches of the protocols were taken.
     pub marks: Marks,
     /// A sum over all events: equal for equal runs, whatever the order nodes were run in.
@@ -110,10 +107,36 @@ impl Stats {
             neighbor_downs: [0; DOWN_REASONS],
             broadcasts: Vec::new(),
             latency: latency_histogram(),
-            regional: None,
             marks: Marks::default(),
             digest: 0,
         }
+    }
+
+    /// Adds what was counted at other nodes while the same broadcasts were published.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.timers += other.timers;
+        self.resets += other.resets;
+        self.lost += other.lost;
+        self.shed += other.shed;
+        self.duplicated += other.duplicated;
+        for (kind, other) in self.messages.iter_mut().zip(&other.messages) {
+            kind.count += other.count;
+            kind.bytes += other.bytes;
+        }
+        self.neighbor_ups += other.neighbor_ups;
+        for (count, other) in self.neighbor_downs.iter_mut().zip(other.neighbor_downs) {
+            *count += other;
+        }
+        for (broadcast, other) in self.broadcasts.iter_mut().zip(&other.broadcasts) {
+            broadcast.delivered += other.delivered;
+            broadcast.payloads += other.payloads;
+            broadcast.last_hop = broadcast.last_hop.max(other.last_hop);
+        }
+        // Both have the same bounds.
+        let _ = self.latency.add(&other.latency);
+        self.marks.add(other.marks);
+        self.digest = self.digest.wrapping_add(other.digest);
     }
 
     pub(crate) fn record_latency(&mut self, latency: Duration) {

@@ -29,7 +29,6 @@ pub(crate) struct Wheel<T> {
     levels: Vec<Level<T>>,
     spare: Vec<Vec<T>>,
     len: usize,
-    peak: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -65,7 +64,6 @@ impl<T> Wheel<T> {
             levels: (0..LEVELS).map(|_| Level::new()).collect(),
             spare: Vec::new(),
             len: 0,
-            peak: 0,
         }
     }
 
@@ -73,14 +71,14 @@ impl<T> Wheel<T> {
         1 << self.shift
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// The most events ever queued at a time.
-    pub(crate) fn peak(&self) -> usize {
-        self.peak
+    /// No event comes before this time. It need not be the time of one: the bucket may turn out to
+    /// be empty when it is drained.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.next_slot().map(|(_, _, bucket)| bucket << self.shift)
     }
 
     /// Queues `event` for `time`, which lies behind the bucket drained last.
@@ -88,7 +86,6 @@ impl<T> Wheel<T> {
         let bucket = time >> self.shift;
         debug_assert!(bucket >= self.current, "bucket {bucket} is before {}", self.current);
         self.len += 1;
-        self.peak = self.peak.max(self.len);
         self.place(bucket, event);
     }
 
@@ -124,25 +121,21 @@ impl<T> Wheel<T> {
         time_of: impl Fn(&T) -> u64,
     ) -> Option<u64> {
         loop {
-            if let Some(slot) = self.levels[0].next((self.current & MASK) as usize) {
-                let bucket = self.current & !MASK | slot as u64;
-                if bucket << self.shift >= limit {
-                    return None;
-                }
-                self.current = bucket;
-                for mut chunk in self.take(0, slot) {
+            let (level, slot, bucket) = self.next_slot()?;
+            if bucket << self.shift >= limit {
+                return None;
+            }
+            self.current = bucket;
+            let chunks = self.take(level, slot);
+            if level == 0 {
+                for mut chunk in chunks {
                     self.len -= chunk.len();
                     into.append(&mut chunk);
                     self.spare.push(chunk);
                 }
                 return Some(bucket << self.shift);
             }
-            let (level, slot, bucket) = self.next_above()?;
-            if bucket << self.shift >= limit {
-                return None;
-            }
-            self.current = bucket;
-            for mut chunk in self.take(level, slot) {
+            for mut chunk in chunks {
                 for event in chunk.drain(..) {
                     self.place(time_of(&event) >> self.shift, event);
                 }
@@ -169,12 +162,13 @@ impl<T> Wheel<T> {
         wanted
     }
 
-    /// The next occupied slot above the lowest level, and the bucket it starts at.
-    fn next_above(&self) -> Option<(usize, usize, u64)> {
-        (1..LEVELS).find_map(|level| {
+    /// The first occupied slot: its level, its place there, and the bucket it starts at.
+    fn next_slot(&self) -> Option<(usize, usize, u64)> {
+        (0..LEVELS).find_map(|level| {
             let digits = BITS * level as u32;
-            let from = (self.current >> digits) & MASK;
-            let slot = self.levels[level].next(from as usize + 1)?;
+            // Above the lowest level the present slot is empty: what it held was moved down.
+            let from = ((self.current >> digits) & MASK) as usize + usize::from(level > 0);
+            let slot = self.levels[level].next(from)?;
             let above = self.current >> (digits + BITS) << (digits + BITS);
             Some((level, slot, above | (slot as u64) << digits))
         })

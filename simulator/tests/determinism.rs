@@ -48,10 +48,10 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
 }
 
 #[test]
-fn another_binary_of_the_same_commit_gives_the_same_digest() {
+fn another_binary_of_the_same_commit_gives_the_same_digest_on_more_threads() {
     let output = Command::new(env!("CARGO_BIN_EXE_murmurate-sim"))
         .args("run --nodes 300 --seed 7 --messages 20 --fail 30 --loss 0.01 --json".split(' '))
-        .args(["--latency", "uniform:10ms,100ms"])
+        .args(["--latency", "uniform:10ms,100ms", "--threads", "3"])
         .output()
         .expect("the binary runs");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");

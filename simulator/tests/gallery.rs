@@ -1,9 +1,11 @@
-//! Every scenario of the gallery at a small size: its assertions hold, its file is listed, valid
-//! under the schema, and its run is a function of its seed.
+//! Every scenario of the gallery at a small size: its assertions hold, its run is a function of its
+//! seed on any number of threads, its file is listed, and valid under the schema.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use murmurate_simulator::runner::{self, Report};
 use murmurate_simulator::scenario::{Document, Scenario, gallery, schema};
@@ -34,27 +36,42 @@ fn run(scenario: &Scenario) -> Report {
     runner::run(scenario, &mut ()).expect("it was checked")
 }
 
-#[test]
-fn every_scenario_shows_what_it_says() {
-    let next = std::sync::atomic::AtomicUsize::new(0);
+/// Shows each scenario, small, to `broken`, on all cores; nothing may be.
+fn each(broken: impl Fn(&str, &Scenario) -> Vec<String> + Sync) {
+    let next = AtomicUsize::new(0);
     let worker = || {
-        let mut failed = Vec::new();
-        loop {
-            let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let Some(exhibit) = gallery::EXHIBITS.get(at) else { return failed };
-            let scenario = small(exhibit.name);
-            assert!(!scenario.assertions.is_empty(), "{} asserts nothing", exhibit.name);
-            let report = run(&scenario);
-            let broken = report.verdicts.into_iter().filter(|verdict| !verdict.holds);
-            failed.extend(broken.map(|verdict| format!("{}: {verdict:?}", exhibit.name)));
+        let mut found = Vec::new();
+        while let Some(exhibit) = gallery::EXHIBITS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            found.extend(broken(exhibit.name, &small(exhibit.name)));
         }
+        found
     };
-    let failed: Vec<_> = std::thread::scope(|scope| {
+    let broken: Vec<_> = std::thread::scope(|scope| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
         workers.into_iter().flat_map(|worker| worker.join().expect("no run panics")).collect()
     });
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_scenario_shows_what_it_says_on_any_number_of_threads() {
+    each(|name, scenario| {
+        assert!(!scenario.assertions.is_empty(), "{name} asserts nothing");
+        let report = run(scenario);
+        let fail = report.verdicts.iter().filter(|verdict| !verdict.holds);
+        let mut broken: Vec<_> = fail.map(|verdict| format!("{name}: {verdict:?}")).collect();
+        for threads in [2, 3] {
+            let threads = NonZeroUsize::new(threads).expect("some");
+            let other = runner::run_on_threads(threads, scenario, &mut ()).expect("it was checked");
+            if other.digest != report.digest {
+                broken.push(format!("{name}: another digest on {threads} threads"));
+            } else if other != report {
+                broken.push(format!("{name}: another report on {threads} threads"));
+            }
+        }
+        broken
+    });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use core::ops::Deref;
 use core::time::Duration;
 
-use murmurate_membership::Planted;
+use murmurate_membership::{OutOfRange, Planted};
 
 use crate::Mutant;
 
@@ -66,18 +66,9 @@ impl Default for Parameters {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A number outside its range.
-    #[error("{name} = {value} is out of range: {min} to {max}")]
-    OutOfRange {
-        /// The parameter.
-        name: &'static str,
-        /// What it was set to.
-        value: usize,
-        /// Smallest allowed value.
-        min: usize,
-        /// Largest allowed value.
-        max: usize,
-    },
+    /// A number outside its range, or a time of zero.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
     /// More payloads than ids: a payload could outlive the memory of its delivery.
     #[error("seen_capacity {seen} < payload_capacity {payloads}: it must be at least as large")]
     SeenBelowPayloads {
@@ -93,12 +84,6 @@ pub enum ConfigError {
         least: Duration,
         /// `graft_timeout`.
         most: Duration,
-    },
-    /// A timer that must not be zero.
-    #[error("{name} = 0 s is out of range: it must be longer than zero")]
-    ZeroTime {
-        /// The parameter.
-        name: &'static str,
     },
 }
 
@@ -134,31 +119,24 @@ impl Parameters {
     /// # Errors
     /// The first one that does not hold.
     pub fn check(self) -> Result<Config, ConfigError> {
-        for (name, value, max) in [
-            ("graft_attempts", self.graft_attempts.into(), 255),
-            ("seen_capacity", self.seen_capacity, 1 << 24),
-            ("payload_capacity", self.payload_capacity, 1 << 24),
-            ("payload_bytes", self.payload_bytes, 1 << 30),
-            ("missing_capacity", self.missing_capacity, 1 << 24),
-        ] {
-            if value < 1 || value > max {
-                return Err(ConfigError::OutOfRange { name, value, min: 1, max });
-            }
-        }
+        let numbers = [
+            ("graft_attempts", self.graft_attempts.into(), 1, 255),
+            ("seen_capacity", self.seen_capacity, 1, 1 << 24),
+            ("payload_capacity", self.payload_capacity, 1, 1 << 24),
+            ("payload_bytes", self.payload_bytes, 1, 1 << 30),
+            ("missing_capacity", self.missing_capacity, 1, 1 << 24),
+        ];
+        let times = [
+            ("least_graft_timeout", self.least_graft_timeout),
+            ("graft_timeout", self.graft_timeout),
+            ("graft_retry", self.graft_retry),
+        ];
+        OutOfRange::check(numbers, times)?;
         if self.seen_capacity < self.payload_capacity {
             return Err(ConfigError::SeenBelowPayloads {
                 seen: self.seen_capacity,
                 payloads: self.payload_capacity,
             });
-        }
-        for (name, time) in [
-            ("least_graft_timeout", self.least_graft_timeout),
-            ("graft_timeout", self.graft_timeout),
-            ("graft_retry", self.graft_retry),
-        ] {
-            if time.is_zero() {
-                return Err(ConfigError::ZeroTime { name });
-            }
         }
         if self.least_graft_timeout > self.graft_timeout {
             return Err(ConfigError::LeastAboveMost {
@@ -183,11 +161,14 @@ mod tests {
             Err(ConfigError::SeenBelowPayloads { seen: 10, payloads: 1_024 })
         );
         let wrong = Parameters { graft_retry: Duration::ZERO, ..Parameters::default() };
-        assert_eq!(wrong.check(), Err(ConfigError::ZeroTime { name: "graft_retry" }));
+        assert_eq!(wrong.check(), Err(OutOfRange::ZeroTime { name: "graft_retry" }.into()));
         let least_graft_timeout = Duration::from_secs(2);
         let wrong = Parameters { least_graft_timeout, ..Parameters::default() };
         assert!(matches!(wrong.check(), Err(ConfigError::LeastAboveMost { .. })));
         let wrong = Parameters { missing_capacity: 0, ..Parameters::default() };
-        assert!(matches!(wrong.check(), Err(ConfigError::OutOfRange { value: 0, .. })));
+        assert!(matches!(
+            wrong.check(),
+            Err(ConfigError::OutOfRange(OutOfRange::Number { value: 0, .. }))
+        ));
     }
 }

@@ -3,6 +3,7 @@
 use core::ops::Deref;
 use core::time::Duration;
 
+use crate::OutOfRange;
 use crate::hyparview::ConfigError;
 use crate::mutant::{Mutant, Planted};
 
@@ -89,28 +90,21 @@ impl Parameters {
     /// # Errors
     /// The first one that does not hold.
     pub fn check(self) -> Result<Config, ConfigError> {
-        for (name, value, min, max) in [
+        let numbers = [
             ("members_capacity", self.members_capacity, 1, 16_384),
             ("gossip_length", self.gossip_length, 1, MAX_GOSSIP_LENGTH),
             ("keepalive_misses", self.keepalive_misses.into(), 1, 100),
             ("requests_capacity", self.requests_capacity, 1, 1024),
             ("contacts_capacity", self.contacts_capacity, 1, 64),
-        ] {
-            if !(min..=max).contains(&value) {
-                return Err(ConfigError::OutOfRange { name, value, min, max });
-            }
-        }
-        for (name, time) in [
+        ];
+        let times = [
             ("gossip_interval", self.gossip_interval),
             ("keepalive_interval", self.keepalive_interval),
             ("request_timeout", self.request_timeout),
             ("redial_pause", self.redial_pause),
             ("forget_after", self.forget_after),
-        ] {
-            if time.is_zero() {
-                return Err(ConfigError::ZeroTime { name });
-            }
-        }
+        ];
+        OutOfRange::check(numbers, times)?;
         // Whoever missed a goodbye gossips the departed for as long as it takes to notice silence.
         let silence = self.keepalive_interval.saturating_mul(u32::from(self.keepalive_misses) + 2);
         let forget_after = milliseconds(self.forget_after);

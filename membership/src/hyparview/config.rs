@@ -3,6 +3,7 @@
 use core::ops::Deref;
 use core::time::Duration;
 
+use crate::OutOfRange;
 use crate::mutant::{Mutant, Planted};
 
 /// The knobs of [`HyParView`](super::HyParView). Turn it into a [`Config`] with
@@ -76,18 +77,9 @@ impl Default for Parameters {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A number outside its range.
-    #[error("{name} = {value} is out of range: {min} to {max}")]
-    OutOfRange {
-        /// The parameter.
-        name: &'static str,
-        /// What it was set to.
-        value: usize,
-        /// Smallest allowed value.
-        min: usize,
-        /// Largest allowed value.
-        max: usize,
-    },
+    /// A number outside its range, or a time of zero.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
     /// Two parameters that contradict each other.
     #[error("{smaller} {smaller_value} < {larger} {larger_value}: it must be at least as large")]
     Relation {
@@ -99,12 +91,6 @@ pub enum ConfigError {
         larger: &'static str,
         /// Its value.
         larger_value: usize,
-    },
-    /// A time that must not be zero.
-    #[error("{name} = 0 s is out of range: it must be longer than zero")]
-    ZeroTime {
-        /// The parameter.
-        name: &'static str,
     },
 }
 
@@ -140,7 +126,7 @@ impl Parameters {
     /// # Errors
     /// The first one that does not hold.
     pub fn check(self) -> Result<Config, ConfigError> {
-        for (name, value, min, max) in [
+        let numbers = [
             ("active_capacity", self.active_capacity, 1, 64),
             ("passive_capacity", self.passive_capacity, 1, 1024),
             ("active_walk_length", self.active_walk_length.into(), 1, 32),
@@ -149,11 +135,15 @@ impl Parameters {
             ("shuffle_walk_length", self.shuffle_walk_length.into(), 1, 32),
             ("keepalive_misses", self.keepalive_misses.into(), 1, 100),
             ("contacts_capacity", self.contacts_capacity, 1, 64),
-        ] {
-            if !(min..=max).contains(&value) {
-                return Err(ConfigError::OutOfRange { name, value, min, max });
-            }
-        }
+        ];
+        let times = [
+            ("shuffle_interval", self.shuffle_interval),
+            ("keepalive_interval", self.keepalive_interval),
+            ("promotion_interval", self.promotion_interval.unwrap_or(Duration::MAX)),
+            ("request_timeout", self.request_timeout),
+            ("rejoin_pause", self.rejoin_pause),
+        ];
+        OutOfRange::check(numbers, times)?;
         for (smaller, smaller_value, larger, larger_value) in [
             ("passive_capacity", self.passive_capacity, "active_capacity", self.active_capacity),
             (
@@ -165,17 +155,6 @@ impl Parameters {
         ] {
             if smaller_value < larger_value {
                 return Err(ConfigError::Relation { smaller, smaller_value, larger, larger_value });
-            }
-        }
-        for (name, time) in [
-            ("shuffle_interval", self.shuffle_interval),
-            ("keepalive_interval", self.keepalive_interval),
-            ("promotion_interval", self.promotion_interval.unwrap_or(Duration::MAX)),
-            ("request_timeout", self.request_timeout),
-            ("rejoin_pause", self.rejoin_pause),
-        ] {
-            if time.is_zero() {
-                return Err(ConfigError::ZeroTime { name });
             }
         }
         Ok(Config(self, Planted::default()))

@@ -216,7 +216,8 @@ pub struct Delivery {
     pub message: Bytes,
 }
 
-/// The half of a lane that gives messages to the application.
+/// The half of a lane that gives messages to the application. It has no deadlines: what depends on time
+/// is the sending half's.
 pub trait Receiving: Send + fmt::Debug {
     /// Takes a frame of the sending half.
     ///
@@ -258,14 +259,6 @@ pub trait Receiving: Send + fmt::Debug {
 
     /// The path broke.
     fn detach(&mut self);
-
-    /// When [`Receiving::expire`] has something to do.
-    fn deadline(&self) -> Option<Time> {
-        None
-    }
-
-    /// Does what is due.
-    fn expire(&mut self, _now: Time) {}
 
     /// Whether the state must outlive a broken path, so that nothing is delivered twice.
     fn remembers(&self) -> bool;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
 use murmurate_broadcast::plumtree;
-use murmurate_membership::hyparview;
+use murmurate_membership::{OutOfRange, hyparview};
 
 use super::channels::{self, Channel, DeclarationError};
 use super::state::StateError;
@@ -63,6 +63,8 @@ pub struct Limits {
     pub handshake_wait: Duration,
     /// How long a connection nobody uses is kept. Default 10 s.
     pub idle_wait: Duration,
+    /// How long a node that leaves still delivers what its channels have taken. Default 5 s.
+    pub leave_wait: Duration,
     /// How long a message that began to arrive may pause before its link ends. Default 30 s.
     pub stall_wait: Duration,
     /// Bytes a second that a peer with messages waiting must take, measured over two seconds, or
@@ -84,6 +86,7 @@ impl Default for Limits {
             join_wait: Duration::from_secs(10),
             handshake_wait: Duration::from_secs(10),
             idle_wait: Duration::from_secs(10),
+            leave_wait: Duration::from_secs(5),
             stall_wait: Duration::from_secs(30),
             slow_bytes_per_second: 64 << 10,
             max_connections: 1_024,
@@ -95,30 +98,23 @@ impl Default for Limits {
 impl Limits {
     /// # Errors
     /// The first limit out of its range.
-    fn check(&self) -> Result<(), ConfigError> {
-        for (name, value, min, max) in [
+    fn check(&self) -> Result<(), OutOfRange> {
+        let numbers = [
             ("max_frame", self.max_frame, 1 << 10, MAX_BODY),
             ("outbox_bytes", self.outbox_bytes, self.max_frame, 1 << 30),
             ("subscription_capacity", self.subscription_capacity, 1, 1 << 16),
             ("max_connections", self.max_connections, 8, 1 << 16),
             ("max_channel_connections", self.max_channel_connections, 1, 1 << 16),
-        ] {
-            if !(min..=max).contains(&value) {
-                return Err(ConfigError::OutOfRange { name, value, min, max });
-            }
-        }
-        for (name, time) in [
+        ];
+        let times = [
             ("publish_wait", self.publish_wait),
             ("join_wait", self.join_wait),
             ("handshake_wait", self.handshake_wait),
             ("idle_wait", self.idle_wait),
+            ("leave_wait", self.leave_wait),
             ("stall_wait", self.stall_wait),
-        ] {
-            if time.is_zero() {
-                return Err(ConfigError::ZeroTime { name });
-            }
-        }
-        Ok(())
+        ];
+        OutOfRange::check(numbers, times)
     }
 
     /// The router's parameters: a datagram fits a frame.
@@ -143,24 +139,9 @@ impl Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A number outside its range.
-    #[error("{name} = {value} is out of range: {min} to {max}")]
-    OutOfRange {
-        /// The setting.
-        name: &'static str,
-        /// What it was set to.
-        value: usize,
-        /// Smallest allowed value.
-        min: usize,
-        /// Largest allowed value.
-        max: usize,
-    },
-    /// A time that must not be zero.
-    #[error("{name} = 0 s is out of range: it must be longer than zero")]
-    ZeroTime {
-        /// The setting.
-        name: &'static str,
-    },
+    /// A number outside its range, or a time of zero.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
     /// A network id without characters, or with too many.
     #[error("network = {0:?} is out of range: 1 to 64 bytes")]
     Network(String),
@@ -361,6 +342,8 @@ mod tests {
         assert!(says(limits(wrong)).starts_with("outbox_bytes = 10 is out of range: 1048576 to"));
         let wrong = Limits { join_wait: Duration::ZERO, ..Limits::default() };
         assert!(says(limits(wrong)).starts_with("join_wait = 0 s"));
+        let wrong = Limits { leave_wait: Duration::ZERO, ..Limits::default() };
+        assert!(says(limits(wrong)).starts_with("leave_wait = 0 s"));
         let wrong = hyparview::Parameters { active_capacity: 0, ..Builder::default_membership() };
         assert!(says(Builder::new().membership(wrong)).starts_with("membership: active_capacity"));
     }

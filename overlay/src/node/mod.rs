@@ -16,6 +16,7 @@
 //! | `topics`, `event`, `metrics` | what comes out |
 
 mod book;
+mod bulk;
 mod channels;
 mod clock;
 mod config;
@@ -49,8 +50,8 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 pub use channels::{
-    ByteStream, Channel, DeclarationError, Destination, Endpoint, Overflow, Receipt, Received,
-    Refusal, SendError, Traffic, Undelivered, UnknownChannel,
+    AnswerError, ByteStream, Channel, DeclarationError, Destination, Endpoint, Overflow, Receipt,
+    Received, Refusal, SendError, Traffic, Undelivered, UnknownChannel,
 };
 pub use config::{Builder, ConfigError, Limits, SpawnError};
 pub use contacts::JoinError;
@@ -423,8 +424,9 @@ impl Node {
         look.await.map_err(|_| Ended)
     }
 
-    /// Says goodbye to all neighbours, waits until that is written (3 s at most), and ends the
-    /// node.
+    /// Takes nothing more to send, waits until what channels have taken is delivered (`leave_wait` at
+    /// most), says goodbye to all neighbours, waits until that is written (3 s at most), and ends the
+    /// node. What is not delivered by then gets its outcome.
     ///
     /// # Errors
     /// The node has ended already.

@@ -5,7 +5,7 @@
 //! inbound stream is refused. On one for channels the dialler opens a stream for each lane. Streams
 //! are handed out; nothing else passes through the swarm.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
@@ -24,10 +24,16 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
 
-use super::{channels, wire};
+use super::channels::{self, Traffic};
+use super::{bulk, wire};
 
 const OVERLAY: StreamProtocol = StreamProtocol::new(wire::PROTOCOL);
-const CHANNEL: StreamProtocol = StreamProtocol::new(channels::PROTOCOL);
+/// In the order of [`Traffic`].
+const LANES: [StreamProtocol; 3] = [
+    StreamProtocol::new(channels::protocol(Traffic::Small)),
+    StreamProtocol::new(channels::protocol(Traffic::Bulk)),
+    StreamProtocol::new(channels::protocol(Traffic::Bytes)),
+];
 
 type Upgrade = ReadyUpgrade<StreamProtocol>;
 /// Who waits for a stream.
@@ -42,8 +48,8 @@ pub(crate) enum Opened {
     Outbound(Stream),
     /// The remote does not speak the protocol, or not in time.
     Refused(StreamUpgradeError<Infallible>),
-    /// A lane of the remote.
-    Lane(Stream),
+    /// A lane of the remote, on a connection for this traffic.
+    Lane(Stream, Traffic),
 }
 
 /// What happened on which connection.
@@ -59,14 +65,14 @@ pub(crate) struct Streams {
     /// At most a few for each connection.
     events: VecDeque<Event>,
     /// Connections being dialled for channels.
-    for_channels: BTreeSet<ConnectionId>,
+    for_channels: BTreeMap<ConnectionId, Traffic>,
     asked: VecDeque<(PeerId, ConnectionId, Reply)>,
 }
 
 impl Streams {
     /// This connection, about to be dialled, is for channels.
-    pub(crate) fn is_for_channels(&mut self, connection: ConnectionId) {
-        self.for_channels.insert(connection);
+    pub(crate) fn is_for_channels(&mut self, connection: ConnectionId, traffic: Traffic) {
+        self.for_channels.insert(connection, traffic);
     }
 
     /// Opens a stream for a lane. Dropping the reply says that the connection is gone.
@@ -97,8 +103,8 @@ impl NetworkBehaviour for Streams {
         _role: Endpoint,
         _port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        let is_for_channels = self.for_channels.remove(&connection);
-        Ok(Handler::new(if is_for_channels { Role::Channel } else { Role::Overlay }))
+        let traffic = self.for_channels.remove(&connection);
+        Ok(Handler::new(traffic.map_or(Role::Overlay, Role::Channel)))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -138,13 +144,15 @@ enum Role {
     /// The remote dialled, and has opened no stream yet.
     Unknown,
     Overlay,
-    Channel,
+    Channel(Traffic),
 }
 
 /// One connection's part: asks for streams, takes some.
 #[derive(Debug)]
 pub(crate) struct Handler {
     role: Role,
+    /// It runs where bulk does.
+    moved: bool,
     /// The overlay's own stream was asked for.
     asked: bool,
     has_outbound: bool,
@@ -162,6 +170,7 @@ impl Handler {
     fn new(role: Role) -> Self {
         Self {
             role,
+            moved: false,
             asked: false,
             has_outbound: false,
             has_inbound: false,
@@ -181,16 +190,18 @@ impl Handler {
     }
 
     fn on_inbound(&mut self, stream: Stream, protocol: &StreamProtocol) {
-        let role = if *protocol == OVERLAY { Role::Overlay } else { Role::Channel };
+        let all = [Traffic::Small, Traffic::Bulk, Traffic::Bytes];
+        let traffic = all.into_iter().find(|traffic| LANES[*traffic as usize] == *protocol);
+        let role = traffic.map_or(Role::Overlay, Role::Channel);
         if self.role == Role::Unknown {
             self.role = role;
         }
         match role {
-            Role::Channel if self.role == Role::Channel => {
+            Role::Channel(traffic) if self.role == role => {
                 self.has_inbound = true;
-                self.opened.push_back(Opened::Lane(stream));
+                self.opened.push_back(Opened::Lane(stream, traffic));
             }
-            Role::Overlay if self.role == Role::Overlay && !self.has_inbound => {
+            Role::Overlay if self.role == role && !self.has_inbound => {
                 self.has_inbound = true;
                 self.held = Some(stream);
                 self.release();
@@ -218,7 +229,7 @@ impl ConnectionHandler for Handler {
         match self.role {
             Role::Unknown => true,
             Role::Overlay => !(self.has_inbound && self.has_outbound),
-            Role::Channel => {
+            Role::Channel(_) => {
                 let used = self.has_inbound || self.has_outbound;
                 !used || self.coming > 0 || !self.wanted.is_empty()
             }
@@ -233,13 +244,20 @@ impl ConnectionHandler for Handler {
             let protocol = SubstreamProtocol::new(ReadyUpgrade::new(protocol), reply);
             Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol })
         };
-        if self.role == Role::Overlay && !self.asked {
-            self.asked = true;
-            return ask(OVERLAY, None);
+        if self.role == Role::Channel(Traffic::Bulk) && !self.moved {
+            self.moved = true;
+            bulk::move_task();
         }
-        if let Some(reply) = self.wanted.pop_front() {
-            self.coming += 1;
-            return ask(CHANNEL, Some(reply));
+        match self.role {
+            Role::Overlay if !self.asked => {
+                self.asked = true;
+                return ask(OVERLAY, None);
+            }
+            Role::Channel(traffic) if let Some(reply) = self.wanted.pop_front() => {
+                self.coming += 1;
+                return ask(LANES[traffic as usize].clone(), Some(reply));
+            }
+            _ => {}
         }
         match self.opened.pop_front() {
             Some(opened) => Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(opened)),
@@ -289,16 +307,17 @@ impl ConnectionHandler for Handler {
     }
 }
 
-/// Takes streams of either protocol.
+/// Takes streams of any of the protocols.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Accept;
 
 impl UpgradeInfo for Accept {
     type Info = StreamProtocol;
-    type InfoIter = [StreamProtocol; 2];
+    type InfoIter = [StreamProtocol; 4];
 
     fn protocol_info(&self) -> Self::InfoIter {
-        [OVERLAY, CHANNEL]
+        let [small, bulk, bytes] = LANES;
+        [OVERLAY, small, bulk, bytes]
     }
 }
 

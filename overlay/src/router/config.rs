@@ -3,6 +3,8 @@
 use core::ops::Deref;
 use core::time::Duration;
 
+use murmurate_membership::OutOfRange;
+
 /// How often a lookup is widened: how many [`Parameters::rings`] there are.
 pub const RINGS: usize = 4;
 
@@ -49,29 +51,14 @@ impl Default for Parameters {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A number outside its range.
-    #[error("{name} = {value} is out of range: {min} to {max}")]
-    OutOfRange {
-        /// The parameter.
-        name: &'static str,
-        /// What it was set to.
-        value: usize,
-        /// Smallest allowed value.
-        min: usize,
-        /// Largest allowed value.
-        max: usize,
-    },
+    /// A number outside its range, or a time of zero.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
     /// A lookup that is widened must go further.
     #[error("rings = {rings:?}: each must be larger than the one before")]
     RingsNotGrowing {
         /// `rings`.
         rings: [u8; RINGS],
-    },
-    /// A timer that must not be zero.
-    #[error("{name} = 0 s is out of range: it must be longer than zero")]
-    ZeroTime {
-        /// The parameter.
-        name: &'static str,
     },
 }
 
@@ -92,26 +79,19 @@ impl Parameters {
     /// # Errors
     /// The first one that does not hold.
     pub fn check(self) -> Result<Config, ConfigError> {
-        for (name, value, max) in [
-            ("rings", self.rings[0].into(), 64),
-            ("rings", self.rings[RINGS - 1].into(), 64),
-            ("seeks_capacity", self.seeks_capacity, 1 << 16),
-            ("seen_capacity", self.seen_capacity, 1 << 24),
-            ("routes_capacity", self.routes_capacity, 1 << 24),
-            ("relays_capacity", self.relays_capacity, 1 << 24),
-            ("datagram_bytes", self.datagram_bytes, 1 << 24),
-        ] {
-            if value < 1 || value > max {
-                return Err(ConfigError::OutOfRange { name, value, min: 1, max });
-            }
-        }
+        let numbers = [
+            ("rings", self.rings[0].into(), 1, 64),
+            ("rings", self.rings[RINGS - 1].into(), 1, 64),
+            ("seeks_capacity", self.seeks_capacity, 1, 1 << 16),
+            ("seen_capacity", self.seen_capacity, 1, 1 << 24),
+            ("routes_capacity", self.routes_capacity, 1, 1 << 24),
+            ("relays_capacity", self.relays_capacity, 1, 1 << 24),
+            ("datagram_bytes", self.datagram_bytes, 1, 1 << 24),
+        ];
+        let times = [("hop_wait", self.hop_wait), ("route_wait", self.route_wait)];
+        OutOfRange::check(numbers, times)?;
         if self.rings.windows(2).any(|pair| pair[0] >= pair[1]) {
             return Err(ConfigError::RingsNotGrowing { rings: self.rings });
-        }
-        for (name, time) in [("hop_wait", self.hop_wait), ("route_wait", self.route_wait)] {
-            if time.is_zero() {
-                return Err(ConfigError::ZeroTime { name });
-            }
         }
         Ok(Config(self))
     }
@@ -164,11 +144,16 @@ mod tests {
         let wrong = Parameters { rings, ..Parameters::default() };
         assert_eq!(wrong.check(), Err(ConfigError::RingsNotGrowing { rings }));
         let wrong = Parameters { rings: [0, 1, 2, 3], ..Parameters::default() };
-        assert!(matches!(wrong.check(), Err(ConfigError::OutOfRange { name: "rings", .. })));
+        let out = wrong.check();
+        assert!(matches!(
+            out,
+            Err(ConfigError::OutOfRange(OutOfRange::Number { name: "rings", .. }))
+        ));
         let wrong = Parameters { hop_wait: Duration::ZERO, ..Parameters::default() };
-        assert_eq!(wrong.check(), Err(ConfigError::ZeroTime { name: "hop_wait" }));
+        assert_eq!(wrong.check(), Err(OutOfRange::ZeroTime { name: "hop_wait" }.into()));
         let wrong = Parameters { seen_capacity: 0, ..Parameters::default() };
-        assert!(matches!(wrong.check(), Err(ConfigError::OutOfRange { value: 0, .. })));
+        let out = wrong.check();
+        assert!(matches!(out, Err(ConfigError::OutOfRange(OutOfRange::Number { value: 0, .. }))));
     }
 
     #[test]

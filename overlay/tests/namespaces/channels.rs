@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::flock::Flock;
-use crate::talk::{Command, Got, Setup, TIMEOUT};
+use crate::talk::{Got, ORDERS, Setup, TIMEOUT};
 
 const NODES: usize = 8;
 const RECEIVER: usize = 7;
@@ -39,12 +39,9 @@ fn through(
         flock.join(at, 0);
     }
     flock.one_overlay(&flock.living(), seconds(30));
-    let (mark, to) = (flock.mark(), flock.id(RECEIVER).to_owned());
+    let mark = flock.mark();
     for at in SENDERS {
-        let every_micros = EVERY.as_micros() as u64;
-        let to = to.clone();
-        let messages = MESSAGES;
-        flock.say(at, &Command::Send { mark, to, messages, bytes: 1_024, every_micros });
+        flock.send(at, (RECEIVER, ORDERS), mark, (MESSAGES, 1_024, EVERY));
     }
     sleep(seconds(2));
     let receivers = faults(&mut flock);

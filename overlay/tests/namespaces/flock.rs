@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const ANSWER: Duration = Duration::from_secs(10);
 
 #[allow(clippy::disallowed_methods, reason = "real processes take real time")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
@@ -36,8 +36,10 @@ struct Member {
     process: Child,
     stdin: ChildStdin,
     said: Receiver<Said>,
-    /// Messages of the channel, as they came, read to the end also of one that was killed.
+    /// Acknowledged messages, as they came, read to the end also of one that was killed.
     got: Arc<Mutex<Vec<Got>>>,
+    /// By mark, what became of the messages it sent.
+    sent: Arc<Mutex<BTreeMap<u32, Outcomes>>>,
     id: String,
     addresses: Vec<String>,
     living: bool,
@@ -51,6 +53,13 @@ impl Drop for Member {
     }
 }
 
+/// Numbers of messages, by what became of them.
+pub(crate) type Outcomes = BTreeMap<String, Vec<u32>>;
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Lines that show although the test passes.
 pub(crate) fn tell(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "\n{line}");
@@ -59,7 +68,7 @@ pub(crate) fn tell(line: &str) {
 /// For scenarios that measure latencies or load the machine: one at a time.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&ALONE)
 }
 
 impl Flock {
@@ -99,15 +108,17 @@ impl Flock {
         let stdin = process.stdin.take().expect("piped");
         let stdout = process.stdout.take().expect("piped");
         let (send, said) = channel();
-        let got = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&got);
+        let (got, sent) =
+            (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<BTreeMap<_, _>>>::default());
+        let (heard, became) = (Arc::clone(&got), Arc::clone(&sent));
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 // The rest is what any test program says.
                 if line.starts_with('{') {
                     match serde_json::from_str(&line).expect("said in our words") {
-                        Said::Got(got) => {
-                            heard.lock().unwrap_or_else(PoisonError::into_inner).push(got);
+                        Said::Got(got) => lock(&heard).push(got),
+                        Said::Sent { mark, outcomes } => {
+                            lock(&became).insert(mark, outcomes);
                         }
                         said => drop(send.send(said)),
                     }
@@ -115,7 +126,7 @@ impl Flock {
             }
         });
         let (id, addresses) = Default::default();
-        self.members.push(Member { process, stdin, said, got, id, addresses, living: true });
+        self.members.push(Member { process, stdin, said, got, sent, id, addresses, living: true });
         self.members.len() - 1
     }
 
@@ -203,18 +214,33 @@ impl Flock {
         })
     }
 
-    /// What became of the messages that node `at` was told to send, when all is known.
-    pub(crate) fn sent(&self, at: usize, of: u32) -> BTreeMap<String, Vec<u32>> {
-        let deadline = self.begun + self.bound;
-        self.wait_until(at, deadline, &mut |said| match said {
-            Said::Sent { mark, outcomes } if mark == of => Some(outcomes),
-            _ => None,
-        })
+    /// Lets a node send to another on a channel under `mark`, and does not wait.
+    pub(crate) fn send(
+        &mut self,
+        from: usize,
+        (to, channel): (usize, &str),
+        mark: u32,
+        (messages, bytes, every): (u32, usize, Duration),
+    ) {
+        let (channel, to) = (channel.to_owned(), self.id(to).to_owned());
+        let every_micros = every.as_micros() as u64;
+        self.say(from, &Command::Send { channel, mark, to, messages, bytes, every_micros });
     }
 
-    /// What node `at` got on the channel so far.
+    /// What became of the messages that node `at` was told to send, when all is known.
+    pub(crate) fn sent(&self, at: usize, mark: u32) -> Outcomes {
+        loop {
+            if let Some(outcomes) = lock(&self.members[at].sent).remove(&mark) {
+                return outcomes;
+            }
+            assert!(self.begun.elapsed() < self.bound, "{}: #{at} still sends", self.name);
+            sleep(LOOK);
+        }
+    }
+
+    /// The acknowledged messages that node `at` got so far.
     pub(crate) fn got(&self, at: usize) -> Vec<Got> {
-        self.members[at].got.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.members[at].got).clone()
     }
 
     fn signal(&self, at: usize, signal: &str) {

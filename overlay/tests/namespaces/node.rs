@@ -5,14 +5,16 @@ use std::io::{BufRead, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use murmurate::membership::hyparview;
 use murmurate::{
     Builder, Channel, Delivery, Endpoint, Limits, Node, NodeId, Undelivered, identity,
 };
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::talk::{CHANNEL, Command, Got, Heard, NODE, Said, Setup, TIMEOUT, TOPIC, View};
+use crate::talk::{
+    Command, Got, Heard, NODE, ORDERS, QUEUE_BYTES, SAMPLES, Said, Setup, TIMEOUT, TOPIC, View,
+};
 
 /// Events kept for the report.
 const EVENTS: usize = 400;
@@ -81,7 +83,8 @@ async fn start(setup: &Setup) -> Node {
         .network(setup.network.clone())
         .listen(setup.listen.parse().expect("an address"))
         .membership(membership)
-        .channel(Channel::acknowledged(CHANNEL).timeout(TIMEOUT))
+        .channel(Channel::acknowledged(ORDERS).timeout(TIMEOUT).queue(4_096, QUEUE_BYTES))
+        .channel(Channel::best_effort(SAMPLES).timeout(TIMEOUT).queue(4_096, QUEUE_BYTES))
         .limits(Limits { subscription_capacity: 65_536, ..Limits::default() });
     if setup.key != 0 {
         let key = identity::Keypair::ed25519_from_bytes([setup.key; 32]);
@@ -95,9 +98,14 @@ async fn run(setup: Setup) {
     let node = start(&setup).await;
     let ledger = Shared::default();
     tokio::spawn(listen(node.clone(), Arc::clone(&ledger)));
-    tokio::spawn(watch(node.events(), Arc::clone(&ledger)));
-    let channel = node.channel(CHANNEL).expect("declared");
-    tokio::spawn(receive(channel.clone()));
+    tokio::spawn(watch_events(node.events(), Arc::clone(&ledger)));
+    let mut channels = BTreeMap::new();
+    for name in [ORDERS, SAMPLES] {
+        let channel = node.channel(name).expect("declared");
+        let (takes, taking) = watch::channel(true);
+        tokio::spawn(receive(channel.clone(), name, taking, Arc::clone(&ledger)));
+        channels.insert(name.to_owned(), (channel, takes));
+    }
     let addresses = node.addresses().iter().map(ToString::to_string).collect();
     say(&Said::Ready { id: node.id().to_string(), addresses });
     while let Some(command) = commands.recv().await {
@@ -115,9 +123,13 @@ async fn run(setup: Setup) {
                 let every = Duration::from_micros(every_micros);
                 tokio::spawn(publish(node.clone(), mark, messages, bytes, every));
             }
-            Command::Send { mark, to, messages, bytes, every_micros } => {
+            Command::Send { channel, mark, to, messages, bytes, every_micros } => {
                 let (to, every) = (to.parse().expect("an id"), Duration::from_micros(every_micros));
+                let (channel, _) = &channels[&channel];
                 tokio::spawn(send(channel.clone(), mark, to, messages, bytes, every));
+            }
+            Command::Take { channel, takes } => {
+                channels[&channel].1.send_replace(takes);
             }
             Command::Report { number, mark } => {
                 say(&Said::Report(Box::new(report(&node, &ledger, number, mark).await)));
@@ -162,30 +174,65 @@ async fn send(
 ) {
     let mut outcomes: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     let mut under_way = futures::stream::FuturesUnordered::new();
-    let mut tick = tokio::time::interval(every);
-    for number in 0..messages {
-        tick.tick().await;
-        match channel.send(to, numbered(mark, number, bytes)).await {
-            Ok(receipt) => under_way.push(async move { (number, receipt.await) }),
-            Err(error) => outcomes.entry(format!("refused: {error}")).or_default().push(number),
-        }
-    }
-    while let Some((number, outcome)) = under_way.next().await {
+    let mut note = |number, outcome| {
         let outcome = match outcome {
             Ok(_) => "delivered".into(),
             Err(Undelivered::Gone) => "gone".into(),
             Err(Undelivered::TimedOut) => "timed out".into(),
+            Err(Undelivered::Failed(error)) => format!("refused: {error}"),
             Err(other) => format!("not sent: {other}"),
         };
         outcomes.entry(outcome).or_default().push(number);
+    };
+    let mut tick = tokio::time::interval(every);
+    let begun = now();
+    for number in 0..messages {
+        tick.tick().await;
+        // What it waits for those before it, it took too.
+        let message = stamped(numbered(mark, number, bytes), begun + every * number);
+        match channel.send(to, message).await {
+            Ok(receipt) => under_way.push(async move { (number, receipt.await) }),
+            Err(error) => note(number, Err(Undelivered::Failed(error))),
+        }
+        while let Some(Some((number, outcome))) = under_way.next().now_or_never() {
+            note(number, outcome);
+        }
+    }
+    while let Some((number, outcome)) = under_way.next().await {
+        note(number, outcome);
     }
     say(&Said::Sent { mark, outcomes });
 }
 
-async fn receive(channel: Endpoint) {
-    while let Some(received) = channel.receive().await {
+/// A message that says when it should be sent, in microseconds since 1970.
+fn stamped(mut data: Vec<u8>, due: SystemTime) -> Vec<u8> {
+    let micros = due.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
+    data.resize(data.len().max(16), 0);
+    data[8..16].copy_from_slice(&micros.to_le_bytes());
+    data
+}
+
+/// How long ago that was.
+fn took(data: &[u8]) -> Duration {
+    let micros = data[8..16].try_into().map(u64::from_le_bytes).expect("eight bytes");
+    now().duration_since(UNIX_EPOCH + Duration::from_micros(micros)).unwrap_or_default()
+}
+
+async fn receive(channel: Endpoint, name: &str, mut taking: watch::Receiver<bool>, ledger: Shared) {
+    loop {
+        let _ = taking.wait_for(|takes| *takes).await;
+        let received = tokio::select! {
+            biased;
+            _ = taking.changed() => continue,
+            received = channel.receive() => received,
+        };
+        let Some(received) = received else { return };
+        let from = received.from.to_string();
         let (mark, number) = mark_and_number(&received.data);
-        say(&Said::Got(Got { from: received.from.to_string(), mark, number }));
+        with(&ledger, |ledger| ledger.note(from.clone(), &received.data, took(&received.data)));
+        if name == ORDERS {
+            say(&Said::Got(Got { from, mark, number }));
+        }
         // Now it is delivered.
         drop(received);
     }
@@ -200,18 +247,19 @@ async fn listen(node: Node, ledger: Shared) {
     let mut heard = node.subscribe(TOPIC);
     while let Some(next) = heard.next().await {
         with(&ledger, |ledger| match next {
-            Ok(delivery) => ledger.note(&delivery),
+            Ok(Delivery { id, published, data, .. }) => {
+                let took = now().duration_since(published).unwrap_or_default();
+                ledger.note(id.origin.node.to_string(), &data, took);
+            }
             Err(lagged) => ledger.lagged += lagged.0,
         });
     }
 }
 
 impl Ledger {
-    fn note(&mut self, delivery: &Delivery) {
-        let took = now().duration_since(delivery.published).unwrap_or_default();
-        let (mark, number) = mark_and_number(&delivery.data);
+    fn note(&mut self, sender: String, data: &[u8], took: Duration) {
+        let (mark, number) = mark_and_number(data);
         let mark = self.marks.entry(mark).or_default();
-        let sender = delivery.id.origin.node.to_string();
         if mark.from.entry(sender).or_default().insert(number) {
             mark.micros.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
         } else {
@@ -237,7 +285,7 @@ impl Mark {
     }
 }
 
-async fn watch(mut events: broadcast::Receiver<murmurate::Event>, ledger: Shared) {
+async fn watch_events(mut events: broadcast::Receiver<murmurate::Event>, ledger: Shared) {
     loop {
         let event = match events.recv().await {
             Ok(event) => format!("{event:?}"),

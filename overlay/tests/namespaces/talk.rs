@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 
 /// Names the variable that makes a process a node, and carries its [`Setup`].
 pub(crate) const NODE: &str = "MURMURATE_NAMESPACES_NODE";
-/// The only channel, acknowledged, and how long its messages may be under way.
-pub(crate) const CHANNEL: &str = "orders";
+/// The channels: one acknowledged, one best effort.
+pub(crate) const ORDERS: &str = "orders";
+pub(crate) const SAMPLES: &str = "samples";
+/// How long their messages may be under way, and how many bytes of them may wait.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(8);
+pub(crate) const QUEUE_BYTES: usize = 1 << 20;
 /// The only topic.
 pub(crate) const TOPIC: &str = "flock";
 
@@ -55,13 +58,19 @@ pub(crate) enum Command {
         number: u64,
         mark: u32,
     },
-    /// Sends on the channel, and says what became of each message.
+    /// Sends on a channel, and says what became of each message.
     Send {
+        channel: String,
         mark: u32,
         to: String,
         messages: u32,
         bytes: usize,
         every_micros: u64,
+    },
+    /// The application takes what arrives on a channel, which it does at first, or does not.
+    Take {
+        channel: String,
+        takes: bool,
     },
     Leave,
 }
@@ -81,7 +90,7 @@ pub(crate) enum Said {
         refused: Vec<String>,
     },
     Report(Box<View>),
-    /// A message of the channel, before it counts as delivered.
+    /// An acknowledged message, before it counts as delivered.
     Got(Got),
     Sent {
         mark: u32,
@@ -90,7 +99,7 @@ pub(crate) enum Said {
     Left,
 }
 
-/// A message of the channel.
+/// An acknowledged message.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Got {
     pub(crate) from: String,

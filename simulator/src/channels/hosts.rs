@@ -69,11 +69,6 @@ impl Lane {
         };
         Self { ends, sender, receiver: Receiver::default() }
     }
-
-    pub(super) fn deadline(&self) -> Option<Time> {
-        let receiver = self.receiver.half.as_ref().and_then(|half| half.deadline());
-        [self.sender.half.deadline(), receiver].into_iter().flatten().min()
-    }
 }
 
 impl Sender {

@@ -277,7 +277,7 @@ impl<'a> World<'a> {
     pub fn run_until(&mut self, end: Time) -> Result<(), Violation> {
         loop {
             let event = self.events.first_key_value().map(|((time, _), _)| *time);
-            let deadline = self.lanes.iter().filter_map(Lane::deadline).min();
+            let deadline = self.lanes.iter().filter_map(|lane| lane.sender.half.deadline()).min();
             let Some(next) = [event, deadline].into_iter().flatten().min() else { break };
             if next > end {
                 break;
@@ -310,20 +310,16 @@ impl<'a> World<'a> {
 
     fn expire(&mut self) -> Result<(), Violation> {
         for lane in 0..self.lanes.len() {
-            if self.lanes[lane].deadline().is_some_and(|deadline| deadline <= self.now) {
-                let Lane { sender, receiver, .. } = &mut self.lanes[lane];
-                sender.half.expire(self.now);
-                if let Some(half) = &mut receiver.half {
-                    half.expire(self.now);
-                }
-                let deadline = self.lanes[lane].deadline();
+            let half = &mut self.lanes[lane].sender.half;
+            if half.deadline().is_some_and(|deadline| deadline <= self.now) {
+                half.expire(self.now);
+                let deadline = half.deadline();
                 Violation::unless(
                     deadline.is_none_or(|deadline| deadline > self.now),
                     "what was due is done",
                     || format!("lane {lane} at {:?}: {deadline:?}", self.now),
                 )?;
                 self.pump_sender(lane)?;
-                self.pump_receiver(lane)?;
             }
         }
         Ok(())

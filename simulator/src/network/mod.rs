@@ -181,6 +181,11 @@ impl Network {
         }
     }
 
+    /// Whether nothing answers for node `index`.
+    pub(crate) fn is_dark(&self, index: usize) -> bool {
+        self.dark.get(index).copied().unwrap_or(false)
+    }
+
     /// Where the nodes stand.
     #[must_use]
     pub fn placement(&self) -> &Placement {
@@ -251,8 +256,7 @@ impl Network {
 
     /// As [`Network::carry`], for the connection resets that a host sends for a dead process.
     pub(crate) fn carry_reset(&self, from: Peer, to: Peer, sequence: u32, now: u64) -> Option<u64> {
-        let is_dark = self.dark.get(from.index()).copied().unwrap_or(false);
-        if is_dark || self.cuts.sever(from, to, now, &self.placement) {
+        if self.is_dark(from.index()) || self.cuts.sever(from, to, now, &self.placement) {
             return None;
         }
         let draw = self.draw(from, to, sequence);

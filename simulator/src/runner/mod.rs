@@ -6,12 +6,13 @@
 
 mod agenda;
 mod guard;
-mod reach;
 mod recorder;
 mod report;
+mod sides;
 mod verdicts;
 mod workload;
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use murmurate::membership::Time;
@@ -31,8 +32,8 @@ use crate::scenario::{Broadcast, Membership, Scenario, Span};
 use crate::strategy;
 use agenda::{Act, Agenda};
 use guard::Guard;
-use reach::Reach;
 use recorder::Recorder;
+use sides::Sides;
 use workload::Sending;
 
 /// Time between two looks at what must always hold.
@@ -64,11 +65,24 @@ impl Observer for () {}
 #[error("{}", .0.iter().map(|(key, what)| format!("{key}: {what}")).collect::<Vec<_>>().join("\n"))]
 pub struct RunError(pub Vec<(String, String)>);
 
-/// Runs a scenario.
+/// Runs a scenario on one thread.
 ///
 /// # Errors
 /// What [`Scenario::check`] finds.
 pub fn run(scenario: &Scenario, observer: &mut impl Observer) -> Result<Report, RunError> {
+    run_on_threads(NonZeroUsize::MIN, scenario, observer)
+}
+
+/// Runs a scenario on so many threads, the caller's included. What comes of it is the same for any
+/// number.
+///
+/// # Errors
+/// What [`Scenario::check`] finds.
+pub fn run_on_threads(
+    threads: NonZeroUsize,
+    scenario: &Scenario,
+    observer: &mut impl Observer,
+) -> Result<Report, RunError> {
     let wrong = |key: &str, error: &dyn std::error::Error| {
         RunError(vec![(key.to_owned(), error.to_string())])
     };
@@ -81,28 +95,24 @@ pub fn run(scenario: &Scenario, observer: &mut impl Observer) -> Result<Report, 
         (Membership::Hyparview(m), Broadcast::Plumtree(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
             let b = b.clone().check().map_err(|error| wrong("broadcast", &error))?;
-            run_with(
-                scenario,
-                strategy::hyparview_plumtree(m.plant(mutant), b.plant(mutant)),
-                observer,
-            )
+            let make = strategy::hyparview_plumtree(m.plant(mutant), b.plant(mutant));
+            run_with(threads, scenario, make, observer)
         }
         (Membership::Hyparview(m), Broadcast::Flood(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            run_with(scenario, strategy::hyparview_flood(m.plant(mutant), *b), observer)
+            let make = strategy::hyparview_flood(m.plant(mutant), *b);
+            run_with(threads, scenario, make, observer)
         }
         (Membership::FullMesh(m), Broadcast::Plumtree(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
             let b = b.clone().check().map_err(|error| wrong("broadcast", &error))?;
-            run_with(
-                scenario,
-                strategy::full_mesh_plumtree(m.plant(mutant), b.plant(mutant)),
-                observer,
-            )
+            let make = strategy::full_mesh_plumtree(m.plant(mutant), b.plant(mutant));
+            run_with(threads, scenario, make, observer)
         }
         (Membership::FullMesh(m), Broadcast::Flood(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            run_with(scenario, strategy::full_mesh_flood(m.plant(mutant), *b), observer)
+            let make = strategy::full_mesh_flood(m.plant(mutant), *b);
+            run_with(threads, scenario, make, observer)
         }
     }
 }
@@ -112,19 +122,20 @@ pub fn run(scenario: &Scenario, observer: &mut impl Observer) -> Result<Report, 
 /// # Errors
 /// If the network cannot be built.
 pub fn run_with<M: SimMembership, B: SimBroadcast>(
+    threads: NonZeroUsize,
     scenario: &Scenario,
     make: Make<M, B>,
     observer: &mut impl Observer,
 ) -> Result<Report, RunError> {
     let network = scenario.network().map_err(|(key, message)| RunError(vec![(key, message)]))?;
     let regional = Regional::new(&network);
-    let mut sim = Simulation::new(scenario.seed, network, make);
-    sim.watch_regions(regional);
+    let mut sim = Simulation::on_threads(threads, scenario.seed, network, make);
+    sim.watch_regions(&regional);
     sim.log_deliveries();
     let mut runner = Runner::new(scenario, sim, observer);
     runner.run();
-    let Runner { sim, recorder, faults, reach, guard, .. } = runner;
-    Ok(recorder.report(scenario, &sim, &faults, &reach.shares(&sim), guard.broken))
+    let Runner { sim, recorder, faults, sides, guard, .. } = runner;
+    Ok(recorder.report(scenario, &sim, &faults, &sides.shares(&sim), guard.broken))
 }
 
 struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
@@ -136,7 +147,7 @@ struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
     sendings: Vec<Sending>,
     faults: Vec<Ongoing>,
     recorder: Recorder,
-    reach: Reach,
+    sides: Sides,
     guard: Guard,
     observer: &'a mut O,
 }
@@ -171,7 +182,7 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             agenda,
             contacts,
             recorder,
-            reach: Reach::new(scenario),
+            sides: Sides::new(scenario),
             guard: Guard::new(scenario),
             observer,
         }
@@ -226,7 +237,7 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             }
             Act::Join(index) => self.join(index),
             Act::Send(at) => {
-                if let Some(next) = self.sendings[at].send(&mut self.sim, &mut self.reach) {
+                if let Some(next) = self.sendings[at].send(&mut self.sim, &mut self.sides) {
                     self.agenda.add(next, Act::Send(at));
                 }
             }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use murmurate_membership::OutOfRange;
+
 use crate::channel::{Acknowledged, BestEffort, Kind, Latest, Limits, Request};
 
 /// A channel, declared under its name before the node starts. All nodes declare it alike: a node
@@ -46,8 +48,12 @@ pub enum Traffic {
     /// Those for messages that should arrive soon. Large messages without a key take the others all
     /// the same.
     Small,
-    /// Those for whatever fills a connection.
+    /// Those for whatever fills a connection. They run on threads of their own, of lower priority,
+    /// which all nodes of a process share: what should arrive soon does not wait for them.
     Bulk,
+    /// Those for streams of bytes. They run where the application does, because it reads and writes
+    /// them itself: one that is kept full takes turns with everything else there.
+    Bytes,
 }
 
 /// What happens to a message when the queue to its receiver is full.
@@ -74,23 +80,14 @@ pub enum DeclarationError {
     /// More channels than a node holds.
     #[error("{0} channels are declared: at most 32")]
     TooMany(usize),
-    /// A number outside its range.
-    #[error("channel {channel:?}: {option} = {value} is out of range: {min} to {max}")]
+    /// An option outside its range.
+    #[error("channel {channel:?}: {option}")]
     OutOfRange {
         /// The channel.
         channel: String,
-        /// The option.
-        option: &'static str,
-        /// What it was set to.
-        value: usize,
-        /// Smallest allowed value.
-        min: usize,
-        /// Largest allowed value.
-        max: usize,
+        /// Which option, and its range.
+        option: OutOfRange,
     },
-    /// A time-out of zero.
-    #[error("channel {0:?}: timeout = 0 s is out of range: it must be longer than zero")]
-    ZeroTimeout(String),
 }
 
 /// Channels a node may have.
@@ -139,7 +136,7 @@ impl Channel {
 
     /// Streams of bytes, opened by one node and accepted by the other.
     pub fn bytes(name: impl Into<String>) -> Self {
-        Self::new(name, Carries::Bytes).traffic(Traffic::Bulk)
+        Self::new(name, Carries::Bytes).traffic(Traffic::Bytes)
     }
 
     /// A kind of one's own.
@@ -154,7 +151,7 @@ impl Channel {
         self
     }
 
-    /// Which connections it uses. Default [`Traffic::Small`]; streams of bytes [`Traffic::Bulk`].
+    /// Which connections it uses. Default [`Traffic::Small`]; streams of bytes [`Traffic::Bytes`].
     pub fn traffic(mut self, traffic: Traffic) -> Self {
         self.traffic = traffic;
         self
@@ -210,22 +207,15 @@ impl Channel {
         if !(1..=64).contains(&self.name.len()) {
             return Err(DeclarationError::Name(self.name.clone()));
         }
-        for (option, value, max) in [
-            ("kind's name (bytes)", self.kind_name().len(), 32),
-            ("parallelism", self.parallelism.into(), MAX_PARALLELISM.into()),
-            ("max_message", self.max_message, MAX_MESSAGE),
-            ("queue (messages)", self.queue_messages, 1 << 20),
-            ("queue (bytes)", self.queue_bytes, 1 << 30),
-        ] {
-            if !(1..=max).contains(&value) {
-                let channel = self.name.clone();
-                return Err(DeclarationError::OutOfRange { channel, option, value, min: 1, max });
-            }
-        }
-        if self.timeout.is_zero() {
-            return Err(DeclarationError::ZeroTimeout(self.name.clone()));
-        }
-        Ok(())
+        let numbers = [
+            ("kind's name (bytes)", self.kind_name().len(), 1, 32),
+            ("parallelism", self.parallelism.into(), 1, MAX_PARALLELISM.into()),
+            ("max_message", self.max_message, 1, MAX_MESSAGE),
+            ("queue_messages", self.queue_messages, 1, 1 << 20),
+            ("queue_bytes", self.queue_bytes, 1, 1 << 30),
+        ];
+        OutOfRange::check(numbers, [("timeout", self.timeout)])
+            .map_err(|option| DeclarationError::OutOfRange { channel: self.name.clone(), option })
     }
 }
 

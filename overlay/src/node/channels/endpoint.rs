@@ -34,6 +34,7 @@ use crate::node::driver::Command;
 /// let two = Node::builder().listen(anywhere).channel(orders).spawn().await?;
 /// two.join(one.addresses()).await?;
 ///
+/// assert_eq!(one.channel("orders")?.kind(), "acknowledged");
 /// let receipt = one.channel("orders")?.send(two.id(), "a dozen eggs").await?;
 /// let order = two.channel("orders")?.receive().await.ok_or("the node ended")?;
 /// assert_eq!(order.data, "a dozen eggs");
@@ -64,6 +65,13 @@ impl Endpoint {
     /// As it is declared.
     pub fn declared(&self) -> &Channel {
         &self.hub.declared[self.channel]
+    }
+
+    /// Its kind by name, which both ends have in common: `best-effort`, `acknowledged`, `latest`,
+    /// `request`, `bytes`, or that of a kind of one's own.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.declared().kind_name()
     }
 
     /// A node to send to: worth keeping by whoever sends much to it.

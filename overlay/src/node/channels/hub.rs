@@ -9,7 +9,7 @@ use libp2p::swarm::Stream;
 use murmurate_membership::Time;
 use prometheus::IntCounter;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::counts::ChannelCounts;
 use super::declare::{Carries, Channel, Traffic};
@@ -52,6 +52,8 @@ pub(crate) struct Hub {
     running: AtomicBool,
     /// Streams that are served and have not said goodbye.
     speaking: AtomicUsize,
+    /// Lanes that have something to send, or a way that others may still read.
+    sending: watch::Sender<usize>,
     pub(crate) nonsense: IntCounter,
 }
 
@@ -120,6 +122,7 @@ impl Hub {
             phase: watch::Sender::new(Phase::Running),
             running: AtomicBool::new(true),
             speaking: AtomicUsize::new(0),
+            sending: watch::Sender::new(0),
             nonsense: metrics.channels.nonsense.clone(),
         }
     }
@@ -259,8 +262,19 @@ impl Hub {
         self.speaking.load(Ordering::Relaxed) > 0
     }
 
-    /// Tells all senders that the node leaves.
-    pub(crate) fn leave(&self) {
+    /// A lane's task begins.
+    pub(super) fn begins_to_send(&self) {
+        self.sending.send_modify(|lanes| *lanes += 1);
+    }
+
+    /// A lane's task has ended.
+    pub(super) fn ends_to_send(&self) {
+        self.sending.send_modify(|lanes| *lanes -= 1);
+    }
+
+    /// Takes nothing more, tells all senders that the node leaves, and lets the lanes end what they
+    /// have taken, for a while.
+    pub(crate) async fn leave(self: Arc<Self>, left: oneshot::Sender<()>) {
         self.running.store(false, Ordering::Release);
         self.phase.send_if_modified(|phase| {
             let changes = *phase == Phase::Running;
@@ -269,6 +283,19 @@ impl Hub {
             }
             changes
         });
+        let lanes: Vec<_> = self.lanes().values().cloned().collect();
+        lanes.iter().flat_map(|lanes| lanes.lanes.iter()).filter_map(OnceLock::get).for_each(
+            |lane| {
+                lane.leave();
+            },
+        );
+        let mut sending = self.sending.subscribe();
+        // Whoever hangs is not waited for.
+        let _ = timeout(self.limits.leave_wait, sending.wait_for(|lanes| *lanes == 0)).await;
+        // After the last datagrams of lanes that are relayed.
+        if let Some(commands) = self.commands.upgrade() {
+            let _ = commands.send(Command::Goodbye(left)).await;
+        }
     }
 
     /// The node has ended: whoever waits for something is told.

@@ -38,6 +38,8 @@ pub(super) struct Key {
 #[derive(Debug)]
 pub(crate) struct InboundLane {
     half: Half,
+    /// Bytes of the largest answer.
+    pub(super) max_message: usize,
     /// Nothing goes back.
     silent: bool,
     inner: Mutex<Inner>,
@@ -63,9 +65,10 @@ struct Inner {
 pub(crate) struct InboundLanes(Mutex<BTreeMap<Key, Arc<InboundLane>>>);
 
 impl InboundLane {
-    fn new(half: Half, epoch: u64, receiving: Box<dyn Receiving>) -> Self {
+    fn new(half: Half, max_message: usize, epoch: u64, receiving: Box<dyn Receiving>) -> Self {
         Self {
             half,
+            max_message,
             silent: receiving.is_silent(),
             inner: Mutex::new(Inner {
                 receiving,
@@ -362,7 +365,8 @@ impl InboundLanes {
         hello: &Hello<'_>,
         path: Path,
     ) -> Option<(Arc<InboundLane>, u64)> {
-        let Carries::Messages(kind) = &hub.declared[key.channel].carries else { return None };
+        let declared = &hub.declared[key.channel];
+        let Carries::Messages(kind) = &declared.carries else { return None };
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lanes.len() >= CAPACITY && !lanes.contains_key(&key) {
             lanes.retain(|_, lane| !lane.is_forgettable());
@@ -372,8 +376,9 @@ impl InboundLanes {
         }
         let known = lanes.get(&key).filter(|lane| lane.inner().epoch == hello.epoch).cloned();
         let lane = known.unwrap_or_else(|| {
-            let receiving = kind.receiving(hello.base, hub.declared[key.channel].limits());
-            let lane = Arc::new(InboundLane::new(hub.new_half(), hello.epoch, receiving));
+            let receiving = kind.receiving(hello.base, declared.limits());
+            let (half, max) = (hub.new_half(), declared.max_message);
+            let lane = Arc::new(InboundLane::new(half, max, hello.epoch, receiving));
             lanes.insert(key, Arc::clone(&lane));
             lane
         });

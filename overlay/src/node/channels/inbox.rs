@@ -24,11 +24,34 @@ pub struct Received {
 
 impl Received {
     /// Answers a request. Kinds without answers take it as the end of the message.
-    pub fn answer(mut self, answer: impl Into<Bytes>) {
+    ///
+    /// # Errors
+    /// The answer is larger than the channel's `max_message`. Nothing was sent, and the error has the
+    /// request, which can still be answered.
+    pub fn answer(mut self, answer: impl Into<Bytes>) -> Result<(), AnswerError> {
+        let answer = answer.into();
         if let Some(lane) = self.lane.take() {
-            lane.done(self.number, Some(answer.into()));
+            let (size, max) = (answer.len(), lane.max_message);
+            if size > max {
+                self.lane = Some(lane);
+                return Err(AnswerError { request: self, size, max });
+            }
+            lane.done(self.number, Some(answer));
         }
+        Ok(())
     }
+}
+
+/// An answer that the channel does not carry. Nothing was sent, and whoever asked still waits.
+#[derive(Debug, thiserror::Error)]
+#[error("an answer of {size} bytes is out of range: 0 to {max}")]
+pub struct AnswerError {
+    /// The request: answer it shorter, or drop it.
+    pub request: Received,
+    /// Bytes given.
+    pub size: usize,
+    /// Bytes allowed.
+    pub max: usize,
 }
 
 impl Drop for Received {

@@ -19,6 +19,7 @@ use super::sender;
 use super::wire::{Half, Met};
 use crate::NodeId;
 use crate::channel::{Depth, Frame, Full, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
+use crate::node::bulk;
 
 /// How long a failure is told to everybody before a lane tries again.
 const REMEMBERED: Duration = Duration::from_millis(250);
@@ -41,7 +42,9 @@ pub(crate) struct Lane {
     /// Tells this lane from others of its index before and after it.
     pub(crate) epoch: u64,
     inner: Mutex<Inner>,
-    /// Senders that wait for room, or for the first connection.
+    /// Senders that wait for room, or for the first connection: whoever came first has it, and waits...
+    turn: tokio::sync::Mutex<()>,
+    /// ...for this.
     room: Notify,
 }
 
@@ -64,6 +67,17 @@ struct Inner {
     retransmitted: u64,
     /// Senders that wait for room, or for the receiver to be met.
     waiting: usize,
+}
+
+/// Who wants to push.
+#[derive(Debug, Clone, Copy)]
+enum Caller {
+    /// Does not wait: there is room, or not.
+    Tries,
+    /// Comes just now, and would wait.
+    Comes,
+    /// Has waited for longer than all others.
+    First,
 }
 
 #[derive(Debug, Clone)]
@@ -98,7 +112,9 @@ impl Lane {
             retransmitted: 0,
             waiting: 0,
         };
-        Self { to, channel, index, slot, epoch, inner: Mutex::new(inner), room: Notify::new() }
+        let inner = Mutex::new(inner);
+        let (turn, room) = Default::default();
+        Self { to, channel, index, slot, epoch, inner, turn, room }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -106,21 +122,23 @@ impl Lane {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Pushes a message as soon as the receiver was met and there is room.
+    /// Pushes a message as soon as the receiver was met and there is room, after whoever has waited
+    /// for longer.
     pub(crate) async fn send(
         self: &Arc<Self>,
         hub: &Arc<Hub>,
         message: Bytes,
     ) -> Result<Receipt, SendError> {
         // Mostly there is room at once.
-        if let Some(done) = self.try_now(hub, &message, true) {
+        if let Some(done) = self.try_now(hub, &message, Caller::Comes) {
             return done;
         }
         let _waits = Waits::new(self);
+        let _turn = self.turn.lock().await;
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
-            if let Some(done) = self.try_now(hub, &message, true) {
+            if let Some(done) = self.try_now(hub, &message, Caller::First) {
                 return done;
             }
             room.await;
@@ -133,7 +151,7 @@ impl Lane {
         hub: &Arc<Hub>,
         message: &Bytes,
     ) -> Result<Receipt, SendError> {
-        self.try_now(hub, message, false).unwrap_or(Err(SendError::Full))
+        self.try_now(hub, message, Caller::Tries).unwrap_or(Err(SendError::Full))
     }
 
     /// `None`: not now.
@@ -141,10 +159,13 @@ impl Lane {
         self: &Arc<Self>,
         hub: &Arc<Hub>,
         message: &Bytes,
-        meets: bool,
+        caller: Caller,
     ) -> Option<Result<Receipt, SendError>> {
         let declared = &hub.declared[self.channel];
         let mut inner = self.inner();
+        if hub.has_ended() {
+            return Some(Err(SendError::Ended));
+        }
         if let State::Failed(error, since) = &inner.state {
             if since.elapsed() < REMEMBERED {
                 return Some(Err(error.clone()));
@@ -152,13 +173,17 @@ impl Lane {
             inner.state = State::Fresh;
         }
         if !inner.running {
-            if hub.has_ended() {
-                return Some(Err(SendError::Ended));
-            }
             inner.running = true;
-            tokio::spawn(sender::run(Arc::clone(self), Arc::clone(hub)));
+            hub.begins_to_send();
+            let served = sender::run(Arc::clone(self), Arc::clone(hub));
+            bulk::threads_for(self.slot.traffic).spawn(served);
         }
-        if meets && matches!(inner.state, State::Fresh) {
+        let must_wait = match caller {
+            Caller::Tries => false,
+            Caller::First => matches!(inner.state, State::Fresh),
+            Caller::Comes => matches!(inner.state, State::Fresh) || inner.goes_in_turn(),
+        };
+        if must_wait {
             return None;
         }
         let counts = &hub.counts[self.channel];
@@ -190,7 +215,8 @@ impl Lane {
         Some(Ok(Receipt { lane: kept.then(|| Arc::clone(self)), ticket, shed: false }))
     }
 
-    /// The next frames to send, or waits for some. `more`: others wait behind them.
+    /// The next frames to send, or waits for some; whether others wait behind them. None once the
+    /// node leaves and all is sent.
     pub(super) async fn take(&self, hub: &Hub, frames: &mut Vec<Frame>, bytes: usize) -> bool {
         poll_fn(|context| {
             let mut inner = self.inner();
@@ -204,6 +230,9 @@ impl Lane {
                 frames.push(frame);
             }
             if frames.is_empty() {
+                if inner.is_done(hub) {
+                    return Poll::Ready(false);
+                }
                 inner.writer = Some(context.waker().clone());
                 return Poll::Pending;
             }
@@ -271,6 +300,21 @@ impl Lane {
         self.room.notify_waiters();
     }
 
+    /// The node leaves: nothing more is taken, and the task ends what was.
+    pub(super) fn leave(&self) {
+        let writer = self.inner().writer.take();
+        self.room.notify_waiters();
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+
+    /// Whether the node leaves, and nobody waits for the receiver to be met.
+    pub(super) fn is_pointless(&self, hub: &Hub) -> bool {
+        let inner = self.inner();
+        !matches!(inner.state, State::Met) && inner.is_done(hub)
+    }
+
     /// Lets the task end if nothing waits any more. Whether it may.
     pub(super) fn stop(&self) -> bool {
         let mut inner = self.inner();
@@ -309,7 +353,8 @@ impl Lane {
         let again = inner.sending.retransmitted();
         hub.counts[self.channel].retransmitted.inc_by(again - inner.retransmitted);
         inner.retransmitted = again;
-        let writer = if inner.sending.has_frame() { inner.writer.take() } else { None };
+        let wakes = inner.sending.has_frame() || inner.is_done(hub);
+        let writer = if wakes { inner.writer.take() } else { None };
         drop(inner);
         self.note_settled(settled);
         if let Some(writer) = writer {
@@ -317,15 +362,20 @@ impl Lane {
         }
     }
 
-    /// So many places are free, if anybody waits for one.
-    fn note_settled(&self, free: usize) {
-        for _ in 0..free {
+    /// Wakes whoever waits first, if there may be room: the others follow.
+    fn note_settled(&self, roomy: bool) {
+        if roomy {
             self.room.notify_one();
         }
     }
 }
 
 impl Inner {
+    /// Whether the node leaves, and everything has its outcome.
+    fn is_done(&self, hub: &Hub) -> bool {
+        hub.has_ended() && self.sending.depth().messages == 0
+    }
+
     /// When a message was pushed: exactly if its latency is told. Reading the clock takes longer than
     /// pushing, and a deadline is looked at as often as `looked` is set.
     fn push_time(&mut self, hub: &Hub) -> Time {
@@ -351,12 +401,19 @@ impl Inner {
         Err(Full)
     }
 
-    /// Counts and hands out outcomes; how many senders that wait may try again.
-    fn settle(&mut self, hub: &Hub, channel: usize) -> usize {
+    /// Whether whoever comes now waits behind those who wait. Otherwise the one that had a receipt
+    /// just now would take the place that this left, again and again. Where there are no receipts,
+    /// places come many at a time, and taking turns for each would be slow.
+    fn goes_in_turn(&self) -> bool {
+        self.receipts.kept && self.waiting > 0
+    }
+
+    /// Counts and hands out outcomes; whether a sender that waits may try again.
+    fn settle(&mut self, hub: &Hub, channel: usize) -> bool {
         let counts = &hub.counts[channel];
-        let mut settled = 0;
+        let mut any = false;
         while let Some((ticket, outcome)) = self.sending.settled() {
-            settled += 1;
+            any = true;
             match outcome {
                 Outcome::Delivered | Outcome::Answered(_) => counts.acknowledged.inc(),
                 Outcome::Gone | Outcome::TimedOut => counts.lost.inc(),
@@ -369,15 +426,16 @@ impl Inner {
                 counts.latency.observe(took.as_secs_f64());
             }
         }
+        if !any || self.waiting == 0 {
+            return false;
+        }
         if self.receipts.kept {
-            return settled.min(self.waiting);
+            return true;
         }
         // What only has to be written goes on by itself: nobody is woken for one place alone.
         let Depth { messages, bytes } = self.sending.depth();
         let declared = &hub.declared[channel];
-        let roomy =
-            4 * messages <= 3 * declared.queue_messages && 4 * bytes <= 3 * declared.queue_bytes;
-        if settled > 0 && roomy { self.waiting } else { 0 }
+        4 * messages <= 3 * declared.queue_messages && 4 * bytes <= 3 * declared.queue_bytes
     }
 }
 
@@ -393,14 +451,7 @@ impl<'a> Waits<'a> {
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        let mut inner = self.0.inner();
-        inner.waiting -= 1;
-        let others = inner.waiting > 0;
-        drop(inner);
-        if others {
-            // Room offered to one who left is for the next.
-            self.0.room.notify_one();
-        }
+        self.0.inner().waiting -= 1;
     }
 }
 

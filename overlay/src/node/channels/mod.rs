@@ -33,9 +33,10 @@ pub use endpoint::{ByteStream, Destination, Endpoint};
 pub use error::{SendError, Undelivered, UnknownChannel};
 pub(crate) use hub::Hub;
 pub(crate) use inbound::serve;
-pub use inbox::Received;
+pub use inbox::{AnswerError, Received};
 pub use lane::Receipt;
 pub(crate) use lane::Slot;
 pub(crate) use relay::{on_datagram, on_way_lost};
-pub(crate) use wire::PROTOCOL;
+
 pub use wire::Refusal;
+pub(crate) use wire::protocol;

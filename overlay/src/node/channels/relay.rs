@@ -256,6 +256,9 @@ pub(super) async fn send(
                 Some(Back::Lost) | None => return Ok(RelayEnd::Broken),
             },
             _ = lane.take(hub, &mut frames, BATCH) => {
+                if frames.is_empty() {
+                    return Ok(RelayEnd::Idle);
+                }
                 for next in frames.drain(..) {
                     if next.body.len() > most {
                         let size = next.body.len();

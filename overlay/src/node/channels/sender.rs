@@ -43,6 +43,9 @@ pub(super) async fn run(lane: Arc<Lane>, hub: Arc<Hub>) {
         loop {
             sleep(TICK).await;
             lane.expire(&hub);
+            if lane.is_pointless(&hub) {
+                return;
+            }
         }
     };
     tokio::select! {
@@ -50,6 +53,7 @@ pub(super) async fn run(lane: Arc<Lane>, hub: Arc<Hub>) {
         () = ticks => {}
     }
     hub.forget_unused(&lane);
+    hub.ends_to_send();
 }
 
 async fn serve(lane: &Lane, hub: &Arc<Hub>) {
@@ -66,7 +70,7 @@ async fn serve(lane: &Lane, hub: &Arc<Hub>) {
             }
             Ok(End::Left) => lane.fail(hub, hub.refused(lane, Refusal::Leaving)),
             // Whom it has met may come back.
-            Err(SendError::Unreachable { .. }) if met && !hub.has_ended() => {}
+            Err(SendError::Unreachable { .. }) if met => {}
             Err(error) => lane.fail(hub, error),
         }
         if lane.stop() {
@@ -147,6 +151,11 @@ async fn write_frames(
     let mut batch = Batch::default();
     loop {
         let more = lane.take(hub, &mut batch.frames, BATCH).await;
+        if batch.frames.is_empty() {
+            // All is written. The other side ends the stream when it has read it.
+            stream.close().await?;
+            return std::future::pending().await;
+        }
         batch.write(&mut stream, compressed).await?;
         if !more {
             stream.flush().await?;

@@ -10,11 +10,19 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use serde::{Deserialize, Serialize};
 
-use super::declare::Channel;
+use super::declare::{Channel, Traffic};
 use crate::channel::Frame;
 
-/// The protocol's name and version, as streams negotiate it.
-pub(crate) const PROTOCOL: &str = "/murmurate/channel/1";
+/// The protocol's name and version, as streams negotiate it; both sides learn from it which traffic a
+/// connection is for.
+pub(crate) const fn protocol(traffic: Traffic) -> &'static str {
+    match traffic {
+        Traffic::Small => "/murmurate/channel/1",
+        Traffic::Bulk => "/murmurate/bulk/1",
+        Traffic::Bytes => "/murmurate/bytes/1",
+    }
+}
+
 /// Bytes before a body.
 pub(crate) const HEADER: usize = 12;
 /// Bytes of a greeting.

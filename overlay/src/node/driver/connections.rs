@@ -139,8 +139,8 @@ impl Driver {
     }
 
     pub(super) fn on_opened(&mut self, id: ConnectionId, opened: Opened) {
-        if let Opened::Lane(stream) = opened {
-            return self.on_lane(id, stream);
+        if let Opened::Lane(stream, traffic) = opened {
+            return self.on_lane(id, stream, traffic);
         }
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match opened {
@@ -165,7 +165,7 @@ impl Driver {
                 self.stand(id);
             }
             // Handled above: its connection is not the overlay's.
-            Opened::Lane(_) => {}
+            Opened::Lane(..) => {}
             Opened::Refused(error) => {
                 tracing::debug!(node = %connection.node, %error, "no overlay stream");
                 self.end_link(id, "unsupported", Some(error.to_string()));

@@ -4,17 +4,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, Stream};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::Driver;
 use super::dials::Dial;
 use crate::NodeId;
-use crate::node::channels::{self, Slot};
+use crate::node::channels::{self, Slot, Traffic};
 use crate::node::id::Incarnation;
-use crate::node::streams;
+use crate::node::{bulk, streams};
 
 /// Who waits for a way to a node.
 pub(crate) type Reply = oneshot::Sender<Result<Opening, String>>;
@@ -28,6 +30,12 @@ pub(crate) enum Opening {
     Relayed(Incarnation),
 }
 
+/// How long a node that no dial reached is taken to be out of reach: whoever wants to speak to it
+/// does so hop by hop at once, while it is dialled again.
+const UNREACHED: Duration = Duration::from_secs(60);
+/// So many of them are remembered.
+const UNREACHED_CAPACITY: usize = 1_024;
+
 /// The connections for channels.
 #[derive(Default)]
 pub(super) struct Pool {
@@ -35,6 +43,8 @@ pub(super) struct Pool {
     ways: BTreeMap<(NodeId, Slot), Way>,
     /// What each connection is, once it stands.
     standing: BTreeMap<ConnectionId, Side>,
+    /// When the last dial of a node ended in silence.
+    unreached: BTreeMap<NodeId, Instant>,
 }
 
 enum Way {
@@ -46,7 +56,7 @@ enum Way {
 #[derive(Default)]
 struct Coming {
     waiting: Vec<Reply>,
-    /// A dial is under way. Otherwise a lookup is.
+    /// It waits for a dial. Otherwise for a lookup.
     dials: bool,
     /// Why the last dial failed.
     why: Option<String>,
@@ -62,7 +72,21 @@ impl Pool {
         self.standing.len()
     }
 
-    /// Those to a node for which nothing is dialled.
+    fn is_unreached(&self, node: NodeId) -> bool {
+        self.unreached.get(&node).is_some_and(|since| since.elapsed() < UNREACHED)
+    }
+
+    fn note_unreached(&mut self, node: NodeId) {
+        if self.unreached.len() >= UNREACHED_CAPACITY {
+            self.unreached.retain(|_, since| since.elapsed() < UNREACHED);
+        }
+        // What finds no room is dialled first, as before.
+        if self.unreached.len() < UNREACHED_CAPACITY {
+            self.unreached.insert(node, Instant::now());
+        }
+    }
+
+    /// Those to a node that wait for a lookup.
     fn looked_for(&self, node: NodeId) -> Vec<Slot> {
         let to_node = self.ways.iter().filter(|((to, _), _)| *to == node);
         let coming = to_node.filter(|(_, way)| matches!(way, Way::Coming(c) if !c.dials));
@@ -113,8 +137,15 @@ impl Driver {
     }
 
     fn dial_lanes(&mut self, node: NodeId, slot: Slot) {
+        let unreached = self.pool.is_unreached(node);
         let Some(Way::Coming(coming)) = self.pool.ways.get_mut(&(node, slot)) else { return };
-        coming.dials = true;
+        coming.dials = !unreached;
+        if unreached {
+            self.seek(node, true);
+        }
+        if self.is_dialling(node, slot) {
+            return;
+        }
         let addresses = self.host.book.addresses(node);
         let options = DialOpts::peer_id(node.to_peer_id())
             .condition(PeerCondition::Always)
@@ -122,15 +153,28 @@ impl Driver {
             .allocate_new_port()
             .build();
         let connection = options.connection_id();
-        self.swarm.behaviour_mut().streams.is_for_channels(connection);
-        match self.swarm.dial(options) {
+        self.swarm.behaviour_mut().streams.is_for_channels(connection, slot.traffic);
+        let dialled = {
+            let threads = bulk::threads_for(slot.traffic);
+            // What the dial starts runs there.
+            let _there = threads.enter();
+            self.swarm.dial(options)
+        };
+        match dialled {
             Ok(()) => drop(self.dials.insert(connection, Dial::Lanes(node, slot))),
             Err(error) => self.dial_failed(Dial::Lanes(node, slot), &error),
         }
     }
 
+    fn is_dialling(&self, node: NodeId, slot: Slot) -> bool {
+        let is_this =
+            |dial: &Dial| matches!(dial, Dial::Lanes(to, of) if (*to, *of) == (node, slot));
+        self.dials.values().any(is_this)
+    }
+
     /// A connection that was dialled for lanes stands.
     pub(super) fn on_lanes_dialled(&mut self, id: ConnectionId, node: NodeId, slot: Slot) {
+        self.pool.unreached.remove(&node);
         let before = self.pool.ways.insert((node, slot), Way::Standing(id));
         self.pool.standing.insert(id, Side::Dialled(node, slot));
         if let Some(Way::Coming(coming)) = before {
@@ -150,10 +194,12 @@ impl Driver {
         why: String,
     ) {
         if matches!(outcome, "refused" | "wrong_peer" | "self") {
+            self.pool.unreached.remove(&node);
             self.pool.refuse(node, slot, &why);
             // It may be somewhere else by now: the next try knows.
             return self.seek(node, false);
         }
+        self.pool.note_unreached(node);
         if let Some(Way::Coming(coming)) = self.pool.ways.get_mut(&(node, slot)) {
             coming.dials = false;
             coming.why = Some(why);
@@ -180,6 +226,13 @@ impl Driver {
 
     pub(super) fn on_nobody_found(&mut self, node: NodeId) {
         for slot in self.pool.looked_for(node) {
+            if self.is_dialling(node, slot)
+                && let Some(Way::Coming(coming)) = self.pool.ways.get_mut(&(node, slot))
+            {
+                // That may still reach it.
+                coming.dials = true;
+                continue;
+            }
             let why = match self.pool.ways.get(&(node, slot)) {
                 Some(Way::Coming(Coming { why: Some(why), .. })) => {
                     format!("{why}; and there is no way to it through the overlay")
@@ -191,7 +244,7 @@ impl Driver {
     }
 
     /// A lane came in: the connection is one for channels.
-    pub(super) fn on_lane(&mut self, id: ConnectionId, stream: Stream) {
+    pub(super) fn on_lane(&mut self, id: ConnectionId, stream: Stream, traffic: Traffic) {
         let node = match self.pool.standing.get(&id) {
             Some(Side::Dialled(node, _) | Side::Accepted(node)) => *node,
             None => {
@@ -200,7 +253,8 @@ impl Driver {
                 connection.node
             }
         };
-        tokio::spawn(channels::serve(stream, node, Arc::clone(&self.hub)));
+        let served = channels::serve(stream, node, Arc::clone(&self.hub));
+        bulk::threads_for(traffic).spawn(served);
     }
 
     /// Whether it was a connection for channels that closed.

@@ -81,6 +81,8 @@ pub(crate) enum Command {
         data: Bytes,
     },
     Leave(oneshot::Sender<()>),
+    /// Channels have delivered what they could.
+    Goodbye(oneshot::Sender<()>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -159,7 +161,7 @@ pub(crate) struct Driver {
     levels: Levels,
     /// Told once everything said in goodbye is written.
     leaving: Option<(Instant, oneshot::Sender<()>)>,
-    /// The peer has said goodbye for good.
+    /// It publishes nothing more.
     left: bool,
 }
 
@@ -316,6 +318,11 @@ impl Driver {
                 route.outbox.wake();
             }
         }
+        // Before anybody is told that the node has joined: whoever is looks at its view.
+        if std::mem::take(&mut self.host.view_changed) {
+            let active = self.peer.peer().membership().active().map(|peer| peer.node).collect();
+            self.shown.active.send_replace(active);
+        }
         for notice in std::mem::take(&mut self.host.notices) {
             match notice {
                 Notice::Joined => {
@@ -328,10 +335,6 @@ impl Driver {
                     self.host.tell(Event::Isolated);
                 }
             }
-        }
-        if std::mem::take(&mut self.host.view_changed) {
-            let active = self.peer.peer().membership().active().map(|peer| peer.node).collect();
-            self.shown.active.send_replace(active);
         }
     }
 
@@ -403,7 +406,9 @@ impl Driver {
             Command::Relay { to, data } => self.relay(to, data),
             Command::Leave(reply) => {
                 self.left = true;
-                self.hub.leave();
+                tokio::spawn(Arc::clone(&self.hub).leave(reply));
+            }
+            Command::Goodbye(reply) => {
                 self.feed(Input::Leave);
                 for route in self.host.routes.values() {
                     route.outbox.finish();

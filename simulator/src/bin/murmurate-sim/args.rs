@@ -1,5 +1,6 @@
 //! What can be said on the command line, checked.
 
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -26,6 +27,7 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim run mass-failure                       one of them
   murmurate-sim run my.toml --set nodes.count=5000     a file, with another value
   murmurate-sim run --nodes 20000 --fail 50            half of the nodes fail
+  murmurate-sim run --nodes 100000 --threads 2         twice as fast, the same result
   murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
   murmurate-sim run --latency matrix:rtt.csv --json | jq .latency_seconds
   murmurate-sim swarm --seeds 10000                    ten thousand configurations, drawn and checked
@@ -69,6 +71,9 @@ pub(crate) struct Run {
     pub(crate) seed: Option<u64>,
     #[command(flatten)]
     pub(crate) experiment: Experiment,
+    /// Threads to run on. The result is the same for any number
+    #[arg(long, default_value = "1", value_parser = threads)]
+    pub(crate) threads: NonZeroUsize,
     /// Print one JSON object on standard output and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
@@ -112,7 +117,8 @@ impl Default for Run {
             latency: LatencyArg(LatencyModel::Constant { time: Span::millis(10) }),
             loss: 0.0,
         };
-        Self { scenario: None, set: Vec::new(), seed: None, experiment, json: false }
+        let threads = NonZeroUsize::MIN;
+        Self { scenario: None, set: Vec::new(), seed: None, experiment, threads, json: false }
     }
 }
 
@@ -270,6 +276,11 @@ fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
     text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
         format!("allowed is a whole number from {} to {}", range.start(), range.end())
     })
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let threads = whole(text, 1..=256)?;
+    NonZeroUsize::new(threads as usize).ok_or_else(|| "allowed is at least 1".to_owned())
 }
 
 fn number(text: &str, range: RangeInclusive<f64>, unit: &str) -> Result<f64, String> {

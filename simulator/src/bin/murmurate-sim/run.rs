@@ -47,7 +47,8 @@ pub(crate) fn run(options: &Run) -> Result<ExitCode, Box<dyn std::error::Error>>
         nanos(scenario.duration.0),
         &format!("{} nodes, virtual time", scenario.nodes.count),
     );
-    let (report, wall) = timed(|| runner::run(&scenario, &mut Bar(&bar)));
+    let (report, wall) =
+        timed(|| runner::run_on_threads(options.threads, &scenario, &mut Bar(&bar)));
     bar.finish_and_clear();
     let report = report?;
     let speed = report.events as f64 / wall.as_secs_f64();

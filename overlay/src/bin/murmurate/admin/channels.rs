@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::server::Client;
 use super::{Answer, Base64, Listening, Outcome, Received, Reply, Request, Sent, text};
 use crate::agent::Agent;
-use crate::config::channels::{Declared, Kind};
+use crate::config::channels::Kind;
 
 /// Messages that a listener had and did not take, by channel: as many at most as there were
 /// listeners at a time.
@@ -46,11 +46,15 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
-    fn done(mut self, answer: Option<Base64>) {
-        match (self.received.take(), answer) {
-            (Some(received), Some(answer)) => received.answer(answer.0),
-            (received, _) => drop(received),
-        }
+    /// Says why, if it cannot be answered like this: then it waits for the next.
+    fn done(mut self, answer: Option<Base64>) -> Result<(), String> {
+        let received = self.received.take();
+        let (Some(received), Some(answer)) = (received, answer) else { return Ok(()) };
+        received.answer(answer.0).map_err(|error| {
+            let why = error.to_string();
+            self.received = Some(error.request);
+            why
+        })
     }
 }
 
@@ -62,24 +66,16 @@ impl Drop for Given<'_> {
     }
 }
 
-/// A channel of a running agent.
-struct Known<'a> {
-    endpoint: Endpoint,
-    declared: &'a Declared,
-    kind: Kind,
-}
-
-fn channel<'a>(agent: &'a Agent, name: &str) -> Result<Known<'a>, String> {
+/// A channel of a running agent, and its kind.
+fn channel(agent: &Agent, name: &str) -> Result<(Endpoint, Kind), String> {
     if agent.channels.is_empty() {
         return Err("this node declares no channels: start it with --channel NAME=KIND, or with \
                     [channels.NAME] in its configuration"
             .into());
     }
     let endpoint = agent.node.channel(name).map_err(|error| error.to_string())?;
-    let declared = agent.channels.get(name);
-    let known = declared.and_then(|declared| Some((declared, declared.kind?)));
-    let (declared, kind) = known.ok_or("no such channel")?;
-    Ok(Known { endpoint, declared, kind })
+    let kind = agent.channels.get(name).and_then(|declared| declared.kind);
+    Ok((endpoint, kind.ok_or("no such channel")?))
 }
 
 fn node(text: &str) -> Result<NodeId, String> {
@@ -115,7 +111,7 @@ pub(super) async fn send(
     key: Option<String>,
     data: Vec<u8>,
 ) -> Result<Reply, String> {
-    let Known { endpoint, kind, .. } = channel(agent, name)?;
+    let (endpoint, kind) = channel(agent, name)?;
     if kind == Kind::Request {
         return Err(format!("channel {name:?} carries requests: use `murmurate request`"));
     }
@@ -145,7 +141,7 @@ pub(super) async fn request(
     name: &str,
     data: Vec<u8>,
 ) -> Result<Reply, String> {
-    let Known { endpoint, kind, .. } = channel(agent, name)?;
+    let (endpoint, kind) = channel(agent, name)?;
     if kind != Kind::Request {
         let kind = kind.name();
         return Err(format!(
@@ -166,7 +162,7 @@ pub(super) async fn request(
 /// Gives a client what arrives on a channel until it closes its end, or the node ends.
 pub(super) async fn listen(client: &mut Client, name: &str) -> io::Result<()> {
     let agent = client.agent.clone();
-    let Known { endpoint, declared, kind } = match channel(&agent, name) {
+    let (endpoint, kind) = match channel(&agent, name) {
         Ok(known) => known,
         Err(error) => return client.say(&Reply::Error(error)).await,
     };
@@ -196,13 +192,9 @@ pub(super) async fn listen(client: &mut Client, name: &str) -> io::Result<()> {
             // It went away.
             None => return Ok(()),
             Some(Ok(Request::Taken { answer })) => {
-                let size = answer.as_ref().map_or(0, |answer| answer.0.len());
-                if size > declared.max_message {
-                    let max = declared.max_message;
-                    let error = format!("an answer of {size} bytes is out of range: 0 to {max}");
+                if let Err(error) = given.done(answer) {
                     return client.say(&Reply::Error(error)).await;
                 }
-                given.done(answer);
             }
             Some(Ok(_)) => {
                 let error = "a listener says taken, and nothing else, after each message";

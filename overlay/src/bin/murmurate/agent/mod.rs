@@ -35,6 +35,8 @@ pub(crate) struct Agent {
     /// As they are configured.
     pub(crate) channels: Channels,
     pub(crate) kept: Kept,
+    /// How long it may take to leave.
+    patience: Duration,
     ended: Notify,
 }
 
@@ -43,8 +45,8 @@ impl Agent {
     pub(crate) async fn leave(&self) {
         tracing::info!("leaving");
         self.health.leaving();
-        if timeout(LEAVE, self.node.leave()).await.is_err() {
-            tracing::warn!("could not leave within {LEAVE:?}");
+        if timeout(self.patience, self.node.leave()).await.is_err() {
+            tracing::warn!("could not leave within {:?}", self.patience);
         }
     }
 
@@ -82,6 +84,7 @@ pub(crate) async fn run(options: &args::Node) -> Outcome {
         tokio::spawn(http::serve(listener, health.clone()));
     }
     let admin_path = admin.path.clone();
+    let patience = config.settings.limits.leave_wait + LEAVE;
     let agent = Agent {
         node,
         health,
@@ -89,6 +92,7 @@ pub(crate) async fn run(options: &args::Node) -> Outcome {
         admin: admin_path,
         channels: config.settings.channels,
         kept: Kept::default(),
+        patience,
         ended: Notify::new(),
     };
     announce(&agent, options.json)?;

@@ -42,7 +42,8 @@ pub(super) fn serve(node: &Node, arrivals: &Arc<Arrivals>) {
     tokio::spawn(async move {
         while let Some(request) = requests.receive().await {
             let same = request.data.clone();
-            request.answer(same);
+            // As long as the request, so it fits.
+            let _ = request.answer(same);
         }
     });
 }
@@ -101,7 +102,7 @@ impl Times {
 }
 
 /// What came of it: messages and requests together, those that were refused among the lost.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub(super) struct Outcome {
     pub(super) sent: u64,
     pub(super) delivered: u64,

@@ -32,7 +32,7 @@ pub(super) struct Flock {
 }
 
 /// What the views of all nodes come to.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
 pub(super) struct Shape {
     pub(super) components: usize,
     pub(super) asymmetric_links: usize,

@@ -32,9 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
   murmurate cluster --nodes 50 --messages 20000 --rate 0 --kill 0 --json
   murmurate cluster --metrics 127.0.0.1:9464         then: curl 127.0.0.1:9464/metrics
 
-The exit status is 0 if the overlay formed, every broadcast reached all, and the survivors did so
-again; 1 if not; 2 if something could not be started. Messages on channels that were lost are
-counted, and the reasons are on standard error.")]
+The exit status is 0 if the overlay formed, every broadcast reached all, every message on a channel
+arrived, and the survivors did so again; 1 if not; 2 if something could not be started. Why messages
+on channels were lost is on standard error, and so is that none was sent where files are too few.")]
 pub(crate) struct Options {
     /// Nodes to run. Each takes about a third of a MiB and ten open files.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=5_000))]

@@ -56,11 +56,11 @@ impl Report {
         self.repaired = Some((nodes, took, shape));
     }
 
-    /// Whether the overlay formed, healed, and every broadcast reached all.
+    /// Whether the overlay formed, healed, every broadcast reached all, and every message on a channel
+    /// arrived, if any was sent.
     pub(super) fn is_good(&self) -> bool {
-        let complete = |outcome: &Option<Outcome>| {
-            outcome.as_ref().is_none_or(|o| o.delivered == o.expected && o.refused == 0)
-        };
+        let complete =
+            |outcome: &Option<Outcome>| outcome.as_ref().is_none_or(Outcome::is_complete);
         self.formed.is_one()
             && self.repaired.is_none_or(|(.., shape)| shape.is_one())
             && complete(&self.whole)

@@ -34,7 +34,7 @@ pub(super) struct Load {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub(super) struct Outcome {
     #[serde(flatten)]
     pub(super) shape: Shape,
@@ -53,7 +53,15 @@ pub(super) struct Outcome {
     pub(super) channels: Option<super::channels::Outcome>,
 }
 
-#[derive(Debug, Clone, serde::Serialize)]
+impl Outcome {
+    pub(super) fn is_complete(&self) -> bool {
+        self.delivered == self.expected
+            && self.refused == 0
+            && self.channels.as_ref().is_none_or(|channels| channels.lost == 0)
+    }
+}
+
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub(super) struct Latency {
     pub(super) p50: f64,
     pub(super) p99: f64,
@@ -222,4 +230,24 @@ async fn publish_turns(
         }
     }
     (sent, refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::channels;
+    use super::*;
+
+    #[test]
+    fn whatever_is_lost_makes_it_incomplete() {
+        let broadcasts = Outcome { expected: 10, delivered: 10, ..Outcome::default() };
+        assert!(broadcasts.is_complete(), "nothing was sent on channels");
+        assert!(!Outcome { delivered: 9, ..broadcasts.clone() }.is_complete());
+        assert!(!Outcome { refused: 1, ..broadcasts.clone() }.is_complete());
+        let with = |lost| {
+            let channels = channels::Outcome { sent: 5, lost, ..channels::Outcome::default() };
+            Outcome { channels: Some(channels), ..broadcasts.clone() }
+        };
+        assert!(with(0).is_complete());
+        assert!(!with(1).is_complete());
+    }
 }

@@ -120,17 +120,7 @@ pub(super) fn declare(channels: &Channels) -> Result<Vec<Channel>, String> {
 /// A declaration's error with the setting's whole name in front.
 pub(super) fn qualified(error: &DeclarationError) -> String {
     match error {
-        DeclarationError::OutOfRange { channel, option, value, min, max } => {
-            let option = match *option {
-                "queue (messages)" => "queue_messages",
-                "queue (bytes)" => "queue_bytes",
-                option => option,
-            };
-            format!("channels.{channel}.{option} = {value} is out of range: {min} to {max}")
-        }
-        DeclarationError::ZeroTimeout(name) => {
-            format!("channels.{name}.timeout = 0 s is out of range: it must be longer than zero")
-        }
+        DeclarationError::OutOfRange { channel, option } => format!("channels.{channel}.{option}"),
         DeclarationError::Name(name) => {
             format!("channels.{name:?}: a channel's name must have 1 to 64 bytes")
         }

@@ -161,7 +161,7 @@ fn sources(settings: &Settings, mut builder: Builder) -> Result<Builder, String>
 /// A node's error with the setting's whole name in front.
 fn qualified(error: &ConfigError) -> String {
     match error {
-        ConfigError::OutOfRange { .. } | ConfigError::ZeroTime { .. } => format!("limits.{error}"),
+        ConfigError::OutOfRange(error) => format!("limits.{error}"),
         ConfigError::Membership(error) => format!("membership.{error}"),
         ConfigError::Broadcast(error) => format!("broadcast.{error}"),
         ConfigError::Channel(error) => channels::qualified(error),

@@ -128,6 +128,8 @@ mirror!(Bounds, Limits {
     stall_wait: Duration,
     #[serde(with = "humantime_serde")]
     idle_wait: Duration,
+    #[serde(with = "humantime_serde")]
+    leave_wait: Duration,
     slow_bytes_per_second: usize,
     max_connections: usize,
     max_channel_connections: usize,

@@ -9,11 +9,11 @@ use crate::scenario::{Figure, Scenario};
 /// For each broadcast those to whom links led from its publisher when it was published, if an
 /// assertion wants to know.
 #[derive(Debug)]
-pub(super) struct Reach {
+pub(super) struct Sides {
     sides: Option<Vec<Vec<Peer>>>,
 }
 
-impl Reach {
+impl Sides {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let wanted = scenario.assertions.iter().any(|a| a.figure == Figure::Reach);
         Self { sides: wanted.then(Vec::new) }

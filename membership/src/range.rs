@@ -1,0 +1,49 @@
+//! Ranges of settings.
+
+use core::time::Duration;
+
+/// A setting outside its range; nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutOfRange {
+    /// A number that is too small or too large.
+    #[error("{name} = {value} is out of range: {min} to {max}")]
+    Number {
+        /// The setting.
+        name: &'static str,
+        /// What it was set to.
+        value: usize,
+        /// Smallest allowed value.
+        min: usize,
+        /// Largest allowed value.
+        max: usize,
+    },
+    /// A time that must not be zero.
+    #[error("{name} = 0 s is out of range: it must be longer than zero")]
+    ZeroTime {
+        /// The setting.
+        name: &'static str,
+    },
+}
+
+impl OutOfRange {
+    /// Checks numbers, each given with its smallest and its largest value, and times, none of which
+    /// may be zero.
+    ///
+    /// # Errors
+    /// The first that is not in its range.
+    pub fn check<const N: usize, const T: usize>(
+        numbers: [(&'static str, usize, usize, usize); N],
+        times: [(&'static str, Duration); T],
+    ) -> Result<(), Self> {
+        for (name, value, min, max) in numbers {
+            if !(min..=max).contains(&value) {
+                return Err(Self::Number { name, value, min, max });
+            }
+        }
+        match times.into_iter().find(|(_, time)| time.is_zero()) {
+            Some((name, _)) => Err(Self::ZeroTime { name }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! A share of the nodes, and all that it takes to run them: a thread has one of its own.
+//!
+//! A run is the same however its nodes are shared out. Within a bucket no node can reach another, so
+//! each node's events are the same ones in the same order whichever nodes are run before it, beside
+//! it or after it. What nodes have in common only adds up: counters and the digest are sums, the
+//! last hop is a maximum, deliveries are a set. Draws of the network depend on the message alone,
+//! all others on the node alone.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use murmurate::membership::Time;
+use murmurate::{Input, Timer};
+
+use crate::crew::Work;
+use crate::deliveries::DeliveryLog;
+use crate::engine::{SimBroadcast, SimMembership};
+use crate::host::{Event, Host, What};
+use crate::machine::{Admission, Machine};
+use crate::network::Network;
+use crate::node::Peer;
+use crate::queue::{Deal, Queue};
+use crate::regional::Regional;
+use crate::stats::{Broadcast, Stats};
+
+#[derive(Clone)]
+pub(crate) struct Node<M, B> {
+    pub(crate) protocols: murmurate::Peer<M, B>,
+    sequence: u32,
+    /// Broadcasts published before this incarnation started.
+    born: u32,
+    /// What is peculiar about its machine; nothing, of most.
+    machine: Option<Box<Machine>>,
+}
+
+impl<M: SimMembership, B: SimBroadcast> Node<M, B> {
+    pub(crate) fn me(&self) -> Peer {
+        self.protocols.membership().me()
+    }
+}
+
+/// Some of the nodes. Outside they go by their indices; [`Deal`] tells each one's place here.
+#[derive(Clone)]
+pub(crate) struct Part<M: SimMembership, B: SimBroadcast> {
+    deal: Deal,
+    part: usize,
+    nodes: Vec<Node<M, B>>,
+    /// Which of them run.
+    up: Vec<bool>,
+    pub(crate) queue: Queue<M, B>,
+    /// What was counted at these nodes.
+    pub(crate) stats: Stats,
+    pub(crate) regional: Option<Box<Regional>>,
+    pub(crate) deliveries: Option<DeliveryLog>,
+    batch: Vec<Event<M, B>>,
+    soon: Vec<Event<M, B>>,
+    last_bucket: usize,
+}
+
+/// A bucket to run.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket {
+    pub(crate) network: Arc<Network>,
+    /// It takes in what comes before this time, and not before the bucket run last.
+    pub(crate) end: u64,
+}
+
+impl<M: SimMembership, B: SimBroadcast> Work for Part<M, B> {
+    type Order = Bucket;
+
+    fn work(&mut self, bucket: &Bucket) {
+        self.run_bucket(&bucket.network, bucket.end);
+    }
+}
+
+impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
+    /// Part number `part` of `deal`, without nodes.
+    pub(crate) fn new(deal: Deal, part: usize, lookahead: u64) -> Self {
+        Self {
+            deal,
+            part,
+            nodes: Vec::new(),
+            up: Vec::new(),
+            queue: Queue::new(deal, part, lookahead),
+            stats: Stats::new::<M::Message, B::Message>(),
+            regional: None,
+            deliveries: None,
+            batch: Vec::new(),
+            soon: Vec::new(),
+            last_bucket: 0,
+        }
+    }
+
+    pub(crate) fn node(&self, index: usize) -> Option<&Node<M, B>> {
+        self.nodes.get(self.deal.place(index))
+    }
+
+    pub(crate) fn is_up(&self, index: usize) -> bool {
+        self.up.get(self.deal.place(index)).copied().unwrap_or(false)
+    }
+
+    /// Whether the node delivered broadcast `id`, as far as deliveries are logged.
+    pub(crate) fn has_delivered(&self, index: usize, id: u32) -> bool {
+        self.deliveries.as_ref().is_some_and(|log| log.has(self.deal.place(index), id))
+    }
+
+    /// How many events the bucket run last had.
+    pub(crate) fn last_bucket(&self) -> usize {
+        self.last_bucket
+    }
+
+    /// Starts node `index` with these protocols: a new one, or one that is down. It finds the
+    /// machine it had.
+    pub(crate) fn start(
+        &mut self,
+        network: &Network,
+        index: usize,
+        now: Time,
+        protocols: murmurate::Peer<M, B>,
+    ) {
+        let place = self.deal.place(index);
+        let born = self.stats.broadcasts.len() as u32;
+        if place == self.nodes.len() {
+            let machine = network.port().map(|port| Box::new(Machine::with(port)));
+            self.nodes.push(Node { protocols, sequence: 0, born, machine });
+            self.up.push(true);
+        } else {
+            let node = &mut self.nodes[place];
+            (node.protocols, node.born) = (protocols, born);
+            if let Some(machine) = &mut node.machine {
+                machine.reboot(now.as_nanos());
+            }
+            self.up[place] = true;
+            if let Some(log) = &mut self.deliveries {
+                log.forget(place);
+            }
+        }
+    }
+
+    /// Stops node `index` without a word.
+    pub(crate) fn stop(&mut self, index: usize) {
+        self.up[self.deal.place(index)] = false;
+    }
+
+    /// Keeps count of a new broadcast. Its publisher has it, and is the part's or another's.
+    pub(crate) fn publish(&mut self, broadcast: Broadcast) {
+        let delivered = u32::from(self.deal.part(broadcast.origin) == self.part);
+        self.stats.broadcasts.push(Broadcast { delivered, ..broadcast });
+    }
+
+    /// Gives node `index` an input; what it arms for before `end` comes in this bucket.
+    pub(crate) fn handle(
+        &mut self,
+        network: &Network,
+        index: usize,
+        (now, end): (Time, u64),
+        input: Input<M, B>,
+    ) {
+        let place = self.deal.place(index);
+        let node = &mut self.nodes[place];
+        let me = node.me();
+        let machine = node.machine.as_deref_mut();
+        let local = machine.as_ref().map_or(now, |machine| machine.clock.local(now));
+        let mut host = Host {
+            me,
+            place,
+            born: node.born,
+            now,
+            end,
+            sequence: &mut node.sequence,
+            queue: &mut self.queue,
+            soon: &mut self.soon,
+            network,
+            machine,
+            stats: &mut self.stats,
+            regional: self.regional.as_deref_mut(),
+            deliveries: self.deliveries.as_mut(),
+        };
+        node.protocols.handle(local, input, &mut host);
+    }
+
+    /// A dead process's host answers with a reset, as TCP does.
+    pub(crate) fn reset(&mut self, network: &Network, dead: Peer, to: Peer, time: u64) {
+        let node = &mut self.nodes[self.deal.place(dead.index())];
+        node.sequence = node.sequence.wrapping_add(1);
+        let sequence = node.sequence;
+        if let Some(latency) = network.carry_reset(dead, to, sequence, time) {
+            let time = time.saturating_add(latency);
+            self.queue.push(Event { time, from: dead, to, sequence, what: What::Reset });
+        }
+    }
+
+    /// The machine of node `index`, to change it.
+    pub(crate) fn machine_mut(&mut self, index: usize) -> Option<&mut Machine> {
+        let node = self.nodes.get_mut(self.deal.place(index))?;
+        Some(node.machine.get_or_insert_default())
+    }
+
+    /// Runs the next bucket that starts before `end`, node by node.
+    pub(crate) fn run_bucket(&mut self, network: &Network, end: u64) {
+        let mut batch = std::mem::take(&mut self.batch);
+        self.queue.drain(end, &mut batch);
+        self.last_bucket = batch.len();
+        batch.sort_unstable_by_key(Event::key);
+        let mut events = batch.drain(..).peekable();
+        while let Some(mut event) = events.next() {
+            let index = event.to.index();
+            loop {
+                self.run_event(network, event, end);
+                let next = events.peek().filter(|next| next.to.index() == index);
+                // What the node armed for itself within the bucket comes in its turn.
+                let own = self.soon.last().is_some_and(|own| {
+                    next.is_none_or(|next| own.key().cmp(&next.key()) == Ordering::Less)
+                });
+                event = match if own {
+                    self.soon.pop()
+                } else {
+                    events.next_if(|e| e.to.index() == index)
+                } {
+                    Some(event) => event,
+                    None => break,
+                };
+            }
+        }
+        drop(events);
+        self.batch = batch;
+    }
+
+    fn run_event(&mut self, network: &Network, event: Event<M, B>, end: u64) {
+        let Event { time, from, to, what, .. } = event;
+        let place = self.deal.place(to.index());
+        if !self.up[place] || self.nodes[place].me() != to {
+            if what.is_message() {
+                self.reset(network, to, from, time);
+            }
+            return;
+        }
+        let Some(what) = self.admit(network, (time, end), (from, to), event.sequence, what) else {
+            return;
+        };
+        self.stats.events += 1;
+        let (kind, input) = match what {
+            What::Message(message) => {
+                let kind = message.kind() as u64;
+                if let Some(id) = message.carries() {
+                    self.stats.broadcasts[id as usize].payloads += 1;
+                }
+                (kind, Input::Receive { from, message })
+            }
+            What::Timer(timer) => {
+                self.stats.timers += 1;
+                (0x100 + u64::from(matches!(timer, Timer::Broadcast(_))), Input::Expired(timer))
+            }
+            What::Reset => {
+                self.stats.resets += 1;
+                (0x200, Input::LinkDown(from))
+            }
+            // It was taken out of its box when it was admitted.
+            What::Late(_) => return,
+        };
+        self.stats.note(time, from, to, event.sequence, kind);
+        self.handle(network, to.index(), (Time::from_nanos(time), end), input);
+    }
+
+    /// What a node's machine lets it handle now. What it gets to later comes again then.
+    #[inline]
+    fn admit(
+        &mut self,
+        network: &Network,
+        (time, end): (u64, u64),
+        (from, to): (Peer, Peer),
+        sequence: u32,
+        what: What<M, B>,
+    ) -> Option<What<M, B>> {
+        let node = &mut self.nodes[self.deal.place(to.index())];
+        let Some(machine) = &mut node.machine else { return Some(what) };
+        let message = match what {
+            What::Late(what) => {
+                machine.resume();
+                return Some(*what);
+            }
+            What::Message(ref message) => {
+                Some((self.stats.wire_len(message) as u64, network.bandwidth()))
+            }
+            What::Timer(_) | What::Reset => None,
+        };
+        match machine.admit(time, message) {
+            Admission::Now => return Some(what),
+            Admission::Shed => self.stats.shed += 1,
+            Admission::At(later) => {
+                let what = What::Late(Box::new(what));
+                let event = Event { time: later, from, to, sequence, what };
+                event.queue(end, &mut self.queue, &mut self.soon);
+            }
+        }
+        None
+    }
+}
