@@ -33,8 +33,10 @@ pub mod faults;
 pub mod graph;
 mod host;
 mod machine;
+pub mod marks;
 pub mod matrix;
 pub mod memory;
+pub mod mutants;
 pub mod network;
 mod node;
 pub mod overlay;
@@ -49,6 +51,7 @@ pub mod runner;
 pub mod scenario;
 pub mod stats;
 pub mod strategy;
+pub mod swarm;
 mod wheel;
 
 pub use engine::Simulation;

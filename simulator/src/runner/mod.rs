@@ -5,8 +5,10 @@
 //! simulation itself on the way.
 
 mod agenda;
+mod guard;
 mod recorder;
 mod report;
+mod sides;
 mod verdicts;
 mod workload;
 
@@ -18,18 +20,24 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
 pub use report::{
-    Happened, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report, Sent, Verdict,
+    Broken, Happened, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report, Sent,
+    Verdict,
 };
 
-use crate::check;
 use crate::engine::{Make, SimBroadcast, SimMembership, Simulation};
 use crate::faults::{self, Later, Ongoing};
+use crate::mutants::{Mutant, Plant};
 use crate::regional::Regional;
 use crate::scenario::{Broadcast, Membership, Scenario, Span};
 use crate::strategy;
 use agenda::{Act, Agenda};
+use guard::Guard;
 use recorder::Recorder;
+use sides::Sides;
 use workload::Sending;
+
+/// Time between two looks at what must always hold.
+const SLICE: Duration = Duration::from_millis(100);
 
 /// Somebody who looks at a simulation while it runs. Nobody can change it.
 pub trait Observer {
@@ -82,24 +90,29 @@ pub fn run_on_threads(
     if !problems.is_empty() {
         return Err(RunError(problems));
     }
+    let mutant = scenario.mutant.as_deref().and_then(Mutant::find);
     match (&scenario.membership, &scenario.broadcast) {
         (Membership::Hyparview(m), Broadcast::Plumtree(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
             let b = b.clone().check().map_err(|error| wrong("broadcast", &error))?;
-            run_with(threads, scenario, strategy::hyparview_plumtree(m, b), observer)
+            let make = strategy::hyparview_plumtree(m.plant(mutant), b.plant(mutant));
+            run_with(threads, scenario, make, observer)
         }
         (Membership::Hyparview(m), Broadcast::Flood(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            run_with(threads, scenario, strategy::hyparview_flood(m, *b), observer)
+            let make = strategy::hyparview_flood(m.plant(mutant), *b);
+            run_with(threads, scenario, make, observer)
         }
         (Membership::FullMesh(m), Broadcast::Plumtree(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
             let b = b.clone().check().map_err(|error| wrong("broadcast", &error))?;
-            run_with(threads, scenario, strategy::full_mesh_plumtree(m, b), observer)
+            let make = strategy::full_mesh_plumtree(m.plant(mutant), b.plant(mutant));
+            run_with(threads, scenario, make, observer)
         }
         (Membership::FullMesh(m), Broadcast::Flood(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            run_with(threads, scenario, strategy::full_mesh_flood(m, *b), observer)
+            let make = strategy::full_mesh_flood(m.plant(mutant), *b);
+            run_with(threads, scenario, make, observer)
         }
     }
 }
@@ -118,9 +131,11 @@ pub fn run_with<M: SimMembership, B: SimBroadcast>(
     let regional = Regional::new(&network);
     let mut sim = Simulation::on_threads(threads, scenario.seed, network, make);
     sim.watch_regions(&regional);
+    sim.log_deliveries();
     let mut runner = Runner::new(scenario, sim, observer);
     runner.run();
-    Ok(runner.recorder.report(scenario, &runner.sim, &runner.faults))
+    let Runner { sim, recorder, faults, sides, guard, .. } = runner;
+    Ok(recorder.report(scenario, &sim, &faults, &sides.shares(&sim), guard.broken))
 }
 
 struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
@@ -132,6 +147,8 @@ struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
     sendings: Vec<Sending>,
     faults: Vec<Ongoing>,
     recorder: Recorder,
+    sides: Sides,
+    guard: Guard,
     observer: &'a mut O,
 }
 
@@ -165,6 +182,8 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             agenda,
             contacts,
             recorder,
+            sides: Sides::new(scenario),
+            guard: Guard::new(scenario),
             observer,
         }
     }
@@ -172,20 +191,28 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
     fn run(&mut self) {
         let end = Time::ZERO.after(self.scenario.duration.0);
         while let Some((time, act)) = self.agenda.next_before(end) {
-            self.advance(time);
+            if !self.advance(time) {
+                break;
+            }
             self.perform(act);
         }
-        self.advance(end);
-        debug_assert_eq!(check::safety(&self.sim), Ok(()));
+        if self.advance(end) {
+            self.guard.end(&self.sim);
+        }
         self.recorder.end(&mut self.sim, self.observer);
     }
 
-    /// Lets time pass, and now and then says how much did.
-    fn advance(&mut self, until: Time) {
-        while self.sim.now() < until {
-            self.sim.run_until(self.sim.now().after(Duration::from_secs(1)).min(until));
+    /// Lets time pass, looks whether all is well and now and then says how much did. `false` if the
+    /// run is over because something is not.
+    fn advance(&mut self, until: Time) -> bool {
+        while self.guard.broken.is_none() && self.sim.now() < until {
+            self.sim.run_until(self.sim.now().after(SLICE).min(until));
             self.observer.progress(self.sim.now());
+            if !self.guard.goes_on(&self.sim) {
+                return false;
+            }
         }
+        self.guard.broken.is_none()
     }
 
     fn perform(&mut self, act: Act) {
@@ -210,7 +237,7 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             }
             Act::Join(index) => self.join(index),
             Act::Send(at) => {
-                if let Some(next) = self.sendings[at].send(&mut self.sim) {
+                if let Some(next) = self.sendings[at].send(&mut self.sim, &mut self.sides) {
                     self.agenda.add(next, Act::Send(at));
                 }
             }

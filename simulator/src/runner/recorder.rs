@@ -1,16 +1,17 @@
 //! Measures a run while it goes on.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
 use super::Observer;
 use super::report::{
-    Happened, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report,
+    Broken, Happened, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report,
     least_reliability, mean,
 };
-use super::verdicts::{Judge, verdicts};
+use super::verdicts::{Judge, Measured, verdicts};
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
 use crate::faults::Ongoing;
 use crate::overlay::{self, Overlay};
@@ -165,6 +166,8 @@ impl Recorder {
             isolated: graph.degrees().first().copied().unwrap_or(0),
             mean_degree: graph.mean_degree(),
             asymmetric_links: graph.asymmetric,
+            dead_links: overlay::dead_links(sim).count(),
+            unlinked_pairs: graph.nodes() * graph.nodes().saturating_sub(1) / 2 - graph.edges(),
         });
     }
 
@@ -215,12 +218,21 @@ impl Recorder {
         scenario: &Scenario,
         sim: &Simulation<M, B>,
         faults: &[Ongoing],
+        reach: &[f64],
+        violation: Option<Broken>,
     ) -> Report {
         let stats = sim.stats();
         let series: Vec<Point> =
             self.points.into_iter().map(|(from, point)| finished(from, point, stats)).collect();
         let phases = self.phases.into_iter().map(|phase| phase.report(stats)).collect();
-        let verdicts = verdicts(scenario, &stats.broadcasts, &series, &self.overlays, &self.judge);
+        let measured = Measured {
+            broadcasts: &stats.broadcasts,
+            reach,
+            series: &series,
+            overlays: &self.overlays,
+            peak_pending: sim.peak_pending(),
+        };
+        let verdicts = verdicts(scenario, &measured, &self.judge);
         Report {
             scenario: scenario.name.clone(),
             description: scenario.description.clone(),
@@ -239,13 +251,15 @@ impl Recorder {
             series,
             overlay_series: self.overlays,
             verdicts,
+            violation,
+            marks: stats.marks,
         }
     }
 }
 
 impl Closed {
     fn report(self, stats: &Stats) -> PhaseReport {
-        let broadcasts = published(&stats.broadcasts, self.from, self.until);
+        let broadcasts = &stats.broadcasts[published(&stats.broadcasts, self.from, self.until)];
         PhaseReport {
             phase: self.name,
             from: seconds(self.from),
@@ -273,11 +287,11 @@ fn finished(from: Time, mut point: Point, stats: &Stats) -> Point {
     point
 }
 
-/// The broadcasts published from `from` on and before `until`.
-pub(super) fn published(all: &[Broadcast], from: Time, until: Time) -> &[Broadcast] {
+/// Which broadcasts were published from `from` on and before `until`.
+pub(super) fn published(all: &[Broadcast], from: Time, until: Time) -> Range<usize> {
     let first = all.partition_point(|broadcast| broadcast.sent < from);
     let end = all.partition_point(|broadcast| broadcast.sent < until);
-    &all[first..end.max(first)]
+    first..end.max(first)
 }
 
 fn happened(ongoing: &Ongoing) -> Happened {

@@ -6,6 +6,7 @@ use murmurate::membership::Time;
 use rand_distr::{Distribution, Exp1};
 use rand_xoshiro::SplitMix64;
 
+use super::sides::Sides;
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
 use crate::faults::{random_running, random_such};
 use crate::scenario::{Pace, Sender, Span, Workload};
@@ -34,11 +35,13 @@ impl Sending {
     pub(super) fn send<M: SimMembership, B: SimBroadcast>(
         &mut self,
         sim: &mut Simulation<M, B>,
+        sides: &mut Sides,
     ) -> Option<Time> {
         if self.workload.count.is_some_and(|count| self.sent >= count) {
             return None;
         }
         for index in self.senders(sim) {
+            sides.note(sim, index);
             sim.publish_bytes(index, self.workload.payload.0);
         }
         self.sent += 1;

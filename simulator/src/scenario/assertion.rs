@@ -5,7 +5,7 @@
 //! comparison = ">=" | "<=" | "==" | "!=" | ">" | "<"
 //! value      = a number, a percentage, or (of latencies) a time
 //! window     = "from" time [ "until" time ] | "until" time | "at" time | "within" time "of" event
-//! event      = the name of an entry of the timeline, or its kind
+//! event      = the name of an entry of the timeline, or its kind, or a time
 //! ```
 
 use std::fmt;
@@ -38,7 +38,8 @@ pub enum Window {
     Between(Span, Option<Span>),
     /// At this moment.
     At(Span),
-    /// At some look not later than this after the event; for broadcasts, some second's mean.
+    /// At some look not later than this after the event, or after a time; for broadcasts, some
+    /// second's mean.
     Within(Span, String),
 }
 
@@ -49,6 +50,9 @@ pub enum Figure {
     Reliability,
     /// The same of the broadcast that reached fewest.
     LeastReliability,
+    /// Mean share of those that links led to from the publisher, and that run to the end, which a
+    /// broadcast reached.
+    Reach,
     /// Mean relative message redundancy.
     Rmr,
     /// Mean of the most links that a broadcast's deliveries crossed.
@@ -61,10 +65,14 @@ pub enum Figure {
     LatencyP99,
     /// The slowest delivery.
     LatencyMax,
+    /// Messages sent.
+    Messages,
     /// Messages that the network lost.
     Lost,
     /// Messages that did not fit a queue.
     Shed,
+    /// The most events that were under way at a time: a run that exceeds it is stopped.
+    Pending,
     /// Connected components of the overlay.
     Components,
     /// Nodes in the largest of them.
@@ -77,6 +85,10 @@ pub enum Figure {
     Isolated,
     /// Views that hold a running node that does not hold them.
     AsymmetricLinks,
+    /// Places in views that hold nodes which do not run.
+    DeadLinks,
+    /// Pairs of running nodes without a link between them.
+    UnlinkedPairs,
 }
 
 /// Where a figure comes from, and so what its windows mean.
@@ -92,23 +104,28 @@ pub enum Of {
 
 impl Figure {
     /// Every figure.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Reliability,
         Self::LeastReliability,
+        Self::Reach,
         Self::Rmr,
         Self::Hops,
         Self::Broadcasts,
         Self::LatencyP50,
         Self::LatencyP99,
         Self::LatencyMax,
+        Self::Messages,
         Self::Lost,
         Self::Shed,
+        Self::Pending,
         Self::Components,
         Self::LargestComponent,
         Self::RunningNodes,
         Self::MeanDegree,
         Self::Isolated,
         Self::AsymmetricLinks,
+        Self::DeadLinks,
+        Self::UnlinkedPairs,
     ];
 
     /// As assertions call it.
@@ -117,20 +134,25 @@ impl Figure {
         match self {
             Self::Reliability => "reliability",
             Self::LeastReliability => "least_reliability",
+            Self::Reach => "reach",
             Self::Rmr => "rmr",
             Self::Hops => "hops",
             Self::Broadcasts => "broadcasts",
             Self::LatencyP50 => "latency_p50",
             Self::LatencyP99 => "latency_p99",
             Self::LatencyMax => "latency_max",
+            Self::Messages => "messages",
             Self::Lost => "lost",
             Self::Shed => "shed",
+            Self::Pending => "pending",
             Self::Components => "components",
             Self::LargestComponent => "largest_component",
             Self::RunningNodes => "running_nodes",
             Self::MeanDegree => "mean_degree",
             Self::Isolated => "isolated",
             Self::AsymmetricLinks => "asymmetric_links",
+            Self::DeadLinks => "dead_links",
+            Self::UnlinkedPairs => "unlinked_pairs",
         }
     }
 
@@ -140,12 +162,17 @@ impl Figure {
         match self {
             Self::Reliability
             | Self::LeastReliability
+            | Self::Reach
             | Self::Rmr
             | Self::Hops
             | Self::Broadcasts => Of::Broadcasts,
-            Self::LatencyP50 | Self::LatencyP99 | Self::LatencyMax | Self::Lost | Self::Shed => {
-                Of::Deliveries
-            }
+            Self::LatencyP50
+            | Self::LatencyP99
+            | Self::LatencyMax
+            | Self::Messages
+            | Self::Lost
+            | Self::Shed
+            | Self::Pending => Of::Deliveries,
             _ => Of::Overlay,
         }
     }
@@ -305,10 +332,12 @@ impl<'a> Words<'a> {
         } else if self.takes("within") {
             let time = self.time()?;
             if !self.takes("of") {
-                return Err(self.error("\"of\" and the name of an entry of the timeline"));
+                return Err(
+                    self.error("\"of\" and the name of an entry of the timeline, or a time")
+                );
             }
             let event = match self.word() {
-                "" => return Err(self.error("the name of an entry of the timeline")),
+                "" => return Err(self.error("the name of an entry of the timeline, or a time")),
                 event => event.to_owned(),
             };
             Ok(Window::Within(time, event))

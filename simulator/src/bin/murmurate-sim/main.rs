@@ -6,6 +6,7 @@ mod progress;
 mod run;
 mod scenarios;
 mod summary;
+mod swarm;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     };
     let outcome = match command {
         Command::Run(options) => run::run(&options),
+        Command::Swarm(options) => swarm::swarm(&options),
         Command::Check(options) => scenarios::check(&options),
         Command::Scenarios(options) => scenarios::list(&options),
         Command::Schema(options) => scenarios::schema(&options),

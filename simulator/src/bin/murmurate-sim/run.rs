@@ -140,7 +140,7 @@ impl Observer for Bar<'_> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the time a run takes is no part of the run")]
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = std::time::Instant::now();
     let result = work();
     (result, start.elapsed())
