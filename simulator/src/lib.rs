@@ -52,6 +52,7 @@ pub mod scenario;
 pub mod stats;
 pub mod strategy;
 pub mod swarm;
+pub mod sweep;
 mod wheel;
 
 pub use engine::Simulation;

@@ -1,7 +1,7 @@
 //! The swarm finds deliberate bugs: `cargo test -p murmurate-simulator --features mutants --test
 //! mutants`. `murmurate-sim swarm --mutants` tries them all.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 use std::num::NonZeroUsize;
 

@@ -1,8 +1,6 @@
 //! The swarm: configurations and fates drawn from seeds, hundreds of them; what it found before; and
 //! that it finds bugs at all.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
-
 use std::num::NonZeroUsize;
 use std::path::Path;
 

@@ -33,7 +33,7 @@ pub struct Document {
     text: Arc<str>,
     /// Where the files are that it names.
     folder: PathBuf,
-    root: Item,
+    pub(super) root: Item,
 }
 
 /// A value and its place.
@@ -65,15 +65,20 @@ pub(super) struct Entry {
 pub(super) enum Place {
     /// From this byte of the text on.
     Text(usize),
-    /// On the command line.
+    /// On the command line: the option with its value.
     Set(Arc<str>),
 }
 
 impl Item {
-    /// The value of a key, if this is a table that has it.
+    /// The value of a key of a table, or an entry of a list by its index.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
-        let Node::Table(entries) = &self.value else { return None };
-        entries.iter().find(|entry| entry.key == key).map(|entry| &entry.item)
+        match &self.value {
+            Node::Table(entries) => {
+                entries.iter().find(|entry| entry.key == key).map(|entry| &entry.item)
+            }
+            Node::List(items) => key.parse().ok().and_then(|index: usize| items.get(index)),
+            Node::Plain(_) => None,
+        }
     }
 
     fn from_text(value: Spanned<DeValue<'_>>, place: impl Fn(usize) -> Place + Copy) -> Self {
@@ -194,17 +199,27 @@ impl Document {
     }
 
     /// Overrides a value: `key=value`, where the key is a path with dots (`nodes.count`,
-    /// `faults.0.at`) and the value is TOML, or a text without its quotes.
+    /// `faults.0.at`) or the end of one if there is only one such (`active_capacity`), and the value
+    /// is TOML, or a text without its quotes.
     ///
     /// # Errors
-    /// If there is no `=`, or the path leads into a list behind its end. Whether the scenario has
-    /// such a key is checked by [`Document::scenario`].
+    /// If there is no `=`, no such key or more than one, or the path leads into a list behind its
+    /// end. Whether the value is allowed is checked by [`Document::scenario`].
     pub fn set(&mut self, assignment: &str) -> Result<(), ScenarioError> {
-        let place = Place::Set(assignment.into());
+        self.assign("--set", assignment)
+    }
+
+    /// As [`Document::set`], by another option of the command line, which messages name.
+    ///
+    /// # Errors
+    /// As of [`Document::set`].
+    pub fn assign(&mut self, option: &str, assignment: &str) -> Result<(), ScenarioError> {
+        let place = Place::Set(format!("{option} {assignment}").into());
         let Some((key, value)) = assignment.split_once('=') else {
             return Err(self.error(&place, "is no KEY=VALUE, as in nodes.count=500".into()));
         };
-        let (key, value) = (key.trim(), value.trim());
+        let key = &self.find_key(key.trim()).map_err(|message| self.error(&place, message))?;
+        let value = value.trim();
         let text = format!("v = {value}");
         let parsed =
             DeTable::parse(&text).ok().map(|table| entries(table.into_inner(), |_| Place::Text(0)));
@@ -214,9 +229,25 @@ impl Document {
         };
         item.move_to(&place);
         let path: Vec<&str> = key.split('.').collect();
-        self.root
-            .put(&path, item)
+        self.put_default_shapes(&path, &place)
+            .and_then(|()| self.root.put(&path, item))
             .map_err(|message| self.error(&place, format!("{key}: {message}")))
+    }
+
+    /// A table that nobody has written yet is of the shape that it has by default.
+    fn put_default_shapes(&mut self, path: &[&str], place: &Place) -> Result<(), String> {
+        let default = Scenario::default_value();
+        let mut default = Some(&default);
+        for depth in 1..path.len() {
+            default = default.and_then(|table| table.get(path[depth - 1]));
+            let Some((tag, shape)) = default.and_then(super::shape_of) else { continue };
+            let path = &path[..depth];
+            if path.iter().try_fold(&self.root, |item, key| item.get(key)).is_none() {
+                let item = Item { value: Node::Plain(shape.clone()), place: place.clone() };
+                self.root.put(&[path, &[tag]].concat(), item)?;
+            }
+        }
+        Ok(())
     }
 
     /// The scenario it stands for.
@@ -257,6 +288,13 @@ impl Document {
             .map_err(|error| self.error(&Place::Text(0), error.message().to_owned()))
     }
 
+    /// What it says, whatever it looks like: equal for texts that differ in blanks, comments or the
+    /// order of keys.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        self.root.plain().to_string()
+    }
+
     /// The file's name without its ending.
     fn stem(&self) -> String {
         let stem = Path::new(&self.name).file_stem();
@@ -267,11 +305,7 @@ impl Document {
     fn place_of(&self, path: &str) -> Place {
         let mut item = &self.root;
         for key in path.split('.') {
-            let next = match &item.value {
-                Node::List(items) => key.parse().ok().and_then(|index: usize| items.get(index)),
-                _ => item.get(key),
-            };
-            let Some(next) = next else { break };
+            let Some(next) = item.get(key) else { break };
             item = next;
         }
         item.place.clone()
@@ -283,7 +317,7 @@ impl Document {
 
     fn problem(&self, place: &Place, message: String) -> Problem {
         let place = match place {
-            Place::Set(assignment) => format!("--set {assignment}"),
+            Place::Set(option) => option.to_string(),
             Place::Text(at) => {
                 let before = self.text.get(..*at).unwrap_or(&self.text);
                 let line = before.matches('\n').count() + 1;

@@ -8,6 +8,7 @@ mod assertion;
 mod document;
 mod faults;
 pub mod gallery;
+mod keys;
 mod links;
 mod protocols;
 mod reference;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use assertion::{Assertion, AssertionError, Comparison, Figure, Of, Window};
 pub use document::{Document, Problem, ScenarioError};
 pub use faults::{Churn, Death, Fault, Lengths, What, Who};
+pub(crate) use keys::nearest;
 pub use links::{Bandwidth, Bursts, LatencyModel, Links, Order, Reorder, RoundTrip};
 pub use protocols::{Broadcast, Membership};
 pub use reference::reference;
@@ -197,29 +199,52 @@ impl Scenario {
 
     /// Names of files become paths from here, not from the scenario's folder.
     fn find_files(&mut self, folder: &Path) {
-        let found = |file: &mut PathBuf| *file = folder.join(&*file);
+        self.each_file(|file| *file = folder.join(&*file));
+    }
+
+    /// The files that it names.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        self.clone().each_file(|file| files.push(file.clone()));
+        files
+    }
+
+    fn each_file(&mut self, mut visit: impl FnMut(&mut PathBuf)) {
         if let LatencyModel::Matrix { file } = &mut self.links.latency {
-            found(file);
+            visit(file);
         }
         for fault in &mut self.faults {
             if let What::Churn { how: Churn::Trace { file }, .. } = &mut fault.what {
-                found(file);
+                visit(file);
             }
         }
     }
+
+    /// The default as TOML.
+    fn default_value() -> toml::Value {
+        toml::Value::try_from(Self::default()).unwrap_or_else(|_| toml::Table::new().into())
+    }
+}
+
+/// Keys that say which shape a table has.
+const TAGS: [&str; 2] = ["strategy", "model"];
+
+/// The key that says which shape a table has, and the shape.
+fn shape_of(table: &toml::Value) -> Option<(&'static str, &toml::Value)> {
+    TAGS.into_iter().find_map(|tag| Some((tag, table.get(tag)?)))
 }
 
 /// Removes what is in `defaults` too. A table that names its shape is left as it is, unless it is of
 /// the default's shape.
 fn leave_out(table: &mut toml::Table, defaults: &toml::Table) {
-    let same_shape = |a: &toml::Table, b: &toml::Table| {
-        ["strategy", "model"].iter().all(|tag| a.get(*tag) == b.get(*tag))
-    };
+    let same_shape =
+        |a: &toml::Table, b: &toml::Table| TAGS.iter().all(|tag| a.get(*tag) == b.get(*tag));
     table.retain(|key, value| match (value, defaults.get(key)) {
         (toml::Value::Table(inner), Some(toml::Value::Table(defaults)))
             if same_shape(inner, defaults) =>
         {
-            let tag = ["strategy", "model"].into_iter().find(|tag| inner.contains_key(*tag));
+            let tag = TAGS.into_iter().find(|tag| inner.contains_key(*tag));
             let kept = tag.and_then(|tag| Some((tag.to_owned(), inner.get(tag)?.clone())));
             leave_out(inner, defaults);
             let changed = !inner.is_empty();

@@ -4,6 +4,8 @@
 //! checked against it before `serde` sees them, so that every message has a place, and the
 //! reference is written from it.
 
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 use serde_json::Value as Json;
 use toml::Value;
@@ -16,19 +18,23 @@ use super::values::{self, Span};
 /// The schema (JSON Schema 2020-12).
 #[must_use]
 pub fn schema() -> Json {
+    SCHEMA.clone()
+}
+
+/// Written once, and asked for each of the many scenarios of a sweep.
+pub(super) static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut schema = generator.into_root_schema_for::<Scenario>().to_value();
     if let Some(object) = schema.as_object_mut() {
         object.insert("title".into(), "A scenario of murmurate-sim".into());
     }
     schema
-}
+});
 
 /// All that a text says which no scenario does, and where.
 pub(super) fn check(root: &Item, text: &str) -> Vec<(Place, String)> {
-    let schema = schema();
-    let mut checker = Checker { schema: &schema, text, found: Vec::new() };
-    checker.check(&schema, root, "");
+    let mut checker = Checker { schema: &SCHEMA, text, found: Vec::new() };
+    checker.check(&SCHEMA, root, "");
     checker.found
 }
 

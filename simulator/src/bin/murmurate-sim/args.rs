@@ -12,6 +12,9 @@ use murmurate_simulator::Peer;
 use murmurate_simulator::network::MIN_LATENCY;
 use murmurate_simulator::scenario::{LatencyModel, Span};
 
+use crate::compare::Compare;
+use crate::sweep::{Merge, Sweep};
+
 /// Runs Murmurate's membership and broadcast protocols - the very code that ships - on simulated
 /// nodes under a virtual clock. A run is a function of its options and its seed.
 #[derive(Debug, Parser)]
@@ -31,6 +34,8 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
   murmurate-sim run --latency matrix:rtt.csv --json | jq .latency_seconds
   murmurate-sim swarm --seeds 10000                    ten thousand configurations, drawn and checked
+  murmurate-sim sweep quickstart --vary active_capacity=3..8 --seeds 10
+  murmurate-sim compare quickstart --b broadcast.strategy=flood
   murmurate-sim paper hyparview --seeds 3              the paper's table beside ours
 
 Exit status: 0 done, 1 a figure or an assertion missed or a violation found,
@@ -42,6 +47,12 @@ pub(crate) enum Command {
     Run(Run),
     /// Draw configurations from seeds, run them, and make small what fails
     Swarm(Swarm),
+    /// Run a scenario with every combination of some values, with several seeds each, into a table
+    Sweep(Sweep),
+    /// Put the tables of a sweep's shards together
+    Merge(Merge),
+    /// Run two configurations on the same noise, and say which differences are significant
+    Compare(Compare),
     /// Say what is wrong with scenario files
     Check(Check),
     /// List the scenarios that come with the program
@@ -272,7 +283,7 @@ fn latency(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+pub(crate) fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
     text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
         format!("allowed is a whole number from {} to {}", range.start(), range.end())
     })

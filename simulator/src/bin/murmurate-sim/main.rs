@@ -1,12 +1,14 @@
 //! `murmurate-sim`: Murmurate's protocols by the thousand, under a virtual clock.
 
 mod args;
+mod compare;
 mod paper;
 mod progress;
 mod run;
 mod scenarios;
 mod summary;
 mod swarm;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,9 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Run(options) => run::run(&options),
         Command::Swarm(options) => swarm::swarm(&options),
+        Command::Sweep(options) => sweep::sweep(&options),
+        Command::Merge(options) => sweep::merge(&options),
+        Command::Compare(options) => compare::compare(&options),
         Command::Check(options) => scenarios::check(&options),
         Command::Scenarios(options) => scenarios::list(&options),
         Command::Schema(options) => scenarios::schema(&options),

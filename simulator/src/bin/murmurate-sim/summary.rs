@@ -127,3 +127,31 @@ fn verdicts(report: &Report) {
         println!("  {mark}  {} ({found}{at})", verdict.assertion);
     }
 }
+
+/// Columns as wide as they must be; the first `left` of them begin where they begin.
+pub(crate) fn columns(rows: &[Vec<String>], left: usize) {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, &width))| {
+            if at < left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+/// A number with as many digits as `precision` has to say something about, and two more.
+pub(crate) fn precise(value: f64, precision: f64) -> String {
+    let digits = match precision.abs() {
+        p if p > 0.0 => (1.0 - p.log10().floor()).clamp(0.0, 9.0) as usize,
+        _ => 4,
+    };
+    let text = format!("{value:.digits$}");
+    match precision == 0.0 && text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}

@@ -1,0 +1,236 @@
+//! How sure one can be: means with confidence intervals, differences of pairs, and what remains
+//! significant among many.
+
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// Of the intervals.
+pub const CONFIDENCE: f64 = 0.95;
+
+/// A mean, and where the true one lies with a confidence of 95 %.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Estimate {
+    /// Values that it is the mean of.
+    pub n: u64,
+    /// The mean; absent if there are no values.
+    pub mean: Option<f64>,
+    /// The lower end of the interval; absent if there are fewer than two values.
+    pub ci_low: Option<f64>,
+    /// The upper end.
+    pub ci_high: Option<f64>,
+}
+
+impl Estimate {
+    /// Half the width of the interval.
+    #[must_use]
+    pub fn half_width(&self) -> Option<f64> {
+        Some((self.ci_high? - self.ci_low?) / 2.0)
+    }
+}
+
+/// Mean and spread of values, one after the other (Welford).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Moments {
+    n: u64,
+    mean: f64,
+    /// Sum of the squared distances from the mean.
+    squares: f64,
+}
+
+impl Moments {
+    /// One more value.
+    pub fn add(&mut self, value: f64) {
+        self.n += 1;
+        let distance = value - self.mean;
+        self.mean += distance / self.n as f64;
+        self.squares += distance * (value - self.mean);
+    }
+
+    /// Standard error of the mean; absent if there are fewer than two values.
+    fn error(&self) -> Option<f64> {
+        let n = self.n as f64;
+        (self.n > 1).then(|| (self.squares / (n - 1.0) / n).sqrt())
+    }
+
+    /// Student's t with the degrees of freedom that these values leave.
+    fn student(&self) -> Option<StudentsT> {
+        (self.n > 1).then(|| StudentsT::new(0.0, 1.0, (self.n - 1) as f64).ok()).flatten()
+    }
+
+    /// The mean with its interval.
+    #[must_use]
+    pub fn estimate(&self) -> Estimate {
+        let half = self.error().zip(self.student()).map(|(error, t)| match error {
+            0.0 => 0.0,
+            _ => error * t.inverse_cdf(f64::midpoint(1.0, CONFIDENCE)),
+        });
+        Estimate {
+            n: self.n,
+            mean: (self.n > 0).then_some(self.mean),
+            ci_low: half.map(|half| self.mean - half),
+            ci_high: half.map(|half| self.mean + half),
+        }
+    }
+}
+
+impl FromIterator<f64> for Moments {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        let mut moments = Self::default();
+        values.into_iter().for_each(|value| moments.add(value));
+        moments
+    }
+}
+
+/// How a difference was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Test {
+    /// The paired t-test.
+    PairedT,
+    /// The sign test: every pair differs by the same, so that there is no spread to judge by.
+    Sign,
+    /// No pair differs.
+    Equal,
+}
+
+/// What pairs of values differ by: the second less the first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Difference {
+    /// The mean difference.
+    pub effect: Estimate,
+    /// How probable it is that pairs differ at least so much in the mean if nothing distinguishes
+    /// the two.
+    pub p: f64,
+    /// How that was found.
+    pub test: Test,
+}
+
+/// Compares two values each; `None` if there are fewer than two pairs.
+#[must_use]
+pub fn paired(pairs: &[(f64, f64)]) -> Option<Difference> {
+    let moments: Moments = pairs.iter().map(|(a, b)| b - a).collect();
+    let (error, t) = (moments.error()?, moments.student()?);
+    let (test, p) = if pairs.iter().all(|(a, b)| a == b) {
+        (Test::Equal, 1.0)
+    } else if error == 0.0 {
+        (Test::Sign, 0.5_f64.powf((moments.n - 1) as f64))
+    } else {
+        (Test::PairedT, (2.0 * t.cdf(-(moments.mean / error).abs())).min(1.0))
+    };
+    Some(Difference { effect: moments.estimate(), p, test })
+}
+
+/// Holm's correction: compared with a bound of 5 %, these keep the chance of even one false alarm
+/// among them below 5 %.
+#[must_use]
+pub fn holm(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));
+    let mut corrected = vec![1.0; p.len()];
+    let mut least = 0.0_f64;
+    for (rank, at) in order.into_iter().enumerate() {
+        least = least.max((p[at] * (p.len() - rank) as f64).min(1.0));
+        corrected[at] = least;
+    }
+    corrected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_near(found: f64, expected: f64) -> bool {
+        (found - expected).abs() <= 1e-9 * expected.abs().max(1.0)
+    }
+
+    /// Student's sleep data (1908): hours gained with two soporifics, ten patients each.
+    const SLEEP: [(f64, f64); 10] = [
+        (0.7, 1.9),
+        (-1.6, 0.8),
+        (-0.2, 1.1),
+        (-1.2, 0.1),
+        (-0.1, -0.1),
+        (3.4, 4.4),
+        (3.7, 5.5),
+        (0.8, 1.6),
+        (0.0, 4.6),
+        (2.0, 3.4),
+    ];
+
+    /// The figures are those that R's `t.test(extra ~ group, data = sleep, paired = TRUE)` and
+    /// `t.test(sleep$extra[1:10])` print.
+    #[test]
+    fn intervals_and_tests_are_those_of_the_textbook() {
+        let pairs = paired(&SLEEP).unwrap();
+        assert_eq!(pairs.test, Test::PairedT);
+        assert!(is_near(pairs.effect.mean.unwrap(), 1.58), "{pairs:?}");
+        assert!((pairs.p - 0.002_832_89).abs() < 1e-8, "{pairs:?}");
+        assert!((pairs.effect.ci_low.unwrap() - 0.700_114_2).abs() < 1e-6, "{pairs:?}");
+        assert!((pairs.effect.ci_high.unwrap() - 2.459_885_8).abs() < 1e-6, "{pairs:?}");
+        let first: Moments = SLEEP.iter().map(|pair| pair.0).collect();
+        let first = first.estimate();
+        assert!(is_near(first.mean.unwrap(), 0.75), "{first:?}");
+        assert!((first.ci_low.unwrap() + 0.529_780_4).abs() < 1e-6, "{first:?}");
+        assert!((first.ci_high.unwrap() - 2.029_780_4).abs() < 1e-6, "{first:?}");
+    }
+
+    /// From the tables of Student's t at 97.5 %.
+    #[test]
+    fn the_interval_is_as_wide_as_the_table_says() {
+        for (n, t) in
+            [(2, 12.706_204_736), (3, 4.302_652_730), (10, 2.262_157_163), (1_000, 1.962_341_461)]
+        {
+            // As many values around 0 with a standard error of 1.
+            let values = (0..n).map(|at| f64::from(at) - f64::from(n - 1) / 2.0);
+            let moments: Moments = values.collect();
+            let half = moments.estimate().half_width().unwrap() / moments.error().unwrap();
+            assert!((half - t).abs() < 1e-8, "{n} values: {half}");
+        }
+    }
+
+    #[test]
+    fn few_or_equal_values_give_what_they_can() {
+        let estimate = |values: &[f64]| values.iter().copied().collect::<Moments>().estimate();
+        let none = estimate(&[]);
+        assert_eq!((none.n, none.mean, none.ci_low, none.ci_high), (0, None, None, None));
+        let one = estimate(&[5.0]);
+        assert_eq!((one.n, one.mean, one.ci_low, one.ci_high), (1, Some(5.0), None, None));
+        let equal = estimate(&[0.1; 7]);
+        assert_eq!((equal.mean, equal.ci_low, equal.ci_high), (Some(0.1), Some(0.1), Some(0.1)));
+        assert_eq!(paired(&[(1.0, 2.0)]), None);
+        let equal = paired(&[(1.0, 1.0), (3.0, 3.0)]).unwrap();
+        assert_eq!((equal.p, equal.test), (1.0, Test::Equal));
+        // Ten times heads.
+        let same = paired(&[(1.0, 2.0); 10]).unwrap();
+        assert_eq!((same.p, same.test), (2.0 / 1024.0, Test::Sign));
+    }
+
+    /// R: `p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")`, and one with a value that would be over 1.
+    #[test]
+    fn many_tests_are_held_against_each_other() {
+        let found = holm(&[0.01, 0.04, 0.03, 0.005]);
+        let expected = [0.03, 0.06, 0.06, 0.02];
+        assert!(found.iter().zip(expected).all(|(f, e)| is_near(*f, e)), "{found:?}");
+        assert_eq!(holm(&[0.8, 0.6]), [1.0, 1.0]);
+        assert_eq!(holm(&[]), [0.0; 0]);
+    }
+
+    /// A test that cries wolf in one of twenty cases where there is no wolf.
+    #[test]
+    fn the_test_is_as_sharp_as_it_says() {
+        use rand::SeedableRng;
+        use rand_distr::{Distribution, StandardNormal};
+        let mut rng = rand_xoshiro::SplitMix64::seed_from_u64(1);
+        let mut draw = || -> f64 { StandardNormal.sample(&mut rng) };
+        let alarms = |shift: f64, draw: &mut dyn FnMut() -> f64| {
+            let alarm = |_: &u32| {
+                let pairs: Vec<_> = (0..10).map(|_| (draw(), draw() + shift)).collect();
+                paired(&pairs).unwrap().p < 0.05
+            };
+            f64::from((0..4_000).filter(alarm).count() as u32) / 4_000.0
+        };
+        let false_alarms = alarms(0.0, &mut draw);
+        assert!((0.038..0.062).contains(&false_alarms), "{false_alarms}");
+        let right_alarms = alarms(3.0, &mut draw);
+        assert!(right_alarms > 0.95, "{right_alarms}");
+    }
+}
