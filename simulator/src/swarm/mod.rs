@@ -95,7 +95,7 @@ pub fn try_plan(plan: &Plan) -> Outcome {
     }
 }
 
-/// Runs the plan of a seed, now and then twice.
+/// Runs the plan of a seed, now and then twice. What fails with a mutant must be fine without it.
 #[must_use]
 pub fn try_seed(seed: u64, mutant: Option<Mutant>) -> Outcome {
     let plan = Plan::draw(seed, mutant);
@@ -110,6 +110,13 @@ pub fn try_seed(seed: u64, mutant: Option<Mutant>) -> Outcome {
                 is_final: false,
             });
         }
+    }
+    if mutant.is_some()
+        && let Some(failure) = &mut outcome.failure
+        && let Some(real) = try_plan(&plan.with(None)).failure
+    {
+        failure.rule = "it fails without the mutant, too".into();
+        failure.detail = format!("{}: {}", real.rule, real.detail);
     }
     outcome
 }

@@ -18,6 +18,8 @@ pub(super) const MANY: u64 = 12;
 /// What must hold in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Promise {
+    /// Views agree.
+    pub(super) agrees: bool,
     /// One overlay.
     pub(super) whole: bool,
     /// One overlay at every moment, so that no broadcast fails.
@@ -40,7 +42,8 @@ impl Promise {
     /// Sides that have full views and know nobody outside meet again by exchanges and by nothing
     /// else; joins at once, loss and mass failures leave such sides now and then. With two
     /// neighbours each an overlay is a set of rings, which every other exchange splits or joins;
-    /// with three, an exchange can split it until the next one.
+    /// with three, an exchange can split it until the next one. With one, whoever is left over takes
+    /// somebody else's, for ever.
     pub(super) fn of(plan: &Plan) -> Self {
         let mesh = |m: &full_mesh::Parameters| m.members_capacity as u64 >= 2 * plan.most_nodes();
         let (whole, stays_whole, reaches, complete) = match &plan.membership {
@@ -55,18 +58,26 @@ impl Promise {
             }
         };
         let plumtree = matches!(plan.broadcast, Broadcast::Plumtree(_));
-        let together = matches!(plan.membership, Membership::Hyparview(_)) || complete;
+        let pairs = |m: &hyparview::Parameters| m.active_capacity == 1;
+        let agrees = !matches!(&plan.membership, Membership::Hyparview(m) if pairs(m));
+        let is_mesh = matches!(plan.membership, Membership::FullMesh(_));
+        let together = agrees && (complete || !is_mesh);
         let keeps = |fault: &Fault| {
             !matches!(fault.what, What::Crash { .. } | What::Leave { .. } | What::Churn { .. })
         };
         let many = u64::from(plan.nodes.count) >= MANY && plan.trouble.iter().all(keeps);
+        let waits = match &plan.broadcast {
+            Broadcast::Plumtree(b) => b.graft_timeout + b.ihave_interval,
+            Broadcast::Flood(_) => Duration::ZERO,
+        };
         Self {
+            agrees,
             whole,
             stays_whole,
             complete,
             together: together && plan.newcomers > 1,
             reaches,
-            prompt: (stays_whole && plan.newcomers > 1).then(|| plan.longest_way() * 30),
+            prompt: (stays_whole && plan.newcomers > 1).then(|| plan.longest_way() * 30 + waits),
             survives: stays_whole && plumtree && many,
         }
     }
@@ -74,6 +85,7 @@ impl Promise {
     /// What both promise.
     pub(super) fn and(self, other: Self) -> Self {
         Self {
+            agrees: self.agrees && other.agrees,
             whole: self.whole && other.whole,
             stays_whole: self.stays_whole && other.stays_whole,
             complete: self.complete && other.complete,
@@ -106,10 +118,10 @@ impl Promise {
         let packed = |span: &Span| span.to_string().replace(' ', "");
         let (well, looks) = (packed(&times.well), packed(&times.looks));
         let (finale, storm) = (packed(&times.finale), packed(&times.storm));
-        let mut texts = vec![
-            format!("dead_links == 0 from {well}"),
-            format!("asymmetric_links == 0 within {looks} of {well}"),
-        ];
+        let mut texts = vec![format!("dead_links == 0 from {well}")];
+        if self.agrees {
+            texts.push(format!("asymmetric_links == 0 within {looks} of {well}"));
+        }
         if self.whole {
             texts.push(format!("components == 1 within {looks} of {well}"));
         }
