@@ -205,6 +205,15 @@ impl Plan {
         self.load.iter().chain([&self.finale]).map(one).sum::<u64>() + STORM.as_secs()
     }
 
+    /// Broadcasts that follow each other so fast that all may be under way together. The first of a
+    /// tree go over every link.
+    pub(super) fn at_once(&self) -> u64 {
+        let is_fast =
+            |workload: &&Workload| matches!(workload.pace, Pace::Rate(rate) if rate >= 50.0);
+        let fast = self.load.iter().chain([&self.finale]).filter(is_fast);
+        fast.map(|workload| u64::from(workload.count.unwrap_or(0))).sum()
+    }
+
     /// Nodes that there are at most at a time.
     pub(super) fn most_nodes(&self) -> u64 {
         let joins = self.trouble.iter().map(|fault| match fault.what {
