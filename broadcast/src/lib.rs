@@ -13,6 +13,8 @@ extern crate alloc;
 
 pub mod flood;
 mod id;
+mod mark;
+mod mutant;
 pub mod plumtree;
 mod protocol;
 mod thrift;
@@ -20,5 +22,7 @@ mod window;
 
 pub use flood::Flood;
 pub use id::{MessageId, MessageIds};
+pub use mark::Mark;
+pub use mutant::Mutant;
 pub use plumtree::{Announcement, Plumtree};
 pub use protocol::{Broadcast, Carries, Effects, Id, Input, Payload};

@@ -6,6 +6,8 @@ use core::time::Duration;
 
 use murmurate_membership::{Peer, Time, Violation, Wire};
 
+use crate::Mark;
+
 /// A broadcast's name. Unique in the overlay; small, because every peer remembers thousands.
 /// [`MessageId`](crate::MessageId) is the one for real nodes.
 pub trait Id: Copy + Ord + Hash + Debug {}
@@ -86,6 +88,9 @@ pub trait Effects<B: Broadcast + ?Sized> {
     fn arm(&mut self, after: Duration, timer: B::Timer);
     /// Hands a broadcast that arrived over `hops` links to the application, once.
     fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload);
+    /// A branch that is rarely taken is taken. Only tests want to know.
+    #[inline]
+    fn mark(&mut self, _mark: Mark) {}
 }
 
 /// Tells payload messages from control messages.

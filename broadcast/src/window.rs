@@ -63,8 +63,8 @@ impl<I: Id, D: Payload> Window<I, D> {
         self.payloads.get(at)
     }
 
-    /// Adds `id`, which is not contained.
-    pub(crate) fn insert(&mut self, id: I, payload: D, bounds: Bounds) {
+    /// Adds `id`, which is not contained, and says whether a payload was forgotten for it.
+    pub(crate) fn insert(&mut self, id: I, payload: D, bounds: Bounds) -> bool {
         let slot = if self.ids.len() < bounds.seen {
             self.ids.push(id);
             if self.ids.len() == INDEXED_FROM {
@@ -90,21 +90,24 @@ impl<I: Id, D: Payload> Window<I, D> {
             let slot = slot as u32;
             index.insert_unique(hash(id), slot, |slot| hash(self.ids[*slot as usize]));
         }
-        self.keep(payload, bounds);
+        self.keep(payload, bounds)
     }
 
-    fn keep(&mut self, payload: D, bounds: Bounds) {
+    fn keep(&mut self, payload: D, bounds: Bounds) -> bool {
         self.payload_bytes = self.payload_bytes.saturating_add(size(&payload));
         self.payloads.push_back(payload);
         // The payload just added always stays: it is at most a frame, and neighbours ask for it.
+        let mut forgot = false;
         while self.payloads.len() > 1
             && (self.payloads.len() > bounds.payloads
                 || self.payload_bytes as usize > bounds.payload_bytes)
         {
             if let Some(oldest) = self.payloads.pop_front() {
                 self.payload_bytes = self.payload_bytes.saturating_sub(size(&oldest));
+                forgot = true;
             }
         }
+        forgot
     }
 
     fn unindex(&mut self, slot: usize) {

@@ -14,9 +14,12 @@ extern crate alloc;
 
 #[cfg(feature = "serde")]
 pub mod bounded;
+mod catalogue;
 pub mod full_mesh;
 pub mod hyparview;
 mod links;
+mod mark;
+mod mutant;
 mod peer;
 mod protocol;
 mod range;
@@ -25,6 +28,8 @@ mod time;
 
 pub use full_mesh::FullMesh;
 pub use hyparview::HyParView;
+pub use mark::Mark;
+pub use mutant::{Mutant, Planted};
 pub use peer::Peer;
 pub use protocol::{
     DownReason, Effects, FRAME_HEADER, Input, Membership, Notice, Sizes, Violation, Wire,

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::time::Duration;
 
-use crate::{Peer, Time};
+use crate::{Mark, Peer, Time};
 
 /// Who my neighbours are: a state machine without I/O, clock or ambient randomness.
 pub trait Membership {
@@ -84,6 +84,9 @@ pub trait Effects<M: Membership + ?Sized> {
     fn neighbor_down(&mut self, peer: M::Peer, reason: DownReason);
     /// Something the application may want to know.
     fn notify(&mut self, notice: Notice);
+    /// A branch that is rarely taken is taken. Only tests want to know.
+    #[inline]
+    fn mark(&mut self, _mark: Mark) {}
 }
 
 /// Why a peer left the active view.

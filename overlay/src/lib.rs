@@ -32,7 +32,7 @@ pub use node::{
     Lagged, Limits, Metrics, Neighbor, Node, Overflow, Receipt, Received, Refusal, SendError,
     SpawnError, Subscription, TopicError, Traffic, Undelivered, UnknownChannel, state,
 };
-pub use peer::{Effects, Input, Message, Peer, Timer};
+pub use peer::{Effects, Input, Mark, Message, Peer, Timer};
 pub use routed::Routed;
 
 pub use murmurate_broadcast as broadcast;

@@ -36,6 +36,15 @@ pub enum Timer<M, B> {
     Broadcast(B),
 }
 
+/// A branch of a composed peer that is rarely taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// Of the membership layer.
+    Membership(membership::Mark),
+    /// Of the broadcast layer.
+    Broadcast(broadcast::Mark),
+}
+
 /// What can happen to a composed peer.
 #[derive(Debug, Clone)]
 pub enum Input<M: Membership, B: Broadcast> {
@@ -77,6 +86,9 @@ pub trait Effects<M: Membership, B: Broadcast> {
     fn neighbor_down(&mut self, _peer: M::Peer, _reason: DownReason) {}
     /// Something the application may want to know.
     fn notify(&mut self, _notice: Notice) {}
+    /// A branch that is rarely taken is taken. Only tests want to know.
+    #[inline]
+    fn mark(&mut self, _mark: Mark) {}
 }
 
 impl<M: Membership, B: Broadcast<Peer = M::Peer>> Peer<M, B> {
@@ -181,6 +193,11 @@ where
     fn notify(&mut self, notice: Notice) {
         self.host.notify(notice);
     }
+
+    #[inline]
+    fn mark(&mut self, mark: membership::Mark) {
+        self.host.mark(Mark::Membership(mark));
+    }
 }
 
 impl<B: Broadcast, E> MembershipLayer<'_, B, E> {
@@ -219,6 +236,11 @@ where
 
     fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
         self.host.deliver(id, hops, payload);
+    }
+
+    #[inline]
+    fn mark(&mut self, mark: broadcast::Mark) {
+        self.host.mark(Mark::Broadcast(mark));
     }
 }
 

@@ -7,7 +7,7 @@ use murmurate_broadcast::Broadcast;
 use murmurate_membership::{DownReason, Membership, Notice, Time, Violation};
 
 use crate::router::{self, Data, Router};
-use crate::{Effects, Input, Message, Peer, Timer};
+use crate::{Effects, Input, Mark, Message, Peer, Timer};
 
 /// A peer of the overlay that can speak to nodes that are not its neighbours.
 ///
@@ -109,5 +109,10 @@ where
 
     fn notify(&mut self, notice: Notice) {
         self.host.notify(notice);
+    }
+
+    #[inline]
+    fn mark(&mut self, mark: Mark) {
+        self.host.mark(mark);
     }
 }

@@ -5,23 +5,43 @@ use murmurate::membership::Violation;
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
 use crate::overlay;
 
-/// What must hold at any moment, whatever goes wrong: each peer's own invariants, and that no
-/// peer delivers a broadcast twice (if deliveries are logged).
+/// What must hold of a running node at any moment, whatever goes wrong: its own invariants.
+///
+/// # Errors
+/// The first invariant that does not hold.
+pub fn node<M: SimMembership, B: SimBroadcast>(
+    sim: &Simulation<M, B>,
+    index: usize,
+) -> Result<(), Violation> {
+    let Some(protocols) = sim.protocols(index).filter(|_| sim.is_live(index)) else {
+        return Ok(());
+    };
+    protocols.check().map_err(|violation| Violation {
+        detail: format!("node {index}: {}", violation.detail),
+        ..violation
+    })
+}
+
+/// That no peer delivered a broadcast twice, if deliveries are logged.
+///
+/// # Errors
+/// If one did.
+pub fn deliveries<M: SimMembership, B: SimBroadcast>(
+    sim: &Simulation<M, B>,
+) -> Result<(), Violation> {
+    let twice = sim.twice_delivered();
+    Violation::unless(twice.is_none(), "delivery at most once", || {
+        twice.map_or_else(String::new, |(peer, id)| format!("node {peer:?}, broadcast {id}"))
+    })
+}
+
+/// What must hold at any moment, whatever goes wrong, of all nodes.
 ///
 /// # Errors
 /// The first invariant that does not hold.
 pub fn safety<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Result<(), Violation> {
-    for index in sim.live_nodes() {
-        if let Some(protocols) = sim.protocols(index) {
-            protocols.check().map_err(|violation| Violation {
-                detail: format!("node {index} at {:?}: {}", sim.now(), violation.detail),
-                ..violation
-            })?;
-        }
-    }
-    Violation::unless(sim.twice_delivered().is_none(), "delivery at most once", || {
-        format!("peer and broadcast {:?}", sim.twice_delivered())
-    })
+    sim.live_nodes().try_for_each(|index| node(sim, index))?;
+    deliveries(sim)
 }
 
 /// What must hold when the faults have stopped and some time has passed: one overlay, and views
@@ -37,13 +57,9 @@ pub fn quiescence<M: SimMembership, B: SimBroadcast>(
     Violation::unless(graph.asymmetric == 0, "views are symmetric", || {
         format!("{} one-sided links", graph.asymmetric)
     })?;
-    let links_to_dead = sim.live_nodes().find_map(|index| {
-        let mut active = sim.protocols(index)?.membership().active();
-        let dead = active.find(|p| !sim.is_live(p.index()) || sim.peer(p.index()) != Some(*p))?;
-        Some((index, dead))
-    });
-    Violation::unless(links_to_dead.is_none(), "no view holds a dead peer", || {
-        format!("node and dead neighbour {links_to_dead:?}")
+    let dead = overlay::dead_links(sim).next();
+    Violation::unless(dead.is_none(), "no view holds a dead peer", || {
+        format!("node and dead neighbour {dead:?}")
     })?;
     let components = graph.components();
     Violation::unless(components.count <= 1, "the overlay is connected", || {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use murmurate::Effects;
 use murmurate::membership::{DownReason, Notice, Time, nanos};
+use murmurate::{Effects, Mark};
 
 use crate::deliveries::DeliveryLog;
 use crate::engine::{SimBroadcast, SimMembership, SimMessage, SimTimer};
@@ -190,6 +190,10 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
     }
 
     fn notify(&mut self, _notice: Notice) {}
+
+    fn mark(&mut self, mark: Mark) {
+        self.stats.marks.note(mark);
+    }
 }
 
 impl Stats {

@@ -148,6 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn no_timer_goes_off_before_its_time() {
+        for rate in [0.2, 0.7, 1.1, 3.3, 5.0, 49.9] {
+            let mut clock = Clock::default();
+            clock.run_at(rate, Time::from_nanos(12_345));
+            for (now, local) in [(20_000, 1), (20_001, 2), (1 << 40, 7), (99_999_999, 1_000_003)] {
+                let due = now + clock.true_span(local);
+                let passed =
+                    clock.local(Time::from_nanos(due)).since(clock.local(Time::from_nanos(now)));
+                assert!(passed.as_nanos() >= u128::from(local), "{local} ns at {rate}: {passed:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_slow_machine_works_one_thing_after_the_other() {
         let mut machine = Machine::default();
         assert_eq!(machine.admit(5, None), Admission::Now);

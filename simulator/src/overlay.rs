@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
 use crate::graph::Graph;
+use crate::node::Peer;
 
 /// Path lengths are exact up to this many nodes and from this many sources above.
 const EXACT_PATHS: usize = 10_000;
@@ -47,6 +48,17 @@ pub fn graph<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Graph
             .map(move |peer| (number[index], number[peer.index()]))
     });
     Graph::from_arcs(sim.live(), arcs)
+}
+
+/// Running nodes whose views hold nodes that do not run, each with whom it holds.
+pub fn dead_links<M: SimMembership, B: SimBroadcast>(
+    sim: &Simulation<M, B>,
+) -> impl Iterator<Item = (usize, Peer)> + '_ {
+    let runs = |peer: Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
+    sim.live_nodes().flat_map(move |index| {
+        let active = sim.protocols(index).into_iter().flat_map(|p| p.membership().active());
+        active.filter(move |peer| !runs(*peer)).map(move |peer| (index, peer))
+    })
 }
 
 /// Measures the overlay of the running nodes.

@@ -8,6 +8,7 @@ use murmurate::broadcast::Carries;
 use murmurate::membership::{DownReason, Sizes, Time, Wire};
 
 use crate::engine::SIZES;
+use crate::marks::Marks;
 
 /// Counters of a run. All of them only grow.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +35,8 @@ pub struct Stats {
     pub broadcasts: Vec<Broadcast>,
     /// Delivery latencies in microseconds.
     latency: Histogram<u64>,
+    /// Which rarely taken branches of the protocols were taken.
+    pub marks: Marks,
     /// A sum over all events: equal for equal runs, whatever the order nodes were run in.
     pub digest: u64,
 }
@@ -104,6 +107,7 @@ impl Stats {
             neighbor_downs: [0; DOWN_REASONS],
             broadcasts: Vec::new(),
             latency: latency_histogram(),
+            marks: Marks::default(),
             digest: 0,
         }
     }
@@ -131,6 +135,7 @@ impl Stats {
         }
         // Both have the same bounds.
         let _ = self.latency.add(&other.latency);
+        self.marks.add(other.marks);
         self.digest = self.digest.wrapping_add(other.digest);
     }
 

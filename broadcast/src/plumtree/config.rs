@@ -3,7 +3,9 @@
 use core::ops::Deref;
 use core::time::Duration;
 
-use murmurate_membership::OutOfRange;
+use murmurate_membership::{OutOfRange, Planted};
+
+use crate::Mutant;
 
 /// The knobs of [`Plumtree`](super::Plumtree). Turn it into a [`Config`] with
 /// [`Parameters::check`].
@@ -87,12 +89,27 @@ pub enum ConfigError {
 
 /// Parameters that passed [`Parameters::check`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Config(Parameters);
+pub struct Config(Parameters, Planted<Mutant>);
 
 impl Deref for Config {
     type Target = Parameters;
     fn deref(&self) -> &Parameters {
         &self.0
+    }
+}
+
+impl Config {
+    /// The same with a deliberate bug.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with(self, mutant: Mutant) -> Self {
+        Self(self.0, Planted::of(mutant))
+    }
+
+    /// Whether it has this bug: never, without the feature `mutants`.
+    #[inline]
+    pub(crate) fn has(&self, mutant: Mutant) -> bool {
+        self.1.is(mutant)
     }
 }
 
@@ -127,7 +144,7 @@ impl Parameters {
                 most: self.graft_timeout,
             });
         }
-        Ok(Config(self))
+        Ok(Config(self, Planted::default()))
     }
 }
 

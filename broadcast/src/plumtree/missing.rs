@@ -30,6 +30,18 @@ pub(crate) struct Arrived<P> {
     /// How long after its first announcement it came, or, from a peer that was asked for it, how
     /// long after that. `None` if it was not announced before.
     pub(crate) lag: Option<Duration>,
+    /// Whether it came from a peer that was asked for it.
+    pub(crate) was_asked: bool,
+}
+
+/// What is to be done for a broadcast that is overdue.
+pub(crate) enum Turn<P, I> {
+    /// To ask this announcer, not for the first time if it says so.
+    Ask(P, Announcement<I>, bool),
+    /// Nothing more: announcers were asked often enough.
+    InVain,
+    /// Nothing more: no announcer is left.
+    Nobody,
 }
 
 /// All of them, by id.
@@ -45,7 +57,8 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         self.0.len()
     }
 
-    /// Notes that `from` has a broadcast. Past `capacity`, new ones are ignored.
+    /// Notes that `from` has a broadcast, and says whether it did: past `capacity`, new ones are
+    /// ignored.
     pub(crate) fn announced(
         &mut self,
         from: P,
@@ -53,11 +66,11 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         now: Time,
         wait: Duration,
         capacity: usize,
-    ) {
+    ) -> bool {
         let Announcement { id, round } = announcement;
         let missing = match self.0.binary_search_by_key(&id, |missing| missing.id) {
             Ok(at) => &mut self.0[at],
-            Err(_) if self.0.len() >= capacity => return,
+            Err(_) if self.0.len() >= capacity => return false,
             Err(at) => {
                 let (deadline, announcers) = (now.after(wait), ThinVec::new());
                 let new = Missing { id, since: now, asked_at: now, deadline, asked: 0, announcers };
@@ -69,12 +82,13 @@ impl<P: Peer, I: Id> MissingList<P, I> {
             Some((_, held)) => *held = round.min(*held),
             None => thrift::push(&mut missing.announcers, (from, round)),
         }
+        true
     }
 
     /// The payload came from this peer: what is known of it.
     pub(crate) fn arrived(&mut self, id: I, from: P, now: Time) -> Arrived<P> {
         let Ok(at) = self.0.binary_search_by_key(&id, |missing| missing.id) else {
-            return Arrived { announcers: ThinVec::new(), lag: None };
+            return Arrived { announcers: ThinVec::new(), lag: None, was_asked: false };
         };
         let Missing { since, asked_at, asked, announcers, .. } = self.0.remove(at);
         if self.0.is_empty() {
@@ -83,23 +97,25 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         }
         let was_asked = announcers.iter().take(asked.into()).any(|(peer, _)| *peer == from);
         let lag = now.since(if was_asked { asked_at } else { since });
-        Arrived { announcers, lag: Some(lag) }
+        Arrived { announcers, lag: Some(lag), was_asked }
     }
 
-    /// For each broadcast that is overdue, whom to ask: announcers in turn, `attempts` times in
-    /// all. One that nobody is left to ask for is given up.
+    /// For each broadcast that is overdue, what to do: announcers are asked in turn, `attempts` times
+    /// in all. One that nobody is left to ask for is given up.
     pub(crate) fn overdue(
         &mut self,
         now: Time,
         retry: impl Fn(u8) -> Duration,
         attempts: u8,
-        mut ask: impl FnMut(P, Announcement<I>),
+        mut turns: impl FnMut(Turn<P, I>),
     ) {
         self.0.retain_mut(|missing| {
             if missing.deadline > now {
                 return true;
             }
             if missing.asked >= attempts || missing.announcers.is_empty() {
+                let nobody = missing.announcers.is_empty();
+                turns(if nobody { Turn::Nobody } else { Turn::InVain });
                 return false;
             }
             let turn = usize::from(missing.asked) % missing.announcers.len();
@@ -109,7 +125,7 @@ impl<P: Peer, I: Id> MissingList<P, I> {
             }
             missing.asked += 1;
             missing.deadline = now.after(retry(missing.asked));
-            ask(peer, Announcement { id: missing.id, round });
+            turns(Turn::Ask(peer, Announcement { id: missing.id, round }, missing.asked > 1));
             true
         });
     }

@@ -22,9 +22,9 @@ pub use config::{Config, ConfigError, Parameters};
 pub use message::{Announcement, Announcements, MAX_ANNOUNCEMENTS, Message};
 
 use crate::protocol::{Broadcast, Effects, Id, Input, Payload};
-use crate::thrift;
 use crate::window::{Bounds, Window, hash};
-use missing::MissingList;
+use crate::{Mark, Mutant, thrift};
+use missing::{MissingList, Turn};
 use pace::Pace;
 use patience::Patience;
 
@@ -91,35 +91,68 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         (id, round, payload): (I, u16, D),
         fx: &mut impl Effects<Self>,
     ) {
-        if self.window.contains(id) {
+        if self.has_seen(id) {
             // A duplicate proves a cycle, and prunes the link it came on (Algorithm 1).
             if self.pace.picks(hash(id)) || !self.is_neighbor(from) {
+                if !self.is_neighbor(from) {
+                    fx.mark(Mark::DuplicateOfStranger);
+                }
                 self.make_lazy(from);
                 fx.send(from, Message::Prune);
+            } else {
+                fx.mark(Mark::DuplicateSpared);
+            }
+            if self.config.has(Mutant::DuplicatesDelivered) {
+                fx.deliver(id, round, payload);
             }
             return;
         }
-        self.remember(now, id, &payload);
+        self.remember(now, id, &payload, fx);
         let missed = self.missing.arrived(id, from, now);
         if self.is_neighbor(from) && self.eager().next().is_none() {
+            fx.mark(Mark::LastEagerGrafted);
             self.make_eager(from, fx);
             fx.send(from, Message::Graft { missing: None });
         }
-        self.push(id, round.saturating_add(1), &payload, Some(from), fx);
+        let sender = (!self.config.has(Mutant::Echo)).then_some(from);
+        self.push(id, round.saturating_add(1), &payload, sender, fx);
+        if self.config.has(Mutant::PruneOnFirst) {
+            self.make_lazy(from);
+            fx.send(from, Message::Prune);
+        }
         if self.pace.picks(hash(id)) {
             self.optimize(from, round, &missed.announcers, fx);
         }
+        let patience = self.patience;
         if let Some(lag) = missed.lag {
+            if missed.was_asked {
+                fx.mark(Mark::AskedAnswered);
+            }
             self.patience.saw(lag, &self.config);
+            if self.patience != patience {
+                fx.mark(Mark::PatienceGrew);
+            }
         } else if self.pace.picks_rarely(hash(id)) {
             self.patience.ease();
+            if self.patience != patience {
+                fx.mark(Mark::PatienceEased);
+            }
         }
         fx.deliver(id, round, payload);
     }
 
-    fn remember(&mut self, now: Time, id: I, payload: &D) {
+    fn has_seen(&self, id: I) -> bool {
+        match self.config.has(Mutant::ForgetsEarly) {
+            true => self.window.payload(id).is_some(),
+            false => self.window.contains(id),
+        }
+    }
+
+    fn remember(&mut self, now: Time, id: I, payload: &D, fx: &mut impl Effects<Self>) {
         self.pace.note(now, self.config.graft_timeout);
-        self.window.insert(id, payload.clone(), self.bounds());
+        if self.window.insert(id, payload.clone(), self.bounds()) {
+            fx.mark(Mark::PayloadForgotten);
+        }
     }
 
     fn is_neighbor(&self, peer: P) -> bool {
@@ -149,16 +182,20 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                 announce = true;
             }
         }
+        announce &= sender.is_none() || !self.config.has(Mutant::RelaysUnannounced);
         if announce || !told {
             thrift::push(&mut self.queue, (Announcement { id, round }, sender));
         }
         if !told {
             // Nobody to tell: it waits for the next neighbour instead of vanishing.
+            fx.mark(Mark::NobodyToTell);
             if self.queue.len() > MAX_ANNOUNCEMENTS {
+                fx.mark(Mark::WaitedTooLong);
                 self.queue.remove(0);
             }
         } else if announce {
             if self.queue.len() >= MAX_ANNOUNCEMENTS {
+                fx.mark(Mark::BatchFull);
                 self.announce_all(fx);
             } else if !self.batch_armed {
                 self.batch_armed = true;
@@ -182,6 +219,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             && announcer != parent
             && round.saturating_sub(hops) >= threshold
         {
+            fx.mark(Mark::Optimised);
             self.make_eager(announcer, fx);
             fx.send(announcer, Message::Graft { missing: None });
             self.make_lazy(parent);
@@ -197,12 +235,16 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         fx: &mut impl Effects<Self>,
     ) {
         if !self.is_neighbor(from) {
-            return;
+            return fx.mark(Mark::IhaveOfStranger);
         }
         let wait = self.patience.wait(&self.config);
+        let unbounded = self.config.has(Mutant::MissingUnbounded);
+        let capacity = if unbounded { usize::MAX } else { self.config.missing_capacity };
         for &announcement in announcements.iter().take(self.config.seen_capacity) {
-            if !self.window.contains(announcement.id) {
-                self.missing.announced(from, announcement, now, wait, self.config.missing_capacity);
+            if !self.has_seen(announcement.id) {
+                if !self.missing.announced(from, announcement, now, wait, capacity) {
+                    fx.mark(Mark::MissingFull);
+                }
                 if !self.missing_armed {
                     self.missing_armed = true;
                     fx.arm(wait, Timer::Missing);
@@ -214,7 +256,9 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     fn on_missing_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         self.ask_overdue(now, fx);
         self.missing_armed = self.missing.deadline().is_some_and(|deadline| {
-            fx.arm(deadline.since(now), Timer::Missing);
+            if !self.config.has(Mutant::MissingTimerOnce) {
+                fx.arm(deadline.since(now), Timer::Missing);
+            }
             true
         });
     }
@@ -223,9 +267,14 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         let mut missing = core::mem::replace(&mut self.missing, MissingList::new());
         let (patience, config) = (self.patience, Arc::clone(&self.config));
         let retry = |asked| patience.retry(asked, &config);
-        missing.overdue(now, retry, config.graft_attempts, |peer, announcement| {
-            self.make_eager(peer, fx);
-            fx.send(peer, Message::Graft { missing: Some(announcement) });
+        missing.overdue(now, retry, config.graft_attempts, |turn| match turn {
+            Turn::Ask(peer, announcement, again) => {
+                fx.mark(if again { Mark::GraftedAgain } else { Mark::Grafted });
+                self.make_eager(peer, fx);
+                fx.send(peer, Message::Graft { missing: Some(announcement) });
+            }
+            Turn::InVain => fx.mark(Mark::GraftsInVain),
+            Turn::Nobody => fx.mark(Mark::NobodyToAsk),
         });
         self.missing = missing;
     }
@@ -237,24 +286,35 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         self.ask_overdue(now, fx);
         let spare = self.lazy().next();
         if let Some(peer) = spare {
+            fx.mark(Mark::Mended);
             self.make_eager(peer, fx);
             fx.send(peer, Message::Graft { missing: None });
         }
     }
 
     fn on_graft(&mut self, from: P, missing: Option<Announcement<I>>, fx: &mut impl Effects<Self>) {
-        self.make_eager(from, fx);
-        if let Some(Announcement { id, round }) = missing
-            && let Some(payload) = self.window.payload(id)
-        {
-            fx.send(from, Message::Gossip { id, round, payload: payload.clone() });
+        if !self.config.has(Mutant::GraftOneSided) {
+            self.make_eager(from, fx);
+        }
+        let Some(Announcement { id, round }) = missing else { return };
+        if !self.is_neighbor(from) {
+            fx.mark(Mark::GraftOfStranger);
+        }
+        match self.window.payload(id) {
+            Some(_) if self.config.has(Mutant::GraftUnanswered) => {}
+            Some(payload) => {
+                fx.send(from, Message::Gossip { id, round, payload: payload.clone() });
+            }
+            None => fx.mark(Mark::GraftTooLate),
         }
     }
 
     fn make_eager(&mut self, peer: P, fx: &mut impl Effects<Self>) {
         if let Some(at) = self.neighbors.iter().position(|n| n.peer == peer && !n.eager) {
             // It was lazy when these came: it still has to hear of them.
-            self.announce_queued(peer, fx);
+            if self.announce_queued(peer, fx) {
+                fx.mark(Mark::LazyToldFirst);
+            }
             self.neighbors[at].eager = true;
         }
     }
@@ -265,16 +325,19 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
     }
 
-    fn announce_queued(&self, peer: P, fx: &mut impl Effects<Self>) {
+    /// Whether there was anything to announce.
+    fn announce_queued(&self, peer: P, fx: &mut impl Effects<Self>) -> bool {
         let mut batch = self
             .queue
             .iter()
             .filter(|(_, sender)| *sender != Some(peer))
             .map(|(announcement, _)| *announcement)
             .peekable();
-        if batch.peek().is_some() {
+        let any = batch.peek().is_some();
+        if any {
             fx.send(peer, Message::IHave(batch.collect()));
         }
+        any
     }
 
     /// What nobody could be told of goes to the first neighbour there is, who is eager.
@@ -283,6 +346,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             if sender != Some(peer)
                 && let Some(payload) = self.window.payload(id)
             {
+                fx.mark(Mark::WaitingPushed);
                 fx.send(peer, Message::Gossip { id, round, payload: payload.clone() });
             }
         }
@@ -291,9 +355,10 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     fn announce_all(&mut self, fx: &mut impl Effects<Self>) {
         if self.neighbors.is_empty() {
             // What was published meanwhile waits for the next neighbour.
-            return;
+            return fx.mark(Mark::BatchWithoutNeighbors);
         }
-        for neighbor in self.neighbors.iter().filter(|neighbor| !neighbor.eager) {
+        let told = !self.config.has(Mutant::AnnouncementsDropped);
+        for neighbor in self.neighbors.iter().filter(|neighbor| !neighbor.eager && told) {
             self.announce_queued(neighbor.peer, fx);
         }
         self.queue = ThinVec::new();
@@ -306,7 +371,14 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             }
             Message::IHave(batch) => self.on_ihave(now, from, batch.as_slice(), fx),
             Message::Graft { missing } => self.on_graft(from, missing, fx),
-            Message::Prune => self.make_lazy(from),
+            Message::Prune => {
+                if !self.is_neighbor(from) {
+                    fx.mark(Mark::PruneOfStranger);
+                } else if self.lazy().any(|lazy| lazy == from) {
+                    fx.mark(Mark::PrunesCrossed);
+                }
+                self.make_lazy(from);
+            }
         }
     }
 }
@@ -322,21 +394,24 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
         match input {
             Input::Receive { from, message } => self.receive(now, from, message, fx),
             Input::Expired(Timer::Batch) => {
-                self.batch_armed = false;
+                self.batch_armed = self.config.has(Mutant::BatchOnce);
                 self.announce_all(fx);
             }
             Input::Expired(Timer::Missing) => self.on_missing_timer(now, fx),
             Input::Publish { id, payload } => {
-                self.remember(now, id, &payload);
+                self.remember(now, id, &payload, fx);
                 self.push(id, 1, &payload, None, fx);
             }
             Input::NeighborUp(peer) => {
                 // Algorithm 3: a new link is eager until a duplicate proves it superfluous. The
                 // others stay as they are: a new member must not wipe the tree.
                 if !self.is_neighbor(peer) {
-                    thrift::push(&mut self.neighbors, Neighbor { peer, eager: true });
+                    let eager = !self.config.has(Mutant::NewLinksLazy);
+                    thrift::push(&mut self.neighbors, Neighbor { peer, eager });
                     if self.batch_armed && self.neighbors.len() > 1 {
-                        self.announce_queued(peer, fx);
+                        if self.announce_queued(peer, fx) {
+                            fx.mark(Mark::NewLinkToldFirst);
+                        }
                     } else {
                         self.push_waiting(peer, fx);
                     }
@@ -344,8 +419,13 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
             }
             Input::NeighborDown(peer) => {
                 let was_eager = self.eager().any(|eager| eager == peer);
+                if self.config.has(Mutant::NeighborKept) {
+                    return;
+                }
                 self.neighbors.retain(|neighbor| neighbor.peer != peer);
-                self.missing.forget(peer);
+                if !self.config.has(Mutant::AnnouncersKept) {
+                    self.missing.forget(peer);
+                }
                 if was_eager && self.config.mend_at_once {
                     self.mend(now, fx);
                 }

@@ -4,7 +4,7 @@
 use super::{Contact, FullMesh, Message, Phase, Redial, Timer};
 use crate::links::{LinkNumber, my_request_stands};
 use crate::protocol::{DownReason, Effects};
-use crate::{Peer, Time};
+use crate::{Mark, Peer, Time};
 
 impl<P: Peer> FullMesh<P> {
     /// Starts, or adds contacts to a peer that has started.
@@ -16,7 +16,12 @@ impl<P: Peer> FullMesh<P> {
             let redial = Redial::at_once(now);
             if let Some(held) = self.contacts.iter_mut().find(|c| c.peer.is_same_node(contact)) {
                 *held = Contact { peer: contact.max(held.peer), redial };
-            } else if self.contacts.len() < self.config.contacts_capacity {
+            } else {
+                if self.contacts.len() >= self.config.contacts_capacity {
+                    // What the host found last is the likeliest to live.
+                    fx.mark(Mark::ContactReplaced);
+                    self.contacts.remove(0);
+                }
                 self.contacts.push(Contact { peer: contact, redial });
             }
         }
@@ -78,16 +83,19 @@ impl<P: Peer> FullMesh<P> {
     ) {
         // Otherwise mine is dropped when the link comes about.
         if self.links.is_asked(from) && my_request_stands(self.me, from) {
-            return;
+            return fx.mark(Mark::MeshTie);
         }
         if let Some(at) = self.links.position(from) {
             if self.links.active()[at].number == link {
                 // The host delivered it twice.
+                fx.mark(Mark::MeshHelloTwice);
                 return fx.send(from, Message::Accept { link });
             }
+            fx.mark(Mark::MeshRenewed);
             self.drop_link(now, at, DownReason::Renewed, fx);
         }
         if self.is_full() {
+            fx.mark(Mark::MeshFull);
             return fx.send(from, Message::Disconnect { link, leaving: false });
         }
         self.add_link(now, from, link, true, fx);
@@ -103,9 +111,11 @@ impl<P: Peer> FullMesh<P> {
         if self.links.answered(from, link).is_none() {
             if !self.holds_link(from, link) {
                 // Timed out here meanwhile; the other side must not keep half a link.
+                fx.mark(Mark::MeshAcceptTooLate);
                 fx.send(from, Message::Disconnect { link, leaving: false });
             }
         } else if self.is_full() {
+            fx.mark(Mark::MeshFilled);
             self.failed(now, from);
             fx.send(from, Message::Disconnect { link, leaving: false });
         } else {
@@ -132,6 +142,7 @@ impl<P: Peer> FullMesh<P> {
 
     /// An incarnation leaves once and for all: whatever link is held or asked for ends with it.
     fn on_goodbye(&mut self, now: Time, from: P, fx: &mut impl Effects<Self>) {
+        fx.mark(Mark::MeshBuried);
         self.links.abandon(from);
         self.known.forget_node(from);
         let until = now.after(self.config.forget_after);
@@ -146,6 +157,7 @@ impl<P: Peer> FullMesh<P> {
         // Asked and not answered yet: the Accept may still come.
         let asked = self.links.requests().iter().any(|r| r.peer == from && r.number == link);
         if !asked && !self.holds_link(from, link) {
+            fx.mark(Mark::MeshUnknownLink);
             fx.send(from, Message::Disconnect { link, leaving: false });
         }
     }

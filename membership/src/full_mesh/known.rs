@@ -113,9 +113,11 @@ impl<P: Peer> Known<P> {
         after.iter().chain(before).filter(due).map(|member| member.peer)
     }
 
-    /// Forgets those without a link for `forget_after`.
-    pub(super) fn reap(&mut self, now: Time, forget_after: Duration) {
+    /// Forgets those without a link for `forget_after`, and says whether there were any.
+    pub(super) fn reap(&mut self, now: Time, forget_after: Duration) -> bool {
+        let members = self.members.len();
         self.members.retain(|member| now.since(member.since) < forget_after);
+        self.members.len() < members
     }
 
     pub(super) fn clear(&mut self) {

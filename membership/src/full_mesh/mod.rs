@@ -39,7 +39,7 @@ pub use message::Message;
 
 use crate::links::{LinkNumber, Links};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
-use crate::{Peer, Time};
+use crate::{Mark, Mutant, Peer, Time};
 use departed::Departed;
 use known::Known;
 use redial::Redial;
@@ -119,7 +119,9 @@ impl<P: Peer> FullMesh<P> {
     /// Makes room for one more member and says whether there is.
     fn has_room(&mut self, for_hint: bool) -> bool {
         let members = self.links.active().len() + self.known.members().len();
-        members < self.config.members_capacity || self.known.evict(for_hint)
+        members < self.config.members_capacity
+            || self.config.has(Mutant::MeshOverflows)
+            || self.known.evict(for_hint)
     }
 
     /// A word from `from`: notes that it lives or that its node restarted, and says whether the
@@ -135,21 +137,25 @@ impl<P: Peer> FullMesh<P> {
             return false;
         }
         if self.departed.covers(from) {
+            fx.mark(Mark::MeshGhost);
             self.refuse(from, message, fx);
             return false;
         }
         if let Some(at) = self.links.position_of_node(from) {
             let held = self.links.active()[at].peer;
             if held > from {
+                fx.mark(Mark::MeshHistory);
                 return false;
             }
             if held == from {
                 self.links.active_mut()[at].silent = 0;
                 return true;
             }
+            fx.mark(Mark::MeshRestarted);
             self.drop_link(now, at, DownReason::Restarted, fx);
         }
         if self.known.heard_later_than(from) {
+            fx.mark(Mark::MeshHistory);
             return false;
         }
         self.drop_requests_to_node(from, |peer| peer != from);
@@ -238,7 +244,7 @@ impl<P: Peer> FullMesh<P> {
         match message {
             Message::Hello { link } => self.on_hello(now, from, *link, fx),
             Message::Accept { link } => self.on_accept(now, from, *link, fx),
-            Message::Members(members) => self.on_members(now, from, members),
+            Message::Members(members) => self.on_members(now, from, members, fx),
             Message::Disconnect { link, leaving } => {
                 self.on_disconnect(now, from, *link, *leaving, fx);
             }

@@ -8,7 +8,7 @@ use thin_vec::ThinVec;
 use super::{FullMesh, MAX_GOSSIP_LENGTH, Message, Timer};
 use crate::protocol::{DownReason, Effects};
 use crate::sample::{choose, sample_into};
-use crate::{Peer, Time};
+use crate::{Mark, Mutant, Peer, Time};
 
 impl<P: Peer> FullMesh<P> {
     /// Asks whose turn it is, as many as may be asked at once: contacts first, so that no number
@@ -71,6 +71,7 @@ impl<P: Peer> FullMesh<P> {
 
     pub(super) fn on_request_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         while let Some(request) = self.links.overdue(now) {
+            fx.mark(Mark::MeshOverdue);
             self.failed(now, request.peer);
             // It may have accepted, and the answer was lost: no half link is left behind.
             let link = request.number;
@@ -85,16 +86,23 @@ impl<P: Peer> FullMesh<P> {
         let mut at = 0;
         while let Some(link) = self.links.active_mut().get_mut(at) {
             let (peer, number) = (link.peer, link.number);
-            if link.silent >= self.config.keepalive_misses {
+            let is_dead = link.silent >= self.config.keepalive_misses;
+            if is_dead && !self.config.has(Mutant::MeshSilenceIgnored) {
+                fx.mark(Mark::MeshSilent);
                 self.lose(now, peer, DownReason::Silent, fx);
                 continue;
             }
-            link.silent += 1;
+            link.silent = link.silent.saturating_add(1);
             fx.send(peer, Message::Keepalive { link: number });
             at += 1;
         }
-        self.known.reap(now, self.config.forget_after);
+        if self.known.reap(now, self.config.forget_after) {
+            fx.mark(Mark::MeshForgotten);
+        }
         self.departed.reap(now);
+        if self.config.has(Mutant::MeshKeepaliveOnce) {
+            return;
+        }
         self.arm(self.config.keepalive_interval, Timer::Keepalive, fx);
     }
 
@@ -109,6 +117,9 @@ impl<P: Peer> FullMesh<P> {
     /// Tells `peer` of some neighbours. Not of those known only: nobody vouches for them, and the
     /// names of the dead would go round for ever.
     pub(super) fn tell_members(&mut self, peer: P, fx: &mut impl Effects<Self>) {
+        if self.config.has(Mutant::MeshGossipSilent) {
+            return;
+        }
         let mut members = ThinVec::new();
         let active = self.links.active().iter().map(|link| link.peer);
         sample_into(&mut members, active, self.config.gossip_length, &mut self.rng);
@@ -118,7 +129,13 @@ impl<P: Peer> FullMesh<P> {
         }
     }
 
-    pub(super) fn on_members(&mut self, now: Time, from: P, members: &[P]) {
+    pub(super) fn on_members(
+        &mut self,
+        now: Time,
+        from: P,
+        members: &[P],
+        fx: &mut impl Effects<Self>,
+    ) {
         if !self.links.holds(from) {
             return;
         }
@@ -126,9 +143,12 @@ impl<P: Peer> FullMesh<P> {
             if !peer.is_same_node(self.me)
                 && self.links.position_of_node(peer).is_none()
                 && !self.departed.covers(peer)
-                && (self.known.has_node(peer) || self.has_room(true))
             {
-                self.known.hint(peer, now);
+                if self.known.has_node(peer) || self.has_room(true) {
+                    self.known.hint(peer, now);
+                } else {
+                    fx.mark(Mark::MeshHintIgnored);
+                }
             }
         }
     }

@@ -1,15 +1,16 @@
 //! Links asked for, accepted, refused and ended: both sides agree before either holds the other.
 
 use super::{HyParView, Message, Priority, Purpose, Timer};
-use crate::links::{LinkNumber, my_request_stands};
+use crate::links::LinkNumber;
 use crate::protocol::{DownReason, Effects};
 use crate::sample::choose_where;
-use crate::{Peer, Time};
+use crate::{Mark, Mutant, Peer, Time};
 
 impl<P: Peer> HyParView<P> {
     /// Whether another request fits the bound on requests under way.
     pub(super) fn may_ask(&self) -> bool {
         self.links.requests().len() < self.config.active_capacity + 2
+            || self.config.has(Mutant::RequestsUnbounded)
     }
 
     /// Opens a request and makes sure that its deadline is noticed.
@@ -60,16 +61,22 @@ impl<P: Peer> HyParView<P> {
     ) {
         if self.links.has(from, link) {
             // Said twice, or the answer was lost.
+            fx.mark(Mark::NeighborTwice);
             return fx.send(from, Message::Accept { link, evicted: None });
         }
         if self.links.is_asked(from) {
             // A join is never refused, and is more than a request for a link: it stands.
-            if self.is_joining_through(from) || my_request_stands(self.me, from) {
-                return;
+            if self.is_joining_through(from) {
+                return fx.mark(Mark::NeighborWhileJoining);
             }
+            if self.mine_stands(from) {
+                return fx.mark(Mark::TieMine);
+            }
+            fx.mark(Mark::TieTheirs);
             self.links.abandon(from);
         }
         if let Some(at) = self.links.position(from) {
+            fx.mark(Mark::LinkRenewed);
             self.drop_link(at, DownReason::Renewed, fx);
         }
         if self.is_full() {
@@ -78,6 +85,10 @@ impl<P: Peer> HyParView<P> {
         }
         let spare = match priority {
             Priority::Low if self.is_full() => {
+                fx.mark(Mark::LowRefused);
+                if self.config.has(Mutant::NeighborUnanswered) {
+                    return;
+                }
                 fx.send(from, Message::Reject { link });
                 // The freshest peer known, should a slot come free.
                 return self.remember(from);
@@ -86,6 +97,9 @@ impl<P: Peer> HyParView<P> {
             Priority::High | Priority::Low => from,
         };
         let evicted = self.make_room(from, spare, fx);
+        if self.config.has(Mutant::NeighborUnanswered) {
+            return self.add_link(from, link, fx);
+        }
         self.accept(from, link, evicted, fx);
     }
 
@@ -113,8 +127,11 @@ impl<P: Peer> HyParView<P> {
             return None;
         }
         let peers = self.links.active().iter().map(|link| link.peer);
-        let victim = choose_where(peers.clone(), |peer| *peer != spare, &mut self.rng)
-            .or_else(|| peers.clone().next())?;
+        let other = choose_where(peers.clone(), |peer| *peer != spare, &mut self.rng);
+        if other.is_none() {
+            fx.mark(Mark::OnlySpareLeft);
+        }
+        let victim = other.or_else(|| peers.clone().next())?;
         debug_assert!(victim != newcomer, "a newcomer is not linked yet");
         self.evict(victim, (victim != spare).then_some(spare), fx);
         Some(victim)
@@ -123,6 +140,9 @@ impl<P: Peer> HyParView<P> {
     fn evict(&mut self, victim: P, instead: Option<P>, fx: &mut impl Effects<Self>) {
         if let Some(at) = self.links.position(victim) {
             let link = self.links.active()[at].number;
+            if instead.is_some() {
+                fx.mark(Mark::EvictedIntroduced);
+            }
             fx.send(victim, Message::Disconnect { link, leaving: false, instead });
             self.drop_link(at, DownReason::Evicted, fx);
             self.remember(victim);
@@ -138,24 +158,35 @@ impl<P: Peer> HyParView<P> {
         fx: &mut impl Effects<Self>,
     ) {
         let Some(request) = self.links.answered(from, link) else {
-            if !self.links.has(from, link) {
-                // Timed out here meanwhile; the other side must not keep half a link.
-                fx.send(from, Message::Disconnect { link, leaving: false, instead: None });
+            if self.links.has(from, link) {
+                return fx.mark(Mark::AcceptTwice);
             }
-            return;
+            fx.mark(Mark::AcceptTooLate);
+            if self.config.has(Mutant::LateAcceptTaken) && self.is_stranger(from) {
+                return self.add_link(from, link, fx);
+            }
+            // Timed out here meanwhile; the other side must not keep half a link.
+            return fx.send(from, Message::Disconnect { link, leaving: false, instead: None });
         };
         debug_assert!(!self.links.holds(from), "a request is dropped when a link comes about");
+        if self.config.has(Mutant::AcceptOverflows) {
+            return self.add_link(from, link, fx);
+        }
         match request.why {
             Purpose::Join | Purpose::Admit => {
-                self.make_room(from, from, fx);
+                if self.make_room(from, from, fx).is_some() {
+                    fx.mark(Mark::JoinedFullView);
+                }
             }
             Purpose::Exchange { spare } if self.is_full() && self.links.holds(spare) => {
+                fx.mark(Mark::ExchangeSwapped);
                 self.evict(spare, evicted.filter(|peer| !peer.is_same_node(spare)), fx);
             }
             Purpose::Repair | Purpose::Exchange { .. } => {}
         }
         if self.is_full() {
             // The slot was filled meanwhile.
+            fx.mark(Mark::SlotFilled);
             fx.send(from, Message::Disconnect { link, leaving: false, instead: None });
             return self.remember(from);
         }
@@ -173,6 +204,7 @@ impl<P: Peer> HyParView<P> {
         if let Some(request) = self.links.answered(from, link) {
             if request.why == Purpose::Admit {
                 // The joiner is well connected already, and alive.
+                fx.mark(Mark::AdmitRefused);
                 self.remember(from);
             }
             self.repair(now, fx);
@@ -188,15 +220,20 @@ impl<P: Peer> HyParView<P> {
         instead: Option<P>,
         fx: &mut impl Effects<Self>,
     ) {
+        if self.config.has(Mutant::DisconnectIgnored) && self.links.has(from, link) {
+            return;
+        }
         // Leaving is final for an incarnation, whatever link it names.
-        let ends = |number| leaving || number == link;
+        let any = leaving || self.config.has(Mutant::LinkNumbersIgnored);
+        let ends = |number| any || number == link;
         let linked = self.links.active().iter().position(|l| l.peer == from && ends(l.number));
         if let Some(at) = linked {
             let reason = if leaving { DownReason::Left } else { DownReason::Dropped };
             self.drop_link(at, reason, fx);
-        } else if self.links.answered(from, link).is_none() && !leaving {
-            // About a link of old.
-            return;
+        } else if self.links.answered(from, link).is_some() {
+            fx.mark(Mark::RequestDisconnected);
+        } else if !leaving {
+            return fx.mark(Mark::OldDisconnect);
         }
         if leaving {
             self.passive.remove(from);
@@ -209,6 +246,7 @@ impl<P: Peer> HyParView<P> {
             && !self.links.is_asked(peer)
             && self.may_ask()
         {
+            fx.mark(Mark::IntroductionTaken);
             self.ask_for_link(now, peer, Purpose::Repair, fx);
         }
         self.repair(now, fx);
@@ -218,6 +256,7 @@ impl<P: Peer> HyParView<P> {
         let known = self.links.has(from, link)
             || self.links.requests().iter().any(|r| r.peer == from && r.number == link);
         if !known {
+            fx.mark(Mark::UnknownLinkKept);
             fx.send(from, Message::Disconnect { link, leaving: false, instead: None });
         }
     }

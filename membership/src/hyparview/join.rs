@@ -7,10 +7,10 @@ use rand::RngExt;
 use thin_vec::ThinVec;
 
 use super::{HyParView, Message, Phase, Purpose, Timer};
-use crate::links::{Link, LinkNumber, my_request_stands};
+use crate::links::{Link, LinkNumber};
 use crate::protocol::{DownReason, Effects};
 use crate::sample::choose_where;
-use crate::{Peer, Time};
+use crate::{Mark, Mutant, Peer, Time};
 
 /// Rounds over the contacts after which the pause between them doubles no more.
 const LONGEST_ROUND: usize = 16;
@@ -30,6 +30,7 @@ impl<P: Peer> HyParView<P> {
             } else {
                 if self.contacts.len() >= self.config.contacts_capacity {
                     // What the host found last is the likeliest to live.
+                    fx.mark(Mark::ContactReplaced);
                     self.contacts.remove(0);
                 }
                 self.contacts.reserve_exact(1);
@@ -47,6 +48,7 @@ impl<P: Peer> HyParView<P> {
         if self.rejoin_armed && self.links.active().is_empty() && self.links.requests().is_empty() {
             // The host has found them just now: they need not wait for the pause between rounds.
             if let Some(&contact) = contacts.iter().find(|contact| !contact.is_same_node(self.me)) {
+                fx.mark(Mark::FoundWhileWaiting);
                 let link = self.ask(now, contact, Purpose::Join, fx);
                 fx.send(contact, Message::Join { link });
             }
@@ -69,16 +71,19 @@ impl<P: Peer> HyParView<P> {
         let mut attempt = usize::from(self.join_attempts);
         if attempt >= LONGEST_ROUND * self.contacts.len() {
             // The pause grows no further: count whole rounds back, or the count would end one day.
+            fx.mark(Mark::ContactsForLong);
             attempt -= self.contacts.len();
         }
         if attempt == 0 {
             let first = self.rng.random_range(0..self.contacts.len());
             self.contacts.rotate_left(first);
         }
-        let contact = self.contacts[attempt % self.contacts.len()];
+        let turn = if self.config.has(Mutant::FirstContactOnly) { 0 } else { attempt };
+        let contact = self.contacts[turn % self.contacts.len()];
         self.join_attempts = (attempt + 1).try_into().unwrap_or(0);
         if (attempt + 1).is_multiple_of(self.contacts.len()) {
             // From now on a failure waits for the timer, not for the next contact.
+            fx.mark(Mark::ContactsInVain);
             self.arm_rejoin(attempt / self.contacts.len(), fx);
         }
         let link = self.ask(now, contact, Purpose::Join, fx);
@@ -103,14 +108,19 @@ impl<P: Peer> HyParView<P> {
         fx: &mut impl Effects<Self>,
     ) {
         if self.links.has(from, link) {
+            fx.mark(Mark::JoinTwice);
             return fx.send(from, Message::Accept { link, evicted: None });
         }
-        if self.is_joining_through(from) && my_request_stands(self.me, from) {
+        if self.is_joining_through(from) && self.mine_stands(from) {
             // Both are each other's contact and asked at once: one link comes of it.
-            return;
+            return fx.mark(Mark::JoinsCrossed);
+        }
+        if self.config.has(Mutant::JoinRefused) && self.is_full() {
+            return fx.send(from, Message::Reject { link });
         }
         self.links.abandon(from);
         if let Some(at) = self.links.position(from) {
+            fx.mark(Mark::JoinRenewed);
             self.drop_link(at, DownReason::Renewed, fx);
         }
         let evicted = self.make_room(from, from, fx);
@@ -133,7 +143,7 @@ impl<P: Peer> HyParView<P> {
         fx: &mut impl Effects<Self>,
     ) {
         if !self.is_stranger(joiner) {
-            return;
+            return fx.mark(Mark::WalkKnown);
         }
         let ttl = ttl.min(self.config.active_walk_length);
         if ttl == self.config.passive_walk_length {
@@ -149,6 +159,9 @@ impl<P: Peer> HyParView<P> {
                 fx.send(next, Message::ForwardJoin { joiner, ttl: ttl - 1 });
             }
             _ => {
+                if ttl > 0 {
+                    fx.mark(Mark::WalkStuck);
+                }
                 if !self.links.is_asked(joiner) && self.may_ask() {
                     self.ask_for_link(now, joiner, Purpose::Admit, fx);
                 }
@@ -185,6 +198,7 @@ impl<P: Peer> HyParView<P> {
         | Message::Accept { link, .. }
         | Message::Keepalive { link } = *message
         {
+            fx.mark(Mark::RefusedAfterLeaving);
             fx.send(from, Message::Disconnect { link, leaving: true, instead: None });
         }
     }

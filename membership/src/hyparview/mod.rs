@@ -34,9 +34,9 @@ use thin_vec::ThinVec;
 pub use config::{Config, ConfigError, Parameters};
 pub use message::{MAX_SAMPLE, Message, Priority};
 
-use crate::links::{LinkNumber, Links};
+use crate::links::{LinkNumber, Links, my_request_stands};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
-use crate::{Peer, Time};
+use crate::{Mark, Mutant, Peer, Time};
 use passive::Passive;
 
 /// One peer's HyParView.
@@ -129,12 +129,31 @@ impl<P: Peer> HyParView<P> {
 
     /// Neither me nor linked: a peer the passive view may hold.
     fn is_stranger(&self, peer: P) -> bool {
-        !peer.is_same_node(self.me) && self.links.position_of_node(peer).is_none()
+        let is_me = peer.is_same_node(self.me) && !self.config.has(Mutant::SelfRemembered);
+        !is_me && self.links.position_of_node(peer).is_none()
+    }
+
+    /// Both sides asked at once: whether this side's request stands.
+    fn mine_stands(&self, from: P) -> bool {
+        let stands = my_request_stands(self.me, from);
+        (stands || self.config.has(Mutant::TieBothStand)) && !self.config.has(Mutant::TieNoneStands)
+    }
+
+    fn passive_capacity(&self) -> usize {
+        let one_too_many = self.config.has(Mutant::PassiveOverflows);
+        self.config.passive_capacity + usize::from(one_too_many)
+    }
+
+    /// Passive peers that refused may be asked again.
+    fn retry_passive(&mut self) {
+        if !self.config.has(Mutant::PassiveTriedOnce) {
+            self.passive.retry();
+        }
     }
 
     fn remember(&mut self, peer: P) {
         if self.is_stranger(peer) {
-            let capacity = self.config.passive_capacity;
+            let capacity = self.passive_capacity();
             self.passive.add(peer, capacity, &mut ThinVec::new(), &mut self.rng);
         }
     }
@@ -146,13 +165,19 @@ impl<P: Peer> HyParView<P> {
         }
         if let Some(contact) = self.contacts.iter_mut().find(|c| from.supersedes(**c)) {
             *contact = from;
+            fx.mark(Mark::ContactRestarted);
         }
         if let Some(at) = self.links.position_of_node(from) {
             let held = self.links.active()[at].peer;
             if held > from {
+                fx.mark(Mark::OldIncarnation);
                 return false;
             }
             if held < from {
+                if self.config.has(Mutant::RestartUnnoticed) {
+                    return true;
+                }
+                fx.mark(Mark::NeighborRestarted);
                 self.drop_link(at, DownReason::Restarted, fx);
             } else {
                 self.links.active_mut()[at].silent = 0;
@@ -163,7 +188,9 @@ impl<P: Peer> HyParView<P> {
 
     fn add_link(&mut self, peer: P, link: LinkNumber, fx: &mut impl Effects<Self>) {
         let first = self.links.active().is_empty();
-        self.passive.forget_node(peer);
+        if !self.config.has(Mutant::LinkedRemembered) {
+            self.passive.forget_node(peer);
+        }
         self.links.link(peer, link);
         self.join_attempts = 0;
         fx.neighbor_up(peer);
@@ -175,8 +202,11 @@ impl<P: Peer> HyParView<P> {
     /// Takes a peer out of the active view; whether it is remembered is the caller's choice.
     fn drop_link(&mut self, at: usize, reason: DownReason, fx: &mut impl Effects<Self>) -> P {
         let peer = self.links.unlink_at(at).peer;
-        fx.neighbor_down(peer, reason);
+        if !self.config.has(Mutant::NeighborDownUntold) {
+            fx.neighbor_down(peer, reason);
+        }
         if self.links.active().is_empty() && self.phase == Phase::Running {
+            fx.mark(Mark::Isolated);
             fx.notify(Notice::Isolated);
         }
         peer
@@ -230,7 +260,7 @@ impl<P: Peer> Membership for HyParView<P> {
             Input::Expired(Timer::Keepalive) => self.on_keepalive_timer(now, fx),
             Input::Expired(Timer::Request) => self.on_request_timer(now, fx),
             Input::Expired(Timer::Rejoin) => {
-                self.rejoin_armed = false;
+                self.rejoin_armed = self.config.has(Mutant::RejoinOnce);
                 self.repair(now, fx);
             }
             Input::LinkDown(peer) => self.on_link_down(now, peer, fx),

@@ -5,7 +5,7 @@ use rand::RngExt;
 use super::{HyParView, Message, Purpose, Timer};
 use crate::protocol::{DownReason, Effects};
 use crate::sample::{choose, choose_where};
-use crate::{Peer, Time};
+use crate::{Mark, Mutant, Peer, Time};
 
 /// One random promotion in this many tries a contact instead of a passive peer, so that sides of a
 /// split whose passive views have forgotten each other find together again.
@@ -24,6 +24,7 @@ impl<P: Peer> HyParView<P> {
                     && !self.links.active().is_empty() =>
                 {
                     // Too many were dead: fresh candidates now, not at the next cycle.
+                    fx.mark(Mark::ShuffledForCandidates);
                     self.refills += 1;
                     return self.shuffle(fx);
                 }
@@ -37,18 +38,24 @@ impl<P: Peer> HyParView<P> {
 
     pub(super) fn on_link_down(&mut self, now: Time, peer: P, fx: &mut impl Effects<Self>) {
         self.passive_lost |= self.passive.remove(peer);
-        self.links.abandon(peer);
+        if self.links.abandon(peer).is_some() {
+            fx.mark(Mark::RequestFailed);
+        }
         if let Some(at) = self.links.position(peer) {
             self.drop_link(at, DownReason::Failed, fx);
-            self.passive.retry();
+            self.retry_passive();
         }
         self.repair(now, fx);
     }
 
     pub(super) fn on_request_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
+        if self.config.has(Mutant::RequestTimerOnce) {
+            return;
+        }
         self.request_armed = false;
         while let Some(request) = self.links.overdue(now) {
             // It may have accepted, and the answer was lost: no half link is left behind.
+            fx.mark(Mark::RequestOverdue);
             let link = request.number;
             fx.send(request.peer, Message::Disconnect { link, leaving: false, instead: None });
             self.passive_lost |= self.passive.remove(request.peer);
@@ -65,14 +72,16 @@ impl<P: Peer> HyParView<P> {
         let mut at = 0;
         while let Some(link) = self.links.active_mut().get_mut(at) {
             let (peer, number) = (link.peer, link.number);
-            if link.silent >= self.config.keepalive_misses {
+            let is_dead = link.silent >= self.config.keepalive_misses;
+            if is_dead && !self.config.has(Mutant::SilenceIgnored) {
+                fx.mark(Mark::NeighborSilent);
                 let bye = Message::Disconnect { link: number, leaving: false, instead: None };
                 fx.send(peer, bye);
                 self.drop_link(at, DownReason::Silent, fx);
-                self.passive.retry();
+                self.retry_passive();
                 continue;
             }
-            link.silent += 1;
+            link.silent = link.silent.saturating_add(1);
             fx.send(peer, Message::Keepalive { link: number });
             at += 1;
         }
@@ -81,7 +90,9 @@ impl<P: Peer> HyParView<P> {
             self.promote(now, fx);
         }
         self.repair(now, fx);
-        fx.arm(self.config.keepalive_interval, Timer::Keepalive);
+        if !self.config.has(Mutant::KeepaliveOnce) {
+            fx.arm(self.config.keepalive_interval, Timer::Keepalive);
+        }
     }
 
     /// Makes dead neighbours show themselves when a full view is asked for a link. After a mass
@@ -92,6 +103,7 @@ impl<P: Peer> HyParView<P> {
             return;
         }
         self.probed = true;
+        fx.mark(Mark::FullViewProbed);
         for link in self.links.active() {
             fx.send(link.peer, Message::Keepalive { link: link.number });
         }
@@ -99,6 +111,7 @@ impl<P: Peer> HyParView<P> {
 
     pub(super) fn plan_promotion(&mut self, now: Time) {
         self.promotion_due = match self.config.promotion_interval {
+            Some(_) if self.config.has(Mutant::NoExchange) => Time::MAX,
             Some(mean) => now.after(mean / 2).after(self.fraction(mean)),
             None => Time::MAX,
         };
@@ -113,6 +126,9 @@ impl<P: Peer> HyParView<P> {
             Some(self.me)
         };
         if let Some(spare) = spare {
+            if spare != self.me {
+                fx.mark(Mark::Promoted);
+            }
             self.exchange(now, spare, fx);
         }
     }
@@ -122,6 +138,7 @@ impl<P: Peer> HyParView<P> {
     pub(super) fn splice_in(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         let links = self.links.active().len() + self.links.requests().len();
         if links > 0 && links + 2 <= self.config.active_capacity {
+            fx.mark(Mark::SplicedIn);
             self.exchange(now, self.me, fx);
         }
     }
@@ -136,6 +153,9 @@ impl<P: Peer> HyParView<P> {
             && !self.links.is_asked(target)
             && self.may_ask()
         {
+            if to_contact && contact.is_some() {
+                fx.mark(Mark::ExchangeByContact);
+            }
             self.ask_for_link(now, target, Purpose::Exchange { spare }, fx);
         }
     }

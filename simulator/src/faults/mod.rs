@@ -20,6 +20,7 @@ pub(crate) use victims::{random_running, random_such};
 
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
 use crate::network::mix;
+use crate::node::Peer;
 use crate::scenario::{Death, Fault, What, Who};
 use churn::Churning;
 use victims::{side, victims};
@@ -61,6 +62,8 @@ pub(crate) enum Later {
     Restart(usize),
     /// A node that is alone dials those it had written down again.
     Redial(usize),
+    /// A process stops whose node left.
+    Stop(Peer),
     /// A step of churn.
     Turn(Turn),
     /// It ends.
@@ -98,8 +101,14 @@ impl Ongoing {
             What::Crash { who, notice } => {
                 self.each(sim, &who, |sim, index| stop(sim, index, notice));
             }
-            What::Leave { who } => {
+            What::Leave { who, linger } if linger.0.is_zero() => {
                 self.each(sim, &who, Simulation::leave);
+            }
+            What::Leave { who, linger } => {
+                let end = sim.now().after(linger.0);
+                let nodes = self.each(sim, &who, Simulation::leave_and_stay);
+                let peers = nodes.into_iter().filter_map(|index| sim.peer(index));
+                plans.extend(peers.map(|peer| (end, Later::Stop(peer))));
             }
             What::Restart { who, over, .. } => {
                 let dead = (0..sim.len()).filter(|index| !sim.is_live(*index)).collect();
@@ -124,6 +133,11 @@ impl Ongoing {
                 self.ending = Ending::Cut(sim.network_mut().cut_off(side, one_way));
             }
             What::Heal => sim.network_mut().heal(),
+            What::Calm => sim.network_mut().calm(),
+            What::Discover { who } => {
+                let contacts = self.contacts(sim);
+                self.each(sim, &who, |sim, index| sim.join(index, &contacts));
+            }
             What::Flap { who, up, down, .. } => {
                 let (side, size) = side(&who, sim, &mut self.rng);
                 self.struck += size;
@@ -165,6 +179,8 @@ impl Ongoing {
             Later::Join => self.join(sim),
             Later::Restart(index) => return self.restart(sim, index),
             Later::Redial(index) => return self.redial(sim, index),
+            Later::Stop(peer) if sim.peer(peer.index()) == Some(peer) => sim.crash(peer.index()),
+            Later::Stop(_) => {}
             Later::Turn(turn) => return self.turn(sim, turn),
             Later::End => match std::mem::take(&mut self.ending) {
                 Ending::Nothing => {}
@@ -309,12 +325,7 @@ fn remembered<M: SimMembership, B: SimBroadcast>(
 ) -> Vec<usize> {
     let Some(peer) = sim.protocols(index) else { return Vec::new() };
     let membership = peer.membership();
-    membership
-        .active()
-        .chain(membership.passive())
-        .map(crate::Peer::index)
-        .take(REMEMBERED)
-        .collect()
+    membership.active().chain(membership.passive()).map(Peer::index).take(REMEMBERED).collect()
 }
 
 /// `count` times, evenly from now on.

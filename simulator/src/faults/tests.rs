@@ -70,7 +70,7 @@ fn reaches_all(sim: &mut Sim, index: usize) -> bool {
 
 fn neighbors(sim: &Sim, index: usize) -> Vec<usize> {
     let peer = sim.protocols(index).expect("it started");
-    peer.membership().active().map(crate::Peer::index).collect()
+    peer.membership().active().map(Peer::index).collect()
 }
 
 /// Times a node holds one that does not run among its neighbours.
@@ -104,7 +104,7 @@ fn a_crash_is_noticed_as_it_says() {
 fn who_leaves_says_goodbye() {
     let mut sim = settled();
     let sent = sim.stats().sent("disconnect");
-    let fault = strike(&mut sim, What::Leave { who: Who::Count(6) }, 0.1);
+    let fault = strike(&mut sim, What::Leave { who: Who::Count(6), linger: Span::default() }, 0.1);
     assert_eq!((fault.struck, sim.live(), held_dead(&sim)), (6, 54, 0));
     assert!(sim.stats().sent("disconnect") > sent + 6);
 }
@@ -112,11 +112,11 @@ fn who_leaves_says_goodbye() {
 #[test]
 fn faults_strike_whom_they_name() {
     let mut sim = settled();
-    strike(&mut sim, What::Leave { who: Who::Nodes(vec![3, 5, 7]) }, 0.0);
+    strike(&mut sim, What::Leave { who: Who::Nodes(vec![3, 5, 7]), linger: Span::default() }, 0.0);
     assert!([3, 5, 7].iter().all(|index| !sim.is_live(*index)) && sim.live() == 57);
-    strike(&mut sim, What::Leave { who: Who::Region("odd".into()) }, 0.0);
+    strike(&mut sim, What::Leave { who: Who::Region("odd".into()), linger: Span::default() }, 0.0);
     assert!(sim.live() == 30 && sim.live_nodes().all(|index| index % 2 == 0));
-    strike(&mut sim, What::Leave { who: Who::All }, 0.0);
+    strike(&mut sim, What::Leave { who: Who::All, linger: Span::default() }, 0.0);
     assert_eq!(sim.live(), 0);
 }
 
@@ -150,7 +150,7 @@ fn strangers_answer_at_recycled_addresses() {
     let fault = strike(&mut sim, What::Recycle { who: share(0.1) }, 0.0);
     assert_eq!((fault.struck, sim.live(), sim.len()), (6, NODES, NODES));
     let new: Vec<usize> =
-        sim.live_nodes().filter(|i| sim.peer(*i) != Some(crate::Peer::new(*i, 0))).collect();
+        sim.live_nodes().filter(|i| sim.peer(*i) != Some(Peer::new(*i, 0))).collect();
     assert_eq!(new.len(), 6);
     let resets = sim.stats().resets;
     pass(&mut sim, 20.0);

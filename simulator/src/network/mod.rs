@@ -173,6 +173,14 @@ impl Network {
         }
     }
 
+    /// From now on no message is lost by chance, copied or held back. Cuts stay.
+    pub fn calm(&mut self) {
+        self.loss = 0;
+        if let Some(terms) = &mut self.terms {
+            terms.calm();
+        }
+    }
+
     /// Whether nothing answers for node `index`.
     pub(crate) fn is_dark(&self, index: usize) -> bool {
         self.dark.get(index).copied().unwrap_or(false)

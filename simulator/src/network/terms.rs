@@ -237,6 +237,11 @@ impl Drawn {
         }
     }
 
+    /// Nothing is lost in bursts, copied or held back any more.
+    pub(super) fn calm(&mut self) {
+        (self.bursts, self.duplicate, self.reorder) = (None, 0, None);
+    }
+
     /// When a message leaves its sender; `None` if it does not fit its queue.
     pub(super) fn departs(&self, parcel: &Parcel, port: &mut Port) -> Option<u64> {
         match self.bandwidth {

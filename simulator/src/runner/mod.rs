@@ -5,6 +5,7 @@
 //! simulation itself on the way.
 
 mod agenda;
+mod guard;
 mod observer;
 mod reach;
 mod recorder;
@@ -21,17 +22,18 @@ use rand_xoshiro::SplitMix64;
 
 pub use observer::Observer;
 pub use report::{
-    Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report,
-    Sent, Verdict,
+    Broken, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency,
+    Report, Sent, Verdict,
 };
 
-use crate::check;
 use crate::engine::{Make, SimBroadcast, SimMembership, Simulation};
 use crate::faults::{self, Later, Ongoing};
+use crate::mutants::{Mutant, Plant};
 use crate::regional::Regional;
 use crate::scenario::{Broadcast, Membership, Scenario};
 use crate::strategy;
 use agenda::{Act, Agenda};
+use guard::Guard;
 use reach::Reach;
 use recorder::Recorder;
 use workload::Sending;
@@ -66,24 +68,29 @@ pub fn run_on_threads(
     if !problems.is_empty() {
         return Err(RunError(problems));
     }
+    let mutant = scenario.mutant.as_deref().and_then(Mutant::find);
     match (&scenario.membership, &scenario.broadcast) {
         (Membership::Hyparview(m), Broadcast::Plumtree(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
             let b = b.clone().check().map_err(|error| wrong("broadcast", &error))?;
-            run_with(threads, scenario, strategy::hyparview_plumtree(m, b), observer)
+            let make = strategy::hyparview_plumtree(m.plant(mutant), b.plant(mutant));
+            run_with(threads, scenario, make, observer)
         }
         (Membership::Hyparview(m), Broadcast::Flood(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            run_with(threads, scenario, strategy::hyparview_flood(m, *b), observer)
+            let make = strategy::hyparview_flood(m.plant(mutant), *b);
+            run_with(threads, scenario, make, observer)
         }
         (Membership::FullMesh(m), Broadcast::Plumtree(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
             let b = b.clone().check().map_err(|error| wrong("broadcast", &error))?;
-            run_with(threads, scenario, strategy::full_mesh_plumtree(m, b), observer)
+            let make = strategy::full_mesh_plumtree(m.plant(mutant), b.plant(mutant));
+            run_with(threads, scenario, make, observer)
         }
         (Membership::FullMesh(m), Broadcast::Flood(b)) => {
             let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            run_with(threads, scenario, strategy::full_mesh_flood(m, *b), observer)
+            let make = strategy::full_mesh_flood(m.plant(mutant), *b);
+            run_with(threads, scenario, make, observer)
         }
     }
 }
@@ -110,14 +117,15 @@ pub fn run_with<M: SimMembership, B: SimBroadcast>(
     if let Some(filter) = observer.wants_events() {
         sim.watch_events(&filter);
     }
+    sim.log_deliveries();
     let mut runner = Runner::new(scenario, sim, observer);
     runner.run();
-    let Runner { sim, recorder, faults, reach, .. } = runner;
-    Ok(recorder.report(scenario, &sim, &faults, &reach.shares(&sim)))
+    let Runner { sim, recorder, faults, reach, guard, .. } = runner;
+    Ok(recorder.report(scenario, &sim, &faults, &reach.shares(&sim), guard.broken))
 }
 
-/// Virtual time between two words to the observer.
-const STEP: Duration = Duration::from_secs(1);
+/// Virtual time between two looks at what must always hold, and two words to the observer.
+const SLICE: Duration = Duration::from_millis(100);
 /// The same where events are recorded: those of so much time are kept.
 const BATCH: Duration = Duration::from_millis(50);
 
@@ -131,13 +139,14 @@ struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
     faults: Vec<Ongoing>,
     recorder: Recorder,
     reach: Reach,
+    guard: Guard,
     observer: &'a mut O,
-    /// Virtual time between two words to the observer.
+    /// Virtual time between two looks at the simulation.
     step: Duration,
 }
 
 impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
-    fn new(scenario: &'a Scenario, mut sim: Simulation<M, B>, observer: &'a mut O) -> Self {
+    fn new(scenario: &'a Scenario, sim: Simulation<M, B>, observer: &'a mut O) -> Self {
         let mut agenda = Agenda::default();
         agenda.add(Time::ZERO, Act::Join(0));
         for (at, workload) in scenario.workload.iter().enumerate() {
@@ -158,9 +167,6 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             agenda.add(*time, Act::Look);
         }
         let reach = Reach::new(scenario);
-        if reach.is_wanted() {
-            sim.log_deliveries();
-        }
         let contacts = SplitMix64::seed_from_u64(scenario.seed ^ 0x6578_7065);
         Self {
             sendings: sendings(scenario, &contacts),
@@ -170,8 +176,9 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             agenda,
             contacts,
             recorder,
-            step: if observer.wants_events().is_some() { BATCH } else { STEP },
+            step: if observer.wants_events().is_some() { BATCH } else { SLICE },
             reach,
+            guard: Guard::new(scenario),
             observer,
         }
     }
@@ -179,11 +186,14 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
     fn run(&mut self) {
         let end = Time::ZERO.after(self.scenario.duration.0);
         while let Some((time, act)) = self.agenda.next_before(end) {
-            self.advance(time);
+            if !self.advance(time) {
+                break;
+            }
             self.perform(act);
         }
-        self.advance(end);
-        debug_assert_eq!(check::safety(&self.sim), Ok(()));
+        if self.advance(end) {
+            self.guard.end(&self.sim);
+        }
         self.recorder.end(&mut self.sim, self.observer);
         let moments = self.observer.looks_at().into_iter().map(|span| Time::ZERO.after(span.0));
         for at in moments.filter(|at| *at >= end) {
@@ -191,13 +201,18 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
         }
     }
 
-    /// Lets time pass, and now and then says how much did.
-    fn advance(&mut self, until: Time) {
-        while self.sim.now() < until {
+    /// Lets time pass, looks whether all is well and now and then says how much did. `false` if the
+    /// run is over because something is not.
+    fn advance(&mut self, until: Time) -> bool {
+        while self.guard.broken.is_none() && self.sim.now() < until {
             self.sim.run_until(self.sim.now().after(self.step).min(until));
             self.tell_events();
             self.observer.progress(self.sim.now());
+            if !self.guard.goes_on(&self.sim) {
+                return false;
+            }
         }
+        self.guard.broken.is_none()
     }
 
     fn tell_events(&mut self) {

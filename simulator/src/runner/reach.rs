@@ -16,10 +16,6 @@ impl Reach {
         Self { noted: wanted.then(Vec::new) }
     }
 
-    pub(super) fn is_wanted(&self) -> bool {
-        self.noted.is_some()
-    }
-
     /// Node `index` is about to publish the next broadcast.
     pub(super) fn note<M: SimMembership, B: SimBroadcast>(
         &mut self,

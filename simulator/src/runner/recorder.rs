@@ -8,8 +8,8 @@ use murmurate::membership::Time;
 
 use super::Observer;
 use super::report::{
-    Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report,
-    curve, least_reliability, mean,
+    Broken, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency,
+    Report, curve, least_reliability, mean,
 };
 use super::verdicts::{Judge, Measured, verdicts};
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
@@ -168,6 +168,8 @@ impl Recorder {
             isolated: graph.degrees().first().copied().unwrap_or(0),
             mean_degree: graph.mean_degree(),
             asymmetric_links: graph.asymmetric,
+            dead_links: overlay::dead_links(sim).count(),
+            unlinked_pairs: graph.nodes() * graph.nodes().saturating_sub(1) / 2 - graph.edges(),
         });
     }
 
@@ -220,6 +222,7 @@ impl Recorder {
         sim: &Simulation<M, B>,
         faults: &[Ongoing],
         reach: &[f64],
+        violation: Option<Broken>,
     ) -> Report {
         let stats = sim.stats();
         let series: Vec<Point> =
@@ -230,6 +233,7 @@ impl Recorder {
             reach,
             series: &series,
             overlays: &self.overlays,
+            peak_pending: sim.peak_pending(),
         };
         let verdicts = verdicts(scenario, &measured, &self.judge);
         Report {
@@ -251,6 +255,8 @@ impl Recorder {
             series,
             overlay_series: self.overlays,
             verdicts,
+            violation,
+            marks: stats.marks,
         }
     }
 }

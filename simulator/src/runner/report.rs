@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::marks::Marks;
 use crate::overlay::Overlay;
 use crate::regional::Regional;
 use crate::stats::{self, Broadcast, Kind};
@@ -48,14 +49,30 @@ pub struct Report {
     pub overlay_series: Vec<OverlayPoint>,
     /// The assertions, in their order.
     pub verdicts: Vec<Verdict>,
+    /// What must hold in every run and did not; the run was stopped there.
+    pub violation: Option<Broken>,
+    /// Which rarely taken branches of the protocols were taken.
+    #[serde(skip)]
+    pub marks: Marks,
 }
 
 impl Report {
-    /// Whether every assertion holds.
+    /// Whether every assertion holds, and everything that always must.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.verdicts.iter().all(|verdict| verdict.holds)
+        self.violation.is_none() && self.verdicts.iter().all(|verdict| verdict.holds)
     }
+}
+
+/// An invariant of the protocols that did not hold: a bug.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Broken {
+    /// The invariant.
+    pub rule: &'static str,
+    /// What was found instead, and where.
+    pub detail: String,
+    /// When it was found.
+    pub at: f64,
 }
 
 /// A part of a run: its broadcasts, and the overlay at its end.
@@ -258,6 +275,10 @@ pub struct OverlayPoint {
     pub mean_degree: f64,
     /// Views that hold a running node that does not hold them.
     pub asymmetric_links: usize,
+    /// Places in views that hold nodes which do not run.
+    pub dead_links: usize,
+    /// Pairs of running nodes without a link between them.
+    pub unlinked_pairs: usize,
 }
 
 /// An entry of the timeline.

@@ -61,8 +61,11 @@ fn span(scenario: &Scenario, assertion: &Assertion) -> (f64, f64) {
     (from.0.as_secs_f64(), until.0.as_secs_f64())
 }
 
-/// When the event is that this is the name of.
+/// When the event is that this is the name of, or the time that it is.
 fn event_time(scenario: &Scenario, event: &str) -> Span {
+    if let Ok(time) = event.parse() {
+        return time;
+    }
     let fault = scenario.faults.iter().find(|fault| fault.label() == event);
     fault.map_or_else(Span::default, |fault| fault.at)
 }
@@ -91,6 +94,7 @@ pub(super) struct Measured<'a> {
     pub(super) reach: &'a [f64],
     pub(super) series: &'a [Point],
     pub(super) overlays: &'a [OverlayPoint],
+    pub(super) peak_pending: usize,
 }
 
 /// All verdicts, in the order of the assertions.
@@ -104,8 +108,7 @@ pub(super) fn verdicts(
         match assertion.figure.of() {
             Of::Broadcasts => of_broadcasts(assertion, window, measured, scenario),
             Of::Deliveries => {
-                let latencies = judge.latencies(at);
-                let found = of_deliveries(assertion.figure, window, measured.series, latencies);
+                let found = of_deliveries(assertion.figure, window, measured, judge.latencies(at));
                 verdict(assertion, found, None)
             }
             Of::Overlay => of_overlay(assertion, moments(scenario, assertion), measured.overlays),
@@ -157,15 +160,18 @@ fn of_broadcasts(
 fn of_deliveries(
     figure: Figure,
     window: (f64, f64),
-    series: &[Point],
+    measured: &Measured<'_>,
     latencies: Option<&Histogram<u64>>,
 ) -> Option<f64> {
+    let series = measured.series;
     let starts = std::iter::once(0.0).chain(series.iter().map(|point| point.at));
     let within = starts.zip(series).filter(|(from, point)| is_within(window, *from, point.at));
     let sum = |of: fn(&Point) -> u64| Some(within.map(|(_, point)| of(point)).sum::<u64>() as f64);
     let latencies = latencies.filter(|latencies| !latencies.is_empty());
     let seconds = |micros: u64| micros as f64 / 1e6;
     match figure {
+        Figure::Pending => Some(measured.peak_pending as f64),
+        Figure::Messages => sum(|point| point.messages),
         Figure::Lost => sum(|point| point.lost),
         Figure::Shed => sum(|point| point.shed),
         Figure::LatencyP50 => latencies.map(|l| seconds(l.value_at_quantile(0.5))),
@@ -185,6 +191,8 @@ fn of_overlay(
         Figure::MeanDegree => point.mean_degree,
         Figure::Isolated => point.isolated as f64,
         Figure::AsymmetricLinks => point.asymmetric_links as f64,
+        Figure::DeadLinks => point.dead_links as f64,
+        Figure::UnlinkedPairs => point.unlinked_pairs as f64,
         _ => point.running_nodes as f64,
     };
     let looked = |point: &OverlayPoint| verdict(assertion, Some(figure(point)), Some(point.at));

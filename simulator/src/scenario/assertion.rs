@@ -5,7 +5,7 @@
 //! comparison = ">=" | "<=" | "==" | "!=" | ">" | "<"
 //! value      = a number, a percentage, or (of latencies) a time
 //! window     = "from" time [ "until" time ] | "until" time | "at" time | "within" time "of" event
-//! event      = the name of an entry of the timeline, or its kind
+//! event      = the name of an entry of the timeline, or its kind, or a time
 //! ```
 
 use std::fmt;
@@ -38,7 +38,8 @@ pub enum Window {
     Between(Span, Option<Span>),
     /// At this moment.
     At(Span),
-    /// At some look not later than this after the event; for broadcasts, some second's mean.
+    /// At some look not later than this after the event, or after a time; for broadcasts, some
+    /// second's mean.
     Within(Span, String),
 }
 
@@ -64,10 +65,14 @@ pub enum Figure {
     LatencyP99,
     /// The slowest delivery.
     LatencyMax,
+    /// Messages sent.
+    Messages,
     /// Messages that the network lost.
     Lost,
     /// Messages that did not fit a queue.
     Shed,
+    /// The most events that were under way at a time: a run that exceeds it is stopped.
+    Pending,
     /// Connected components of the overlay.
     Components,
     /// Nodes in the largest of them.
@@ -80,6 +85,10 @@ pub enum Figure {
     Isolated,
     /// Views that hold a running node that does not hold them.
     AsymmetricLinks,
+    /// Places in views that hold nodes which do not run.
+    DeadLinks,
+    /// Pairs of running nodes without a link between them.
+    UnlinkedPairs,
 }
 
 /// Where a figure comes from, and so what its windows mean.
@@ -95,7 +104,7 @@ pub enum Of {
 
 impl Figure {
     /// Every figure.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::Reliability,
         Self::LeastReliability,
         Self::Reach,
@@ -105,14 +114,18 @@ impl Figure {
         Self::LatencyP50,
         Self::LatencyP99,
         Self::LatencyMax,
+        Self::Messages,
         Self::Lost,
         Self::Shed,
+        Self::Pending,
         Self::Components,
         Self::LargestComponent,
         Self::RunningNodes,
         Self::MeanDegree,
         Self::Isolated,
         Self::AsymmetricLinks,
+        Self::DeadLinks,
+        Self::UnlinkedPairs,
     ];
 
     /// As assertions call it.
@@ -128,14 +141,18 @@ impl Figure {
             Self::LatencyP50 => "latency_p50",
             Self::LatencyP99 => "latency_p99",
             Self::LatencyMax => "latency_max",
+            Self::Messages => "messages",
             Self::Lost => "lost",
             Self::Shed => "shed",
+            Self::Pending => "pending",
             Self::Components => "components",
             Self::LargestComponent => "largest_component",
             Self::RunningNodes => "running_nodes",
             Self::MeanDegree => "mean_degree",
             Self::Isolated => "isolated",
             Self::AsymmetricLinks => "asymmetric_links",
+            Self::DeadLinks => "dead_links",
+            Self::UnlinkedPairs => "unlinked_pairs",
         }
     }
 
@@ -149,9 +166,13 @@ impl Figure {
             | Self::Rmr
             | Self::Hops
             | Self::Broadcasts => Of::Broadcasts,
-            Self::LatencyP50 | Self::LatencyP99 | Self::LatencyMax | Self::Lost | Self::Shed => {
-                Of::Deliveries
-            }
+            Self::LatencyP50
+            | Self::LatencyP99
+            | Self::LatencyMax
+            | Self::Messages
+            | Self::Lost
+            | Self::Shed
+            | Self::Pending => Of::Deliveries,
             _ => Of::Overlay,
         }
     }
@@ -311,10 +332,12 @@ impl<'a> Words<'a> {
         } else if self.takes("within") {
             let time = self.time()?;
             if !self.takes("of") {
-                return Err(self.error("\"of\" and the name of an entry of the timeline"));
+                return Err(
+                    self.error("\"of\" and the name of an entry of the timeline, or a time")
+                );
             }
             let event = match self.word() {
-                "" => return Err(self.error("the name of an entry of the timeline")),
+                "" => return Err(self.error("the name of an entry of the timeline, or a time")),
                 event => event.to_owned(),
             };
             Ok(Window::Within(time, event))

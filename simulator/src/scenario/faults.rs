@@ -75,6 +75,9 @@ pub enum What {
     Leave {
         /// Which of the running nodes.
         who: Who,
+        /// How long their processes go on after it: they count as running, and refuse all links.
+        #[serde(default)]
+        linger: Span,
     },
     /// Nodes that stopped start again, as a new incarnation.
     Restart {
@@ -130,6 +133,14 @@ pub enum What {
     },
     /// All partitions end.
     Heal,
+    /// From now on no message is lost by chance, copied or held back, whatever `links` says.
+    Calm,
+    /// Nodes are told of some that run, all of the same random ones: as by a list of addresses that a
+    /// host looks up.
+    Discover {
+        /// Which of the running nodes.
+        who: Who,
+    },
     /// The links of some nodes go down and up again, each link at times of its own.
     Flap {
         /// Whose links.
@@ -210,6 +221,8 @@ impl What {
             Self::Churn { .. } => "churn",
             Self::Partition { .. } => "partition",
             Self::Heal => "heal",
+            Self::Calm => "calm",
+            Self::Discover { .. } => "discover",
             Self::Flap { .. } => "flap",
             Self::Loss { .. } => "loss",
             Self::Slow { .. } => "slow",
@@ -224,7 +237,8 @@ impl What {
     pub fn who(&self) -> Option<&Who> {
         match self {
             Self::Crash { who, .. }
-            | Self::Leave { who }
+            | Self::Leave { who, .. }
+            | Self::Discover { who }
             | Self::Restart { who, .. }
             | Self::Recycle { who }
             | Self::Partition { who, .. }
@@ -233,7 +247,11 @@ impl What {
             | Self::Stall { who, .. }
             | Self::ClockDrift { who, .. }
             | Self::ClockJump { who, .. } => Some(who),
-            Self::Join { .. } | Self::Churn { .. } | Self::Heal | Self::Loss { .. } => None,
+            Self::Join { .. }
+            | Self::Churn { .. }
+            | Self::Heal
+            | Self::Calm
+            | Self::Loss { .. } => None,
         }
     }
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Broadcast, Churn, LatencyModel, Membership, Scenario, Sender, Span, What, Who, Window, gallery,
+    Broadcast, Churn, Figure, LatencyModel, Membership, Scenario, Sender, Span, What, Who, Window,
+    gallery,
 };
 use crate::faults::read_trace;
 use crate::matrix::Matrix;
+use crate::mutants::{self, Mutant};
 use crate::network::{Bandwidth, Bursts, Latency, Network, Placement, Terms};
 use crate::node::Peer;
 
@@ -20,6 +22,7 @@ const AWS: &str = include_str!("../network/aws.csv");
 pub(super) fn check(scenario: &Scenario) -> Vec<Broken> {
     let mut broken = Vec::new();
     broken.extend(protocols(scenario));
+    broken.extend(mutant(scenario));
     let regions = match scenario.network() {
         Ok(network) => Some(network.placement().names().to_vec()),
         Err(problem) => {
@@ -52,6 +55,18 @@ fn protocols(scenario: &Scenario) -> impl Iterator<Item = Broken> {
     };
     let membership = membership.map(|error| named("membership", &error));
     membership.into_iter().chain(broadcast.map(|error| named("broadcast", &error)))
+}
+
+fn mutant(scenario: &Scenario) -> Option<Broken> {
+    let name = scenario.mutant.as_ref()?;
+    let message = match Mutant::find(name) {
+        None => format!("{name:?} is no mutant: {}", mutants::hint(name)),
+        Some(_) if !mutants::BUILT_IN => {
+            "this program has no mutants in it: build it with --features mutants".into()
+        }
+        Some(_) => return None,
+    };
+    Some(("mutant".to_owned(), message))
 }
 
 impl Scenario {
@@ -303,6 +318,10 @@ fn assertions(scenario: &Scenario) -> Vec<Broken> {
     let mut broken = Vec::new();
     for (at, assertion) in scenario.assertions.iter().enumerate() {
         let path = format!("assertions.{at}");
+        if assertion.figure == Figure::Pending && assertion.window != Window::Whole {
+            let message = "pending is counted over the whole run: it takes no window";
+            broken.push((path.clone(), message.to_owned()));
+        }
         match &assertion.window {
             Window::Whole => {}
             Window::Between(from, until) => {
@@ -312,6 +331,10 @@ fn assertions(scenario: &Scenario) -> Vec<Broken> {
                 }
             }
             Window::At(time) => broken.extend(within(path, *time, scenario)),
+            Window::Within(time, event) if event.parse::<Span>().is_ok() => {
+                let moment = event.parse::<Span>().unwrap_or_default();
+                broken.extend(within(path, Span(moment.0.saturating_add(time.0)), scenario));
+            }
             Window::Within(time, event) => {
                 let mut named = scenario.faults.iter().filter(|fault| fault.label() == event);
                 match named.clone().count() {

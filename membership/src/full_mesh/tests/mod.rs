@@ -281,6 +281,21 @@ fn a_split_longer_than_memory_merges_through_the_contacts() {
     world.assert_full_mesh();
 }
 
+/// Found by the simulator's swarm: with its list full of contacts that had failed, a member took no
+/// more, and two sides that did not know each other never met.
+#[test]
+fn a_contact_found_later_takes_the_place_of_one_that_failed() {
+    let parameters = Parameters { contacts_capacity: 1, ..Parameters::default() };
+    let mut world = World::new(parameters, 1);
+    world.join(id(1), &[id(0)]);
+    world.run(secs(60));
+    assert_eq!(world.active(id(1)), [].into(), "nobody is there");
+    world.join(id(2), &[]);
+    world.join(id(1), &[id(2)]);
+    world.run(secs(60));
+    world.assert_full_mesh();
+}
+
 #[test]
 fn redials_back_off() {
     let mut world = World::mesh(2, Parameters::default(), 1);

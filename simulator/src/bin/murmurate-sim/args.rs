@@ -37,16 +37,20 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim run --latency matrix:rtt.csv --json | jq .latency_seconds
   murmurate-sim run mass-failure --export overlay.graphml --export-at 45s
   murmurate-sim run churn --report churn.html          a page that opens offline
+  murmurate-sim swarm --seeds 10000                    ten thousand configurations, drawn and checked
   murmurate-sim sweep quickstart --vary active_capacity=3..8 --seeds 10
   murmurate-sim compare quickstart --b broadcast.strategy=flood
   murmurate-sim paper hyparview --seeds 3              the paper's table beside ours
 
-Exit status: 0 done, 1 a figure or an assertion missed, 2 wrong input.";
+Exit status: 0 done, 1 a figure or an assertion missed or a violation found,
+2 wrong input.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a scenario; without one form an overlay, broadcast, let nodes fail if asked to, and measure
     Run(Box<Run>),
+    /// Draw configurations from seeds, run them, and make small what fails
+    Swarm(Swarm),
     /// Run a scenario with every combination of some values, with several seeds each, into a table
     Sweep(Sweep),
     /// Put the tables of a sweep's shards together
@@ -143,6 +147,38 @@ impl Default for Run {
             outputs: OutputArgs::default(),
         }
     }
+}
+
+/// Draws whole configurations from seeds (strategies and their parameters, links, load, faults,
+/// healing) and runs them on all cores, until one breaks an invariant or a promise: then the lowest
+/// such seed is shrunk to a scenario file that shows it again. Lists the rarely taken branches of
+/// the protocols that no seed reached.
+#[derive(Debug, Args)]
+pub(crate) struct Swarm {
+    /// How many seeds; with --mutants, for each mutant at most
+    #[arg(long, default_value = "1000", value_parser = |text: &str| whole(text, 1..=1_000_000_000))]
+    pub(crate) seeds: u64,
+    /// The first of them
+    #[arg(long, default_value = "0", value_parser = |text: &str| whole(text, 0..=1_000_000_000_000))]
+    pub(crate) first: u64,
+    /// Seeds run at a time [default: as many as there are cores]
+    #[arg(long, value_parser = |text: &str| whole(text, 1..=1_024))]
+    pub(crate) jobs: Option<u64>,
+    /// Put this deliberate bug into the protocols, to see it caught
+    #[arg(long, value_name = "NAME", conflicts_with = "mutants")]
+    pub(crate) mutant: Option<String>,
+    /// Put every deliberate bug in, one after the other, and see which are caught
+    #[arg(long)]
+    pub(crate) mutants: bool,
+    /// Runs that it may take to make one that fails small; with 0 it is written as it was drawn
+    #[arg(long, default_value = "500", value_parser = |text: &str| whole(text, 0..=1_000_000))]
+    pub(crate) shrink: u64,
+    /// Where the scenario files of what fails are written
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+    /// Print one JSON object on standard output and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

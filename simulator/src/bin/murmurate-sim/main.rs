@@ -13,6 +13,7 @@ mod progress;
 mod run;
 mod scenarios;
 mod summary;
+mod swarm;
 mod sweep;
 mod tables;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     };
     let outcome = match command {
         Command::Run(options) => run::run(&options),
+        Command::Swarm(options) => swarm::swarm(&options),
         Command::Sweep(options) => sweep::sweep(&options),
         Command::Merge(options) => merge::merge(&options),
         Command::Compare(options) => compare::compare(&options),

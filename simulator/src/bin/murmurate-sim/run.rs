@@ -142,7 +142,7 @@ fn live(_: &Run, _: &Scenario) -> Result<Option<()>, String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the time a run takes is no part of the run")]
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = std::time::Instant::now();
     let result = work();
     (result, start.elapsed())

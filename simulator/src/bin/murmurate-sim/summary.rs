@@ -22,6 +22,9 @@ pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory
     timeline(report);
     messages(report);
     verdicts(report);
+    if let Some(broken) = &report.violation {
+        println!("\nVIOLATION at {:.1} s: {}: {}", broken.at, broken.rule, broken.detail);
+    }
     let memory = memory.map_or_else(|| "?".to_owned(), |bytes| HumanBytes(bytes).to_string());
     println!(
         "\n{} events in {:.2} s: {:.1} million a second, {memory} of memory",

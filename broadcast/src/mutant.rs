@@ -1,0 +1,21 @@
+//! Deliberate bugs; see `murmurate_membership::Mutant`.
+
+murmurate_membership::catalogue! {
+    /// A deliberate bug of a broadcast strategy.
+    pub enum Mutant {
+        PruneOnFirst = "prune-on-first": "the first copy of a payload prunes its link, not the second",
+        DuplicatesDelivered = "duplicates-delivered": "every copy of a payload is delivered",
+        ForgetsEarly = "forgets-early": "an id is forgotten with its payload",
+        MissingTimerOnce = "missing-timer-once": "the timer of missing payloads is not armed again",
+        BatchOnce = "batch-once": "the timer of announcements is armed once",
+        GraftUnanswered = "graft-unanswered": "a payload asked for is not sent",
+        GraftOneSided = "graft-one-sided": "whoever is asked for a payload leaves the link out of the tree",
+        AnnouncementsDropped = "announcements-dropped": "announcements are gathered and never sent",
+        RelaysUnannounced = "relays-unannounced": "only publishers announce what they have",
+        Echo = "echo": "a payload goes back to whom it came from",
+        NeighborKept = "neighbor-kept": "a lost neighbour is kept",
+        AnnouncersKept = "announcers-kept": "a lost neighbour is asked for what it announced",
+        MissingUnbounded = "missing-unbounded": "any number of announced payloads is waited for",
+        NewLinksLazy = "new-links-lazy": "a new link begins outside the tree",
+    }
+}
