@@ -435,7 +435,8 @@ mod tests {
         assert!(share(&|plan| plan.promise.whole) > 600, "one overlay");
         assert!(share(&|plan| plan.promise.stays_whole) > 500, "at every moment");
         assert!(share(&|plan| plan.promise.complete) > 100, "a full mesh");
-        assert!(share(&|plan| plan.storm.is_some()) > 60, "a storm");
+        let storms = share(&|plan| plan.storm.is_some());
+        assert!(storms > 10, "{storms} storms");
         let mut kinds: Vec<_> =
             plans.iter().flat_map(|plan| plan.trouble.iter().map(|f| f.what.kind())).collect();
         kinds.sort_unstable();
