@@ -123,6 +123,12 @@ fn messages(report: &Report) {
     }
 }
 
+/// At most six digits behind the point, and none for nothing.
+fn short(number: f64) -> String {
+    let digits = format!("{number:.6}");
+    digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 fn verdicts(report: &Report) {
     if report.verdicts.is_empty() {
         return;
@@ -130,7 +136,7 @@ fn verdicts(report: &Report) {
     println!("\nassertions");
     for verdict in &report.verdicts {
         let mark = if verdict.holds { "holds" } else { "FAILS" };
-        let found = verdict.found.map_or_else(|| "nothing there".to_owned(), |f| format!("{f:.6}"));
+        let found = verdict.found.map_or_else(|| "nothing there".to_owned(), short);
         let at = verdict.at.map_or_else(String::new, |at| format!(" at {at:.1} s"));
         println!("  {mark}  {} ({found}{at})", verdict.assertion);
     }
