@@ -127,25 +127,9 @@ impl Ongoing {
                 plans.extend(churning.begin(sim));
                 self.churning = Some(churning);
             }
-            What::Partition { who, one_way, .. } => {
-                let (side, size) = side(&who, sim, &mut self.rng);
-                self.struck += size;
-                self.ending = Ending::Cut(sim.network_mut().cut_off(side, one_way));
-            }
-            What::Heal => sim.network_mut().heal(),
-            What::Calm => sim.network_mut().calm(),
             What::Discover { who } => {
                 let contacts = self.contacts(sim);
                 self.each(sim, &who, |sim, index| sim.join(index, &contacts));
-            }
-            What::Flap { who, up, down, .. } => {
-                let (side, size) = side(&who, sim, &mut self.rng);
-                self.struck += size;
-                self.ending = Ending::Cut(sim.network_mut().flap(side, up.0, down.0));
-            }
-            What::Loss { share } => {
-                // A share is in range.
-                let _ = sim.network_mut().set_loss(share.get());
             }
             What::Slow { who, times, work, .. } => {
                 let work = Duration::try_from_secs_f64(work.0.as_secs_f64() * times);
@@ -165,8 +149,39 @@ impl Ongoing {
                 let nodes = self.each(sim, &who, |_, _| {});
                 sim.jump_clocks(&nodes, by.0);
             }
+            What::Partition { .. }
+            | What::Heal
+            | What::Calm
+            | What::Flap { .. }
+            | What::Loss { .. } => self.strike_links(&what, sim),
         }
         plans
+    }
+
+    fn strike_links<M: SimMembership, B: SimBroadcast>(
+        &mut self,
+        what: &What,
+        sim: &mut Simulation<M, B>,
+    ) {
+        match what {
+            What::Partition { who, one_way, .. } => {
+                let (side, size) = side(who, sim, &mut self.rng);
+                self.struck += size;
+                self.ending = Ending::Cut(sim.network_mut().cut_off(side, *one_way));
+            }
+            What::Heal => sim.network_mut().heal(),
+            What::Calm => sim.network_mut().calm(),
+            What::Flap { who, up, down, .. } => {
+                let (side, size) = side(who, sim, &mut self.rng);
+                self.struck += size;
+                self.ending = Ending::Cut(sim.network_mut().flap(side, up.0, down.0));
+            }
+            What::Loss { share } => {
+                // A share is in range.
+                let _ = sim.network_mut().set_loss(share.get());
+            }
+            _ => {}
+        }
     }
 
     /// Does what it planned.
