@@ -6,7 +6,7 @@ use crate::engine::{SimBroadcast, SimMembership, Simulation};
 use crate::overlay;
 
 /// What must hold at any moment, whatever goes wrong: each peer's own invariants, and that no
-/// peer delivers a broadcast twice (if deliveries are logged).
+/// peer delivers a broadcast twice (if deliveries are logged), and what channels promise.
 ///
 /// # Errors
 /// The first invariant that does not hold.
@@ -21,7 +21,8 @@ pub fn safety<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Resu
     }
     Violation::unless(sim.twice_delivered().is_none(), "delivery at most once", || {
         format!("peer and broadcast {:?}", sim.twice_delivered())
-    })
+    })?;
+    sim.check_channels()
 }
 
 /// What must hold when the faults have stopped and some time has passed: one overlay, and views

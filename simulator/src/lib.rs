@@ -32,6 +32,7 @@ pub mod experiment;
 pub mod faults;
 pub mod graph;
 mod host;
+pub mod lanes;
 mod machine;
 pub mod matrix;
 pub mod memory;

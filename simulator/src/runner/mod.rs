@@ -19,7 +19,8 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
 pub use report::{
-    Happened, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report, Sent, Verdict,
+    ChannelReport, Happened, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report,
+    Sent, Verdict,
 };
 
 use crate::check;
@@ -166,6 +167,10 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
         if reach.is_wanted() {
             sim.log_deliveries();
         }
+        if !scenario.channels.is_empty() {
+            let channels: Vec<_> = scenario.channels.iter().map(Into::into).collect();
+            sim.open_channels(&channels, &verdicts::watches(scenario));
+        }
         let contacts = SplitMix64::seed_from_u64(scenario.seed ^ 0x6578_7065);
         Self {
             sendings: sendings(scenario, &contacts),
@@ -267,7 +272,7 @@ fn sendings(scenario: &Scenario, contacts: &SplitMix64) -> Vec<Sending> {
         if at > 0 {
             own = SplitMix64::seed_from_u64(own.random::<u64>() ^ at as u64);
         }
-        Sending::new(workload, own, end)
+        Sending::new(workload, scenario, own, end)
     };
     scenario.workload.iter().enumerate().map(sending).collect()
 }

@@ -8,7 +8,7 @@ use murmurate::membership::Time;
 
 use super::Observer;
 use super::report::{
-    Happened, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report,
+    ChannelReport, Happened, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report,
     least_reliability, mean,
 };
 use super::verdicts::{Judge, Measured, verdicts};
@@ -222,11 +222,14 @@ impl Recorder {
         let series: Vec<Point> =
             self.points.into_iter().map(|(from, point)| finished(from, point, stats)).collect();
         let phases = self.phases.into_iter().map(|phase| phase.report(stats)).collect();
+        let (channels, watched) = sim.channel_tallies();
+        let channels = scenario.channels.iter().zip(&channels);
         let measured = Measured {
             broadcasts: &stats.broadcasts,
             reach,
             series: &series,
             overlays: &self.overlays,
+            watched: &watched,
         };
         let verdicts = verdicts(scenario, &measured, &self.judge);
         Report {
@@ -242,11 +245,13 @@ impl Recorder {
             duplicated: stats.duplicated,
             peak_pending: sim.peak_pending(),
             messages: stats.messages.iter().map(Into::into).collect(),
+            channels: channels.map(|(c, tally)| ChannelReport::of(&c.name, tally)).collect(),
             phases,
             timeline: faults.iter().map(happened).collect(),
             series,
             overlay_series: self.overlays,
             verdicts,
+            broken_promise: sim.check_channels().err().map(|violation| violation.to_string()),
         }
     }
 }

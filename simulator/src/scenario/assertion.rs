@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! assertion  = figure comparison value [ window ]
+//! figure     = one of those of Figure, or "channel." name "." what for those of one channel
 //! comparison = ">=" | "<=" | "==" | "!=" | ">" | "<"
 //! value      = a number, a percentage, or (of latencies) a time
 //! window     = "from" time [ "until" time ] | "until" time | "at" time | "within" time "of" event
@@ -21,6 +22,8 @@ use super::values::{Share, Span};
 pub struct Assertion {
     /// What is looked at.
     pub figure: Figure,
+    /// Of a figure of channels, which; without it, of all together.
+    pub channel: Option<String>,
     /// How it compares.
     pub comparison: Comparison,
     /// With what; seconds, of latencies.
@@ -68,6 +71,26 @@ pub enum Figure {
     Lost,
     /// Messages that did not fit a queue.
     Shed,
+    /// Messages that applications wanted to send on channels.
+    ChannelMessages,
+    /// Share of them that an application took.
+    ChannelDelivered,
+    /// Those for which there was no room.
+    ChannelRefused,
+    /// Those that were never sent, because a newer one took their place.
+    ChannelShed,
+    /// Those that were never sent, because nobody was there who had ever answered.
+    ChannelUnreachable,
+    /// Those whose path broke, or whose receiver started anew.
+    ChannelGone,
+    /// Those of which nobody said in time what became of them.
+    ChannelTimedOut,
+    /// Median time from send to delivery on channels.
+    ChannelLatencyP50,
+    /// All but a hundredth of them were faster.
+    ChannelLatencyP99,
+    /// The slowest of them.
+    ChannelLatencyMax,
     /// Connected components of the overlay.
     Components,
     /// Nodes in the largest of them.
@@ -89,13 +112,18 @@ pub enum Of {
     Broadcasts,
     /// What was counted in the window.
     Deliveries,
+    /// The messages that were sent on channels in the window.
+    Channels,
     /// The overlay as it is at a moment.
     Overlay,
 }
 
+/// How figures of channels begin.
+const OF_CHANNELS: &str = "channel_";
+
 impl Figure {
     /// Every figure.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 27] = [
         Self::Reliability,
         Self::LeastReliability,
         Self::Reach,
@@ -107,6 +135,16 @@ impl Figure {
         Self::LatencyMax,
         Self::Lost,
         Self::Shed,
+        Self::ChannelMessages,
+        Self::ChannelDelivered,
+        Self::ChannelRefused,
+        Self::ChannelShed,
+        Self::ChannelUnreachable,
+        Self::ChannelGone,
+        Self::ChannelTimedOut,
+        Self::ChannelLatencyP50,
+        Self::ChannelLatencyP99,
+        Self::ChannelLatencyMax,
         Self::Components,
         Self::LargestComponent,
         Self::RunningNodes,
@@ -130,6 +168,16 @@ impl Figure {
             Self::LatencyMax => "latency_max",
             Self::Lost => "lost",
             Self::Shed => "shed",
+            Self::ChannelMessages => "channel_messages",
+            Self::ChannelDelivered => "channel_delivered",
+            Self::ChannelRefused => "channel_refused",
+            Self::ChannelShed => "channel_shed",
+            Self::ChannelUnreachable => "channel_unreachable",
+            Self::ChannelGone => "channel_gone",
+            Self::ChannelTimedOut => "channel_timed_out",
+            Self::ChannelLatencyP50 => "channel_latency_p50",
+            Self::ChannelLatencyP99 => "channel_latency_p99",
+            Self::ChannelLatencyMax => "channel_latency_max",
             Self::Components => "components",
             Self::LargestComponent => "largest_component",
             Self::RunningNodes => "running_nodes",
@@ -152,14 +200,28 @@ impl Figure {
             Self::LatencyP50 | Self::LatencyP99 | Self::LatencyMax | Self::Lost | Self::Shed => {
                 Of::Deliveries
             }
-            _ => Of::Overlay,
+            Self::Components
+            | Self::LargestComponent
+            | Self::RunningNodes
+            | Self::MeanDegree
+            | Self::Isolated
+            | Self::AsymmetricLinks => Of::Overlay,
+            _ => Of::Channels,
         }
     }
 
     /// Whether its values are times.
     #[must_use]
     pub fn is_time(self) -> bool {
-        matches!(self, Self::LatencyP50 | Self::LatencyP99 | Self::LatencyMax)
+        matches!(
+            self,
+            Self::LatencyP50
+                | Self::LatencyP99
+                | Self::LatencyMax
+                | Self::ChannelLatencyP50
+                | Self::ChannelLatencyP99
+                | Self::ChannelLatencyMax
+        )
     }
 }
 
@@ -275,6 +337,21 @@ impl<'a> Words<'a> {
         Ok(value)
     }
 
+    /// What is looked at, and of which channel.
+    fn figure(&mut self) -> Result<(Figure, Option<String>), AssertionError> {
+        let find = |name: &str| Figure::ALL.into_iter().find(|figure| figure.name() == name);
+        if let Some(word) = self.peek().strip_prefix("channel.") {
+            let (channel, what) = word.rsplit_once('.').unwrap_or((word, ""));
+            let of_channels = |figure: Figure| figure.name().strip_prefix(OF_CHANNELS);
+            let names: Vec<_> = Figure::ALL.into_iter().filter_map(of_channels).collect();
+            let expected = format!("channel.NAME. and one of {}", names.join(", "));
+            let figure = self.read(&expected, |_| find(&format!("{OF_CHANNELS}{what}")))?;
+            return Ok((figure, Some(channel.to_owned())));
+        }
+        let names = Figure::ALL.map(Figure::name);
+        Ok((self.read(&format!("one of {}", names.join(", ")), find)?, None))
+    }
+
     fn time(&mut self) -> Result<Span, AssertionError> {
         self.read("a time such as 30s", |word| word.parse().ok())
     }
@@ -329,17 +406,14 @@ impl FromStr for Assertion {
 
     fn from_str(text: &str) -> Result<Self, AssertionError> {
         let mut words = Words { text, at: 0 };
-        let names = Figure::ALL.map(Figure::name);
-        let figure = words.read(&format!("one of {}", names.join(", ")), |word| {
-            Figure::ALL.into_iter().find(|figure| figure.name() == word)
-        })?;
+        let (figure, channel) = words.figure()?;
         let comparison = words.comparison()?;
         let value = words.value(figure)?;
         let window = words.window()?;
         let whole = !matches!(window, Window::Whole);
         words.skip_space();
         match words.rest() {
-            "" => Ok(Self { figure, comparison, value, window }),
+            "" => Ok(Self { figure, channel, comparison, value, window }),
             _ if whole => Err(words.error("nothing more")),
             _ => Err(words.error("\"from\", \"until\", \"at\", \"within\" or nothing more")),
         }
@@ -349,7 +423,14 @@ impl FromStr for Assertion {
 impl fmt::Display for Assertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = COMPARISONS.iter().find(|(_, c)| *c == self.comparison).map_or("", |(s, _)| s);
-        write!(f, "{} {sign} ", self.figure.name())?;
+        let name = self.figure.name();
+        match &self.channel {
+            None => write!(f, "{name} {sign} ")?,
+            Some(channel) => {
+                let what = name.strip_prefix(OF_CHANNELS).unwrap_or(name);
+                write!(f, "channel.{channel}.{what} {sign} ")?;
+            }
+        }
         match self.figure.is_time() {
             true => match std::time::Duration::try_from_secs_f64(self.value) {
                 Ok(time) => write!(f, "{}", Packed(Span(time)))?,
@@ -414,6 +495,8 @@ mod tests {
             "latency_p99 < 250ms from 10s until 1m30s",
             "running_nodes > 90 at 20s",
             "lost == 0",
+            "channel_delivered >= 0.9",
+            "channel.my.orders.latency_p99 <= 250ms from 5s",
         ] {
             assert_eq!(text.parse::<Assertion>().expect(text).to_string(), text);
         }
@@ -437,6 +520,8 @@ mod tests {
         assert_eq!(error("latency_p99 < 0.2").1, "at \"0.2\": expected a time such as 30s");
         assert_eq!(error("components == 1 within 60s").0, 26);
         assert_eq!(error("components == 1 since 60s").0, 16);
+        let (at, text) = error("channel.orders.lost == 0");
+        assert!(at == 0 && text.contains("channel.NAME. and one of messages, delivered"), "{text}");
         assert_eq!(error("lost == 0 at 5s sharp").1, "at \"sharp\": expected nothing more");
     }
 }
