@@ -41,7 +41,8 @@ pub fn deliveries<M: SimMembership, B: SimBroadcast>(
 /// The first invariant that does not hold.
 pub fn safety<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Result<(), Violation> {
     sim.live_nodes().try_for_each(|index| node(sim, index))?;
-    deliveries(sim)
+    deliveries(sim)?;
+    sim.check_channels()
 }
 
 /// What must hold when the faults have stopped and some time has passed: one overlay, and views

@@ -4,11 +4,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use murmurate::broadcast::Broadcast;
-use murmurate::membership::{Membership, Sizes, Time};
+use murmurate::membership::{Membership, Sizes, Time, Violation};
 use murmurate::{Input, Message, Timer};
 
 use crate::deliveries::DeliveryLog;
 use crate::host::What;
+use crate::lanes::{self, Audit, Channel, Lanes, Tally, Watch};
 use crate::machine::Machine;
 use crate::network::Network;
 use crate::node::Peer;
@@ -286,16 +287,24 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         let Some(node) = self.node(index).filter(|_| self.is_live(index)) else { return };
         let dead = node.me();
         let neighbors: Vec<Peer> = node.protocols.membership().active().collect();
+        let (now, part) = (self.now.as_nanos(), self.parts.of_mut(index));
+        part.hang_up(&self.network, dead, now);
         self.crash(index);
         for neighbor in neighbors {
-            self.parts.of_mut(index).reset(&self.network, dead, neighbor, self.now.as_nanos());
+            let part = self.parts.of_mut(index);
+            part.reset(&self.network, dead, neighbor, now, What::Reset);
         }
         self.parts.exchange();
     }
 
-    /// Has node `index` say goodbye and stop.
+    /// Has node `index` say goodbye and stop. What it has not sent on channels is lost.
     pub fn leave(&mut self, index: usize) {
         self.tell(index, Input::Leave);
+        if let Some(dead) = self.peer(index).filter(|_| self.is_live(index)) {
+            let now = self.now.as_nanos();
+            self.parts.of_mut(index).hang_up(&self.network, dead, now);
+            self.parts.exchange();
+        }
         self.crash(index);
     }
 
@@ -365,6 +374,52 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         }
     }
 
+    /// From now on nodes have these channels, instead of those before. What becomes of messages that
+    /// `watches` mean is counted separately.
+    pub fn open_channels(&mut self, channels: &[Channel], watches: &[Watch]) {
+        let channels: Arc<[Channel]> = channels.into();
+        for part in self.parts.all_mut() {
+            if part.lanes.is_none() {
+                part.stats.add_kinds(&lanes::KINDS);
+            }
+            part.lanes = Some(Box::new(Lanes::new(Arc::clone(&channels), watches.to_vec())));
+        }
+    }
+
+    /// Has a running node send a message of so many bytes, but at least [`lanes::LEAST_BYTES`], to
+    /// another on the channel in this place of the list. Whether there are such nodes and channels;
+    /// what becomes of the message is counted.
+    pub fn send_on(&mut self, channel: usize, from: usize, to: usize, bytes: usize) -> bool {
+        let lanes = self.parts.all().first().and_then(|part| part.lanes.as_ref());
+        let is_open = lanes.is_some_and(|lanes| channel < lanes.channels());
+        let is_fine = is_open && self.is_live(from) && from != to && to < self.len;
+        if is_fine {
+            let what = (channel as u16, to as u32, bytes);
+            self.parts.of_mut(from).send_on(&self.network, from, self.now, what);
+            self.parts.exchange();
+        }
+        is_fine
+    }
+
+    /// What became of messages on channels: by channel, and by watch.
+    pub fn channel_tallies(&self) -> (Vec<Tally>, Vec<Tally>) {
+        let lanes = self.parts.all().iter().filter_map(|part| part.lanes.as_ref());
+        lanes.map(|lanes| lanes.ledger().tallies()).reduce(Tally::add_all).unwrap_or_default()
+    }
+
+    /// Whether channels kept what their kinds promise: halves that were in order, nothing delivered
+    /// twice or out of turn, and nobody told what did not happen.
+    ///
+    /// # Errors
+    /// The first promise that was broken.
+    pub fn check_channels(&self) -> Result<(), Violation> {
+        let lanes = self.parts.all().iter().filter_map(|part| part.lanes.as_ref());
+        let audit = Audit(lanes.clone().map(|lanes| lanes.ledger()).collect());
+        audit.broken().map_or(Ok(()), Err)?;
+        lanes.clone().try_for_each(|lanes| lanes.check())?;
+        audit.told_the_truth()
+    }
+
     /// The machine of node `index`, to change it.
     pub(crate) fn machine_mut(&mut self, index: usize) -> Option<&mut Machine> {
         self.parts.of_mut(index).machine_mut(index)
@@ -380,7 +435,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         let now = self.now.as_nanos();
         for part in self.parts.all_mut() {
             part.queue.retime(
-                |event| matches!(event.what, What::Timer(_)) && is_struck(event.to.index()),
+                |event| event.what.is_timer() && is_struck(event.to.index()),
                 |event| {
                     let left = event.time.saturating_sub(now);
                     now.saturating_add(retimed(event.to.index(), left))

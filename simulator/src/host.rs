@@ -7,6 +7,7 @@ use murmurate::{Effects, Mark};
 
 use crate::deliveries::DeliveryLog;
 use crate::engine::{SimBroadcast, SimMembership, SimMessage, SimTimer};
+use crate::lanes::{Line, Word};
 use crate::machine::Machine;
 use crate::network::{Journey, Network, Parcel, mix};
 use crate::node::Peer;
@@ -32,6 +33,8 @@ pub(crate) enum What<M: SimMembership, B: SimBroadcast> {
     Timer(SimTimer<M, B>),
     /// `from` does not run (in that incarnation).
     Reset,
+    /// A word about a lane of a channel.
+    Lane(Box<Word>),
     /// Something that came earlier and that the node gets to now.
     Late(Box<Self>),
 }
@@ -56,12 +59,35 @@ impl<M: SimMembership, B: SimBroadcast> Event<M, B> {
 }
 
 impl<M: SimMembership, B: SimBroadcast> What<M, B> {
-    /// Whether it is a message, also one that waited.
-    pub(crate) fn is_message(&self) -> bool {
+    /// What the host says of a process that is gone to whoever wrote to it, also if that waited.
+    pub(crate) fn refusal(&self) -> Option<Self> {
         match self {
-            Self::Message(_) => true,
-            Self::Late(what) => what.is_message(),
-            Self::Timer(_) | Self::Reset => false,
+            Self::Message(_) => Some(Self::Reset),
+            Self::Late(what) => what.refusal(),
+            Self::Lane(word) => word.refusal().map(|word| Self::Lane(Box::new(word))),
+            Self::Timer(_) | Self::Reset => None,
+        }
+    }
+
+    /// The broadcast whose payload it carries.
+    fn carries(&self) -> Option<u32> {
+        match self {
+            Self::Message(message) => message.carries(),
+            _ => None,
+        }
+    }
+
+    /// Whether it is for whoever runs at an address, whichever start of the node that is.
+    pub(crate) fn is_for_anyone(&self) -> bool {
+        matches!(self, Self::Lane(word) if word.is_hello())
+    }
+
+    /// Whether it goes by the clock of the node that set it.
+    pub(crate) fn is_timer(&self) -> bool {
+        match self {
+            Self::Timer(_) => true,
+            Self::Lane(word) => word.is_timer(),
+            _ => false,
         }
     }
 }
@@ -100,16 +126,15 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
             watch.see(self.now, self.me, kind, of);
         }
     }
-}
 
-impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
-    fn send(&mut self, to: Peer, message: SimMessage<M, B>) {
-        let sequence = self.next_sequence();
-        let bytes = self.stats.wire_len(&message);
-        let kind = &mut self.stats.messages[message.kind()];
+    /// Puts a message of this kind on the network.
+    #[inline(always)]
+    fn post(&mut self, to: Peer, kind: usize, bytes: u64, what: What<M, B>) {
+        let kind = &mut self.stats.messages[kind];
         kind.count += 1;
         kind.bytes += bytes;
         let name = kind.name;
+        let sequence = self.next_sequence();
         let (from, now) = (self.me, self.now.as_nanos());
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
         let journey = self.network.send(&Parcel { from, to, sequence, bytes, now }, port);
@@ -124,7 +149,7 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
             watch.see(self.now, from, EventKind::Send, |record| Record {
                 peer: Some(to),
                 message: Some(name),
-                broadcast: message.carries(),
+                broadcast: what.carries(),
                 bytes: Some(bytes),
                 sequence: Some(sequence),
                 arrives: arrives.map(Time::from_nanos),
@@ -136,27 +161,61 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
             Journey::Arrives(time) => time,
             Journey::Twice(first, second) => {
                 self.stats.duplicated += 1;
-                let what = What::Message(message.clone());
+                let what = what.clone();
                 self.queue.push(Event { time: second, what, to, from, sequence });
                 first
             }
             Journey::Lost => return self.stats.lost += 1,
             Journey::Shed => return self.stats.shed += 1,
         };
-        let what = What::Message(message);
         self.queue.push(Event { time, what, to, from, sequence });
     }
 
-    fn arm(&mut self, after: Duration, timer: SimTimer<M, B>) {
+    /// Sets something for later, by the node's own clock.
+    #[inline(always)]
+    fn set(&mut self, after: Duration, what: What<M, B>) {
         let sequence = self.next_sequence();
         let after = match &self.machine {
             None => nanos(after),
             Some(machine) => machine.clock.true_span(nanos(after)),
         };
         let time = self.now.as_nanos().saturating_add(after);
-        let what = What::Timer(timer);
         let event = Event { time, what, to: self.me, from: self.me, sequence };
         event.queue(self.end, self.queue, self.soon);
+    }
+}
+
+impl<M: SimMembership, B: SimBroadcast> Line for Host<'_, M, B> {
+    fn me(&self) -> Peer {
+        self.me
+    }
+
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn local(&self) -> Time {
+        self.machine.as_ref().map_or(self.now, |machine| machine.clock.local(self.now))
+    }
+
+    fn say(&mut self, to: Peer, word: Word, bytes: u64) {
+        let kind = word.place(self.stats.messages.len());
+        self.post(to, kind, bytes, What::Lane(Box::new(word)));
+    }
+
+    fn wake(&mut self, after: Duration, word: Word) {
+        self.set(after, What::Lane(Box::new(word)));
+    }
+}
+
+impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
+    fn send(&mut self, to: Peer, message: SimMessage<M, B>) {
+        let bytes = self.stats.wire_len(&message);
+        self.post(to, message.kind(), bytes, What::Message(message));
+    }
+
+    fn arm(&mut self, after: Duration, timer: SimTimer<M, B>) {
+        self.set(after, What::Timer(timer));
     }
 
     fn deliver(&mut self, id: u32, hops: u16, (): ()) {

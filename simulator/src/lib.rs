@@ -33,6 +33,7 @@ pub mod export;
 pub mod faults;
 pub mod graph;
 mod host;
+pub mod lanes;
 mod machine;
 pub mod marks;
 pub mod matrix;

@@ -16,6 +16,7 @@ use crate::crew::Work;
 use crate::deliveries::DeliveryLog;
 use crate::engine::{SimBroadcast, SimMembership};
 use crate::host::{Event, Host, What};
+use crate::lanes::{Lanes, Line, Word};
 use crate::machine::{Admission, Machine};
 use crate::network::Network;
 use crate::node::Peer;
@@ -54,6 +55,8 @@ pub(crate) struct Part<M: SimMembership, B: SimBroadcast> {
     pub(crate) regional: Option<Box<Regional>>,
     pub(crate) deliveries: Option<DeliveryLog>,
     pub(crate) watch: Option<Box<Watch>>,
+    /// The nodes' channels, if there are any.
+    pub(crate) lanes: Option<Box<Lanes>>,
     batch: Vec<Event<M, B>>,
     soon: Vec<Event<M, B>>,
     last_bucket: usize,
@@ -89,6 +92,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             regional: None,
             deliveries: None,
             watch: None,
+            lanes: None,
             batch: Vec::new(),
             soon: Vec::new(),
             last_bucket: 0,
@@ -151,7 +155,19 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
 
     /// Stops node `index` without a word.
     pub(crate) fn stop(&mut self, index: usize) {
-        self.up[self.deal.place(index)] = false;
+        let place = self.deal.place(index);
+        self.up[place] = false;
+        if let Some(lanes) = &mut self.lanes {
+            lanes.hang_up(place);
+        }
+    }
+
+    /// The host of node `index` tells those at the other ends of its lanes that there are none.
+    pub(crate) fn hang_up(&mut self, network: &Network, dead: Peer, time: u64) {
+        let place = self.deal.place(dead.index());
+        for (to, word) in self.lanes.as_mut().map_or_else(Vec::new, |lanes| lanes.hang_up(place)) {
+            self.reset(network, dead, to, time, What::Lane(Box::new(word)));
+        }
     }
 
     /// Keeps count of a new broadcast. Its publisher has it, and is the part's or another's.
@@ -169,37 +185,69 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         input: Input<M, B>,
     ) {
         let place = self.deal.place(index);
-        let node = &mut self.nodes[place];
-        let me = node.me();
-        let machine = self.machines.get_mut(place).and_then(Option::as_deref_mut);
-        let local = machine.as_ref().map_or(now, |machine| machine.clock.local(now));
-        let mut host = Host {
-            me,
+        let (node, _, mut host) = self.host(network, place, now, end);
+        let local = host.local();
+        node.handle(local, input, &mut host);
+    }
+
+    /// Has node `index` send a message on a channel to another.
+    pub(crate) fn send_on(
+        &mut self,
+        network: &Network,
+        index: usize,
+        now: Time,
+        (channel, to, bytes): (u16, u32, usize),
+    ) {
+        let place = self.deal.place(index);
+        if let (_, Some(lanes), mut host) = self.host(network, place, now, 0) {
+            lanes.push(place, &mut host, (channel, to), bytes);
+        }
+    }
+
+    /// A node, the lanes of its part, and what both speak to.
+    #[inline(always)]
+    fn host<'a>(
+        &'a mut self,
+        network: &'a Network,
+        place: usize,
+        now: Time,
+        end: u64,
+    ) -> (&'a mut murmurate::Peer<M, B>, Option<&'a mut Lanes>, Host<'a, M, B>) {
+        let Node { protocols, sequence, born } = &mut self.nodes[place];
+        let host = Host {
+            me: protocols.membership().me(),
             place,
-            born: node.born,
+            born: *born,
             now,
             end,
-            sequence: &mut node.sequence,
+            sequence,
             queue: &mut self.queue,
             soon: &mut self.soon,
             network,
-            machine,
+            machine: self.machines.get_mut(place).and_then(Option::as_deref_mut),
             stats: &mut self.stats,
             regional: self.regional.as_deref_mut(),
             deliveries: self.deliveries.as_mut(),
             watch: self.watch.as_deref_mut(),
         };
-        node.protocols.handle(local, input, &mut host);
+        (protocols, self.lanes.as_deref_mut(), host)
     }
 
-    /// A dead process's host answers with a reset, as TCP does.
-    pub(crate) fn reset(&mut self, network: &Network, dead: Peer, to: Peer, time: u64) {
+    /// A dead process's host answers with a reset, as TCP does; `what` is it.
+    pub(crate) fn reset(
+        &mut self,
+        network: &Network,
+        dead: Peer,
+        to: Peer,
+        time: u64,
+        what: What<M, B>,
+    ) {
         let node = &mut self.nodes[self.deal.place(dead.index())];
         node.sequence = node.sequence.wrapping_add(1);
         let sequence = node.sequence;
         if let Some(latency) = network.carry_reset(dead, to, sequence, time) {
             let time = time.saturating_add(latency);
-            self.queue.push(Event { time, from: dead, to, sequence, what: What::Reset });
+            self.queue.push(Event { time, from: dead, to, sequence, what });
         }
     }
 
@@ -248,10 +296,12 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
     fn run_event(&mut self, network: &Network, mut event: Event<M, B>, end: u64) {
         let place = self.deal.place(event.to.index());
         if !self.up[place] || self.nodes[place].me() != event.to {
-            if event.what.is_message() {
-                self.reset(network, event.to, event.from, event.time);
+            if !self.up[place] || !event.what.is_for_anyone() {
+                if let Some(refusal) = event.what.refusal() {
+                    self.reset(network, event.to, event.from, event.time, refusal);
+                }
+                return;
             }
-            return;
         }
         if !self.machines.is_empty() && !self.admit(network, place, &mut event, end) {
             return;
@@ -277,11 +327,30 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
                 self.stats.resets += 1;
                 (0x200, Input::LinkDown(from))
             }
+            What::Lane(word) => {
+                let kind = 0x300 + word.kind() as u64;
+                self.stats.note(time, from, to, sequence, kind);
+                return self.hear(network, place, (Time::from_nanos(time), end), from, *word);
+            }
             // It was taken out of its box when it was admitted.
             What::Late(_) => return,
         };
         self.stats.note(time, from, to, sequence, kind);
         self.handle(network, to.index(), (Time::from_nanos(time), end), input);
+    }
+
+    #[inline(never)]
+    fn hear(
+        &mut self,
+        network: &Network,
+        place: usize,
+        (now, end): (Time, u64),
+        from: Peer,
+        word: Word,
+    ) {
+        if let (_, Some(lanes), mut host) = self.host(network, place, now, end) {
+            lanes.hear(place, &mut host, from, word);
+        }
     }
 
     /// Whether a node's machine lets it handle an event now. What it gets to later comes again then.
@@ -302,7 +371,10 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
                 return true;
             }
             What::Message(ref message) => Some((self.stats.wire_len(message), network.bandwidth())),
-            What::Timer(_) | What::Reset => None,
+            What::Lane(ref word) if !word.is_timer() => {
+                Some((word.bytes_on_line(), network.bandwidth()))
+            }
+            What::Timer(_) | What::Reset | What::Lane(_) => None,
         };
         match machine.admit(event.time, message) {
             Admission::Now => event.what = what,

@@ -112,6 +112,12 @@ impl Stats {
         }
     }
 
+    /// From now on also counts messages of these kinds, behind the others.
+    pub(crate) fn add_kinds(&mut self, names: &[&'static str]) {
+        let kinds = names.iter().map(|name| Kind { name, count: 0, bytes: 0 });
+        self.messages.extend(kinds);
+    }
+
     /// Adds what was counted at other nodes while the same broadcasts were published.
     pub(crate) fn add(&mut self, other: &Self) {
         self.events += other.events;

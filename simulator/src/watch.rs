@@ -258,17 +258,23 @@ impl Watch {
         let at = Time::from_nanos(time);
         match what {
             What::Message(message) => {
-                if let Some(load) = self.load_mut(place) {
-                    load.received += 1;
-                }
-                self.see(at, to, EventKind::Receive, |record| Record {
-                    peer: Some(from),
-                    message: Some(stats.messages[message.kind()].name),
+                let said = Said {
+                    name: stats.messages[message.kind()].name,
                     broadcast: message.carries(),
-                    bytes: Some(stats.wire_len(message)),
-                    sequence: Some(sequence),
-                    ..record
-                });
+                    bytes: stats.wire_len(message),
+                    sequence,
+                };
+                self.received(place, at, (from, to), said);
+            }
+            What::Lane(word) if word.is_timer() => {
+                let detail = Some("channel");
+                self.see(at, to, EventKind::Timer, |record| Record { detail, ..record });
+            }
+            What::Lane(word) => {
+                let name = stats.messages[word.place(stats.messages.len())].name;
+                let bytes = word.bytes_on_line();
+                let said = Said { name, broadcast: None, bytes, sequence };
+                self.received(place, at, (from, to), said);
             }
             What::Timer(timer) => {
                 let is_broadcast = matches!(timer, Timer::Broadcast(_));
@@ -282,10 +288,32 @@ impl Watch {
         }
     }
 
+    fn received(&mut self, place: usize, at: Time, (from, to): (Peer, Peer), said: Said) {
+        if let Some(load) = self.load_mut(place) {
+            load.received += 1;
+        }
+        self.see(at, to, EventKind::Receive, |record| Record {
+            peer: Some(from),
+            message: Some(said.name),
+            broadcast: said.broadcast,
+            bytes: Some(said.bytes),
+            sequence: Some(said.sequence),
+            ..record
+        });
+    }
+
     /// Takes what was recorded.
     pub(crate) fn take_records(&mut self) -> Vec<Record> {
         self.events.as_mut().map_or_else(Vec::new, |events| std::mem::take(&mut events.records))
     }
+}
+
+/// What a record tells of a message.
+struct Said {
+    name: &'static str,
+    broadcast: Option<u32>,
+    bytes: u64,
+    sequence: u32,
 }
 
 /// Puts records in order: by time, then node; those of one node at one time as they happened there.

@@ -109,6 +109,34 @@ const WRONG: &[(&str, &str)] = &[
         "f:1:26: links.bursts.share = 1: allowed is a share from 0 to 1, or a percentage such as \"30%\", above 0.0, below 1.0",
     ),
     (
+        "channels = [{ name = 'orders', kind = 'acknowledged' }]\n[[workload]]\nsend = { channel = 'order' }",
+        "f:3:20: workload.0.send.channel: \"order\" is no channel: did you mean orders?",
+    ),
+    (
+        "channels = [{ name = 'a', kind = 'reliable' }]",
+        "f:1:34: channels.0.kind = \"reliable\": allowed is \"best-effort\", \"acknowledged\", \"latest\", \"request\"",
+    ),
+    (
+        "channels = [{ name = 'a b', kind = 'latest' }]",
+        "f:1:22: channels.0.name: \"a b\": allowed are 1 to 64 letters, digits",
+    ),
+    (
+        "channels = [{ name = 'orders', kind = 'acknowledged' }]\n[[workload]]\nsend = { channel = 'orders' }\npayload = 5",
+        "f:4:11: workload.0.payload: 5 bytes: on a channel allowed are 16 to 16777215",
+    ),
+    (
+        "channels = [{ name = 'orders', kind = 'acknowledged' }]\n[[workload]]\nsender.node = 7\nsend = { channel = 'orders', to = { node = 7 } }",
+        "f:4:44: workload.0.send.to.node: node 7 does not send to itself",
+    ),
+    (
+        "channels = [{ name = 'orders', kind = 'acknowledged' }]\nassertions = ['channel.order.delivered == 1']",
+        "f:2:15: assertions.0: \"order\" is no channel: did you mean orders?",
+    ),
+    (
+        "channels = [{ name = 'orders', kind = 'acknowledged' }]\nassertions = ['channel.orders.lost == 1']",
+        "f:2:16: assertions.0 = \"channel.orders.lost == 1\": at \"channel.orders.lost\": expected channel.NAME. and one of messages,",
+    ),
+    (
         "[[workload]]\nsender = 'nobody'",
         "f:2:10: workload.0.sender = \"nobody\": allowed is \"random\", \"one\", \"all\", or a table with one of node, region",
     ),

@@ -22,8 +22,8 @@ use rand_xoshiro::SplitMix64;
 
 pub use observer::Observer;
 pub use report::{
-    Broken, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency,
-    Report, Sent, Verdict,
+    Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
+    RegionLatency, Report, Sent, Verdict,
 };
 
 use crate::engine::{Make, SimBroadcast, SimMembership, Simulation};
@@ -146,7 +146,7 @@ struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
 }
 
 impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
-    fn new(scenario: &'a Scenario, sim: Simulation<M, B>, observer: &'a mut O) -> Self {
+    fn new(scenario: &'a Scenario, mut sim: Simulation<M, B>, observer: &'a mut O) -> Self {
         let mut agenda = Agenda::default();
         agenda.add(Time::ZERO, Act::Join(0));
         for (at, workload) in scenario.workload.iter().enumerate() {
@@ -167,6 +167,10 @@ impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
             agenda.add(*time, Act::Look);
         }
         let reach = Reach::new(scenario);
+        if !scenario.channels.is_empty() {
+            let channels: Vec<_> = scenario.channels.iter().map(Into::into).collect();
+            sim.open_channels(&channels, &verdicts::watches(scenario));
+        }
         let contacts = SplitMix64::seed_from_u64(scenario.seed ^ 0x6578_7065);
         Self {
             sendings: sendings(scenario, &contacts),
@@ -295,7 +299,7 @@ fn sendings(scenario: &Scenario, contacts: &SplitMix64) -> Vec<Sending> {
         if at > 0 {
             own = SplitMix64::seed_from_u64(own.random::<u64>() ^ at as u64);
         }
-        Sending::new(workload, own, end)
+        Sending::new(workload, scenario, own, end)
     };
     scenario.workload.iter().enumerate().map(sending).collect()
 }

@@ -8,8 +8,8 @@ use murmurate::membership::Time;
 
 use super::Observer;
 use super::report::{
-    Broken, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency,
-    Report, curve, least_reliability, mean,
+    Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
+    RegionLatency, Report, curve, least_reliability, mean,
 };
 use super::verdicts::{Judge, Measured, verdicts};
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
@@ -228,12 +228,15 @@ impl Recorder {
         let series: Vec<Point> =
             self.points.into_iter().map(|(from, point)| finished(from, point, stats)).collect();
         let phases = self.phases.into_iter().map(|phase| phase.report(stats)).collect();
+        let (channels, watched) = sim.channel_tallies();
+        let channels = scenario.channels.iter().zip(&channels);
         let measured = Measured {
             broadcasts: &stats.broadcasts,
             reach,
             series: &series,
             overlays: &self.overlays,
             peak_pending: sim.peak_pending(),
+            watched: &watched,
         };
         let verdicts = verdicts(scenario, &measured, &self.judge);
         Report {
@@ -249,6 +252,7 @@ impl Recorder {
             duplicated: stats.duplicated,
             peak_pending: sim.peak_pending(),
             messages: stats.messages.iter().map(Into::into).collect(),
+            channels: channels.map(|(c, tally)| ChannelReport::of(&c.name, tally)).collect(),
             phases,
             timeline: faults.iter().map(happened).collect(),
             load: loads(sim),

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::lanes::Tally;
 use crate::marks::Marks;
 use crate::overlay::Overlay;
 use crate::regional::Regional;
@@ -36,6 +37,8 @@ pub struct Report {
     pub peak_pending: usize,
     /// Messages sent, by kind.
     pub messages: Vec<Sent>,
+    /// The channels, in the order of the scenario.
+    pub channels: Vec<ChannelReport>,
     /// The parts of the run, one after the other.
     pub phases: Vec<PhaseReport>,
     /// The timeline, as it happened.
@@ -221,6 +224,71 @@ pub struct Sent {
     pub count: u64,
     /// Their bytes, without transport overhead.
     pub bytes: u64,
+}
+
+/// What became of the messages on a channel.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChannelReport {
+    /// Its name.
+    pub channel: String,
+    /// Messages that applications wanted to send.
+    pub messages: u64,
+    /// Those for which there was no room.
+    pub refused: u64,
+    /// Those that were put on the way, of a kind whose senders know no more.
+    pub sent: u64,
+    /// Those that the sender was told are delivered.
+    pub acknowledged: u64,
+    /// Those that were answered.
+    pub answered: u64,
+    /// Those whose path broke, or whose receiver started anew.
+    pub gone: u64,
+    /// Those of which nobody said in time what became of them.
+    pub timed_out: u64,
+    /// Those that were never sent, because a newer one took their place.
+    pub shed: u64,
+    /// Those that were never sent, because nobody was there who had ever answered.
+    pub unreachable: u64,
+    /// Those without outcome, because their sender stopped or the run ended.
+    pub open: u64,
+    /// Those that an application took.
+    pub delivered: u64,
+    /// Deliveries of what an earlier start of the receiver had taken.
+    pub delivered_again: u64,
+    /// Deliveries of what the same start had taken; not 0 only if a promise was broken.
+    pub duplicates: u64,
+    /// Frames that halves sent again.
+    pub retransmitted: u64,
+    /// From send to the first delivery; absent without any.
+    pub latency_seconds: Option<Quantiles>,
+    /// From send to the word of delivery, or to the answer; absent without any.
+    pub round_trip_seconds: Option<Quantiles>,
+}
+
+impl ChannelReport {
+    pub(super) fn of(name: &str, tally: &Tally) -> Self {
+        let quantiles =
+            |histogram: &Histogram<u64>| (!histogram.is_empty()).then(|| Quantiles::of(histogram));
+        Self {
+            channel: name.to_owned(),
+            messages: tally.messages,
+            refused: tally.refused,
+            sent: tally.sent,
+            acknowledged: tally.acknowledged,
+            answered: tally.answered,
+            gone: tally.gone,
+            timed_out: tally.timed_out,
+            shed: tally.shed,
+            unreachable: tally.unreachable,
+            open: tally.open(),
+            delivered: tally.delivered,
+            delivered_again: tally.delivered_again,
+            duplicates: tally.duplicates,
+            retransmitted: tally.retransmitted,
+            latency_seconds: quantiles(&tally.latencies),
+            round_trip_seconds: quantiles(&tally.round_trips),
+        }
+    }
 }
 
 /// A point of the time series: what happened since the one before.

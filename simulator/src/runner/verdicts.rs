@@ -4,7 +4,8 @@ use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
 use super::recorder::published;
-use super::report::{OverlayPoint, Point, Verdict, least_reliability, mean};
+use super::report::{OverlayPoint, Point, Quantiles, Verdict, least_reliability, mean};
+use crate::lanes::{Tally, Watch};
 use crate::scenario::{Assertion, Figure, Of, Scenario, Span, Window};
 use crate::stats::{self, Broadcast};
 
@@ -19,7 +20,7 @@ impl Judge {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let assertions = scenario.assertions.iter().enumerate();
         let latencies = assertions
-            .filter(|(_, assertion)| assertion.figure.is_time())
+            .filter(|(_, a)| a.figure.is_time() && a.figure.of() == Of::Deliveries)
             .map(|(at, assertion)| (at, span(scenario, assertion), stats::latency_histogram()));
         Self { latencies: latencies.collect() }
     }
@@ -70,6 +71,19 @@ fn event_time(scenario: &Scenario, event: &str) -> Span {
     fault.map_or_else(Span::default, |fault| fault.at)
 }
 
+/// Which messages on channels the assertions are about that are about some, in their order.
+pub(super) fn watches(scenario: &Scenario) -> Vec<Watch> {
+    let about = scenario.assertions.iter().filter(|a| a.figure.of() == Of::Channels);
+    let watch = |assertion: &Assertion| {
+        let (from, until) = span(scenario, assertion);
+        let time = |seconds: f64| Time::from_nanos((seconds * 1e9).round() as u64);
+        let named = |name: &String| scenario.channels.iter().position(|c| c.name == *name);
+        let channel = assertion.channel.as_ref().and_then(named).map(|at| at as u16);
+        Watch { channel, from: time(from), until: time(until) }
+    };
+    about.map(watch).collect()
+}
+
 /// From when to when an assertion needs looks at the overlay, beside the one at the end. What holds
 /// within a time of an event is looked for after the event.
 pub(super) fn moments(scenario: &Scenario, assertion: &Assertion) -> Option<(Span, Span)> {
@@ -95,6 +109,8 @@ pub(super) struct Measured<'a> {
     pub(super) series: &'a [Point],
     pub(super) overlays: &'a [OverlayPoint],
     pub(super) peak_pending: usize,
+    /// As of [`watches`].
+    pub(super) watched: &'a [Tally],
 }
 
 /// All verdicts, in the order of the assertions.
@@ -103,12 +119,17 @@ pub(super) fn verdicts(
     measured: &Measured<'_>,
     judge: &Judge,
 ) -> Vec<Verdict> {
+    let mut watched = measured.watched.iter();
     let one = |(at, assertion): (usize, &Assertion)| {
         let window = span(scenario, assertion);
         match assertion.figure.of() {
             Of::Broadcasts => of_broadcasts(assertion, window, measured, scenario),
             Of::Deliveries => {
                 let found = of_deliveries(assertion.figure, window, measured, judge.latencies(at));
+                verdict(assertion, found, None)
+            }
+            Of::Channels => {
+                let found = watched.next().and_then(|tally| of_channels(assertion.figure, tally));
                 verdict(assertion, found, None)
             }
             Of::Overlay => of_overlay(assertion, moments(scenario, assertion), measured.overlays),
@@ -177,6 +198,22 @@ fn of_deliveries(
         Figure::LatencyP50 => latencies.map(|l| seconds(l.value_at_quantile(0.5))),
         Figure::LatencyP99 => latencies.map(|l| seconds(l.value_at_quantile(0.99))),
         _ => latencies.map(|l| seconds(l.max())),
+    }
+}
+
+fn of_channels(figure: Figure, tally: &Tally) -> Option<f64> {
+    let latencies = (!tally.latencies.is_empty()).then(|| Quantiles::of(&tally.latencies));
+    match figure {
+        Figure::ChannelMessages => Some(tally.messages as f64),
+        Figure::ChannelRefused => Some(tally.refused as f64),
+        Figure::ChannelShed => Some(tally.shed as f64),
+        Figure::ChannelUnreachable => Some(tally.unreachable as f64),
+        Figure::ChannelGone => Some(tally.gone as f64),
+        Figure::ChannelTimedOut => Some(tally.timed_out as f64),
+        Figure::ChannelLatencyP50 => latencies.map(|l| l.p50),
+        Figure::ChannelLatencyP99 => latencies.map(|l| l.p99),
+        Figure::ChannelLatencyMax => latencies.map(|l| l.max),
+        _ => tally.share_delivered(),
     }
 }
 

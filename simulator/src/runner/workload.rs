@@ -1,4 +1,4 @@
-//! Broadcasts, sent as a workload says.
+//! Broadcasts, and messages on channels, sent as a workload says.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rand_xoshiro::SplitMix64;
 use super::reach::Reach;
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
 use crate::faults::{random_running, random_such};
-use crate::scenario::{Pace, Sender, Span, Workload};
+use crate::scenario::{Channel, Pace, Scenario, Sender, Span, To, Workload};
 
 /// A workload, as far as it got.
 #[derive(Debug)]
@@ -22,16 +22,27 @@ pub(super) struct Sending {
     due: Time,
     /// The one who sends, where it is always the same.
     sender: Option<usize>,
+    /// The place of the channel that it sends on, if it does, and to whom.
+    channel: Option<(usize, To)>,
 }
 
 impl Sending {
-    pub(super) fn new(workload: &Workload, rng: SplitMix64, end: Span) -> Self {
+    pub(super) fn new(
+        workload: &Workload,
+        scenario: &Scenario,
+        rng: SplitMix64,
+        end: Span,
+    ) -> Self {
         let until = Time::ZERO.after(workload.until.unwrap_or(end).0);
         let due = Time::ZERO.after(workload.from.0);
-        Self { workload: workload.clone(), rng, until, sent: 0, due, sender: None }
+        let channel = workload.send.as_ref().and_then(|send| {
+            let named = |channel: &Channel| channel.name == send.channel;
+            Some((scenario.channels.iter().position(named)?, send.to.clone()))
+        });
+        Self { workload: workload.clone(), rng, until, sent: 0, due, sender: None, channel }
     }
 
-    /// Sends the next broadcast, or of all nodes one each. When the next is due, if there is one.
+    /// Sends the next broadcast or message, or of all nodes one each. When the next is due, if there is one.
     pub(super) fn send<M: SimMembership, B: SimBroadcast>(
         &mut self,
         sim: &mut Simulation<M, B>,
@@ -41,8 +52,15 @@ impl Sending {
             return None;
         }
         for index in self.senders(sim) {
+            let bytes = self.workload.payload.0;
+            if let Some(channel) = self.channel.as_ref().map(|(channel, _)| *channel) {
+                if let Some(to) = self.receiver(sim, index) {
+                    sim.send_on(channel, index, to, bytes as usize);
+                }
+                continue;
+            }
             reach.note(sim, index);
-            sim.publish_bytes(index, self.workload.payload.0);
+            sim.publish_bytes(index, bytes);
         }
         self.sent += 1;
         let more = self.workload.count.is_none_or(|count| self.sent < count);
@@ -51,23 +69,54 @@ impl Sending {
     }
 
     fn senders<M: SimMembership, B: SimBroadcast>(&mut self, sim: &Simulation<M, B>) -> Vec<usize> {
+        // Whom all messages are for sends none.
+        let receiver = match &self.channel {
+            Some((_, To::Node(node))) => Some(*node as usize),
+            _ => None,
+        };
+        let other = |rng: &mut SplitMix64| match receiver {
+            None => random_running(sim, rng),
+            Some(receiver) => random_such(sim, rng, |index| index != receiver),
+        };
         let rng = &mut self.rng;
         let one = match &self.workload.sender {
-            Sender::All => return sim.live_nodes().collect(),
-            Sender::Random => random_running(sim, rng),
+            Sender::All => {
+                return sim.live_nodes().filter(|index| Some(*index) != receiver).collect();
+            }
+            Sender::Random => other(rng),
             Sender::One => {
                 let present = self.sender.filter(|index| sim.is_live(*index));
-                self.sender = present.or_else(|| random_running(sim, rng));
+                self.sender = present.or_else(|| other(rng));
                 self.sender
             }
             Sender::Node(index) => Some(*index as usize),
             Sender::Region(name) => {
                 let placement = sim.network().placement();
                 let region = placement.find(name);
-                random_such(sim, rng, |index| Some(placement.of(index)) == region)
+                random_such(sim, rng, |index| {
+                    Some(placement.of(index)) == region && Some(index) != receiver
+                })
             }
         };
         one.into_iter().collect()
+    }
+
+    /// Whom the next message of `from` is for.
+    fn receiver<M: SimMembership, B: SimBroadcast>(
+        &mut self,
+        sim: &Simulation<M, B>,
+        from: usize,
+    ) -> Option<usize> {
+        match &self.channel.as_ref()?.1 {
+            To::Node(index) => Some(*index as usize),
+            To::Random => random_such(sim, &mut self.rng, |index| index != from),
+            To::Region(name) => {
+                let placement = sim.network().placement();
+                let region = placement.find(name);
+                let is_there = |index| Some(placement.of(index)) == region;
+                random_such(sim, &mut self.rng, |index| index != from && is_there(index))
+            }
+        }
     }
 
     fn next(&mut self, now: Time) -> Time {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! assertion  = figure comparison value [ window ]
+//! figure     = one of those of Figure, or "channel." name "." what for those of one channel
 //! comparison = ">=" | "<=" | "==" | "!=" | ">" | "<"
 //! value      = a number, a percentage, or (of latencies) a time
 //! window     = "from" time [ "until" time ] | "until" time | "at" time | "within" time "of" event
@@ -14,6 +15,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::figure::{Figure, OF_CHANNELS};
 use super::values::{Share, Span};
 
 /// What a run must show.
@@ -21,6 +23,8 @@ use super::values::{Share, Span};
 pub struct Assertion {
     /// What is looked at.
     pub figure: Figure,
+    /// Of a figure of channels, which; without it, of all together.
+    pub channel: Option<String>,
     /// How it compares.
     pub comparison: Comparison,
     /// With what; seconds, of latencies.
@@ -41,147 +45,6 @@ pub enum Window {
     /// At some look not later than this after the event, or after a time; for broadcasts, some
     /// second's mean.
     Within(Span, String),
-}
-
-/// What can be looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Figure {
-    /// Mean share of the running nodes that a broadcast reached.
-    Reliability,
-    /// The same of the broadcast that reached fewest.
-    LeastReliability,
-    /// Mean share of those that links led to from the publisher, and that run to the end, which a
-    /// broadcast reached.
-    Reach,
-    /// Mean relative message redundancy.
-    Rmr,
-    /// Mean of the most links that a broadcast's deliveries crossed.
-    Hops,
-    /// Broadcasts published.
-    Broadcasts,
-    /// Median time from publish to delivery.
-    LatencyP50,
-    /// All but a hundredth of the deliveries were faster.
-    LatencyP99,
-    /// The slowest delivery.
-    LatencyMax,
-    /// Messages sent.
-    Messages,
-    /// Messages that the network lost.
-    Lost,
-    /// Messages that did not fit a queue.
-    Shed,
-    /// The most events that were under way at a time: a run that exceeds it is stopped.
-    Pending,
-    /// Connected components of the overlay.
-    Components,
-    /// Nodes in the largest of them.
-    LargestComponent,
-    /// Nodes that run.
-    RunningNodes,
-    /// Mean number of neighbours.
-    MeanDegree,
-    /// Running nodes without a neighbour.
-    Isolated,
-    /// Views that hold a running node that does not hold them.
-    AsymmetricLinks,
-    /// Places in views that hold nodes which do not run.
-    DeadLinks,
-    /// Pairs of running nodes without a link between them.
-    UnlinkedPairs,
-}
-
-/// Where a figure comes from, and so what its windows mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
-    /// The broadcasts published in the window.
-    Broadcasts,
-    /// What was counted in the window.
-    Deliveries,
-    /// The overlay as it is at a moment.
-    Overlay,
-}
-
-impl Figure {
-    /// Every figure.
-    pub const ALL: [Self; 21] = [
-        Self::Reliability,
-        Self::LeastReliability,
-        Self::Reach,
-        Self::Rmr,
-        Self::Hops,
-        Self::Broadcasts,
-        Self::LatencyP50,
-        Self::LatencyP99,
-        Self::LatencyMax,
-        Self::Messages,
-        Self::Lost,
-        Self::Shed,
-        Self::Pending,
-        Self::Components,
-        Self::LargestComponent,
-        Self::RunningNodes,
-        Self::MeanDegree,
-        Self::Isolated,
-        Self::AsymmetricLinks,
-        Self::DeadLinks,
-        Self::UnlinkedPairs,
-    ];
-
-    /// As assertions call it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Reliability => "reliability",
-            Self::LeastReliability => "least_reliability",
-            Self::Reach => "reach",
-            Self::Rmr => "rmr",
-            Self::Hops => "hops",
-            Self::Broadcasts => "broadcasts",
-            Self::LatencyP50 => "latency_p50",
-            Self::LatencyP99 => "latency_p99",
-            Self::LatencyMax => "latency_max",
-            Self::Messages => "messages",
-            Self::Lost => "lost",
-            Self::Shed => "shed",
-            Self::Pending => "pending",
-            Self::Components => "components",
-            Self::LargestComponent => "largest_component",
-            Self::RunningNodes => "running_nodes",
-            Self::MeanDegree => "mean_degree",
-            Self::Isolated => "isolated",
-            Self::AsymmetricLinks => "asymmetric_links",
-            Self::DeadLinks => "dead_links",
-            Self::UnlinkedPairs => "unlinked_pairs",
-        }
-    }
-
-    /// What it is a figure of.
-    #[must_use]
-    pub fn of(self) -> Of {
-        match self {
-            Self::Reliability
-            | Self::LeastReliability
-            | Self::Reach
-            | Self::Rmr
-            | Self::Hops
-            | Self::Broadcasts => Of::Broadcasts,
-            Self::LatencyP50
-            | Self::LatencyP99
-            | Self::LatencyMax
-            | Self::Messages
-            | Self::Lost
-            | Self::Shed
-            | Self::Pending => Of::Deliveries,
-            _ => Of::Overlay,
-        }
-    }
-
-    /// Whether its values are times.
-    #[must_use]
-    pub fn is_time(self) -> bool {
-        matches!(self, Self::LatencyP50 | Self::LatencyP99 | Self::LatencyMax)
-    }
 }
 
 /// How two numbers compare.
@@ -296,6 +159,21 @@ impl<'a> Words<'a> {
         Ok(value)
     }
 
+    /// What is looked at, and of which channel.
+    fn figure(&mut self) -> Result<(Figure, Option<String>), AssertionError> {
+        let find = |name: &str| Figure::ALL.into_iter().find(|figure| figure.name() == name);
+        if let Some(word) = self.peek().strip_prefix("channel.") {
+            let (channel, what) = word.rsplit_once('.').unwrap_or((word, ""));
+            let of_channels = |figure: Figure| figure.name().strip_prefix(OF_CHANNELS);
+            let names: Vec<_> = Figure::ALL.into_iter().filter_map(of_channels).collect();
+            let expected = format!("channel.NAME. and one of {}", names.join(", "));
+            let figure = self.read(&expected, |_| find(&format!("{OF_CHANNELS}{what}")))?;
+            return Ok((figure, Some(channel.to_owned())));
+        }
+        let names = Figure::ALL.map(Figure::name);
+        Ok((self.read(&format!("one of {}", names.join(", ")), find)?, None))
+    }
+
     fn time(&mut self) -> Result<Span, AssertionError> {
         self.read("a time such as 30s", |word| word.parse().ok())
     }
@@ -352,17 +230,14 @@ impl FromStr for Assertion {
 
     fn from_str(text: &str) -> Result<Self, AssertionError> {
         let mut words = Words { text, at: 0 };
-        let names = Figure::ALL.map(Figure::name);
-        let figure = words.read(&format!("one of {}", names.join(", ")), |word| {
-            Figure::ALL.into_iter().find(|figure| figure.name() == word)
-        })?;
+        let (figure, channel) = words.figure()?;
         let comparison = words.comparison()?;
         let value = words.value(figure)?;
         let window = words.window()?;
         let whole = !matches!(window, Window::Whole);
         words.skip_space();
         match words.rest() {
-            "" => Ok(Self { figure, comparison, value, window }),
+            "" => Ok(Self { figure, channel, comparison, value, window }),
             _ if whole => Err(words.error("nothing more")),
             _ => Err(words.error("\"from\", \"until\", \"at\", \"within\" or nothing more")),
         }
@@ -372,7 +247,14 @@ impl FromStr for Assertion {
 impl fmt::Display for Assertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = COMPARISONS.iter().find(|(_, c)| *c == self.comparison).map_or("", |(s, _)| s);
-        write!(f, "{} {sign} ", self.figure.name())?;
+        let name = self.figure.name();
+        match &self.channel {
+            None => write!(f, "{name} {sign} ")?,
+            Some(channel) => {
+                let what = name.strip_prefix(OF_CHANNELS).unwrap_or(name);
+                write!(f, "channel.{channel}.{what} {sign} ")?;
+            }
+        }
         match self.figure.is_time() {
             true => match std::time::Duration::try_from_secs_f64(self.value) {
                 Ok(time) => write!(f, "{}", Packed(Span(time)))?,
@@ -437,6 +319,8 @@ mod tests {
             "latency_p99 < 250ms from 10s until 1m30s",
             "running_nodes > 90 at 20s",
             "lost == 0",
+            "channel_delivered >= 0.9",
+            "channel.my.orders.latency_p99 <= 250ms from 5s",
         ] {
             assert_eq!(text.parse::<Assertion>().expect(text).to_string(), text);
         }
@@ -460,6 +344,8 @@ mod tests {
         assert_eq!(error("latency_p99 < 0.2").1, "at \"0.2\": expected a time such as 30s");
         assert_eq!(error("components == 1 within 60s").0, 26);
         assert_eq!(error("components == 1 since 60s").0, 16);
+        let (at, text) = error("channel.orders.lost == 0");
+        assert!(at == 0 && text.contains("channel.NAME. and one of messages, delivered"), "{text}");
         assert_eq!(error("lost == 0 at 5s sharp").1, "at \"sharp\": expected nothing more");
     }
 }

@@ -1,12 +1,14 @@
 //! Scenarios: experiments as files.
 //!
-//! A [`Scenario`] says which nodes run which protocols over which links, who broadcasts what, what
-//! goes wrong and when, and what must hold. It can be built in code, read from TOML
+//! A [`Scenario`] says which nodes run which protocols over which links, who broadcasts what or
+//! sends it on channels, what goes wrong and when, and what must hold. It can be built in code, read from TOML
 //! ([`Scenario::read`], [`Document`]), written back ([`Scenario::to_toml`]) and compared.
 
 mod assertion;
+mod channels;
 mod document;
 mod faults;
+mod figure;
 pub mod gallery;
 mod keys;
 mod links;
@@ -22,16 +24,18 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use assertion::{Assertion, AssertionError, Comparison, Figure, Of, Window};
+pub use assertion::{Assertion, AssertionError, Comparison, Window};
+pub use channels::{Channel, ChannelKind};
 pub use document::{Document, Problem, ScenarioError};
 pub use faults::{Churn, Death, Fault, Lengths, What, Who};
+pub use figure::{Figure, Of};
 pub(crate) use keys::nearest;
 pub use links::{Bandwidth, Bursts, LatencyModel, Links, Order, Reorder, RoundTrip};
 pub use protocols::{Broadcast, Membership};
 pub use reference::reference;
 pub use schema::schema;
 pub use values::{BitRate, Bytes, Share, Span, Unreadable};
-pub use workload::{Pace, Sender, Workload};
+pub use workload::{Pace, Send, Sender, To, Workload};
 
 /// An experiment: everything about a run but the machine it runs on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -58,7 +62,10 @@ pub struct Scenario {
     pub broadcast: Broadcast,
     /// How messages travel.
     pub links: Links,
-    /// Who broadcasts what, and when.
+    /// What nodes can send to each other on, beside broadcasts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<Channel>,
+    /// Who broadcasts what, or sends it on a channel, and when.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub workload: Vec<Workload>,
     /// What goes wrong, and when.
@@ -87,6 +94,7 @@ impl Default for Scenario {
             membership: Membership::default(),
             broadcast: Broadcast::default(),
             links: Links::default(),
+            channels: Vec::new(),
             workload: Vec::new(),
             faults: Vec::new(),
             measure: Measure::default(),

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Broadcast, Churn, Figure, LatencyModel, Membership, Scenario, Sender, Span, What, Who, Window,
-    gallery,
+    Broadcast, Churn, Figure, LatencyModel, Membership, Scenario, Sender, Span, To, What, Who,
+    Window, Workload, gallery, nearest,
 };
 use crate::faults::read_trace;
+use crate::lanes;
 use crate::matrix::Matrix;
 use crate::mutants::{self, Mutant};
 use crate::network::{Bandwidth, Bursts, Latency, Network, Placement, Terms};
@@ -31,6 +32,7 @@ pub(super) fn check(scenario: &Scenario) -> Vec<Broken> {
         }
     };
     let regions = regions.as_deref();
+    broken.extend(channels(scenario));
     broken.extend(workload(scenario, regions));
     broken.extend(faults(scenario, regions));
     broken.extend(phases(scenario));
@@ -250,6 +252,85 @@ fn workload(scenario: &Scenario, regions: Option<&[String]>) -> Vec<Broken> {
             }
             Sender::Random | Sender::One | Sender::All => {}
         }
+        broken.extend(sends(&path, workload, scenario, regions));
+    }
+    broken
+}
+
+/// The most that a frame's three bytes of length can say.
+const MOST_SENT: u32 = (1 << 24) - 1;
+
+/// What is wrong with a size of what travels on a channel.
+fn size(path: String, bytes: u32) -> Option<Broken> {
+    let allowed = lanes::LEAST_BYTES as u32..=MOST_SENT;
+    let what =
+        format!("{bytes} bytes: on a channel allowed are {allowed:?}").replace("..=", " to ");
+    (!allowed.contains(&bytes)).then_some((path, what))
+}
+
+/// A channel's name, or the nearest or all there are.
+fn channel(path: String, name: &str, scenario: &Scenario) -> Option<Broken> {
+    let names: Vec<String> = scenario.channels.iter().map(|c| c.name.clone()).collect();
+    if names.iter().any(|known| known == name) {
+        return None;
+    }
+    let instead = match (nearest(name, &names), names.is_empty()) {
+        (Some(nearest), _) => format!("did you mean {nearest}?"),
+        (None, true) => "there are none".into(),
+        (None, false) => format!("they are {}", names.join(", ")),
+    };
+    Some((path, format!("{name:?} is no channel: {instead}")))
+}
+
+/// What is wrong with what a workload sends on a channel.
+fn sends(
+    path: &str,
+    workload: &Workload,
+    scenario: &Scenario,
+    regions: Option<&[String]>,
+) -> Vec<Broken> {
+    let Some(send) = &workload.send else { return Vec::new() };
+    let at = |key: &str| format!("{path}.{key}");
+    let mut broken = Vec::new();
+    broken.extend(channel(at("send.channel"), &send.channel, scenario));
+    broken.extend(size(at("payload"), workload.payload.0));
+    match &send.to {
+        To::Random => {}
+        To::Region(name) => broken.extend(region(at("send.to.region"), name, regions)),
+        To::Node(index) => {
+            broken.extend(node(at("send.to.node"), *index, scenario));
+            if workload.sender == Sender::Node(*index) {
+                let message = format!("node {index} does not send to itself");
+                broken.push((at("send.to.node"), message));
+            }
+        }
+    }
+    broken
+}
+
+/// Channels have names that assertions can say, each its own, and answers that can be sent.
+fn channels(scenario: &Scenario) -> Vec<Broken> {
+    let mut seen = BTreeSet::new();
+    let mut broken = Vec::new();
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    for (at, channel) in scenario.channels.iter().enumerate() {
+        let (name, path) = (&channel.name, format!("channels.{at}"));
+        if name.is_empty() || name.len() > 64 || !name.chars().all(is_fine) {
+            let message =
+                format!("{name:?}: allowed are 1 to 64 letters, digits, \".\", \"_\" and \"-\"");
+            broken.push((format!("{path}.name"), message));
+        } else if !seen.insert(name) {
+            broken.push((format!("{path}.name"), format!("{name:?} must be a name of its own")));
+        }
+        if channel.queue_bytes.0 == 0 {
+            let message = "0: allowed is at least 1 byte".to_owned();
+            broken.push((format!("{path}.queue_bytes"), message));
+        }
+        broken.extend(size(format!("{path}.answer"), channel.answer.0));
+    }
+    let most = 1 << 16;
+    if scenario.channels.len() > most {
+        broken.push(("channels".into(), format!("allowed are {most}")));
     }
     broken
 }
@@ -321,6 +402,9 @@ fn assertions(scenario: &Scenario) -> Vec<Broken> {
         if assertion.figure == Figure::Pending && assertion.window != Window::Whole {
             let message = "pending is counted over the whole run: it takes no window";
             broken.push((path.clone(), message.to_owned()));
+        }
+        if let Some(name) = &assertion.channel {
+            broken.extend(channel(path.clone(), name, scenario));
         }
         match &assertion.window {
             Window::Whole => {}

@@ -1,29 +1,56 @@
-//! Who broadcasts what, and when.
+//! Who broadcasts what, or sends it on a channel, and when.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::{Bytes, Span};
 
-/// A series of broadcasts.
+/// A series of broadcasts, or of messages on a channel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Workload {
-    /// When the first broadcast goes out.
+    /// When the first one goes out.
     pub from: Span,
     /// Nothing goes out from then on; without it, until the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Span>,
-    /// How many broadcasts; without it, as many as there is time for.
+    /// How many; without it, as many as there is time for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000_000))]
     pub count: Option<u32>,
-    /// How the broadcasts follow each other.
+    /// How they follow each other.
     pub pace: Pace,
     /// Who sends them.
     pub sender: Sender,
-    /// Content of each.
+    /// Content of each; on a channel 16 bytes to 16,777,215.
     pub payload: Bytes,
+    /// On which channel the messages are sent, and to whom; without it, they are broadcasts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send: Option<Send>,
+}
+
+/// A channel, and whom messages on it are for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Send {
+    /// The name of a channel.
+    pub channel: String,
+    /// Whom each message is for: never its sender.
+    #[serde(default)]
+    pub to: To,
+}
+
+/// Whom messages on a channel are for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum To {
+    /// A random running node each time.
+    #[default]
+    Random,
+    /// This node, whether it runs or not, from all senders but itself.
+    Node(#[schemars(range(max = 16_777_215))] u32),
+    /// A random running node of this region each time.
+    Region(String),
 }
 
 impl Default for Workload {
@@ -35,11 +62,12 @@ impl Default for Workload {
             pace: Pace::Rate(10.0),
             sender: Sender::Random,
             payload: Bytes(1024),
+            send: None,
         }
     }
 }
 
-/// How broadcasts follow each other. Calls take effect at the border of the simulator's next time
+/// How broadcasts, or messages on a channel, follow each other. Calls take effect at the border of the simulator's next time
 /// bucket, which is no wider than the least latency.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -52,7 +80,7 @@ pub enum Pace {
     Pause(#[schemars(extend("x-least" = "1us"))] Span),
 }
 
-/// Who sends the broadcasts of a workload.
+/// Who sends what a workload sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sender {

@@ -278,6 +278,7 @@ fn load(dice: &mut Dice, until: Duration) -> Vec<Workload> {
     let flood = dice.chance(4).then_some(flood);
     let count = dice.one_of(&[0, 1, 1, 2, 3]);
     let one = |_| Workload {
+        send: None,
         from: Span(dice.millis(0, most)),
         until: None,
         count: Some(dice.between(1, 30)),

@@ -128,6 +128,7 @@ impl Plan {
         let what =
             self.mutant.map_or_else(String::new, |mutant| format!(" with {}", mutant.name()));
         Scenario {
+            channels: Vec::new(),
             name: format!("swarm-{}", self.seed),
             description: format!("drawn by the swarm from seed {}{what}", self.seed),
             seed: self.seed,

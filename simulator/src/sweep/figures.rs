@@ -1,7 +1,7 @@
 //! What a run comes to in numbers, each with a name: the columns of tables.
 
 use super::SweepError;
-use crate::runner::{PhaseReport, Report, Verdict};
+use crate::runner::{ChannelReport, PhaseReport, Report, Verdict};
 use crate::scenario::{Scenario, Span, nearest};
 
 type Of<T> = fn(&T) -> Option<f64>;
@@ -40,6 +40,24 @@ const PHASE: &[(&str, Of<PhaseReport>)] = &[
     ("asymmetric_links", |phase| Some(phase.overlay.asymmetric_links as f64)),
 ];
 
+/// Of each channel; latencies in seconds.
+const CHANNEL: &[(&str, Of<ChannelReport>)] = &[
+    ("messages", |channel| Some(channel.messages as f64)),
+    ("delivered", |channel| {
+        (channel.messages > 0).then(|| channel.delivered as f64 / channel.messages as f64)
+    }),
+    ("refused", |channel| Some(channel.refused as f64)),
+    ("shed", |channel| Some(channel.shed as f64)),
+    ("unreachable", |channel| Some(channel.unreachable as f64)),
+    ("gone", |channel| Some(channel.gone as f64)),
+    ("timed_out", |channel| Some(channel.timed_out as f64)),
+    ("retransmitted", |channel| Some(channel.retransmitted as f64)),
+    ("latency_mean", |channel| channel.latency_seconds.map(|latency| latency.mean)),
+    ("latency_p50", |channel| channel.latency_seconds.map(|latency| latency.p50)),
+    ("latency_p99", |channel| channel.latency_seconds.map(|latency| latency.p99)),
+    ("latency_max", |channel| channel.latency_seconds.map(|latency| latency.max)),
+];
+
 /// Of each assertion.
 const ASSERTION: &[(&str, Of<Verdict>)] = &[
     ("holds", |verdict| Some(f64::from(u8::from(verdict.holds)))),
@@ -62,6 +80,10 @@ pub fn names(scenario: &Scenario) -> Vec<String> {
             _ => format!("{phase}.{name}"),
         }));
     }
+    for channel in &scenario.channels {
+        let channel = &channel.name;
+        names.extend(CHANNEL.iter().map(|(name, _)| format!("channel.{channel}.{name}")));
+    }
     for at in 0..scenario.assertions.len() {
         names.extend(ASSERTION.iter().map(|(name, _)| format!("assertions.{at}.{name}")));
     }
@@ -75,6 +97,9 @@ pub fn values(scenario: &Scenario, report: &Report) -> Vec<Option<f64>> {
     for name in phases(scenario) {
         let phase = report.phases.iter().find(|phase| phase.phase == name);
         values.extend(PHASE.iter().map(|(_, of)| phase.and_then(of)));
+    }
+    for channel in &report.channels {
+        values.extend(CHANNEL.iter().map(|(_, of)| of(channel)));
     }
     for verdict in &report.verdicts {
         values.extend(ASSERTION.iter().map(|(_, of)| of(verdict)));
@@ -137,6 +162,25 @@ mod tests {
         assert_eq!(select(&["rmr", "events", "b.rmr"]), Ok(vec![1, 2, 0]));
         let expected = "--figures b.rmrs: there is no such figure: did you mean b.rmr?";
         assert_eq!(select(&["b.rmrs"]), Err(expected.to_owned()));
+    }
+
+    #[test]
+    fn channels_have_figures_of_their_own() {
+        let set = ["nodes.count=20", "duration=40s"].map(str::to_owned);
+        let text = crate::scenario::gallery::find("channels").unwrap().text;
+        let mut document = crate::scenario::Document::parse("channels", text).unwrap();
+        set.iter().for_each(|set| document.set(set).unwrap());
+        document.set("assertions=[]").unwrap();
+        document.set("faults=[]").unwrap();
+        document.set("workload=[{ from='20s', count=5, send={ channel='ticks' } }]").unwrap();
+        let scenario = document.scenario().unwrap();
+        let report = runner::run(&scenario, &mut ()).unwrap();
+        let (names, values) = (names(&scenario), values(&scenario, &report));
+        assert_eq!(names.len(), values.len());
+        let at = |name: &str| values[names.iter().position(|known| known == name).unwrap()];
+        assert_eq!(at("channel.ticks.messages"), Some(5.0));
+        assert_eq!(at("channel.ticks.delivered"), Some(1.0));
+        assert_eq!(at("channel.orders.delivered"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use indicatif::HumanBytes;
-use murmurate_simulator::runner::{PhaseReport, Quantiles, Report};
+use murmurate_simulator::runner::{ChannelReport, PhaseReport, Quantiles, Report};
 use murmurate_simulator::scenario::{Broadcast, Membership, Scenario};
 
 pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory: Option<u64>) {
@@ -21,6 +21,7 @@ pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory
     regions(&report.phases);
     timeline(report);
     messages(report);
+    channels(report);
     verdicts(report);
     if let Some(broken) = &report.violation {
         println!("\nVIOLATION at {:.1} s: {}: {}", broken.at, broken.rule, broken.detail);
@@ -127,6 +128,42 @@ fn messages(report: &Report) {
 fn short(number: f64) -> String {
     let digits = format!("{number:.6}");
     digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A column a channel; counts that are 0 in all are left out.
+fn channels(report: &Report) {
+    if report.channels.is_empty() {
+        return;
+    }
+    let row = |name: &str, of: &dyn Fn(&ChannelReport) -> String| {
+        let cells = report.channels.iter().map(|channel| format!("{:>24}", of(channel)));
+        println!("{name:<24}{}", cells.collect::<String>());
+    };
+    println!();
+    row("messages on channels", &|c| c.channel.clone());
+    let counts: [(&str, fn(&ChannelReport) -> u64); 13] = [
+        ("  to send", |c| c.messages),
+        ("  delivered", |c| c.delivered),
+        ("  delivered again", |c| c.delivered_again),
+        ("  delivered twice", |c| c.duplicates),
+        ("  acknowledged", |c| c.acknowledged),
+        ("  answered", |c| c.answered),
+        ("  refused, no room", |c| c.refused),
+        ("  gone", |c| c.gone),
+        ("  timed out", |c| c.timed_out),
+        ("  shed", |c| c.shed),
+        ("  nobody there", |c| c.unreachable),
+        ("  no outcome", |c| c.open),
+        ("  frames sent again", |c| c.retransmitted),
+    ];
+    for (name, of) in counts {
+        if report.channels.iter().any(|channel| of(channel) > 0) {
+            row(name, &|channel| of(channel).to_string());
+        }
+    }
+    let or_none = |l: &Option<Quantiles>| l.as_ref().map_or_else(|| "-".to_owned(), quantiles);
+    row("  latency p50 / p99 / max", &|c| or_none(&c.latency_seconds));
+    row("  there and back", &|c| or_none(&c.round_trip_seconds));
 }
 
 fn verdicts(report: &Report) {

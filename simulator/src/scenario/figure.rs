@@ -1,0 +1,203 @@
+//! What assertions, sweeps and comparisons can look at.
+
+/// What can be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figure {
+    /// Mean share of the running nodes that a broadcast reached.
+    Reliability,
+    /// The same of the broadcast that reached fewest.
+    LeastReliability,
+    /// Mean share of those that links led to from the publisher, and that run to the end, which a
+    /// broadcast reached.
+    Reach,
+    /// Mean relative message redundancy.
+    Rmr,
+    /// Mean of the most links that a broadcast's deliveries crossed.
+    Hops,
+    /// Broadcasts published.
+    Broadcasts,
+    /// Median time from publish to delivery.
+    LatencyP50,
+    /// All but a hundredth of the deliveries were faster.
+    LatencyP99,
+    /// The slowest delivery.
+    LatencyMax,
+    /// Messages sent.
+    Messages,
+    /// Messages that the network lost.
+    Lost,
+    /// Messages that did not fit a queue.
+    Shed,
+    /// The most events that were under way at a time: a run that exceeds it is stopped.
+    Pending,
+    /// Messages that applications wanted to send on channels.
+    ChannelMessages,
+    /// Share of them that an application took.
+    ChannelDelivered,
+    /// Those for which there was no room.
+    ChannelRefused,
+    /// Those that were never sent, because a newer one took their place.
+    ChannelShed,
+    /// Those that were never sent, because nobody was there who had ever answered.
+    ChannelUnreachable,
+    /// Those whose path broke, or whose receiver started anew.
+    ChannelGone,
+    /// Those of which nobody said in time what became of them.
+    ChannelTimedOut,
+    /// Median time from send to delivery on channels.
+    ChannelLatencyP50,
+    /// All but a hundredth of them were faster.
+    ChannelLatencyP99,
+    /// The slowest of them.
+    ChannelLatencyMax,
+    /// Connected components of the overlay.
+    Components,
+    /// Nodes in the largest of them.
+    LargestComponent,
+    /// Nodes that run.
+    RunningNodes,
+    /// Mean number of neighbours.
+    MeanDegree,
+    /// Running nodes without a neighbour.
+    Isolated,
+    /// Views that hold a running node that does not hold them.
+    AsymmetricLinks,
+    /// Places in views that hold nodes which do not run.
+    DeadLinks,
+    /// Pairs of running nodes without a link between them.
+    UnlinkedPairs,
+}
+
+/// Where a figure comes from, and so what its windows mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// The broadcasts published in the window.
+    Broadcasts,
+    /// What was counted in the window.
+    Deliveries,
+    /// The messages that were sent on channels in the window.
+    Channels,
+    /// The overlay as it is at a moment.
+    Overlay,
+}
+
+/// How figures of channels begin.
+pub(super) const OF_CHANNELS: &str = "channel_";
+
+impl Figure {
+    /// Every figure.
+    pub const ALL: [Self; 31] = [
+        Self::Reliability,
+        Self::LeastReliability,
+        Self::Reach,
+        Self::Rmr,
+        Self::Hops,
+        Self::Broadcasts,
+        Self::LatencyP50,
+        Self::LatencyP99,
+        Self::LatencyMax,
+        Self::Messages,
+        Self::Lost,
+        Self::Shed,
+        Self::Pending,
+        Self::ChannelMessages,
+        Self::ChannelDelivered,
+        Self::ChannelRefused,
+        Self::ChannelShed,
+        Self::ChannelUnreachable,
+        Self::ChannelGone,
+        Self::ChannelTimedOut,
+        Self::ChannelLatencyP50,
+        Self::ChannelLatencyP99,
+        Self::ChannelLatencyMax,
+        Self::Components,
+        Self::LargestComponent,
+        Self::RunningNodes,
+        Self::MeanDegree,
+        Self::Isolated,
+        Self::AsymmetricLinks,
+        Self::DeadLinks,
+        Self::UnlinkedPairs,
+    ];
+
+    /// As assertions call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reliability => "reliability",
+            Self::LeastReliability => "least_reliability",
+            Self::Reach => "reach",
+            Self::Rmr => "rmr",
+            Self::Hops => "hops",
+            Self::Broadcasts => "broadcasts",
+            Self::LatencyP50 => "latency_p50",
+            Self::LatencyP99 => "latency_p99",
+            Self::LatencyMax => "latency_max",
+            Self::Messages => "messages",
+            Self::Lost => "lost",
+            Self::Shed => "shed",
+            Self::Pending => "pending",
+            Self::ChannelMessages => "channel_messages",
+            Self::ChannelDelivered => "channel_delivered",
+            Self::ChannelRefused => "channel_refused",
+            Self::ChannelShed => "channel_shed",
+            Self::ChannelUnreachable => "channel_unreachable",
+            Self::ChannelGone => "channel_gone",
+            Self::ChannelTimedOut => "channel_timed_out",
+            Self::ChannelLatencyP50 => "channel_latency_p50",
+            Self::ChannelLatencyP99 => "channel_latency_p99",
+            Self::ChannelLatencyMax => "channel_latency_max",
+            Self::Components => "components",
+            Self::LargestComponent => "largest_component",
+            Self::RunningNodes => "running_nodes",
+            Self::MeanDegree => "mean_degree",
+            Self::Isolated => "isolated",
+            Self::AsymmetricLinks => "asymmetric_links",
+            Self::DeadLinks => "dead_links",
+            Self::UnlinkedPairs => "unlinked_pairs",
+        }
+    }
+
+    /// What it is a figure of.
+    #[must_use]
+    pub fn of(self) -> Of {
+        match self {
+            Self::Reliability
+            | Self::LeastReliability
+            | Self::Reach
+            | Self::Rmr
+            | Self::Hops
+            | Self::Broadcasts => Of::Broadcasts,
+            Self::LatencyP50
+            | Self::LatencyP99
+            | Self::LatencyMax
+            | Self::Messages
+            | Self::Lost
+            | Self::Shed
+            | Self::Pending => Of::Deliveries,
+            Self::Components
+            | Self::LargestComponent
+            | Self::RunningNodes
+            | Self::MeanDegree
+            | Self::Isolated
+            | Self::AsymmetricLinks
+            | Self::DeadLinks
+            | Self::UnlinkedPairs => Of::Overlay,
+            _ => Of::Channels,
+        }
+    }
+
+    /// Whether its values are times.
+    #[must_use]
+    pub fn is_time(self) -> bool {
+        matches!(
+            self,
+            Self::LatencyP50
+                | Self::LatencyP99
+                | Self::LatencyMax
+                | Self::ChannelLatencyP50
+                | Self::ChannelLatencyP99
+                | Self::ChannelLatencyMax
+        )
+    }
+}
