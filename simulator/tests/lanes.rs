@@ -69,7 +69,9 @@ fn acknowledged_messages_all_get_through_once() {
 fn requests_are_all_answered_and_each_is_asked_once() {
     let c = only_channel(&all_to_one("request", 3, LOSSY));
     assert!(c.retransmitted > 100, "{c:?}");
-    assert_eq!((c.delivered, c.answered), (c.messages, c.messages), "{c:?}");
+    // Two out of three words come through there and back, and there are five attempts in 12 s.
+    assert_eq!((c.delivered, c.answered + c.timed_out), (c.messages, c.messages), "{c:?}");
+    assert!(c.timed_out < c.messages / 100, "{c:?}");
 }
 
 #[test]
@@ -77,7 +79,7 @@ fn the_latest_message_takes_the_place_of_those_that_wait() {
     let slow = format!("{LOSSY}latency = {{ model = 'constant', time = '200ms' }}\n");
     let c = only_channel(&all_to_one("latest", 4, &slow));
     assert_eq!(c.acknowledged + c.shed + c.timed_out, c.messages, "{c:?}");
-    assert!(c.shed > c.messages / 4 && c.acknowledged > c.messages / 4, "{c:?}");
+    assert!(c.shed > c.messages / 2 && c.acknowledged > 100 && c.timed_out < 10, "{c:?}");
 }
 
 const RESTART: &str = "[[faults]]\nat = '20s'\ndo.crash = { who.nodes = [0] }\n\
@@ -158,7 +160,7 @@ fn whatever_goes_wrong_promises_are_kept_on_any_number_of_threads() {
              channels = [{}]\nworkload = [{}]\n\
              [links]\nloss = 0.05\nduplicate = 0.1\njitter = '40ms'\nreorder = {{ share = 0.1, by = '2s' }}\n\
              bandwidth = {{ up = '2 Mbit/s', down = '2 Mbit/s', queue = '64 KiB' }}\n\
-             [[faults]]\nat = '10s'\ndo.churn = {{ for = '40s', how.sessions = {{ up.exponential = '6s', down.exponential = '1s' }}, who.share = '50%' }}\n\
+             [[faults]]\nat = '10s'\ndo.churn = {{ for = '40s', how.sessions = {{ up.exponential = {{ mean = '15s' }}, down.exponential = {{ mean = '1s' }} }} }}\n\
              [[faults]]\nat = '12s'\ndo.partition = {{ {who}, for = '5s', one_way = true }}\n\
              [[faults]]\nat = '14s'\ndo.clock-drift = {{ {who}, rate = 1.7, for = '20s' }}\n\
              [[faults]]\nat = '15s'\ndo.clock-jump = {{ {who}, by = '3s' }}\n\
