@@ -302,6 +302,8 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
                 }
                 return;
             }
+            // From here on it is for the present start of the node, also if it waits now.
+            event.to = self.nodes[place].me();
         }
         if !self.machines.is_empty() && !self.admit(network, place, &mut event, end) {
             return;

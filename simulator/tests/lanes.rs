@@ -138,6 +138,14 @@ fn nobody_there_and_no_room_are_outcomes_too() {
     assert!(c.refused > c.messages / 2 && c.delivered > 100, "{c:?}");
 }
 
+#[test]
+fn a_node_that_started_anew_is_found_over_lines_that_take_their_time() {
+    let line = "links.bandwidth = { up = '1 Mbit/s', down = '1 Mbit/s' }\n";
+    let c = only_channel(&all_to_one("acknowledged", 8, &format!("{line}{RESTART}")));
+    assert_eq!((c.unreachable, c.timed_out), (0, 0), "{c:?}");
+    assert!(c.delivered >= c.messages - 50, "{c:?}");
+}
+
 /// Everything at once, between all nodes: no promise is broken, on any number of threads.
 #[test]
 fn whatever_goes_wrong_promises_are_kept_on_any_number_of_threads() {

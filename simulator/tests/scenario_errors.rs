@@ -118,7 +118,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "channels = [{ name = 'a b', kind = 'latest' }]",
-        "f:1:22: channels.0.name: \"a b\": allowed are 1 to 64 letters, digits",
+        "f:1:22: channels.0.name: \"a b\": allowed are 1 to 64 letters, digits,",
     ),
     (
         "channels = [{ name = 'orders', kind = 'acknowledged' }]\n[[workload]]\nsend = { channel = 'orders' }\npayload = 5",
