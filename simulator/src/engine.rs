@@ -404,7 +404,10 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     /// What became of messages on channels: by channel, and by watch.
     pub fn channel_tallies(&self) -> (Vec<Tally>, Vec<Tally>) {
         let lanes = self.parts.all().iter().filter_map(|part| part.lanes.as_ref());
-        lanes.map(|lanes| lanes.ledger().tallies()).reduce(Tally::add_all).unwrap_or_default()
+        lanes
+            .map(|lanes| lanes.ledger().tallies())
+            .reduce(|all, others| Tally::add_all(all, &others))
+            .unwrap_or_default()
     }
 
     /// Whether channels kept what their kinds promise: halves that were in order, nothing delivered

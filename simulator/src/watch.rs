@@ -264,7 +264,7 @@ impl Watch {
                     bytes: stats.wire_len(message),
                     sequence,
                 };
-                self.received(place, at, (from, to), said);
+                self.received(place, at, (from, to), &said);
             }
             What::Lane(word) if word.is_timer() => {
                 let detail = Some("channel");
@@ -274,7 +274,7 @@ impl Watch {
                 let name = stats.messages[word.place(stats.messages.len())].name;
                 let bytes = word.bytes_on_line();
                 let said = Said { name, broadcast: None, bytes, sequence };
-                self.received(place, at, (from, to), said);
+                self.received(place, at, (from, to), &said);
             }
             What::Timer(timer) => {
                 let is_broadcast = matches!(timer, Timer::Broadcast(_));
@@ -288,7 +288,7 @@ impl Watch {
         }
     }
 
-    fn received(&mut self, place: usize, at: Time, (from, to): (Peer, Peer), said: Said) {
+    fn received(&mut self, place: usize, at: Time, (from, to): (Peer, Peer), said: &Said) {
         if let Some(load) = self.load_mut(place) {
             load.received += 1;
         }

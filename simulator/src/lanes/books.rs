@@ -45,7 +45,7 @@ impl Tickets {
     /// The first that is there and in none of the others.
     pub(super) fn first_missing<'a>(
         &self,
-        others: impl Iterator<Item = &'a Self> + Clone,
+        others: &(impl Iterator<Item = &'a Self> + Clone),
     ) -> Option<u64> {
         for (first, end) in &self.ranges {
             let mut at = *first;
@@ -90,7 +90,7 @@ mod tests {
                 assert!(apart, "{ranges:?} says it in as few ranges as can be");
             }
             let missing = sets[0].iter().find(|t| !sets[1].contains(t) && !sets[2].contains(t));
-            assert_eq!(ranges[0].first_missing(ranges[1..].iter()), missing.copied());
+            assert_eq!(ranges[0].first_missing(&ranges[1..].iter()), missing.copied());
         }
     }
 }

@@ -114,7 +114,7 @@ impl Tally {
     /// Those by channel and those that are watched, each with its counterpart from elsewhere.
     pub(crate) fn add_all(
         mut all: (Vec<Self>, Vec<Self>),
-        others: (Vec<Self>, Vec<Self>),
+        others: &(Vec<Self>, Vec<Self>),
     ) -> (Vec<Self>, Vec<Self>) {
         all.0.iter_mut().zip(&others.0).for_each(|(tally, other)| tally.add(other));
         all.1.iter_mut().zip(&others.1).for_each(|(tally, other)| tally.add(other));
@@ -295,7 +295,7 @@ impl Audit<'_> {
             let starts = (*channel, *from, Peer::new(*to as usize, 0))
                 ..=(*channel, *from, Peer::new(*to as usize, u8::MAX));
             let taken = self.0.iter().flat_map(|ledger| ledger.taken.range(starts.clone()));
-            let missing = told.first_missing(taken.map(|(_, taken)| &taken.tickets));
+            let missing = told.first_missing(&taken.map(|(_, taken)| &taken.tickets));
             Violation::unless(missing.is_none(), "what is said to be delivered was taken", || {
                 format!("message {missing:?} from {from:?} to node {to}")
             })?;

@@ -132,6 +132,7 @@ fn short(number: f64) -> String {
 
 /// A column a channel; counts that are 0 in all are left out.
 fn channels(report: &Report) {
+    type Count = fn(&ChannelReport) -> u64;
     if report.channels.is_empty() {
         return;
     }
@@ -141,7 +142,7 @@ fn channels(report: &Report) {
     };
     println!();
     row("messages on channels", &|c| c.channel.clone());
-    let counts: [(&str, fn(&ChannelReport) -> u64); 13] = [
+    let counts: [(&str, Count); 13] = [
         ("  to send", |c| c.messages),
         ("  delivered", |c| c.delivered),
         ("  delivered again", |c| c.delivered_again),
