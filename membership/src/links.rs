@@ -37,11 +37,21 @@ pub(crate) struct Links<P, W> {
     active: ThinVec<Link<P>>,
     requests: ThinVec<Request<P, W>>,
     next: LinkNumber,
+    /// HyParView: neighbours were probed since the last keep-alive.
+    pub(crate) probed: bool,
+    /// HyParView: somebody will look at the deadlines of the requests.
+    pub(crate) watched: bool,
 }
 
 impl<P: Peer, W: Copy> Links<P, W> {
     pub(crate) fn with_capacity(links: usize) -> Self {
-        Self { active: ThinVec::with_capacity(links), requests: ThinVec::new(), next: 0 }
+        Self {
+            active: ThinVec::with_capacity(links),
+            requests: ThinVec::new(),
+            next: 0,
+            probed: false,
+            watched: false,
+        }
     }
 
     pub(crate) fn active(&self) -> &[Link<P>] {

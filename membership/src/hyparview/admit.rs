@@ -22,8 +22,8 @@ impl<P: Peer> HyParView<P> {
         fx: &mut impl Effects<Self>,
     ) -> LinkNumber {
         let timeout = self.config.request_timeout;
-        if !self.request_armed {
-            self.request_armed = true;
+        if !self.links.watched {
+            self.links.watched = true;
             fx.arm(timeout, Timer::Request);
         }
         self.links.ask(self.me, peer, purpose, now.after(timeout))

@@ -57,14 +57,7 @@ pub struct HyParView<P> {
     /// Contacts asked in vain since the last neighbour.
     join_attempts: u16,
     phase: Phase,
-    request_armed: bool,
     rejoin_armed: bool,
-    /// Neighbours were probed since the last keep-alive.
-    probed: bool,
-    /// Passive peers turned out to be dead since the last shuffle.
-    passive_lost: bool,
-    /// Shuffles out of turn since the last one in turn.
-    refills: u8,
 }
 
 /// Why a link was asked for.
@@ -114,11 +107,7 @@ impl<P: Peer> HyParView<P> {
             promotion_due: Time::MAX,
             join_attempts: 0,
             phase: Phase::Idle,
-            request_armed: false,
             rejoin_armed: false,
-            probed: false,
-            passive_lost: false,
-            refills: 0,
             config,
         }
     }

@@ -14,11 +14,15 @@ use crate::sample::choose;
 pub(crate) struct Passive<P> {
     peers: ThinVec<P>,
     tried: u16,
+    /// Some turned out to be dead since the last shuffle.
+    pub(crate) lost: bool,
+    /// Shuffles out of turn since the last one in turn.
+    pub(crate) refills: u8,
 }
 
 impl<P: Peer> Passive<P> {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { peers: ThinVec::with_capacity(capacity), tried: 0 }
+        Self { peers: ThinVec::with_capacity(capacity), tried: 0, lost: false, refills: 0 }
     }
 
     pub(crate) fn peers(&self) -> &[P] {

@@ -19,13 +19,13 @@ impl<P: Peer> HyParView<P> {
             match self.passive.try_next(&mut self.rng) {
                 Some(peer) if self.links.is_asked(peer) => {}
                 Some(peer) => self.ask_for_link(now, peer, Purpose::Repair, fx),
-                None if self.passive_lost
-                    && self.refills < self.config.reactive_shuffles
+                None if self.passive.lost
+                    && self.passive.refills < self.config.reactive_shuffles
                     && !self.links.active().is_empty() =>
                 {
                     // Too many were dead: fresh candidates now, not at the next cycle.
                     fx.mark(Mark::ShuffledForCandidates);
-                    self.refills += 1;
+                    self.passive.refills += 1;
                     return self.shuffle(fx);
                 }
                 None => break,
@@ -37,7 +37,7 @@ impl<P: Peer> HyParView<P> {
     }
 
     pub(super) fn on_link_down(&mut self, now: Time, peer: P, fx: &mut impl Effects<Self>) {
-        self.passive_lost |= self.passive.remove(peer);
+        self.passive.lost |= self.passive.remove(peer);
         if self.links.abandon(peer).is_some() {
             fx.mark(Mark::RequestFailed);
         }
@@ -52,23 +52,23 @@ impl<P: Peer> HyParView<P> {
         if self.config.has(Mutant::RequestTimerOnce) {
             return;
         }
-        self.request_armed = false;
+        self.links.watched = false;
         while let Some(request) = self.links.overdue(now) {
             // It may have accepted, and the answer was lost: no half link is left behind.
             fx.mark(Mark::RequestOverdue);
             let link = request.number;
             fx.send(request.peer, Message::Disconnect { link, leaving: false, instead: None });
-            self.passive_lost |= self.passive.remove(request.peer);
+            self.passive.lost |= self.passive.remove(request.peer);
         }
         if let Some(deadline) = self.links.deadline() {
-            self.request_armed = true;
+            self.links.watched = true;
             fx.arm(deadline.since(now), Timer::Request);
         }
         self.repair(now, fx);
     }
 
     pub(super) fn on_keepalive_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
-        self.probed = false;
+        self.links.probed = false;
         let mut at = 0;
         while let Some(link) = self.links.active_mut().get_mut(at) {
             let (peer, number) = (link.peer, link.number);
@@ -99,10 +99,10 @@ impl<P: Peer> HyParView<P> {
     /// failure everyone is full of the dead: they would refuse the living on their account, and
     /// those whom nobody writes to would never notice. Once between two keep-alives is enough.
     pub(super) fn probe(&mut self, fx: &mut impl Effects<Self>) {
-        if self.probed {
+        if self.links.probed {
             return;
         }
-        self.probed = true;
+        self.links.probed = true;
         fx.mark(Mark::FullViewProbed);
         for link in self.links.active() {
             fx.send(link.peer, Message::Keepalive { link: link.number });

@@ -11,7 +11,7 @@ impl<P: Peer> HyParView<P> {
     pub(super) fn on_shuffle_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         fx.arm(self.config.shuffle_interval, Timer::Shuffle);
         self.retry_passive();
-        self.refills = 0;
+        self.passive.refills = 0;
         self.splice_in(now, fx);
         self.repair(now, fx);
         self.shuffle(fx);
@@ -19,7 +19,7 @@ impl<P: Peer> HyParView<P> {
 
     /// Starts a walk with a sample of both views.
     pub(super) fn shuffle(&mut self, fx: &mut impl Effects<Self>) {
-        self.passive_lost = false;
+        self.passive.lost = false;
         let active = self.links.active().iter().map(|link| link.peer);
         let Some(first) = choose_where(active.clone(), |_| true, &mut self.rng) else {
             return;
