@@ -105,13 +105,13 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     /// twice, and [`Simulation::has_delivered`] any. Costs a bit for each node and broadcast.
     pub fn log_deliveries(&mut self) {
         for part in self.parts.all_mut() {
-            part.deliveries = Some(DeliveryLog::default());
+            part.common.deliveries = Some(DeliveryLog::default());
         }
     }
 
     /// A peer that delivered a broadcast twice, and the broadcast.
     pub fn twice_delivered(&self) -> Option<(Peer, u32)> {
-        let logs = self.parts.all().iter().filter_map(|part| part.deliveries.as_ref());
+        let logs = self.parts.all().iter().filter_map(|part| part.common.deliveries.as_ref());
         logs.filter_map(DeliveryLog::twice).min().map(|(id, peer)| (peer, id))
     }
 
@@ -177,7 +177,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
 
     /// Forgets the delivery latencies recorded so far, so that a new phase has its own.
     pub fn clear_latencies(&mut self) {
-        self.parts.all_mut().iter_mut().for_each(|part| part.stats.clear_latencies());
+        self.parts.all_mut().iter_mut().for_each(|part| part.common.stats.clear_latencies());
     }
 
     /// The most events that were ever under way.
@@ -193,13 +193,14 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     /// From now on notes delivery latencies by region.
     pub fn watch_regions(&mut self, regional: &Regional) {
         for part in self.parts.all_mut() {
-            part.regional = Some(Box::new(regional.clone()));
+            part.common.regional = Some(Box::new(regional.clone()));
         }
     }
 
     /// What was noted of the regions since it was last taken, if anything is.
     pub fn take_regions(&mut self) -> Option<Regional> {
-        let mut parts = self.parts.all_mut().iter_mut().filter_map(|part| part.regional.as_mut());
+        let mut parts =
+            self.parts.all_mut().iter_mut().filter_map(|part| part.common.regional.as_mut());
         let first = parts.next()?;
         let mut taken = first.as_ref().clone();
         first.clear();
@@ -213,7 +214,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     /// From now on counts each node's messages: what it has to carry.
     pub fn watch_loads(&mut self) {
         for part in self.parts.all_mut() {
-            part.watch.get_or_insert_default().loads.get_or_insert_default();
+            part.common.watch.get_or_insert_default().loads.get_or_insert_default();
         }
     }
 
@@ -227,19 +228,19 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     pub fn watch_events(&mut self, filter: &Filter) {
         for part in self.parts.all_mut() {
             let events = Events { filter: filter.clone(), records: Vec::new() };
-            part.watch.get_or_insert_default().events = Some(Box::new(events));
+            part.common.watch.get_or_insert_default().events = Some(Box::new(events));
         }
     }
 
     /// The events recorded since they were last taken: by time, then node.
     pub fn take_records(&mut self) -> Vec<Record> {
-        let watches = self.parts.all_mut().iter_mut().filter_map(|part| part.watch.as_mut());
+        let watches = self.parts.all_mut().iter_mut().filter_map(|part| part.common.watch.as_mut());
         in_order(watches.flat_map(|watch| watch.take_records()).collect())
     }
 
     /// Tells whoever watches events that one happens to a node from outside.
     fn see(&mut self, node: Peer, kind: EventKind, of: impl FnOnce(Record) -> Record) {
-        if let Some(watch) = &mut self.parts.of_mut(node.index()).watch {
+        if let Some(watch) = &mut self.parts.of_mut(node.index()).common.watch {
             watch.see(self.now, node, kind, of);
         }
     }
@@ -380,7 +381,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         let channels: Arc<[Channel]> = channels.into();
         for part in self.parts.all_mut() {
             if part.lanes.is_none() {
-                part.stats.add_kinds(&lanes::KINDS);
+                part.common.stats.add_kinds(&lanes::KINDS);
             }
             part.lanes = Some(Box::new(Lanes::new(Arc::clone(&channels), watches.to_vec())));
         }
@@ -437,7 +438,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     ) {
         let now = self.now.as_nanos();
         for part in self.parts.all_mut() {
-            part.queue.retime(
+            part.common.queue.retime(
                 |event| event.what.is_timer() && is_struck(event.to.index()),
                 |event| {
                     let left = event.time.saturating_sub(now);

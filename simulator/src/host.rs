@@ -48,12 +48,12 @@ impl<M: SimMembership, B: SimBroadcast> Event<M, B> {
     /// Queues what a node set itself while the bucket that ends at `end` is run: what falls into it
     /// goes among the node's own, latest first.
     #[inline]
-    pub(crate) fn queue(self, end: u64, queue: &mut Queue<M, B>, soon: &mut Vec<Self>) {
+    pub(crate) fn queue(self, end: u64, common: &mut Common<M, B>) {
         if self.time >= end {
-            queue.push_own(self);
+            common.queue.push_own(self);
         } else {
-            let at = soon.partition_point(|other| other.key() > self.key());
-            soon.insert(at, self);
+            let at = common.soon.partition_point(|other| other.key() > self.key());
+            common.soon.insert(at, self);
         }
     }
 }
@@ -92,6 +92,32 @@ impl<M: SimMembership, B: SimBroadcast> What<M, B> {
     }
 }
 
+/// What the nodes of a part write to.
+#[derive(Clone)]
+pub(crate) struct Common<M: SimMembership, B: SimBroadcast> {
+    pub(crate) queue: Queue<M, B>,
+    /// What the node being run set itself within the bucket, latest first.
+    pub(crate) soon: Vec<Event<M, B>>,
+    /// What was counted at these nodes.
+    pub(crate) stats: Stats,
+    pub(crate) regional: Option<Box<Regional>>,
+    pub(crate) deliveries: Option<DeliveryLog>,
+    pub(crate) watch: Option<Box<Watch>>,
+}
+
+impl<M: SimMembership, B: SimBroadcast> Common<M, B> {
+    pub(crate) fn new(queue: Queue<M, B>) -> Self {
+        Self {
+            queue,
+            soon: Vec::new(),
+            stats: Stats::new::<M::Message, B::Message>(),
+            regional: None,
+            deliveries: None,
+            watch: None,
+        }
+    }
+}
+
 /// What one node speaks to while it handles one input.
 pub(crate) struct Host<'a, M: SimMembership, B: SimBroadcast> {
     pub(crate) me: Peer,
@@ -101,16 +127,10 @@ pub(crate) struct Host<'a, M: SimMembership, B: SimBroadcast> {
     /// End of the bucket being run: what the node arms for before it is not queued any more.
     pub(crate) end: u64,
     pub(crate) sequence: &'a mut u32,
-    pub(crate) queue: &'a mut Queue<M, B>,
-    /// The node's own timers within the bucket, latest first.
-    pub(crate) soon: &'a mut Vec<Event<M, B>>,
     pub(crate) network: &'a Network,
     /// The node's own, where it is not an ideal one.
     pub(crate) machine: Option<&'a mut Machine>,
-    pub(crate) stats: &'a mut Stats,
-    pub(crate) regional: Option<&'a mut Regional>,
-    pub(crate) deliveries: Option<&'a mut DeliveryLog>,
-    pub(crate) watch: Option<&'a mut Watch>,
+    pub(crate) common: &'a mut Common<M, B>,
 }
 
 impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
@@ -122,7 +142,7 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
     /// Tells whoever watches events that one happens here and now.
     #[inline]
     fn see(&mut self, kind: EventKind, of: impl FnOnce(Record) -> Record) {
-        if let Some(watch) = &mut self.watch {
+        if let Some(watch) = &mut self.common.watch {
             watch.see(self.now, self.me, kind, of);
         }
     }
@@ -130,7 +150,7 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
     /// Puts a message of this kind on the network.
     #[inline(always)]
     fn post(&mut self, to: Peer, kind: usize, bytes: u64, what: What<M, B>) {
-        let kind = &mut self.stats.messages[kind];
+        let kind = &mut self.common.stats.messages[kind];
         kind.count += 1;
         kind.bytes += bytes;
         let name = kind.name;
@@ -138,7 +158,7 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
         let (from, now) = (self.me, self.now.as_nanos());
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
         let journey = self.network.send(&Parcel { from, to, sequence, bytes, now }, port);
-        if let Some(watch) = &mut self.watch {
+        if let Some(watch) = &mut self.common.watch {
             watch.sent(self.place, bytes);
             let (arrives, detail) = match journey {
                 Journey::Arrives(time) => (Some(time), None),
@@ -160,15 +180,15 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
         let time = match journey {
             Journey::Arrives(time) => time,
             Journey::Twice(first, second) => {
-                self.stats.duplicated += 1;
+                self.common.stats.duplicated += 1;
                 let what = what.clone();
-                self.queue.push(Event { time: second, what, to, from, sequence });
+                self.common.queue.push(Event { time: second, what, to, from, sequence });
                 first
             }
-            Journey::Lost => return self.stats.lost += 1,
-            Journey::Shed => return self.stats.shed += 1,
+            Journey::Lost => return self.common.stats.lost += 1,
+            Journey::Shed => return self.common.stats.shed += 1,
         };
-        self.queue.push(Event { time, what, to, from, sequence });
+        self.common.queue.push(Event { time, what, to, from, sequence });
     }
 
     /// Sets something for later, by the node's own clock.
@@ -181,7 +201,7 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
         };
         let time = self.now.as_nanos().saturating_add(after);
         let event = Event { time, what, to: self.me, from: self.me, sequence };
-        event.queue(self.end, self.queue, self.soon);
+        event.queue(self.end, self.common);
     }
 }
 
@@ -199,7 +219,7 @@ impl<M: SimMembership, B: SimBroadcast> Line for Host<'_, M, B> {
     }
 
     fn say(&mut self, to: Peer, word: Word, bytes: u64) {
-        let kind = word.place(self.stats.messages.len());
+        let kind = word.place(self.common.stats.messages.len());
         self.post(to, kind, bytes, What::Lane(Box::new(word)));
     }
 
@@ -210,7 +230,7 @@ impl<M: SimMembership, B: SimBroadcast> Line for Host<'_, M, B> {
 
 impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
     fn send(&mut self, to: Peer, message: SimMessage<M, B>) {
-        let bytes = self.stats.wire_len(&message);
+        let bytes = self.common.stats.wire_len(&message);
         self.post(to, message.kind(), bytes, What::Message(message));
     }
 
@@ -219,7 +239,7 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
     }
 
     fn deliver(&mut self, id: u32, hops: u16, (): ()) {
-        if let Some(log) = &mut self.deliveries {
+        if let Some(log) = &mut self.common.deliveries {
             log.note(self.place, self.me, id);
         }
         if id < self.born {
@@ -227,23 +247,23 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         }
         let (broadcast, hops_crossed) = (Some(id), Some(hops));
         self.see(EventKind::Deliver, |record| Record { broadcast, hops: hops_crossed, ..record });
-        let broadcast = &mut self.stats.broadcasts[id as usize];
+        let broadcast = &mut self.common.stats.broadcasts[id as usize];
         broadcast.delivered += 1;
         broadcast.last_hop = broadcast.last_hop.max(hops);
         let latency = self.now.since(broadcast.sent);
-        if let Some(regional) = &mut self.regional {
+        if let Some(regional) = &mut self.common.regional {
             regional.record(broadcast.origin, self.me.index(), latency);
         }
-        self.stats.record_latency(latency);
+        self.common.stats.record_latency(latency);
     }
 
     fn neighbor_up(&mut self, peer: Peer) {
-        self.stats.neighbor_ups += 1;
+        self.common.stats.neighbor_ups += 1;
         self.see(EventKind::NeighborUp, |record| Record { peer: Some(peer), ..record });
     }
 
     fn neighbor_down(&mut self, peer: Peer, reason: DownReason) {
-        self.stats.neighbor_downs[reason as usize] += 1;
+        self.common.stats.neighbor_downs[reason as usize] += 1;
         let detail = Some(Record::reason(reason));
         self.see(EventKind::NeighborDown, |record| Record { peer: Some(peer), detail, ..record });
     }
@@ -251,7 +271,7 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
     fn notify(&mut self, _notice: Notice) {}
 
     fn mark(&mut self, mark: Mark) {
-        self.stats.marks.note(mark);
+        self.common.stats.marks.note(mark);
     }
 }
 

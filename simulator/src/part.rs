@@ -13,17 +13,15 @@ use murmurate::membership::Time;
 use murmurate::{Input, Timer};
 
 use crate::crew::Work;
-use crate::deliveries::DeliveryLog;
 use crate::engine::{SimBroadcast, SimMembership};
-use crate::host::{Event, Host, What};
+use crate::host::{Common, Event, Host, What};
 use crate::lanes::{Lanes, Line, Word};
 use crate::machine::{Admission, Machine};
 use crate::network::Network;
 use crate::node::Peer;
 use crate::queue::{Deal, Queue};
-use crate::regional::Regional;
-use crate::stats::{Broadcast, Stats};
-use crate::watch::{Load, Watch};
+use crate::stats::Broadcast;
+use crate::watch::Load;
 
 #[derive(Clone)]
 pub(crate) struct Node<M, B> {
@@ -49,16 +47,10 @@ pub(crate) struct Part<M: SimMembership, B: SimBroadcast> {
     up: Vec<bool>,
     /// What is peculiar about their machines, up to the last one that is.
     machines: Vec<Option<Box<Machine>>>,
-    pub(crate) queue: Queue<M, B>,
-    /// What was counted at these nodes.
-    pub(crate) stats: Stats,
-    pub(crate) regional: Option<Box<Regional>>,
-    pub(crate) deliveries: Option<DeliveryLog>,
-    pub(crate) watch: Option<Box<Watch>>,
+    pub(crate) common: Common<M, B>,
     /// The nodes' channels, if there are any.
     pub(crate) lanes: Option<Box<Lanes>>,
     batch: Vec<Event<M, B>>,
-    soon: Vec<Event<M, B>>,
     last_bucket: usize,
 }
 
@@ -87,14 +79,9 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             nodes: Vec::new(),
             up: Vec::new(),
             machines: Vec::new(),
-            queue: Queue::new(deal, part, lookahead),
-            stats: Stats::new::<M::Message, B::Message>(),
-            regional: None,
-            deliveries: None,
-            watch: None,
+            common: Common::new(Queue::new(deal, part, lookahead)),
             lanes: None,
             batch: Vec::new(),
-            soon: Vec::new(),
             last_bucket: 0,
         }
     }
@@ -109,12 +96,12 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
 
     /// Whether the node delivered broadcast `id`, as far as deliveries are logged.
     pub(crate) fn has_delivered(&self, index: usize, id: u32) -> bool {
-        self.deliveries.as_ref().is_some_and(|log| log.has(self.deal.place(index), id))
+        self.common.deliveries.as_ref().is_some_and(|log| log.has(self.deal.place(index), id))
     }
 
     /// What the node sent and handled, if that is counted.
     pub(crate) fn load(&self, index: usize) -> Option<Load> {
-        self.watch.as_ref()?.load_of(self.deal.place(index))
+        self.common.watch.as_ref()?.load_of(self.deal.place(index))
     }
 
     /// How many events the bucket run last had.
@@ -132,7 +119,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         protocols: murmurate::Peer<M, B>,
     ) {
         let place = self.deal.place(index);
-        let born = self.stats.broadcasts.len() as u32;
+        let born = self.common.stats.broadcasts.len() as u32;
         if place == self.nodes.len() {
             self.nodes.push(Node { protocols, sequence: 0, born });
             self.up.push(true);
@@ -147,7 +134,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
                 machine.reboot(now.as_nanos());
             }
             self.up[place] = true;
-            if let Some(log) = &mut self.deliveries {
+            if let Some(log) = &mut self.common.deliveries {
                 log.forget(place);
             }
         }
@@ -173,7 +160,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
     /// Keeps count of a new broadcast. Its publisher has it, and is the part's or another's.
     pub(crate) fn publish(&mut self, broadcast: Broadcast) {
         let delivered = u32::from(self.deal.part(broadcast.origin) == self.part);
-        self.stats.broadcasts.push(Broadcast { delivered, ..broadcast });
+        self.common.stats.broadcasts.push(Broadcast { delivered, ..broadcast });
     }
 
     /// Gives node `index` an input; what it arms for before `end` comes in this bucket.
@@ -221,14 +208,9 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             now,
             end,
             sequence,
-            queue: &mut self.queue,
-            soon: &mut self.soon,
             network,
             machine: self.machines.get_mut(place).and_then(Option::as_deref_mut),
-            stats: &mut self.stats,
-            regional: self.regional.as_deref_mut(),
-            deliveries: self.deliveries.as_mut(),
-            watch: self.watch.as_deref_mut(),
+            common: &mut self.common,
         };
         (protocols, self.lanes.as_deref_mut(), host)
     }
@@ -247,7 +229,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         let sequence = node.sequence;
         if let Some(latency) = network.carry_reset(dead, to, sequence, time) {
             let time = time.saturating_add(latency);
-            self.queue.push(Event { time, from: dead, to, sequence, what });
+            self.common.queue.push(Event { time, from: dead, to, sequence, what });
         }
     }
 
@@ -266,7 +248,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
     /// Runs the next bucket that starts before `end`, node by node.
     pub(crate) fn run_bucket(&mut self, network: &Network, end: u64) {
         let mut batch = std::mem::take(&mut self.batch);
-        self.queue.drain(end, &mut batch);
+        self.common.queue.drain(end, &mut batch);
         self.last_bucket = batch.len();
         batch.sort_unstable_by_key(Event::key);
         let mut events = batch.drain(..).peekable();
@@ -276,11 +258,11 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
                 self.run_event(network, event, end);
                 let next = events.peek().filter(|next| next.to.index() == index);
                 // What the node armed for itself within the bucket comes in its turn.
-                let own = self.soon.last().is_some_and(|own| {
+                let own = self.common.soon.last().is_some_and(|own| {
                     next.is_none_or(|next| own.key().cmp(&next.key()) == Ordering::Less)
                 });
                 event = match if own {
-                    self.soon.pop()
+                    self.common.soon.pop()
                 } else {
                     events.next_if(|e| e.to.index() == index)
                 } {
@@ -309,35 +291,35 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             return;
         }
         let Event { time, from, to, sequence, what } = event;
-        self.stats.events += 1;
-        if let Some(watch) = &mut self.watch {
-            watch.handled(&self.stats, place, time, (from, to), event.sequence, &what);
+        self.common.stats.events += 1;
+        if let Some(watch) = &mut self.common.watch {
+            watch.handled(&self.common.stats, place, time, (from, to), event.sequence, &what);
         }
         let (kind, input) = match what {
             What::Message(message) => {
                 let kind = message.kind() as u64;
                 if let Some(id) = message.carries() {
-                    self.stats.broadcasts[id as usize].payloads += 1;
+                    self.common.stats.broadcasts[id as usize].payloads += 1;
                 }
                 (kind, Input::Receive { from, message })
             }
             What::Timer(timer) => {
-                self.stats.timers += 1;
+                self.common.stats.timers += 1;
                 (0x100 + u64::from(matches!(timer, Timer::Broadcast(_))), Input::Expired(timer))
             }
             What::Reset => {
-                self.stats.resets += 1;
+                self.common.stats.resets += 1;
                 (0x200, Input::LinkDown(from))
             }
             What::Lane(word) => {
                 let kind = 0x300 + word.kind() as u64;
-                self.stats.note(time, from, to, sequence, kind);
+                self.common.stats.note(time, from, to, sequence, kind);
                 return self.hear(network, place, (Time::from_nanos(time), end), from, *word);
             }
             // It was taken out of its box when it was admitted.
             What::Late(_) => return,
         };
-        self.stats.note(time, from, to, sequence, kind);
+        self.common.stats.note(time, from, to, sequence, kind);
         self.handle(network, to.index(), (Time::from_nanos(time), end), input);
     }
 
@@ -372,7 +354,9 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
                 event.what = *what;
                 return true;
             }
-            What::Message(ref message) => Some((self.stats.wire_len(message), network.bandwidth())),
+            What::Message(ref message) => {
+                Some((self.common.stats.wire_len(message), network.bandwidth()))
+            }
             What::Lane(ref word) if !word.is_timer() => {
                 Some((word.bytes_on_line(), network.bandwidth()))
             }
@@ -381,12 +365,12 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         match machine.admit(event.time, message) {
             Admission::Now => event.what = what,
             Admission::Shed => {
-                self.stats.shed += 1;
+                self.common.stats.shed += 1;
                 return false;
             }
             Admission::At(time) => {
                 let what = What::Late(Box::new(what));
-                Event { time, what, ..*event }.queue(end, &mut self.queue, &mut self.soon);
+                Event { time, what, ..*event }.queue(end, &mut self.common);
                 return false;
             }
         }

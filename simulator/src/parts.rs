@@ -70,10 +70,10 @@ impl<M: SimMembership, B: SimBroadcast> Parts<M, B> {
     /// What was counted in all parts.
     pub(crate) fn stats(&self) -> &Stats {
         match &self.parts[..] {
-            [only] => &only.stats,
+            [only] => &only.common.stats,
             parts => self.total.get_or_init(|| {
-                let mut total = parts[0].stats.clone();
-                parts[1..].iter().for_each(|part| total.add(&part.stats));
+                let mut total = parts[0].common.stats.clone();
+                parts[1..].iter().for_each(|part| total.add(&part.common.stats));
                 total
             }),
         }
@@ -81,12 +81,12 @@ impl<M: SimMembership, B: SimBroadcast> Parts<M, B> {
 
     /// How many broadcasts were published.
     pub(crate) fn published(&self) -> usize {
-        self.parts[0].stats.broadcasts.len()
+        self.parts[0].common.stats.broadcasts.len()
     }
 
     /// Nanoseconds that a bucket spans.
     pub(crate) fn width(&self) -> u64 {
-        self.parts[0].queue.width()
+        self.parts[0].common.queue.width()
     }
 
     /// The most events that ever waited. Within a bucket they only become more, so looking between
@@ -96,7 +96,7 @@ impl<M: SimMembership, B: SimBroadcast> Parts<M, B> {
     }
 
     fn pending(&self) -> usize {
-        self.parts.iter().map(|part| part.queue.len()).sum()
+        self.parts.iter().map(|part| part.common.queue.len()).sum()
     }
 
     /// Buckets that more than one thread ran.
@@ -107,7 +107,7 @@ impl<M: SimMembership, B: SimBroadcast> Parts<M, B> {
     /// Runs the first bucket with events that starts before `until`, a border, and returns its end.
     pub(crate) fn run_bucket(&mut self, network: &Arc<Network>, until: u64) -> Option<u64> {
         loop {
-            let start = self.parts.iter().filter_map(|part| part.queue.next()).min()?;
+            let start = self.parts.iter().filter_map(|part| part.common.queue.next()).min()?;
             if start >= until {
                 return None;
             }
@@ -139,7 +139,7 @@ impl<M: SimMembership, B: SimBroadcast> Parts<M, B> {
         for at in 1..self.parts.len() {
             let (before, rest) = self.parts.split_at_mut(at);
             for other in before {
-                rest[0].queue.exchange(&mut other.queue);
+                rest[0].common.queue.exchange(&mut other.common.queue);
             }
         }
     }
