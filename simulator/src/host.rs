@@ -150,10 +150,9 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
     /// Puts a message of this kind on the network.
     #[inline(always)]
     fn post(&mut self, to: Peer, kind: usize, bytes: u64, what: What<M, B>) {
-        let kind = &mut self.common.stats.messages[kind];
-        kind.count += 1;
-        kind.bytes += bytes;
-        let name = kind.name;
+        let sent = &mut self.common.stats.messages[kind];
+        sent.count += 1;
+        sent.bytes += bytes;
         let sequence = self.next_sequence();
         let (from, now) = (self.me, self.now.as_nanos());
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
@@ -168,7 +167,7 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
             };
             watch.see(self.now, from, EventKind::Send, |record| Record {
                 peer: Some(to),
-                message: Some(name),
+                message: Some(self.common.stats.messages[kind].name),
                 broadcast: what.carries(),
                 bytes: Some(bytes),
                 sequence: Some(sequence),

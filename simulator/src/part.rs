@@ -168,10 +168,20 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         &mut self,
         network: &Network,
         index: usize,
+        when: (Time, u64),
+        input: Input<M, B>,
+    ) {
+        self.give(network, self.deal.place(index), when, input);
+    }
+
+    #[inline(always)]
+    fn give(
+        &mut self,
+        network: &Network,
+        place: usize,
         (now, end): (Time, u64),
         input: Input<M, B>,
     ) {
-        let place = self.deal.place(index);
         let (node, _, mut host) = self.host(network, place, now, end);
         let local = host.local();
         node.handle(local, input, &mut host);
@@ -295,32 +305,34 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         if let Some(watch) = &mut self.common.watch {
             watch.handled(&self.common.stats, place, time, (from, to), event.sequence, &what);
         }
-        let (kind, input) = match what {
+        let when = (Time::from_nanos(time), end);
+        let stats = &mut self.common.stats;
+        match what {
             What::Message(message) => {
-                let kind = message.kind() as u64;
+                stats.note(time, from, to, sequence, message.kind() as u64);
                 if let Some(id) = message.carries() {
-                    self.common.stats.broadcasts[id as usize].payloads += 1;
+                    stats.broadcasts[id as usize].payloads += 1;
                 }
-                (kind, Input::Receive { from, message })
+                self.give(network, place, when, Input::Receive { from, message });
             }
             What::Timer(timer) => {
-                self.common.stats.timers += 1;
-                (0x100 + u64::from(matches!(timer, Timer::Broadcast(_))), Input::Expired(timer))
+                let kind = 0x100 + u64::from(matches!(timer, Timer::Broadcast(_)));
+                stats.note(time, from, to, sequence, kind);
+                stats.timers += 1;
+                self.give(network, place, when, Input::Expired(timer));
             }
             What::Reset => {
-                self.common.stats.resets += 1;
-                (0x200, Input::LinkDown(from))
+                stats.note(time, from, to, sequence, 0x200);
+                stats.resets += 1;
+                self.give(network, place, when, Input::LinkDown(from));
             }
             What::Lane(word) => {
-                let kind = 0x300 + word.kind() as u64;
-                self.common.stats.note(time, from, to, sequence, kind);
-                return self.hear(network, place, (Time::from_nanos(time), end), from, *word);
+                stats.note(time, from, to, sequence, 0x300 + word.kind() as u64);
+                self.hear(network, place, when, from, *word);
             }
             // It was taken out of its box when it was admitted.
-            What::Late(_) => return,
-        };
-        self.common.stats.note(time, from, to, sequence, kind);
-        self.handle(network, to.index(), (Time::from_nanos(time), end), input);
+            What::Late(_) => {}
+        }
     }
 
     #[inline(never)]
