@@ -6,7 +6,7 @@
 //! last hop is a maximum, deliveries are a set. Draws of the network depend on the message alone,
 //! all others on the node alone.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use murmurate::membership::Time;
@@ -260,28 +260,17 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         let mut batch = std::mem::take(&mut self.batch);
         self.common.queue.drain(end, &mut batch);
         self.last_bucket = batch.len();
-        batch.sort_unstable_by_key(Event::key);
-        let mut events = batch.drain(..).peekable();
-        while let Some(mut event) = events.next() {
-            let index = event.to.index();
-            loop {
-                self.run_event(network, event, end);
-                let next = events.peek().filter(|next| next.to.index() == index);
-                // What the node armed for itself within the bucket comes in its turn.
-                let own = self.common.soon.last().is_some_and(|own| {
-                    next.is_none_or(|next| own.key().cmp(&next.key()) == Ordering::Less)
-                });
-                event = match if own {
-                    self.common.soon.pop()
-                } else {
-                    events.next_if(|e| e.to.index() == index)
-                } {
-                    Some(event) => event,
-                    None => break,
-                };
-            }
+        // Latest first, as what nodes arm for themselves within the bucket, which comes in its turn.
+        batch.sort_unstable_by_key(|event| Reverse(event.key()));
+        loop {
+            let own = match (self.common.soon.last(), batch.last()) {
+                (Some(own), Some(next)) => own.key() < next.key(),
+                (own, _) => own.is_some(),
+            };
+            let next = if own { self.common.soon.pop() } else { batch.pop() };
+            let Some(event) = next else { break };
+            self.run_event(network, event, end);
         }
-        drop(events);
         self.batch = batch;
     }
 
