@@ -1,5 +1,5 @@
 //! `cargo run --release -p murmurate-benches`: events a second and bytes a node of the simulator,
-//! what a second thread gains, and what looking at everything costs.
+//! what a second thread gains, and what checking and tracing everything costs.
 //!
 //! Real joins, one shuffle interval to settle, then broadcasts; by default so many that every peer's
 //! window of 64 payloads is full. Each run is a process of its own, so that its peak memory is its
@@ -8,6 +8,7 @@
 //! where others use the machine too it tells more than time does.
 
 use std::error::Error;
+use std::io;
 use std::num::NonZeroUsize;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ use murmurate::membership::{Time, hyparview};
 use murmurate_simulator::memory::peak_rss_bytes;
 use murmurate_simulator::network::{Latency, Network};
 use murmurate_simulator::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
+use murmurate_simulator::trace::{Format, Tracer};
+use murmurate_simulator::watch::Filter;
 use murmurate_simulator::{Simulation, check, overlay};
 
 /// Payloads, and ids, that a peer remembers.
@@ -32,6 +35,8 @@ const GAIN: (usize, f64) = (100_000, 1.4);
 const JOINING: Duration = Duration::from_secs(10);
 /// Virtual time between two broadcasts.
 const APART: Duration = Duration::from_millis(500);
+/// Virtual time after which recorded events are written.
+const TRACED: Duration = Duration::from_millis(50);
 
 /// Measures the simulator: events a second, peak bytes a node, and what threads and checks change.
 #[derive(Debug, Parser)]
@@ -46,7 +51,12 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     runs: usize,
     /// Ways to run it, beside the first
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "plain,threads,logged,checked")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "plain,threads,logged,checked,traced"
+    )]
     ways: Vec<Way>,
     /// Threads of `threads`
     #[arg(long, default_value = "2")]
@@ -67,6 +77,8 @@ enum Way {
     Logged,
     /// Logged, and with every node's invariants checked each virtual second
     Checked,
+    /// With every event recorded and written as a line of JSON, to nowhere
+    Traced,
 }
 
 /// What one run gave.
@@ -200,7 +212,8 @@ fn run(options: &Options, nodes: usize) -> Result<Measured, Box<dyn Error>> {
     if matches!(way, Way::Logged | Way::Checked) {
         sim.log_deliveries();
     }
-    live(&mut sim, way == Way::Checked, nodes, options.messages)?;
+    let watcher = Watcher::new(&mut sim, way)?;
+    live(&mut sim, watcher, nodes, options.messages)?;
     let seconds = start.elapsed().as_secs_f64();
     let busiest = busiest_thread()?;
     let bytes = peak_rss_bytes().ok_or("the peak memory is known on Linux only")? as f64;
@@ -224,30 +237,73 @@ fn busiest_thread() -> Result<f64, Box<dyn Error>> {
     Ok(most as f64 / 1e9)
 }
 
-/// The nodes join, settle and broadcast.
-fn live(sim: &mut Sim, checked: bool, nodes: usize, messages: usize) -> Result<(), Box<dyn Error>> {
-    let mut next_check = Time::ZERO;
-    let mut pass = |sim: &mut Sim, until: Time| {
-        while checked && next_check < until {
-            sim.run_until(next_check);
-            check::safety(sim)?;
-            next_check = next_check.after(Duration::from_secs(1));
+/// Looks at a simulation while it runs.
+enum Watcher {
+    /// Not at all.
+    Away,
+    /// At every node's invariants, from this time on.
+    Checks { next: Time },
+    /// At every event.
+    Traces(Box<Tracer<io::Sink>>),
+}
+
+impl Watcher {
+    fn new(sim: &mut Sim, way: Way) -> io::Result<Self> {
+        match way {
+            Way::Plain | Way::Threads | Way::Logged => Ok(Self::Away),
+            Way::Checked => Ok(Self::Checks { next: Time::ZERO }),
+            Way::Traced => {
+                sim.watch_events(&Filter::default());
+                let placement = sim.network().placement();
+                let tracer = Tracer::new(io::sink(), Format::Jsonl, placement)?;
+                Ok(Self::Traces(Box::new(tracer)))
+            }
         }
-        sim.run_until(until);
-        Ok::<(), Box<dyn Error>>(())
-    };
+    }
+
+    /// Runs the simulation, and stops to look as often as needed.
+    fn run_until(&mut self, sim: &mut Sim, until: Time) -> Result<(), Box<dyn Error>> {
+        match self {
+            Self::Away => sim.run_until(until),
+            Self::Checks { next } => {
+                while *next < until {
+                    sim.run_until(*next);
+                    check::safety(sim)?;
+                    *next = next.after(Duration::from_secs(1));
+                }
+                sim.run_until(until);
+            }
+            Self::Traces(tracer) => {
+                while sim.now() < until {
+                    sim.run_until(until.min(sim.now().after(TRACED)));
+                    tracer.records(&sim.take_records())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The nodes join, settle and broadcast.
+fn live(
+    sim: &mut Sim,
+    mut watcher: Watcher,
+    nodes: usize,
+    messages: usize,
+) -> Result<(), Box<dyn Error>> {
     for index in 0..nodes {
-        pass(sim, Time::ZERO.after(JOINING.mul_f64(index as f64 / nodes as f64)))?;
+        let joins = JOINING.mul_f64(index as f64 / nodes as f64);
+        watcher.run_until(sim, Time::ZERO.after(joins))?;
         // Deterministic, spread over all earlier nodes.
         let contact = index.wrapping_mul(0x9e37_79b1) % index.max(1);
         sim.start(if index == 0 { &[] } else { std::slice::from_ref(&contact) });
     }
-    pass(sim, Time::ZERO.after(JOINING * 3))?;
+    watcher.run_until(sim, Time::ZERO.after(JOINING * 3))?;
     for message in 0..messages {
         sim.publish(message.wrapping_mul(7_919) % nodes);
-        pass(sim, sim.now().after(APART))?;
+        watcher.run_until(sim, sim.now().after(APART))?;
     }
-    pass(sim, sim.now().after(Duration::from_secs(5)))
+    watcher.run_until(sim, sim.now().after(Duration::from_secs(5)))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -171,7 +171,9 @@ fn the_page_shows_the_figures_of_the_run() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let (run, page) = reported(folder.path(), &["mass-failure", "--set", "nodes.count=500"]);
+    // So much loss that no two figures are the same, and that some verdicts fail.
+    let changes = ["--set", "nodes.count=500", "--set", "links.loss=0.2"];
+    let (run, page) = reported(folder.path(), &[&["mass-failure"], &changes[..]].concat());
     let (found, console) = browse(folder.path(), &page, LOOK);
     assert_eq!(console, [""; 0], "nothing on the console");
 
@@ -193,8 +195,8 @@ fn the_page_shows_the_figures_of_the_run() {
     let load = plain(&run["load"]["sent"]["curve"]);
     assert_eq!(list(&plain(&charts["load"]["sent"]))[1..], list(&load)[..]);
     let said = text(&found["text"]);
-    for expected in [text(&run["digest"]), "murmurate-sim run mass-failure --set 'nodes.count=500'"]
-    {
+    let command = "murmurate-sim run mass-failure --set 'nodes.count=500' --set 'links.loss=0.2'";
+    for expected in [text(&run["digest"]), command] {
         assert!(said.contains(expected), "{expected}");
     }
     let verdicts = table(&found, "Assertions");
@@ -235,6 +237,7 @@ fn figures(run: &Value, found: &Value) {
     let rows = table(found, "Figures");
     let row = |name: &str| rows.iter().find(|row| row[0] == name).expect("a row");
     for (at, phase) in list(&run["phases"]).iter().enumerate() {
+        assert!(phase["least_reliability"].as_f64() < phase["reliability"].as_f64(), "{phase}");
         for (name, key, scale, digits) in [
             ("broadcasts", "broadcasts", 1.0, 0),
             ("reliability", "reliability", 100.0, 4),
