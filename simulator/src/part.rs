@@ -23,6 +23,7 @@ use crate::node::Peer;
 use crate::queue::{Deal, Queue};
 use crate::regional::Regional;
 use crate::stats::{Broadcast, Stats};
+use crate::strict::{Expected, Strict};
 use crate::watch::{Load, Watch};
 
 #[derive(Clone)]
@@ -55,6 +56,8 @@ pub(crate) struct Part<M: SimMembership, B: SimBroadcast> {
     pub(crate) regional: Option<Box<Regional>>,
     pub(crate) deliveries: Option<DeliveryLog>,
     pub(crate) watch: Option<Box<Watch>>,
+    /// Looks at every event, if somebody wants it to.
+    pub(crate) strict: Option<Box<Strict>>,
     /// The nodes' channels, if there are any.
     pub(crate) lanes: Option<Box<Lanes>>,
     batch: Vec<Event<M, B>>,
@@ -92,6 +95,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             regional: None,
             deliveries: None,
             watch: None,
+            strict: None,
             lanes: None,
             batch: Vec::new(),
             soon: Vec::new(),
@@ -185,9 +189,14 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         input: Input<M, B>,
     ) {
         let place = self.deal.place(index);
+        let strict = self.strict.is_some();
         let (node, _, mut host) = self.host(network, place, now, end);
         let local = host.local();
+        let expected = if strict { Expected::of(node, &input) } else { Expected::default() };
         node.handle(local, input, &mut host);
+        if let Some(strict) = &mut self.strict {
+            strict.look(now, &self.nodes[place].protocols, expected);
+        }
     }
 
     /// Has node `index` send a message on a channel to another.
