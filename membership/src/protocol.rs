@@ -43,6 +43,19 @@ pub trait Membership {
     /// The passive view: peers known but not linked.
     fn passive(&self) -> impl ExactSizeIterator<Item = Self::Peer> + Clone;
 
+    /// Whether a message that is about to be handled is none of the business of the link that is held
+    /// with its sender, so that the link must still be there afterwards. Checkers ask before, and look
+    /// after it.
+    fn spares_link(&self, _from: Self::Peer, _message: &Self::Message) -> bool {
+        false
+    }
+
+    /// Whether a neighbour that has just failed is being replaced: by somebody known, if anybody is.
+    /// Checkers look after [`Input::LinkDown`].
+    fn replaces_failed(&self) -> bool {
+        true
+    }
+
     /// Whether all invariants hold: checkers of simulator, tests and fuzzers share it.
     ///
     /// # Errors

@@ -35,11 +35,22 @@ pub fn deliveries<M: SimMembership, B: SimBroadcast>(
     })
 }
 
+/// What looks after every event found, if there are any.
+///
+/// # Errors
+/// The first invariant that did not hold.
+pub fn every_event<M: SimMembership, B: SimBroadcast>(
+    sim: &Simulation<M, B>,
+) -> Result<(), Violation> {
+    sim.found_wrong().map_or(Ok(()), Err)
+}
+
 /// What must hold at any moment, whatever goes wrong, of all nodes.
 ///
 /// # Errors
 /// The first invariant that does not hold.
 pub fn safety<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Result<(), Violation> {
+    every_event(sim)?;
     sim.live_nodes().try_for_each(|index| node(sim, index))?;
     deliveries(sim)?;
     sim.check_channels()

@@ -245,6 +245,19 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         }
     }
 
+    /// From now on looks at a node after every event of its own, not only when somebody asks.
+    pub fn check_every_event(&mut self) {
+        for part in self.parts.all_mut() {
+            part.strict.get_or_insert_default();
+        }
+    }
+
+    /// The first thing that looks at every event found wrong, if somebody wants them.
+    pub fn found_wrong(&self) -> Option<Violation> {
+        let found = self.parts.all().iter().filter_map(|part| part.strict.as_ref()?.found());
+        found.min_by_key(|(at, index, _)| (*at, *index)).map(|(.., violation)| violation.clone())
+    }
+
     /// The network.
     pub fn network(&self) -> &Network {
         &self.network

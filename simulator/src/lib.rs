@@ -56,6 +56,7 @@ pub mod runner;
 pub mod scenario;
 pub mod stats;
 pub mod strategy;
+mod strict;
 pub mod swarm;
 pub mod sweep;
 pub mod topology;

@@ -21,6 +21,7 @@ use crate::network::Network;
 use crate::node::Peer;
 use crate::queue::{Deal, Queue};
 use crate::stats::Broadcast;
+use crate::strict::{Expected, Strict};
 use crate::watch::Load;
 
 #[derive(Clone)]
@@ -48,6 +49,8 @@ pub(crate) struct Part<M: SimMembership, B: SimBroadcast> {
     /// What is peculiar about their machines, up to the last one that is.
     machines: Vec<Option<Box<Machine>>>,
     pub(crate) common: Common<M, B>,
+    /// Looks at every event, if somebody wants it to.
+    pub(crate) strict: Option<Box<Strict>>,
     /// The nodes' channels, if there are any.
     pub(crate) lanes: Option<Box<Lanes>>,
     batch: Vec<Event<M, B>>,
@@ -80,6 +83,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             up: Vec::new(),
             machines: Vec::new(),
             common: Common::new(Queue::new(deal, part, lookahead)),
+            strict: None,
             lanes: None,
             batch: Vec::new(),
             last_bucket: 0,
@@ -174,8 +178,33 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         self.give(network, self.deal.place(index), when, input);
     }
 
+    /// Looks at the node afterwards, if somebody wants that.
     #[inline(always)]
-    fn give(
+    fn give(&mut self, network: &Network, place: usize, when: (Time, u64), input: Input<M, B>) {
+        if self.strict.is_some() {
+            self.give_and_look(network, place, when, input);
+        } else {
+            self.give_node(network, place, when, input);
+        }
+    }
+
+    #[inline(never)]
+    fn give_and_look(
+        &mut self,
+        network: &Network,
+        place: usize,
+        when: (Time, u64),
+        input: Input<M, B>,
+    ) {
+        let expected = Expected::of(&self.nodes[place].protocols, &input);
+        self.give_node(network, place, when, input);
+        if let Some(strict) = &mut self.strict {
+            strict.look(when.0, &self.nodes[place].protocols, expected);
+        }
+    }
+
+    #[inline(always)]
+    fn give_node(
         &mut self,
         network: &Network,
         place: usize,

@@ -10,10 +10,13 @@ use murmurate_simulator::runner;
 use murmurate_simulator::scenario::Document;
 use murmurate_simulator::swarm::{self, Plan};
 
-/// One of each layer, caught by an invariant, by a promise and by a bound.
-const SOME: [&str; 5] = [
+/// One of each layer, caught by an invariant, by what an event must do and must not do, by a promise
+/// and by a bound.
+const SOME: [&str; 7] = [
     "disconnect-ignored",
+    "link-numbers-ignored",
     "linked-remembered",
+    "passive-tried-once",
     "shuffle-endless",
     "mesh-silence-ignored",
     "duplicates-delivered",

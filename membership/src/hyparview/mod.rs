@@ -23,6 +23,8 @@ mod message;
 mod passive;
 mod repair;
 mod shuffle;
+#[cfg(test)]
+mod tests;
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -268,6 +270,16 @@ impl<P: Peer> Membership for HyParView<P> {
 
     fn passive(&self) -> impl ExactSizeIterator<Item = P> + Clone {
         self.passive.peers().iter().copied()
+    }
+
+    fn spares_link(&self, from: P, message: &Message<P>) -> bool {
+        // It ends another link, one that these two had before.
+        matches!(*message, Message::Disconnect { link, leaving: false, .. }
+            if self.links.holds(from) && !self.links.has(from, link))
+    }
+
+    fn replaces_failed(&self) -> bool {
+        self.is_full() || !self.links.requests().is_empty() || self.passive.peers().is_empty()
     }
 
     fn check(&self) -> Result<(), Violation> {

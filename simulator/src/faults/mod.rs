@@ -263,7 +263,9 @@ impl Ongoing {
         let active = |peer: &murmurate::Peer<M, B>| peer.membership().active().len();
         let alone = sim.is_live(index) && sim.protocols(index).is_some_and(|p| active(p) == 0);
         let Some(book) = self.books.get(&index).filter(|_| alone) else { return Plans::new() };
-        sim.join(index, book);
+        // Where nobody answers the host finds nobody to tell of.
+        let found: Vec<_> = book.iter().copied().filter(|at| sim.is_live(*at)).collect();
+        sim.join(index, &found);
         vec![(sim.now().after(REDIAL), Later::Redial(index))]
     }
 

@@ -42,6 +42,7 @@ impl Guard {
         &mut self,
         sim: &Simulation<M, B>,
     ) -> bool {
+        self.note(check::every_event(sim), sim);
         let events = sim.stats().events;
         let looks = ((events - self.paid) / EVENTS_PER_LOOK).min(sim.live() as u64);
         if looks > 0 {

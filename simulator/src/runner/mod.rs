@@ -114,6 +114,9 @@ pub fn run_with<M: SimMembership, B: SimBroadcast>(
     if scenario.measure.load {
         sim.watch_loads();
     }
+    if scenario.measure.every_event {
+        sim.check_every_event();
+    }
     if let Some(filter) = observer.wants_events() {
         sim.watch_events(&filter);
     }

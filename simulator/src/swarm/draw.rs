@@ -8,12 +8,13 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
 use super::plan::{FINALE, Plan};
-use super::promise::{Promise, ROUND_TRIP};
+use super::promise::Promise;
+use super::story::{self, Story};
+use super::trouble::{end, favourite, keeps_all, trouble};
 use crate::mutants::Mutant;
 use crate::scenario::{
-    Bandwidth, BitRate, Broadcast, Bursts, Bytes, Churn, Death, Fault, LatencyModel, Lengths,
-    Links, Membership, Nodes, Order, Pace, Region, Reorder, RoundTrip, Sender, Share, Span, What,
-    Who, Workload,
+    Bandwidth, BitRate, Broadcast, Bursts, Bytes, Fault, LatencyModel, Links, Membership, Nodes,
+    Order, Pace, Region, Reorder, RoundTrip, Sender, Share, Span, What, Workload,
 };
 
 /// Longest way between two nodes that a plan draws, without jitter; log-normal latencies rarely
@@ -21,36 +22,37 @@ use crate::scenario::{
 const LONGEST_WAY_MS: u64 = 150;
 
 /// A source of choices.
-struct Dice(SplitMix64);
+pub(super) struct Dice(SplitMix64);
 
 impl Dice {
-    fn chance(&mut self, percent: u32) -> bool {
+    pub(super) fn chance(&mut self, percent: u32) -> bool {
         self.0.random_range(0..100) < percent
     }
 
-    fn between<T>(&mut self, least: T, most: T) -> T
+    pub(super) fn between<T>(&mut self, least: T, most: T) -> T
     where
         T: rand::distr::uniform::SampleUniform + PartialOrd,
     {
         self.0.random_range(least..=most)
     }
 
-    fn millis(&mut self, least: u64, most: u64) -> Duration {
+    pub(super) fn millis(&mut self, least: u64, most: u64) -> Duration {
         Duration::from_millis(self.between(least, most))
     }
 
     /// Whole percents, so that what is written is what was drawn.
-    fn percent(&mut self, least: u32, most: u32) -> Share {
+    pub(super) fn percent(&mut self, least: u32, most: u32) -> Share {
         Share::new(f64::from(self.between(least, most)) / 100.0).unwrap_or_default()
     }
 
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(super) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.0.random_range(0..choices.len())]
     }
 }
 
 impl Plan {
-    /// The plan of a seed. For a mutant the same draws, of the strategy that it is a bug of.
+    /// The plan of a seed. For a mutant the same draws, of the strategy that it is a bug of, and more
+    /// often what its branch is taken in.
     #[must_use]
     pub fn draw(seed: u64, mutant: Option<Mutant>) -> Self {
         let dice = &mut Dice(SplitMix64::seed_from_u64(seed ^ 0x5357_4152_4d01));
@@ -60,46 +62,43 @@ impl Plan {
             Some(Mutant::FullMesh(_)) => true,
             _ => mesh,
         };
-        let count = match dice.chance(20) {
-            true => dice.between(1, 6),
-            false if mesh => dice.between(7, 30),
-            false => dice.between(7, 80),
-        };
+        let story = if mesh { Story::Any } else { Story::draw(dice, mutant) };
+        let count = story.count(dice, mesh);
         // Nothing else would find the other side again.
         let split = dice.chance(40);
-        let promotion = split || dice.chance(50);
-        let gentle = !promotion && dice.chance(60);
+        let promotion = story != Story::Lone && (split || dice.chance(50));
+        let gentle = story == Story::Any && !promotion && dice.chance(60);
         let regions = regions(dice);
-        let mut trouble = trouble(dice, gentle, split, &regions);
-        trouble.sort_by_key(|fault| fault.at);
-        let pause = match gentle {
-            true => dice.between(ROUND_TRIP.as_millis() as u64, 600),
-            false if dice.chance(25) => 0,
-            false => dice.between(1, 400),
+        let joining = Duration::from_millis(story.pause_ms(dice, gentle) * u64::from(count));
+        let mut trouble = match story {
+            Story::Any => trouble(dice, gentle, split, &regions),
+            Story::Pair => story::partings(dice),
+            Story::Lone => story::bereaved(dice, joining),
         };
-        let joining = Duration::from_millis(pause * u64::from(count));
+        if story == Story::Any && !gentle {
+            trouble.extend(favourite(dice, mutant));
+        }
+        trouble.sort_by_key(|fault| fault.at);
+        let contacts = story.contacts(dice, gentle);
         let mut plan = Self {
             seed,
-            nodes: Nodes {
-                count,
-                joining: Span(joining),
-                contacts: dice.between(if gentle { 2 } else { 1 }, 4),
-            },
+            noise: seed,
+            nodes: Nodes { count, joining: Span(joining), contacts },
             membership: match mesh {
                 true => full_mesh(dice, count),
-                false => hyparview(dice, count, promotion),
+                false => hyparview(dice, count + joins(&trouble), promotion, story),
             },
             broadcast: Broadcast::default(),
-            links: links(dice, gentle, &regions),
+            links: links(dice, gentle || story == Story::Pair, &regions),
             regions,
             trouble,
             load: Vec::new(),
             peace: Duration::ZERO,
-            newcomers: 2,
+            newcomers: if story == Story::Any { 2 } else { 0 },
             discovery: true,
             patience: Duration::ZERO,
             finale: finale(dice),
-            storm: dice.chance(30).then(|| dice.percent(5, 12)),
+            storm: dice.chance(90).then(|| dice.percent(5, 12)),
             promise: Promise::default(),
             mutant,
             end: None,
@@ -109,31 +108,42 @@ impl Plan {
             let joined = plan.joined();
             plan.trouble.iter_mut().for_each(|fault| fault.at = Span(fault.at.0 + joined));
         }
-        let over = plan.trouble.iter().map(end).max().unwrap_or_default() + Duration::from_secs(5);
-        plan.peace = over.max(joining);
-        plan.load = load(dice, plan.peace);
-        let flood = dice.chance(25) && !matches!(mutant, Some(Mutant::Plumtree(_)));
-        plan.broadcast = broadcast(dice, plan.broadcasts() as usize, flood);
-        plan.patience = plan.patience();
-        plan.promise = Promise::of(&plan);
-        if !plan.promise.survives {
-            plan.storm = None;
-        }
+        plan.finish(dice, story, mesh, promotion);
         plan
+    }
+
+    /// Draws what depends on the trouble: when it is over, what goes on meanwhile, and what follows.
+    fn finish(&mut self, dice: &mut Dice, story: Story, mesh: bool, promotion: bool) {
+        let over = self.trouble.iter().map(end).max().unwrap_or_default() + Duration::from_secs(5);
+        self.peace = Duration::from_secs(over.max(self.nodes.joining.0).as_secs() + 1);
+        self.load = load(dice, self.peace);
+        let flood = dice.chance(25) && !matches!(self.mutant, Some(Mutant::Plumtree(_)));
+        // Where nobody died, everybody's contacts still run.
+        let known = promotion && self.trouble.iter().all(|fault| keeps_all(&fault.what));
+        self.discovery = match story {
+            Story::Any => mesh || !known || dice.chance(30),
+            Story::Pair => true,
+            Story::Lone => false,
+        };
+        self.broadcast = broadcast(dice, self.broadcasts() as usize, flood);
+        self.patience = self.patience();
+        self.promise = Promise::of(self);
+        if !self.promise.survives {
+            self.storm = None;
+        }
     }
 }
 
-/// When a fault is over.
-pub(super) fn end(fault: &Fault) -> Duration {
-    let lasting = match &fault.what {
-        What::Restart { over, .. } | What::Join { over, .. } => over.0,
-        What::Leave { linger, .. } => linger.0,
-        what => what.lasting().unwrap_or_default().0,
-    };
-    fault.at.0 + lasting
+/// How many nodes join in all.
+fn joins(trouble: &[Fault]) -> u32 {
+    let joins = trouble.iter().map(|fault| match fault.what {
+        What::Join { count, .. } => count,
+        _ => 0,
+    });
+    joins.sum()
 }
 
-fn hyparview(dice: &mut Dice, nodes: u32, promotion: bool) -> Membership {
+fn hyparview(dice: &mut Dice, nodes: u32, promotion: bool, story: Story) -> Membership {
     let active = if dice.chance(3) { 1 } else { dice.between(2, 8) };
     let walk = dice.between(1u8, 8);
     // Rare enough that moments without any exchange under way are not.
@@ -154,8 +164,12 @@ fn hyparview(dice: &mut Dice, nodes: u32, promotion: bool) -> Membership {
         promotion_interval: promotion,
         // Above the longest round trip, with its jitter.
         request_timeout: dice.millis(4 * LONGEST_WAY_MS, 1_500),
-        rejoin_pause: dice.millis(1_000, 10_000),
-        contacts_capacity: dice.between(1, 8),
+        rejoin_pause: match story {
+            // So that neither asks just before both are told.
+            Story::Pair => dice.millis(5_000, 20_000),
+            _ => dice.millis(1_000, 10_000),
+        },
+        contacts_capacity: if story == Story::Lone { 8 } else { dice.between(1, 8) },
     })
 }
 
@@ -309,109 +323,6 @@ fn finale(dice: &mut Dice) -> Workload {
     }
 }
 
-fn trouble(dice: &mut Dice, gentle: bool, split: bool, regions: &[Region]) -> Vec<Fault> {
-    let span = dice.between(30_000, 90_000);
-    let count = dice.between(0, 14);
-    let fault = |at, what| Fault { at: Span(at), name: None, what };
-    let mut trouble: Vec<_> = (0..count)
-        .map(|_| {
-            let at = dice.millis(0, span);
-            fault(at, if gentle { gentle_fault(dice) } else { any_fault(dice) })
-        })
-        .collect();
-    if split {
-        for _ in 0..dice.between(1, 3) {
-            let who = match dice.between(0, 2) {
-                0 if !regions.is_empty() => {
-                    Who::Region(regions[dice.between(0, regions.len() - 1)].name.clone())
-                }
-                1 => Who::Count(dice.between(1, 5)),
-                _ => Who::Share(dice.percent(10, 60)),
-            };
-            let lasting = dice.chance(70).then(|| Span(dice.millis(500, 40_000)));
-            let at = dice.millis(0, span);
-            trouble.push(fault(at, What::Partition { who, one_way: dice.chance(40), lasting }));
-        }
-    }
-    trouble
-}
-
-fn few(dice: &mut Dice, most: u32) -> Who {
-    Who::Count(dice.between(1, most))
-}
-
-fn death(dice: &mut Dice) -> Death {
-    dice.one_of(&[Death::Closed, Death::Reset, Death::Silent])
-}
-
-fn gentle_fault(dice: &mut Dice) -> What {
-    let over = Span(ROUND_TRIP * 6);
-    match dice.between(0, 3) {
-        0 => What::Crash { who: few(dice, 1), notice: death(dice) },
-        1 => What::Leave { who: few(dice, 1), linger: Span::default() },
-        2 => What::Restart { who: few(dice, 2), disk: false, over },
-        _ => What::Join { count: dice.between(1, 3), over },
-    }
-}
-
-fn any_fault(dice: &mut Dice) -> What {
-    let while_ = |dice: &mut Dice| Span(dice.millis(2_000, 25_000));
-    match dice.between(0, 99) {
-        0..=13 => What::Crash { who: few(dice, 4), notice: death(dice) },
-        14..=19 => What::Crash { who: Who::Share(dice.percent(10, 60)), notice: death(dice) },
-        20..=31 => {
-            let linger = if dice.chance(50) { Span::default() } else { while_(dice) };
-            What::Leave { who: few(dice, 3), linger }
-        }
-        32..=46 => What::Restart {
-            who: few(dice, 6),
-            disk: dice.chance(40),
-            over: Span(dice.millis(0, 5_000)),
-        },
-        47..=52 => What::Recycle { who: few(dice, 3) },
-        53..=64 => What::Join { count: dice.between(1, 8), over: Span(dice.millis(0, 5_000)) },
-        65..=72 => {
-            let how = churn(dice);
-            let (lasting, notice) = (while_(dice), death(dice));
-            What::Churn { lasting, how, notice, goodbye: dice.percent(0, 100) }
-        }
-        73..=78 => What::Flap {
-            who: few(dice, 6),
-            up: Span(dice.millis(500, 8_000)),
-            down: Span(dice.millis(300, 6_000)),
-            lasting: while_(dice),
-        },
-        79..=83 => What::Loss { share: dice.percent(0, 25) },
-        84..=88 => What::Slow {
-            who: few(dice, 4),
-            times: f64::from(dice.between(10, 1_000)),
-            work: Span(Duration::from_micros(20)),
-            lasting: while_(dice),
-        },
-        89..=93 => What::Stall { who: few(dice, 5), lasting: while_(dice) },
-        94..=96 => What::ClockDrift {
-            who: few(dice, 5),
-            rate: f64::from(dice.between(2, 50)) / 10.0,
-            lasting: Some(while_(dice)),
-        },
-        _ => What::ClockJump { who: few(dice, 5), by: Span(dice.millis(500, 300_000)) },
-    }
-}
-
-fn churn(dice: &mut Dice) -> Churn {
-    if dice.chance(50) {
-        return Churn::Poisson { share_per_minute: f64::from(dice.between(1, 20)) / 10.0 };
-    }
-    let lengths = |dice: &mut Dice, least, most| {
-        let mean = Span(dice.millis(least, most));
-        match dice.chance(50) {
-            true => Lengths::Exponential { mean },
-            false => Lengths::Weibull { mean, shape: f64::from(dice.between(4, 20)) / 10.0 },
-        }
-    };
-    Churn::Sessions { up: lengths(dice, 5_000, 40_000), down: lengths(dice, 1_000, 15_000) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -436,12 +347,46 @@ mod tests {
         assert!(share(&|plan| plan.promise.whole) > 600, "one overlay");
         assert!(share(&|plan| plan.promise.stays_whole) > 500, "at every moment");
         assert!(share(&|plan| plan.promise.complete) > 100, "a full mesh");
-        let storms = share(&|plan| plan.storm.is_some());
-        assert!(storms > 10, "{storms} storms");
+        assert!(share(&|plan| plan.storm.is_some()) > 30, "storms");
+        assert!(share(&|plan| plan.promise.meets) > 20, "two that meet");
+        assert!(share(&is_lone) > 20, "one cut off while many die");
+        assert!(share(&|plan| plan.promise.first.is_some()) > 20, "a first broadcast");
+        assert!(share(&|plan| plan.promise.settled.is_some()) > 200, "a settled tree");
+        assert!(share(&|plan| plan.promise.thrifty) > 5, "a still one");
         let mut kinds: Vec<_> =
             plans.iter().flat_map(|plan| plan.trouble.iter().map(|f| f.what.kind())).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        assert_eq!(kinds.len(), 13, "every kind but those that heal: {kinds:?}");
+        assert_eq!(kinds.len(), 14, "every kind but those that heal: {kinds:?}");
+    }
+
+    /// Whether everybody is told of others while one is cut off.
+    fn is_lone(plan: &Plan) -> bool {
+        let tells = |fault: &Fault| matches!(fault.what, What::Discover { .. });
+        plan.trouble.iter().any(tells) && !plan.discovery
+    }
+
+    #[test]
+    fn for_a_mutant_what_it_shows_in_is_drawn_more_often() {
+        let shares = |of: &dyn Fn(&Plan) -> bool, name: &str| {
+            let drawn = |mutant| (0..500).filter(|seed| of(&Plan::draw(*seed, mutant))).count();
+            let bug = Mutant::find(name);
+            assert!(bug.is_some(), "{name} is a mutant");
+            (drawn(Mutant::find("no-exchange")), drawn(bug))
+        };
+        let has = |plan: &Plan, is: fn(&What) -> bool| plan.trouble.iter().any(|f| is(&f.what));
+        let crowded = |plan: &Plan| has(plan, |w| matches!(w, What::Join { count: 20.., .. }));
+        let recycled = |plan: &Plan| has(plan, |what| matches!(what, What::Recycle { .. }));
+        for (of, name) in [
+            (&(|plan: &Plan| plan.promise.meets) as &dyn Fn(&Plan) -> bool, "tie-both-stand"),
+            (&|plan: &Plan| plan.promise.meets, "tie-none-stands"),
+            (&is_lone, "first-contact-only"),
+            (&crowded, "requests-unbounded"),
+            (&recycled, "restart-unnoticed"),
+        ] {
+            let (others, own) = shares(of, name);
+            assert!(others > 0, "without {name}, too");
+            assert!(own as f64 > 1.3 * others as f64, "{name}: {own} of 500, {others} else");
+        }
     }
 }

@@ -9,6 +9,8 @@ mod draw;
 mod plan;
 mod promise;
 mod shrink;
+mod story;
+mod trouble;
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;

@@ -20,9 +20,11 @@ const LOOKS: Duration = Duration::from_secs(40);
 /// Time between two looks.
 const LOOK_EVERY: Span = Span::secs(1);
 /// Seconds that are measured together.
-const MEASURE_EVERY: Span = Span::secs(5);
+pub(super) const MEASURE_EVERY: Span = Span::secs(5);
 /// The last broadcasts go out in this time...
 pub(super) const FINALE: Duration = Duration::from_secs(30);
+/// ...find a tree that has settled after this time...
+pub(super) const SETTLING: Duration = Duration::from_secs(15);
 /// ...and arrive in this.
 const ARRIVAL: Duration = Duration::from_secs(20);
 /// How long messages are lost in the end.
@@ -33,6 +35,8 @@ const STORM: Duration = Duration::from_secs(15);
 pub struct Plan {
     /// What it was drawn from.
     pub seed: u64,
+    /// What the run draws its choices from: the same, until shrinking tries others.
+    pub(super) noise: u64,
     pub(super) nodes: Nodes,
     pub(super) regions: Vec<Region>,
     pub(super) membership: Membership,
@@ -71,10 +75,10 @@ impl Plan {
         self
     }
 
-    /// Nodes at the beginning.
+    /// Nodes that join in all.
     #[must_use]
     pub fn nodes(&self) -> u32 {
-        self.nodes.count
+        self.most_nodes() as u32
     }
 
     /// How many things go wrong. What heals is not counted.
@@ -131,7 +135,7 @@ impl Plan {
             channels: Vec::new(),
             name: format!("swarm-{}", self.seed),
             description: format!("drawn by the swarm from seed {}{what}", self.seed),
-            seed: self.seed,
+            seed: self.noise,
             duration,
             nodes: self.nodes.clone(),
             regions: self.regions.clone(),
@@ -143,6 +147,7 @@ impl Plan {
             measure: Measure {
                 every: MEASURE_EVERY,
                 overlay_every: Some(LOOK_EVERY),
+                every_event: true,
                 ..Measure::default()
             },
             mutant: self.mutant.map(|mutant| mutant.name().to_owned()),
@@ -156,11 +161,6 @@ impl Plan {
             matches!(fault.what, What::Partition { lasting: None, .. } | What::Flap { .. })
         };
         let loses = |fault: &Fault| matches!(fault.what, What::Loss { .. });
-        let links = &self.links;
-        let harmless = links.loss == Share::NONE
-            && links.bursts.is_none()
-            && links.duplicate == Share::NONE
-            && links.reorder.is_none();
         let mut healing = Vec::new();
         let mut add = |name: &str, what| {
             healing.push(Fault { at: Span(self.peace), name: Some(name.into()), what });
@@ -168,7 +168,7 @@ impl Plan {
         if self.trouble.iter().any(heals) {
             add("healed", What::Heal);
         }
-        if !harmless || self.trouble.iter().any(loses) {
+        if !self.links_are_harmless() || self.trouble.iter().any(loses) {
             add("peace", What::Calm);
         }
         if self.newcomers > 0 {
@@ -182,10 +182,12 @@ impl Plan {
 
     fn assertions(&self) -> Vec<Assertion> {
         let times = Times {
+            peace: Span(self.peace),
             well: Span(self.well()),
             looks: Span(LOOKS),
             finale: Span(self.finale_at()),
             finale_for: Span(FINALE),
+            settled: Span(self.finale_at() + SETTLING),
             storm: Span(self.storm_at()),
         };
         let promise =
@@ -243,9 +245,11 @@ impl Plan {
 
 /// When what is looked at.
 pub(super) struct Times {
+    pub(super) peace: Span,
     pub(super) well: Span,
     pub(super) looks: Span,
     pub(super) finale: Span,
     pub(super) finale_for: Span,
+    pub(super) settled: Span,
     pub(super) storm: Span,
 }

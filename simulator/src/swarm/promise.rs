@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use murmurate::membership::{full_mesh, hyparview};
 
-use super::plan::{Plan, Times};
-use crate::scenario::{Broadcast, Fault, Membership, Share, Span, What, Who};
+use super::plan::{MEASURE_EVERY, Plan, SETTLING, Times};
+use super::trouble::end;
+use crate::scenario::{Broadcast, Fault, Membership, Pace, Share, Span, What, Who};
 
 /// There and back, at least: joins slower than this do not meet.
 pub(super) const ROUND_TRIP: Duration = Duration::from_millis(400);
@@ -14,6 +15,14 @@ const JOINED: Duration = Duration::from_secs(5);
 /// Nodes from which on a storm's broadcasts can be counted on: with fewer, one that loses all that
 /// its publisher sends weighs too much.
 pub(super) const MANY: u64 = 12;
+
+/// Two that are told of each other are linked this much later.
+const MEETING: Duration = Duration::from_secs(1);
+/// Payloads more than one for each node, once the tree has settled.
+const MOST_RMR: f64 = 0.5;
+/// Nodes up to which a tree has settled then: in a larger mesh the broadcasts before may be too few
+/// to try all links.
+const FEW: u64 = 8;
 
 /// What must hold in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,8 +39,16 @@ pub(super) struct Promise {
     pub(super) together: bool,
     /// A broadcast reaches all that links lead to.
     pub(super) reaches: bool,
+    /// Two that are told of each other at the same moment are linked at once.
+    pub(super) meets: bool,
     /// Half of the deliveries take no longer than this.
     pub(super) prompt: Option<Duration>,
+    /// So do those of the first broadcast ever, which goes over all links...
+    pub(super) first: Option<Duration>,
+    /// ...and those of others, once the tree has settled.
+    pub(super) settled: Option<Duration>,
+    /// Then hardly any payload is sent twice.
+    pub(super) thrifty: bool,
     /// Of broadcasts in a storm most come through.
     pub(super) survives: bool,
 }
@@ -57,6 +74,8 @@ impl Promise {
                 (whole, whole && active >= 4, active >= 3, false)
             }
         };
+        let fits = plan.fits_queues();
+        let (stays_whole, reaches) = (stays_whole && fits, reaches && fits);
         let plumtree = matches!(plan.broadcast, Broadcast::Plumtree(_));
         let pairs = |m: &hyparview::Parameters| m.active_capacity == 1;
         let agrees = !matches!(&plan.membership, Membership::Hyparview(m) if pairs(m));
@@ -66,18 +85,28 @@ impl Promise {
             !matches!(fault.what, What::Crash { .. } | What::Leave { .. } | What::Churn { .. })
         };
         let many = u64::from(plan.nodes.count) >= MANY && plan.trouble.iter().all(keeps);
-        let waits = match &plan.broadcast {
-            Broadcast::Plumtree(b) => b.graft_timeout + b.ihave_interval,
-            Broadcast::Flood(_) => Duration::ZERO,
+        let prompt = stays_whole && plan.has_company();
+        let pause = match plan.finale.pace {
+            Pace::Pause(pause) if plan.links.bandwidth.is_none() => Some(pause),
+            _ => None,
         };
+        let first = prompt && plan.load.is_empty() && pause.is_some_and(|p| p >= MEASURE_EVERY);
+        // Some broadcasts go out after that.
+        let late =
+            |pause: Span| pause.0 * plan.finale.count.unwrap_or(0).saturating_sub(1) > SETTLING;
+        let settled = prompt && pause.is_some_and(late);
         Self {
             agrees,
             whole,
             stays_whole,
             complete,
-            together: together && plan.newcomers > 1,
+            together: together && plan.has_company(),
             reaches,
-            prompt: (stays_whole && plan.newcomers > 1).then(|| plan.longest_way() * 30 + waits),
+            meets: !is_mesh && plan.is_pair(),
+            prompt: prompt.then(|| plan.far() + plan.waits()),
+            first: first.then(|| plan.near()),
+            settled: settled.then(|| plan.near()),
+            thrifty: settled && plan.is_still() && plan.is_patient(),
             survives: stays_whole && plumtree && many,
         }
     }
@@ -91,8 +120,22 @@ impl Promise {
             complete: self.complete && other.complete,
             together: self.together && other.together,
             reaches: self.reaches && other.reaches,
-            prompt: self.prompt.zip(other.prompt).map(|(one, another)| one.max(another)),
+            meets: self.meets && other.meets,
+            thrifty: self.thrifty && other.thrifty,
+            prompt: longer(self.prompt, other.prompt),
+            first: longer(self.first, other.first),
+            settled: longer(self.settled, other.settled),
             survives: self.survives && other.survives,
+        }
+    }
+
+    /// The same of this smaller plan: whatever takes a time takes no longer than there.
+    pub(super) fn of_smaller(self, plan: &Plan) -> Self {
+        Self {
+            prompt: self.prompt.map(|_| plan.far() + plan.waits()),
+            first: self.first.map(|_| plan.near()),
+            settled: self.settled.map(|_| plan.near()),
+            ..self
         }
     }
 
@@ -120,6 +163,10 @@ impl Promise {
         let (well, looks) = (packed(&times.well), packed(&times.looks));
         let (finale, storm) = (packed(&times.finale), packed(&times.storm));
         let mut texts = vec![format!("dead_links == 0 from {well}")];
+        if self.meets {
+            let soon = Span(times.peace.0 + MEETING);
+            texts.push(format!("isolated == 0 at {}", packed(&soon)));
+        }
         if self.agrees {
             texts.push(format!("asymmetric_links == 0 within {looks} of {well}"));
         }
@@ -142,11 +189,29 @@ impl Promise {
             let longest = packed(&Span(longest));
             texts.push(format!("latency_p50 <= {longest} from {finale} until {storm}"));
         }
+        if let Some(longest) = self.first {
+            let (longest, second) = (Span(longest), Span(times.finale.0 + MEASURE_EVERY.0));
+            let (longest, second) = (packed(&longest), packed(&second));
+            texts.push(format!("latency_p50 <= {longest} from {finale} until {second}"));
+        }
+        let settled = packed(&times.settled);
+        if let Some(longest) = self.settled {
+            let longest = packed(&Span(longest));
+            texts.push(format!("latency_p50 <= {longest} from {settled} until {storm}"));
+        }
+        if self.thrifty {
+            texts.push(format!("rmr <= {MOST_RMR} from {settled} until {storm}"));
+        }
         if self.survives {
             texts.push(format!("reliability >= 0.8 from {storm}"));
         }
         texts
     }
+}
+
+/// What is promised twice is promised as far as both do.
+fn longer(one: Option<Duration>, another: Option<Duration>) -> Option<Duration> {
+    one.zip(another).map(|(one, another)| one.max(another))
 }
 
 /// Messages that a node of HyParView says in a second at most, on the whole: keep-alives and probes,
@@ -178,6 +243,100 @@ impl Plan {
         }
     }
 
+    /// Time in which half of all nodes can be reached, whatever way that is.
+    fn far(&self) -> Duration {
+        self.longest_way() * 30
+    }
+
+    /// The same in a good tree.
+    fn near(&self) -> Duration {
+        self.longest_way() * self.most_nodes().clamp(3, 15) as u32
+    }
+
+    /// How long a payload that was announced is waited for.
+    fn waits(&self) -> Duration {
+        match &self.broadcast {
+            Broadcast::Plumtree(b) => b.graft_timeout + b.ihave_interval,
+            Broadcast::Flood(_) => Duration::ZERO,
+        }
+    }
+
+    /// Whether links stay as they are in peace: nobody swaps neighbours, or knows nobody to swap for.
+    fn is_still(&self) -> bool {
+        match &self.membership {
+            Membership::FullMesh(_) => true,
+            Membership::Hyparview(m) => {
+                m.promotion_interval.is_none() || self.most_nodes() <= m.active_capacity as u64 + 1
+            }
+        }
+    }
+
+    /// Whether a payload on the longest way through a tree that has settled comes before anyone asks
+    /// another who announced it.
+    fn is_patient(&self) -> bool {
+        let nodes = self.most_nodes();
+        let Broadcast::Plumtree(b) = &self.broadcast else { return false };
+        nodes <= FEW && b.least_graft_timeout >= self.longest_way() * nodes as u32
+    }
+
+    /// Whether what is published at once fits the queue of a line: what does not, nobody gets, and
+    /// nobody hears of it.
+    fn fits_queues(&self) -> bool {
+        let Some(bandwidth) = &self.links.bandwidth else { return true };
+        let links = match &self.membership {
+            Membership::FullMesh(_) => self.most_nodes(),
+            Membership::Hyparview(m) => m.active_capacity as u64,
+        };
+        let at_once = match self.finale.pace {
+            Pace::Pause(_) => 1,
+            _ => u64::from(self.finale.count.unwrap_or(0)),
+        };
+        let bytes = u64::from(self.finale.payload.0) + 200;
+        2 * at_once * links * bytes <= u64::from(bandwidth.queue.0)
+    }
+
+    /// Whether nobody can be left as the only one: newcomers come, or two at least go on running.
+    fn has_company(&self) -> bool {
+        let all = self.most_nodes();
+        let struck = |who: &Who| match who {
+            Who::Count(count) => u64::from(*count),
+            Who::Share(share) => (share.get() * all as f64).ceil() as u64 + 1,
+            _ => all,
+        };
+        let dead = self.trouble.iter().map(|fault| match &fault.what {
+            What::Crash { who, .. } | What::Leave { who, .. } => struck(who),
+            What::Churn { .. } => all,
+            _ => 0,
+        });
+        self.newcomers > 1 || u64::from(self.nodes.count) >= dead.sum::<u64>() + 2
+    }
+
+    /// Whether two nodes, and no others, have nothing but links that were down, and that lose nothing
+    /// any more when both are told of each other: whichever of them asks, and if both do, one link
+    /// comes of it after a way there and one back. One of them may have heard of it a way later.
+    fn is_pair(&self) -> bool {
+        let severs = |what: &What| {
+            matches!(what, What::Partition { lasting: Some(_), .. } | What::Flap { .. })
+        };
+        let quiet = Duration::from_secs(5);
+        let over = |fault: &Fault| end(fault) + quiet <= self.peace;
+        self.nodes.count == 2
+            && self.newcomers == 0
+            && self.discovery
+            && self.links_are_harmless()
+            && self.longest_way() * 3 < MEETING
+            && self.trouble.iter().all(|fault| severs(&fault.what) && over(fault))
+    }
+
+    /// Whether no message is lost, said twice or overtaken by much.
+    pub(super) fn links_are_harmless(&self) -> bool {
+        let links = &self.links;
+        links.loss == Share::NONE
+            && links.bursts.is_none()
+            && links.duplicate == Share::NONE
+            && links.reorder.is_none()
+    }
+
     /// When those of the beginning have joined.
     pub(super) fn joined(&self) -> Duration {
         self.nodes.joining.0 + JOINED
@@ -186,7 +345,6 @@ impl Plan {
     /// Whether nothing happens that may leave a side which knows nobody else: whoever joins through
     /// one that is alone makes one.
     pub(super) fn is_gentle(&self) -> bool {
-        let links = &self.links;
         let apart = self.nodes.joining.0 / self.nodes.count.max(1) >= ROUND_TRIP;
         let few = |who: &Who| matches!(who, Who::Count(0..=2));
         let gently = |what: &What| match what {
@@ -195,12 +353,47 @@ impl Plan {
             What::Join { count, over } => over.0 >= ROUND_TRIP * *count,
             _ => false,
         };
-        links.loss == Share::NONE
-            && links.bursts.is_none()
-            && links.duplicate == Share::NONE
-            && links.reorder.is_none()
+        self.links_are_harmless()
             && apart
             && self.nodes.contacts > 1
             && self.trouble.iter().all(|fault| fault.at.0 >= self.joined() && gently(&fault.what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_smaller_plan_is_faster() {
+        let plans = (0..200).map(|seed| Plan::draw(seed, None));
+        let large = plans.filter(|plan| plan.promise.settled.is_some() && plan.nodes() > 30);
+        let large = large.collect::<Vec<_>>();
+        assert!(!large.is_empty());
+        for mut plan in large {
+            let before = plan.promise;
+            assert_eq!(before.of_smaller(&plan), before, "no smaller");
+            plan.nodes.count = 2;
+            plan.trouble.clear();
+            let after = before.of_smaller(&plan);
+            assert!(after.settled < before.settled, "{before:?}, {after:?}");
+            assert_eq!(after.first.is_some(), before.first.is_some());
+            assert_eq!(after.prompt, before.prompt, "that is not by the number of nodes");
+        }
+    }
+
+    #[test]
+    fn company_is_whoever_is_left() {
+        let mut plan = Plan::draw(0, None);
+        let death = |count| {
+            let what = What::Leave { who: Who::Count(count), linger: Span::default() };
+            Fault { at: Span::default(), name: None, what }
+        };
+        (plan.nodes.count, plan.newcomers, plan.trouble) = (6, 0, vec![death(1), death(3)]);
+        assert!(plan.has_company(), "two are left");
+        plan.trouble.push(death(1));
+        assert!(!plan.has_company(), "one may be");
+        plan.newcomers = 2;
+        assert!(plan.has_company(), "others come");
     }
 }

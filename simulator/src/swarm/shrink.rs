@@ -10,13 +10,17 @@ use std::time::Duration;
 use murmurate::broadcast::plumtree;
 use murmurate::membership::{full_mesh, hyparview};
 
-use super::draw::end;
 use super::plan::Plan;
 use super::promise::Promise;
+use super::trouble::end;
 use super::{Failure, try_plan};
 use crate::scenario::{
     Broadcast, Death, LatencyModel, Links, Membership, Share, Span, What, Who, Workload,
 };
+
+/// So many other draws of chance are tried at each number of nodes: the same failure among fewer is
+/// as good a replay.
+const REDRAWS: u64 = 16;
 
 /// The smallest plan found, how it fails, and how many runs it took.
 #[derive(Debug, Clone)]
@@ -38,12 +42,14 @@ pub fn shrink(plan: Plan, failure: Failure, most_runs: u32) -> Shrunk {
     loop {
         let before = shrinker.best.plan.clone();
         shrinker.faults();
+        shrinker.capacities();
         shrinker.nodes();
         shrinker.time();
         shrinker.links();
         shrinker.load();
         shrinker.protocols();
-        if shrinker.best.plan == before || shrinker.is_tired() {
+        let is_done = shrinker.best.plan == before && !shrinker.redraw();
+        if is_done || shrinker.is_tired() {
             return shrinker.best;
         }
     }
@@ -71,6 +77,8 @@ impl Shrinker {
         if plan.mutant.is_none() {
             plan.promise = self.promise.and(Promise::of(&plan));
             plan.patience = plan.patience();
+        } else {
+            plan.promise = plan.promise.of_smaller(&plan);
         }
         if !plan.scenario().check().is_empty() {
             return false;
@@ -123,6 +131,13 @@ impl Shrinker {
                     *who = Who::Count(1);
                 }
             });
+            for share in [8, 4, 2] {
+                self.attempt(|plan| {
+                    if let What::Join { count, .. } = &mut plan.trouble[at].what {
+                        *count = count.div_ceil(share);
+                    }
+                });
+            }
         }
     }
 
@@ -130,12 +145,7 @@ impl Shrinker {
         let count = self.best.plan.nodes.count;
         let sizes = (1..=10).chain((1..).map(|step| 10 + 3 * step * step));
         for size in sizes.take_while(|size| *size < count) {
-            let fewer = self.attempt(|plan| {
-                let joining = plan.nodes.joining.0 * size / count;
-                plan.nodes.count = size;
-                plan.nodes.joining = Span(rounded(joining));
-            });
-            if fewer {
+            if self.attempt(|plan| set_nodes(plan, size)) {
                 break;
             }
         }
@@ -144,6 +154,44 @@ impl Shrinker {
             self.attempt(|plan| plan.discovery = false);
         }
         self.attempt(|plan| plan.nodes.contacts = 1);
+    }
+
+    /// Little room is filled by few nodes.
+    fn capacities(&mut self) {
+        for room in [2, 3, 5] {
+            let less = self.attempt(|plan| match &mut plan.membership {
+                Membership::Hyparview(p) => {
+                    p.active_capacity = p.active_capacity.min(room);
+                    p.passive_capacity = p.passive_capacity.min(room);
+                }
+                Membership::FullMesh(p) => {
+                    p.contacts_capacity = p.contacts_capacity.min(room);
+                    p.members_capacity = p.members_capacity.min(room);
+                }
+            });
+            if less {
+                return;
+            }
+        }
+        self.attempt(|plan| {
+            if let Membership::Hyparview(p) = &mut plan.membership {
+                p.passive_capacity = p.active_capacity;
+            }
+        });
+    }
+
+    /// Tries few nodes once more, with other draws of chance. Whether there are fewer now.
+    fn redraw(&mut self) -> bool {
+        let (count, noise) = (self.best.plan.nodes.count, self.best.plan.noise);
+        let sizes = [2, 3, 4, 6, 8, 10, 14, 20].into_iter().take_while(|size| *size < count);
+        sizes.into_iter().any(|size| {
+            (0..REDRAWS).any(|draw| {
+                self.attempt(|plan| {
+                    set_nodes(plan, size);
+                    plan.noise = noise.wrapping_add(draw);
+                })
+            })
+        })
     }
 
     fn time(&mut self) {
@@ -260,6 +308,13 @@ impl Shrinker {
             });
         }
     }
+}
+
+/// As many nodes at the beginning, which join as fast as before.
+fn set_nodes(plan: &mut Plan, count: u32) {
+    let joining = plan.nodes.joining.0 * count / plan.nodes.count.max(1);
+    plan.nodes.count = count;
+    plan.nodes.joining = Span(rounded(joining));
 }
 
 /// Peace comes when all faults are over.

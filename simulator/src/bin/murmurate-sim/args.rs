@@ -171,7 +171,7 @@ pub(crate) struct Swarm {
     #[arg(long)]
     pub(crate) mutants: bool,
     /// Runs that it may take to make one that fails small; with 0 it is written as it was drawn
-    #[arg(long, default_value = "500", value_parser = |text: &str| whole(text, 0..=1_000_000))]
+    #[arg(long, default_value = "1000", value_parser = |text: &str| whole(text, 0..=1_000_000))]
     pub(crate) shrink: u64,
     /// Where the scenario files of what fails are written
     #[arg(long, value_name = "DIR", default_value = ".")]

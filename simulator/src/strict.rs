@@ -1,0 +1,115 @@
+//! Looks at a node after every event of its own. What is wrong for a moment only is seen, too.
+
+use murmurate::membership::{Time, Violation};
+use murmurate::{Input, Message};
+
+use crate::engine::{SimBroadcast, SimMembership};
+use crate::node::Peer;
+
+/// The first thing found wrong: in time, and of those at one time at the lowest node.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Strict {
+    found: Option<Found>,
+}
+
+/// What is wrong, when and where.
+pub(crate) type Found = (Time, usize, Violation);
+
+/// What an input must not do, and what it must bring about.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Expected {
+    /// The link with this peer is none of its business.
+    spared: Option<Peer>,
+    /// A neighbour has failed, and must be replaced.
+    lost: bool,
+}
+
+impl Expected {
+    /// Of a node that is about to handle an input.
+    #[inline(never)]
+    pub(crate) fn of<M: SimMembership, B: SimBroadcast>(
+        node: &murmurate::Peer<M, B>,
+        input: &Input<M, B>,
+    ) -> Self {
+        let membership = node.membership();
+        match input {
+            Input::Receive { from, message: Message::Membership(message) } => {
+                let spared = membership.spares_link(*from, message).then_some(*from);
+                Self { spared, lost: false }
+            }
+            Input::LinkDown(peer) => {
+                Self { spared: None, lost: membership.active().any(|active| active == *peer) }
+            }
+            _ => Self::default(),
+        }
+    }
+
+    fn check<M: SimMembership, B: SimBroadcast>(
+        self,
+        node: &murmurate::Peer<M, B>,
+    ) -> Result<(), Violation> {
+        let membership = node.membership();
+        let kept = self.spared.is_none_or(|peer| membership.active().any(|held| held == peer));
+        Violation::unless(kept, "a disconnect ends the link it names and no other", || {
+            format!("the link with {:?} was ended by the word on another", self.spared)
+        })?;
+        let replaced = !self.lost || membership.replaces_failed();
+        Violation::unless(replaced, "a failed neighbour is replaced by one that is known", || {
+            let passive: Vec<_> = membership.passive().collect();
+            format!("nobody is asked of {passive:?}")
+        })
+    }
+}
+
+impl Strict {
+    /// Looks at a node that has just handled an input of which this was expected.
+    #[inline(never)]
+    pub(crate) fn look<M: SimMembership, B: SimBroadcast>(
+        &mut self,
+        now: Time,
+        node: &murmurate::Peer<M, B>,
+        expected: Expected,
+    ) {
+        let index = node.membership().me().index();
+        if self.found.as_ref().is_some_and(|(at, lower, _)| (*at, *lower) <= (now, index)) {
+            return;
+        }
+        if let Err(Violation { rule, detail }) = node.check().and_then(|()| expected.check(node)) {
+            let detail = format!("node {index}: {detail}");
+            self.found = Some((now, index, Violation { rule, detail }));
+        }
+    }
+
+    pub(crate) fn found(&self) -> Option<&Found> {
+        self.found.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use murmurate::membership::hyparview;
+
+    use super::*;
+    use crate::strategy;
+
+    #[test]
+    fn what_was_wrong_first_is_kept() {
+        let config = hyparview::Parameters::default().check().expect("defaults");
+        let make = strategy::hyparview_flood(config, Default::default());
+        let node = |index| make(Peer::new(index, 0), 1);
+        let wrong = Expected { spared: Some(Peer::new(9, 0)), lost: false };
+        let mut strict = Strict::default();
+        let at = |nanos| Time::from_nanos(nanos);
+        strict.look(at(5), &node(4), Expected::default());
+        assert!(strict.found().is_none(), "all is well");
+        let mut first = |time, index, expected| {
+            strict.look(at(time), &node(index), expected);
+            strict.found().map(|(time, index, _)| (*time, *index))
+        };
+        assert_eq!(first(7, 4, wrong), Some((at(7), 4)));
+        assert_eq!(first(8, 1, wrong), Some((at(7), 4)), "later");
+        assert_eq!(first(7, 5, wrong), Some((at(7), 4)), "a higher one");
+        assert_eq!(first(7, 3, wrong), Some((at(7), 3)), "a lower one");
+        assert_eq!(first(6, 5, wrong), Some((at(6), 5)), "earlier");
+    }
+}

@@ -1,0 +1,108 @@
+//! What a plan tells of: mostly of anything, now and then of what hardly ever comes about by chance.
+
+use std::time::Duration;
+
+use super::draw::Dice;
+use super::promise::ROUND_TRIP;
+use super::trouble::{death, fault};
+use crate::mutants::Mutant;
+use crate::scenario::{Fault, Span, What, Who};
+
+/// What a plan tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Story {
+    /// Whatever comes.
+    Any,
+    /// Two that have lost sight of each other, or never met, are told of each other at the same
+    /// moment. There is nobody else.
+    Pair,
+    /// Many die, one is cut off from the rest, and nobody looks for it: it must find its way back
+    /// through those of its contacts that live.
+    Lone,
+}
+
+impl Story {
+    pub(super) fn draw(dice: &mut Dice, mutant: Option<Mutant>) -> Self {
+        use murmurate::membership::Mutant as Bug;
+        // Of some bugs others know nothing.
+        let (pairs, lone) = match mutant {
+            Some(Mutant::HyParView(Bug::TieBothStand | Bug::TieNoneStands)) => (50, 6),
+            Some(Mutant::HyParView(Bug::FirstContactOnly)) => (6, 50),
+            _ => (6, 6),
+        };
+        match dice.between(1, 100) {
+            roll if roll <= pairs => Self::Pair,
+            roll if roll <= pairs + lone => Self::Lone,
+            _ => Self::Any,
+        }
+    }
+
+    pub(super) fn count(self, dice: &mut Dice, mesh: bool) -> u32 {
+        match self {
+            Self::Pair => 2,
+            Self::Lone => dice.between(10, 20),
+            Self::Any if dice.chance(20) => dice.between(1, 6),
+            Self::Any if mesh => dice.between(7, 30),
+            Self::Any => dice.between(7, 80),
+        }
+    }
+
+    /// Time between two joins.
+    pub(super) fn pause_ms(self, dice: &mut Dice, gentle: bool) -> u64 {
+        match self {
+            Self::Pair => 0,
+            Self::Lone => dice.between(1, 200),
+            Self::Any if gentle => dice.between(ROUND_TRIP.as_millis() as u64, 600),
+            Self::Any if dice.chance(25) => 0,
+            Self::Any => dice.between(1, 400),
+        }
+    }
+
+    pub(super) fn contacts(self, dice: &mut Dice, gentle: bool) -> u32 {
+        match self {
+            Self::Pair => dice.between(3, 4),
+            Self::Lone => 2,
+            Self::Any => dice.between(if gentle { 2 } else { 1 }, 4),
+        }
+    }
+}
+
+/// Two lose sight of each other, often before they have met, and for long enough to forget.
+pub(super) fn partings(dice: &mut Dice) -> Vec<Fault> {
+    let mut trouble = Vec::new();
+    let mut at = if dice.chance(75) { Duration::ZERO } else { dice.millis(1_000, 20_000) };
+    for _ in 0..dice.between(1, 2) {
+        let lasting = dice.millis(500, 40_000);
+        let what = match dice.chance(80) {
+            true => {
+                let lasting = Some(Span(lasting));
+                What::Partition { who: Who::Count(1), one_way: dice.chance(20), lasting }
+            }
+            false => What::Flap {
+                who: Who::Count(1),
+                up: Span(dice.millis(500, 8_000)),
+                down: Span(dice.millis(300, 6_000)),
+                lasting: Span(lasting),
+            },
+        };
+        trouble.push(fault(at, what));
+        at += lasting + dice.millis(0, 20_000);
+    }
+    trouble
+}
+
+/// Many die, then one is cut off. Everybody is told of some who live, the one as well, as by a host
+/// that finds them in another way; nobody can reach it to tell it more.
+pub(super) fn bereaved(dice: &mut Dice, joining: Duration) -> Vec<Fault> {
+    let died = joining + dice.millis(1_000, 20_000);
+    let cut = died + dice.millis(0, 10_000);
+    let told = cut + dice.millis(20_000, 40_000);
+    let dying = What::Crash { who: Who::Share(dice.percent(20, 50)), notice: death(dice) };
+    let lasting = Some(Span(told - cut + dice.millis(1_000, 20_000)));
+    let parting = What::Partition { who: Who::Count(1), one_way: false, lasting };
+    let telling = (0..3).map(|count| {
+        let at = told + Duration::from_millis(100) * count;
+        fault(at, What::Discover { who: Who::All })
+    });
+    [fault(died, dying), fault(cut, parting)].into_iter().chain(telling).collect()
+}
