@@ -46,6 +46,7 @@ pub(crate) struct Counters {
     pub(crate) published: IntCounter,
     pub(crate) delivered: IntCounter,
     pub(crate) duplicate: IntCounter,
+    pub(crate) lagged: IntCounter,
     pub(crate) hops: Histogram,
     pub(crate) latency: Histogram,
     pub(crate) received: Traffic,
@@ -238,6 +239,10 @@ impl Metrics {
             published,
             delivered,
             duplicate,
+            lagged: counter(
+                "murmurate_subscription_lagged_total",
+                "Broadcasts that subscriptions lost because they were not read in time.",
+            ),
             hops: make.hops(),
             latency: make.latency(),
             received,

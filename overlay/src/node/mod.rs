@@ -207,7 +207,8 @@ impl Node {
         let membership = HyParView::new(me, checked.membership, rand::random());
         let peer = crate::Peer::new(membership, Plumtree::new(checked.broadcast));
         let peer = host::Peer::new(peer, Router::new(me, checked.router));
-        let topics = Topics::new(builder.limits.subscription_capacity);
+        let lagged = builder.metrics.counters().lagged.clone();
+        let topics = Topics::new(builder.limits.subscription_capacity, lagged);
         let events = broadcast::Sender::new(EVENTS);
         let (commands, take_commands) = mpsc::channel(COMMANDS);
         let (publishes, take_publishes) = mpsc::channel(PUBLISHES);

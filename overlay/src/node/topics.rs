@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures::Stream;
+use prometheus::IntCounter;
 use tokio::sync::mpsc;
 
 use super::id::MessageId;
@@ -35,11 +36,22 @@ pub struct Lagged(pub u64);
 /// The messages of a topic from the moment of subscribing, in the order they arrived.
 ///
 /// It holds a bounded number of them: a subscriber that falls behind is told how many it lost, in
-/// their place. The stream ends with the node.
+/// their place. The stream ends with the node. Dropped, it is gone at once.
 #[derive(Debug)]
 pub struct Subscription {
     items: mpsc::Receiver<Result<Delivery, Lagged>>,
     lost: Arc<AtomicU64>,
+    topics: Topics,
+    topic: Box<str>,
+    number: u64,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let gone = self.topics.forget(&self.topic, self.number);
+        // Its channel is freed after the lock.
+        drop(gone);
+    }
 }
 
 impl Stream for Subscription {
@@ -66,15 +78,14 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    /// Hands over a delivery if there is room; whether anybody is still there.
+    /// Hands over a delivery if there is room; whether there was.
     fn give(&self, delivery: Delivery) -> bool {
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        if lost > 0 && self.items.try_send(Err(Lagged(lost))).is_err() {
-            self.lost.fetch_add(lost + 1, Ordering::Relaxed);
-        } else if self.items.try_send(Ok(delivery)).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
-        !self.items.is_closed()
+        let told = lost == 0 || self.items.try_send(Err(Lagged(lost))).is_ok();
+        let given = told && self.items.try_send(Ok(delivery)).is_ok();
+        let still_lost = if told { 0 } else { lost };
+        self.lost.fetch_add(still_lost + u64::from(!given), Ordering::Relaxed);
+        given
     }
 }
 
@@ -84,13 +95,20 @@ pub(crate) struct Topics {
     /// `None` once the node has ended.
     subscribers: Arc<Mutex<Option<Subscribers>>>,
     capacity: usize,
+    lagged: IntCounter,
 }
 
-type Subscribers = BTreeMap<Box<str>, Vec<Subscriber>>;
+/// Each has a number, which is in no other topic either.
+#[derive(Debug, Default)]
+struct Subscribers {
+    by_topic: BTreeMap<Box<str>, BTreeMap<u64, Subscriber>>,
+    numbers: u64,
+}
 
 impl Topics {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { subscribers: Arc::new(Mutex::new(Some(BTreeMap::new()))), capacity }
+    /// For subscriptions that hold so many messages each. `lagged` counts those they lose.
+    pub(crate) fn new(capacity: usize, lagged: IntCounter) -> Self {
+        Self { subscribers: Arc::new(Mutex::new(Some(Subscribers::default()))), capacity, lagged }
     }
 
     fn subscribers(&self) -> MutexGuard<'_, Option<Subscribers>> {
@@ -100,25 +118,41 @@ impl Topics {
     pub(crate) fn subscribe(&self, topic: &str) -> Subscription {
         let (items, receive) = mpsc::channel(self.capacity);
         let lost = Arc::new(AtomicU64::new(0));
+        let mut number = 0;
         if let Some(subscribers) = &mut *self.subscribers() {
+            subscribers.numbers += 1;
+            number = subscribers.numbers;
             let subscriber = Subscriber { items, lost: Arc::clone(&lost) };
-            subscribers.entry(topic.into()).or_default().push(subscriber);
+            subscribers.by_topic.entry(topic.into()).or_default().insert(number, subscriber);
         }
-        Subscription { items: receive, lost }
+        let (topics, topic) = (self.clone(), topic.into());
+        Subscription { items: receive, lost, topics, topic, number }
+    }
+
+    /// Nobody listens there any more.
+    fn forget(&self, topic: &str, number: u64) -> Option<Subscriber> {
+        let mut subscribers = self.subscribers();
+        let by_topic = &mut subscribers.as_mut()?.by_topic;
+        let of_topic = by_topic.get_mut(topic)?;
+        let gone = of_topic.remove(&number);
+        if of_topic.is_empty() {
+            by_topic.remove(topic);
+        }
+        gone
     }
 
     pub(crate) fn deliver(&self, id: MessageId, hops: u16, publication: &Publication) {
-        let mut subscribers = self.subscribers();
-        let Some(all) = &mut *subscribers else { return };
-        let topic = publication.topic();
-        let Some(some) = all.get_mut(topic) else { return };
+        let subscribers = self.subscribers();
+        let Some(all) = &*subscribers else { return };
+        let Some(of_topic) = all.by_topic.get(publication.topic()) else { return };
         let published = UNIX_EPOCH
             .checked_add(Duration::from_micros(publication.published()))
             .unwrap_or(UNIX_EPOCH);
         let delivery = Delivery { id, hops, published, data: publication.data() };
-        some.retain(|subscriber| subscriber.give(delivery.clone()));
-        if some.is_empty() {
-            all.remove(topic);
+        for subscriber in of_topic.values() {
+            if !subscriber.give(delivery.clone()) {
+                self.lagged.inc();
+            }
         }
     }
 
@@ -134,6 +168,17 @@ mod tests {
 
     use super::*;
     use crate::node::id::{Incarnation, NodeId};
+
+    fn topics() -> Topics {
+        Topics::new(3, IntCounter::new("lagged", "lost").expect("a valid name"))
+    }
+
+    /// Topics somebody listens to, and who.
+    fn listeners(topics: &Topics) -> (usize, usize) {
+        let subscribers = topics.subscribers();
+        let by_topic = subscribers.as_ref().map(|all| &all.by_topic).expect("the node runs");
+        (by_topic.len(), by_topic.values().map(BTreeMap::len).sum())
+    }
 
     fn deliver(topics: &Topics, sequence: u64) {
         let origin = Incarnation { node: NodeId::from_bytes([1; 32]), started: 1 };
@@ -151,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_subscriber_that_falls_behind_learns_where_and_how_much_it_lost() {
-        let topics = Topics::new(3);
+        let topics = topics();
         let mut subscription = topics.subscribe("news");
         let mut other = topics.subscribe("weather");
         (0..10).for_each(|sequence| deliver(&topics, sequence));
@@ -161,14 +206,27 @@ mod tests {
         (12..20).for_each(|sequence| deliver(&topics, sequence));
         assert_eq!(read(&mut subscription), [11, 12, 13, -6]);
         assert!(read(&mut other).is_empty());
+        assert_eq!(topics.lagged.get(), 7 + 6, "each that is lost is counted once");
     }
 
     #[test]
-    fn what_nobody_listens_to_is_forgotten_and_the_end_is_the_end() {
-        let topics = Topics::new(3);
-        drop(topics.subscribe("news"));
-        deliver(&topics, 1);
-        assert_eq!(topics.subscribers().as_ref().map(BTreeMap::len), Some(0));
+    fn a_subscription_that_is_dropped_is_gone_at_once() {
+        let topics = topics();
+        let (kept, other) = (topics.subscribe("news"), topics.subscribe("other"));
+        for number in 0..1_000 {
+            drop(topics.subscribe("news"));
+            drop(topics.subscribe(&number.to_string()));
+        }
+        assert_eq!(listeners(&topics), (2, 2), "nothing was delivered meanwhile");
+        drop(kept);
+        assert_eq!(listeners(&topics), (1, 1));
+        drop(other);
+        assert_eq!(listeners(&topics), (0, 0));
+    }
+
+    #[test]
+    fn the_end_is_the_end() {
+        let topics = topics();
         let mut subscription = topics.subscribe("news");
         deliver(&topics, 2);
         topics.end();
