@@ -185,6 +185,61 @@ async fn a_contact_that_comes_late_is_found() {
     assert_eq!(early.active_view(), [late.id()]);
 }
 
+/// A machine and its copy take each other's place: whoever speaks to both says so.
+#[tokio::test]
+async fn an_identity_that_runs_twice_is_told() {
+    let seed = node().await;
+    let mut events = seed.events();
+    let key = murmurate::identity::Keypair::generate_ed25519();
+    let twin = async || builder().identity(key.clone()).spawn().await.expect("a node");
+    let started = async |of: &Node| of.info().await.expect("it runs").me.started;
+    let mut twins = [twin().await, twin().await];
+    while started(&twins[0]).await == started(&twins[1]).await {
+        twins[1] = twin().await;
+    }
+    let shared = Event::SharedIdentity(twins[0].id());
+    for twin in &twins {
+        twin.join(seed.addresses()).await.expect("joined");
+    }
+    event(&mut events, |event| *event == shared).await;
+    let counted = seed.metrics().render();
+    assert!(!counted.contains("murmurate_shared_identities_total 0"), "{counted}");
+}
+
+/// Where a node listens nobody else does, also if both come at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_listened_on_by_one_node() {
+    let on = |address: &Multiaddr| Node::builder().network("test").listen(address.clone()).spawn();
+    for transport in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"] {
+        let first = on(&transport.parse().expect("an address")).await.expect("a node");
+        let mut address = first.addresses().remove(0);
+        address.pop();
+        let everywhere: Multiaddr =
+            address.to_string().replace("127.0.0.1", "0.0.0.0").parse().expect("an address");
+        for taken in [&address, &everywhere] {
+            let error = on(taken).await.expect_err("it is in use").to_string();
+            let named = format!("cannot listen on {taken}: Address already in use");
+            assert!(error.starts_with(&named), "{error}");
+        }
+        first.shutdown().await.expect("it runs");
+    }
+    let first = node().await;
+    let mut address = first.addresses().remove(0);
+    address.pop();
+    let other = node().await;
+    other.join(first.addresses()).await.expect("joined");
+    // Its side of their connections holds the port for a while, but nobody listens there.
+    first.shutdown().await.expect("it runs");
+    let again = on(&address).await.expect("nobody listens there");
+    again.shutdown().await.expect("it runs");
+    let mut race = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        race.spawn(on(&address));
+    }
+    let started: Vec<_> = race.join_all().await.into_iter().flatten().collect();
+    assert_eq!(started.len(), 1, "who comes at the same time does not share either");
+}
+
 #[tokio::test]
 async fn leaving_is_told_from_dying() {
     let (one, two) = pair().await;

@@ -1,12 +1,16 @@
 //! The swarm: it dials, listens, authenticates and limits, and no payload passes through it.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{Config, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, Swarm, SwarmBuilder, TransportError, noise, tcp, yamux};
+use socket2::{Domain, Socket, Type};
 
 use super::bulk;
 use super::channels::MAX_PARALLELISM;
@@ -87,8 +91,10 @@ pub(crate) async fn listening(
         reason,
     };
     for address in addresses {
-        let error = |error: TransportError<std::io::Error>| failed(address, root(&error));
+        let error = |error: TransportError<io::Error>| failed(address, root(&error));
+        let claim = claim(address).map_err(|error| failed(address, root(&error)))?;
         let listener = swarm.listen_on(address.clone()).map_err(error)?;
+        drop(claim);
         loop {
             match swarm.select_next_some().await {
                 SwarmEvent::NewListenAddr { listener_id, .. } if listener_id == listener => break,
@@ -105,14 +111,45 @@ pub(crate) async fn listening(
             }
         }
     }
+    // One that listens on all interfaces learns of them together.
+    while swarm.select_next_some().now_or_never().is_some() {}
     Ok(())
+}
+
+/// Holds a TCP address until the swarm listens there; fails if anybody else does.
+///
+/// libp2p marks its listeners with `SO_REUSEPORT`, so that dials may leave from their port. Without
+/// more, the kernel lets a second node of the same user listen there too, and splits newcomers
+/// between the two. This socket gets the mark only once it listens: two that claim the same address
+/// at the same time do not both have it, and the swarm's own may join.
+fn claim(address: &Multiaddr) -> io::Result<Option<Socket>> {
+    let mut parts = address.iter();
+    let (ip, port) = match (parts.next(), parts.next()) {
+        (Some(Protocol::Ip4(ip)), Some(Protocol::Tcp(port))) => (IpAddr::from(ip), port),
+        (Some(Protocol::Ip6(ip)), Some(Protocol::Tcp(port))) => (IpAddr::from(ip), port),
+        _ => return Ok(None),
+    };
+    if port == 0 {
+        return Ok(None);
+    }
+    let socket = Socket::new(Domain::for_address((ip, port).into()), Type::STREAM, None)?;
+    if ip.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // The closed connections of a node that was here a moment ago are nobody.
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((ip, port)).into())?;
+    socket.listen(1)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(true)?;
+    Ok(Some(socket))
 }
 
 /// The innermost message: the outer ones only say that something failed.
 pub(crate) fn root(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     loop {
-        let inner = match innermost.downcast_ref::<std::io::Error>() {
+        let inner = match innermost.downcast_ref::<io::Error>() {
             Some(io) => io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static)),
             None => innermost.source(),
         };
