@@ -90,6 +90,16 @@ impl House {
         }
     }
 
+    /// The node keeps nothing of strangers: its neighbour's connection is the only one.
+    async fn keeps_only_its_neighbor(&self) {
+        let connections = async || self.node.info().await.expect("it runs").connections;
+        let deadline = Instant::now() + PATIENCE;
+        while connections().await != 1 {
+            assert!(Instant::now() < deadline, "{} connections", connections().await);
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     async fn ended(&self, reason: &str) {
         self.counts(&format!("murmurate_links_ended_total{{reason=\"{reason}\"}}"), 1).await;
     }
@@ -261,6 +271,63 @@ async fn another_overlay_is_another_overlay() {
         stranger.client.closed().await;
     }
     assert_eq!(house.node.active_view(), [house.neighbor.id()]);
+    house.serves().await;
+}
+
+/// What is said of a newer start of the node itself tells of another process with its identity.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_start_of_the_node_itself_is_told_once() {
+    let mut house = House::open().await;
+    let mut stranger = Speaker::greet(&house.address(), NETWORK).await;
+    let own = house.node.id();
+    let key = own.to_peer_id().to_bytes().split_off(6);
+    assert_eq!(key.len(), 32, "after what says that it is a key of ed25519");
+    let started = |started| [&[7, 1], &key[..], &number(started), &[0]].concat();
+    for newer in [1, u64::MAX >> 1, u64::MAX >> 1] {
+        stranger.say(&frame(1, &started(newer))).await.expect("the node listens");
+    }
+    house.counts("murmurate_shared_identities_total", 2).await;
+    let mut told = 0;
+    while let Ok(event) = house.events.try_recv() {
+        told += u32::from(event == Event::SharedIdentity(own));
+    }
+    assert_eq!((told, house.count("murmurate_shared_identities_total")), (1, 2));
+    house.serves().await;
+}
+
+/// Whichever way a connection fails to become a link, its life ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_kept_of_strangers() {
+    let mut house = House::open().await;
+    let address = house.address();
+    let mut strangers = Vec::new();
+    for _ in 0..3 {
+        // Of another network; without a hello; with half a one; silent from the start.
+        for said in [Some(hello("swarm", 1 << 20)), None, Some(hello(NETWORK, 1 << 20)[..5].into())]
+        {
+            let mut stranger = Speaker::connect(&address).await;
+            if let Some(said) = said {
+                stranger.say(&said).await.expect("the node listens");
+            }
+            strangers.push(stranger.client);
+        }
+        strangers.push(Client::dial(&address).await);
+        // Gone during set-up, and after a hello.
+        drop(Client::dial(&address).await);
+        drop(Speaker::connect(&address).await);
+        drop(Speaker::greet(&address, NETWORK).await);
+        // Does not speak the protocol.
+        let mut client = Client::dial(&address).await;
+        let mut own = client.open().await.expect("a stream");
+        assert!(propose(&mut own, PROTOCOL).await.expect("an answer"));
+        let mut asked = client.accept().await.expect("the node's stream");
+        answer(&mut asked, false).await.expect("the node listens");
+        strangers.push(client);
+    }
+    for mut stranger in strangers {
+        stranger.closed().await;
+    }
+    house.keeps_only_its_neighbor().await;
     house.serves().await;
 }
 

@@ -11,11 +11,13 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use futures::future::BoxFuture;
+use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt, FutureExt};
 use libp2p::swarm::{ConnectionId, Stream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::outbox::{Batch, Outbox, Taken, Turn};
@@ -59,6 +61,46 @@ pub(crate) enum LinkError {
 /// The way from a link's tasks to the driver. It is bounded: a driver that falls behind lets the
 /// peers wait.
 pub(crate) type Reports = mpsc::Sender<(ConnectionId, Report)>;
+
+/// Ends when a connection does: the driver, who knows, drops the other half.
+pub(crate) type Standing = watch::Receiver<()>;
+
+async fn closed(mut standing: Standing) {
+    // Nothing is ever sent.
+    let _ = standing.changed().await;
+}
+
+/// A stream that ends with its connection. Yamux does not wake whoever reads or writes on a
+/// connection that this side closes.
+pub(crate) struct OnConnection<S> {
+    stream: S,
+    /// `None` once it is closed.
+    closed: Option<BoxFuture<'static, ()>>,
+}
+
+impl<S> OnConnection<S> {
+    pub(crate) fn new(stream: S, standing: Standing) -> Self {
+        Self { stream, closed: Some(closed(standing).boxed()) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for OnConnection<S> {
+    /// What has arrived is read first.
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, into) {
+            return Poll::Ready(read);
+        }
+        if let Some(closed) = &mut self.closed {
+            ready!(closed.poll_unpin(context));
+            self.closed = None;
+        }
+        Poll::Ready(Ok(0))
+    }
+}
 
 /// Reads a stream to its end and reports what arrives.
 pub(crate) async fn read(
@@ -221,9 +263,15 @@ pub(crate) async fn write(
     connection: ConnectionId,
     hello: Vec<u8>,
     attached: oneshot::Receiver<(Arc<Outbox>, Turn)>,
+    standing: Standing,
     reports: Reports,
 ) {
-    let ended = drain(&mut stream, &hello, attached).await;
+    let ended = tokio::select! {
+        biased;
+        ended = drain(&mut stream, hello, attached) => ended,
+        // The reader tells why.
+        () = closed(standing) => Ok(()),
+    };
     let _ = reports.send((connection, Report::WriteEnded(ended))).await;
 }
 

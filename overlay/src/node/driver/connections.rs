@@ -10,7 +10,7 @@ use std::sync::Arc;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 use murmurate_membership::Membership as _;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::Driver;
@@ -18,7 +18,7 @@ use super::dials::Dial;
 use crate::node::event::Event;
 use crate::node::host::Input;
 use crate::node::id::Incarnation;
-use crate::node::link::{self, LinkError};
+use crate::node::link::{self, LinkError, OnConnection};
 use crate::node::outbox::{Outbox, Turn};
 use crate::node::route::{Route, Via};
 use crate::node::streams::Opened;
@@ -41,7 +41,8 @@ pub(super) struct Connection {
     attach: Option<oneshot::Sender<(Arc<Outbox>, Turn)>>,
     reading: bool,
     writing: bool,
-    closed: bool,
+    /// Its tasks end once this is gone: with the connection.
+    standing: Option<watch::Sender<()>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,20 @@ impl Connection {
         Some(Incarnation { node: self.node, started: self.started? })
     }
 
+    /// Its streams stand, and it says nothing on them.
+    pub(super) fn awaits_hello(&self) -> bool {
+        self.phase == Phase::SetUp && self.reading && self.started.is_none()
+    }
+
+    fn has_tasks(&self) -> bool {
+        self.reading || self.writing
+    }
+
+    /// Whether the swarm has not said that it ended.
+    pub(super) fn stands(&self) -> bool {
+        self.standing.is_some()
+    }
+
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.since = Instant::now();
@@ -73,7 +88,7 @@ impl Connection {
 
 impl Driver {
     fn is_setting_up(&self, node: NodeId) -> bool {
-        self.connections.values().any(|c| c.node == node && c.phase == Phase::SetUp && !c.closed)
+        self.connections.values().any(|c| c.node == node && c.phase == Phase::SetUp && c.stands())
     }
 
     /// Whether a connection with `node` is being made by either side.
@@ -107,7 +122,7 @@ impl Driver {
         if let Some(Dial::Contact(address)) = dial {
             // The dialler knows what it has: a second connection of its own is not even greeted.
             let other = self.connections.values_mut().find(|other| {
-                other.node == node && other.dialled && !other.closed && other.phase == Phase::SetUp
+                other.node == node && other.dialled && other.stands() && other.phase == Phase::SetUp
             });
             let redundant = if let Some(other) = other {
                 other.contact.get_or_insert(address.clone());
@@ -133,7 +148,7 @@ impl Driver {
                 attach: None,
                 reading: false,
                 writing: false,
-                closed: false,
+                standing: Some(watch::Sender::new(())),
             },
         );
     }
@@ -143,9 +158,14 @@ impl Driver {
             return self.on_lane(id, stream, traffic);
         }
         let Some(connection) = self.connections.get_mut(&id) else { return };
+        // One that ended has no tasks to wait for.
+        let Some(standing) = connection.standing.as_ref().map(watch::Sender::subscribe) else {
+            return;
+        };
         match opened {
             Opened::Inbound(stream) => {
                 connection.reading = true;
+                let stream = OnConnection::new(stream, standing);
                 let reports = self.report_to.clone();
                 let Limits { max_frame, stall_wait, .. } = self.limits;
                 tokio::spawn(link::read(stream, id, max_frame, stall_wait, reports));
@@ -161,7 +181,8 @@ impl Driver {
                     addresses: self.host.addresses.clone(),
                 };
                 let reports = self.report_to.clone();
-                tokio::spawn(link::write(stream, id, hello.encode(), attached, reports));
+                let hello = hello.encode();
+                tokio::spawn(link::write(stream, id, hello, attached, standing, reports));
                 self.stand(id);
             }
             // Handled above: its connection is not the overlay's.
@@ -305,9 +326,9 @@ impl Driver {
             return;
         }
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        connection.closed = true;
+        connection.standing = None;
         // What the tasks have read is still to come, and they tell better why it ended.
-        if !connection.reading && !connection.writing {
+        if !connection.has_tasks() {
             let why = cause.unwrap_or_else(|| "the connection was closed".into());
             self.end_link(id, "closed", Some(why));
         }
@@ -365,11 +386,29 @@ impl Driver {
         }
     }
 
+    /// The swarm knows all connections that stand here, and nothing is kept of one that ended but
+    /// what its tasks have yet to report.
+    pub(super) fn check_connections(&self) -> Result<(), String> {
+        let known = self.swarm.network_info().connection_counters().num_established() as usize;
+        let stand = self.connections.values().filter(|connection| connection.stands()).count();
+        // The swarm's may be more: those that are closed before anything is said.
+        if stand + self.pool.len() > known {
+            let lanes = self.pool.len();
+            return Err(format!(
+                "{stand} links and {lanes} for lanes stand, the swarm has {known}"
+            ));
+        }
+        let idle = |connection: &&Connection| !connection.stands() && !connection.has_tasks();
+        match self.connections.values().find(idle) {
+            Some(connection) => Err(format!("{} is kept for nothing", connection.node)),
+            None => Ok(()),
+        }
+    }
+
     fn forget_ended(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get(&id)
-            && connection.closed
-            && !connection.reading
-            && !connection.writing
+            && !connection.stands()
+            && !connection.has_tasks()
         {
             self.connections.remove(&id);
         }

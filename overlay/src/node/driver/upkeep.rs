@@ -29,6 +29,7 @@ impl Driver {
         self.retire_idle(now);
         self.touch_known();
         self.hub.inbound.tidy();
+        debug_assert_eq!(self.check_connections(), Ok(()));
         self.set_levels();
         if now.duration_since(self.saved) > SAVED {
             self.save();
