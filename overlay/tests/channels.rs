@@ -157,6 +157,14 @@ async fn what_is_wrong_is_said_at_once() {
         matches!(&unknown, Err(SendError::Refused { refusal, .. }) if **refusal == Refusal::UnknownChannel),
         "{unknown:?}"
     );
+    for (node, by) in [(&two, "here"), (&one, "there")] {
+        let counted = node.metrics().render();
+        for reason in ["differs", "unknown_channel"] {
+            let line =
+                format!("murmurate_channel_refusals_total{{by=\"{by}\",reason=\"{reason}\"}} 1\n");
+            assert!(counted.contains(&line), "{line}{counted}");
+        }
+    }
     assert!(one.channel("e").expect_err("not declared").to_string().contains("c, d, files"));
     let c = one.channel("c").expect("declared");
     assert_eq!(soon(c.send(one.id(), "x")).await.map(drop), Err(SendError::Itself));

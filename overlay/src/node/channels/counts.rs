@@ -5,6 +5,8 @@ use prometheus::{
     Registry,
 };
 
+use super::wire::Refusal;
+
 /// Families of metrics, labelled by channel: names that the embedder declared, at most 32 a node.
 #[derive(Debug)]
 pub(crate) struct Families {
@@ -13,6 +15,8 @@ pub(crate) struct Families {
     latency: HistogramVec,
     /// Streams of channels that ended because of what they brought.
     pub(crate) nonsense: IntCounter,
+    /// By who refuses, and why.
+    pub(crate) refusals: IntCounterVec,
 }
 
 /// One channel's part.
@@ -66,11 +70,23 @@ impl Families {
             "Streams of channels that ended because of what they brought.",
         );
         let nonsense = nonsense.expect("a valid name");
+        let opts = Opts::new(
+            "murmurate_channel_refusals_total",
+            "Lanes of channels that this node refused, or other nodes refused this one.",
+        );
+        let refusals = IntCounterVec::new(opts, &["by", "reason"]).expect("a valid name");
+        for by in [super::wire::HERE, super::wire::THERE] {
+            for reason in Refusal::REASONS {
+                // Said once, it is there, at zero.
+                let _ = refusals.with_label_values(&[by, reason]);
+            }
+        }
+        registry.register(Box::new(refusals.clone())).expect("a new name");
         registry.register(Box::new(messages.clone())).expect("a new name");
         registry.register(Box::new(queue.clone())).expect("a new name");
         registry.register(Box::new(latency.clone())).expect("a new name");
         registry.register(Box::new(nonsense.clone())).expect("a new name");
-        Self { messages, queue, latency, nonsense }
+        Self { messages, queue, latency, nonsense, refusals }
     }
 
     /// The part of a channel: all of it there from the start, at zero.

@@ -1,13 +1,13 @@
 //! What the channels of a node share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use libp2p::swarm::Stream;
 use murmurate_membership::Time;
-use prometheus::IntCounter;
+use prometheus::{IntCounter, IntCounterVec};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
@@ -27,6 +27,8 @@ use crate::{Limits, NodeId};
 
 /// Streams of bytes that wait to be accepted, on each channel.
 const ACCEPTABLE: usize = 64;
+/// Channels refused that are told of.
+const DRIFT_TOLD: usize = 256;
 
 /// Everything that lanes need of their node.
 #[derive(Debug)]
@@ -55,12 +57,28 @@ pub(crate) struct Hub {
     /// Lanes that have something to send, or a way that others may still read.
     sending: watch::Sender<usize>,
     pub(crate) nonsense: IntCounter,
+    refusals: IntCounterVec,
+    /// Who refuses whom which channel, as far as it was told.
+    drift_told: Mutex<BTreeSet<(&'static str, NodeId, Box<str>)>>,
 }
 
 /// A way to a node.
 pub(super) enum Way {
     Stream(Stream),
     Relayed(Incarnation),
+}
+
+/// Why nothing can be sent to a node.
+pub(super) struct Failed {
+    pub(super) error: SendError,
+    /// Somebody said that nobody is there.
+    pub(super) refused: bool,
+}
+
+impl From<SendError> for Failed {
+    fn from(error: SendError) -> Self {
+        Self { error, refused: false }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,6 +142,8 @@ impl Hub {
             speaking: AtomicUsize::new(0),
             sending: watch::Sender::new(0),
             nonsense: metrics.channels.nonsense.clone(),
+            refusals: metrics.channels.refusals.clone(),
+            drift_told: Mutex::default(),
         }
     }
 
@@ -172,8 +192,9 @@ impl Hub {
     }
 
     /// A way to a node, over a connection of this slot if there can be one.
-    pub(super) async fn open(&self, node: NodeId, slot: Slot) -> Result<Way, SendError> {
+    pub(super) async fn open(&self, node: NodeId, slot: Slot) -> Result<Way, Failed> {
         let unreachable = |reason| SendError::Unreachable { node, reason };
+        let no_way = |NoWay { reason, refused }| Failed { error: unreachable(reason), refused };
         for _ in 0..2 {
             let commands = self.commands.upgrade().ok_or(SendError::Ended)?;
             let (reply, opened) = oneshot::channel();
@@ -201,9 +222,30 @@ impl Hub {
         }
     }
 
-    pub(super) fn refused(&self, lane: &Lane, refusal: Refusal) -> SendError {
-        let channel = self.declared[lane.channel].name.clone();
-        SendError::Refused { node: lane.to, channel, refusal: Box::new(refusal) }
+    /// Another node refuses a lane.
+    pub(super) fn refused(&self, node: NodeId, channel: usize, refusal: Refusal) -> SendError {
+        let channel = self.declared[channel].name.clone();
+        self.note_refusal(wire::THERE, node, &channel, &refusal);
+        SendError::Refused { node, channel, refusal: Box::new(refusal) }
+    }
+
+    /// Counts a refusal. That two nodes declare a channel differently is told once: it goes on until
+    /// somebody mends it.
+    pub(super) fn note_refusal(
+        &self,
+        by: &'static str,
+        node: NodeId,
+        channel: &str,
+        refusal: &Refusal,
+    ) {
+        self.refusals.with_label_values(&[by, refusal.reason()]).inc();
+        if !refusal.is_drift() {
+            return;
+        }
+        let mut told = self.drift_told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < DRIFT_TOLD && told.insert((by, node, channel.into())) {
+            tracing::warn!(by, %node, channel, %refusal, "a channel is refused");
+        }
     }
 
     /// A name for a receiving half.

@@ -233,6 +233,7 @@ pub(crate) async fn serve(mut stream: Stream, from: NodeId, hub: Arc<Hub>) {
         let channel = match hub.accepts(&hello) {
             Ok(channel) => channel,
             Err(refusal) => {
+                hub.note_refusal(wire::HERE, from, &hello.channel, &refusal);
                 wire::greet(&mut stream, &Answer::Refused(refusal)).await?;
                 return Ok(stream.close().await.map_err(WireError::from)?);
             }

@@ -149,7 +149,10 @@ impl Hub {
         }
         let channel = match self.accepts(&hello) {
             Ok(channel) => channel,
-            Err(refusal) => return Some(Answer::Refused(refusal)),
+            Err(refusal) => {
+                self.note_refusal(wire::HERE, from.node, &hello.channel, &refusal);
+                return Some(Answer::Refused(refusal));
+            }
         };
         let key = Key { from, channel, lane: hello.lane };
         let is_bytes = matches!(self.declared[channel].carries, Carries::Bytes);
@@ -235,7 +238,7 @@ pub(super) async fn send(
     let unreachable = |reason: String| SendError::Unreachable { node: lane.to, reason };
     let met = match introduce(lane, hub, to, hello, &mut back).await {
         Some(Answer::Welcome(met)) => met,
-        Some(Answer::Refused(refusal)) => return Err(hub.refused(lane, refusal)),
+        Some(Answer::Refused(refusal)) => return Err(hub.refused(lane.to, lane.channel, refusal)),
         None => return Err(unreachable("it does not answer through the overlay".into())),
     };
     lane.attach(hub, Path::Relay, met).map_err(|error| unreachable(error.to_string()))?;

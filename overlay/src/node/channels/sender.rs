@@ -68,10 +68,16 @@ async fn serve(lane: &Lane, hub: &Arc<Hub>) {
                 pause = FIRST_PAUSE;
                 tracing::debug!(to = %lane.to, channel = lane.channel, %error, "lane broke");
             }
-            Ok(End::Left) => lane.fail(hub, hub.refused(lane, Refusal::Leaving)),
+            Ok(End::Left) => lane.fail(hub, hub.refused(lane.to, lane.channel, Refusal::Leaving)),
             // Whom it has met may come back.
-            Err(SendError::Unreachable { .. }) if met => {}
-            Err(error) => lane.fail(hub, error),
+            Err(Failed { error: SendError::Unreachable { .. }, refused })
+                if met && !(refused && heard_of.elapsed() > REVIVAL) =>
+            {
+                if refusals == PROOF {
+                    lane.receiver_ended(hub);
+                }
+            }
+            Err(Failed { error, .. }) => lane.fail(hub, error),
         }
         if lane.stop() {
             return;
@@ -114,7 +120,9 @@ async fn serve_once(lane: &Lane, hub: &Arc<Hub>) -> Result<End, SendError> {
         .map_err(|error| unreachable(&error))?;
     let met = match answer {
         Answer::Welcome(met) => met,
-        Answer::Refused(refusal) => return Err(hub.refused(lane, refusal)),
+        Answer::Refused(refusal) => {
+            return Err(hub.refused(lane.to, lane.channel, refusal).into());
+        }
     };
     lane.attach(hub, Path::Stream, met).map_err(|error| unreachable(&error))?;
     Ok(exchange(lane, hub, stream).await)

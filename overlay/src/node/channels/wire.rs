@@ -118,6 +118,32 @@ pub enum Refusal {
     Leaving,
 }
 
+/// Who refuses, as the metric labels it.
+pub(crate) const HERE: &str = "here";
+pub(crate) const THERE: &str = "there";
+
+impl Refusal {
+    /// The reasons, as the metric labels them.
+    pub(crate) const REASONS: [&str; 5] =
+        ["network", "unknown_channel", "differs", "busy", "leaving"];
+
+    pub(crate) fn reason(&self) -> &'static str {
+        let [network, unknown_channel, differs, busy, leaving] = Self::REASONS;
+        match self {
+            Self::Network(_) => network,
+            Self::UnknownChannel => unknown_channel,
+            Self::Differs { .. } => differs,
+            Self::Busy => busy,
+            Self::Leaving => leaving,
+        }
+    }
+
+    /// Whether it will be the same again: somebody configured the two nodes differently.
+    pub(crate) fn is_drift(&self) -> bool {
+        !matches!(self, Self::Busy | Self::Leaving)
+    }
+}
+
 impl<'a> Declared<'a> {
     pub(crate) fn of(channel: &'a Channel) -> Self {
         Self {
