@@ -126,7 +126,8 @@ impl Endpoint {
         let unreachable = |reason: String| SendError::Unreachable { node: to, reason };
         let lane = rand::random_range(0..declared.parallelism);
         let slot = Slot { traffic: declared.traffic, index: lane };
-        let Way::Stream(mut stream) = hub.open(to, slot).await? else {
+        let Way::Stream(mut stream) = hub.open(to, slot).await.map_err(|failed| failed.error)?
+        else {
             return Err(unreachable(
                 "only hop by hop, and streams of bytes are not relayed".into(),
             ));

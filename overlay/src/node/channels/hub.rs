@@ -20,7 +20,7 @@ use super::lane::{Lane, Slot};
 use super::relay::Relays;
 use super::sender::BATCH;
 use super::wire::{self, Answer, HEADER, Half, Met, Refusal, WireError};
-use crate::node::driver::{Command, Opening};
+use crate::node::driver::{Command, NoWay, Opening};
 use crate::node::id::Incarnation;
 use crate::node::metrics::Counters;
 use crate::{Limits, NodeId};
@@ -201,17 +201,17 @@ impl Hub {
             let asked = commands.send(Command::Open { node, slot, reply }).await;
             drop(commands);
             asked.map_err(|_| SendError::Ended)?;
-            match opened.await.map_err(|_| SendError::Ended)?.map_err(unreachable)? {
+            match opened.await.map_err(|_| SendError::Ended)?.map_err(no_way)? {
                 Opening::Relayed(peer) => return Ok(Way::Relayed(peer)),
                 Opening::Direct(stream) => {
                     // A connection that was about to close is no reason to give up.
                     if let Ok(stream) = stream.await {
-                        return stream.map(Way::Stream).map_err(unreachable);
+                        return Ok(stream.map(Way::Stream).map_err(unreachable)?);
                     }
                 }
             }
         }
-        Err(unreachable("its connections close at once".into()))
+        Err(unreachable("its connections close at once".into()).into())
     }
 
     /// Sends a datagram along the way to a node.

@@ -287,7 +287,17 @@ impl Lane {
         self.finish(inner, hub);
     }
 
-    /// Gives everything up, and says why for a while.
+    /// The receiving process has ended. What was not sent waits, as if the next start had come and gone.
+    pub(super) fn receiver_ended(&self, hub: &Hub) {
+        let mut inner = self.inner();
+        let welcome = Welcome { resumed: false, heard: 0 };
+        let _ = inner.sending.attach(hub.now(), Path::Stream, welcome);
+        inner.sending.detach();
+        inner.half = None;
+        self.finish(inner, hub);
+    }
+
+    /// Gives all up, and says why for a while.
     pub(super) fn fail(&self, hub: &Hub, error: SendError) {
         let mut inner = self.inner();
         inner.sending.abandon();

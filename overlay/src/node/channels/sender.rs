@@ -12,7 +12,7 @@ use libp2p::swarm::Stream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::SendError;
-use super::hub::{Hub, Way};
+use super::hub::{Failed, Hub, Way};
 use super::lane::Lane;
 use super::relay::{self, RelayEnd};
 use super::wire::{self, Answer, Declared, FrameReader, Hello, Refusal, WireError};
@@ -27,6 +27,11 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Pauses between connections.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Dials refused one after the other that prove that the process has ended. One may have met it between
+/// two addresses.
+const PROOF: u32 = 2;
+/// How long what was not sent waits for the next start of a process that has ended.
+const REVIVAL: Duration = Duration::from_secs(3);
 
 /// Why a lane's path ended.
 enum End {
@@ -58,10 +63,16 @@ pub(super) async fn run(lane: Arc<Lane>, hub: Arc<Hub>) {
 
 async fn serve(lane: &Lane, hub: &Arc<Hub>) {
     let mut pause = FIRST_PAUSE;
+    let (mut refusals, mut heard_of) = (0, Instant::now());
     loop {
         let met = lane.met();
         let end = serve_once(lane, hub).await;
         lane.detach(hub);
+        if matches!(&end, Err(failed) if failed.refused) {
+            refusals += 1;
+        } else {
+            (refusals, heard_of) = (0, Instant::now());
+        }
         match end {
             Ok(End::Idle) => pause = FIRST_PAUSE,
             Ok(End::Broken(error)) => {
@@ -89,7 +100,7 @@ async fn serve(lane: &Lane, hub: &Arc<Hub>) {
 }
 
 /// Asks for a way, introduces the lane, and exchanges frames until the way ends.
-async fn serve_once(lane: &Lane, hub: &Arc<Hub>) -> Result<End, SendError> {
+async fn serve_once(lane: &Lane, hub: &Arc<Hub>) -> Result<End, Failed> {
     let way = hub.open(lane.to, lane.slot).await?;
     let declared = &hub.declared[lane.channel];
     let hello = Hello {
@@ -104,7 +115,7 @@ async fn serve_once(lane: &Lane, hub: &Arc<Hub>) -> Result<End, SendError> {
     let mut stream = match way {
         Way::Stream(stream) => stream,
         Way::Relayed(to) => {
-            return relay::send(lane, hub, to, &hello).await.map(|end| match end {
+            return Ok(match relay::send(lane, hub, to, &hello).await? {
                 RelayEnd::Idle => End::Idle,
                 RelayEnd::Broken => End::Broken(WireError::Closed),
             });

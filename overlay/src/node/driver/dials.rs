@@ -180,20 +180,26 @@ fn outcome(error: &DialError) -> &'static str {
         DialError::LocalPeerId { .. } => "self",
         DialError::WrongPeerId { .. } => "wrong_peer",
         DialError::Denied { .. } => "denied",
-        DialError::Transport(errors) => match errors.first() {
-            Some((_, TransportError::Other(error))) => match root_kind(error) {
-                ErrorKind::ConnectionRefused => "refused",
-                ErrorKind::TimedOut => "timeout",
-                ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "unreachable",
-                _ if error.to_string().contains("imeout") => "timeout",
-                _ => "other",
-            },
-            Some((_, TransportError::MultiaddrNotSupported(_))) => "unreachable",
-            None => "other",
-        },
+        DialError::Transport(errors) => {
+            let each = errors.iter().map(|(_, error)| match error {
+                TransportError::Other(error) => match root_kind(error) {
+                    ErrorKind::ConnectionRefused => REFUSED,
+                    ErrorKind::TimedOut => "timeout",
+                    ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "unreachable",
+                    _ if error.to_string().contains("imeout") => "timeout",
+                    _ => "other",
+                },
+                TransportError::MultiaddrNotSupported(_) => "unreachable",
+            });
+            // Nobody is there only if all addresses say so.
+            let least_sure = each.max_by_key(|outcome| *outcome != REFUSED);
+            least_sure.unwrap_or("other")
+        }
         _ => "other",
     }
 }
+
+const REFUSED: &str = "refused";
 
 /// libp2p wraps the kernel's error several times, and not every wrapper shows what it holds: then
 /// the kernel's number at the end of the text tells.
@@ -237,6 +243,21 @@ mod tests {
         assert_eq!(spent(&mut budget), 32);
         tokio::time::advance(Duration::from_secs(3_600)).await;
         assert_eq!(spent(&mut budget), 128);
+    }
+
+    #[test]
+    fn nobody_is_there_only_if_all_addresses_say_so() {
+        use std::io::ErrorKind::{ConnectionRefused, TimedOut};
+        let failed = |kinds: &[std::io::ErrorKind]| {
+            let each = kinds.iter().map(|kind| {
+                (Multiaddr::empty(), TransportError::Other(std::io::Error::from(*kind)))
+            });
+            outcome(&DialError::Transport(each.collect()))
+        };
+        assert_eq!(failed(&[ConnectionRefused, ConnectionRefused]), "refused");
+        assert_eq!(failed(&[ConnectionRefused, TimedOut]), "timeout");
+        assert_eq!(failed(&[TimedOut, ConnectionRefused]), "timeout");
+        assert_eq!(failed(&[]), "other");
     }
 
     #[test]

@@ -19,7 +19,15 @@ use crate::node::id::Incarnation;
 use crate::node::{bulk, streams};
 
 /// Who waits for a way to a node.
-pub(crate) type Reply = oneshot::Sender<Result<Opening, String>>;
+pub(crate) type Reply = oneshot::Sender<Result<Opening, NoWay>>;
+
+/// Why there is no way to a node.
+#[derive(Debug, Clone)]
+pub(crate) struct NoWay {
+    pub(crate) reason: String,
+    /// Somebody said that nobody is there. Otherwise nobody said anything.
+    pub(crate) refused: bool,
+}
 
 /// A way to a node.
 #[derive(Debug)]
@@ -93,10 +101,10 @@ impl Pool {
         coming.map(|((_, slot), _)| *slot).collect()
     }
 
-    fn refuse(&mut self, node: NodeId, slot: Slot, reason: &str) {
+    fn refuse(&mut self, node: NodeId, slot: Slot, why: &NoWay) {
         if let Some(Way::Coming(coming)) = self.ways.remove(&(node, slot)) {
             for reply in coming.waiting {
-                let _ = reply.send(Err(reason.into()));
+                let _ = reply.send(Err(why.clone()));
             }
         }
     }
@@ -114,8 +122,8 @@ impl Driver {
             }
             None if is_full => {
                 let max = self.limits.max_channel_connections;
-                let why = format!("max_channel_connections = {max} are in use");
-                let _ = reply.send(Err(why));
+                let reason = format!("max_channel_connections = {max} are in use");
+                let _ = reply.send(Err(NoWay { reason, refused: false }));
             }
             None => {
                 let coming = Coming { waiting: vec![reply], ..Coming::default() };
@@ -191,18 +199,18 @@ impl Driver {
         node: NodeId,
         slot: Slot,
         outcome: &str,
-        why: String,
+        reason: String,
     ) {
         if matches!(outcome, "refused" | "wrong_peer" | "self") {
             self.pool.unreached.remove(&node);
-            self.pool.refuse(node, slot, &why);
+            self.pool.refuse(node, slot, &NoWay { reason, refused: true });
             // It may be somewhere else by now: the next try knows.
             return self.seek(node, false);
         }
         self.pool.note_unreached(node);
         if let Some(Way::Coming(coming)) = self.pool.ways.get_mut(&(node, slot)) {
             coming.dials = false;
-            coming.why = Some(why);
+            coming.why = Some(reason);
             self.seek(node, true);
         }
     }
@@ -233,13 +241,13 @@ impl Driver {
                 coming.dials = true;
                 continue;
             }
-            let why = match self.pool.ways.get(&(node, slot)) {
+            let reason = match self.pool.ways.get(&(node, slot)) {
                 Some(Way::Coming(Coming { why: Some(why), .. })) => {
                     format!("{why}; and there is no way to it through the overlay")
                 }
                 _ => "no node of the overlay knows it".into(),
             };
-            self.pool.refuse(node, slot, &why);
+            self.pool.refuse(node, slot, &NoWay { reason, refused: false });
         }
     }
 

@@ -51,7 +51,8 @@ use crate::discovery::Finding;
 use connections::Connection;
 use dials::{Budget, Dial};
 use lanes::Pool;
-pub(crate) use lanes::{Opening, Reply};
+pub(crate) use lanes::{NoWay, Opening, Reply};
+use twins::Twins;
 
 /// Reports and callers handled before the loop looks at everything else again.
 const AT_ONCE: usize = 64;
