@@ -12,6 +12,7 @@
 //! | `wire` | the bytes |
 //! | `crawl` | the overlay, node by node |
 //! | `book`, `contacts` | where nodes can be dialled, and whom to dial first |
+//! | `reach` | where others are told to dial this one |
 //! | `channels` | messages between two nodes |
 //! | `topics`, `event`, `metrics` | what comes out |
 
@@ -31,6 +32,7 @@ pub(crate) mod id;
 mod link;
 mod metrics;
 mod outbox;
+mod reach;
 mod route;
 mod streams;
 mod topics;
@@ -68,6 +70,7 @@ use channels::Hub;
 use driver::{Command, Driver, Look, Parts, Publish, Shown};
 use host::Host;
 use id::{Incarnation, MessageId, NodeId};
+use reach::Reach;
 use state::State;
 use store::Store;
 use topics::Topics;
@@ -200,8 +203,9 @@ impl Node {
         let mut swarm = transport::swarm(identity, &builder.limits)?;
         transport::listening(&mut swarm, &builder.listen).await?;
         let advertise: Addresses = builder.advertise.iter().collect();
+        let mut reach = Reach::default();
         let addresses =
-            if advertise.is_empty() { driver::listened(swarm.listeners()) } else { advertise };
+            if advertise.is_empty() { reach.choose(swarm.listeners()) } else { advertise };
         let full = addresses.full(node);
 
         let membership = HyParView::new(me, checked.membership, rand::random());
@@ -255,7 +259,7 @@ impl Node {
             network: builder.network.clone(),
             limits: builder.limits.clone(),
             hub: Arc::clone(&hub),
-            advertise: !builder.advertise.is_empty(),
+            reach: builder.advertise.is_empty().then_some(reach),
             commands: take_commands,
             publishes: take_publishes,
             shown: Shown { active: show_active, addresses: show_addresses },

@@ -43,7 +43,7 @@ pub(crate) fn impossible() -> Option<&'static str> {
     static WHY: OnceLock<Option<String>> = OnceLock::new();
     WHY.get_or_init(|| {
         sweep();
-        let try_out = || Bed::make("try", 1).and_then(|bed| bed.shape(0, Some("8mbit")));
+        let try_out = || Bed::make("try", 1, 0).and_then(|bed| bed.shape(0, Some("8mbit")));
         if try_out().is_err() {
             // Not root, or no such packages: the next try says so.
             let _ = run(&["apt-get", "update", "-qq"], "");
@@ -72,8 +72,9 @@ fn hardware(home: usize) -> String {
 }
 
 impl Bed {
-    /// Makes a bridge with so many namespaces around it.
-    pub(crate) fn make(scenario: &str, homes: usize) -> Result<Self, String> {
+    /// Makes a bridge with so many namespaces around it, each with so many bridges of its own that
+    /// lead nowhere, as containers have them: with the same addresses everywhere.
+    pub(crate) fn make(scenario: &str, homes: usize, own: usize) -> Result<Self, String> {
         // From here on Drop cleans up, whatever fails.
         let bed = Self { tag: format!("{PREFIX}{:x}-{scenario}", std::process::id()), homes };
         let hub = bed.hub();
@@ -82,6 +83,16 @@ impl Bed {
             names.push_str(&format!("netns add {}\n", bed.home(home)));
         }
         run(&["ip", "-batch", "-"], &names)?;
+        for home in 0..homes {
+            let bridge = |n| {
+                format!(
+                    "link add br{n} type bridge\naddr add 172.{n}.0.1/16 dev br{n}\n\
+                     link set br{n} up\n"
+                )
+            };
+            let bridges: String = (17..17 + own).map(bridge).collect();
+            run(&["ip", "-n", &bed.home(home), "-batch", "-"], &bridges)?;
+        }
         let mut links = "link add br0 type bridge\nlink set br0 up\n".to_owned();
         let mut chains = "table netdev faults {\n".to_owned();
         for home in 0..homes {

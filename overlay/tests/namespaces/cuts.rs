@@ -46,6 +46,46 @@ fn a_cable_pulled() {
     });
 }
 
+/// A path that takes keep-alives and no payload is no link: whoever has no other is isolated.
+#[test]
+fn a_path_on_which_large_packets_vanish() {
+    let Some(mut flock) = Flock::new("cutmtu", 2, seconds(90)) else { return };
+    flock.gather(2, &Setup::default());
+    flock.bed.drop_from(0, "meta length > 1200");
+    flock.broadcast(&[0], 1, 20_000, Duration::ZERO);
+    let isolated = |flock: &mut Flock| {
+        let linked = |(at, view): (&usize, &View)| (!view.active.is_empty()).then_some(*at);
+        match flock.reports(&[0, 1], 0).iter().find_map(linked) {
+            Some(at) => Err(format!("#{at} has a neighbour, to whom nothing large gets")),
+            None => Ok(()),
+        }
+    };
+    let noticed = flock.until(seconds(15), isolated);
+    for _ in 0..15 {
+        assert_eq!(isolated(&mut flock), Ok(()));
+        sleep(Duration::from_millis(200));
+    }
+    flock.bed.heal();
+    let took = flock.one_overlay(&[0, 1], seconds(60));
+    flock.tell(&format!("isolated after {noticed:.1?}, healed: {took}"));
+}
+
+/// Each has four bridges before the network that all share, and listens everywhere.
+#[test]
+fn nodes_with_more_addresses_than_they_tell() {
+    let Some(mut flock) = Flock::with_bridges("bridges", 3, 4, seconds(60)) else { return };
+    let setup = Setup { listen: "/ip4/0.0.0.0/tcp/7400".into(), ..Setup::default() };
+    for home in 0..3 {
+        flock.start(home, &setup);
+    }
+    flock.ready(0);
+    // Through what the nodes say of themselves, and nothing else.
+    flock.join(1, 0);
+    flock.join(2, 1);
+    let took = flock.one_overlay(&[0, 1, 2], seconds(20));
+    flock.tell(&format!("behind four bridges each: {took}"));
+}
+
 /// Three packets of ten are lost everywhere while broadcasts flow. `least` deliveries of a thousand
 /// come about all the same.
 fn lossy(name: &'static str, listen: &str, least: u32) {

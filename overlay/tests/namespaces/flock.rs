@@ -74,11 +74,21 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 impl Flock {
     /// An empty scenario; `None`, loudly, where there can be none.
     pub(crate) fn new(name: &'static str, homes: usize, bound: Duration) -> Option<Self> {
+        Self::with_bridges(name, homes, 0, bound)
+    }
+
+    /// The same, of nodes with so many addresses that lead nowhere.
+    pub(crate) fn with_bridges(
+        name: &'static str,
+        homes: usize,
+        bridges: usize,
+        bound: Duration,
+    ) -> Option<Self> {
         if let Some(why) = impossible() {
             tell(&format!("SKIPPED: {name}: no network namespaces here: {why}"));
             return None;
         }
-        let bed = Bed::make(name, homes).expect("namespaces");
+        let bed = Bed::make(name, homes, bridges).expect("namespaces");
         let (members, begun) = (Vec::new(), now());
         Some(Self { name, bed, members, begun, bound, marks: 0, reports: 0 })
     }

@@ -6,14 +6,17 @@
 //! | room | what |
 //! |---|---|
 //! | here | the loop, timers, callers |
+//! | `addresses` | where it listens, and what others are told |
 //! | `connections` | connections set up, tied, retired |
 //! | `dials` | nodes and contacts dialled |
 //! | `frames` | what links bring |
 //! | `lanes` | connections for channels |
 //! | `publish` | broadcasts that wait for room |
 //! | `routing` | what the router comes to |
+//! | `twins` | identities that two processes share |
 //! | `upkeep` | what happens twice a second |
 
+mod addresses;
 mod connections;
 mod dials;
 mod frames;
@@ -42,10 +45,11 @@ use super::host::{Host, Input, Peer, RouterInput, Timer};
 use super::id::{Incarnation, MessageId, NodeId};
 use super::link::Report;
 use super::metrics::Level;
+use super::reach::Reach;
 use super::store::Store;
 use super::streams;
 use super::transport::Behaviour;
-use super::wire::{Addresses, Contact, Publication, Views};
+use super::wire::{Contact, Publication, Views};
 use super::{BroadcastError, Limits};
 use crate::discovery::Finding;
 use connections::Connection;
@@ -111,7 +115,7 @@ pub(crate) struct Parts {
     pub(crate) network: String,
     pub(crate) limits: Limits,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) advertise: bool,
+    pub(crate) reach: Option<Reach>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) publishes: mpsc::Receiver<Publish>,
     pub(crate) shown: Shown,
@@ -135,8 +139,8 @@ pub(crate) struct Driver {
     limits: Limits,
     hub: Arc<Hub>,
     pool: Pool,
-    /// The addresses to tell others were given: do not tell those it listens on.
-    advertise: bool,
+    /// Chooses the addresses to tell others, unless they were given.
+    reach: Option<Reach>,
     started: Instant,
     ids: MessageIds<Incarnation>,
     /// Datagrams sent.
@@ -217,7 +221,7 @@ impl Driver {
             },
             leaving: None,
             left: false,
-            advertise: parts.advertise,
+            reach: parts.reach,
             swarm,
             peer,
             host,
@@ -358,6 +362,7 @@ impl Driver {
                 self.on_opened(connection, opened);
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.note_reach(&endpoint);
                 self.on_established(peer_id, connection_id, endpoint.is_dialer());
             }
             SwarmEvent::ConnectionClosed { connection_id, cause, .. } => {
@@ -380,20 +385,6 @@ impl Driver {
             }
             _ => {}
         }
-    }
-
-    fn on_listening(&mut self, address: Multiaddr) {
-        tracing::info!(%address, "listening");
-        self.host.tell(Event::Listening(address));
-        self.tell_addresses();
-    }
-
-    fn tell_addresses(&mut self) {
-        if !self.advertise {
-            self.host.addresses = listened(self.swarm.listeners());
-        }
-        let full = self.host.addresses.full(self.host.me.node);
-        self.shown.addresses.send_replace(full);
     }
 
     fn on_command(&mut self, command: Command) {
@@ -467,19 +458,6 @@ impl Driver {
         }
         self.leaving.take().map(|(_, reply)| reply)
     }
-}
-
-/// The addresses of listeners that others can use: those of loopback only if there are no others.
-pub(crate) fn listened<'a>(addresses: impl Iterator<Item = &'a Multiaddr>) -> Addresses {
-    let is_loopback = |address: &&Multiaddr| {
-        address.iter().any(|part| match part {
-            libp2p::multiaddr::Protocol::Ip4(ip) => ip.is_loopback(),
-            libp2p::multiaddr::Protocol::Ip6(ip) => ip.is_loopback(),
-            _ => false,
-        })
-    };
-    let (loopback, others): (Vec<_>, Vec<_>) = addresses.partition(is_loopback);
-    if others.is_empty() { loopback.into_iter().collect() } else { others.into_iter().collect() }
 }
 
 async fn sleep_until(due: Option<Instant>) {
