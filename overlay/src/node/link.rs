@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::outbox::{Batch, Outbox, Taken, Turn};
-use super::wire::{Frame, FrameError, HEADER, Hello, Kind, encode_empty, header};
+use super::wire::{Frame, FrameError, HEADER, Hello, Kind, encode_empty, encode_padding, header};
 
 /// Bytes read at a time.
 const READ: usize = 16 << 10;
@@ -133,9 +133,12 @@ impl<S: AsyncRead + Unpin> Reader<S> {
         max_frame: usize,
         reports: &Reports,
     ) -> Result<(), LinkError> {
-        let Some((kind, length)) = self.next_header(max_frame).await? else {
-            return Err(LinkError::NoGoodbye);
-        };
+        let mut first = self.next_header(max_frame).await?;
+        if let Some((kind @ Kind::Padding, length)) = first {
+            self.body(kind, length).await?;
+            first = self.next_header(max_frame).await?;
+        }
+        let Some((kind, length)) = first else { return Err(LinkError::NoGoodbye) };
         if kind != Kind::Hello {
             return Err(FrameError::OutOfPlace(kind).into());
         }
@@ -153,7 +156,9 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             let mut next = Some((kind, length));
             while let Some((kind, length)) = next {
                 match self.body(kind, length).await? {
-                    Frame::Hello(_) => return Err(FrameError::OutOfPlace(Kind::Hello).into()),
+                    Frame::Hello(_) | Frame::Padding => {
+                        return Err(FrameError::OutOfPlace(kind).into());
+                    }
                     frame => frames.push((frame, HEADER + length)),
                 }
                 let enough = kind == Kind::Bye || frames.len() == TOGETHER;
@@ -277,11 +282,13 @@ pub(crate) async fn write(
 
 async fn drain(
     stream: &mut Stream,
-    hello: &[u8],
+    hello: Vec<u8>,
     attached: oneshot::Receiver<(Arc<Outbox>, Turn)>,
 ) -> Result<(), LinkError> {
-    stream.write_all(hello).await?;
+    stream.write_all(&encode_padding()).await?;
+    stream.write_all(&hello).await?;
     stream.flush().await?;
+    drop(hello);
     if let Ok((outbox, turn)) = attached.await {
         let mut batch = Batch::default();
         while let Taken::Batch { more } =

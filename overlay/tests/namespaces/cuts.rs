@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::bed::Bed;
 use crate::flock::Flock;
-use crate::talk::{Heard, Setup};
+use crate::talk::{Heard, Setup, View};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -73,7 +73,7 @@ impl Driver {
             Frame::Route(message) => self.on_route(from, message, bytes),
             Frame::Relay(relayed) => self.on_relayed(from, relayed, bytes),
             // The reader keeps these.
-            Frame::Hello(_) | Frame::Bye => {}
+            Frame::Hello(_) | Frame::Bye | Frame::Padding => {}
         }
     }
 

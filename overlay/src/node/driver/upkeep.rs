@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use libp2p::swarm::ConnectionId;
 use murmurate_broadcast::Broadcast as _;
 use murmurate_membership::Membership as _;
 use tokio::time::Instant;
@@ -59,14 +58,19 @@ impl Driver {
         let patience = self.limits.handshake_wait;
         let is_overdue =
             |phase, since: Instant| phase != Phase::Standing && since.elapsed() > patience;
-        let overdue: Vec<ConnectionId> = self
+        let overdue: Vec<_> = self
             .connections
             .iter()
             .filter(|(_, connection)| is_overdue(connection.phase, connection.since))
-            .map(|(id, _)| *id)
+            .map(|(id, connection)| (*id, connection.awaits_hello()))
             .collect();
-        for id in overdue {
-            self.end_link(id, "stalled", Some("no hello, or no goodbye, in time".into()));
+        for (id, awaits_hello) in overdue {
+            let why = if awaits_hello {
+                "no hello in time: maybe large packets get lost on the way (MTU)"
+            } else {
+                "no hello, or no goodbye, in time"
+            };
+            self.end_link(id, "stalled", Some(why.into()));
         }
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::check::{Pieces, read_all, read_pieces};
 use super::*;
-use crate::node::wire::Publication;
 use crate::node::wire::check::{a_hello, encode};
+use crate::node::wire::{PADDING, Publication};
 
 const MAX_FRAME: usize = 1 << 20;
 const STALL: Duration = Duration::from_secs(7);
@@ -65,6 +65,11 @@ fn a_stream_that_ends_without_a_goodbye_says_so() {
 fn the_first_frame_is_a_hello_and_no_other_is() {
     let first = "the peer sent nonsense: a AskViews frame where none may be";
     assert_eq!(heard(&encode(&Frame::AskViews), 0), (Vec::new(), first.into()));
+    let padded = [encode_padding(), encode_empty(Kind::Padding).to_vec(), a_hello()].concat();
+    let second = "the peer sent nonsense: a Padding frame where none may be";
+    assert_eq!(heard(&padded, 0), (Vec::new(), second.into()));
+    let (after_one, _) = heard(&[&padded[..PADDING], &stream(&frames()[..2])].concat(), 0);
+    assert_eq!(after_one.len(), heard(&stream(&frames()[..2]), 0).0.len());
     let again = "the peer sent nonsense: a Hello frame where none may be";
     let twice = [stream(&frames()[..1]), a_hello()].concat();
     for cut in 0..20 {
@@ -75,7 +80,8 @@ fn the_first_frame_is_a_hello_and_no_other_is() {
 #[test]
 fn nonsense_ends_the_stream() {
     for (bytes, why) in [
-        (&[9, 0, 0, 0][..], "no frame begins with 9"),
+        (&[10, 0, 0, 0][..], "no frame begins with 10"),
+        (&[9, 0, 0, 0], "a Padding frame where none may be"),
         (&[1, 1, 0, 1], "a Membership frame of 65537 bytes, at most 65536 are allowed"),
         (&[3, 0x10, 0, 1], "a Gossip frame of 1048577 bytes, at most 1048576 are allowed"),
         (&[4, 0, 0, 1, 0], "a AskViews frame whose body is not one"),

@@ -19,6 +19,7 @@ pub(crate) fn encode(frame: &Frame) -> Vec<u8> {
         Frame::Route(message) => encode_route(message),
         Frame::Relay(relayed) => relayed.encode(),
         Frame::Bye => encode_empty(Kind::Bye).to_vec(),
+        Frame::Padding => encode_empty(Kind::Padding).to_vec(),
     }
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn hold(frame: &Frame, taken: usize) {
         Frame::Route(message) => {
             let _ = message.clone().map(|contact| hold_addresses(&contact.addresses));
         }
-        Frame::Control(_) | Frame::AskViews | Frame::Relay(_) | Frame::Bye => {}
+        Frame::Control(_) | Frame::AskViews | Frame::Relay(_) | Frame::Bye | Frame::Padding => {}
     }
 }
 

@@ -33,6 +33,10 @@ pub(crate) const MAX_CONTROL: usize = 64 << 10;
 pub(crate) const MAX_BODY: usize = (1 << 24) - 1;
 /// Bytes of a payload's frame before the publication: header, origin, start, sequence, round.
 pub(crate) const GOSSIP_HEAD: usize = HEADER + 32 + 8 + 8 + 2;
+/// Bytes of the frame before a hello: more than the largest packets of an Ethernet. A path on which
+/// small packets pass and large ones vanish never becomes a link, instead of one that brings keep-alives
+/// and no payload (QUIC begins like that: RFC 9000, section 14.1).
+pub(crate) const PADDING: usize = 9_216;
 /// Neighbours in an answer about views.
 pub(crate) const MAX_VIEW: usize = 64;
 /// Bytes of a network id.
@@ -100,6 +104,8 @@ pub(crate) enum Frame {
     Relay(Relayed),
     /// Nothing follows on this stream, and that is no failure.
     Bye,
+    /// Nothing: what it takes up shows that the path carries it.
+    Padding,
 }
 
 /// A frame's kind: its first byte.
@@ -115,6 +121,7 @@ pub(crate) enum Kind {
     Bye = 6,
     Route = 7,
     Relay = 8,
+    Padding = 9,
 }
 
 /// Why bytes are not a frame. Nothing of it was used; the link ends.
@@ -131,7 +138,7 @@ pub(crate) enum FrameError {
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Hello,
         Self::Membership,
         Self::Control,
@@ -141,6 +148,7 @@ impl Kind {
         Self::Bye,
         Self::Route,
         Self::Relay,
+        Self::Padding,
     ];
 
     /// Whether its body is content, and as large as an overlay allows.
@@ -186,6 +194,7 @@ impl Frame {
             Kind::Relay => {
                 Relayed::decode(body).map(Self::Relay).ok_or(FrameError::Malformed(kind))
             }
+            Kind::Padding => Ok(Self::Padding),
             Kind::AskViews if body.is_empty() => Ok(Self::AskViews),
             Kind::Bye if body.is_empty() => Ok(Self::Bye),
             Kind::AskViews | Kind::Bye => Err(FrameError::Malformed(kind)),
@@ -240,6 +249,13 @@ pub(crate) fn encode_control(message: &ControlMessage) -> Vec<u8> {
 /// A frame without a body.
 pub(crate) fn encode_empty(kind: Kind) -> [u8; HEADER] {
     put_header(kind, 0)
+}
+
+/// What comes before a hello.
+pub(crate) fn encode_padding() -> Vec<u8> {
+    let mut frame = vec![0; PADDING];
+    frame[..HEADER].copy_from_slice(&put_header(Kind::Padding, PADDING - HEADER));
+    frame
 }
 
 /// All of a payload's frame but the publication.
