@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep, timeout};
 
-use client::{Client, PROTOCOL, Speaker, answer, frame, hello, line, propose, write};
+use client::{Client, PROTOCOL, Speaker, answer, frame, hello, line, number, propose, write};
 
 const NETWORK: &str = "flock";
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -24,6 +24,9 @@ struct Entry {
     addresses: Addresses,
     first_hand: bool,
     last_spoken: u64,
+    /// The start that greeted last, and the one before it.
+    started: Option<u64>,
+    before: Option<u64>,
 }
 
 impl Book {
@@ -34,6 +37,18 @@ impl Book {
             entry.addresses = addresses.clone();
             entry.first_hand = true;
         }
+    }
+
+    /// A start of a node greets. Whether one greeted before that it had followed: a process that was
+    /// followed by another start of its node has ended, so two run.
+    pub(crate) fn greets(&mut self, node: NodeId, started: u64) -> bool {
+        let entry = self.entry(node);
+        if entry.started == Some(started) {
+            return false;
+        }
+        let returned = entry.before == Some(started);
+        entry.before = entry.started.replace(started);
+        returned
     }
 
     /// Somebody says where a node can be dialled.
@@ -112,6 +127,17 @@ mod tests {
         book.doubt(node(1));
         book.hear(node(1), &addresses([3]));
         assert_eq!(book.addresses(node(1)), addresses([3, 2]));
+    }
+
+    #[test]
+    fn a_start_that_comes_back_is_one_of_two() {
+        let mut book = Book::default();
+        let mut greets = |starts: &[u64]| -> Vec<bool> {
+            starts.iter().map(|started| book.greets(node(1), *started)).collect()
+        };
+        assert_eq!(greets(&[5, 5, 7, 7, 9]), [false; 5], "it was started again twice");
+        assert_eq!(greets(&[3]), [false], "its clock was wrong");
+        assert_eq!(greets(&[9, 9, 3]), [true, false, true]);
     }
 
     #[test]

@@ -47,6 +47,10 @@ pub enum Event {
     },
     /// A slow peer has caught up.
     LinkCaughtUp(NodeId),
+    /// Two processes run with the identity of this node, which may be the own one: whoever speaks to
+    /// it reaches now one, now the other, and both lose their neighbours again and again. Told once
+    /// of each node.
+    SharedIdentity(NodeId),
     /// A discovery source could not look; it goes on trying.
     DiscoveryFailed {
         /// Which source.

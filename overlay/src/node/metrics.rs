@@ -60,6 +60,7 @@ pub(crate) struct Counters {
     pub(crate) dials: IntCounterVec,
     pub(crate) links_ended: IntCounterVec,
     pub(crate) inbound_failed: IntCounter,
+    pub(crate) shared_identities: IntCounter,
     pub(crate) found: IntCounterVec,
     pub(crate) channels: Families,
 }
@@ -256,6 +257,10 @@ impl Metrics {
             inbound_failed: counter(
                 "murmurate_inbound_failed_total",
                 "Inbound connections that failed before they stood.",
+            ),
+            shared_identities: counter(
+                "murmurate_shared_identities_total",
+                "Signs that two processes run with one identity.",
             ),
             dials: make.reasons("murmurate_dials_total", "Dials.", "outcome", &DIAL_OUTCOMES),
             links_ended: make.reasons(

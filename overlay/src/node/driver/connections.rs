@@ -207,6 +207,7 @@ impl Driver {
         }
         connection.started = Some(hello.started);
         let node = connection.node;
+        self.note_start(Incarnation { node, started: hello.started });
         self.host.book.hear_first_hand(node, &hello.addresses);
         self.stand(id);
     }

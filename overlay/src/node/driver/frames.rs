@@ -83,7 +83,9 @@ impl Driver {
     }
 
     pub(super) fn hear_of(&mut self, contact: &Contact) -> Incarnation {
-        if contact.peer.node != self.host.me.node {
+        if contact.peer.node == self.host.me.node {
+            self.hear_of_myself(contact.peer);
+        } else {
             self.host.book.hear(contact.peer.node, &contact.addresses);
         }
         contact.peer

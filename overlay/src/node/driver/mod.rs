@@ -23,6 +23,7 @@ mod frames;
 mod lanes;
 mod publish;
 mod routing;
+mod twins;
 mod upkeep;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -149,6 +150,7 @@ pub(crate) struct Driver {
     dials: BTreeMap<ConnectionId, Dial>,
     budget: Budget,
     contacts: Contacts,
+    twins: Twins,
     reports: mpsc::Receiver<(ConnectionId, Report)>,
     report_to: mpsc::Sender<(ConnectionId, Report)>,
     commands: mpsc::Receiver<Command>,
@@ -198,6 +200,7 @@ impl Driver {
             dials: BTreeMap::new(),
             budget: Budget::new(),
             contacts: Contacts::new(Instant::now()),
+            twins: Twins::default(),
             reports,
             report_to,
             commands: parts.commands,

@@ -32,6 +32,7 @@ fn tell(event: Event) {
         // The library logs these itself.
         Event::Listening(_)
         | Event::DiscoveryFailed { .. }
+        | Event::SharedIdentity(_)
         | Event::LinkSlow { .. }
         | Event::LinkCaughtUp(_) => {}
         event => tracing::info!(?event, "event"),
