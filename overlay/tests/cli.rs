@@ -245,6 +245,53 @@ fn wrong_configurations_are_refused_in_one_line() {
     drop(held);
 }
 
+/// The network of a node whose environment is broken is not the default one.
+#[test]
+fn a_variable_that_is_no_text_is_refused_by_name() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let broken = std::ffi::OsStr::from_bytes(b"fl\xffck");
+    let output = murmurate(&["check-config"])
+        .env("MURMURATE_NETWORK", broken)
+        .output()
+        .expect("the binary runs");
+    let error = "error: MURMURATE_NETWORK = \"fl\\xFFck\" in the environment is not UTF-8\n";
+    assert_eq!((text(&output.stderr).as_str(), output.status.code()), (error, Some(2)));
+}
+
+#[test]
+fn what_nobody_can_dial_is_not_advertised() {
+    for (address, why) in [
+        ("/ip4/0.0.0.0/tcp/7400", "is where a node may listen, not where it can be dialled"),
+        ("/ip4/192.0.2.1/tcp/0", "is where a node may listen, not where it can be dialled"),
+        ("/ip4/192.0.2.1/udp/7400", "is not an address this node can dial"),
+    ] {
+        let output = run(&["check-config", "--advertise", address]);
+        let error = text(&output.stderr);
+        assert!(error.starts_with(&format!("error: advertise: {address:?} {why}")), "{error}");
+        assert!(error.ends_with(" (flag --advertise)\n"), "{error}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+/// Two agents of one machine do not share what comes in, and a hang-up is no goodbye.
+#[test]
+fn an_agent_keeps_its_port_and_goes_on_when_its_terminal_is_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let one = Agent::start(folder.path(), "one", &["--first"]);
+    let address =
+        format!("/ip4/127.0.0.1/tcp/{}", one.host_and_port().rsplit_once(':').expect("a port").1);
+    let admin = folder.path().join("two.sock");
+    let admin = admin.to_str().expect("UTF-8");
+    let second = run(&["node", "--listen", &address, "--admin", admin, "--log-level", "error"]);
+    let error =
+        format!("error: cannot listen on {address}: Address already in use (os error 98)\n");
+    assert_eq!((text(&second.stderr), second.status.code()), (error, Some(1)));
+    one.process.signal("-HUP");
+    let told = || one.log().contains("there is nothing to reload").then_some(());
+    eventually("the log tells of the signal", 5, told);
+    assert!(one.get("/readyz").starts_with("HTTP/1.1 200"));
+}
+
 #[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -187,6 +187,11 @@ pub(crate) fn dissect(address: &Multiaddr) -> Option<(Shape, Option<Result<NodeI
     parts.next().is_none().then_some((Shape { host, port }, node))
 }
 
+/// Whether this node's transports can listen there.
+pub(crate) fn can_listen(address: &Multiaddr) -> bool {
+    dissect(address).is_some_and(|(shape, _)| !matches!(shape.host, Host::Name(_)))
+}
+
 /// Whether it can be a host's name: labels of letters, digits, hyphens and, since many networks
 /// have them, underscores (RFC 1123, section 2.1). A last label of digits is a mistyped IPv4
 /// address.

@@ -20,6 +20,7 @@ use libp2p::Multiaddr;
 use crate::NodeId;
 
 pub(crate) use contact::MAX_BYTES as MAX_ADDRESS_BYTES;
+pub(crate) use contact::can_listen;
 pub use contact::{ContactError, parse_contact};
 #[cfg(feature = "dns")]
 pub use dns::{Dns, DnsError, Transport};

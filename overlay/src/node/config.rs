@@ -13,7 +13,7 @@ use super::channels::{self, Channel, DeclarationError};
 use super::state::StateError;
 use super::wire::{MAX_BODY, MAX_NETWORK, Publication, Relayed};
 use super::{Metrics, Node};
-use crate::discovery::Discovery;
+use crate::discovery::{ContactError, Discovery, can_listen, parse_contact};
 use crate::{NodeIdError, router};
 
 /// Sets up a [`Node`]. Everything has a default; [`Builder::spawn`] checks it all.
@@ -148,6 +148,15 @@ pub enum ConfigError {
     /// More addresses than others would remember.
     #[error("{0} addresses to advertise: at most 4")]
     Advertise(usize),
+    /// An address to advertise that nobody can dial.
+    #[error("advertise: {0}")]
+    Advertised(#[from] ContactError),
+    /// An address on which no transport listens.
+    #[error(
+        "listen: {0} is neither TCP nor QUIC on an IP address: write /ip4/0.0.0.0/tcp/7400 or \
+         /ip4/0.0.0.0/udp/7400/quic-v1"
+    )]
+    Listen(Multiaddr),
     /// A channel.
     #[error(transparent)]
     Channel(#[from] DeclarationError),
@@ -295,6 +304,12 @@ impl Builder {
         if self.advertise.len() > super::wire::Addresses::MAX {
             return Err(ConfigError::Advertise(self.advertise.len()));
         }
+        for address in &self.advertise {
+            parse_contact(&address.to_string())?;
+        }
+        if let Some(address) = self.listen.iter().find(|address| !can_listen(address)) {
+            return Err(ConfigError::Listen(address.clone()));
+        }
         self.limits.check()?;
         channels::check(&self.channels)?;
         Ok(Checked {
@@ -344,6 +359,23 @@ mod tests {
         assert!(says(limits(wrong)).starts_with("join_wait = 0 s"));
         let wrong = Limits { leave_wait: Duration::ZERO, ..Limits::default() };
         assert!(says(limits(wrong)).starts_with("leave_wait = 0 s"));
+        let told = |address: &str| Builder::new().advertise(address.parse().expect("an address"));
+        for (address, why) in [
+            ("/ip4/0.0.0.0/tcp/7400", "is where a node may listen"),
+            ("/ip6/::/udp/7400/quic-v1", "is where a node may listen"),
+            ("/ip4/192.0.2.1/tcp/0", "is where a node may listen"),
+            ("/ip4/192.0.2.1/udp/7400", "is not an address this node can dial"),
+        ] {
+            let starts = format!("advertise: {address:?} {why}");
+            assert!(says(told(address)).starts_with(&starts), "{}", says(told(address)));
+        }
+        assert_eq!(says(told("/dns/roost.example/tcp/7400")), "");
+        let at = |address: &str| says(Builder::new().listen(address.parse().expect("an address")));
+        assert_eq!(at("/ip4/0.0.0.0/tcp/0"), "");
+        for address in ["/ip4/0.0.0.0/udp/7400", "/dns/roost.example/tcp/7400"] {
+            let starts = format!("listen: {address} is neither TCP nor QUIC on an IP address");
+            assert!(at(address).starts_with(&starts), "{}", at(address));
+        }
         let wrong = hyparview::Parameters { active_capacity: 0, ..Builder::default_membership() };
         assert!(says(Builder::new().membership(wrong)).starts_with("membership: active_capacity"));
     }

@@ -184,6 +184,16 @@ impl Maker {
         (direction("received"), direction("sent"))
     }
 
+    fn lagged(&self) -> IntCounter {
+        let help = "Broadcasts that subscriptions lost because they were not read in time.";
+        self.counter("murmurate_subscription_lagged_total", help)
+    }
+
+    fn shared_identities(&self) -> IntCounter {
+        let help = "Signs that two processes run with one identity.";
+        self.counter("murmurate_shared_identities_total", help)
+    }
+
     fn hops(&self) -> Histogram {
         let help = "Links a delivered broadcast crossed.";
         self.histogram("murmurate_delivery_hops", help, &HOPS)
@@ -240,10 +250,7 @@ impl Metrics {
             published,
             delivered,
             duplicate,
-            lagged: counter(
-                "murmurate_subscription_lagged_total",
-                "Broadcasts that subscriptions lost because they were not read in time.",
-            ),
+            lagged: make.lagged(),
             hops: make.hops(),
             latency: make.latency(),
             received,
@@ -258,10 +265,7 @@ impl Metrics {
                 "murmurate_inbound_failed_total",
                 "Inbound connections that failed before they stood.",
             ),
-            shared_identities: counter(
-                "murmurate_shared_identities_total",
-                "Signs that two processes run with one identity.",
-            ),
+            shared_identities: make.shared_identities(),
             dials: make.reasons("murmurate_dials_total", "Dials.", "outcome", &DIAL_OUTCOMES),
             links_ended: make.reasons(
                 "murmurate_links_ended_total",

@@ -78,7 +78,7 @@ const NODE: &str = "Examples:
   murmurate node --listen /ip4/127.0.0.1/tcp/0 --admin ./a.sock --json
 
 On SIGTERM or SIGINT it says it is not ready, leaves and ends with status 0; on a second one it ends
-at once with status 1.";
+at once with status 1. SIGHUP changes nothing.";
 
 const CHECK: &str = "Examples:
   murmurate check-config --config murmurate.toml

@@ -63,7 +63,11 @@ pub(crate) async fn run(options: &args::Node) -> Outcome {
     let config = config.map_err(Usage::from)?;
     crate::log::start(&config.settings)?;
     // From here on a signal is ours, so that none is lost between the start and the loop.
-    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let signals = Signals {
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+        hangup: signal(SignalKind::hangup())?,
+    };
     let listener = match config.settings.metrics.0 {
         None => None,
         Some(address) => {
@@ -97,6 +101,13 @@ pub(crate) async fn run(options: &args::Node) -> Outcome {
     };
     announce(&agent, options.json)?;
     serve(Arc::new(agent), &admin, config.settings.join, signals, events).await
+}
+
+/// Those that would end the process otherwise.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
 /// A wrong configuration is wrong usage; a port in use is not.
@@ -134,7 +145,7 @@ async fn serve(
     agent: Arc<Agent>,
     admin: &Socket,
     contacts: Vec<Multiaddr>,
-    (mut terminate, mut interrupt): (Signal, Signal),
+    mut signals: Signals,
     events: impl Future<Output = ()> + Send + 'static,
 ) -> Outcome {
     tokio::spawn(events);
@@ -163,8 +174,13 @@ async fn serve(
                 gone = true;
                 continue;
             }
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = signals.terminate.recv() => {}
+            _ = signals.interrupt.recv() => {}
+            // By convention, to read the configuration again; a terminal that is closed sends it too.
+            _ = signals.hangup.recv() => {
+                tracing::warn!("SIGHUP: there is nothing to reload, the node goes on");
+                continue;
+            }
         }
         if leaving {
             tracing::warn!("a second signal: ending at once");

@@ -9,6 +9,7 @@ mod show;
 mod text;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -71,8 +72,7 @@ pub(crate) struct Config {
 impl Config {
     /// Reads all layers and checks what they come to.
     pub(crate) fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, Wrong> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-        let layered = Layers::read(file, variable, flags)?;
+        let layered = Layers::read(file, |name| std::env::var_os(name), flags)?;
         let settings = Settings::deserialize(layered.table).map_err(|error| wrong(&error))?;
         let config = Self { settings, sources: layered.sources };
         config.check()?;
@@ -187,9 +187,15 @@ struct Layers {
 impl Layers {
     fn read(
         file: Option<&Path>,
-        variable: impl Fn(&str) -> Option<String>,
+        variable: impl Fn(&str) -> Option<OsString>,
         flags: &Flags,
     ) -> Result<Self, Wrong> {
+        let variable = |name: &str| {
+            let text = variable(name).filter(|text| !text.is_empty()).map(OsString::into_string);
+            let not_utf8 =
+                |text| Wrong(format!("{name} = {text:?} in the environment is not UTF-8"));
+            text.transpose().map_err(not_utf8)
+        };
         let defaults = Table::try_from(Settings::default());
         let mut layers = Self {
             table: defaults.map_err(|error| Wrong(error.to_string()))?,
@@ -203,13 +209,13 @@ impl Layers {
         }
         for (key, kind) in keys::KEYS {
             let name = keys::variable(key);
-            if let Some(text) = variable(&name) {
+            if let Some(text) = variable(&name)? {
                 let value = keys::value(kind, &text);
                 layers.set(&Key::Setting(key), value, &name, Source::Environment(name.clone()))?;
             }
         }
         let name = keys::variable(keys::CHANNELS);
-        if let Some(text) = variable(&name) {
+        if let Some(text) = variable(&name)? {
             layers.read_list(&name, &text)?;
         }
         for (key, text, flag) in &flags.0 {

@@ -3,7 +3,7 @@
 use super::channels::{Channels, Declared, Kind};
 use super::*;
 
-fn none(_: &str) -> Option<String> {
+fn none(_: &str) -> Option<OsString> {
     None
 }
 
@@ -91,7 +91,7 @@ fn channels_come_from_all_layers() {
     );
     let environment = |name: &str| {
         let channels = "orders=acknowledged, samples=best-effort,prices=latest";
-        (name == "MURMURATE_CHANNELS").then(|| channels.to_owned())
+        (name == "MURMURATE_CHANNELS").then(|| channels.into())
     };
     let mut flags = Flags::default();
     flags.set("channels.samples.kind", "request", "--channel");
@@ -145,7 +145,7 @@ fn flags_over_environment_over_file_over_defaults() {
     let (_folder, path) =
         file("network = \"f\"\nfirst = true\n[limits]\nmax_frame = 2048\nidle_wait = \"1s\"\n");
     let environment = |name: &str| match name {
-        "MURMURATE_NETWORK" => Some("e".to_owned()),
+        "MURMURATE_NETWORK" => Some("e".into()),
         "MURMURATE_LIMITS_MAX_FRAME" => Some("4096".into()),
         "MURMURATE_LISTEN" => Some("/ip4/127.0.0.1/tcp/1, /ip4/127.0.0.1/tcp/2".into()),
         _ => None,
