@@ -7,7 +7,7 @@ mod agent;
 use std::io::{BufReader, Read as _, Write as _};
 use std::process::{ChildStdout, Stdio};
 
-use agent::{Agent, Process, eventually, murmurate, run, text};
+use agent::{Agent, Process, Raw, eventually, murmurate, run, text};
 use serde_json::{Value, json};
 
 const CHANNELS: [&str; 6] = [
@@ -100,6 +100,35 @@ fn requests_are_answered() {
     assert_eq!((text(&output.stderr).as_str(), output.status.code()), (error, Some(2)));
     let output = two.command(&["listen", "--channel", "sure", "--echo"]);
     assert!(text(&output.stderr).contains("has no answers, its kind is acknowledged"));
+}
+
+/// Its port refuses: that is known long before the channel's timeout.
+#[test]
+fn what_was_sent_to_a_process_that_was_killed_is_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let timeout = ["--set", "channels.sure.timeout=20s"];
+    let [one, mut two] = pair(folder.path(), &timeout);
+    let node = two.node.clone();
+    let send = format!(
+        "{{\"request\":\"send\",\"to\":\"{node}\",\"channel\":\"sure\",\"data\":\"aGVsbG8=\"}}"
+    );
+    let outcome = |mut sender: Raw| {
+        let said = std::iter::from_fn(|| sender.hear());
+        let sent = said.map(|reply| reply["sent"]["outcome"].clone()).find(Value::is_string);
+        sent.expect("an outcome")
+    };
+    let mut senders = [one.connect(), one.connect()];
+    senders.iter_mut().for_each(|sender| sender.say(&send));
+    let came = "murmurate_channel_messages_total{channel=\"sure\",outcome=\"delivered\"} 2\n";
+    eventually("they came", 10, || two.get("/metrics").contains(came).then_some(()));
+    two.process.signal("-KILL");
+    two.process.ends(5);
+    for sender in senders {
+        assert_eq!(outcome(sender), "gone");
+    }
+    let mut late = one.connect();
+    late.say(&send);
+    assert_eq!(outcome(late), "unreachable", "another node can be asked");
 }
 
 #[test]

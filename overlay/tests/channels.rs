@@ -198,33 +198,6 @@ async fn whoever_left_is_named_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_was_killed_is_known_to_be_gone_and_does_not_hold_up_for_ever() {
-    let (one, two) = soon(pair(&[Channel::acknowledged("c")])).await;
-    let (sender, receiver) = (one.channel("c").expect("declared"), two.channel("c"));
-    let first = soon(sender.send(two.id(), "taken")).await.expect("taken");
-    drop(soon(receiver.expect("declared").receive()).await.expect("a message"));
-    soon(first).await.expect("delivered");
-    let mut receipts = Vec::new();
-    for number in 0..27 {
-        let receipt = soon(sender.send(two.id(), vec![number])).await;
-        receipts.push(receipt.expect("taken"));
-    }
-    // As when it is killed: its connections close, its port refuses.
-    two.shutdown().await.expect("it runs");
-    for receipt in receipts {
-        assert_eq!(soon(receipt).await, Err(Undelivered::Gone));
-    }
-    let late = match soon(sender.send(two.id(), "late")).await {
-        Ok(receipt) => soon(receipt).await,
-        Err(error) => Err(Undelivered::Failed(error)),
-    };
-    let Err(Undelivered::Failed(SendError::Unreachable { reason, .. })) = &late else {
-        unreachable!("{late:?}");
-    };
-    assert!(reason.contains("refused"), "another node can be asked: {reason}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_pushes_back_or_sheds_as_declared() {
     let small = |channel: Channel| channel.queue(10, 1 << 20);
     let channels = [

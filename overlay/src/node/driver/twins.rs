@@ -26,7 +26,7 @@ impl Driver {
     }
 
     /// Somebody names a start of this very node. Older ones are remembered for long, newer ones there
-    /// are none.
+    /// are none. That is a sign and no proof: anybody may lie.
     pub(super) fn hear_of_myself(&mut self, named: Incarnation) {
         if named.started > self.host.me.started {
             self.note_twins(named.node);
