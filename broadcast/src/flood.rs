@@ -2,31 +2,58 @@
 
 use alloc::sync::Arc;
 use core::convert::Infallible;
+use core::marker::PhantomData;
+use core::time::Duration;
 
 use murmurate_membership::{FRAME_HEADER, Peer, Sizes, Time, Violation, Wire};
 use thin_vec::ThinVec;
 
-use crate::protocol::{Broadcast, Carries, Effects, Id, Input, Payload};
-use crate::window::{Bounds, Window};
+use crate::protocol::{Broadcast, Carries, Effects, Input, Payload};
+use crate::{Id, Mark, Seen, SeenBounds, Sight};
+
+/// Links a broadcast crosses at most by default: far more than any overlay is wide. What was seen is
+/// the first wall against circulation, this the second.
+pub const HOP_LIMIT: u16 = 128;
 
 /// One peer's flood.
 #[derive(Debug, Clone)]
-pub struct Flood<P, I, D> {
+pub struct Flood<P, I: Id, D> {
     config: Arc<Config>,
     neighbors: ThinVec<P>,
-    window: Window<I, D>,
+    seen: Seen<I>,
+    payload: PhantomData<D>,
 }
 
-/// The knob of [`Flood`].
+/// The knobs of [`Flood`]; see [`plumtree::Parameters`](crate::plumtree::Parameters) for what they
+/// mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
-    /// Ids remembered, to deliver each broadcast once. At least 1.
+    /// Broadcasts of one origin that are told apart. At least 1.
     pub seen_capacity: usize,
+    /// Origins of which is remembered what was seen. At least 1.
+    pub origins_capacity: usize,
+    /// How long an origin must be silent to be forgotten when there are too many.
+    pub origin_idle: Duration,
+    /// Links a broadcast crosses at most. At least 1.
+    pub hop_limit: u16,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { seen_capacity: 16_384 }
+        let SeenBounds { span, origins, idle } = SeenBounds::default();
+        Self {
+            seen_capacity: span,
+            origins_capacity: origins,
+            origin_idle: idle,
+            hop_limit: HOP_LIMIT,
+        }
+    }
+}
+
+impl Config {
+    fn seen(&self) -> SeenBounds {
+        let Self { seen_capacity, origins_capacity, origin_idle, .. } = *self;
+        SeenBounds { span: seen_capacity, origins: origins_capacity, idle: origin_idle }
     }
 }
 
@@ -63,7 +90,7 @@ impl<P: Peer, I: Id, D: Payload> Flood<P, I, D> {
     /// A peer without neighbours.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
-        Self { config, neighbors: ThinVec::new(), window: Window::new() }
+        Self { config, neighbors: ThinVec::new(), seen: Seen::default(), payload: PhantomData }
     }
 
     fn push(&mut self, message: &Message<I, D>, sender: Option<P>, fx: &mut impl Effects<Self>) {
@@ -72,9 +99,28 @@ impl<P: Peer, I: Id, D: Payload> Flood<P, I, D> {
         }
     }
 
-    fn bounds(&self) -> Bounds {
-        // Nobody asks for a payload again.
-        Bounds { seen: self.config.seen_capacity, payloads: 1, payload_bytes: 0 }
+    fn receive(
+        &mut self,
+        now: Time,
+        from: P,
+        mut message: Message<I, D>,
+        fx: &mut impl Effects<Self>,
+    ) {
+        if message.round > self.config.hop_limit {
+            return fx.mark(Mark::TooManyHops);
+        }
+        match self.seen.insert(now, message.id, self.config.seen()) {
+            Sight::Settled => {}
+            Sight::Full => fx.mark(Mark::OriginsFull),
+            Sight::New { given_up } => {
+                fx.deliver(message.id, message.round, message.payload.clone());
+                message.round = message.round.saturating_add(1);
+                self.push(&message, Some(from), fx);
+                if given_up > 0 {
+                    fx.missed(message.id.origin(), given_up);
+                }
+            }
+        }
     }
 }
 
@@ -85,20 +131,15 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Flood<P, I, D> {
     type Message = Message<I, D>;
     type Timer = Infallible;
 
-    fn handle<E: Effects<Self>>(&mut self, _now: Time, input: Input<Self>, fx: &mut E) {
+    fn handle<E: Effects<Self>>(&mut self, now: Time, input: Input<Self>, fx: &mut E) {
         match input {
             Input::Publish { id, payload } => {
-                self.window.insert(id, payload.clone(), self.bounds());
+                self.seen.insert(now, id, self.config.seen());
                 self.push(&Message { id, round: 1, payload }, None, fx);
             }
-            Input::Receive { from, mut message } => {
-                if self.window.contains(message.id) {
-                    return;
-                }
-                self.window.insert(message.id, message.payload.clone(), self.bounds());
-                fx.deliver(message.id, message.round, message.payload.clone());
-                message.round = message.round.saturating_add(1);
-                self.push(&message, Some(from), fx);
+            Input::Receive { from, message } => self.receive(now, from, message, fx),
+            Input::Recover { from, id, round, payload } => {
+                self.receive(now, from, Message { id, round, payload }, fx);
             }
             Input::NeighborUp(peer) => {
                 if !self.neighbors.contains(&peer) {
@@ -118,11 +159,16 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Flood<P, I, D> {
         core::iter::empty()
     }
 
+    fn seen(&self) -> &Seen<I> {
+        &self.seen
+    }
+
+    fn seen_mut(&mut self) -> (&mut Seen<I>, SeenBounds) {
+        (&mut self.seen, self.config.seen())
+    }
+
     fn check(&self) -> Result<(), Violation> {
-        Violation::unless(
-            self.window.is_within(self.bounds()),
-            "the seen window is bounded",
-            || alloc::format!("{self:?}"),
-        )
+        let within = self.seen.is_within(self.config.seen());
+        Violation::unless(within, "what was seen is bounded", || alloc::format!("{self:?}"))
     }
 }

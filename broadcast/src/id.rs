@@ -1,6 +1,35 @@
 //! Names of broadcasts.
 
+use core::fmt::Debug;
+use core::hash::Hash;
+
 use murmurate_membership::Peer;
+
+/// A broadcast's name: whose it is, and the how-manieth of its origin's it is, counted from 0.
+///
+/// Unique in the overlay; small, because every peer remembers thousands. Ordered by origin, then by
+/// sequence. [`MessageId`] is the one for real nodes.
+pub trait Id: Copy + Ord + Hash + Debug {
+    /// Who counts: a publisher in one incarnation.
+    type Origin: Copy + Ord + Hash + Debug;
+
+    /// Whose broadcast it is.
+    fn origin(self) -> Self::Origin;
+
+    /// How many its origin published before it.
+    fn sequence(self) -> u64;
+}
+
+/// For hosts that number all broadcasts in one sequence, whoever publishes them.
+impl Id for u32 {
+    type Origin = ();
+
+    fn origin(self) {}
+
+    fn sequence(self) -> u64 {
+        self.into()
+    }
+}
 
 /// A broadcast's name: who published it, in which incarnation, and the how-manieth it was.
 ///
@@ -13,6 +42,18 @@ pub struct MessageId<P> {
     pub origin: P,
     /// Counts the publisher's broadcasts from 0.
     pub sequence: u64,
+}
+
+impl<P: Peer + Hash> Id for MessageId<P> {
+    type Origin = P;
+
+    fn origin(self) -> P {
+        self.origin
+    }
+
+    fn sequence(self) -> u64 {
+        self.sequence
+    }
 }
 
 /// Names the broadcasts of one incarnation of a peer.

@@ -6,23 +6,29 @@
 //! - [`Plumtree`] pushes payloads along a tree and announces them on all other links, so that the
 //!   tree repairs itself (SRDS 2007).
 //! - [`Flood`] pushes every payload on every link: the baseline.
+//! - [`AntiEntropy`] wraps either: neighbours compare what they have, and fetch what they missed.
 
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
 
+pub mod anti_entropy;
+mod cache;
 pub mod flood;
 mod id;
 mod mark;
 mod mutant;
 pub mod plumtree;
+mod progress;
 mod protocol;
+mod seen;
 mod thrift;
-mod window;
 
+pub use anti_entropy::AntiEntropy;
 pub use flood::Flood;
-pub use id::{MessageId, MessageIds};
+pub use id::{Id, MessageId, MessageIds};
 pub use mark::Mark;
 pub use mutant::Mutant;
 pub use plumtree::{Announcement, Plumtree};
-pub use protocol::{Broadcast, Carries, Effects, Id, Input, Payload};
+pub use protocol::{Broadcast, Carries, Effects, Input, Origin, Payload};
+pub use seen::{Seen, SeenBounds, Sight};

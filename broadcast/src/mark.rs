@@ -28,6 +28,17 @@ murmurate_membership::catalogue! {
         PatienceGrew = "patience-grew": "payloads come late, and are waited for longer",
         PatienceEased = "patience-eased": "a shorter wait is tried again",
         NewLinkToldFirst = "new-link-told-first": "a neighbour comes while announcements wait",
+        TooManyHops = "too-many-hops": "a broadcast crossed more links than allowed, and goes no further",
+        OriginsFull = "origins-full": "so many publish that a broadcast of another one is refused",
+        GivenUp = "given-up": "a broadcast too far behind its origin's latest is given up",
+        ExchangeListed = "exchange-listed": "neighbours differ in what they have, and list it",
+        ExchangeSplit = "exchange-split": "neighbours differ in many origins, and compare parts of them",
+        ExchangeOfStranger = "exchange-of-stranger": "somebody who is no neighbour compares",
+        ExchangeFlood = "exchange-flood": "a neighbour compares more often than it may",
+        ExchangeNonsense = "exchange-nonsense": "a neighbour lists what it did not announce",
+        GapAsked = "gap-asked": "what was missed is asked for",
+        GapGivenUp = "gap-given-up": "what was missed did not come, and is given up",
+        ReplyBudgetSpent = "reply-budget-spent": "a neighbour asks for more than it gets at once",
         PayloadForgotten = "payload-forgotten": "the oldest payload is kept no more",
     }
 }

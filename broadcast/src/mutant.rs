@@ -16,6 +16,13 @@ murmurate_membership::catalogue! {
         NeighborKept = "neighbor-kept": "a lost neighbour is kept",
         AnnouncersKept = "announcers-kept": "a lost neighbour is asked for what it announced",
         MissingUnbounded = "missing-unbounded": "any number of announced payloads is waited for",
+        ExchangeSkipsNewLinks = "exchange-skips-new-links": "neighbours do not compare over a new link",
+        ExchangeOnce = "exchange-once": "the timer of comparisons is not armed again",
+        ExchangeOneSided = "exchange-one-sided": "a neighbour is not told what it lacks",
+        ExchangeAsksNothing = "exchange-asks-nothing": "what is missed is not asked for",
+        ExchangeSendsNothing = "exchange-sends-nothing": "what is asked for after a comparison is not sent",
+        ExchangeLossUntold = "exchange-loss-untold": "what is given up is not told",
+        ExchangeWantsHistory = "exchange-wants-history": "a newcomer asks for what came before it",
         NewLinksLazy = "new-links-lazy": "a new link begins outside the tree",
     }
 }

@@ -1,17 +1,11 @@
 //! The seam between a broadcast strategy and its host, the mirror of membership's.
 
 use core::fmt::Debug;
-use core::hash::Hash;
 use core::time::Duration;
 
 use murmurate_membership::{Peer, Time, Violation, Wire};
 
-use crate::Mark;
-
-/// A broadcast's name. Unique in the overlay; small, because every peer remembers thousands.
-/// [`MessageId`](crate::MessageId) is the one for real nodes.
-pub trait Id: Copy + Ord + Hash + Debug {}
-impl<T: Copy + Ord + Hash + Debug> Id for T {}
+use crate::{Id, Mark, Seen, SeenBounds};
 
 /// A broadcast's content, cheap to clone (share it, as `bytes::Bytes` does).
 pub trait Payload: Clone + Debug {
@@ -48,6 +42,13 @@ pub trait Broadcast {
     /// The neighbours that get announcements.
     fn lazy(&self) -> impl Iterator<Item = Self::Peer>;
 
+    /// What this peer has seen.
+    fn seen(&self) -> &Seen<Self::Id>;
+
+    /// The same to change, and its bounds: for a strategy around this one, which finds out what
+    /// this one misses and what cannot be had any more.
+    fn seen_mut(&mut self) -> (&mut Seen<Self::Id>, SeenBounds);
+
     /// The first invariant that does not hold, if any.
     ///
     /// # Errors
@@ -72,6 +73,18 @@ pub enum Input<B: Broadcast + ?Sized> {
         /// What it says. Nothing in it is trusted.
         message: B::Message,
     },
+    /// A broadcast came by another way than the strategy's: deliver it and pass it on, unless it was
+    /// seen. It says nothing of the links.
+    Recover {
+        /// Who sent it.
+        from: B::Peer,
+        /// Its name.
+        id: B::Id,
+        /// Links it has crossed.
+        round: u16,
+        /// Its content.
+        payload: B::Payload,
+    },
     /// A timer armed earlier is due.
     Expired(B::Timer),
     /// A peer entered the active view.
@@ -79,6 +92,9 @@ pub enum Input<B: Broadcast + ?Sized> {
     /// A peer left the active view.
     NeighborDown(B::Peer),
 }
+
+/// Who counts the broadcasts of a strategy.
+pub type Origin<B> = <<B as Broadcast>::Id as Id>::Origin;
 
 /// What a broadcast strategy can ask of its host.
 pub trait Effects<B: Broadcast + ?Sized> {
@@ -88,6 +104,8 @@ pub trait Effects<B: Broadcast + ?Sized> {
     fn arm(&mut self, after: Duration, timer: B::Timer);
     /// Hands a broadcast that arrived over `hops` links to the application, once.
     fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload);
+    /// So many broadcasts of this origin, published in this peer's time, will never be delivered.
+    fn missed(&mut self, _origin: Origin<B>, _count: u64) {}
     /// A branch that is rarely taken is taken. Only tests want to know.
     #[inline]
     fn mark(&mut self, _mark: Mark) {}

@@ -29,7 +29,7 @@ pub use node::id::{Incarnation, MessageId, NodeId, NodeIdError};
 pub use node::{
     AnswerError, BroadcastCounts, BroadcastError, Builder, ByteStream, Channel, ConfigError,
     DeclarationError, Delivery, Destination, Ended, Endpoint, Event, Graph, Info, JoinError,
-    Lagged, Limits, Metrics, Neighbor, Node, Overflow, Receipt, Received, Refusal, SendError,
+    Limits, Lost, Metrics, Neighbor, Node, Overflow, Receipt, Received, Refusal, SendError,
     SpawnError, Subscription, TopicError, Traffic, Undelivered, UnknownChannel, state,
 };
 pub use peer::{Effects, Input, Mark, Message, Peer, Timer};

@@ -80,6 +80,8 @@ pub trait Effects<M: Membership, B: Broadcast> {
     fn arm(&mut self, after: Duration, timer: Timer<M::Timer, B::Timer>);
     /// Hands a broadcast that arrived over `hops` links to the application, once.
     fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload);
+    /// So many broadcasts of this origin, published in this peer's time, will never be delivered.
+    fn missed(&mut self, _origin: broadcast::Origin<B>, _count: u64) {}
     /// `peer` entered the active view.
     fn neighbor_up(&mut self, _peer: M::Peer) {}
     /// `peer` left the active view.
@@ -236,6 +238,10 @@ where
 
     fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
         self.host.deliver(id, hops, payload);
+    }
+
+    fn missed(&mut self, origin: broadcast::Origin<B>, count: u64) {
+        self.host.missed(origin, count);
     }
 
     #[inline]

@@ -97,6 +97,10 @@ where
         self.host.deliver(id, hops, payload);
     }
 
+    fn missed(&mut self, origin: murmurate_broadcast::Origin<B>, count: u64) {
+        self.host.missed(origin, count);
+    }
+
     fn neighbor_up(&mut self, peer: M::Peer) {
         self.router.neighbor_up(peer);
         self.host.neighbor_up(peer);

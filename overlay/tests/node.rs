@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use murmurate::membership::DownReason;
-use murmurate::{BroadcastError, Builder, Event, JoinError, Lagged, Limits, Multiaddr, Node};
+use murmurate::{BroadcastError, Builder, Event, JoinError, Limits, Lost, Multiaddr, Node};
 use tokio::time::{Instant, timeout};
 
 fn builder() -> Builder {
@@ -130,7 +130,7 @@ async fn a_subscriber_that_falls_behind_is_told() {
     for n in 0..4 {
         assert_eq!(slow.next().await.expect("open").expect("kept").data.as_ref(), [n]);
     }
-    assert_eq!(slow.next().await, Some(Err(Lagged(6))));
+    assert_eq!(slow.next().await, Some(Err(Lost::Lagged(6))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,11 @@
 //! Invariants: what must always hold, and what must hold once the faults have stopped.
 
+use std::collections::BTreeMap;
+
 use murmurate::membership::Violation;
 
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
+use crate::node::Peer;
 use crate::overlay;
 
 /// What must hold of a running node at any moment, whatever goes wrong: its own invariants.
@@ -76,6 +79,88 @@ pub fn quiescence<M: SimMembership, B: SimBroadcast>(
     let components = graph.components();
     Violation::unless(components.count <= 1, "the overlay is connected", || {
         format!("{} components, the largest of {} nodes", components.count, components.largest)
+    })
+}
+
+/// How far nodes must agree on what was broadcast when anti-entropy has had its time.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Agreement {
+    /// What a node did not get of an origin, between the first and the last that it got, it was told
+    /// of, and of nothing else.
+    Told,
+    /// Beside that, what any running node has all have that ran when it was published, and nobody was
+    /// told of a loss.
+    Complete,
+}
+
+/// That running nodes agree on what was broadcast in their time, as far as deliveries are logged.
+///
+/// # Errors
+/// If two do not.
+pub fn agreement<M: SimMembership, B: SimBroadcast>(
+    sim: &Simulation<M, B>,
+    how: Agreement,
+) -> Result<(), Violation> {
+    let mut of: BTreeMap<Peer, Vec<u32>> = BTreeMap::new();
+    for (id, publisher) in sim.publishers().iter().enumerate() {
+        of.entry(*publisher).or_default().push(id as u32);
+    }
+    for (publisher, ids) in of {
+        let others: Vec<usize> =
+            sim.live_nodes().filter(|index| sim.peer(*index) != Some(publisher)).collect();
+        for &index in &others {
+            told(sim, index, publisher, &ids)?;
+        }
+        if how == Agreement::Complete {
+            complete(sim, &others, publisher, &ids)?;
+        }
+    }
+    Ok(())
+}
+
+fn told<M: SimMembership, B: SimBroadcast>(
+    sim: &Simulation<M, B>,
+    index: usize,
+    publisher: Peer,
+    ids: &[u32],
+) -> Result<(), Violation> {
+    let has = |id: &u32| sim.has_delivered(index, *id);
+    let (Some(first), Some(last)) = (ids.iter().position(has), ids.iter().rposition(has)) else {
+        return Ok(());
+    };
+    let born = sim.born(index).unwrap_or(0);
+    let lacks = |ids: &[u32]| ids.iter().filter(|id| !has(id)).count() as u64;
+    let its_own = ids[first..=last].iter().filter(|id| **id >= born && !has(id)).count() as u64;
+    let told = sim.has_missed(index, publisher);
+    let detail =
+        || format!("node {index} lacks {its_own} of {publisher:?}, and was told of {told}");
+    Violation::unless(its_own <= told, "what does not come is told", detail)?;
+    Violation::unless(told <= lacks(&ids[..=last]), "nobody is told of what came", detail)
+}
+
+fn complete<M: SimMembership, B: SimBroadcast>(
+    sim: &Simulation<M, B>,
+    others: &[usize],
+    publisher: Peer,
+    ids: &[u32],
+) -> Result<(), Violation> {
+    let lives = sim.is_live(publisher.index()) && sim.peer(publisher.index()) == Some(publisher);
+    for &id in ids {
+        let has = |index: &&usize| sim.has_delivered(**index, id);
+        if !lives && !others.iter().any(|index| has(&index)) {
+            continue;
+        }
+        let in_its_time = |index: &&usize| sim.born(**index).is_some_and(|born| born <= id);
+        let lacking = others.iter().filter(in_its_time).find(|index| !has(index));
+        Violation::unless(lacking.is_none(), "what one has, all get", || {
+            format!("node {lacking:?} lacks broadcast {id} of {publisher:?}")
+        })?;
+    }
+    Violation::unless(sim.stats().missed == 0, "nothing is lost that is kept", || {
+        format!("{} broadcasts were given up", sim.stats().missed)
     })
 }
 

@@ -1,5 +1,7 @@
 //! Which nodes delivered which broadcasts.
 
+use std::collections::BTreeMap;
+
 use crate::node::Peer;
 
 /// A bit for each node of a part and each broadcast.
@@ -10,6 +12,8 @@ pub(crate) struct DeliveryLog {
     /// Of all deliveries made twice the one of the lowest broadcast and peer, in whichever order
     /// they came about.
     twice: Option<(u32, Peer)>,
+    /// By node and publisher, how many broadcasts the node was told it will never get.
+    missed: BTreeMap<(Peer, Peer), u64>,
 }
 
 impl DeliveryLog {
@@ -44,6 +48,16 @@ impl DeliveryLog {
                 *word &= !(1 << (place % 64));
             }
         }
+    }
+
+    /// A node was told that it will never get so many broadcasts of this publisher.
+    pub(crate) fn missed(&mut self, node: Peer, publisher: Peer, count: u64) {
+        *self.missed.entry((node, publisher)).or_default() += count;
+    }
+
+    /// How many that is so far.
+    pub(crate) fn has_missed(&self, node: Peer, publisher: Peer) -> u64 {
+        self.missed.get(&(node, publisher)).copied().unwrap_or(0)
     }
 
     /// A broadcast that was delivered twice, and by whom.

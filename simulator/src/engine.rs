@@ -1,5 +1,6 @@
 //! The simulation: nodes, the queue between them, and what one can do to them.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use murmurate::{Input, Message, Timer};
 
 use crate::deliveries::DeliveryLog;
 use crate::host::What;
+use crate::id::SimId;
 use crate::lanes::{self, Audit, Channel, Lanes, Tally, Watch};
 use crate::machine::Machine;
 use crate::network::Network;
@@ -32,14 +34,14 @@ impl<M> SimMembership for M where
 /// A strategy the simulator can run as broadcast: broadcasts are numbered, and their content is
 /// only counted.
 pub trait SimBroadcast:
-    Broadcast<Peer = Peer, Id = u32, Payload = (), Message: Clone + Send, Timer: Send>
+    Broadcast<Peer = Peer, Id: SimId, Payload = (), Message: Clone + Send, Timer: Send>
     + Clone
     + Send
     + 'static
 {
 }
 impl<B> SimBroadcast for B where
-    B: Broadcast<Peer = Peer, Id = u32, Payload = (), Message: Clone + Send, Timer: Send>
+    B: Broadcast<Peer = Peer, Id: SimId, Payload = (), Message: Clone + Send, Timer: Send>
         + Clone
         + Send
         + 'static
@@ -74,6 +76,9 @@ pub struct Simulation<M: SimMembership, B: SimBroadcast> {
     live: usize,
     network: Arc<Network>,
     make: Make<M, B>,
+    /// Who published each broadcast, and how many each publisher has.
+    publishers: Vec<Peer>,
+    sequences: BTreeMap<Peer, u32>,
 }
 
 impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
@@ -98,6 +103,8 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
             live: 0,
             network: Arc::new(network),
             make,
+            publishers: Vec::new(),
+            sequences: BTreeMap::new(),
         }
     }
 
@@ -119,6 +126,23 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     /// deliveries are logged. Nobody delivers what it published itself.
     pub fn has_delivered(&self, index: usize, id: u32) -> bool {
         self.parts.of(index).has_delivered(index, id)
+    }
+
+    /// Who published each broadcast of the run.
+    pub(crate) fn publishers(&self) -> &[Peer] {
+        &self.publishers
+    }
+
+    /// How many broadcasts had been published when node `index` started, for the last time.
+    pub(crate) fn born(&self, index: usize) -> Option<u32> {
+        self.parts.of(index).node(index).map(Node::born)
+    }
+
+    /// How many broadcasts of this publisher node `index` was told it will never get, in its present
+    /// incarnation, as far as deliveries are logged.
+    pub(crate) fn has_missed(&self, index: usize, publisher: Peer) -> u64 {
+        let log = self.parts.of(index).common.deliveries.as_ref();
+        log.zip(self.peer(index)).map_or(0, |(log, me)| log.has_missed(me, publisher))
     }
 
     /// How many broadcasts were published.
@@ -356,10 +380,12 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
 
     /// As [`Simulation::publish`], with content of this size.
     pub fn publish_bytes(&mut self, index: usize, payload_bytes: u32) -> Option<u32> {
-        if !self.is_live(index) {
-            return None;
-        }
+        let me = self.peer(index).filter(|_| self.is_live(index))?;
         let id = u32::try_from(self.parts.published()).ok()?;
+        let sequence = self.sequences.entry(me).or_default();
+        let name = B::Id::new(id, me, *sequence);
+        *sequence += 1;
+        self.publishers.push(me);
         let (sent, eligible) = (self.now, self.live as u32);
         for part in self.parts.all_mut() {
             part.publish(stats::Broadcast {
@@ -372,11 +398,9 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
                 last_hop: 0,
             });
         }
-        if let Some(me) = self.peer(index) {
-            let (broadcast, bytes) = (Some(id), Some(u64::from(payload_bytes)));
-            self.see(me, EventKind::Publish, |record| Record { broadcast, bytes, ..record });
-        }
-        self.tell(index, Input::Publish { id, payload: () });
+        let (broadcast, bytes) = (Some(id), Some(u64::from(payload_bytes)));
+        self.see(me, EventKind::Publish, |record| Record { broadcast, bytes, ..record });
+        self.tell(index, Input::Publish { id: name, payload: () });
         Some(id)
     }
 

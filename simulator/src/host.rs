@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use murmurate::broadcast::Origin;
 use murmurate::membership::{DownReason, Notice, Time, nanos};
 use murmurate::{Effects, Mark};
 
 use crate::deliveries::DeliveryLog;
 use crate::engine::{SimBroadcast, SimMembership, SimMessage, SimTimer};
+use crate::id::SimId as _;
 use crate::lanes::{Line, Word};
 use crate::machine::Machine;
 use crate::network::{Journey, Network, Parcel, mix};
@@ -72,7 +74,7 @@ impl<M: SimMembership, B: SimBroadcast> What<M, B> {
     /// The broadcast whose payload it carries.
     fn carries(&self) -> Option<u32> {
         match self {
-            Self::Message(message) => message.carries(),
+            Self::Message(message) => message.carries().map(B::Id::index),
             _ => None,
         }
     }
@@ -237,7 +239,8 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         self.set(after, What::Timer(timer));
     }
 
-    fn deliver(&mut self, id: u32, hops: u16, (): ()) {
+    fn deliver(&mut self, id: B::Id, hops: u16, (): ()) {
+        let id = id.index();
         if let Some(log) = &mut self.common.deliveries {
             log.note(self.place, self.me, id);
         }
@@ -254,6 +257,15 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
             regional.record(broadcast.origin, self.me.index(), latency);
         }
         self.common.stats.record_latency(latency);
+    }
+
+    fn missed(&mut self, origin: Origin<B>, count: u64) {
+        self.common.stats.missed += count;
+        if let (Some(log), Some(publisher)) =
+            (&mut self.common.deliveries, B::Id::publisher(origin))
+        {
+            log.missed(self.me, publisher, count);
+        }
     }
 
     fn neighbor_up(&mut self, peer: Peer) {

@@ -33,6 +33,7 @@ pub mod export;
 pub mod faults;
 pub mod graph;
 mod host;
+mod id;
 pub mod lanes;
 mod machine;
 pub mod marks;
@@ -65,4 +66,5 @@ pub mod watch;
 mod wheel;
 
 pub use engine::Simulation;
+pub use id::{BroadcastId, SimId};
 pub use node::Peer;

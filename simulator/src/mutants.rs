@@ -13,6 +13,8 @@ pub enum Mutant {
     FullMesh(membership::Mutant),
     /// Of Plumtree.
     Plumtree(broadcast::Mutant),
+    /// Of anti-entropy.
+    AntiEntropy(broadcast::Mutant),
 }
 
 /// Whether this program has the mutants in it.
@@ -25,7 +27,11 @@ impl Mutant {
             let mesh = mutant.name().starts_with("mesh-");
             if mesh { Self::FullMesh(*mutant) } else { Self::HyParView(*mutant) }
         });
-        membership.chain(broadcast::Mutant::ALL.iter().copied().map(Self::Plumtree))
+        let broadcast = broadcast::Mutant::ALL.iter().map(|mutant| {
+            let around = mutant.name().starts_with("exchange-");
+            if around { Self::AntiEntropy(*mutant) } else { Self::Plumtree(*mutant) }
+        });
+        membership.chain(broadcast)
     }
 
     /// The one with this name.
@@ -39,7 +45,7 @@ impl Mutant {
     pub fn name(self) -> &'static str {
         match self {
             Self::HyParView(mutant) | Self::FullMesh(mutant) => mutant.name(),
-            Self::Plumtree(mutant) => mutant.name(),
+            Self::Plumtree(mutant) | Self::AntiEntropy(mutant) => mutant.name(),
         }
     }
 
@@ -48,7 +54,7 @@ impl Mutant {
     pub fn about(self) -> &'static str {
         match self {
             Self::HyParView(mutant) | Self::FullMesh(mutant) => mutant.about(),
-            Self::Plumtree(mutant) => mutant.about(),
+            Self::Plumtree(mutant) | Self::AntiEntropy(mutant) => mutant.about(),
         }
     }
 
@@ -59,6 +65,7 @@ impl Mutant {
             Self::HyParView(_) => "hyparview",
             Self::FullMesh(_) => "full-mesh",
             Self::Plumtree(_) => "plumtree",
+            Self::AntiEntropy(_) => "anti-entropy",
         }
     }
 }
@@ -79,7 +86,7 @@ impl<C> Plant for C {
 
 #[cfg(feature = "mutants")]
 mod planted {
-    use murmurate::broadcast::plumtree;
+    use murmurate::broadcast::{anti_entropy, plumtree};
     use murmurate::membership::{full_mesh, hyparview};
 
     use super::{Mutant, Plant};
@@ -93,6 +100,12 @@ mod planted {
     impl Plant for full_mesh::Config {
         fn plant(self, mutant: Option<Mutant>) -> Self {
             if let Some(Mutant::FullMesh(mutant)) = mutant { self.with(mutant) } else { self }
+        }
+    }
+
+    impl Plant for anti_entropy::Config {
+        fn plant(self, mutant: Option<Mutant>) -> Self {
+            if let Some(Mutant::AntiEntropy(mutant)) = mutant { self.with(mutant) } else { self }
         }
     }
 

@@ -15,6 +15,7 @@ use murmurate::{Input, Timer};
 use crate::crew::Work;
 use crate::engine::{SimBroadcast, SimMembership};
 use crate::host::{Common, Event, Host, What};
+use crate::id::SimId as _;
 use crate::lanes::{Lanes, Line, Word};
 use crate::machine::{Admission, Machine};
 use crate::network::Network;
@@ -35,6 +36,10 @@ pub(crate) struct Node<M, B> {
 impl<M: SimMembership, B: SimBroadcast> Node<M, B> {
     pub(crate) fn me(&self) -> Peer {
         self.protocols.membership().me()
+    }
+
+    pub(crate) fn born(&self) -> u32 {
+        self.born
     }
 }
 
@@ -329,7 +334,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             What::Message(message) => {
                 stats.note(time, from, to, sequence, message.kind() as u64);
                 if let Some(id) = message.carries() {
-                    stats.broadcasts[id as usize].payloads += 1;
+                    stats.broadcasts[id.index() as usize].payloads += 1;
                 }
                 self.give(network, place, when, Input::Receive { from, message });
             }

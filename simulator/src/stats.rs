@@ -8,6 +8,7 @@ use murmurate::broadcast::Carries;
 use murmurate::membership::{DownReason, Sizes, Time, Wire};
 
 use crate::engine::SIZES;
+use crate::id::SimId;
 use crate::marks::Marks;
 
 /// Counters of a run. All of them only grow.
@@ -27,6 +28,8 @@ pub struct Stats {
     pub duplicated: u64,
     /// Messages sent, by kind.
     pub messages: Vec<Kind>,
+    /// Broadcasts that nodes were told they will never get.
+    pub missed: u64,
     /// Neighbours that came up.
     pub neighbor_ups: u64,
     /// Neighbours that went down, by [`DownReason`].
@@ -102,6 +105,7 @@ impl Stats {
             lost: 0,
             shed: 0,
             duplicated: 0,
+            missed: 0,
             messages: (0..kinds).map(|k| Kind { name: name(k), count: 0, bytes: 0 }).collect(),
             neighbor_ups: 0,
             neighbor_downs: [0; DOWN_REASONS],
@@ -126,6 +130,7 @@ impl Stats {
         self.lost += other.lost;
         self.shed += other.shed;
         self.duplicated += other.duplicated;
+        self.missed += other.missed;
         for (kind, other) in self.messages.iter_mut().zip(&other.messages) {
             kind.count += other.count;
             kind.bytes += other.bytes;
@@ -164,9 +169,13 @@ impl Stats {
 
     /// The encoded size of a message, with the content of the broadcast that it carries.
     #[inline]
-    pub(crate) fn wire_len<M: Wire, B: Wire + Carries<u32>>(&self, message: &Message<M, B>) -> u64 {
+    pub(crate) fn wire_len<M: Wire, B: Wire + Carries<I>, I: SimId>(
+        &self,
+        message: &Message<M, B>,
+    ) -> u64 {
         const WITHOUT_CONTENT: Sizes = Sizes { payload: 0, ..SIZES };
-        let content = message.carries().map_or(0, |id| self.broadcasts[id as usize].payload_bytes);
+        let bytes = |id: I| self.broadcasts[id.index() as usize].payload_bytes;
+        let content = message.carries().map_or(0, bytes);
         message.wire_len(&WITHOUT_CONTENT) as u64 + u64::from(content)
     }
 

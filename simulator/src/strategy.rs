@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use murmurate::broadcast::{Flood, Plumtree, flood, plumtree};
+use murmurate::broadcast::{AntiEntropy, Flood, Plumtree, anti_entropy, flood, plumtree};
 use murmurate::membership::{FullMesh, HyParView, full_mesh, hyparview};
 
-use crate::engine::Make;
+use crate::engine::{Make, SimBroadcast, SimMembership};
+use crate::id::BroadcastId;
 use crate::node::Peer;
 
 /// HyParView on simulated peers.
@@ -16,6 +17,32 @@ pub type SimFullMesh = FullMesh<Peer>;
 pub type SimPlumtree = Plumtree<Peer, u32, ()>;
 /// Flood on simulated peers.
 pub type SimFlood = Flood<Peer, u32, ()>;
+
+/// Nodes of any strategies: `membership` makes one of a peer and a seed, `broadcast` one of nothing.
+pub fn compose<M: SimMembership, B: SimBroadcast>(
+    membership: impl Fn(Peer, u64) -> M + Send + Sync + 'static,
+    broadcast: impl Fn() -> B + Send + Sync + 'static,
+) -> Make<M, B> {
+    Arc::new(move |me, seed| murmurate::Peer::new(membership(me, seed), broadcast()))
+}
+
+/// Plumtree inside anti-entropy.
+pub fn exchanging_plumtree(
+    inside: plumtree::Config,
+    around: anti_entropy::Config,
+) -> impl Fn() -> AntiEntropy<Plumtree<Peer, BroadcastId, ()>> {
+    let (inside, around) = (Arc::new(inside), Arc::new(around));
+    move || AntiEntropy::new(Plumtree::new(Arc::clone(&inside)), Arc::clone(&around))
+}
+
+/// Flood inside anti-entropy.
+pub fn exchanging_flood(
+    inside: flood::Config,
+    around: anti_entropy::Config,
+) -> impl Fn() -> AntiEntropy<Flood<Peer, BroadcastId, ()>> {
+    let (inside, around) = (Arc::new(inside), Arc::new(around));
+    move || AntiEntropy::new(Flood::new(Arc::clone(&inside)), Arc::clone(&around))
+}
 
 /// Nodes of HyParView and Plumtree.
 #[must_use]

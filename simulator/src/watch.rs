@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::engine::{SimBroadcast, SimMembership};
 use crate::host::What;
+use crate::id::SimId as _;
 use crate::node::Peer;
 use crate::stats::Stats;
 
@@ -260,7 +261,7 @@ impl Watch {
             What::Message(message) => {
                 let said = Said {
                     name: stats.messages[message.kind()].name,
-                    broadcast: message.carries(),
+                    broadcast: message.carries().map(B::Id::index),
                     bytes: stats.wire_len(message),
                     sequence,
                 };

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use murmurate_membership::{OutOfRange, Planted};
 
-use crate::Mutant;
+use crate::{Mutant, SeenBounds, flood};
 
 /// The knobs of [`Plumtree`](super::Plumtree). Turn it into a [`Config`] with
 /// [`Parameters::check`].
@@ -34,8 +34,17 @@ pub struct Parameters {
     /// switch to the announcer. The paper: 3 for one sender, 7 for many. `None`, the default, turns
     /// the optimisation off: with many senders at once it costs more payloads than it saves hops.
     pub optimization_threshold: Option<u16>,
-    /// Ids remembered, so that each broadcast is delivered once.
+    /// How far apart broadcasts of one origin may be that are under way together: so many are told
+    /// apart, and what is farther behind is given up.
     pub seen_capacity: usize,
+    /// Origins of which is remembered what was seen. While all are in use, those of another are
+    /// refused.
+    pub origins_capacity: usize,
+    /// How long an origin must be silent to be forgotten when there are too many: longer than
+    /// anything is under way. 128 hops, and a minute kept at each, make two hours.
+    pub origin_idle: Duration,
+    /// Links a broadcast crosses at most.
+    pub hop_limit: u16,
     /// Payloads kept for those who ask for them.
     pub payload_capacity: usize,
     /// Bytes of payloads kept.
@@ -54,7 +63,10 @@ impl Default for Parameters {
             mend_at_once: true,
             ihave_interval: Duration::from_millis(20),
             optimization_threshold: None,
-            seen_capacity: 16_384,
+            seen_capacity: SeenBounds::default().span,
+            origins_capacity: SeenBounds::default().origins,
+            origin_idle: SeenBounds::default().idle,
+            hop_limit: flood::HOP_LIMIT,
             payload_capacity: 1_024,
             payload_bytes: 64 << 20,
             missing_capacity: 4_096,
@@ -69,14 +81,6 @@ pub enum ConfigError {
     /// A number outside its range, or a time of zero.
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
-    /// More payloads than ids: a payload could outlive the memory of its delivery.
-    #[error("seen_capacity {seen} < payload_capacity {payloads}: it must be at least as large")]
-    SeenBelowPayloads {
-        /// `seen_capacity`.
-        seen: usize,
-        /// `payload_capacity`.
-        payloads: usize,
-    },
     /// The shortest wait is longer than the longest.
     #[error("least_graft_timeout {least:?} > graft_timeout {most:?}: it must not be longer")]
     LeastAboveMost {
@@ -114,6 +118,11 @@ impl Config {
 }
 
 impl Parameters {
+    pub(crate) fn seen(&self) -> SeenBounds {
+        let Self { seen_capacity, origins_capacity, origin_idle, .. } = *self;
+        SeenBounds { span: seen_capacity, origins: origins_capacity, idle: origin_idle }
+    }
+
     /// Checks every range and relation.
     ///
     /// # Errors
@@ -122,6 +131,8 @@ impl Parameters {
         let numbers = [
             ("graft_attempts", self.graft_attempts.into(), 1, 255),
             ("seen_capacity", self.seen_capacity, 1, 1 << 24),
+            ("origins_capacity", self.origins_capacity, 1, 1 << 24),
+            ("hop_limit", self.hop_limit.into(), 1, u16::MAX.into()),
             ("payload_capacity", self.payload_capacity, 1, 1 << 24),
             ("payload_bytes", self.payload_bytes, 1, 1 << 30),
             ("missing_capacity", self.missing_capacity, 1, 1 << 24),
@@ -130,14 +141,9 @@ impl Parameters {
             ("least_graft_timeout", self.least_graft_timeout),
             ("graft_timeout", self.graft_timeout),
             ("graft_retry", self.graft_retry),
+            ("origin_idle", self.origin_idle),
         ];
         OutOfRange::check(numbers, times)?;
-        if self.seen_capacity < self.payload_capacity {
-            return Err(ConfigError::SeenBelowPayloads {
-                seen: self.seen_capacity,
-                payloads: self.payload_capacity,
-            });
-        }
         if self.least_graft_timeout > self.graft_timeout {
             return Err(ConfigError::LeastAboveMost {
                 least: self.least_graft_timeout,
@@ -155,11 +161,6 @@ mod tests {
     #[test]
     fn a_broken_relation_is_named() {
         assert_eq!(Parameters::default().check(), Ok(Config::default()));
-        let wrong = Parameters { seen_capacity: 10, ..Parameters::default() };
-        assert_eq!(
-            wrong.check(),
-            Err(ConfigError::SeenBelowPayloads { seen: 10, payloads: 1_024 })
-        );
         let wrong = Parameters { graft_retry: Duration::ZERO, ..Parameters::default() };
         assert_eq!(wrong.check(), Err(OutOfRange::ZeroTime { name: "graft_retry" }.into()));
         let least_graft_timeout = Duration::from_secs(2);

@@ -3,7 +3,8 @@
 use murmurate_membership::{FRAME_HEADER, Sizes, Wire};
 use thin_vec::ThinVec;
 
-use crate::protocol::{Carries, Id};
+use crate::Id;
+use crate::protocol::Carries;
 
 /// Announcements in a batch that a host need decode: no peer sends more.
 pub const MAX_ANNOUNCEMENTS: usize = 256;

@@ -21,19 +21,20 @@ use thin_vec::ThinVec;
 pub use config::{Config, ConfigError, Parameters};
 pub use message::{Announcement, Announcements, MAX_ANNOUNCEMENTS, Message};
 
-use crate::protocol::{Broadcast, Effects, Id, Input, Payload};
-use crate::window::{Bounds, Window, hash};
-use crate::{Mark, Mutant, thrift};
+use crate::cache::{Cache, CacheBounds};
+use crate::protocol::{Broadcast, Effects, Input, Payload};
+use crate::{Id, Mark, Mutant, Seen, SeenBounds, Sight, thrift};
 use missing::{MissingList, Turn};
-use pace::Pace;
+use pace::{Pace, hash};
 use patience::Patience;
 
 /// One peer's Plumtree.
 #[derive(Debug, Clone)]
-pub struct Plumtree<P, I, D> {
+pub struct Plumtree<P, I: Id, D> {
     config: Arc<Config>,
     neighbors: ThinVec<Neighbor<P>>,
-    window: Window<I, D>,
+    seen: Seen<I>,
+    cache: Cache<I, D>,
     missing: MissingList<P, I>,
     /// Announcements to come with the next batch, each with the peer that need not hear it.
     queue: ThinVec<(Announcement<I>, Option<P>)>,
@@ -66,7 +67,8 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         Self {
             config,
             neighbors: ThinVec::new(),
-            window: Window::new(),
+            seen: Seen::default(),
+            cache: Cache::new(),
             missing: MissingList::new(),
             queue: ThinVec::new(),
             pace: Pace::new(),
@@ -76,12 +78,8 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
     }
 
-    fn bounds(&self) -> Bounds {
-        Bounds {
-            seen: self.config.seen_capacity,
-            payloads: self.config.payload_capacity,
-            payload_bytes: self.config.payload_bytes,
-        }
+    fn cache_bounds(&self) -> CacheBounds {
+        CacheBounds { payloads: self.config.payload_capacity, bytes: self.config.payload_bytes }
     }
 
     fn on_gossip(
@@ -91,6 +89,9 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         (id, round, payload): (I, u16, D),
         fx: &mut impl Effects<Self>,
     ) {
+        if round > self.config.hop_limit {
+            return fx.mark(Mark::TooManyHops);
+        }
         if self.has_seen(id) {
             // A duplicate proves a cycle, and prunes the link it came on (Algorithm 1).
             if self.pace.picks(hash(id)) || !self.is_neighbor(from) {
@@ -107,7 +108,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             }
             return;
         }
-        self.remember(now, id, &payload, fx);
+        let Some(given_up) = self.remember(now, id, &payload, fx) else { return };
         let missed = self.missing.arrived(id, from, now);
         if self.is_neighbor(from) && self.eager().next().is_none() {
             fx.mark(Mark::LastEagerGrafted);
@@ -138,21 +139,66 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                 fx.mark(Mark::PatienceEased);
             }
         }
-        fx.deliver(id, round, payload);
+        self.deliver(id, round, payload, given_up, fx);
     }
 
     fn has_seen(&self, id: I) -> bool {
         match self.config.has(Mutant::ForgetsEarly) {
-            true => self.window.payload(id).is_some(),
-            false => self.window.contains(id),
+            true => self.cache.get(id).is_some(),
+            false => self.seen.contains(id),
         }
     }
 
-    fn remember(&mut self, now: Time, id: I, payload: &D, fx: &mut impl Effects<Self>) {
+    /// Sees a new broadcast: how many older ones are given up for it, or `None` if there is no room to
+    /// remember it. Then it is not passed on either: it might come round.
+    fn remember(
+        &mut self,
+        now: Time,
+        id: I,
+        payload: &D,
+        fx: &mut impl Effects<Self>,
+    ) -> Option<u64> {
+        let given_up = match self.seen.insert(now, id, self.config.seen()) {
+            Sight::New { given_up } => given_up,
+            Sight::Settled => 0,
+            Sight::Full => {
+                fx.mark(Mark::OriginsFull);
+                return None;
+            }
+        };
         self.pace.note(now, self.config.graft_timeout);
-        if self.window.insert(id, payload.clone(), self.bounds()) {
+        if self.cache.keep(id, payload.clone(), self.cache_bounds()) {
             fx.mark(Mark::PayloadForgotten);
         }
+        Some(given_up)
+    }
+
+    /// What came by another way says nothing of the tree, and changes nothing in it.
+    fn on_recovered(
+        &mut self,
+        now: Time,
+        from: P,
+        (id, round, payload): (I, u16, D),
+        fx: &mut impl Effects<Self>,
+    ) {
+        if round > self.config.hop_limit {
+            return fx.mark(Mark::TooManyHops);
+        }
+        if self.has_seen(id) {
+            return;
+        }
+        let Some(given_up) = self.remember(now, id, &payload, fx) else { return };
+        self.missing.arrived(id, from, now);
+        self.push(id, round.saturating_add(1), &payload, Some(from), fx);
+        self.deliver(id, round, payload, given_up, fx);
+    }
+
+    fn deliver(&self, id: I, round: u16, payload: D, given_up: u64, fx: &mut impl Effects<Self>) {
+        if given_up > 0 {
+            fx.mark(Mark::GivenUp);
+            fx.missed(id.origin(), given_up);
+        }
+        fx.deliver(id, round, payload);
     }
 
     fn is_neighbor(&self, peer: P) -> bool {
@@ -240,7 +286,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         let wait = self.patience.wait(&self.config);
         let unbounded = self.config.has(Mutant::MissingUnbounded);
         let capacity = if unbounded { usize::MAX } else { self.config.missing_capacity };
-        for &announcement in announcements.iter().take(self.config.seen_capacity) {
+        for &announcement in announcements.iter().take(MAX_ANNOUNCEMENTS) {
             if !self.has_seen(announcement.id) {
                 if !self.missing.announced(from, announcement, now, wait, capacity) {
                     fx.mark(Mark::MissingFull);
@@ -300,7 +346,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         if !self.is_neighbor(from) {
             fx.mark(Mark::GraftOfStranger);
         }
-        match self.window.payload(id) {
+        match self.cache.get(id) {
             Some(_) if self.config.has(Mutant::GraftUnanswered) => {}
             Some(payload) => {
                 fx.send(from, Message::Gossip { id, round, payload: payload.clone() });
@@ -344,7 +390,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     fn push_waiting(&mut self, peer: P, fx: &mut impl Effects<Self>) {
         for (Announcement { id, round }, sender) in core::mem::take(&mut self.queue) {
             if sender != Some(peer)
-                && let Some(payload) = self.window.payload(id)
+                && let Some(payload) = self.cache.get(id)
             {
                 fx.mark(Mark::WaitingPushed);
                 fx.send(peer, Message::Gossip { id, round, payload: payload.clone() });
@@ -393,12 +439,16 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
     fn handle<E: Effects<Self>>(&mut self, now: Time, input: Input<Self>, fx: &mut E) {
         match input {
             Input::Receive { from, message } => self.receive(now, from, message, fx),
+            Input::Recover { from, id, round, payload } => {
+                self.on_recovered(now, from, (id, round, payload), fx);
+            }
             Input::Expired(Timer::Batch) => {
                 self.batch_armed = self.config.has(Mutant::BatchOnce);
                 self.announce_all(fx);
             }
             Input::Expired(Timer::Missing) => self.on_missing_timer(now, fx),
             Input::Publish { id, payload } => {
+                // Its own it always passes on: nobody else can.
                 self.remember(now, id, &payload, fx);
                 self.push(id, 1, &payload, None, fx);
             }
@@ -441,11 +491,24 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
         self.neighbors.iter().filter(|neighbor| !neighbor.eager).map(|neighbor| neighbor.peer)
     }
 
+    fn seen(&self) -> &Seen<I> {
+        &self.seen
+    }
+
+    fn seen_mut(&mut self) -> (&mut Seen<I>, SeenBounds) {
+        (&mut self.seen, self.config.seen())
+    }
+
     fn check(&self) -> Result<(), Violation> {
         let detail = || alloc::format!("{self:?}");
         Violation::unless(
-            self.window.is_within(self.bounds()),
-            "the seen window and the payload cache are bounded",
+            self.cache.is_within(self.cache_bounds()),
+            "the payload cache is bounded",
+            detail,
+        )?;
+        Violation::unless(
+            self.seen.is_within(self.config.seen()),
+            "what was seen is bounded",
             detail,
         )?;
         Violation::unless(

@@ -6,9 +6,18 @@
 //! broadcast in about a dissemination time may cut, and all peers must pick the same one: by its
 //! name's hash, more rarely the more broadcasts there are.
 
+use core::hash::BuildHasher;
 use core::time::Duration;
 
+use foldhash::fast::FixedState;
 use murmurate_membership::{Time, nanos};
+
+use crate::Id;
+
+/// A broadcast's share in chance: the same in every peer.
+pub(crate) fn hash<I: Id>(id: I) -> u64 {
+    FixedState::with_seed(0).hash_one(id)
+}
 
 /// Measures how many broadcasts come in a while.
 #[derive(Debug, Clone)]

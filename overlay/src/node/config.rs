@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
-use murmurate_broadcast::plumtree;
+use murmurate_broadcast::{anti_entropy, plumtree};
 use murmurate_membership::{OutOfRange, hyparview};
 
 use super::channels::{self, Channel, DeclarationError};
@@ -37,6 +37,7 @@ pub struct Builder {
     pub(crate) discovery: Vec<Box<dyn Discovery>>,
     pub(crate) membership: hyparview::Parameters,
     pub(crate) broadcast: plumtree::Parameters,
+    pub(crate) anti_entropy: anti_entropy::Parameters,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) channels: Vec<Channel>,
@@ -51,7 +52,7 @@ pub struct Limits {
     /// Bytes of payloads that may wait for one peer; what does not fit is shed. At least
     /// `max_frame`; default 4 MiB.
     pub outbox_bytes: usize,
-    /// Messages a subscription holds before it reports [`Lagged`](super::Lagged). 1 to 65,536;
+    /// Messages a subscription holds before it reports [`Lost::Lagged`](super::Lost::Lagged). 1 to 65,536;
     /// default 1,024.
     pub subscription_capacity: usize,
     /// How long a broadcast waits for a first neighbour, or for room in the outboxes, before it
@@ -166,6 +167,9 @@ pub enum ConfigError {
     /// A parameter of the broadcast.
     #[error("broadcast: {0}")]
     Broadcast(#[from] plumtree::ConfigError),
+    /// A parameter of anti-entropy.
+    #[error("anti_entropy: {0}")]
+    AntiEntropy(#[from] anti_entropy::ConfigError),
     /// A parameter of the router.
     #[error("router: {0}")]
     Router(#[from] router::ConfigError),
@@ -201,6 +205,7 @@ pub enum SpawnError {
 pub(crate) struct Checked {
     pub(crate) membership: Arc<hyparview::Config>,
     pub(crate) broadcast: Arc<plumtree::Config>,
+    pub(crate) anti_entropy: Arc<anti_entropy::Config>,
     pub(crate) router: Arc<router::Config>,
 }
 
@@ -215,6 +220,7 @@ impl Builder {
             discovery: Vec::new(),
             membership: Self::default_membership(),
             broadcast: plumtree::Parameters::default(),
+            anti_entropy: anti_entropy::Parameters::default(),
             limits: Limits::default(),
             metrics: Metrics::default(),
             channels: Vec::new(),
@@ -279,6 +285,12 @@ impl Builder {
         self
     }
 
+    /// What is kept for those who missed it, and how what this node missed is found.
+    pub fn anti_entropy(mut self, parameters: anti_entropy::Parameters) -> Self {
+        self.anti_entropy = parameters;
+        self
+    }
+
     /// What the node allows itself and others.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -315,6 +327,7 @@ impl Builder {
         Ok(Checked {
             membership: Arc::new(self.membership.clone().check()?),
             broadcast: Arc::new(self.broadcast.clone().check()?),
+            anti_entropy: Arc::new(self.anti_entropy.clone().check()?),
             router: Arc::new(self.limits.router().check()?),
         })
     }

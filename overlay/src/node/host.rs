@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use murmurate_broadcast::Plumtree;
+use murmurate_broadcast::{
+    self as broadcasts, AntiEntropy, Mark, Plumtree, anti_entropy, plumtree,
+};
 use murmurate_membership::{self as membership, DownReason, HyParView, Notice, Wire};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
@@ -20,13 +22,14 @@ use super::outbox::Pushed;
 use super::route::Route;
 use super::topics::Topics;
 use super::wire::{
-    Addresses, Contact, Publication, Relayed, RouteMessage, encode_control, encode_membership,
-    encode_route, gossip_head,
+    Addresses, Contact, GOSSIP_HEAD, Kind, Publication, Relayed, RouteMessage, encode_control,
+    encode_exchange, encode_membership, encode_route, payload_head,
 };
 use crate::{Effects, router};
 
 pub(crate) type Membership = HyParView<Incarnation>;
-pub(crate) type Broadcast = Plumtree<Incarnation, MessageId, Publication>;
+pub(crate) type Tree = Plumtree<Incarnation, MessageId, Publication>;
+pub(crate) type Broadcast = AntiEntropy<Tree>;
 pub(crate) type Peer = crate::Routed<Membership, Broadcast, Bytes>;
 pub(crate) type RouterInput = router::Input<Incarnation, Bytes>;
 type RouterMessage = router::MessageOf<Incarnation, Bytes>;
@@ -35,6 +38,7 @@ pub(crate) type Message = crate::Message<
     <Membership as membership::Membership>::Message,
     <Broadcast as murmurate_broadcast::Broadcast>::Message,
 >;
+pub(crate) type BroadcastMessage = <Broadcast as broadcasts::Broadcast>::Message;
 type PeerTimer = crate::Timer<
     <Membership as membership::Membership>::Timer,
     <Broadcast as murmurate_broadcast::Broadcast>::Timer,
@@ -64,6 +68,21 @@ pub(crate) const KINDS: [&str; Message::KINDS + ROUTER_KINDS.len()] = {
 const ROUTER_KINDS: &[&str] = RouterMessage::KINDS;
 const MEMBERSHIP_KINDS: &[&str] = <Membership as membership::Membership>::Message::KINDS;
 const BROADCAST_KINDS: &[&str] = <Broadcast as murmurate_broadcast::Broadcast>::Message::KINDS;
+
+/// Branches of the broadcast in which something is dropped, as
+/// `murmurate_broadcasts_dropped_total` labels them.
+pub(crate) const LOSSES: [Mark; 10] = [
+    Mark::TooManyHops,
+    Mark::OriginsFull,
+    Mark::WaitedTooLong,
+    Mark::MissingFull,
+    Mark::GraftsInVain,
+    Mark::NobodyToAsk,
+    Mark::GraftTooLate,
+    Mark::ExchangeFlood,
+    Mark::ExchangeNonsense,
+    Mark::ReplyBudgetSpent,
+];
 
 /// What the composed peer speaks to.
 pub(crate) struct Host {
@@ -181,28 +200,22 @@ impl Effects<Membership, Broadcast> for Host {
     fn send(&mut self, to: Incarnation, message: Message) {
         let kind = message.kind();
         let (pushed, bytes) = match message {
-            Message::Broadcast(murmurate_broadcast::plumtree::Message::Gossip {
-                id,
-                round,
-                payload,
-            }) => {
-                let Some(route) = self.route(to) else { return };
-                let head = gossip_head(id, round, &payload);
-                let bytes = head.len() + payload.bytes().len();
-                if route.push_payload(Some(head), payload.bytes().clone()) == Pushed::Shed {
-                    self.metrics.outbox_payloads_dropped.inc();
-                    return;
+            Message::Broadcast(message) => match Outgoing::of(message) {
+                Outgoing::Payload(head, payload) => {
+                    let Some(route) = self.route(to) else { return };
+                    let bytes = head.len() + payload.bytes().len();
+                    if route.push_payload(Some(head), payload.bytes().clone()) == Pushed::Shed {
+                        self.metrics.outbox_payloads_dropped.inc();
+                        return;
+                    }
+                    (Pushed::Queued, bytes)
                 }
-                (Pushed::Queued, bytes)
-            }
-            Message::Broadcast(control) => {
-                // Gossip was the branch above: what is left has no content.
-                let Some(control) = without_content(control) else { return };
-                let frame = encode_control(&control);
-                let bytes = frame.len();
-                let Some(route) = self.route(to) else { return };
-                (route.push_control(frame), bytes)
-            }
+                Outgoing::Control(frame) => {
+                    let bytes = frame.len();
+                    let Some(route) = self.route(to) else { return };
+                    (route.push_control(frame), bytes)
+                }
+            },
             Message::Membership(message) => {
                 let frame = encode_membership(&message.map(|peer| self.contact(peer)));
                 let bytes = frame.len();
@@ -227,6 +240,19 @@ impl Effects<Membership, Broadcast> for Host {
         let took = micros_since_1970().saturating_sub(publication.published());
         self.metrics.latency.observe(Duration::from_micros(took).as_secs_f64());
         self.topics.deliver(id, hops, &publication);
+    }
+
+    fn missed(&mut self, origin: Incarnation, count: u64) {
+        self.metrics.missed.inc_by(count);
+        self.topics.missed(origin, count);
+    }
+
+    fn mark(&mut self, mark: crate::Mark) {
+        if let crate::Mark::Broadcast(mark) = mark
+            && LOSSES.contains(&mark)
+        {
+            self.metrics.broadcasts_dropped.with_label_values(&[mark.name()]).inc();
+        }
     }
 
     fn neighbor_up(&mut self, peer: Incarnation) {
@@ -316,14 +342,37 @@ impl Host {
 /// A timer farther away than this is as good as none, and its sum with now does not overflow.
 const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
-fn without_content(
-    message: murmurate_broadcast::plumtree::Message<MessageId, Publication>,
-) -> Option<super::wire::ControlMessage> {
-    use murmurate_broadcast::plumtree::Message as Plumtree;
-    Some(match message {
-        Plumtree::Gossip { .. } => return None,
-        Plumtree::IHave(batch) => Plumtree::IHave(batch),
-        Plumtree::Graft { missing } => Plumtree::Graft { missing },
-        Plumtree::Prune => Plumtree::Prune,
-    })
+/// A broadcast message as it goes out.
+enum Outgoing {
+    Payload([u8; GOSSIP_HEAD], Publication),
+    Control(Vec<u8>),
+}
+
+impl Outgoing {
+    fn of(message: BroadcastMessage) -> Self {
+        use anti_entropy::Message as Exchange;
+        use plumtree::Message as Tree;
+        let (kind, id, round, payload) = match message {
+            Exchange::Inner(Tree::Gossip { id, round, payload }) => {
+                (Kind::Gossip, id, round, payload)
+            }
+            Exchange::Reply { id, round, payload } => (Kind::Reply, id, round, payload),
+            Exchange::Inner(Tree::IHave(batch)) => {
+                return Self::Control(encode_control(&Tree::IHave(batch)));
+            }
+            Exchange::Inner(Tree::Graft { missing }) => {
+                return Self::Control(encode_control(&Tree::Graft { missing }));
+            }
+            Exchange::Inner(Tree::Prune) => return Self::Control(encode_control(&Tree::Prune)),
+            Exchange::Compare { uptime, parts } => {
+                return Self::Control(encode_exchange(&Exchange::Compare { uptime, parts }));
+            }
+            Exchange::Have { uptime, parts, origins, answer } => {
+                let have = Exchange::Have { uptime, parts, origins, answer };
+                return Self::Control(encode_exchange(&have));
+            }
+            Exchange::Want(spans) => return Self::Control(encode_exchange(&Exchange::Want(spans))),
+        };
+        Self::Payload(payload_head(kind, id, round, &payload), payload)
+    }
 }

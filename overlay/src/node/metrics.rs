@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use murmurate_broadcast::Mark;
 use murmurate_membership::DownReason;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -12,6 +13,7 @@ use prometheus::{
 };
 
 use super::channels::Families;
+use super::host::LOSSES;
 
 /// A set of metrics, in a registry of its own.
 ///
@@ -28,6 +30,8 @@ pub struct BroadcastCounts {
     pub delivered: u64,
     /// Received again.
     pub duplicate: u64,
+    /// Never received, and nowhere to be had any more.
+    pub missed: u64,
 }
 
 /// What [`Metrics`] holds, for the driver.
@@ -47,6 +51,8 @@ pub(crate) struct Counters {
     pub(crate) delivered: IntCounter,
     pub(crate) duplicate: IntCounter,
     pub(crate) lagged: IntCounter,
+    pub(crate) missed: IntCounter,
+    pub(crate) broadcasts_dropped: IntCounterVec,
     pub(crate) hops: Histogram,
     pub(crate) latency: Histogram,
     pub(crate) received: Traffic,
@@ -251,6 +257,16 @@ impl Metrics {
             delivered,
             duplicate,
             lagged: make.lagged(),
+            missed: counter(
+                "murmurate_broadcasts_missed_total",
+                "Broadcasts of others that never came and can be had no more.",
+            ),
+            broadcasts_dropped: make.reasons(
+                "murmurate_broadcasts_dropped_total",
+                "Words about broadcasts that were not acted on, and payloads not passed on.",
+                "reason",
+                &LOSSES.map(Mark::name),
+            ),
             hops: make.hops(),
             latency: make.latency(),
             received,
@@ -301,6 +317,7 @@ impl Metrics {
             published: self.0.published.get(),
             delivered: self.0.delivered.get(),
             duplicate: self.0.duplicate.get(),
+            missed: self.0.missed.get(),
         }
     }
 

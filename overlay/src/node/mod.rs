@@ -46,7 +46,7 @@ use futures::StreamExt;
 use futures::stream::SelectAll;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
-use murmurate_broadcast::Plumtree;
+use murmurate_broadcast::{AntiEntropy, Plumtree};
 use murmurate_membership::HyParView;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
@@ -60,7 +60,7 @@ pub use contacts::JoinError;
 pub use crawl::Graph;
 pub use event::Event;
 pub use metrics::{BroadcastCounts, Metrics};
-pub use topics::{Delivery, Lagged, Subscription};
+pub use topics::{Delivery, Lost, Subscription};
 pub use wire::TopicError;
 
 use crate::discovery::Announcement;
@@ -209,7 +209,8 @@ impl Node {
         let full = addresses.full(node);
 
         let membership = HyParView::new(me, checked.membership, rand::random());
-        let peer = crate::Peer::new(membership, Plumtree::new(checked.broadcast));
+        let broadcast = AntiEntropy::new(Plumtree::new(checked.broadcast), checked.anti_entropy);
+        let peer = crate::Peer::new(membership, broadcast);
         let peer = host::Peer::new(peer, Router::new(me, checked.router));
         let lagged = builder.metrics.counters().lagged.clone();
         let topics = Topics::new(builder.limits.subscription_capacity, lagged);

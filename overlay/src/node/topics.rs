@@ -12,7 +12,7 @@ use futures::Stream;
 use prometheus::IntCounter;
 use tokio::sync::mpsc;
 
-use super::id::MessageId;
+use super::id::{Incarnation, MessageId};
 use super::wire::Publication;
 
 /// A broadcast as its subscribers get it.
@@ -28,10 +28,22 @@ pub struct Delivery {
     pub data: Bytes,
 }
 
-/// The subscriber fell behind by so many messages, which it will not get.
+/// Messages that a subscriber will not get, told in their place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the subscriber fell behind and lost {0} messages")]
-pub struct Lagged(pub u64);
+pub enum Lost {
+    /// The subscriber fell behind by so many messages of its topic.
+    #[error("the subscriber fell behind and lost {0} messages")]
+    Lagged(u64),
+    /// So many broadcasts of this origin never reached the node and can be had no more. Nobody knows
+    /// of which topics they were: all subscriptions are told.
+    #[error("{count} broadcasts of {origin} never came")]
+    Missed {
+        /// Who published them.
+        origin: Incarnation,
+        /// How many.
+        count: u64,
+    },
+}
 
 /// The messages of a topic from the moment of subscribing, in the order they arrived.
 ///
@@ -39,7 +51,7 @@ pub struct Lagged(pub u64);
 /// their place. The stream ends with the node. Dropped, it is gone at once.
 #[derive(Debug)]
 pub struct Subscription {
-    items: mpsc::Receiver<Result<Delivery, Lagged>>,
+    items: mpsc::Receiver<Result<Delivery, Lost>>,
     lost: Arc<AtomicU64>,
     topics: Topics,
     topic: Box<str>,
@@ -55,7 +67,7 @@ impl Drop for Subscription {
 }
 
 impl Stream for Subscription {
-    type Item = Result<Delivery, Lagged>;
+    type Item = Result<Delivery, Lost>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = self.items.poll_recv(context);
@@ -65,7 +77,7 @@ impl Stream for Subscription {
         // All that was kept is read: what was lost since comes next.
         match self.lost.swap(0, Ordering::Relaxed) {
             0 => next,
-            lost => Poll::Ready(Some(Err(Lagged(lost)))),
+            lost => Poll::Ready(Some(Err(Lost::Lagged(lost)))),
         }
     }
 }
@@ -73,19 +85,21 @@ impl Stream for Subscription {
 /// The other end of a [`Subscription`].
 #[derive(Debug)]
 struct Subscriber {
-    items: mpsc::Sender<Result<Delivery, Lagged>>,
+    items: mpsc::Sender<Result<Delivery, Lost>>,
     lost: Arc<AtomicU64>,
 }
 
 impl Subscriber {
-    /// Hands over a delivery if there is room; whether there was.
-    fn give(&self, delivery: Delivery) -> bool {
+    /// Hands over an item if there is room; how many messages are newly lost because there was none.
+    fn give(&self, item: Result<Delivery, Lost>) -> u64 {
+        let messages = if let Err(Lost::Missed { count, .. }) = item { count } else { 1 };
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        let told = lost == 0 || self.items.try_send(Err(Lagged(lost))).is_ok();
-        let given = told && self.items.try_send(Ok(delivery)).is_ok();
+        let told = lost == 0 || self.items.try_send(Err(Lost::Lagged(lost))).is_ok();
+        let given = told && self.items.try_send(item).is_ok();
         let still_lost = if told { 0 } else { lost };
-        self.lost.fetch_add(still_lost + u64::from(!given), Ordering::Relaxed);
-        given
+        let newly_lost = if given { 0 } else { messages };
+        self.lost.fetch_add(still_lost.saturating_add(newly_lost), Ordering::Relaxed);
+        newly_lost
     }
 }
 
@@ -150,9 +164,15 @@ impl Topics {
             .unwrap_or(UNIX_EPOCH);
         let delivery = Delivery { id, hops, published, data: publication.data() };
         for subscriber in of_topic.values() {
-            if !subscriber.give(delivery.clone()) {
-                self.lagged.inc();
-            }
+            self.lagged.inc_by(subscriber.give(Ok(delivery.clone())));
+        }
+    }
+
+    /// Tells all subscriptions what none of them will get.
+    pub(crate) fn missed(&self, origin: Incarnation, count: u64) {
+        let subscribers = self.subscribers();
+        for subscriber in subscribers.iter().flat_map(|topics| topics.values().flat_map(BTreeMap::values)) {
+            self.lagged.inc_by(subscriber.give(Err(Lost::Missed { origin, count })));
         }
     }
 
@@ -190,7 +210,11 @@ mod tests {
     fn read(subscription: &mut Subscription) -> Vec<i64> {
         let next = || subscription.next().now_or_never().flatten();
         std::iter::from_fn(next)
-            .map(|item| item.map_or_else(|Lagged(n)| -(n as i64), |d| d.id.sequence as i64))
+            .map(|item| match item {
+                Ok(delivery) => delivery.id.sequence as i64,
+                Err(Lost::Lagged(lost)) => -(lost as i64),
+                Err(Lost::Missed { count, .. }) => -1_000 - count as i64,
+            })
             .collect()
     }
 

@@ -1,6 +1,6 @@
 //! The host of a hostile life: puts acts in terms of the peer's state and performs its effects.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use thin_vec::ThinVec;
 
 use crate::acts::{Act, Answer, Number, Sample, Talk, Who};
 use crate::rules::{self, Heard, Tally};
-use crate::setup::{Blob, ME, Node, Setup, Speech};
+use crate::setup::{Blob, ME, Name, Node, Setup, Speech};
 
 pub(crate) type Sent<B> = Message<Talks<Node>, <B as Broadcast>::Message>;
 pub(crate) type Armed<B> = Timer<Wakes, <B as Broadcast>::Timer>;
@@ -27,7 +27,7 @@ const REMEMBERED: usize = 64;
 pub(crate) enum Said<B: Broadcast> {
     Send(Node, Sent<B>),
     Arm(Time, Armed<B>),
-    Deliver(u32),
+    Deliver(Name),
     Up(Node),
     Down(Node, DownReason),
     Notice(Notice),
@@ -38,7 +38,7 @@ struct Recorder<B: Broadcast> {
     said: Vec<Said<B>>,
 }
 
-impl<B: Broadcast<Peer = Node, Id = u32, Payload = Blob>> Effects<HyParView<Node>, B>
+impl<B: Broadcast<Peer = Node, Id = Name, Payload = Blob>> Effects<HyParView<Node>, B>
     for Recorder<B>
 {
     fn send(&mut self, to: Node, message: Sent<B>) {
@@ -47,7 +47,7 @@ impl<B: Broadcast<Peer = Node, Id = u32, Payload = Blob>> Effects<HyParView<Node
     fn arm(&mut self, after: Duration, timer: Armed<B>) {
         self.said.push(Said::Arm(self.now.after(after), timer));
     }
-    fn deliver(&mut self, id: u32, _hops: u16, _payload: Blob) {
+    fn deliver(&mut self, id: Name, _hops: u16, _payload: Blob) {
         self.said.push(Said::Deliver(id));
     }
     fn neighbor_up(&mut self, peer: Node) {
@@ -82,13 +82,13 @@ pub(crate) struct Host<B: Broadcast> {
     pub(crate) has_contacts: bool,
     pub(crate) phase: Phase,
     /// The last broadcasts published or delivered, as many as the peer remembers.
-    pub(crate) seen: VecDeque<u32>,
+    pub(crate) seen: BTreeSet<Name>,
     pub(crate) tally: Tally,
 }
 
 impl<B> Host<B>
 where
-    B: Broadcast<Peer = Node, Id = u32, Payload = Blob, Message: Speech + Clone> + Debug,
+    B: Broadcast<Peer = Node, Id = Name, Payload = Blob, Message: Speech + Clone> + Debug,
     B::Timer: PartialEq,
 {
     pub(crate) fn new(setup: &Setup, broadcast: B) -> Self {
@@ -102,7 +102,7 @@ where
             asked: VecDeque::new(),
             has_contacts: false,
             phase: Phase::Idle,
-            seen: VecDeque::new(),
+            seen: BTreeSet::new(),
             tally: Tally::default(),
         }
     }
@@ -157,8 +157,8 @@ where
                 (Input::LinkDown(peer), Heard::LinkDown(peer))
             }
             Act::Publish { id, size } => {
-                self.see(*id);
-                (Input::Publish { id: *id, payload: Blob(*size) }, Heard::Other)
+                self.see(Name(*id));
+                (Input::Publish { id: Name(*id), payload: Blob(*size) }, Heard::Other)
             }
             Act::Leave => {
                 self.phase = Phase::Left;
@@ -252,11 +252,8 @@ where
         }
     }
 
-    pub(crate) fn see(&mut self, id: u32) {
-        self.seen.push_back(id);
-        if self.seen.len() > self.setup.broadcast.seen_capacity {
-            self.seen.pop_front();
-        }
+    pub(crate) fn see(&mut self, id: Name) {
+        self.seen.insert(id);
     }
 
     pub(crate) fn ask(&mut self, to: Node, link: u16) {

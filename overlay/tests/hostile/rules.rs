@@ -8,7 +8,7 @@ use murmurate::membership::{DownReason, Membership, Notice};
 use murmurate::{Message, Timer};
 
 use crate::host::{Host, Phase, Said, Sent};
-use crate::setup::{Blob, ME, Node, Speech};
+use crate::setup::{Blob, ME, Name, Node, Speech};
 
 /// Announcements in one frame, at most.
 const BATCH_CAPACITY: usize = 256;
@@ -25,7 +25,7 @@ pub(crate) enum Heard {
     /// Somebody says that the link of this number is in use.
     InUse(Node, u16),
     /// Somebody passes on the payload of this broadcast.
-    Payload(Node, u32),
+    Payload(Node, Name),
     LinkDown(Node),
     /// A timer of the broadcast layer is due.
     BroadcastTimer,
@@ -37,7 +37,7 @@ pub(crate) enum Heard {
 }
 
 impl Heard {
-    pub(crate) fn of<D: Carries<u32>>(from: Node, message: &Message<Talks<Node>, D>) -> Self {
+    pub(crate) fn of<D: Carries<Name>>(from: Node, message: &Message<Talks<Node>, D>) -> Self {
         match message {
             Message::Membership(Talks::Join { link } | Talks::Neighbor { link, .. }) => {
                 Self::Request(from, *link)
@@ -109,7 +109,7 @@ macro_rules! rule {
 /// Takes note of what the peer said to one input; the first rule it breaks, if any.
 pub(crate) fn hold<B>(host: &mut Host<B>, heard: &Heard, said: Vec<Said<B>>) -> Result<(), String>
 where
-    B: Broadcast<Peer = Node, Id = u32, Payload = Blob, Message: Speech + Clone> + Debug,
+    B: Broadcast<Peer = Node, Id = Name, Payload = Blob, Message: Speech + Clone> + Debug,
     B::Timer: PartialEq,
 {
     bounded(host, heard, &said)?;
@@ -128,7 +128,7 @@ where
             }
             Said::Deliver(id) => {
                 delivered += 1;
-                rule!(!host.seen.contains(&id), "broadcast {id} delivered again");
+                rule!(!host.seen.contains(&id), "broadcast {id:?} delivered again");
                 host.see(id);
             }
             Said::Notice(Notice::Isolated) => host.tally.isolated += 1,
@@ -163,7 +163,7 @@ fn bounded<B: Broadcast>(host: &Host<B>, heard: &Heard, said: &[Said<B>]) -> Res
 /// ends by its own number and no other.
 fn links<B>(host: &mut Host<B>, heard: &Heard, said: &[Said<B>]) -> Result<(), String>
 where
-    B: Broadcast<Peer = Node, Id = u32, Payload = Blob, Message: Speech + Clone> + Debug,
+    B: Broadcast<Peer = Node, Id = Name, Payload = Blob, Message: Speech + Clone> + Debug,
 {
     let before = host.linked.clone();
     for word in said {
@@ -252,7 +252,7 @@ where
 /// One frame sent: to whom, how long, and what the phase allows. Returns whether it asks for a link.
 fn frame<B>(host: &mut Host<B>, heard: &Heard, to: Node, message: &Sent<B>) -> Result<bool, String>
 where
-    B: Broadcast<Peer = Node, Id = u32, Payload = Blob, Message: Speech + Clone> + Debug,
+    B: Broadcast<Peer = Node, Id = Name, Payload = Blob, Message: Speech + Clone> + Debug,
     B::Timer: PartialEq,
 {
     let limits = &host.setup.membership;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murmurate::broadcast::plumtree::{Announcement, Announcements};
-use murmurate::broadcast::{Payload, flood, plumtree};
+use murmurate::broadcast::{Id, Payload, flood, plumtree};
 use murmurate::membership::{self, hyparview};
 use proptest::prelude::*;
 
@@ -21,6 +21,20 @@ impl membership::Peer for Node {
 
 /// The peer under test, in the middle of all ids so that ties go both ways.
 pub(crate) const ME: Node = Node(6, 2);
+
+/// A broadcast's name. Each origin has 512; what is drawn at random is mostly of another origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Name(pub(crate) u32);
+
+impl Id for Name {
+    type Origin = u32;
+    fn origin(self) -> u32 {
+        self.0 >> 9
+    }
+    fn sequence(self) -> u64 {
+        (self.0 & 511).into()
+    }
+}
 
 /// A payload that only has a size.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,17 +71,22 @@ pub(crate) trait Speech: Sized {
     }
 }
 
-impl Speech for plumtree::Message<u32, Blob> {
+impl Speech for plumtree::Message<Name, Blob> {
     fn of(chat: &Chat) -> Option<Self> {
         Some(match *chat {
-            Chat::Gossip { id, round, size } => Self::Gossip { id, round, payload: Blob(size) },
+            Chat::Gossip { id, round, size } => {
+                Self::Gossip { id: Name(id), round, payload: Blob(size) }
+            }
             Chat::IHave { first, count, round } => {
                 let ids = (0..u32::from(count)).map(|n| first.wrapping_add(n));
-                Self::IHave(ids.map(|id| Announcement { id, round }).collect::<Announcements<_>>())
+                Self::IHave(
+                    ids.map(|id| Announcement { id: Name(id), round })
+                        .collect::<Announcements<_>>(),
+                )
             }
-            Chat::Graft { missing } => {
-                Self::Graft { missing: missing.map(|(id, round)| Announcement { id, round }) }
-            }
+            Chat::Graft { missing } => Self::Graft {
+                missing: missing.map(|(id, round)| Announcement { id: Name(id), round }),
+            },
             Chat::Prune => Self::Prune,
         })
     }
@@ -85,10 +104,12 @@ impl Speech for plumtree::Message<u32, Blob> {
     }
 }
 
-impl Speech for flood::Message<u32, Blob> {
+impl Speech for flood::Message<Name, Blob> {
     fn of(chat: &Chat) -> Option<Self> {
         match *chat {
-            Chat::Gossip { id, round, size } => Some(Self { id, round, payload: Blob(size) }),
+            Chat::Gossip { id, round, size } => {
+                Some(Self { id: Name(id), round, payload: Blob(size) })
+            }
             _ => None,
         }
     }
@@ -112,7 +133,11 @@ impl Setup {
     }
 
     pub(crate) fn flood(&self) -> Arc<flood::Config> {
-        Arc::new(flood::Config { seen_capacity: self.broadcast.seen_capacity })
+        Arc::new(flood::Config {
+            seen_capacity: self.broadcast.seen_capacity,
+            hop_limit: self.broadcast.hop_limit,
+            ..flood::Config::default()
+        })
     }
 }
 
@@ -151,7 +176,7 @@ fn any_membership() -> impl Strategy<Value = hyparview::Parameters> {
 }
 
 fn any_broadcast() -> impl Strategy<Value = plumtree::Parameters> {
-    // Windows on both sides of the size from which they keep an index, and tiny ones.
+    // Tiny ones, and larger than the names of an origin.
     let seen = prop_oneof![6 => 1..20usize, 6 => 100..300usize, 1 => Just(5_000usize)];
     let interval = prop_oneof![Just(Duration::ZERO), any_time()];
     let missing = prop_oneof![8 => 1..40usize, 1 => Just(3_000usize)];
@@ -176,7 +201,10 @@ fn any_broadcast() -> impl Strategy<Value = plumtree::Parameters> {
                 ihave_interval: interval,
                 optimization_threshold: threshold,
                 seen_capacity: seen,
-                payload_capacity: payloads.min(seen),
+                origins_capacity: 16,
+                origin_idle: least,
+                hop_limit: 64_000,
+                payload_capacity: payloads,
                 payload_bytes: bytes,
                 missing_capacity: missing,
             }

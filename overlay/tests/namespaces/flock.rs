@@ -397,6 +397,7 @@ impl Flock {
         for (at, view) in &views {
             assert_eq!(view.twice, 0, "#{at} was given a broadcast twice");
             assert_eq!(view.lagged, 0, "#{at} read too slowly to be judged");
+            assert_eq!(view.missed, 0, "#{at} was told of losses");
             for sender in from.iter().filter(|sender| *sender != at) {
                 let heard = view.heard.from.get(self.id(*sender)).copied().unwrap_or_default();
                 if heard != messages {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures::{FutureExt, StreamExt};
 use murmurate::membership::hyparview;
 use murmurate::{
-    Builder, Channel, Delivery, Endpoint, Limits, Node, NodeId, Undelivered, identity,
+    Builder, Channel, Delivery, Endpoint, Limits, Lost, Node, NodeId, Undelivered, identity,
 };
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -24,6 +24,7 @@ struct Ledger {
     marks: BTreeMap<u32, Mark>,
     twice: u64,
     lagged: u64,
+    missed: u64,
     events: VecDeque<(u64, String)>,
 }
 
@@ -251,7 +252,8 @@ async fn listen(node: Node, ledger: Shared) {
                 let took = now().duration_since(published).unwrap_or_default();
                 ledger.note(id.origin.node.to_string(), &data, took);
             }
-            Err(lagged) => ledger.lagged += lagged.0,
+            Err(Lost::Lagged(lost)) => ledger.lagged += lost,
+            Err(Lost::Missed { count, .. }) => ledger.missed += count,
         });
     }
 }
@@ -320,6 +322,7 @@ async fn report(node: &Node, ledger: &Shared, number: u64, mark: u32) -> View {
         heard: ledger.marks.get(&mark).map(Mark::heard).unwrap_or_default(),
         twice: ledger.twice,
         lagged: ledger.lagged,
+        missed: ledger.missed,
         resident_kib: resident_kib(),
         outbox_bytes: info.outbox_bytes,
         links_slow: slow.and_then(|value| value.parse().ok()).expect("a metric"),

@@ -121,6 +121,8 @@ pub(crate) struct View {
     pub(crate) twice: u64,
     /// Deliveries that the subscriber missed, in all.
     pub(crate) lagged: u64,
+    /// Broadcasts that it was told never came, in all.
+    pub(crate) missed: u64,
     pub(crate) resident_kib: u64,
     pub(crate) outbox_bytes: usize,
     /// The metric `murmurate_links_slow_total`.

@@ -95,7 +95,7 @@ struct Run {
 }
 
 fn run(nodes: usize, seed: u64, config: Config, network: Network, progress: &Progress) -> Run {
-    let flood = flood::Config { seen_capacity: 64 };
+    let flood = flood::Config { seen_capacity: 64, ..Default::default() };
     let sim = Simulation::new(seed, network, hyparview_flood(config, flood));
     let sim = stable_overlay(sim, nodes, Duration::from_millis(30), CYCLE);
     progress.step();

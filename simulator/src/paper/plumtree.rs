@@ -171,7 +171,10 @@ fn run(nodes: usize, seed: u64, progress: &Progress) -> Result<Run, ExperimentEr
             }
         }
     }
-    let make = hyparview_flood(membership().check()?, flood::Config { seen_capacity: 64 });
+    let make = hyparview_flood(
+        membership().check()?,
+        flood::Config { seen_capacity: 64, ..Default::default() },
+    );
     let sim = Simulation::new(seed, network(seed)?, make);
     let mut sim = stable_overlay(sim, nodes, Duration::from_millis(5), CYCLE);
     sim.publish(0);

@@ -4,7 +4,7 @@ use murmurate::membership::Violation;
 
 use super::recorder::seconds;
 use super::report::Broken;
-use crate::check;
+use crate::check::{self, Agreement};
 use crate::engine::{SimBroadcast, SimMembership, Simulation};
 use crate::scenario::{Figure, Scenario, Window};
 
@@ -22,6 +22,7 @@ pub(super) struct Guard {
     /// whatever comes.
     most_pending: f64,
     most_messages: f64,
+    agreement: Option<Agreement>,
     pub(super) broken: Option<Broken>,
 }
 
@@ -34,7 +35,8 @@ impl Guard {
             upper.map(|a| a.value).fold(f64::INFINITY, f64::min)
         };
         let (most_pending, most_messages) = (most(Figure::Pending), most(Figure::Messages));
-        Self { paid: 0, next: 0, most_pending, most_messages, broken: None }
+        let agreement = scenario.measure.agreement;
+        Self { paid: 0, next: 0, most_pending, most_messages, agreement, broken: None }
     }
 
     /// Some time has passed. Whether the run may go on.
@@ -61,6 +63,9 @@ impl Guard {
     /// The run is over.
     pub(super) fn end<M: SimMembership, B: SimBroadcast>(&mut self, sim: &Simulation<M, B>) {
         self.note(check::safety(sim), sim);
+        if let Some(how) = self.agreement {
+            self.note(check::agreement(sim, how), sim);
+        }
     }
 
     /// The next running node.

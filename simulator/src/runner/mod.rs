@@ -14,9 +14,11 @@ mod verdicts;
 mod workload;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
-use murmurate::membership::Time;
+use murmurate::broadcast::anti_entropy;
+use murmurate::membership::{FullMesh, HyParView, Time};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
@@ -29,9 +31,10 @@ pub use report::{
 use crate::engine::{Make, SimBroadcast, SimMembership, Simulation};
 use crate::faults::{self, Later, Ongoing};
 use crate::mutants::{Mutant, Plant};
+use crate::node::Peer;
 use crate::regional::Regional;
 use crate::scenario::{Broadcast, Membership, Scenario};
-use crate::strategy;
+use crate::strategy::{SimFlood, SimPlumtree, compose, exchanging_flood, exchanging_plumtree};
 use agenda::{Act, Agenda};
 use guard::Guard;
 use reach::Reach;
@@ -42,6 +45,12 @@ use workload::Sending;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.iter().map(|(key, what)| format!("{key}: {what}")).collect::<Vec<_>>().join("\n"))]
 pub struct RunError(pub Vec<(String, String)>);
+
+impl RunError {
+    fn of(key: &str, error: &dyn std::error::Error) -> Self {
+        Self(vec![(key.to_owned(), error.to_string())])
+    }
+}
 
 /// Runs a scenario on one thread.
 ///
@@ -61,35 +70,57 @@ pub fn run_on_threads(
     scenario: &Scenario,
     observer: &mut impl Observer,
 ) -> Result<Report, RunError> {
-    let wrong = |key: &str, error: &dyn std::error::Error| {
-        RunError(vec![(key.to_owned(), error.to_string())])
-    };
     let problems = scenario.check();
     if !problems.is_empty() {
         return Err(RunError(problems));
     }
     let mutant = scenario.mutant.as_deref().and_then(Mutant::find);
-    match (&scenario.membership, &scenario.broadcast) {
-        (Membership::Hyparview(m), Broadcast::Plumtree(b)) => {
-            let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            let b = b.clone().check().map_err(|error| wrong("broadcast", &error))?;
-            let make = strategy::hyparview_plumtree(m.plant(mutant), b.plant(mutant));
+    match &scenario.membership {
+        Membership::Hyparview(m) => {
+            let m = m.clone().check().map_err(|error| RunError::of("membership", &error))?;
+            let m = Arc::new(m.plant(mutant));
+            let membership = move |me, seed| HyParView::new(me, Arc::clone(&m), seed);
+            run_broadcast(threads, scenario, membership, observer)
+        }
+        Membership::FullMesh(m) => {
+            let m = m.clone().check().map_err(|error| RunError::of("membership", &error))?;
+            let m = Arc::new(m.plant(mutant));
+            let membership = move |me, seed| FullMesh::new(me, Arc::clone(&m), seed);
+            run_broadcast(threads, scenario, membership, observer)
+        }
+    }
+}
+
+/// The same with the membership made.
+fn run_broadcast<M: SimMembership>(
+    threads: NonZeroUsize,
+    scenario: &Scenario,
+    membership: impl Fn(Peer, u64) -> M + Send + Sync + 'static,
+    observer: &mut impl Observer,
+) -> Result<Report, RunError> {
+    let mutant = scenario.mutant.as_deref().and_then(Mutant::find);
+    let around = scenario.anti_entropy.clone().map(anti_entropy::Parameters::check).transpose();
+    let around = around.map_err(|error| RunError::of("anti_entropy", &error))?;
+    let around = around.map(|around| around.plant(mutant));
+    match (&scenario.broadcast, around) {
+        (Broadcast::Plumtree(b), around) => {
+            let b = b.clone().check().map_err(|error| RunError::of("broadcast", &error))?;
+            let b = b.plant(mutant);
+            if let Some(around) = around {
+                let make = compose(membership, exchanging_plumtree(b, around));
+                return run_with(threads, scenario, make, observer);
+            }
+            let b = Arc::new(b);
+            let make = compose(membership, move || SimPlumtree::new(Arc::clone(&b)));
             run_with(threads, scenario, make, observer)
         }
-        (Membership::Hyparview(m), Broadcast::Flood(b)) => {
-            let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            let make = strategy::hyparview_flood(m.plant(mutant), *b);
+        (Broadcast::Flood(b), Some(around)) => {
+            let make = compose(membership, exchanging_flood(*b, around));
             run_with(threads, scenario, make, observer)
         }
-        (Membership::FullMesh(m), Broadcast::Plumtree(b)) => {
-            let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            let b = b.clone().check().map_err(|error| wrong("broadcast", &error))?;
-            let make = strategy::full_mesh_plumtree(m.plant(mutant), b.plant(mutant));
-            run_with(threads, scenario, make, observer)
-        }
-        (Membership::FullMesh(m), Broadcast::Flood(b)) => {
-            let m = m.clone().check().map_err(|error| wrong("membership", &error))?;
-            let make = strategy::full_mesh_flood(m.plant(mutant), *b);
+        (Broadcast::Flood(b), None) => {
+            let b = Arc::new(*b);
+            let make = compose(membership, move || SimFlood::new(Arc::clone(&b)));
             run_with(threads, scenario, make, observer)
         }
     }

@@ -21,9 +21,11 @@ mod workload;
 
 use std::path::{Path, PathBuf};
 
+use murmurate::broadcast::anti_entropy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::check::Agreement;
 pub use assertion::{Assertion, AssertionError, Comparison, Window};
 pub use channels::{Channel, ChannelKind};
 pub use document::{Document, Problem, ScenarioError};
@@ -60,6 +62,10 @@ pub struct Scenario {
     pub membership: Membership,
     /// How a message reaches everyone.
     pub broadcast: Broadcast,
+    /// How neighbours find out what either missed; without it they do not.
+    #[serde(skip_serializing_if = "Option::is_none", with = "protocols::anti_entropy_keys")]
+    #[schemars(with = "Option<protocols::AntiEntropyKeys>")]
+    pub anti_entropy: Option<anti_entropy::Parameters>,
     /// How messages travel.
     pub links: Links,
     /// What nodes can send to each other on, beside broadcasts.
@@ -93,6 +99,7 @@ impl Default for Scenario {
             regions: Vec::new(),
             membership: Membership::default(),
             broadcast: Broadcast::default(),
+            anti_entropy: None,
             links: Links::default(),
             channels: Vec::new(),
             workload: Vec::new(),
@@ -159,6 +166,9 @@ pub struct Measure {
     /// for a moment only is missed then. Takes about three times as long.
     #[serde(skip_serializing_if = "is_false")]
     pub every_event: bool,
+    /// How far running nodes must agree at the end on what was broadcast in their time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Agreement>,
     /// Parts of the run that get figures of their own; without any, the whole run is one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<Phase>,
@@ -171,6 +181,7 @@ impl Default for Measure {
             overlay_every: None,
             load: false,
             every_event: false,
+            agreement: None,
             phases: Vec::new(),
         }
     }

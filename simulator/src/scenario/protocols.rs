@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use murmurate::broadcast::{flood, plumtree};
+use murmurate::broadcast::{anti_entropy, flood, plumtree};
 use murmurate::membership::{full_mesh, hyparview};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -185,9 +185,19 @@ struct PlumtreeKeys {
     #[serde(with = "hops_or_never")]
     #[schemars(with = "u16", range(min = 0, max = 65_535))]
     optimization_threshold: Option<u16>,
-    /// Ids remembered; at least `payload_capacity`.
+    /// Broadcasts of one origin that are told apart.
     #[schemars(range(min = 1, max = 16_777_216))]
     seen_capacity: usize,
+    /// Origins of which is remembered what was seen.
+    #[schemars(range(min = 1, max = 16_777_216))]
+    origins_capacity: usize,
+    /// How long an origin must be silent to be forgotten when there are too many.
+    #[serde(with = "plain_time")]
+    #[schemars(with = "Span", extend("x-least" = "1ns"))]
+    origin_idle: Duration,
+    /// Links a broadcast crosses at most.
+    #[schemars(range(min = 1, max = 65_535))]
+    hop_limit: u16,
     /// Payloads kept for those who ask for them.
     #[schemars(range(min = 1, max = 16_777_216))]
     payload_capacity: usize,
@@ -204,9 +214,81 @@ struct PlumtreeKeys {
 #[serde(remote = "flood::Config", default = "flood::Config::default")]
 #[serde(deny_unknown_fields)]
 struct FloodKeys {
-    /// Ids remembered, to deliver each broadcast once.
+    /// Broadcasts of one origin that are told apart.
     #[schemars(range(min = 1, max = 16_777_216))]
     seen_capacity: usize,
+    /// Origins of which is remembered what was seen.
+    #[schemars(range(min = 1, max = 16_777_216))]
+    origins_capacity: usize,
+    /// How long an origin must be silent to be forgotten when there are too many.
+    #[serde(with = "plain_time")]
+    #[schemars(with = "Span", extend("x-least" = "1ns"))]
+    origin_idle: Duration,
+    /// Links a broadcast crosses at most.
+    #[schemars(range(min = 1, max = 65_535))]
+    hop_limit: u16,
+}
+
+/// Anti-entropy's parameters; see `anti_entropy::Parameters`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(remote = "anti_entropy::Parameters", default = "anti_entropy::Parameters::default")]
+#[serde(deny_unknown_fields)]
+pub(super) struct AntiEntropyKeys {
+    /// Time between two comparisons, each with another neighbour.
+    #[serde(with = "plain_time")]
+    #[schemars(with = "Span", extend("x-least" = "1ns"))]
+    exchange_interval: Duration,
+    /// How long what is missed is left to the broadcast before it is asked for.
+    #[serde(with = "plain_time")]
+    #[schemars(with = "Span", extend("x-least" = "1ns"))]
+    patience: Duration,
+    /// How long it is asked for before it is given up.
+    #[serde(with = "plain_time")]
+    #[schemars(with = "Span", extend("x-least" = "1ns"))]
+    give_up_after: Duration,
+    /// How long broadcasts are kept for those who missed them.
+    #[serde(with = "plain_time")]
+    #[schemars(with = "Span", extend("x-least" = "1ns"))]
+    retention: Duration,
+    /// How many are kept.
+    #[schemars(range(min = 1, max = 16_777_216))]
+    retained: usize,
+    /// Bytes of them that are kept.
+    #[schemars(range(min = 1, max = 4_294_967_296_u64))]
+    retained_bytes: usize,
+    /// Broadcasts asked for at a time.
+    #[schemars(range(min = 1, max = 65_536))]
+    batch: usize,
+    /// Bytes of broadcasts that a neighbour may ask for between two comparisons.
+    #[schemars(range(min = 1, max = 1_073_741_824))]
+    reply_bytes: usize,
+    /// Whether a node that starts also gets what is kept from before its start.
+    catch_up: bool,
+}
+
+/// The same where there may be none.
+pub(super) mod anti_entropy_keys {
+    use murmurate::broadcast::anti_entropy::Parameters;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::AntiEntropyKeys;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Keys(#[serde(with = "AntiEntropyKeys")] Parameters);
+
+    pub(crate) fn serialize<S: Serializer>(
+        of: &Option<Parameters>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        of.clone().map(Keys).serialize(s)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<Parameters>, D::Error> {
+        Option::<Keys>::deserialize(d).map(|keys| keys.map(|keys| keys.0))
+    }
 }
 
 /// TOML has no null, and an optimisation by zero hops is none.

@@ -55,8 +55,10 @@ fn protocols(scenario: &Scenario) -> impl Iterator<Item = Broken> {
         Broadcast::Plumtree(parameters) => parameters.clone().check().err(),
         Broadcast::Flood(_) => None,
     };
+    let around = scenario.anti_entropy.clone().and_then(|around| around.check().err());
+    let around = around.map(|error| named("anti_entropy", &error));
     let membership = membership.map(|error| named("membership", &error));
-    membership.into_iter().chain(broadcast.map(|error| named("broadcast", &error)))
+    membership.into_iter().chain(around).chain(broadcast.map(|error| named("broadcast", &error)))
 }
 
 fn mutant(scenario: &Scenario) -> Option<Broken> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use murmurate::broadcast::{flood, plumtree};
+use murmurate::broadcast::{anti_entropy, flood, plumtree};
 use murmurate::membership::{full_mesh, hyparview};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
@@ -89,6 +89,7 @@ impl Plan {
                 false => hyparview(dice, count + joins(&trouble), promotion, story),
             },
             broadcast: Broadcast::default(),
+            anti_entropy: anti_entropy(seed, mutant),
             links: links(dice, gentle || story == Story::Pair, &regions),
             regions,
             trouble,
@@ -132,6 +133,29 @@ impl Plan {
             self.storm = None;
         }
     }
+}
+
+/// Drawn apart from all else, so that with it and without it the same goes wrong.
+fn anti_entropy(seed: u64, mutant: Option<Mutant>) -> Option<anti_entropy::Parameters> {
+    let dice = &mut Dice(SplitMix64::seed_from_u64(seed ^ 0x616e_7469));
+    if !dice.chance(50) && !matches!(mutant, Some(Mutant::AntiEntropy(_))) {
+        return None;
+    }
+    let exchange_interval = dice.millis(200, 1_000);
+    let (retention, retained, give_up_after) = if dice.chance(70) {
+        (Duration::from_secs(100_000), 100_000, Duration::from_secs(10_000))
+    } else {
+        (dice.millis(500, 20_000), dice.between(5, 200), dice.millis(2_000, 8_000))
+    };
+    Some(anti_entropy::Parameters {
+        exchange_interval,
+        patience: dice.millis(50, 1_000),
+        give_up_after,
+        retention,
+        retained,
+        batch: dice.between(2, 500),
+        ..anti_entropy::Parameters::default()
+    })
 }
 
 /// How many nodes join in all.
@@ -199,7 +223,7 @@ fn full_mesh(dice: &mut Dice, nodes: u32) -> Membership {
 fn broadcast(dice: &mut Dice, broadcasts: usize, flood: bool) -> Broadcast {
     let seen_capacity = broadcasts + 16 + dice.between(0, 200);
     if flood {
-        return Broadcast::Flood(flood::Config { seen_capacity });
+        return Broadcast::Flood(flood::Config { seen_capacity, ..flood::Config::default() });
     }
     let threshold = dice.chance(50).then(|| dice.between(1, 9));
     let graft_timeout = dice.millis(50, 800);
@@ -216,6 +240,7 @@ fn broadcast(dice: &mut Dice, broadcasts: usize, flood: bool) -> Broadcast {
         payload_capacity: dice.between(16, seen_capacity),
         payload_bytes: 1 << 20,
         missing_capacity: dice.between(16, 200),
+        ..plumtree::Parameters::default()
     })
 }
 

@@ -7,7 +7,10 @@
 
 use std::time::Duration;
 
+use murmurate::broadcast::anti_entropy;
+
 use super::promise::Promise;
+use crate::check::Agreement;
 use crate::mutants::Mutant;
 use crate::scenario::{
     Assertion, Broadcast, Fault, LatencyModel, Links, Measure, Membership, Nodes, Pace, Region,
@@ -41,6 +44,7 @@ pub struct Plan {
     pub(super) regions: Vec<Region>,
     pub(super) membership: Membership,
     pub(super) broadcast: Broadcast,
+    pub(super) anti_entropy: Option<anti_entropy::Parameters>,
     pub(super) links: Links,
     /// What goes wrong.
     pub(super) trouble: Vec<Fault>,
@@ -141,6 +145,7 @@ impl Plan {
             regions: self.regions.clone(),
             membership: self.membership.clone(),
             broadcast: self.broadcast.clone(),
+            anti_entropy: self.anti_entropy.clone(),
             links: self.links.clone(),
             workload,
             faults,
@@ -148,11 +153,20 @@ impl Plan {
                 every: MEASURE_EVERY,
                 overlay_every: Some(LOOK_EVERY),
                 every_event: true,
+                agreement: self.agreement(),
                 ..Measure::default()
             },
             mutant: self.mutant.map(|mutant| mutant.name().to_owned()),
             assertions: self.assertions(),
         }
+    }
+
+    /// What nodes of one overlay agree on in the end, if they exchange what they have.
+    fn agreement(&self) -> Option<Agreement> {
+        let around =
+            self.anti_entropy.as_ref().filter(|_| self.promise.whole && self.only.is_none())?;
+        let all = around.retention > self.duration() && around.retained as u64 > self.broadcasts();
+        Some(if all { Agreement::Complete } else { Agreement::Told })
     }
 
     /// What ends the trouble.

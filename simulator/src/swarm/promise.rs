@@ -151,9 +151,13 @@ impl Promise {
                 (links, links / m.keepalive_interval.as_secs_f64() * 6.0 + 4.0)
             }
         };
+        let around = plan.anti_entropy.as_ref();
+        let exchanges = around.map_or(0.0, |p| 16.0 / p.exchange_interval.as_secs_f64());
+        let said = said + exchanges;
         let at_once = plan.at_once() as f64 + broadcasts / 20.0;
         let pending = 4.0 * nodes * (6.0 + (8.0 + at_once) * (links + 2.0)) + 20_000.0;
-        let messages = 4.0 * nodes * (said * seconds + broadcasts * 4.0 * links) + 100_000.0;
+        let again = if around.is_some() { 12.0 } else { 4.0 };
+        let messages = 4.0 * nodes * (said * seconds + broadcasts * again * links) + 100_000.0;
         [format!("pending <= {pending:.0}"), format!("messages <= {messages:.0}")]
     }
 

@@ -1,13 +1,13 @@
 //! What links bring.
 
 use libp2p::swarm::ConnectionId;
-use murmurate_broadcast::plumtree;
+use murmurate_broadcast::{anti_entropy, plumtree};
 use murmurate_membership::Membership as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{AT_ONCE, Driver, Look};
-use crate::node::host::{Input, Message};
+use crate::node::host::{BroadcastMessage, Input, Message};
 use crate::node::id::Incarnation;
 use crate::node::link::Report;
 use crate::node::wire::{Contact, Frame, Kind, Views, encode_empty};
@@ -50,15 +50,19 @@ impl Driver {
             }
             Frame::Control(message) => {
                 let message = message.map(|never| match never {});
-                self.receive(from, Message::Broadcast(message), bytes);
+                self.hear(from, anti_entropy::Message::Inner(message), bytes);
+            }
+            Frame::Exchange(message) => {
+                let message = message.map(|never| match never {}, |never| match never {});
+                self.hear(from, message, bytes);
             }
             Frame::Gossip { id, round, payload } => {
-                let before = self.host.delivered;
                 let gossip = plumtree::Message::Gossip { id, round, payload };
-                self.receive(from, Message::Broadcast(gossip), bytes);
-                if self.host.delivered == before {
-                    self.host.metrics.duplicate.inc();
-                }
+                self.hear_payload(from, anti_entropy::Message::Inner(gossip), bytes);
+            }
+            Frame::Reply { id, round, payload } => {
+                let reply = anti_entropy::Message::Reply { id, round, payload };
+                self.hear_payload(from, reply, bytes);
             }
             Frame::AskViews => {
                 let views = self.views().encode();
@@ -74,6 +78,18 @@ impl Driver {
             Frame::Relay(relayed) => self.on_relayed(from, relayed, bytes),
             // The reader keeps these.
             Frame::Hello(_) | Frame::Bye | Frame::Padding => {}
+        }
+    }
+
+    fn hear(&mut self, from: Incarnation, message: BroadcastMessage, bytes: usize) {
+        self.receive(from, Message::Broadcast(message), bytes);
+    }
+
+    fn hear_payload(&mut self, from: Incarnation, message: BroadcastMessage, bytes: usize) {
+        let before = self.host.delivered;
+        self.hear(from, message, bytes);
+        if self.host.delivered == before {
+            self.host.metrics.duplicate.inc();
         }
     }
 

@@ -80,7 +80,7 @@ fn the_first_frame_is_a_hello_and_no_other_is() {
 #[test]
 fn nonsense_ends_the_stream() {
     for (bytes, why) in [
-        (&[10, 0, 0, 0][..], "no frame begins with 10"),
+        (&[99, 0, 0, 0][..], "no frame begins with 99"),
         (&[9, 0, 0, 0], "a Padding frame where none may be"),
         (&[1, 1, 0, 1], "a Membership frame of 65537 bytes, at most 65536 are allowed"),
         (&[3, 0x10, 0, 1], "a Gossip frame of 1048577 bytes, at most 1048576 are allowed"),

@@ -12,8 +12,12 @@ pub(crate) fn encode(frame: &Frame) -> Vec<u8> {
         Frame::Membership(message) => encode_membership(message),
         Frame::Control(message) => encode_control(message),
         Frame::Gossip { id, round, payload } => {
-            [gossip_head(*id, *round, payload).as_slice(), payload.bytes()].concat()
+            [payload_head(Kind::Gossip, *id, *round, payload).as_slice(), payload.bytes()].concat()
         }
+        Frame::Reply { id, round, payload } => {
+            [payload_head(Kind::Reply, *id, *round, payload).as_slice(), payload.bytes()].concat()
+        }
+        Frame::Exchange(message) => encode_exchange(message),
         Frame::AskViews => encode_empty(Kind::AskViews).to_vec(),
         Frame::Views(views) => views.encode(),
         Frame::Route(message) => encode_route(message),
@@ -55,7 +59,11 @@ pub(crate) fn hold(frame: &Frame, taken: usize) {
         Frame::Control(plumtree::Message::IHave(batch)) => {
             assert!(batch.as_slice().len() <= MAX_ANNOUNCEMENTS);
         }
-        Frame::Gossip { payload, .. } => {
+        Frame::Exchange(anti_entropy::Message::Have { parts, origins, .. }) => {
+            assert!(parts.len() <= anti_entropy::MAX_PARTS);
+            assert!(origins.len() <= anti_entropy::MAX_ORIGINS);
+        }
+        Frame::Gossip { payload, .. } | Frame::Reply { payload, .. } => {
             let parts = Publication::OVERHEAD + payload.topic().len() + payload.data().len();
             assert_eq!(parts, payload.bytes().len());
             let parts = (payload.topic(), payload.published(), &payload.data());
@@ -68,7 +76,12 @@ pub(crate) fn hold(frame: &Frame, taken: usize) {
         Frame::Route(message) => {
             let _ = message.clone().map(|contact| hold_addresses(&contact.addresses));
         }
-        Frame::Control(_) | Frame::AskViews | Frame::Relay(_) | Frame::Bye | Frame::Padding => {}
+        Frame::Control(_)
+        | Frame::Exchange(_)
+        | Frame::AskViews
+        | Frame::Relay(_)
+        | Frame::Bye
+        | Frame::Padding => {}
     }
 }
 

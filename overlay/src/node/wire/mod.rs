@@ -11,7 +11,7 @@ mod relayed;
 #[cfg(test)]
 mod tests;
 
-use murmurate_broadcast::{Announcement, plumtree};
+use murmurate_broadcast::{Announcement, anti_entropy, plumtree};
 use murmurate_membership::hyparview;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,9 @@ pub(crate) type MembershipMessage = hyparview::Message<Contact>;
 /// A broadcast message without payload.
 pub(crate) type ControlMessage = plumtree::Message<MessageId, Never>;
 
+/// What neighbours say to find out what either missed.
+pub(crate) type ExchangeMessage = anti_entropy::Message<Never, Incarnation, MessageId, Never>;
+
 /// Content that never occurs: payloads travel as raw bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Never {}
@@ -91,6 +94,13 @@ pub(crate) enum Frame {
     Membership(MembershipMessage),
     Control(ControlMessage),
     Gossip {
+        id: MessageId,
+        round: u16,
+        payload: Publication,
+    },
+    Exchange(ExchangeMessage),
+    /// A broadcast that was asked for after an exchange.
+    Reply {
         id: MessageId,
         round: u16,
         payload: Publication,
@@ -122,6 +132,8 @@ pub(crate) enum Kind {
     Route = 7,
     Relay = 8,
     Padding = 9,
+    Exchange = 10,
+    Reply = 11,
 }
 
 /// Why bytes are not a frame. Nothing of it was used; the link ends.
@@ -138,7 +150,7 @@ pub(crate) enum FrameError {
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Hello,
         Self::Membership,
         Self::Control,
@@ -149,11 +161,13 @@ impl Kind {
         Self::Route,
         Self::Relay,
         Self::Padding,
+        Self::Exchange,
+        Self::Reply,
     ];
 
     /// Whether its body is content, and as large as an overlay allows.
     fn is_content(self) -> bool {
-        matches!(self, Self::Gossip | Self::Relay)
+        matches!(self, Self::Gossip | Self::Reply | Self::Relay)
     }
 }
 
@@ -188,7 +202,10 @@ impl Frame {
             Kind::Hello => whole(kind, body).map(Self::Hello),
             Kind::Membership => whole(kind, body).map(Self::Membership),
             Kind::Control => whole(kind, body).map(Self::Control),
-            Kind::Gossip => Self::decode_gossip(body).ok_or(FrameError::Malformed(kind)),
+            Kind::Gossip | Kind::Reply => {
+                Self::decode_payload(kind, body).ok_or(FrameError::Malformed(kind))
+            }
+            Kind::Exchange => whole(kind, body).map(Self::Exchange),
             Kind::Views => whole(kind, body).map(Self::Views),
             Kind::Route => whole(kind, body).map(Self::Route),
             Kind::Relay => {
@@ -201,17 +218,18 @@ impl Frame {
         }
     }
 
-    fn decode_gossip(body: &[u8]) -> Option<Self> {
+    fn decode_payload(kind: Kind, body: &[u8]) -> Option<Self> {
         let (node, rest) = body.split_first_chunk::<32>()?;
         let (started, rest) = rest.split_first_chunk()?;
         let (sequence, rest) = rest.split_first_chunk()?;
         let (round, rest) = rest.split_first_chunk()?;
         let origin =
             Incarnation { node: NodeId::from_bytes(*node), started: u64::from_le_bytes(*started) };
-        Some(Self::Gossip {
-            id: MessageId { origin, sequence: u64::from_le_bytes(*sequence) },
-            round: u16::from_le_bytes(*round),
-            payload: Publication::decode(rest)?,
+        let id = MessageId { origin, sequence: u64::from_le_bytes(*sequence) };
+        let (round, payload) = (u16::from_le_bytes(*round), Publication::decode(rest)?);
+        Some(match kind {
+            Kind::Reply => Self::Reply { id, round, payload },
+            _ => Self::Gossip { id, round, payload },
         })
     }
 
@@ -246,6 +264,10 @@ pub(crate) fn encode_control(message: &ControlMessage) -> Vec<u8> {
     Frame::control(Kind::Control, message)
 }
 
+pub(crate) fn encode_exchange(message: &ExchangeMessage) -> Vec<u8> {
+    Frame::control(Kind::Exchange, message)
+}
+
 /// A frame without a body.
 pub(crate) fn encode_empty(kind: Kind) -> [u8; HEADER] {
     put_header(kind, 0)
@@ -259,12 +281,17 @@ pub(crate) fn encode_padding() -> Vec<u8> {
 }
 
 /// All of a payload's frame but the publication.
-pub(crate) fn gossip_head(id: MessageId, round: u16, payload: &Publication) -> [u8; GOSSIP_HEAD] {
+pub(crate) fn payload_head(
+    kind: Kind,
+    id: MessageId,
+    round: u16,
+    payload: &Publication,
+) -> [u8; GOSSIP_HEAD] {
     let mut head = [0; GOSSIP_HEAD];
     let mut rest = head.as_mut_slice();
     let length = GOSSIP_HEAD - HEADER + payload.bytes().len();
     for part in [
-        put_header(Kind::Gossip, length).as_slice(),
+        put_header(kind, length).as_slice(),
         &id.origin.node.to_bytes(),
         &id.origin.started.to_le_bytes(),
         &id.sequence.to_le_bytes(),
@@ -281,4 +308,10 @@ pub(crate) fn gossip_head(id: MessageId, round: u16, payload: &Publication) -> [
 const _: () = assert!(
     plumtree::MAX_ANNOUNCEMENTS * (size_of::<Announcement<MessageId>>() + 8) < MAX_CONTROL,
     "a full batch of announcements fits a control frame"
+);
+const _: () = assert!(
+    anti_entropy::MAX_ORIGINS * (size_of::<anti_entropy::Span<Incarnation>>() + 8)
+        + anti_entropy::MAX_PARTS * (size_of::<anti_entropy::Summary>() + 8)
+        < MAX_CONTROL,
+    "what neighbours say of each other's broadcasts fits a control frame"
 );

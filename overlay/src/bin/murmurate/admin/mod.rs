@@ -76,6 +76,11 @@ pub(crate) enum Reply {
     Message(Message),
     /// Messages that were not read in time and are lost.
     Lagged(u64),
+    /// Broadcasts that never reached the node and can be had no more.
+    Missed {
+        origin: String,
+        count: u64,
+    },
     /// What became of a message.
     Sent(Sent),
     /// What the receiver of a request says.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures::StreamExt as _;
-use murmurate::Delivery;
+use murmurate::{Delivery, Lost};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -174,7 +174,10 @@ impl Client {
             };
             let reply = match next {
                 Some(Ok(delivery)) => Reply::Message(message(topic, &delivery)),
-                Some(Err(lagged)) => Reply::Lagged(lagged.0),
+                Some(Err(Lost::Lagged(lost))) => Reply::Lagged(lost),
+                Some(Err(Lost::Missed { origin, count })) => {
+                    Reply::Missed { origin: origin.node.to_string(), count }
+                }
                 None => Reply::Error("the node has ended".into()),
             };
             self.say(&reply).await?;

@@ -92,6 +92,12 @@ pub(crate) async fn subscribe(options: &args::Subscribe) -> Outcome {
             }
             Reply::Lagged(lost) if options.client.json => say(json!({ "lagged": lost }))?,
             Reply::Lagged(lost) => eprintln!("{lost} messages were not read in time and are lost"),
+            Reply::Missed { origin, count } if options.client.json => {
+                say(json!({ "missed": { "origin": origin, "count": count } }))?;
+            }
+            Reply::Missed { origin, count } => {
+                eprintln!("{count} messages of {origin} never came and can be had no more");
+            }
             reply => return Err(unexpected(&reply)),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use indicatif::ProgressBar;
-use murmurate::broadcast::plumtree;
+use murmurate::broadcast::{anti_entropy, plumtree};
 use murmurate::{Builder, Limits, Metrics, Multiaddr, Node, NodeId};
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
@@ -68,7 +68,11 @@ impl Flock {
                 ..plumtree::Parameters::default()
             };
             let builder = Node::builder().network("cluster").metrics(metrics.clone());
-            let builder = builder.limits(limits).broadcast(kept);
+            let retained = anti_entropy::Parameters {
+                retained_bytes: KEPT / nodes,
+                ..anti_entropy::Parameters::default()
+            };
+            let builder = builder.limits(limits).broadcast(kept).anti_entropy(retained);
             let builder = channels::declared().into_iter().fold(builder, Builder::channel);
             let node = builder.listen(anywhere.clone()).spawn().await?;
             Arc::clone(&tally).count(node.subscribe(TOPIC));

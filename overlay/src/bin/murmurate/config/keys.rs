@@ -18,7 +18,7 @@ pub(crate) enum Kind {
 use Kind::{List, Number, Switch, Text};
 
 /// Every setting there is.
-pub(crate) const KEYS: [(&str, Kind); 56] = [
+pub(crate) const KEYS: [(&str, Kind); 68] = [
     ("network", Text),
     ("listen", List),
     ("advertise", List),
@@ -65,9 +65,21 @@ pub(crate) const KEYS: [(&str, Kind); 56] = [
     ("broadcast.ihave_interval", Text),
     ("broadcast.optimization_threshold", Number),
     ("broadcast.seen_capacity", Number),
+    ("broadcast.origins_capacity", Number),
+    ("broadcast.origin_idle", Text),
+    ("broadcast.hop_limit", Number),
     ("broadcast.payload_capacity", Number),
     ("broadcast.payload_bytes", Number),
     ("broadcast.missing_capacity", Number),
+    ("anti_entropy.exchange_interval", Text),
+    ("anti_entropy.patience", Text),
+    ("anti_entropy.give_up_after", Text),
+    ("anti_entropy.retention", Text),
+    ("anti_entropy.retained", Number),
+    ("anti_entropy.retained_bytes", Number),
+    ("anti_entropy.batch", Number),
+    ("anti_entropy.reply_bytes", Number),
+    ("anti_entropy.catch_up", Switch),
     ("discovery.file", Text),
     ("discovery.mdns", Switch),
     ("discovery.dns.name", Text),

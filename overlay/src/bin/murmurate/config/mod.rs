@@ -93,6 +93,7 @@ impl Config {
             .network(settings.network)
             .membership(settings.membership.into())
             .broadcast(settings.broadcast.into())
+            .anti_entropy(settings.anti_entropy.into())
             .limits(settings.limits.into());
         for address in settings.listen {
             builder = builder.listen(address);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use murmurate::broadcast::plumtree;
+use murmurate::broadcast::{anti_entropy, plumtree};
 use murmurate::membership::hyparview;
 use murmurate::{Builder, Limits, Multiaddr};
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Bounds,
     pub(crate) membership: Membership,
     pub(crate) broadcast: Broadcast,
+    pub(crate) anti_entropy: Exchange,
     pub(crate) discovery: Discovery,
     #[serde(skip_serializing_if = "Channels::is_empty")]
     pub(crate) channels: Channels,
@@ -56,6 +57,7 @@ impl Default for Settings {
             limits: Limits::default().into(),
             membership: Builder::default_membership().into(),
             broadcast: plumtree::Parameters::default().into(),
+            anti_entropy: Exchange::default(),
             discovery: Discovery::default(),
             channels: Channels::new(),
         }
@@ -170,12 +172,32 @@ mirror!(Broadcast, plumtree::Parameters {
     #[serde(with = "humantime_serde")]
     ihave_interval: Duration,
     seen_capacity: usize,
+    origins_capacity: usize,
+    #[serde(with = "humantime_serde")]
+    origin_idle: Duration,
+    hop_limit: u16,
     payload_capacity: usize,
     payload_bytes: usize,
     missing_capacity: usize,
 } {
     optimization_threshold: u16 => |hops| hops, |hops| hops,
 });
+
+mirror!(Exchange, anti_entropy::Parameters {
+    #[serde(with = "humantime_serde")]
+    exchange_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    patience: Duration,
+    #[serde(with = "humantime_serde")]
+    give_up_after: Duration,
+    #[serde(with = "humantime_serde")]
+    retention: Duration,
+    retained: usize,
+    retained_bytes: usize,
+    batch: usize,
+    reply_bytes: usize,
+    catch_up: bool,
+} {});
 
 macro_rules! default_of {
     ($name:ident, $of:expr) => {
@@ -190,6 +212,7 @@ macro_rules! default_of {
 default_of!(Bounds, Limits::default());
 default_of!(Membership, Builder::default_membership());
 default_of!(Broadcast, plumtree::Parameters::default());
+default_of!(Exchange, anti_entropy::Parameters::default());
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

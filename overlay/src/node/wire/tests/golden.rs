@@ -3,6 +3,7 @@
 use std::fs;
 
 use murmurate_broadcast::Announcement;
+use murmurate_broadcast::anti_entropy::Message as Exchange;
 use murmurate_broadcast::plumtree::Message as Plumtree;
 use murmurate_membership::hyparview::{Message, Priority};
 
@@ -57,6 +58,19 @@ fn gossip() -> Frame {
     Frame::Gossip { id: id(7), round: 1, payload }
 }
 
+fn reply() -> Frame {
+    let payload = Publication::new("news", STARTED * 1_000, b"hello").expect("a short topic");
+    Frame::Reply { id: id(7), round: 1, payload }
+}
+
+fn span(from: u64, to: u64) -> anti_entropy::Span<Incarnation> {
+    anti_entropy::Span { origin: incarnation(0), from, to }
+}
+
+fn summary() -> anti_entropy::Summary {
+    anti_entropy::Summary { part: anti_entropy::Part::ALL, digest: [1, 2, 3, 4, 5, 6, 7, 8] }
+}
+
 fn relayed() -> Frame {
     let data = bytes::Bytes::from_static(b"hello");
     let (origin, to) = (incarnation(0), incarnation(32));
@@ -98,6 +112,10 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("0700005500 A 80d095ffbc310108040a000001061ce8ac02 B 0104", Frame::Route(Router::Seek { origin: one(), number: 300, target: incarnation(32).node, path: true, hops_left: 4 })),
         ("0700005001 A 80d095ffbc31ac02 B 80d095ffbc3100", Frame::Route(Router::Found { origin: incarnation(0), number: 300, peer: two() })),
         ("0700002803 A 80d095ffbc3107", Frame::Route(Router::Lost { origin: incarnation(0), number: 7 })),
+        ("0a00001101e80701 0000000000 0102030405060708", Frame::Exchange(Exchange::Compare { uptime: 1_000, parts: [summary()].into_iter().collect() })),
+        ("0a000033 02e80701 0000000000 01 A 80d095ffbc310508 01", Frame::Exchange(Exchange::Have { uptime: 1_000, parts: [anti_entropy::Part::ALL].into_iter().collect(), origins: [span(5, 8)].into_iter().collect(), answer: true })),
+        ("0a00002a 0301 A 80d095ffbc310508", Frame::Exchange(Exchange::Want([span(5, 8)].into_iter().collect()))),
+        ("0b000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", reply()),
         ("0800005eA 0068e5cf8b010000 B 0068e5cf8b01000007000000000000000f68656c6c6f", relayed()),
     ]
 }
@@ -146,6 +164,8 @@ fn the_book_says_the_same() {
         ("MAX_BODY", MAX_BODY),
         ("MAX_SAMPLE", hyparview::MAX_SAMPLE),
         ("MAX_ANNOUNCEMENTS", plumtree::MAX_ANNOUNCEMENTS),
+        ("MAX_PARTS", anti_entropy::MAX_PARTS),
+        ("MAX_ORIGINS", anti_entropy::MAX_ORIGINS),
         ("MAX_ADDRESSES", Addresses::MAX),
         ("MAX_ADDRESS", Addresses::MAX_BYTES),
         ("MAX_NETWORK", MAX_NETWORK),

@@ -19,7 +19,8 @@ fn any_frame() -> impl Strategy<Value = Frame> {
         1 => any_hello().prop_map(Frame::Hello),
         4 => any_membership().prop_map(Frame::Membership),
         2 => any_control().prop_map(Frame::Control),
-        1 => any_gossip(),
+        1 => any_payload(),
+        2 => any_exchange().prop_map(Frame::Exchange),
         1 => Just(Frame::AskViews),
         1 => (vec((any_contact(), any::<bool>()), 0..=MAX_VIEW), any::<u32>()).prop_map(
             |(active, passive)| Frame::Views(Views { active: active.into_iter().collect(), passive })
@@ -104,13 +105,43 @@ fn any_control() -> impl Strategy<Value = ControlMessage> {
     ]
 }
 
-fn any_gossip() -> impl Strategy<Value = Frame> {
-    ("\\PC{0,60}", any::<u64>(), vec(any::<u8>(), 0..2_000), any_id(), any::<u16>()).prop_map(
-        |(topic, published, data, id, round)| {
+fn any_exchange() -> impl Strategy<Value = ExchangeMessage> {
+    use anti_entropy::{MAX_ORIGINS, MAX_PARTS, Message as Exchange, Part, Span, Summary};
+    let part = || {
+        vec(0..16usize, 0..4).prop_map(|way| {
+            let into = |part: Part, at| part.split().and_then(|mut all| all.nth(at));
+            way.into_iter().fold(Part::ALL, |part, at| into(part, at).unwrap_or(part))
+        })
+    };
+    let summary = (part(), any::<[u8; 8]>()).prop_map(|(part, digest)| Summary { part, digest });
+    let span = (any_peer(), any::<u64>(), any::<u64>());
+    let span = span.prop_map(|(origin, from, to)| Span { origin, from, to }).boxed();
+    let origins = vec(span.clone(), 0..=MAX_ORIGINS);
+    let have = (any::<u32>(), vec(part(), 0..=MAX_PARTS), origins, any::<bool>());
+    prop_oneof![
+        (any::<u32>(), vec(summary, 0..=MAX_PARTS)).prop_map(|(uptime, parts)| {
+            Exchange::Compare { uptime, parts: parts.into_iter().collect() }
+        }),
+        have.prop_map(|(uptime, parts, origins, answer)| {
+            let (parts, origins) = (parts.into_iter().collect(), origins.into_iter().collect());
+            Exchange::Have { uptime, parts, origins, answer }
+        }),
+        vec(span, 0..=MAX_ORIGINS).prop_map(|spans| Exchange::Want(spans.into_iter().collect())),
+    ]
+}
+
+fn any_payload() -> impl Strategy<Value = Frame> {
+    let content = ("\\PC{0,60}", any::<u64>(), vec(any::<u8>(), 0..2_000));
+    (content, any_id(), any::<u16>(), any::<bool>()).prop_map(
+        |((topic, published, data), id, round, asked)| {
             let payload = Publication::new(&topic, published, &data).expect("a short topic");
             assert_eq!(payload.topic(), topic);
             assert_eq!((payload.published(), &payload.data()[..]), (published, &data[..]));
-            Frame::Gossip { id, round, payload }
+            if asked {
+                Frame::Reply { id, round, payload }
+            } else {
+                Frame::Gossip { id, round, payload }
+            }
         },
     )
 }
@@ -161,7 +192,7 @@ proptest! {
         let kind = Kind::ALL[usize::from(bytes[0])];
         let malformed = Err(FrameError::Malformed(kind));
         let payload_ends_anywhere = match &frame {
-            Frame::Gossip { payload, .. } => payload.data().len(),
+            Frame::Gossip { payload, .. } | Frame::Reply { payload, .. } => payload.data().len(),
             Frame::Relay(relayed) => relayed.data.len(),
             _ => 0,
         };
@@ -189,7 +220,7 @@ fn headers_are_held_to_their_limits() {
             Err(FrameError::TooLong { kind, length: MAX_CONTROL + 1, limit: MAX_CONTROL })
         );
     }
-    for kind in 10..=255 {
+    for kind in 12..=255 {
         assert_eq!(header([kind, 0, 0, 0], MAX_BODY), Err(FrameError::UnknownKind(kind)));
     }
 }
@@ -213,6 +244,9 @@ fn counts_are_held_to_their_limits() {
         (Kind::Membership, &[7], hyparview::MAX_SAMPLE, &contact, &[]),
         (Kind::Control, &[1, 1], plumtree::MAX_ANNOUNCEMENTS, &announced, &[]),
         (Kind::Views, &[], MAX_VIEW, &viewed, &[0]),
+        (Kind::Exchange, &[1, 0], anti_entropy::MAX_PARTS, &[0; 13], &[]),
+        (Kind::Exchange, &[2, 0], anti_entropy::MAX_PARTS, &[0; 5], &[0, 0]),
+        (Kind::Exchange, &[3], anti_entropy::MAX_ORIGINS, &[0; 35], &[]),
         (Kind::Hello, &[1, b'x', 0, 0], Addresses::MAX, &[0], &[]),
     ] {
         assert!(counted(kind, before, most, one, after), "{kind:?}");

@@ -125,7 +125,7 @@ fn a_million_spoiled_frames_are_refused_or_harmless() {
         let mut taken = None;
         let spent = allocation_counter::measure(|| taken = take(&frame, MAX_FRAME));
         // What a frame costs is told by what arrived, not by what it says.
-        let most = 3 * frame.len() as u64 + 1_024;
+        let most = 4 * frame.len() as u64 + 1_024;
         assert!(spent.bytes_max <= most, "{spent:?} for {} bytes: {frame:02x?}", frame.len());
         let outcome = match &taken {
             None => "incomplete".into(),
@@ -140,8 +140,8 @@ fn a_million_spoiled_frames_are_refused_or_harmless() {
         };
         *outcomes.entry(outcome).or_default() += 1;
     }
-    // Ten kinds decoded, nine malformed, and the rest: the million gets around.
-    assert_eq!(outcomes.len(), 10 + 9 + 3, "{outcomes:#?}");
+    // Twelve kinds decoded, eleven malformed, and the rest: the million gets around.
+    assert_eq!(outcomes.len(), 12 + 11 + 3, "{outcomes:#?}");
     assert!(outcomes.values().all(|seen| *seen >= 1_000), "{outcomes:#?}");
     assert!(still_frames.iter().all(|seen| *seen >= 1_000), "{still_frames:?}");
 }

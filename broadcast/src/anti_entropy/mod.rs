@@ -1,0 +1,447 @@
+//! Anti-entropy: neighbours compare what they have, and fetch what they missed.
+//!
+//! It wraps any strategy, which stays the way that broadcasts go. What that way lost, in a cut, an
+//! overload, a crash, is found by comparing: on a new link at once, then with one neighbour after
+//! the other. A digest comes first, so two that have the same say little; where digests differ, parts
+//! are compared (Merkle's idea), so the cost follows the difference; payloads come last. A gap within
+//! an origin's consecutive numbers needs no comparison: a peer knows its own.
+//!
+//! | room | what |
+//! |---|---|
+//! | here | the strategy inside, the exchange |
+//! | `gaps` | what is missed, asked for, given up |
+//! | `retention` | what is kept for others |
+
+mod config;
+mod gaps;
+mod message;
+mod retention;
+#[cfg(test)]
+mod tests;
+
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use murmurate_membership::{Time, Violation};
+use thin_vec::ThinVec;
+
+pub use config::{Config, ConfigError, Parameters};
+pub use message::{MAX_ORIGINS, MAX_PARTS, Message, Part, Span, Summary};
+
+use crate::protocol::{Broadcast, Effects, Input, Origin, Payload};
+use crate::{Id, Mark, Mutant, Seen, SeenBounds, thrift};
+use gaps::Gaps;
+use retention::{Retention, digest};
+
+/// Up to so many origins of a part are listed; more are split further.
+const LISTED: usize = 16;
+/// Messages of a neighbour that are answered between two comparisons: an honest one says less.
+const ANSWERED: u8 = 64;
+
+/// A broadcast strategy that finds out what the one inside missed.
+#[derive(Debug, Clone)]
+pub struct AntiEntropy<B: Broadcast> {
+    inner: B,
+    config: Arc<Config>,
+    /// When this peer's time began: at its first input.
+    began: Option<Time>,
+    retained: Retention<B::Id, B::Payload>,
+    gaps: Gaps<Origin<B>>,
+    links: ThinVec<Link<B::Peer>>,
+    /// Whose turn to be compared with comes next.
+    turn: usize,
+    armed: bool,
+    /// Origins of which something was just delivered.
+    delivered: ThinVec<Origin<B>>,
+}
+
+/// A neighbour, and what it may still cause.
+#[derive(Debug, Clone, Copy)]
+struct Link<P> {
+    peer: P,
+    /// Messages that are still answered.
+    answers: u8,
+    /// Bytes of broadcasts that are still sent.
+    bytes: usize,
+    /// Broadcasts asked for that have not come.
+    awaited: usize,
+}
+
+/// What anti-entropy asks to be woken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timer<T> {
+    /// The timer of the strategy inside.
+    Inner(T),
+    /// Compare with the next neighbour. At most one is outstanding.
+    Exchange,
+}
+
+/// The message of anti-entropy around a strategy.
+pub type MessageOf<B> =
+    Message<<B as Broadcast>::Message, Origin<B>, <B as Broadcast>::Id, <B as Broadcast>::Payload>;
+
+impl<B: Broadcast> AntiEntropy<B> {
+    /// Around a strategy that has not seen any input yet.
+    #[must_use]
+    pub fn new(inner: B, config: Arc<Config>) -> Self {
+        Self {
+            inner,
+            config,
+            began: None,
+            retained: Retention::new(),
+            gaps: Gaps::new(),
+            links: ThinVec::new(),
+            turn: 0,
+            armed: false,
+            delivered: ThinVec::new(),
+        }
+    }
+
+    /// The strategy inside, to look at.
+    pub fn inner(&self) -> &B {
+        &self.inner
+    }
+
+    fn link(&mut self, peer: B::Peer) -> Option<&mut Link<B::Peer>> {
+        self.links.iter_mut().find(|link| link.peer == peer)
+    }
+
+    /// Feeds the strategy inside, and notes what became of it.
+    fn feed(&mut self, now: Time, input: Input<B>, fx: &mut impl Effects<Self>) {
+        let Self { inner, config, retained, delivered, .. } = self;
+        let mut layer = Layer { now, config, retained, delivered, host: fx };
+        inner.handle(now, input, &mut layer);
+        while let Some(origin) = self.delivered.pop() {
+            self.gaps.note(now, origin, self.inner.seen());
+        }
+    }
+
+    fn neighbor_up(&mut self, now: Time, peer: B::Peer, fx: &mut impl Effects<Self>) {
+        self.feed(now, Input::NeighborUp(peer), fx);
+        if self.link(peer).is_some() {
+            return;
+        }
+        let link = Link { peer, answers: ANSWERED, bytes: self.config.reply_bytes, awaited: 0 };
+        thrift::push(&mut self.links, link);
+        if !self.config.has(Mutant::ExchangeSkipsNewLinks) {
+            self.compare(now, peer, fx);
+        }
+        if !self.armed {
+            self.armed = true;
+            fx.arm(self.config.exchange_interval, Timer::Exchange);
+        }
+    }
+
+    fn neighbor_down(&mut self, now: Time, peer: B::Peer, fx: &mut impl Effects<Self>) {
+        self.links.retain(|link| link.peer != peer);
+        self.feed(now, Input::NeighborDown(peer), fx);
+    }
+
+    fn on_exchange_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
+        self.armed = !self.config.has(Mutant::ExchangeOnce);
+        if self.armed {
+            fx.arm(self.config.exchange_interval, Timer::Exchange);
+        }
+        self.retained.expire(now, &self.config);
+        self.give_up(now, fx);
+        let bytes = self.config.reply_bytes;
+        for link in &mut self.links {
+            *link = Link { answers: ANSWERED, bytes, awaited: 0, ..*link };
+        }
+        self.turn = if self.turn + 1 < self.links.len() { self.turn + 1 } else { 0 };
+        let Some(Link { peer, .. }) = self.links.get(self.turn).copied() else { return };
+        self.compare(now, peer, fx);
+        self.ask(now, peer, fx);
+    }
+
+    /// What was asked for long enough will not come any more.
+    fn give_up(&mut self, now: Time, fx: &mut impl Effects<Self>) {
+        let (seen, _) = self.inner.seen_mut();
+        for (origin, count) in self.gaps.give_up(now, seen, &self.config) {
+            fx.mark(Mark::GapGivenUp);
+            if !self.config.has(Mutant::ExchangeLossUntold) {
+                fx.missed(origin, count);
+            }
+        }
+    }
+
+    /// How long this peer has been there, as it tells others.
+    fn uptime(&self, now: Time) -> u32 {
+        let since = self.began.map_or(Duration::ZERO, |began| now.since(began));
+        if self.config.catch_up || self.config.has(Mutant::ExchangeWantsHistory) {
+            return u32::MAX;
+        }
+        u32::try_from(since.as_millis()).unwrap_or(u32::MAX)
+    }
+
+    fn compare(&mut self, now: Time, peer: B::Peer, fx: &mut impl Effects<Self>) {
+        self.retained.expire(now, &self.config);
+        let all = self.retained.summaries(self.inner.seen(), core::iter::once(Part::ALL));
+        let parts = all.into_iter().map(|(_, summary)| summary).collect();
+        fx.send(peer, Message::Compare { uptime: self.uptime(now), parts });
+    }
+
+    fn on_compare(
+        &mut self,
+        now: Time,
+        from: B::Peer,
+        (uptime, theirs): (u32, ThinVec<Summary>),
+        fx: &mut impl Effects<Self>,
+    ) {
+        self.retained.expire(now, &self.config);
+        let theirs = &theirs[..theirs.len().min(MAX_PARTS)];
+        let ours =
+            self.retained.summaries(self.inner.seen(), theirs.iter().map(|summary| summary.part));
+        let (mut listed, mut split) = (ThinVec::new(), ThinVec::new());
+        for ((count, ours), theirs) in ours.iter().zip(theirs) {
+            if ours.digest == theirs.digest {
+                continue;
+            }
+            match ours.part.split() {
+                Some(parts) if *count > LISTED => split.extend(parts),
+                _ => listed.push(ours.part),
+            }
+        }
+        if !listed.is_empty() {
+            fx.mark(Mark::ExchangeListed);
+            let origins = self.retained.spans(&listed, before(now, uptime));
+            let uptime = self.uptime(now);
+            fx.send(from, Message::Have { uptime, parts: listed, origins, answer: false });
+        }
+        if !split.is_empty() {
+            fx.mark(Mark::ExchangeSplit);
+            // What does not fit is compared another time.
+            split.truncate(MAX_PARTS);
+            let parts = self.retained.summaries(self.inner.seen(), split.into_iter());
+            let parts = parts.into_iter().map(|(_, summary)| summary).collect();
+            fx.send(from, Message::Compare { uptime: self.uptime(now), parts });
+        }
+    }
+
+    fn on_have(
+        &mut self,
+        now: Time,
+        from: B::Peer,
+        (parts, theirs): (&[Part], &[Span<Origin<B>>]),
+        fx: &mut impl Effects<Self>,
+    ) {
+        let parts = &parts[..parts.len().min(MAX_PARTS)];
+        for span in theirs.iter().take(MAX_ORIGINS) {
+            // Of what they must list they may list nothing else.
+            let place = digest(&span.origin);
+            if !parts.iter().any(|part| part.holds(place)) || span.from > span.to {
+                fx.mark(Mark::ExchangeNonsense);
+                continue;
+            }
+            let (seen, bounds) = self.inner.seen_mut();
+            if !self.gaps.told(now, *span, seen, bounds) {
+                fx.mark(Mark::OriginsFull);
+            }
+        }
+        self.ask(now, from, fx);
+    }
+
+    /// What this peer has in the parts and the other lacks.
+    fn answer(
+        &mut self,
+        now: Time,
+        from: B::Peer,
+        (uptime, parts, theirs): (u32, ThinVec<Part>, &[Span<Origin<B>>]),
+        fx: &mut impl Effects<Self>,
+    ) {
+        let mut origins = self.retained.spans(&parts, before(now, uptime));
+        origins.retain(|ours| {
+            let held = theirs.iter().find(|theirs| theirs.origin == ours.origin);
+            ours.from < ours.to && held.is_none_or(|theirs| theirs.to < ours.to)
+        });
+        if !origins.is_empty() && !self.config.has(Mutant::ExchangeOneSided) {
+            let uptime = self.uptime(now);
+            fx.send(from, Message::Have { uptime, parts, origins, answer: true });
+        }
+    }
+
+    /// Asks a neighbour for what is missed and nobody else was asked for.
+    fn ask(&mut self, now: Time, peer: B::Peer, fx: &mut impl Effects<Self>) {
+        if self.config.has(Mutant::ExchangeAsksNothing) {
+            return;
+        }
+        let spans = self.gaps.ask(now, self.inner.seen(), &self.config);
+        if spans.is_empty() {
+            return;
+        }
+        let asked: u64 = spans.iter().map(|span| span.to - span.from).sum();
+        if let Some(link) = self.link(peer) {
+            link.awaited = asked as usize;
+        }
+        fx.mark(Mark::GapAsked);
+        fx.send(peer, Message::Want(spans));
+    }
+
+    fn on_want(&mut self, from: B::Peer, spans: &[Span<Origin<B>>], fx: &mut impl Effects<Self>) {
+        let Self { retained, links, config, .. } = self;
+        let Some(link) = links.iter_mut().find(|link| link.peer == from) else { return };
+        if config.has(Mutant::ExchangeSendsNothing) {
+            return;
+        }
+        let kept = spans.iter().take(MAX_ORIGINS).flat_map(|span| retained.within(*span));
+        for kept in kept.take(config.batch) {
+            let bytes = kept.payload.size();
+            // One always fits, however small the budget.
+            if bytes > link.bytes && link.bytes < config.reply_bytes {
+                return fx.mark(Mark::ReplyBudgetSpent);
+            }
+            link.bytes = link.bytes.saturating_sub(bytes.max(1));
+            let round = kept.round.saturating_add(1);
+            fx.send(from, Message::Reply { id: kept.id, round, payload: kept.payload.clone() });
+        }
+    }
+
+    fn on_reply(
+        &mut self,
+        now: Time,
+        from: B::Peer,
+        (id, round, payload): (B::Id, u16, B::Payload),
+        fx: &mut impl Effects<Self>,
+    ) {
+        self.feed(now, Input::Recover { from, id, round, payload }, fx);
+        self.gaps.note(now, id.origin(), self.inner.seen());
+        // All of a batch is there: the next one need not wait for the timer.
+        let Some(link) = self.link(from).filter(|link| link.awaited > 0) else { return };
+        link.awaited -= 1;
+        if link.awaited == 0 {
+            self.gaps.ask_again(now);
+            self.ask(now, from, fx);
+        }
+    }
+
+    fn receive(
+        &mut self,
+        now: Time,
+        from: B::Peer,
+        message: MessageOf<B>,
+        fx: &mut impl Effects<Self>,
+    ) {
+        match message {
+            Message::Inner(message) => {
+                return self.feed(now, Input::Receive { from, message }, fx);
+            }
+            Message::Reply { id, round, payload } => {
+                return self.on_reply(now, from, (id, round, payload), fx);
+            }
+            _ => {}
+        }
+        let Some(link) = self.link(from) else { return fx.mark(Mark::ExchangeOfStranger) };
+        if link.answers == 0 {
+            return fx.mark(Mark::ExchangeFlood);
+        }
+        link.answers -= 1;
+        match message {
+            Message::Compare { uptime, parts } => self.on_compare(now, from, (uptime, parts), fx),
+            Message::Have { uptime, parts, origins, answer } => {
+                self.on_have(now, from, (&parts, &origins), fx);
+                if !answer {
+                    self.answer(now, from, (uptime, parts, &origins), fx);
+                }
+            }
+            Message::Want(spans) => self.on_want(from, &spans, fx),
+            Message::Inner(_) | Message::Reply { .. } => {}
+        }
+    }
+}
+
+/// When a peer with this uptime came.
+fn before(now: Time, uptime: u32) -> Time {
+    let ago = Duration::from_millis(uptime.into()).as_nanos();
+    let ago = u64::try_from(ago).unwrap_or(u64::MAX);
+    Time::from_nanos(now.as_nanos().saturating_sub(ago))
+}
+
+impl<B: Broadcast> Broadcast for AntiEntropy<B> {
+    type Peer = B::Peer;
+    type Id = B::Id;
+    type Payload = B::Payload;
+    type Message = MessageOf<B>;
+    type Timer = Timer<B::Timer>;
+
+    fn handle<E: Effects<Self>>(&mut self, now: Time, input: Input<Self>, fx: &mut E) {
+        self.began.get_or_insert(now);
+        match input {
+            Input::Receive { from, message } => self.receive(now, from, message, fx),
+            Input::Recover { from, id, round, payload } => {
+                self.feed(now, Input::Recover { from, id, round, payload }, fx);
+            }
+            Input::Expired(Timer::Inner(timer)) => self.feed(now, Input::Expired(timer), fx),
+            Input::Expired(Timer::Exchange) => self.on_exchange_timer(now, fx),
+            Input::Publish { id, payload } => {
+                self.retained.keep(now, id, 0, payload.clone(), &self.config);
+                self.feed(now, Input::Publish { id, payload }, fx);
+            }
+            Input::NeighborUp(peer) => self.neighbor_up(now, peer, fx),
+            Input::NeighborDown(peer) => self.neighbor_down(now, peer, fx),
+        }
+    }
+
+    fn eager(&self) -> impl Iterator<Item = B::Peer> {
+        self.inner.eager()
+    }
+
+    fn lazy(&self) -> impl Iterator<Item = B::Peer> {
+        self.inner.lazy()
+    }
+
+    fn seen(&self) -> &Seen<B::Id> {
+        self.inner.seen()
+    }
+
+    fn seen_mut(&mut self) -> (&mut Seen<B::Id>, SeenBounds) {
+        self.inner.seen_mut()
+    }
+
+    fn check(&self) -> Result<(), Violation> {
+        self.inner.check()?;
+        let detail = || alloc::format!("{:?} {:?} {:?}", self.retained, self.gaps, self.links);
+        let rule = |holds, rule| Violation::unless(holds, rule, detail);
+        rule(self.retained.is_within(&self.config), "what is kept for others is bounded")?;
+        rule(self.gaps.is_within(), "the origins of which something is missed are bounded")?;
+        rule(self.links.is_empty() || self.armed, "neighbours are compared with in turn")?;
+        let neighbors = self.inner.eager().chain(self.inner.lazy());
+        rule(
+            neighbors.count() == self.links.len(),
+            "the neighbours are those of the strategy inside",
+        )
+    }
+}
+
+/// What the strategy inside speaks to.
+struct Layer<'a, B: Broadcast, E> {
+    now: Time,
+    config: &'a Config,
+    retained: &'a mut Retention<B::Id, B::Payload>,
+    delivered: &'a mut ThinVec<Origin<B>>,
+    host: &'a mut E,
+}
+
+impl<B: Broadcast, E: Effects<AntiEntropy<B>>> Effects<B> for Layer<'_, B, E> {
+    fn send(&mut self, to: B::Peer, message: B::Message) {
+        self.host.send(to, Message::Inner(message));
+    }
+
+    fn arm(&mut self, after: Duration, timer: B::Timer) {
+        self.host.arm(after, Timer::Inner(timer));
+    }
+
+    fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
+        self.retained.keep(self.now, id, hops, payload.clone(), self.config);
+        self.delivered.push(id.origin());
+        self.host.deliver(id, hops, payload);
+    }
+
+    fn missed(&mut self, origin: Origin<B>, count: u64) {
+        self.host.missed(origin, count);
+    }
+
+    #[inline]
+    fn mark(&mut self, mark: Mark) {
+        self.host.mark(mark);
+    }
+}

@@ -1,0 +1,179 @@
+//! What a peer keeps for those who missed it: bounded by count, bytes and age.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use core::hash::{Hash, Hasher};
+
+use murmurate_membership::Time;
+use siphasher::sip::SipHasher13;
+use thin_vec::ThinVec;
+
+use super::message::{Part, Span, Summary};
+use super::{Config, MAX_ORIGINS};
+use crate::{Id, Payload, Seen};
+
+/// A broadcast that is kept.
+#[derive(Debug, Clone)]
+pub(super) struct Kept<I, D> {
+    pub(super) id: I,
+    /// Links it crossed to come here.
+    pub(super) round: u16,
+    pub(super) payload: D,
+    came: Time,
+}
+
+/// All that is kept.
+#[derive(Debug, Clone)]
+pub(super) struct Retention<I: Id, D> {
+    /// Of each origin by sequence.
+    origins: BTreeMap<I::Origin, VecDeque<Kept<I, D>>>,
+    /// As they came: the first goes first.
+    order: VecDeque<(Time, I)>,
+    bytes: usize,
+}
+
+impl<I: Id, D: Payload> Retention<I, D> {
+    pub(super) fn new() -> Self {
+        Self { origins: BTreeMap::new(), order: VecDeque::new(), bytes: 0 }
+    }
+
+    /// Keeps a new broadcast.
+    pub(super) fn keep(&mut self, now: Time, id: I, round: u16, payload: D, config: &Config) {
+        self.bytes = self.bytes.saturating_add(payload.size());
+        let of = self.origins.entry(id.origin()).or_default();
+        let at = match of.back() {
+            Some(last) if last.id.sequence() > id.sequence() => {
+                of.partition_point(|kept| kept.id.sequence() < id.sequence())
+            }
+            _ => of.len(),
+        };
+        of.insert(at, Kept { id, round, payload, came: now });
+        self.order.push_back((now, id));
+        while self.order.len() > config.retained || self.bytes > config.retained_bytes {
+            if !self.forget_oldest() {
+                break;
+            }
+        }
+    }
+
+    /// Forgets what was kept for long enough.
+    pub(super) fn expire(&mut self, now: Time, config: &Config) {
+        while let Some((came, _)) = self.order.front()
+            && now.since(*came) > config.retention
+        {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) -> bool {
+        let Some((_, id)) = self.order.pop_front() else { return false };
+        if let Some(of) = self.origins.get_mut(&id.origin()) {
+            if let Ok(at) = of.binary_search_by_key(&id.sequence(), |kept| kept.id.sequence())
+                && let Some(kept) = of.remove(at)
+            {
+                self.bytes = self.bytes.saturating_sub(kept.payload.size());
+            }
+            if of.is_empty() {
+                self.origins.remove(&id.origin());
+            }
+        }
+        true
+    }
+
+    /// What is kept of a span, in order.
+    pub(super) fn within(&self, span: Span<I::Origin>) -> impl Iterator<Item = &Kept<I, D>> {
+        let of = self.origins.get(&span.origin);
+        let from = of.map_or(0, |of| of.partition_point(|kept| kept.id.sequence() < span.from));
+        let kept = of.into_iter().flat_map(move |of| of.range(from..));
+        kept.take_while(move |kept| kept.id.sequence() < span.to)
+    }
+
+    /// Of all origins in these parts: how far each came, from the first that came after `since` on.
+    /// As many as a message takes.
+    pub(super) fn spans(&self, parts: &[Part], since: Time) -> ThinVec<Span<I::Origin>> {
+        let within = self.origins.iter().filter(|(origin, _)| {
+            let digest = digest(origin);
+            parts.iter().any(|part| part.holds(digest))
+        });
+        let spans = within.filter_map(|(&origin, of)| {
+            let to = end(of)?;
+            let first = of.iter().find(|kept| kept.came >= since);
+            Some(Span { origin, from: first.map_or(to, |kept| kept.id.sequence()), to })
+        });
+        spans.take(MAX_ORIGINS).collect()
+    }
+
+    /// How many origins are in each part, and the digest of how far each of them came. Who does not
+    /// know where one began differs from those who do, and so is told.
+    pub(super) fn summaries(
+        &self,
+        seen: &Seen<I>,
+        parts: impl Iterator<Item = Part>,
+    ) -> ThinVec<(usize, Summary)> {
+        let mut all: ThinVec<(usize, Part, u64)> = parts.map(|part| (0, part, 0)).collect();
+        for (origin, of) in &self.origins {
+            let place = digest(origin);
+            let own = digest(&[place, end(of).unwrap_or(0), seen.is_sure(*origin).into()]);
+            for (count, _, sum) in all.iter_mut().filter(|(_, part, _)| part.holds(place)) {
+                *count += 1;
+                *sum = sum.wrapping_add(own);
+            }
+        }
+        let summary = |(count, part, sum): (usize, Part, u64)| {
+            (count, Summary { part, digest: sum.to_le_bytes() })
+        };
+        all.into_iter().map(summary).collect()
+    }
+
+    pub(super) fn is_within(&self, config: &Config) -> bool {
+        let kept: usize = self.origins.values().map(VecDeque::len).sum();
+        kept == self.order.len()
+            && kept <= config.retained
+            && self.bytes <= config.retained_bytes
+            && self.origins.values().all(|of| !of.is_empty())
+    }
+}
+
+/// One more than the last.
+fn end<I: Id, D>(of: &VecDeque<Kept<I, D>>) -> Option<u64> {
+    of.back().map(|kept| kept.id.sequence().saturating_add(1))
+}
+
+/// The same in every peer, whatever machine it runs on.
+pub(super) fn digest<T: Hash>(of: &T) -> u64 {
+    let mut hasher = SipHasher13::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::anti_entropy::Parameters;
+
+    #[test]
+    fn count_bytes_and_age_are_bounded() {
+        let parameters = Parameters { retained: 50, retained_bytes: 100, ..Parameters::default() };
+        let config = parameters.check().expect("in range");
+        let mut kept = Retention::new();
+        for id in 0u32..1_000 {
+            let now = Time::from_nanos(u64::from(id) * 1_000_000_000);
+            // Two by two in the wrong order.
+            let id = id ^ 1;
+            kept.keep(now, id, 1, id, &config);
+            assert!(kept.is_within(&config), "{kept:?}");
+            let held = kept.within(Span { origin: (), from: id.into(), to: u64::from(id) + 1 });
+            assert_eq!(held.map(|kept| kept.id).collect::<Vec<_>>(), [id]);
+        }
+        let all = Span { origin: (), from: 0, to: u64::MAX };
+        let ids: Vec<u32> = kept.within(all).map(|kept| kept.id).collect();
+        assert!(ids.is_sorted() && ids.len() > 10, "{ids:?}");
+        let later = Time::from_nanos(999_000_000_000).after(config.retention);
+        kept.expire(later, &config);
+        assert_eq!(kept.within(all).count(), 1);
+        kept.expire(later.after(Duration::from_secs(1)), &config);
+        assert_eq!(kept.within(all).count(), 0);
+        assert!(kept.is_within(&config));
+    }
+}

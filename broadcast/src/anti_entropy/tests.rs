@@ -1,0 +1,317 @@
+//! Neighbours that miss things and find them again.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use murmurate_membership::{Sizes, Time, Wire};
+
+use super::*;
+use crate::{Flood, MessageId};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Node(u32);
+impl murmurate_membership::Peer for Node {
+    type Node = u32;
+    fn node(self) -> u32 {
+        self.0
+    }
+}
+
+impl Payload for [u8; 8] {
+    fn size(&self) -> usize {
+        8
+    }
+}
+
+type Id = MessageId<Node>;
+type Strategy = AntiEntropy<Flood<Node, Id, [u8; 8]>>;
+
+/// As real nodes encode them, but for the content.
+const SIZES: Sizes = Sizes { peer: 48, id: 48, payload: 0 };
+
+/// Some peers and the links between them, without latency.
+struct Net {
+    now: Time,
+    peers: Vec<Strategy>,
+    cut: BTreeSet<(u32, u32)>,
+    under_way: VecDeque<(Node, Node, MessageOf<Flood<Node, Id, [u8; 8]>>)>,
+    timers: BTreeMap<(Time, u32), Timer<core::convert::Infallible>>,
+    delivered: Vec<Vec<Id>>,
+    missed: Vec<BTreeMap<Node, u64>>,
+    /// Bytes of everything but the content.
+    bytes: usize,
+    next: Vec<u64>,
+}
+
+struct Fx<'a> {
+    me: Node,
+    net: &'a mut Net,
+}
+
+impl Effects<Strategy> for Fx<'_> {
+    fn send(&mut self, to: Node, message: MessageOf<Flood<Node, Id, [u8; 8]>>) {
+        self.net.bytes += message.wire_len(&SIZES);
+        self.net.under_way.push_back((self.me, to, message));
+    }
+    fn arm(&mut self, after: Duration, timer: Timer<core::convert::Infallible>) {
+        self.net.timers.insert((self.net.now.after(after), self.me.0), timer);
+    }
+    fn deliver(&mut self, id: Id, _hops: u16, _payload: [u8; 8]) {
+        self.net.delivered[self.me.0 as usize].push(id);
+    }
+    fn missed(&mut self, origin: Node, count: u64) {
+        *self.net.missed[self.me.0 as usize].entry(origin).or_default() += count;
+    }
+}
+
+impl Net {
+    fn new() -> Self {
+        Self {
+            now: Time::ZERO,
+            peers: Vec::new(),
+            cut: BTreeSet::new(),
+            under_way: VecDeque::new(),
+            timers: BTreeMap::new(),
+            delivered: Vec::new(),
+            missed: Vec::new(),
+            bytes: 0,
+            next: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, parameters: Parameters) -> u32 {
+        let config = Arc::new(parameters.check().expect("in range"));
+        self.peers.push(AntiEntropy::new(Flood::new(Arc::default()), config));
+        self.delivered.push(Vec::new());
+        self.missed.push(BTreeMap::new());
+        self.next.push(0);
+        self.peers.len() as u32 - 1
+    }
+
+    fn feed(&mut self, to: u32, input: Input<Strategy>) {
+        let spare = AntiEntropy::new(Flood::new(Arc::default()), Arc::default());
+        let mut peer = core::mem::replace(&mut self.peers[to as usize], spare);
+        peer.handle(self.now, input, &mut Fx { me: Node(to), net: self });
+        if self.delivered[to as usize].len() < 10_000 {
+            peer.check().expect("invariants");
+        }
+        self.peers[to as usize] = peer;
+    }
+
+    /// A link comes or goes, at both ends.
+    fn link(&mut self, a: u32, b: u32, up: bool) {
+        for (me, other) in [(a, b), (b, a)] {
+            let other = Node(other);
+            let input = if up { Input::NeighborUp(other) } else { Input::NeighborDown(other) };
+            self.feed(me, input);
+        }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        while let Some((from, to, message)) = self.under_way.pop_front() {
+            let link = (from.0.min(to.0), from.0.max(to.0));
+            if !self.cut.contains(&link) {
+                self.feed(to.0, Input::Receive { from, message });
+            }
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now.after(time);
+        while let Some(entry) = self.timers.first_entry().filter(|entry| entry.key().0 <= end) {
+            let ((due, to), timer) = entry.remove_entry();
+            self.now = due;
+            self.feed(to, Input::Expired(timer));
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    fn publish(&mut self, from: u32, count: usize) {
+        for _ in 0..count {
+            let id = MessageId { origin: Node(from), sequence: self.next[from as usize] };
+            self.next[from as usize] += 1;
+            self.feed(from, Input::Publish { id, payload: [0; 8] });
+            self.settle();
+        }
+    }
+
+    fn of(&self, peer: u32, origin: u32) -> Vec<u64> {
+        let of = self.delivered[peer as usize].iter().filter(|id| id.origin.0 == origin);
+        let mut all: Vec<u64> = of.map(|id| id.sequence).collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn what_a_cut_lost_comes_after_it_once_on_both_sides() {
+    let mut net = Net::new();
+    let [a, b] = [0; 2].map(|_| net.add(Parameters::default()));
+    net.link(a, b, true);
+    net.publish(a, 3);
+    // Nobody notices this cut, and it loses the last ones.
+    net.cut.insert((a, b));
+    net.publish(a, 50);
+    net.publish(b, 30);
+    net.run(5 * SECOND);
+    net.cut.clear();
+    net.run(5 * SECOND);
+    assert_eq!(net.of(b, a), (0..53).collect::<Vec<_>>());
+    assert_eq!(net.of(a, b), (0..30).collect::<Vec<_>>());
+    // This one ends the link, and a new one brings all at once.
+    net.link(a, b, false);
+    net.publish(a, 2_000);
+    net.link(a, b, true);
+    assert_eq!(net.of(b, a), (0..2_053).collect::<Vec<_>>());
+    assert!(net.missed.iter().all(BTreeMap::is_empty));
+}
+
+#[test]
+fn what_is_kept_no_more_is_told_and_exactly() {
+    let mut net = Net::new();
+    let parameters = Parameters { retained: 10, ..Parameters::default() };
+    let [a, b] = [0; 2].map(|_| net.add(parameters.clone()));
+    net.link(a, b, true);
+    net.publish(a, 3);
+    net.link(a, b, false);
+    net.publish(a, 50);
+    net.link(a, b, true);
+    net.run(5 * SECOND);
+    assert_eq!(net.of(b, a), (0..3).chain(43..53).collect::<Vec<_>>());
+    assert!(net.missed[b as usize].is_empty(), "it may still come from somebody else");
+    net.run(60 * SECOND);
+    assert_eq!(net.missed[b as usize], BTreeMap::from([(Node(a), 40)]));
+}
+
+#[test]
+fn a_newcomer_starts_at_now_unless_it_catches_up() {
+    let mut net = Net::new();
+    let [a, b] = [0; 2].map(|_| net.add(Parameters::default()));
+    net.link(a, b, true);
+    net.publish(a, 7);
+    net.run(10 * SECOND);
+    let new = net.add(Parameters::default());
+    let late = net.add(Parameters { catch_up: true, ..Parameters::default() });
+    // Their time begins.
+    net.feed(new, Input::NeighborDown(Node(99)));
+    net.publish(a, 2);
+    net.link(a, new, true);
+    net.link(b, late, true);
+    net.publish(a, 1);
+    net.run(60 * SECOND);
+    assert_eq!(net.of(new, a), [7, 8, 9], "what was published in its time");
+    assert_eq!(net.of(late, a), (0..10).collect::<Vec<_>>());
+    assert!(net.missed.iter().all(BTreeMap::is_empty));
+}
+
+#[test]
+fn a_line_of_peers_passes_on_what_was_fetched() {
+    let mut net = Net::new();
+    let peers = [0; 5].map(|_| net.add(Parameters::default()));
+    for pair in [[0, 1], [2, 3], [3, 4]] {
+        net.link(peers[pair[0]], peers[pair[1]], true);
+    }
+    net.publish(0, 20);
+    net.publish(4, 10);
+    net.link(peers[1], peers[2], true);
+    assert_eq!(net.of(4, 0), (0..20).collect::<Vec<_>>());
+    assert_eq!(net.of(0, 4), (0..10).collect::<Vec<_>>());
+}
+
+/// Two peers with so many broadcasts, of which the second lacks 1,000: bytes until it has all.
+fn cost(origins: u32, each: u64) -> usize {
+    let mut net = Net::new();
+    let (retained, reply_bytes) = (1 << 20, 1 << 30);
+    let parameters = Parameters { retained, reply_bytes, ..Parameters::default() };
+    let [a, b] = [0; 2].map(|_| net.add(parameters.clone()));
+    let every = u64::from(origins) * each / 1_000;
+    for number in 0..u64::from(origins) * each {
+        let (origin, sequence) = (Node(100 + (number / each) as u32), number % each);
+        let (id, round, payload) = (MessageId { origin, sequence }, 1, [0; 8]);
+        for to in [a, b] {
+            if to == a || number % every != every / 2 {
+                net.feed(to, Input::Recover { from: origin, id, round, payload });
+            }
+        }
+    }
+    net.run(2 * SECOND);
+    net.bytes = 0;
+    net.link(a, b, true);
+    net.run(10 * SECOND);
+    assert_eq!(net.delivered[b as usize].len(), net.delivered[a as usize].len());
+    net.bytes
+        - 1_000
+            * MessageOf::<Flood<Node, Id, [u8; 8]>>::wire_len(
+                &Message::Reply {
+                    id: MessageId { origin: Node(0), sequence: 0 },
+                    round: 0,
+                    payload: [0; 8],
+                },
+                &Sizes { id: 48, peer: 48, payload: 0 },
+            )
+}
+
+#[test]
+fn in_sync_an_exchange_costs_at_most_64_bytes() {
+    let mut net = Net::new();
+    let [a, b] = [0; 2].map(|_| net.add(Parameters::default()));
+    net.link(a, b, true);
+    net.publish(a, 500);
+    net.publish(b, 500);
+    net.bytes = 0;
+    net.run(20 * SECOND);
+    // Each compares ten times.
+    assert!(net.bytes > 0 && net.bytes <= 20 * 64, "{} bytes", net.bytes);
+}
+
+#[test]
+fn what_is_missed_costs_its_names_whatever_else_there_is() {
+    let ids = 1_000 * SIZES.id;
+    let [few, many] = [10, 1_000].map(|each| cost(1_000, each));
+    assert!(2 * many <= 3 * ids, "{many} bytes for {ids} bytes of names");
+    assert!(10 * many <= 11 * few, "{many} bytes where a hundredth cost {few}");
+    println!("1,000 missing of 10,000: {few} bytes; of 1,000,000: {many} bytes");
+}
+
+#[test]
+fn a_liar_costs_a_bounded_amount() {
+    let mut net = Net::new();
+    let parameters = Parameters { reply_bytes: 800, ..Parameters::default() };
+    let [a, b] = [0; 2].map(|_| net.add(parameters.clone()));
+    net.link(a, b, true);
+    net.publish(a, 500);
+    net.run(3 * SECOND);
+    let all: ThinVec<_> =
+        (0..256).map(|_| Span { origin: Node(a), from: 0, to: u64::MAX }).collect();
+    let summary = Summary { part: Part::ALL, digest: [1; 8] };
+    let (mut replies, mut others) = (0, 0);
+    for turn in 0..1_000u64 {
+        let origins =
+            (0..256).map(|n| Span { origin: Node(n), from: turn, to: u64::MAX }).collect();
+        let (uptime, parts) = (u32::MAX, ThinVec::from([Part::ALL]));
+        for message in [
+            Message::Want(all.clone()),
+            Message::Compare { uptime, parts: (0..256).map(|_| summary).collect() },
+            Message::Have { uptime, parts, origins, answer: false },
+        ] {
+            net.feed(a, Input::Receive { from: Node(b), message });
+        }
+        for (_, _, message) in net.under_way.drain(..) {
+            match message {
+                Message::Reply { .. } => replies += 1,
+                _ => others += 1,
+            }
+        }
+    }
+    assert_eq!(replies, 100, "8 bytes each, 800 in all");
+    assert!(others <= 4 * 64, "{others} answers");
+    // What it made up is forgotten, and nobody is told of losses that never were.
+    net.run(60 * SECOND);
+    assert!(net.missed[a as usize].is_empty());
+}
