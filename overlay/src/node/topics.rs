@@ -171,7 +171,9 @@ impl Topics {
     /// Tells all subscriptions what none of them will get.
     pub(crate) fn missed(&self, origin: Incarnation, count: u64) {
         let subscribers = self.subscribers();
-        for subscriber in subscribers.iter().flat_map(|topics| topics.values().flat_map(BTreeMap::values)) {
+        for subscriber in
+            subscribers.iter().flat_map(|all| all.by_topic.values().flat_map(BTreeMap::values))
+        {
             self.lagged.inc_by(subscriber.give(Err(Lost::Missed { origin, count })));
         }
     }
