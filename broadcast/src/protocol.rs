@@ -48,6 +48,12 @@ pub trait Broadcast {
     /// The neighbours that get announcements.
     fn lazy(&self) -> impl Iterator<Item = Self::Peer>;
 
+    /// Whether an input that is about to be handled proves nothing of any link, so that eager links
+    /// stay eager and lazy ones lazy. Checkers ask before, and look after it.
+    fn spares_links(&self, _input: &Input<Self>) -> bool {
+        false
+    }
+
     /// The first invariant that does not hold, if any.
     ///
     /// # Errors

@@ -43,11 +43,6 @@ impl Pace {
     pub(crate) fn picks(&self, hash: u64) -> bool {
         hash.trailing_zeros() >= self.level.into()
     }
-
-    /// Whether this is one in about 64 of those.
-    pub(crate) fn picks_rarely(&self, hash: u64) -> bool {
-        hash.trailing_zeros() >= u32::from(self.level) + 6
-    }
 }
 
 /// The logarithm of `count`, rounded up: one alone is always picked.

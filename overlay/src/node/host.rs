@@ -20,8 +20,8 @@ use super::outbox::Pushed;
 use super::route::Route;
 use super::topics::Topics;
 use super::wire::{
-    Addresses, Contact, Publication, Relayed, RouteMessage, encode_control, encode_membership,
-    encode_route, gossip_head,
+    Addresses, Contact, ControlMessage, GOSSIP_HEAD, Kind, Publication, Relayed, RouteMessage,
+    encode_control, encode_membership, encode_route, gossip_head,
 };
 use crate::{Effects, router};
 
@@ -181,28 +181,23 @@ impl Effects<Membership, Broadcast> for Host {
     fn send(&mut self, to: Incarnation, message: Message) {
         let kind = message.kind();
         let (pushed, bytes) = match message {
-            Message::Broadcast(murmurate_broadcast::plumtree::Message::Gossip {
-                id,
-                round,
-                payload,
-            }) => {
-                let Some(route) = self.route(to) else { return };
-                let head = gossip_head(id, round, &payload);
-                let bytes = head.len() + payload.bytes().len();
-                if route.push_payload(Some(head), payload.bytes().clone()) == Pushed::Shed {
-                    self.metrics.outbox_payloads_dropped.inc();
-                    return;
+            Message::Broadcast(message) => match apart(message) {
+                Ok((head, payload)) => {
+                    let Some(route) = self.route(to) else { return };
+                    let bytes = head.len() + payload.bytes().len();
+                    if route.push_payload(Some(head), payload.bytes().clone()) == Pushed::Shed {
+                        self.metrics.outbox_payloads_dropped.inc();
+                        return;
+                    }
+                    (Pushed::Queued, bytes)
                 }
-                (Pushed::Queued, bytes)
-            }
-            Message::Broadcast(control) => {
-                // Gossip was the branch above: what is left has no content.
-                let Some(control) = without_content(control) else { return };
-                let frame = encode_control(&control);
-                let bytes = frame.len();
-                let Some(route) = self.route(to) else { return };
-                (route.push_control(frame), bytes)
-            }
+                Err(control) => {
+                    let frame = encode_control(&control);
+                    let bytes = frame.len();
+                    let Some(route) = self.route(to) else { return };
+                    (route.push_control(frame), bytes)
+                }
+            },
             Message::Membership(message) => {
                 let frame = encode_membership(&message.map(|peer| self.contact(peer)));
                 let bytes = frame.len();
@@ -316,14 +311,21 @@ impl Host {
 /// A timer farther away than this is as good as none, and its sum with now does not overflow.
 const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
-fn without_content(
+/// A payload with the head of its frame, or a message without one.
+fn apart(
     message: murmurate_broadcast::plumtree::Message<MessageId, Publication>,
-) -> Option<super::wire::ControlMessage> {
+) -> Result<([u8; GOSSIP_HEAD], Publication), ControlMessage> {
     use murmurate_broadcast::plumtree::Message as Plumtree;
-    Some(match message {
-        Plumtree::Gossip { .. } => return None,
+    Err(match message {
+        Plumtree::Gossip { id, round, payload } => {
+            return Ok((gossip_head(Kind::Gossip, id, round, &payload), payload));
+        }
+        Plumtree::Repair { id, round, payload } => {
+            return Ok((gossip_head(Kind::Repair, id, round, &payload), payload));
+        }
         Plumtree::IHave(batch) => Plumtree::IHave(batch),
         Plumtree::Graft { missing } => Plumtree::Graft { missing },
+        Plumtree::Fetch(missing) => Plumtree::Fetch(missing),
         Plumtree::Prune => Plumtree::Prune,
     })
 }

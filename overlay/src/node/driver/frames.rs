@@ -8,9 +8,11 @@ use tokio::time::Instant;
 
 use super::{AT_ONCE, Driver, Look};
 use crate::node::host::{Input, Message};
-use crate::node::id::Incarnation;
+use crate::node::id::{Incarnation, MessageId};
 use crate::node::link::Report;
-use crate::node::wire::{Contact, Frame, Kind, Views, encode_empty};
+use crate::node::wire::{Contact, Frame, Kind, Publication, Views, encode_empty};
+
+type Payload = plumtree::Message<MessageId, Publication>;
 
 /// How many callers may wait for other nodes' views.
 const ASKING: usize = 1_024;
@@ -53,12 +55,10 @@ impl Driver {
                 self.receive(from, Message::Broadcast(message), bytes);
             }
             Frame::Gossip { id, round, payload } => {
-                let before = self.host.delivered;
-                let gossip = plumtree::Message::Gossip { id, round, payload };
-                self.receive(from, Message::Broadcast(gossip), bytes);
-                if self.host.delivered == before {
-                    self.host.metrics.duplicate.inc();
-                }
+                self.on_payload(from, plumtree::Message::Gossip { id, round, payload }, bytes);
+            }
+            Frame::Repair { id, round, payload } => {
+                self.on_payload(from, plumtree::Message::Repair { id, round, payload }, bytes);
             }
             Frame::AskViews => {
                 let views = self.views().encode();
@@ -74,6 +74,14 @@ impl Driver {
             Frame::Relay(relayed) => self.on_relayed(from, relayed, bytes),
             // The reader keeps these.
             Frame::Hello(_) | Frame::Bye | Frame::Padding => {}
+        }
+    }
+
+    fn on_payload(&mut self, from: Incarnation, message: Payload, bytes: usize) {
+        let before = self.host.delivered;
+        self.receive(from, Message::Broadcast(message), bytes);
+        if self.host.delivered == before {
+            self.host.metrics.duplicate.inc();
         }
     }
 

@@ -12,7 +12,10 @@ pub(crate) fn encode(frame: &Frame) -> Vec<u8> {
         Frame::Membership(message) => encode_membership(message),
         Frame::Control(message) => encode_control(message),
         Frame::Gossip { id, round, payload } => {
-            [gossip_head(*id, *round, payload).as_slice(), payload.bytes()].concat()
+            [gossip_head(Kind::Gossip, *id, *round, payload).as_slice(), payload.bytes()].concat()
+        }
+        Frame::Repair { id, round, payload } => {
+            [gossip_head(Kind::Repair, *id, *round, payload).as_slice(), payload.bytes()].concat()
         }
         Frame::AskViews => encode_empty(Kind::AskViews).to_vec(),
         Frame::Views(views) => views.encode(),
@@ -55,7 +58,7 @@ pub(crate) fn hold(frame: &Frame, taken: usize) {
         Frame::Control(plumtree::Message::IHave(batch)) => {
             assert!(batch.as_slice().len() <= MAX_ANNOUNCEMENTS);
         }
-        Frame::Gossip { payload, .. } => {
+        Frame::Gossip { payload, .. } | Frame::Repair { payload, .. } => {
             let parts = Publication::OVERHEAD + payload.topic().len() + payload.data().len();
             assert_eq!(parts, payload.bytes().len());
             let parts = (payload.topic(), payload.published(), &payload.data());

@@ -24,7 +24,7 @@ pub(crate) use relayed::{Relayed, RouteMessage, encode_route};
 use super::id::{Incarnation, MessageId, NodeId};
 
 /// The protocol's name and version, as streams negotiate it.
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/1";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/2";
 /// Bytes before a body.
 pub(crate) const HEADER: usize = 4;
 /// Bytes of a body other than a payload: far above the largest shuffle or batch of announcements.
@@ -95,6 +95,12 @@ pub(crate) enum Frame {
         round: u16,
         payload: Publication,
     },
+    /// A broadcast that was fetched: as gossip, but beside the tree.
+    Repair {
+        id: MessageId,
+        round: u16,
+        payload: Publication,
+    },
     /// Please tell your views.
     AskViews,
     Views(Views),
@@ -122,6 +128,7 @@ pub(crate) enum Kind {
     Route = 7,
     Relay = 8,
     Padding = 9,
+    Repair = 10,
 }
 
 /// Why bytes are not a frame. Nothing of it was used; the link ends.
@@ -138,7 +145,7 @@ pub(crate) enum FrameError {
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Hello,
         Self::Membership,
         Self::Control,
@@ -149,11 +156,12 @@ impl Kind {
         Self::Route,
         Self::Relay,
         Self::Padding,
+        Self::Repair,
     ];
 
     /// Whether its body is content, and as large as an overlay allows.
     fn is_content(self) -> bool {
-        matches!(self, Self::Gossip | Self::Relay)
+        matches!(self, Self::Gossip | Self::Relay | Self::Repair)
     }
 }
 
@@ -188,7 +196,9 @@ impl Frame {
             Kind::Hello => whole(kind, body).map(Self::Hello),
             Kind::Membership => whole(kind, body).map(Self::Membership),
             Kind::Control => whole(kind, body).map(Self::Control),
-            Kind::Gossip => Self::decode_gossip(body).ok_or(FrameError::Malformed(kind)),
+            Kind::Gossip | Kind::Repair => {
+                Self::decode_payload(kind, body).ok_or(FrameError::Malformed(kind))
+            }
             Kind::Views => whole(kind, body).map(Self::Views),
             Kind::Route => whole(kind, body).map(Self::Route),
             Kind::Relay => {
@@ -201,17 +211,18 @@ impl Frame {
         }
     }
 
-    fn decode_gossip(body: &[u8]) -> Option<Self> {
+    fn decode_payload(kind: Kind, body: &[u8]) -> Option<Self> {
         let (node, rest) = body.split_first_chunk::<32>()?;
         let (started, rest) = rest.split_first_chunk()?;
         let (sequence, rest) = rest.split_first_chunk()?;
         let (round, rest) = rest.split_first_chunk()?;
         let origin =
             Incarnation { node: NodeId::from_bytes(*node), started: u64::from_le_bytes(*started) };
-        Some(Self::Gossip {
-            id: MessageId { origin, sequence: u64::from_le_bytes(*sequence) },
-            round: u16::from_le_bytes(*round),
-            payload: Publication::decode(rest)?,
+        let id = MessageId { origin, sequence: u64::from_le_bytes(*sequence) };
+        let (round, payload) = (u16::from_le_bytes(*round), Publication::decode(rest)?);
+        Some(match kind {
+            Kind::Repair => Self::Repair { id, round, payload },
+            _ => Self::Gossip { id, round, payload },
         })
     }
 
@@ -258,13 +269,18 @@ pub(crate) fn encode_padding() -> Vec<u8> {
     frame
 }
 
-/// All of a payload's frame but the publication.
-pub(crate) fn gossip_head(id: MessageId, round: u16, payload: &Publication) -> [u8; GOSSIP_HEAD] {
+/// All of a payload's frame, gossip or repair, but the publication.
+pub(crate) fn gossip_head(
+    kind: Kind,
+    id: MessageId,
+    round: u16,
+    payload: &Publication,
+) -> [u8; GOSSIP_HEAD] {
     let mut head = [0; GOSSIP_HEAD];
     let mut rest = head.as_mut_slice();
     let length = GOSSIP_HEAD - HEADER + payload.bytes().len();
     for part in [
-        put_header(Kind::Gossip, length).as_slice(),
+        put_header(kind, length).as_slice(),
         &id.origin.node.to_bytes(),
         &id.origin.started.to_le_bytes(),
         &id.sequence.to_le_bytes(),

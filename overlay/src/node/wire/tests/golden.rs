@@ -57,6 +57,11 @@ fn gossip() -> Frame {
     Frame::Gossip { id: id(7), round: 1, payload }
 }
 
+fn repair() -> Frame {
+    let Frame::Gossip { id, round, payload } = gossip() else { unreachable!() };
+    Frame::Repair { id, round, payload }
+}
+
 fn relayed() -> Frame {
     let data = bytes::Bytes::from_static(b"hello");
     let (origin, to) = (incarnation(0), incarnation(32));
@@ -90,6 +95,7 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("020000020200", Frame::Control(Plumtree::Graft { missing: None })),
         ("0200002a0201 A 80d095ffbc310702", Frame::Control(Plumtree::Graft { missing: Some(announced(7, 2)) })),
         ("0200000103", Frame::Control(Plumtree::Prune)),
+        ("0200002904 A 80d095ffbc310702", Frame::Control(Plumtree::Fetch(announced(7, 2)))),
         ("03000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", gossip()),
         ("04000000", Frame::AskViews),
         ("0500003301 A 80d095ffbc310108040a000001061ce8011e", Frame::Views(Views { active: [(one(), true)].into_iter().collect(), passive: 30 })),
@@ -99,6 +105,7 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("0700005001 A 80d095ffbc31ac02 B 80d095ffbc3100", Frame::Route(Router::Found { origin: incarnation(0), number: 300, peer: two() })),
         ("0700002803 A 80d095ffbc3107", Frame::Route(Router::Lost { origin: incarnation(0), number: 7 })),
         ("0800005eA 0068e5cf8b010000 B 0068e5cf8b01000007000000000000000f68656c6c6f", relayed()),
+        ("0a000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", repair()),
     ]
 }
 
@@ -126,7 +133,7 @@ fn the_format_is_what_it_was() {
 
 #[test]
 fn the_name_of_the_protocol_is_what_it_was() {
-    assert_eq!(PROTOCOL, "/murmurate/overlay/1");
+    assert_eq!(PROTOCOL, "/murmurate/overlay/2");
 }
 
 /// The book shows the same bytes, in groups of any length.

@@ -19,7 +19,7 @@ fn any_frame() -> impl Strategy<Value = Frame> {
         1 => any_hello().prop_map(Frame::Hello),
         4 => any_membership().prop_map(Frame::Membership),
         2 => any_control().prop_map(Frame::Control),
-        1 => any_gossip(),
+        1 => any_payload(),
         1 => Just(Frame::AskViews),
         1 => (vec((any_contact(), any::<bool>()), 0..=MAX_VIEW), any::<u32>()).prop_map(
             |(active, passive)| Frame::Views(Views { active: active.into_iter().collect(), passive })
@@ -100,17 +100,22 @@ fn any_control() -> impl Strategy<Value = ControlMessage> {
         vec(announced(), 0..=plumtree::MAX_ANNOUNCEMENTS)
             .prop_map(|all| Plumtree::IHave(all.into_iter().collect())),
         proptest::option::of(announced()).prop_map(|missing| Plumtree::Graft { missing }),
+        announced().prop_map(Plumtree::Fetch),
         Just(Plumtree::Prune),
     ]
 }
 
-fn any_gossip() -> impl Strategy<Value = Frame> {
-    ("\\PC{0,60}", any::<u64>(), vec(any::<u8>(), 0..2_000), any_id(), any::<u16>()).prop_map(
-        |(topic, published, data, id, round)| {
+fn any_payload() -> impl Strategy<Value = Frame> {
+    let content = ("\\PC{0,60}", any::<u64>(), vec(any::<u8>(), 0..2_000));
+    (content, any_id(), any::<u16>(), any::<bool>()).prop_map(
+        |((topic, published, data), id, round, fetched)| {
             let payload = Publication::new(&topic, published, &data).expect("a short topic");
             assert_eq!(payload.topic(), topic);
             assert_eq!((payload.published(), &payload.data()[..]), (published, &data[..]));
-            Frame::Gossip { id, round, payload }
+            match fetched {
+                true => Frame::Repair { id, round, payload },
+                false => Frame::Gossip { id, round, payload },
+            }
         },
     )
 }
@@ -161,7 +166,7 @@ proptest! {
         let kind = Kind::ALL[usize::from(bytes[0])];
         let malformed = Err(FrameError::Malformed(kind));
         let payload_ends_anywhere = match &frame {
-            Frame::Gossip { payload, .. } => payload.data().len(),
+            Frame::Gossip { payload, .. } | Frame::Repair { payload, .. } => payload.data().len(),
             Frame::Relay(relayed) => relayed.data.len(),
             _ => 0,
         };
