@@ -6,6 +6,7 @@ murmurate_membership::catalogue! {
         DuplicateSpared = "duplicate-spared": "a duplicate prunes nothing: of many broadcasts at once another one may",
         DuplicateOfStranger = "duplicate-of-stranger": "a duplicate comes from somebody who is no neighbour",
         LastEagerGrafted = "last-eager-grafted": "a payload comes where no link is in the tree: its own is from now on",
+        Straightened = "straightened": "the link of a neighbour that announces what others bring enters the tree",
         Optimised = "optimised": "the tree switches to a shorter way",
         NobodyToTell = "nobody-to-tell": "a broadcast waits for the first neighbour",
         WaitedTooLong = "waited-too-long": "of too many broadcasts without a neighbour the oldest is not told",

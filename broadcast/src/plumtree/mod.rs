@@ -13,6 +13,7 @@ mod missing;
 mod pace;
 mod patience;
 mod repair;
+mod straighten;
 
 use alloc::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::{Mark, Mutant, thrift};
 use missing::MissingList;
 use pace::Pace;
 use patience::Patience;
+use straighten::Straighten;
 
 /// One peer's Plumtree.
 #[derive(Debug, Clone)]
@@ -40,6 +42,7 @@ pub struct Plumtree<P, I, D> {
     queue: ThinVec<(Announcement<I>, Option<P>)>,
     pace: Pace,
     patience: Patience,
+    straighten: Straighten<P>,
     batch_armed: bool,
     missing_armed: bool,
 }
@@ -66,6 +69,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     pub fn new(config: Arc<Config>) -> Self {
         Self {
             patience: Patience::new(&config),
+            straighten: Straighten::new(),
             config,
             neighbors: ThinVec::new(),
             window: Window::new(),
@@ -97,7 +101,8 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                 return;
             }
             // A duplicate proves a cycle, and prunes the link it came on (Algorithm 1).
-            if self.pace.picks(hash(id)) || !self.is_neighbor(from) {
+            let replaced = self.straighten.replaced(from);
+            if replaced || self.picks(id) || !self.is_neighbor(from) {
                 if !self.is_neighbor(from) {
                     fx.mark(Mark::DuplicateOfStranger);
                 }
@@ -119,11 +124,18 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             self.make_lazy(from);
             fx.send(from, Message::Prune);
         }
-        if self.pace.picks(hash(id)) {
+        if self.picks(id) {
             self.optimize(from, round, &missed.announcers, fx);
         }
+        self.straighten(from, &missed.announcers, fx);
         self.learn(missed.lag, fx);
         fx.deliver(id, round, payload);
+    }
+
+    /// Whether this broadcast may change the tree.
+    fn picks(&self, id: I) -> bool {
+        let long = self.patience.wait(&self.config) * 8 > self.config.graft_timeout;
+        self.pace.picks(hash(id), long)
     }
 
     fn has_seen(&self, id: I) -> bool {

@@ -10,9 +10,9 @@ use core::time::Duration;
 
 use murmurate_membership::{Time, nanos};
 
-/// Of broadcasts that do not come alone one is picked in two to the power of this many whiles: rarely
-/// enough that two that are picked are hardly ever under way together.
-const SPARSE: u8 = 3;
+/// Where a broadcast takes long, one that does not come alone is picked in two to the power of this
+/// many whiles: two that are picked must hardly ever be under way together.
+const SPARSE: u32 = 2;
 
 /// Measures how many broadcasts come in a while.
 #[derive(Debug, Clone)]
@@ -44,17 +44,16 @@ impl Pace {
     }
 
     /// Whether the broadcast whose name has this hash may change the tree.
-    pub(crate) fn picks(&self, hash: u64) -> bool {
-        hash.trailing_zeros() >= self.level.into()
+    /// It takes `long` unless a while is many times the time that payloads are waited for.
+    pub(crate) fn picks(&self, hash: u64, long: bool) -> bool {
+        let sparse = if long && self.level > 0 { SPARSE } else { 0 };
+        hash.trailing_zeros() >= u32::from(self.level) + sparse
     }
 }
 
-/// For so many broadcasts in a while. One alone is always picked.
+/// The logarithm of `count`, rounded up: one alone is always picked.
 fn bits(count: u16) -> u8 {
-    match count {
-        0 | 1 => 0,
-        _ => SPARSE + (u16::BITS - (count - 1).leading_zeros()) as u8,
-    }
+    (u16::BITS - count.saturating_sub(1).leading_zeros()) as u8
 }
 
 #[cfg(test)]
@@ -62,18 +61,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn about_one_in_eight_whiles_is_picked() {
+    fn about_one_in_a_while_is_picked_and_fewer_where_broadcasts_take_long() {
         let second = Duration::from_secs(1);
-        for rate in [2u64, 10, 100, 1_000] {
+        for rate in [1u64, 2, 10, 100, 1_000] {
             let mut pace = Pace::new();
-            let mut picked = 0;
-            for n in 0..800 * rate {
+            let mut picked = [0; 2];
+            for n in 0..400 * rate {
                 pace.note(Time::from_nanos(n * 1_000_000_000 / rate), second);
                 // A well mixed hash.
                 let hash = (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                picked += u32::from(pace.picks((hash ^ hash >> 32).wrapping_mul(hash | 1)));
+                let hash = (hash ^ hash >> 32).wrapping_mul(hash | 1);
+                picked[0] += u32::from(pace.picks(hash, false));
+                picked[1] += u32::from(pace.picks(hash, true));
             }
-            assert!((25..=120).contains(&picked), "{picked} of {} in 800 s", 800 * rate);
+            let [short, long] = picked;
+            assert!((100..=480).contains(&short), "{short} of {} in 400 s", 400 * rate);
+            let wanted = if rate == 1 { 400..=400 } else { 20..=140 };
+            assert!(wanted.contains(&long), "{long} of {} in 400 s", 400 * rate);
         }
     }
 
@@ -82,7 +86,7 @@ mod tests {
         let mut pace = Pace::new();
         for second in 0..100 {
             pace.note(Time::from_nanos(second * 2_000_000_000), Duration::from_secs(1));
-            assert!(pace.picks(u64::MAX), "every broadcast may change the tree");
+            assert!(pace.picks(u64::MAX, true), "every broadcast may change the tree");
         }
     }
 }
