@@ -13,7 +13,7 @@ murmurate_membership::catalogue! {
         BrokenUngrafted = "broken-ungrafted": "a tree that does not bring what was fetched is not mended",
         RepairPrunes = "repair-prunes": "a second copy of what was fetched prunes its link",
         LateCopyPrunes = "late-copy-prunes": "the tree's own copy of what was fetched prunes its link",
-        LateUnlearned = "late-unlearned": "of payloads later than the wait nothing is learned",
+        RepairUnnoted = "repair-unnoted": "what was fetched still counts as missing",
         GraftOneSided = "graft-one-sided": "whoever is asked for a payload leaves the link out of the tree",
         AnnouncementsDropped = "announcements-dropped": "announcements are gathered and never sent",
         RelaysUnannounced = "relays-unannounced": "only publishers announce what they have",

@@ -54,6 +54,12 @@ pub trait Broadcast {
         false
     }
 
+    /// Whose link an input that is about to be handled must bring into the tree, or keep there.
+    /// Checkers ask before, and look after it.
+    fn must_graft(&self, _now: Time, _input: &Input<Self>) -> Option<Self::Peer> {
+        None
+    }
+
     /// The first invariant that does not hold, if any.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ pub(crate) struct Expected {
     lost: bool,
     /// The links of the tree, none of which it is about.
     tree: Option<u64>,
+    /// The link with this peer must be one of them.
+    grafted: Option<Peer>,
 }
 
 /// The same for the same eager links in any order.
@@ -35,6 +37,7 @@ impl Expected {
     /// Of a node that is about to handle an input.
     #[inline(never)]
     pub(crate) fn of<M: SimMembership, B: SimBroadcast>(
+        now: Time,
         node: &murmurate::Peer<M, B>,
         input: &Input<M, B>,
     ) -> Self {
@@ -50,21 +53,23 @@ impl Expected {
             }
             Input::Receive { from, message: Message::Broadcast(message) } => {
                 let input = broadcast::Input::Receive { from: *from, message: message.clone() };
-                Self::of_broadcast(node, &input)
+                Self::of_broadcast(now, node, &input)
             }
             Input::Expired(Timer::Broadcast(timer)) => {
-                Self::of_broadcast(node, &broadcast::Input::Expired(*timer))
+                Self::of_broadcast(now, node, &broadcast::Input::Expired(*timer))
             }
             _ => Self::default(),
         }
     }
 
     fn of_broadcast<M: SimMembership, B: SimBroadcast>(
+        now: Time,
         node: &murmurate::Peer<M, B>,
         input: &broadcast::Input<B>,
     ) -> Self {
         let tree = node.broadcast().spares_links(input).then(|| tree_of(node));
-        Self { tree, ..Self::default() }
+        let grafted = node.broadcast().must_graft(now, input);
+        Self { tree, grafted, ..Self::default() }
     }
 
     fn check<M: SimMembership, B: SimBroadcast>(
@@ -84,6 +89,10 @@ impl Expected {
         let same = self.tree.is_none_or(|tree| tree == tree_of(node));
         Violation::unless(same, "what is only late moves no link of the tree", || {
             format!("{:?}", node.broadcast().eager().collect::<Vec<_>>())
+        })?;
+        let grafted = self.grafted.is_none_or(|peer| node.broadcast().eager().any(|e| e == peer));
+        Violation::unless(grafted, "a tree that proved broken is mended", || {
+            format!("the link with {:?} is not in it", self.grafted)
         })
     }
 }

@@ -139,8 +139,10 @@ fn a_payload_that_was_only_late_leaves_the_tree_as_it_was() {
 fn a_calm_network_keeps_the_tree_of_its_first_broadcast() {
     let of = |least_graft_timeout| {
         let parameters = Parameters { least_graft_timeout, ..Parameters::default() };
+        let membership =
+            hyparview::Parameters { promotion_interval: None, ..hyparview::Parameters::default() };
         let make = hyparview_plumtree(
-            hyparview::Config::default(),
+            membership.check().expect("valid parameters"),
             parameters.check().expect("valid parameters"),
         );
         let constant = Latency::Constant(Duration::from_millis(20));

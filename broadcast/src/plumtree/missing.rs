@@ -178,6 +178,19 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         at.is_ok_and(|at| self.0[at].here)
     }
 
+    /// Who sent what the tree is not waited for any longer.
+    pub(crate) fn broken(&self, now: Time) -> Option<P> {
+        let due = self.0.iter().find(|missing| {
+            missing.here && missing.deadline <= now && !missing.announcers.is_empty()
+        });
+        due.and_then(|missing| missing.announcers.first().map(|(peer, _)| *peer))
+    }
+
+    /// Whether every one that did not come at all satisfies `holds`.
+    pub(crate) fn all_absent(&self, holds: impl Fn(I) -> bool) -> bool {
+        self.0.iter().all(|missing| missing.here || holds(missing.id))
+    }
+
     /// Whether the tree may turn out to be broken.
     pub(crate) fn any_answered(&self) -> bool {
         self.0.iter().any(|missing| missing.here && !missing.announcers.is_empty())

@@ -435,6 +435,10 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
         self.is_beside_tree(input)
     }
 
+    fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<P> {
+        self.broken_at(now, input)
+    }
+
     fn check(&self) -> Result<(), Violation> {
         let detail = || alloc::format!("{self:?}");
         Violation::unless(
@@ -460,6 +464,11 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
         Violation::unless(
             self.missing.all_announcers(|peer| self.is_neighbor(peer)),
             "only neighbours are asked for missing broadcasts",
+            detail,
+        )?;
+        Violation::unless(
+            self.missing.all_absent(|id| !self.window.contains(id)),
+            "nothing is asked for that has come",
             detail,
         )
     }

@@ -25,6 +25,12 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
     }
 
+    /// Whom this must take into the tree, because it did not bring what that peer had to send.
+    pub(super) fn broken_at(&self, now: Time, input: &Input<Self>) -> Option<P> {
+        let is_due = matches!(input, Input::Expired(Timer::Missing));
+        is_due.then(|| self.missing.broken(now)).flatten()
+    }
+
     pub(super) fn learn(&mut self, lag: Duration, fx: &mut impl Effects<Self>) {
         let before = self.patience.wait(&self.config);
         self.patience.saw(lag);
@@ -132,7 +138,9 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         self.remember(now, id, &payload, fx);
         let wait = self.patience.wait(&self.config);
         let capacity = self.config.missing_capacity;
-        if let Some(after) = self.missing.fetched(id, from, now, wait, capacity) {
+        if !self.config.has(Mutant::RepairUnnoted)
+            && let Some(after) = self.missing.fetched(id, from, now, wait, capacity)
+        {
             fx.mark(Mark::AskedAnswered);
             self.patience.answered(after);
         }
@@ -155,9 +163,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     ) -> bool {
         let Some(missed) = self.missing.arrived(id, now) else { return false };
         fx.mark(Mark::LateCopy);
-        if !self.config.has(Mutant::LateUnlearned) {
-            self.learn(missed.lag, fx);
-        }
+        self.learn(missed.lag, fx);
         let told = Announcement { id, round: round.saturating_add(1) };
         for eager in self.eager().filter(|eager| *eager != from) {
             fx.send(eager, Message::IHave(Announcements::One(told)));

@@ -277,8 +277,7 @@ impl Plan {
         let nodes = self.most_nodes();
         let Broadcast::Plumtree(b) = &self.broadcast else { return false };
         let finds_out = b.least_graft_timeout < b.graft_timeout;
-        nodes <= FEW
-            && (finds_out || b.least_graft_timeout >= self.longest_way() * nodes as u32)
+        nodes <= FEW && (finds_out || b.least_graft_timeout >= self.longest_way() * nodes as u32)
     }
 
     /// Whether what is published at once fits the queue of a line: what does not, nobody gets, and
