@@ -25,7 +25,7 @@ pub(super) struct Straighten<P> {
     ahead: u8,
 }
 
-impl<P: Peer> Straighten<P> {
+impl<P: Copy + PartialEq> Straighten<P> {
     pub(super) const fn new() -> Self {
         Self { links: None, payloads: 0, ahead: 0 }
     }
@@ -91,7 +91,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
 mod tests {
     use super::*;
 
-    /// Of payloads that link 1 brings, what is decided: whom of each hundred announces first.
+    /// What is decided of payloads that link 1 brings and that others announce first.
     fn decided(first: impl Fn(u32) -> Option<u32>) -> Option<u32> {
         let mut straighten = Straighten::new();
         (0..1_000).find_map(|payload| straighten.note(1, first(payload)))
