@@ -213,7 +213,7 @@ async fn nonsense_ends_the_link() {
     let keepalive = frame(1, &[8, 5]);
     let after = |bytes: &[u8]| [&greeting, bytes].concat();
     let cases = [
-        (after(&[10, 0, 0, 0]), "no frame begins with 10"),
+        (after(&[11, 0, 0, 0]), "no frame begins with 11"),
         (after(&[9, 0, 0, 0]), "a Padding frame where none may be"),
         (after(&[3, 0x10, 0, 1]), "Gossip frame of 1048577 bytes, at most 1048576"),
         (after(&[1, 0xff, 0xff, 0xff]), "Membership frame of 16777215 bytes, at most 65536"),

@@ -91,7 +91,7 @@ impl Expected {
             format!("{:?}", node.broadcast().eager().collect::<Vec<_>>())
         })?;
         let grafted = self.grafted.is_none_or(|peer| node.broadcast().eager().any(|e| e == peer));
-        Violation::unless(grafted, "a tree that proved broken is mended", || {
+        Violation::unless(grafted, "a link that is grafted is in the tree", || {
             format!("the link with {:?} is not in it", self.grafted)
         })
     }

@@ -436,7 +436,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
     }
 
     fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<P> {
-        self.broken_at(now, input)
+        self.grafts(now, input)
     }
 
     fn check(&self) -> Result<(), Violation> {

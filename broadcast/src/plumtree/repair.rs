@@ -25,10 +25,16 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
     }
 
-    /// Whom this must take into the tree, because it did not bring what that peer had to send.
-    pub(super) fn broken_at(&self, now: Time, input: &Input<Self>) -> Option<P> {
-        let is_due = matches!(input, Input::Expired(Timer::Missing));
-        is_due.then(|| self.missing.broken(now)).flatten()
+    /// Whom this must take into the tree: who asks for it, or who had to send what the tree did not
+    /// bring.
+    pub(super) fn grafts(&self, now: Time, input: &Input<Self>) -> Option<P> {
+        match input {
+            Input::Receive { from, message: Message::Graft { .. } } => {
+                Some(*from).filter(|from| self.is_neighbor(*from))
+            }
+            Input::Expired(Timer::Missing) => self.missing.broken(now),
+            _ => None,
+        }
     }
 
     pub(super) fn learn(&mut self, lag: Duration, fx: &mut impl Effects<Self>) {
