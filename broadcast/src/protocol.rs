@@ -49,6 +49,18 @@ pub trait Broadcast {
     /// this one misses and what cannot be had any more.
     fn seen_mut(&mut self) -> (&mut Seen<Self::Id>, SeenBounds);
 
+    /// Whether an input that is about to be handled proves nothing of any link, so that eager links
+    /// stay eager and lazy ones lazy. Checkers ask before, and look after it.
+    fn spares_links(&self, _input: &Input<Self>) -> bool {
+        false
+    }
+
+    /// Whose link an input that is about to be handled must bring into the tree, or keep there.
+    /// Checkers ask before, and look after it.
+    fn must_graft(&self, _now: Time, _input: &Input<Self>) -> Option<Self::Peer> {
+        None
+    }
+
     /// The first invariant that does not hold, if any.
     ///
     /// # Errors

@@ -79,10 +79,10 @@ mod tests {
     fn a_set_has_what_was_noted() {
         let (mut some, mut others) = (Marks::default(), Marks::default());
         some.note(Mark::Membership(membership::Mark::TieMine));
-        others.note(Mark::Broadcast(broadcast::Mark::Grafted));
-        assert!(!some.has(Mark::Broadcast(broadcast::Mark::Grafted)));
+        others.note(Mark::Broadcast(broadcast::Mark::Asked));
+        assert!(!some.has(Mark::Broadcast(broadcast::Mark::Asked)));
         some.add(others);
-        assert_eq!(format!("{some:?}"), r#"{"tie-mine", "grafted"}"#);
+        assert_eq!(format!("{some:?}"), r#"{"tie-mine", "asked"}"#);
     }
 
     #[test]

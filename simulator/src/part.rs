@@ -201,7 +201,9 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         when: (Time, u64),
         input: Input<M, B>,
     ) {
-        let expected = Expected::of(&self.nodes[place].protocols, &input);
+        // By the node's own clock, as it will handle it.
+        let local = self.host(network, place, when.0, when.1).2.local();
+        let expected = Expected::of(local, &self.nodes[place].protocols, &input);
         self.give_node(network, place, when, input);
         if let Some(strict) = &mut self.strict {
             strict.look(when.0, &self.nodes[place].protocols, expected);

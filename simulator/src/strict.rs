@@ -1,7 +1,7 @@
 //! Looks at a node after every event of its own. What is wrong for a moment only is seen, too.
 
 use murmurate::membership::{Time, Violation};
-use murmurate::{Input, Message};
+use murmurate::{Input, Message, Timer, broadcast};
 
 use crate::engine::{SimBroadcast, SimMembership};
 use crate::node::Peer;
@@ -22,12 +22,22 @@ pub(crate) struct Expected {
     spared: Option<Peer>,
     /// A neighbour has failed, and must be replaced.
     lost: bool,
+    /// The links of the tree, none of which it is about.
+    tree: Option<u64>,
+    /// The link with this peer must be one of them.
+    grafted: Option<Peer>,
+}
+
+/// The same for the same eager links in any order.
+fn tree_of<M: SimMembership, B: SimBroadcast>(node: &murmurate::Peer<M, B>) -> u64 {
+    node.broadcast().eager().map(|peer| 1 << 40 | u64::from(peer.bits())).sum()
 }
 
 impl Expected {
     /// Of a node that is about to handle an input.
     #[inline(never)]
     pub(crate) fn of<M: SimMembership, B: SimBroadcast>(
+        now: Time,
         node: &murmurate::Peer<M, B>,
         input: &Input<M, B>,
     ) -> Self {
@@ -35,13 +45,31 @@ impl Expected {
         match input {
             Input::Receive { from, message: Message::Membership(message) } => {
                 let spared = membership.spares_link(*from, message).then_some(*from);
-                Self { spared, lost: false }
+                Self { spared, ..Self::default() }
             }
             Input::LinkDown(peer) => {
-                Self { spared: None, lost: membership.active().any(|active| active == *peer) }
+                let lost = membership.active().any(|active| active == *peer);
+                Self { lost, ..Self::default() }
+            }
+            Input::Receive { from, message: Message::Broadcast(message) } => {
+                let input = broadcast::Input::Receive { from: *from, message: message.clone() };
+                Self::of_broadcast(now, node, &input)
+            }
+            Input::Expired(Timer::Broadcast(timer)) => {
+                Self::of_broadcast(now, node, &broadcast::Input::Expired(*timer))
             }
             _ => Self::default(),
         }
+    }
+
+    fn of_broadcast<M: SimMembership, B: SimBroadcast>(
+        now: Time,
+        node: &murmurate::Peer<M, B>,
+        input: &broadcast::Input<B>,
+    ) -> Self {
+        let tree = node.broadcast().spares_links(input).then(|| tree_of(node));
+        let grafted = node.broadcast().must_graft(now, input);
+        Self { tree, grafted, ..Self::default() }
     }
 
     fn check<M: SimMembership, B: SimBroadcast>(
@@ -57,6 +85,14 @@ impl Expected {
         Violation::unless(replaced, "a failed neighbour is replaced by one that is known", || {
             let passive: Vec<_> = membership.passive().collect();
             format!("nobody is asked of {passive:?}")
+        })?;
+        let same = self.tree.is_none_or(|tree| tree == tree_of(node));
+        Violation::unless(same, "what is only late moves no link of the tree", || {
+            format!("{:?}", node.broadcast().eager().collect::<Vec<_>>())
+        })?;
+        let grafted = self.grafted.is_none_or(|peer| node.broadcast().eager().any(|e| e == peer));
+        Violation::unless(grafted, "a link that is grafted is in the tree", || {
+            format!("the link with {:?} is not in it", self.grafted)
         })
     }
 }
@@ -97,7 +133,7 @@ mod tests {
         let config = hyparview::Parameters::default().check().expect("defaults");
         let make = strategy::hyparview_flood(config, Default::default());
         let node = |index| make(Peer::new(index, 0), 1);
-        let wrong = Expected { spared: Some(Peer::new(9, 0)), lost: false };
+        let wrong = Expected { spared: Some(Peer::new(9, 0)), ..Expected::default() };
         let mut strict = Strict::default();
         let at = |nanos| Time::from_nanos(nanos);
         strict.look(at(5), &node(4), Expected::default());

@@ -13,15 +13,16 @@ use crate::{Mutant, SeenBounds, flood};
 /// "The paper" is Leitão, Pereira, Rodrigues: *Epidemic broadcast trees*, SRDS 2007.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
-    /// How long at most to wait for an announced payload before asking an announcer: the paper's
-    /// first timer. Above the time a broadcast takes through the tree, or links are grafted in
-    /// vain. It also is the while in which one broadcast may change the tree.
+    /// How long to wait at first for an announced payload before asking an announcer: the paper's
+    /// first timer. Each peer then finds out how long payloads take that come by themselves, and waits
+    /// twice as long. It also is the while in which one broadcast may change the tree.
     pub graft_timeout: Duration,
-    /// How long to wait at least. A peer starts with this wait and doubles it when payloads come by
-    /// themselves later than it allows. As long as `graft_timeout`: the paper's fixed timer.
+    /// How long to wait at least, however early payloads come. As long as `graft_timeout`: the
+    /// paper's fixed timer, after which the link of whoever is asked is grafted at once.
     pub least_graft_timeout: Duration,
-    /// How long at most to wait before asking the next announcer: the paper's second, shorter timer,
-    /// above a round trip to a neighbour. The wait before is doubled until it is as long.
+    /// How long to wait before asking the next announcer: the paper's second, shorter timer, above a
+    /// round trip to a neighbour. Less as long as twice the wait before is less, and more where answers
+    /// take longer.
     pub graft_retry: Duration,
     /// How often announcers are asked for one payload before it is given up.
     pub graft_attempts: u8,
@@ -108,6 +109,11 @@ impl Config {
     #[must_use]
     pub fn with(self, mutant: Mutant) -> Self {
         Self(self.0, Planted::of(mutant))
+    }
+
+    /// Whether the paper's timer is used, and its graft of whoever is asked for a payload.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.least_graft_timeout == self.graft_timeout
     }
 
     /// Whether it has this bug: never, without the feature `mutants`.

@@ -17,7 +17,7 @@ pub const MAX_ANNOUNCEMENTS: usize = 256;
     serde(bound(deserialize = "I: serde::Deserialize<'de>, D: serde::Deserialize<'de>"))
 )]
 pub enum Message<I, D> {
-    /// A broadcast, eagerly pushed or asked for.
+    /// A broadcast, pushed along the tree.
     Gossip {
         /// Its name.
         id: I,
@@ -35,6 +35,18 @@ pub enum Message<I, D> {
     },
     /// Announce on this link from now on.
     Prune,
+    /// Send this broadcast, and leave the link as it is.
+    Fetch(Announcement<I>),
+    /// A broadcast that was fetched, by the receiver or by whoever passes it on: it came beside the
+    /// tree, and says nothing about any link.
+    Repair {
+        /// Its name.
+        id: I,
+        /// Links it has crossed when it arrives.
+        round: u16,
+        /// Its content.
+        payload: D,
+    },
 }
 
 /// A broadcast the sender has.
@@ -94,15 +106,20 @@ impl<I, D> Message<I, D> {
             Self::Gossip { id, round, payload } => {
                 Message::Gossip { id, round, payload: content(payload) }
             }
+            Self::Repair { id, round, payload } => {
+                Message::Repair { id, round, payload: content(payload) }
+            }
             Self::IHave(batch) => Message::IHave(batch),
             Self::Graft { missing } => Message::Graft { missing },
+            Self::Fetch(missing) => Message::Fetch(missing),
             Self::Prune => Message::Prune,
         }
     }
 }
 
 impl<I, D> Wire for Message<I, D> {
-    const KINDS: &'static [&'static str] = &["gossip", "ihave", "graft", "prune"];
+    const KINDS: &'static [&'static str] =
+        &["gossip", "ihave", "graft", "prune", "fetch", "repair"];
 
     fn kind(&self) -> usize {
         match self {
@@ -110,6 +127,8 @@ impl<I, D> Wire for Message<I, D> {
             Self::IHave(_) => 1,
             Self::Graft { .. } => 2,
             Self::Prune => 3,
+            Self::Fetch(_) => 4,
+            Self::Repair { .. } => 5,
         }
     }
 
@@ -117,10 +136,11 @@ impl<I, D> Wire for Message<I, D> {
         let announcement = sizes.id + size_of::<u16>();
         FRAME_HEADER
             + match self {
-                Self::Gossip { .. } => announcement + sizes.payload,
+                Self::Gossip { .. } | Self::Repair { .. } => announcement + sizes.payload,
                 Self::IHave(batch) => 1 + batch.as_slice().len() * announcement,
                 Self::Graft { missing: Some(_) } => 1 + announcement,
                 Self::Graft { missing: None } => 1,
+                Self::Fetch(_) => announcement,
                 Self::Prune => 0,
             }
     }
@@ -129,7 +149,7 @@ impl<I, D> Wire for Message<I, D> {
 impl<I: Id, D> Carries<I> for Message<I, D> {
     fn carries(&self) -> Option<I> {
         match self {
-            Self::Gossip { id, .. } => Some(*id),
+            Self::Gossip { id, .. } | Self::Repair { id, .. } => Some(*id),
             _ => None,
         }
     }

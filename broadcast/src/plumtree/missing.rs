@@ -16,10 +16,12 @@ pub(crate) struct Missing<P, I> {
     since: Time,
     /// When an announcer was asked first.
     asked_at: Time,
-    /// When an announcer is asked next.
+    /// When an announcer is asked next, or, once it is here, the tree's own copy is given up.
     deadline: Time,
     asked: u8,
-    /// Who announced it over how many hops, in the order they did.
+    /// Whether it was fetched, by this peer or one before it, and only the tree's own copy is missing.
+    here: bool,
+    /// Who announced it over how many hops, in the order they did. Once it is here: who answered.
     announcers: ThinVec<(P, u16)>,
 }
 
@@ -27,17 +29,24 @@ pub(crate) struct Missing<P, I> {
 pub(crate) struct Arrived<P> {
     /// Who had announced it over how many hops.
     pub(crate) announcers: ThinVec<(P, u16)>,
-    /// How long after its first announcement it came, or, from a peer that was asked for it, how
-    /// long after that. `None` if it was not announced before.
-    pub(crate) lag: Option<Duration>,
-    /// Whether it came from a peer that was asked for it.
-    pub(crate) was_asked: bool,
+    /// How long after its first announcement it came; nothing if it was not announced before.
+    pub(crate) lag: Duration,
+}
+
+impl<P> Default for Arrived<P> {
+    fn default() -> Self {
+        Self { announcers: ThinVec::new(), lag: Duration::ZERO }
+    }
 }
 
 /// What is to be done for a broadcast that is overdue.
 pub(crate) enum Turn<P, I> {
     /// To ask this announcer, not for the first time if it says so.
     Ask(P, Announcement<I>, bool),
+    /// To take this one into the tree, which did not bring what it had to send.
+    Broken(P),
+    /// Nothing more: somebody else was sent what the tree did not bring.
+    Left,
     /// Nothing more: announcers were asked often enough.
     InVain,
     /// Nothing more: no announcer is left.
@@ -68,16 +77,7 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         capacity: usize,
     ) -> bool {
         let Announcement { id, round } = announcement;
-        let missing = match self.0.binary_search_by_key(&id, |missing| missing.id) {
-            Ok(at) => &mut self.0[at],
-            Err(_) if self.0.len() >= capacity => return false,
-            Err(at) => {
-                let (deadline, announcers) = (now.after(wait), ThinVec::new());
-                let new = Missing { id, since: now, asked_at: now, deadline, asked: 0, announcers };
-                thrift::insert(&mut self.0, at, new);
-                &mut self.0[at]
-            }
-        };
+        let Some(missing) = self.entry(id, now, wait, capacity) else { return false };
         match missing.announcers.iter_mut().find(|(peer, _)| *peer == from) {
             Some((_, held)) => *held = round.min(*held),
             None => thrift::push(&mut missing.announcers, (from, round)),
@@ -85,19 +85,56 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         true
     }
 
-    /// The payload came from this peer: what is known of it.
-    pub(crate) fn arrived(&mut self, id: I, from: P, now: Time) -> Arrived<P> {
-        let Ok(at) = self.0.binary_search_by_key(&id, |missing| missing.id) else {
-            return Arrived { announcers: ThinVec::new(), lag: None, was_asked: false };
+    fn entry(
+        &mut self,
+        id: I,
+        now: Time,
+        wait: Duration,
+        capacity: usize,
+    ) -> Option<&mut Missing<P, I>> {
+        let at = match self.0.binary_search_by_key(&id, |missing| missing.id) {
+            Ok(at) => at,
+            Err(_) if self.0.len() >= capacity => return None,
+            Err(at) => {
+                let (deadline, announcers) = (now.after(wait), ThinVec::new());
+                let (asked, here) = (0, false);
+                let new =
+                    Missing { id, since: now, asked_at: now, deadline, asked, here, announcers };
+                thrift::insert(&mut self.0, at, new);
+                at
+            }
         };
-        let Missing { since, asked_at, asked, announcers, .. } = self.0.remove(at);
+        self.0.get_mut(at)
+    }
+
+    /// The tree brought the payload: what is known of it. `None` if nothing is.
+    pub(crate) fn arrived(&mut self, id: I, now: Time) -> Option<Arrived<P>> {
+        let at = self.0.binary_search_by_key(&id, |missing| missing.id).ok()?;
+        let Missing { since, announcers, .. } = self.0.remove(at);
         if self.0.is_empty() {
             // Most peers miss nothing most of the time: keep no room for it.
             self.0 = ThinVec::new();
         }
-        let was_asked = announcers.iter().take(asked.into()).any(|(peer, _)| *peer == from);
-        let lag = now.since(if was_asked { asked_at } else { since });
-        Arrived { announcers, lag: Some(lag), was_asked }
+        Some(Arrived { announcers, lag: now.since(since) })
+    }
+
+    /// The payload was fetched, and came from this peer: for `wait` the tree's own copy may come. How
+    /// long the peer took to answer, if it was asked, and once.
+    pub(crate) fn fetched(
+        &mut self,
+        id: I,
+        from: P,
+        now: Time,
+        wait: Duration,
+        capacity: usize,
+    ) -> Option<Duration> {
+        let missing = self.entry(id, now, wait, capacity)?;
+        let asked = usize::from(missing.asked);
+        let once = asked <= missing.announcers.len();
+        let turn = missing.announcers.iter().take(asked).position(|(peer, _)| *peer == from);
+        missing.announcers.retain(|(peer, _)| turn.is_some() && *peer == from);
+        (missing.here, missing.deadline) = (true, now.after(wait));
+        (turn == Some(0) && once).then(|| now.since(missing.asked_at))
     }
 
     /// For each broadcast that is overdue, what to do: announcers are asked in turn, `attempts` times
@@ -112,6 +149,11 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         self.0.retain_mut(|missing| {
             if missing.deadline > now {
                 return true;
+            }
+            if missing.here {
+                let answered = missing.announcers.first();
+                turns(answered.map_or(Turn::Left, |(peer, _)| Turn::Broken(*peer)));
+                return false;
             }
             if missing.asked >= attempts || missing.announcers.is_empty() {
                 let nobody = missing.announcers.is_empty();
@@ -130,13 +172,38 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         });
     }
 
+    /// Whether it was fetched, and the tree's own copy is waited for.
+    pub(crate) fn is_here(&self, id: I) -> bool {
+        let at = self.0.binary_search_by_key(&id, |missing| missing.id);
+        at.is_ok_and(|at| self.0[at].here)
+    }
+
+    /// Who sent what the tree is not waited for any longer.
+    pub(crate) fn broken(&self, now: Time) -> Option<P> {
+        let due = self.0.iter().find(|missing| {
+            missing.here && missing.deadline <= now && !missing.announcers.is_empty()
+        });
+        due.and_then(|missing| missing.announcers.first().map(|(peer, _)| *peer))
+    }
+
+    /// Whether every one that did not come at all satisfies `holds`.
+    pub(crate) fn all_absent(&self, holds: impl Fn(I) -> bool) -> bool {
+        self.0.iter().all(|missing| missing.here || holds(missing.id))
+    }
+
+    /// Whether the tree may turn out to be broken.
+    pub(crate) fn any_answered(&self) -> bool {
+        self.0.iter().any(|missing| missing.here && !missing.announcers.is_empty())
+    }
+
+    /// When something is to be done next.
     pub(crate) fn deadline(&self) -> Option<Time> {
         self.0.iter().map(|missing| missing.deadline).min()
     }
 
     /// All that is missing is overdue.
     pub(crate) fn hasten(&mut self, now: Time) {
-        for missing in &mut self.0 {
+        for missing in self.0.iter_mut().filter(|missing| !missing.here) {
             missing.deadline = missing.deadline.min(now);
         }
     }

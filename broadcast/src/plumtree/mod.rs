@@ -12,6 +12,8 @@ mod message;
 mod missing;
 mod pace;
 mod patience;
+mod repair;
+mod straighten;
 
 use alloc::sync::Arc;
 
@@ -24,9 +26,10 @@ pub use message::{Announcement, Announcements, MAX_ANNOUNCEMENTS, Message};
 use crate::cache::{Cache, CacheBounds};
 use crate::protocol::{Broadcast, Effects, Input, Payload};
 use crate::{Id, Mark, Mutant, Seen, SeenBounds, Sight, thrift};
-use missing::{MissingList, Turn};
+use missing::MissingList;
 use pace::{Pace, hash};
 use patience::Patience;
+use straighten::Straighten;
 
 /// One peer's Plumtree.
 #[derive(Debug, Clone)]
@@ -40,6 +43,7 @@ pub struct Plumtree<P, I: Id, D> {
     queue: ThinVec<(Announcement<I>, Option<P>)>,
     pace: Pace,
     patience: Patience,
+    straighten: Straighten<P>,
     batch_armed: bool,
     missing_armed: bool,
 }
@@ -65,6 +69,8 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
         Self {
+            patience: Patience::new(&config),
+            straighten: Straighten::new(),
             config,
             neighbors: ThinVec::new(),
             seen: Seen::default(),
@@ -72,7 +78,6 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             missing: MissingList::new(),
             queue: ThinVec::new(),
             pace: Pace::new(),
-            patience: Patience::default(),
             batch_armed: false,
             missing_armed: false,
         }
@@ -93,8 +98,12 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             return fx.mark(Mark::TooManyHops);
         }
         if self.has_seen(id) {
+            if self.on_late_copy(now, from, Announcement { id, round }, fx) {
+                return;
+            }
             // A duplicate proves a cycle, and prunes the link it came on (Algorithm 1).
-            if self.pace.picks(hash(id)) || !self.is_neighbor(from) {
+            let replaced = self.straighten.replaced(from);
+            if replaced || self.picks(id) || !self.is_neighbor(from) {
                 if !self.is_neighbor(from) {
                     fx.mark(Mark::DuplicateOfStranger);
                 }
@@ -109,37 +118,25 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             return;
         }
         let Some(given_up) = self.remember(now, id, &payload, fx) else { return };
-        let missed = self.missing.arrived(id, from, now);
-        if self.is_neighbor(from) && self.eager().next().is_none() {
-            fx.mark(Mark::LastEagerGrafted);
-            self.make_eager(from, fx);
-            fx.send(from, Message::Graft { missing: None });
-        }
-        let sender = (!self.config.has(Mutant::Echo)).then_some(from);
-        self.push(id, round.saturating_add(1), &payload, sender, fx);
+        let missed = self.missing.arrived(id, now).unwrap_or_default();
+        self.graft_last(from, fx);
+        self.relay(from, (id, round, &payload), false, fx);
         if self.config.has(Mutant::PruneOnFirst) {
             self.make_lazy(from);
             fx.send(from, Message::Prune);
         }
-        if self.pace.picks(hash(id)) {
+        if self.picks(id) {
             self.optimize(from, round, &missed.announcers, fx);
         }
-        let patience = self.patience;
-        if let Some(lag) = missed.lag {
-            if missed.was_asked {
-                fx.mark(Mark::AskedAnswered);
-            }
-            self.patience.saw(lag, &self.config);
-            if self.patience != patience {
-                fx.mark(Mark::PatienceGrew);
-            }
-        } else if self.pace.picks_rarely(hash(id)) {
-            self.patience.ease();
-            if self.patience != patience {
-                fx.mark(Mark::PatienceEased);
-            }
-        }
+        self.straighten(from, &missed.announcers, fx);
+        self.learn(missed.lag, fx);
         self.deliver(id, round, payload, given_up, fx);
+    }
+
+    /// Whether this broadcast may change the tree.
+    fn picks(&self, id: I) -> bool {
+        let long = self.patience.wait(&self.config) * 8 > self.config.graft_timeout;
+        self.pace.picks(hash(id), long)
     }
 
     fn has_seen(&self, id: I) -> bool {
@@ -188,8 +185,8 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             return;
         }
         let Some(given_up) = self.remember(now, id, &payload, fx) else { return };
-        self.missing.arrived(id, from, now);
-        self.push(id, round.saturating_add(1), &payload, Some(from), fx);
+        self.missing.arrived(id, now);
+        self.relay(from, (id, round, &payload), true, fx);
         self.deliver(id, round, payload, given_up, fx);
     }
 
@@ -205,22 +202,49 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         self.neighbors.iter().any(|neighbor| neighbor.peer == peer)
     }
 
+    /// A peer without eager links gets nothing: whoever sent it something is its link to the tree.
+    fn graft_last(&mut self, from: P, fx: &mut impl Effects<Self>) {
+        if self.is_neighbor(from) && self.eager().next().is_none() {
+            fx.mark(Mark::LastEagerGrafted);
+            self.graft(from, fx);
+        }
+    }
+
+    /// This side's links, then the other's.
+    fn graft(&mut self, peer: P, fx: &mut impl Effects<Self>) {
+        self.make_eager(peer, fx);
+        fx.send(peer, Message::Graft { missing: None });
+    }
+
+    fn relay(
+        &mut self,
+        from: P,
+        (id, round, payload): (I, u16, &D),
+        fetched: bool,
+        fx: &mut impl Effects<Self>,
+    ) {
+        let sender = (!self.config.has(Mutant::Echo)).then_some(from);
+        self.push((id, round.saturating_add(1), payload), sender, fetched, fx);
+    }
+
     /// Eager push and lazy push (Algorithm 1), sparing whoever it came from.
     fn push(
         &mut self,
-        id: I,
-        round: u16,
-        payload: &D,
+        (id, round, payload): (I, u16, &D),
         sender: Option<P>,
+        fetched: bool,
         fx: &mut impl Effects<Self>,
     ) {
+        let payload = || payload.clone();
         let at_once = self.config.ihave_interval.is_zero();
         let mut announce = false;
         let mut told = false;
         for neighbor in self.neighbors.iter().filter(|n| Some(n.peer) != sender) {
             told = true;
-            if neighbor.eager {
-                fx.send(neighbor.peer, Message::Gossip { id, round, payload: payload.clone() });
+            if neighbor.eager && fetched {
+                fx.send(neighbor.peer, Message::Repair { id, round, payload: payload() });
+            } else if neighbor.eager {
+                fx.send(neighbor.peer, Message::Gossip { id, round, payload: payload() });
             } else if at_once {
                 let one = Announcements::One(Announcement { id, round });
                 fx.send(neighbor.peer, Message::IHave(one));
@@ -266,8 +290,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             && round.saturating_sub(hops) >= threshold
         {
             fx.mark(Mark::Optimised);
-            self.make_eager(announcer, fx);
-            fx.send(announcer, Message::Graft { missing: None });
+            self.graft(announcer, fx);
             self.make_lazy(parent);
             fx.send(parent, Message::Prune);
         }
@@ -287,54 +310,17 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         let unbounded = self.config.has(Mutant::MissingUnbounded);
         let capacity = if unbounded { usize::MAX } else { self.config.missing_capacity };
         for &announcement in announcements.iter().take(MAX_ANNOUNCEMENTS) {
-            if !self.has_seen(announcement.id) {
+            if self.has_seen(announcement.id) {
+                // The tree's link tells of a copy that was fetched before, see `on_late_copy`.
+                if self.eager().any(|eager| eager == from) {
+                    self.on_late_copy(now, from, announcement, fx);
+                }
+            } else {
                 if !self.missing.announced(from, announcement, now, wait, capacity) {
                     fx.mark(Mark::MissingFull);
                 }
-                if !self.missing_armed {
-                    self.missing_armed = true;
-                    fx.arm(wait, Timer::Missing);
-                }
+                self.arm_missing(wait, fx);
             }
-        }
-    }
-
-    fn on_missing_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
-        self.ask_overdue(now, fx);
-        self.missing_armed = self.missing.deadline().is_some_and(|deadline| {
-            if !self.config.has(Mutant::MissingTimerOnce) {
-                fx.arm(deadline.since(now), Timer::Missing);
-            }
-            true
-        });
-    }
-
-    fn ask_overdue(&mut self, now: Time, fx: &mut impl Effects<Self>) {
-        let mut missing = core::mem::replace(&mut self.missing, MissingList::new());
-        let (patience, config) = (self.patience, Arc::clone(&self.config));
-        let retry = |asked| patience.retry(asked, &config);
-        missing.overdue(now, retry, config.graft_attempts, |turn| match turn {
-            Turn::Ask(peer, announcement, again) => {
-                fx.mark(if again { Mark::GraftedAgain } else { Mark::Grafted });
-                self.make_eager(peer, fx);
-                fx.send(peer, Message::Graft { missing: Some(announcement) });
-            }
-            Turn::InVain => fx.mark(Mark::GraftsInVain),
-            Turn::Nobody => fx.mark(Mark::NobodyToAsk),
-        });
-        self.missing = missing;
-    }
-
-    /// A link of the tree is gone, and maybe half of the tree behind it: another link takes its place
-    /// until a duplicate proves it superfluous, and what was announced is asked for now.
-    fn mend(&mut self, now: Time, fx: &mut impl Effects<Self>) {
-        self.missing.hasten(now);
-        self.ask_overdue(now, fx);
-        let spare = self.lazy().next();
-        if let Some(peer) = spare {
-            fx.mark(Mark::Mended);
-            self.make_eager(peer, fx);
-            fx.send(peer, Message::Graft { missing: None });
         }
     }
 
@@ -344,14 +330,14 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
         let Some(Announcement { id, round }) = missing else { return };
         if !self.is_neighbor(from) {
-            fx.mark(Mark::GraftOfStranger);
+            fx.mark(Mark::AskedByStranger);
         }
         match self.cache.get(id) {
             Some(_) if self.config.has(Mutant::GraftUnanswered) => {}
             Some(payload) => {
                 fx.send(from, Message::Gossip { id, round, payload: payload.clone() });
             }
-            None => fx.mark(Mark::GraftTooLate),
+            None => fx.mark(Mark::AskedTooLate),
         }
     }
 
@@ -417,6 +403,10 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             }
             Message::IHave(batch) => self.on_ihave(now, from, batch.as_slice(), fx),
             Message::Graft { missing } => self.on_graft(from, missing, fx),
+            Message::Fetch(missing) => self.on_fetch(from, missing, fx),
+            Message::Repair { id, round, payload } => {
+                self.on_repair(now, from, (id, round, payload), fx);
+            }
             Message::Prune => {
                 if !self.is_neighbor(from) {
                     fx.mark(Mark::PruneOfStranger);
@@ -450,7 +440,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
             Input::Publish { id, payload } => {
                 // Its own it always passes on: nobody else can.
                 self.remember(now, id, &payload, fx);
-                self.push(id, 1, &payload, None, fx);
+                self.push((id, 1, &payload), None, false, fx);
             }
             Input::NeighborUp(peer) => {
                 // Algorithm 3: a new link is eager until a duplicate proves it superfluous. The
@@ -499,6 +489,14 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
         (&mut self.seen, self.config.seen())
     }
 
+    fn spares_links(&self, input: &Input<Self>) -> bool {
+        self.is_beside_tree(input)
+    }
+
+    fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<P> {
+        self.grafts(now, input)
+    }
+
     fn check(&self) -> Result<(), Violation> {
         let detail = || alloc::format!("{self:?}");
         Violation::unless(
@@ -529,6 +527,11 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
         Violation::unless(
             self.missing.all_announcers(|peer| self.is_neighbor(peer)),
             "only neighbours are asked for missing broadcasts",
+            detail,
+        )?;
+        Violation::unless(
+            self.missing.all_absent(|id| !self.seen.contains(id)),
+            "nothing is asked for that has come",
             detail,
         )
     }

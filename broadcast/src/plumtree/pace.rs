@@ -3,7 +3,7 @@
 //! The paper publishes one broadcast a cycle. When several are under way at once, each finds the
 //! same cycle at another place and cuts it there: cut twice, the tree is in pieces, every peer of
 //! a piece grafts a link, and the new cycles are cut too often again. It never ends. So only one
-//! broadcast in about a dissemination time may cut, and all peers must pick the same one: by its
+//! broadcast in many dissemination times may cut, and all peers must pick the same one: by its
 //! name's hash, more rarely the more broadcasts there are.
 
 use core::hash::BuildHasher;
@@ -18,6 +18,10 @@ use crate::Id;
 pub(crate) fn hash<I: Id>(id: I) -> u64 {
     FixedState::with_seed(0).hash_one(id)
 }
+
+/// Where a broadcast takes long, one that does not come alone is picked in two to the power of this
+/// many whiles: two that are picked must hardly ever be under way together.
+const SPARSE: u32 = 2;
 
 /// Measures how many broadcasts come in a while.
 #[derive(Debug, Clone)]
@@ -49,13 +53,10 @@ impl Pace {
     }
 
     /// Whether the broadcast whose name has this hash may change the tree.
-    pub(crate) fn picks(&self, hash: u64) -> bool {
-        hash.trailing_zeros() >= self.level.into()
-    }
-
-    /// Whether this is one in about 64 of those.
-    pub(crate) fn picks_rarely(&self, hash: u64) -> bool {
-        hash.trailing_zeros() >= u32::from(self.level) + 6
+    /// It takes `long` unless a while is many times the time that payloads are waited for.
+    pub(crate) fn picks(&self, hash: u64, long: bool) -> bool {
+        let sparse = if long && self.level > 0 { SPARSE } else { 0 };
+        hash.trailing_zeros() >= u32::from(self.level) + sparse
     }
 }
 
@@ -69,18 +70,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn about_one_in_a_while_is_picked() {
+    fn about_one_in_a_while_is_picked_and_fewer_where_broadcasts_take_long() {
         let second = Duration::from_secs(1);
         for rate in [1u64, 2, 10, 100, 1_000] {
             let mut pace = Pace::new();
-            let mut picked = 0;
-            for n in 0..100 * rate {
+            let mut picked = [0; 2];
+            for n in 0..400 * rate {
                 pace.note(Time::from_nanos(n * 1_000_000_000 / rate), second);
                 // A well mixed hash.
                 let hash = (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                picked += u32::from(pace.picks((hash ^ hash >> 32).wrapping_mul(hash | 1)));
+                let hash = (hash ^ hash >> 32).wrapping_mul(hash | 1);
+                picked[0] += u32::from(pace.picks(hash, false));
+                picked[1] += u32::from(pace.picks(hash, true));
             }
-            assert!((25..=120).contains(&picked), "{picked} of {} in 100 s", 100 * rate);
+            let [short, long] = picked;
+            assert!((100..=480).contains(&short), "{short} of {} in 400 s", 400 * rate);
+            let wanted = if rate == 1 { 400..=400 } else { 20..=140 };
+            assert!(wanted.contains(&long), "{long} of {} in 400 s", 400 * rate);
         }
     }
 
@@ -89,7 +95,7 @@ mod tests {
         let mut pace = Pace::new();
         for second in 0..100 {
             pace.note(Time::from_nanos(second * 2_000_000_000), Duration::from_secs(1));
-            assert!(pace.picks(u64::MAX), "every broadcast may change the tree");
+            assert!(pace.picks(u64::MAX, true), "every broadcast may change the tree");
         }
     }
 }

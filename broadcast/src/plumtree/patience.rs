@@ -2,45 +2,82 @@
 //!
 //! The paper leaves its timer to the deployment: too short, and payloads that are on their way are
 //! asked for in vain; too long, and whoever is behind a silent link waits. Here each peer finds its
-//! own: the wait starts short and doubles until payloads that come by themselves come well within it.
+//! own. It begins with the deployment's; then it waits twice as long after an announcement as any of
+//! the last payloads needed that the tree brought. Answers are waited for likewise.
 
 use core::time::Duration;
 
 use super::Config;
 
+/// Payloads after which a lag counts no more; at most twice as many.
+const WINDOW: u8 = 250;
+/// The longest wait that is learned, in milliseconds.
+const MOST: u16 = 10_000;
 /// More doublings than anybody needs.
-const MOST: u8 = 31;
+const DOUBLINGS: u8 = 31;
 
-/// The wait, as doublings of the shortest one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Patience(u8);
+/// What is worth waiting for, in milliseconds, rounded up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// For a payload, by what this window of payloads has shown, and the one before it.
+    waits: [u16; 2],
+    /// Payloads of this window.
+    payloads: u8,
+    /// For an answer; shorter again by an eighth with every answer.
+    answer: u16,
+}
 
 impl Patience {
-    /// Between `least_graft_timeout` and `graft_timeout`.
+    pub(crate) fn new(config: &Config) -> Self {
+        let first = millis(config.graft_timeout).min(u16::MAX.into()) as u16;
+        Self { waits: [0, first], payloads: 0, answer: 0 }
+    }
+
+    /// At least `least_graft_timeout`.
     pub(crate) fn wait(self, config: &Config) -> Duration {
-        let doubled = config.least_graft_timeout.saturating_mul(1 << self.0);
-        doubled.min(config.graft_timeout)
+        match config.is_fixed() {
+            true => config.graft_timeout,
+            false => {
+                let [present, past] = self.waits;
+                from_millis(present.max(past)).max(config.least_graft_timeout)
+            }
+        }
     }
 
     /// How long to wait for the answer to this attempt, the first is 1, before asking somebody else.
     pub(crate) fn retry(self, attempt: u8, config: &Config) -> Duration {
-        let doubled = self.wait(config).saturating_mul(1 << attempt.min(MOST));
-        doubled.min(config.graft_retry)
+        let doubled = self.wait(config).saturating_mul(1 << attempt.min(DOUBLINGS));
+        doubled.min(config.graft_retry).max(from_millis(self.answer))
     }
 
-    /// A payload came by itself so long after it was announced: that must be well within the wait.
-    /// Or it took so long to come when asked for: in a shorter wait than that nothing can be learned.
-    pub(crate) fn saw(&mut self, lag: Duration, config: &Config) {
-        let enough = lag.saturating_mul(2);
-        while self.0 < MOST && self.wait(config) < enough.min(config.graft_timeout) {
-            self.0 += 1;
+    /// The tree brought a payload so long after it was announced.
+    pub(crate) fn saw(&mut self, lag: Duration) {
+        let [present, _] = &mut self.waits;
+        *present = twice(lag).max(*present);
+        self.payloads += 1;
+        if self.payloads == WINDOW {
+            self.waits = [0, self.waits[0]];
+            self.payloads = 0;
         }
     }
 
-    /// Tries a shorter wait again.
-    pub(crate) fn ease(&mut self) {
-        self.0 = self.0.saturating_sub(1);
+    /// Whoever was asked for a payload took so long to send it.
+    pub(crate) fn answered(&mut self, after: Duration) {
+        self.answer = twice(after).max(self.answer - self.answer / 8);
     }
+}
+
+/// Twice as long, as far as it is learned.
+fn twice(time: Duration) -> u16 {
+    millis(time.saturating_mul(2)).min(MOST.into()) as u16
+}
+
+fn millis(time: Duration) -> u128 {
+    time.as_nanos().div_ceil(1_000_000)
+}
+
+fn from_millis(millis: u16) -> Duration {
+    Duration::from_millis(millis.into())
 }
 
 #[cfg(test)]
@@ -48,38 +85,48 @@ mod tests {
     use super::*;
     use crate::plumtree::Parameters;
 
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
     fn config(least: u64, most: u64) -> Config {
-        let [least_graft_timeout, graft_timeout] = [least, most].map(Duration::from_millis);
+        let [least_graft_timeout, graft_timeout] = [least, most].map(MS);
         let parameters = Parameters { least_graft_timeout, graft_timeout, ..Parameters::default() };
         parameters.check().expect("in range")
     }
 
     #[test]
-    fn it_is_twice_what_it_saw_or_a_little_more() {
+    fn it_is_twice_the_longest_lag_of_late() {
         let config = config(25, 1_000);
-        let mut patience = Patience::default();
-        assert_eq!(patience.wait(&config), Duration::from_millis(25));
-        patience.saw(Duration::from_millis(12), &config);
-        assert_eq!(patience.wait(&config), Duration::from_millis(25));
-        assert_eq!(patience.retry(1, &config), Duration::from_millis(50));
-        assert_eq!(patience.retry(2, &config), Duration::from_millis(100));
-        patience.saw(Duration::from_millis(90), &config);
-        assert_eq!(patience.wait(&config), Duration::from_millis(200));
-        assert_eq!(patience.retry(1, &config), config.graft_retry, "bounded");
-        patience.saw(Duration::MAX, &config);
-        assert_eq!(patience.wait(&config), Duration::from_secs(1), "bounded");
-        for _ in 0..10 {
-            patience.ease();
-        }
-        assert_eq!(patience.wait(&config), Duration::from_millis(25));
+        let mut patience = Patience::new(&config);
+        let mut see = |lag: Duration, times: u8| {
+            (0..times).for_each(|_| patience.saw(lag));
+            patience.wait(&config)
+        };
+        assert_eq!(see(MS(70), WINDOW - 1), MS(1_000), "what the deployment says");
+        assert_eq!(see(MS(1), 1), MS(140));
+        assert_eq!(see(MS(100), 1), MS(200), "at once");
+        assert_eq!(see(MS(1), WINDOW), MS(200));
+        assert_eq!(see(MS(1), WINDOW), MS(25), "at least");
+        assert_eq!(see(MS(3_000), 1), MS(6_000), "longer than the first wait, if it must be");
+        assert_eq!(see(Duration::MAX, 1), MS(10_000), "bounded");
+    }
+
+    #[test]
+    fn an_answer_is_waited_for_as_long_as_answers_take() {
+        let config = config(25, 50);
+        let mut patience = Patience::new(&config);
+        let retries = |patience: Patience| [1, 2, 3, 255].map(|turn| patience.retry(turn, &config));
+        assert_eq!(retries(patience), [100, 200, 250, 250].map(MS));
+        patience.answered(MS(400));
+        assert_eq!(retries(patience), [800; 4].map(MS));
+        (0..20).for_each(|_| patience.answered(MS(10)));
+        assert_eq!(retries(patience), [100, 200, 250, 250].map(MS));
     }
 
     #[test]
     fn equal_bounds_are_the_papers_fixed_timer() {
         let config = config(100, 100);
-        let mut patience = Patience::default();
-        patience.saw(Duration::from_secs(5), &config);
-        assert_eq!(patience, Patience::default());
-        assert_eq!(patience.wait(&config), Duration::from_millis(100));
+        let mut patience = Patience::new(&config);
+        patience.saw(Duration::from_secs(5));
+        assert_eq!(patience.wait(&config), MS(100));
     }
 }

@@ -76,9 +76,9 @@ pub(crate) const LOSSES: [Mark; 10] = [
     Mark::OriginsFull,
     Mark::WaitedTooLong,
     Mark::MissingFull,
-    Mark::GraftsInVain,
+    Mark::AskedInVain,
     Mark::NobodyToAsk,
-    Mark::GraftTooLate,
+    Mark::AskedTooLate,
     Mark::ExchangeFlood,
     Mark::ExchangeNonsense,
     Mark::ReplyBudgetSpent,
@@ -356,12 +356,18 @@ impl Outgoing {
             Exchange::Inner(Tree::Gossip { id, round, payload }) => {
                 (Kind::Gossip, id, round, payload)
             }
+            Exchange::Inner(Tree::Repair { id, round, payload }) => {
+                (Kind::Repair, id, round, payload)
+            }
             Exchange::Reply { id, round, payload } => (Kind::Reply, id, round, payload),
             Exchange::Inner(Tree::IHave(batch)) => {
                 return Self::Control(encode_control(&Tree::IHave(batch)));
             }
             Exchange::Inner(Tree::Graft { missing }) => {
                 return Self::Control(encode_control(&Tree::Graft { missing }));
+            }
+            Exchange::Inner(Tree::Fetch(missing)) => {
+                return Self::Control(encode_control(&Tree::Fetch(missing)));
             }
             Exchange::Inner(Tree::Prune) => return Self::Control(encode_control(&Tree::Prune)),
             Exchange::Compare { uptime, parts } => {

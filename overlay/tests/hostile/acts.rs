@@ -171,6 +171,9 @@ fn chat() -> impl Strategy<Value = Chat> {
             .prop_map(|(first, count, round)| Chat::IHave { first, count, round }),
         2 => missing.prop_map(|missing| Chat::Graft { missing }),
         2 => Just(Chat::Prune),
+        2 => (id(), round()).prop_map(|(id, round)| Chat::Fetch { id, round }),
+        4 => (id(), round(), any::<u16>())
+            .prop_map(|(id, round, size)| Chat::Repair { id, round, size }),
     ]
 }
 

@@ -53,6 +53,8 @@ pub(crate) enum Chat {
     IHave { first: u32, count: u16, round: u16 },
     Graft { missing: Option<(u32, u16)> },
     Prune,
+    Fetch { id: u32, round: u16 },
+    Repair { id: u32, round: u16, size: u16 },
 }
 
 /// What the host must know of a broadcast strategy's messages.
@@ -88,6 +90,10 @@ impl Speech for plumtree::Message<Name, Blob> {
                 missing: missing.map(|(id, round)| Announcement { id: Name(id), round }),
             },
             Chat::Prune => Self::Prune,
+            Chat::Fetch { id, round } => Self::Fetch(Announcement { id: Name(id), round }),
+            Chat::Repair { id, round, size } => {
+                Self::Repair { id: Name(id), round, payload: Blob(size) }
+            }
         })
     }
 

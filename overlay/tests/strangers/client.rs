@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/1";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/2";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An authenticated, multiplexed connection to a node.

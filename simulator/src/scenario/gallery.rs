@@ -44,6 +44,7 @@ pub const EXHIBITS: &[Exhibit] = exhibits![
     "restart-without-disk",
     "recorded-churn",
     "many-senders",
+    "calm-network",
     "channels",
     "a-million",
     "ten-million",

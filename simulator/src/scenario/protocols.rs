@@ -160,15 +160,15 @@ struct FullMeshKeys {
 #[serde(remote = "plumtree::Parameters", default = "plumtree::Parameters::default")]
 #[serde(deny_unknown_fields)]
 struct PlumtreeKeys {
-    /// How long at most to wait for an announced payload before asking for it.
+    /// How long to wait at first for an announced payload before asking for it.
     #[serde(with = "plain_time")]
     #[schemars(with = "Span", extend("x-least" = "1ns"))]
     graft_timeout: Duration,
-    /// How long at least to wait; at most `graft_timeout`.
+    /// How long at least to wait; at most `graft_timeout`. The same: always so long.
     #[serde(with = "plain_time")]
     #[schemars(with = "Span", extend("x-least" = "1ns"))]
     least_graft_timeout: Duration,
-    /// How long at most to wait before asking the next announcer.
+    /// How long to wait before asking the next announcer, unless answers take longer.
     #[serde(with = "plain_time")]
     #[schemars(with = "Span", extend("x-least" = "1ns"))]
     graft_retry: Duration,

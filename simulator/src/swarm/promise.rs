@@ -276,11 +276,12 @@ impl Plan {
     }
 
     /// Whether a payload on the longest way through a tree that has settled comes before anyone asks
-    /// another who announced it.
+    /// another who announced it: the wait is long enough, or found out by then.
     fn is_patient(&self) -> bool {
         let nodes = self.most_nodes();
         let Broadcast::Plumtree(b) = &self.broadcast else { return false };
-        nodes <= FEW && b.least_graft_timeout >= self.longest_way() * nodes as u32
+        let finds_out = b.least_graft_timeout < b.graft_timeout;
+        nodes <= FEW && (finds_out || b.least_graft_timeout >= self.longest_way() * nodes as u32)
     }
 
     /// Whether what is published at once fits the queue of a line: what does not, nobody gets, and

@@ -272,6 +272,11 @@ pub(crate) fn gossip(id: u32, round: u16) -> TreeMessage {
     TreeMessage::Gossip { id, round, payload: () }
 }
 
+/// `id`, fetched over `round` links.
+pub(crate) fn repair(id: u32, round: u16) -> TreeMessage {
+    TreeMessage::Repair { id, round, payload: () }
+}
+
 /// Announcements of `ids`, all `round` links away.
 pub(crate) fn ihave(ids: impl Iterator<Item = u32>, round: u16) -> TreeMessage {
     TreeMessage::IHave(ids.map(|id| plumtree::Announcement { id, round }).collect())

@@ -64,6 +64,10 @@ impl Driver {
                 let reply = anti_entropy::Message::Reply { id, round, payload };
                 self.hear_payload(from, reply, bytes);
             }
+            Frame::Repair { id, round, payload } => {
+                let repair = plumtree::Message::Repair { id, round, payload };
+                self.hear_payload(from, anti_entropy::Message::Inner(repair), bytes);
+            }
             Frame::AskViews => {
                 let views = self.views().encode();
                 self.host.push_control(from, views);

@@ -14,6 +14,9 @@ pub(crate) fn encode(frame: &Frame) -> Vec<u8> {
         Frame::Gossip { id, round, payload } => {
             [payload_head(Kind::Gossip, *id, *round, payload).as_slice(), payload.bytes()].concat()
         }
+        Frame::Repair { id, round, payload } => {
+            [payload_head(Kind::Repair, *id, *round, payload).as_slice(), payload.bytes()].concat()
+        }
         Frame::Reply { id, round, payload } => {
             [payload_head(Kind::Reply, *id, *round, payload).as_slice(), payload.bytes()].concat()
         }
@@ -63,7 +66,9 @@ pub(crate) fn hold(frame: &Frame, taken: usize) {
             assert!(parts.len() <= anti_entropy::MAX_PARTS);
             assert!(origins.len() <= anti_entropy::MAX_ORIGINS);
         }
-        Frame::Gossip { payload, .. } | Frame::Reply { payload, .. } => {
+        Frame::Gossip { payload, .. }
+        | Frame::Repair { payload, .. }
+        | Frame::Reply { payload, .. } => {
             let parts = Publication::OVERHEAD + payload.topic().len() + payload.data().len();
             assert_eq!(parts, payload.bytes().len());
             let parts = (payload.topic(), payload.published(), &payload.data());

@@ -24,7 +24,7 @@ pub(crate) use relayed::{Relayed, RouteMessage, encode_route};
 use super::id::{Incarnation, MessageId, NodeId};
 
 /// The protocol's name and version, as streams negotiate it.
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/1";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/2";
 /// Bytes before a body.
 pub(crate) const HEADER: usize = 4;
 /// Bytes of a body other than a payload: far above the largest shuffle or batch of announcements.
@@ -98,6 +98,12 @@ pub(crate) enum Frame {
         round: u16,
         payload: Publication,
     },
+    /// A broadcast that was fetched: as gossip, but beside the tree.
+    Repair {
+        id: MessageId,
+        round: u16,
+        payload: Publication,
+    },
     Exchange(ExchangeMessage),
     /// A broadcast that was asked for after an exchange.
     Reply {
@@ -132,8 +138,9 @@ pub(crate) enum Kind {
     Route = 7,
     Relay = 8,
     Padding = 9,
-    Exchange = 10,
-    Reply = 11,
+    Repair = 10,
+    Exchange = 11,
+    Reply = 12,
 }
 
 /// Why bytes are not a frame. Nothing of it was used; the link ends.
@@ -150,7 +157,7 @@ pub(crate) enum FrameError {
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Hello,
         Self::Membership,
         Self::Control,
@@ -161,13 +168,14 @@ impl Kind {
         Self::Route,
         Self::Relay,
         Self::Padding,
+        Self::Repair,
         Self::Exchange,
         Self::Reply,
     ];
 
     /// Whether its body is content, and as large as an overlay allows.
     fn is_content(self) -> bool {
-        matches!(self, Self::Gossip | Self::Reply | Self::Relay)
+        matches!(self, Self::Gossip | Self::Repair | Self::Reply | Self::Relay)
     }
 }
 
@@ -202,7 +210,7 @@ impl Frame {
             Kind::Hello => whole(kind, body).map(Self::Hello),
             Kind::Membership => whole(kind, body).map(Self::Membership),
             Kind::Control => whole(kind, body).map(Self::Control),
-            Kind::Gossip | Kind::Reply => {
+            Kind::Gossip | Kind::Repair | Kind::Reply => {
                 Self::decode_payload(kind, body).ok_or(FrameError::Malformed(kind))
             }
             Kind::Exchange => whole(kind, body).map(Self::Exchange),
@@ -228,6 +236,7 @@ impl Frame {
         let id = MessageId { origin, sequence: u64::from_le_bytes(*sequence) };
         let (round, payload) = (u16::from_le_bytes(*round), Publication::decode(rest)?);
         Some(match kind {
+            Kind::Repair => Self::Repair { id, round, payload },
             Kind::Reply => Self::Reply { id, round, payload },
             _ => Self::Gossip { id, round, payload },
         })

@@ -58,6 +58,11 @@ fn gossip() -> Frame {
     Frame::Gossip { id: id(7), round: 1, payload }
 }
 
+fn repair() -> Frame {
+    let Frame::Gossip { id, round, payload } = gossip() else { unreachable!() };
+    Frame::Repair { id, round, payload }
+}
+
 fn reply() -> Frame {
     let payload = Publication::new("news", STARTED * 1_000, b"hello").expect("a short topic");
     Frame::Reply { id: id(7), round: 1, payload }
@@ -104,6 +109,7 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("020000020200", Frame::Control(Plumtree::Graft { missing: None })),
         ("0200002a0201 A 80d095ffbc310702", Frame::Control(Plumtree::Graft { missing: Some(announced(7, 2)) })),
         ("0200000103", Frame::Control(Plumtree::Prune)),
+        ("0200002904 A 80d095ffbc310702", Frame::Control(Plumtree::Fetch(announced(7, 2)))),
         ("03000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", gossip()),
         ("04000000", Frame::AskViews),
         ("0500003301 A 80d095ffbc310108040a000001061ce8011e", Frame::Views(Views { active: [(one(), true)].into_iter().collect(), passive: 30 })),
@@ -112,11 +118,12 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("0700005500 A 80d095ffbc310108040a000001061ce8ac02 B 0104", Frame::Route(Router::Seek { origin: one(), number: 300, target: incarnation(32).node, path: true, hops_left: 4 })),
         ("0700005001 A 80d095ffbc31ac02 B 80d095ffbc3100", Frame::Route(Router::Found { origin: incarnation(0), number: 300, peer: two() })),
         ("0700002803 A 80d095ffbc3107", Frame::Route(Router::Lost { origin: incarnation(0), number: 7 })),
-        ("0a00001101e80701 0000000000 0102030405060708", Frame::Exchange(Exchange::Compare { uptime: 1_000, parts: [summary()].into_iter().collect() })),
-        ("0a000033 02e80701 0000000000 01 A 80d095ffbc310508 01", Frame::Exchange(Exchange::Have { uptime: 1_000, parts: [anti_entropy::Part::ALL].into_iter().collect(), origins: [span(5, 8)].into_iter().collect(), answer: true })),
-        ("0a00002a 0301 A 80d095ffbc310508", Frame::Exchange(Exchange::Want([span(5, 8)].into_iter().collect()))),
-        ("0b000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", reply()),
+        ("0b00001101e80701 0000000000 0102030405060708", Frame::Exchange(Exchange::Compare { uptime: 1_000, parts: [summary()].into_iter().collect() })),
+        ("0b000033 02e80701 0000000000 01 A 80d095ffbc310508 01", Frame::Exchange(Exchange::Have { uptime: 1_000, parts: [anti_entropy::Part::ALL].into_iter().collect(), origins: [span(5, 8)].into_iter().collect(), answer: true })),
+        ("0b00002a 0301 A 80d095ffbc310508", Frame::Exchange(Exchange::Want([span(5, 8)].into_iter().collect()))),
+        ("0c000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", reply()),
         ("0800005eA 0068e5cf8b010000 B 0068e5cf8b01000007000000000000000f68656c6c6f", relayed()),
+        ("0a000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", repair()),
     ]
 }
 
@@ -144,7 +151,7 @@ fn the_format_is_what_it_was() {
 
 #[test]
 fn the_name_of_the_protocol_is_what_it_was() {
-    assert_eq!(PROTOCOL, "/murmurate/overlay/1");
+    assert_eq!(PROTOCOL, "/murmurate/overlay/2");
 }
 
 /// The book shows the same bytes, in groups of any length.

@@ -101,6 +101,7 @@ fn any_control() -> impl Strategy<Value = ControlMessage> {
         vec(announced(), 0..=plumtree::MAX_ANNOUNCEMENTS)
             .prop_map(|all| Plumtree::IHave(all.into_iter().collect())),
         proptest::option::of(announced()).prop_map(|missing| Plumtree::Graft { missing }),
+        announced().prop_map(Plumtree::Fetch),
         Just(Plumtree::Prune),
     ]
 }
@@ -132,15 +133,15 @@ fn any_exchange() -> impl Strategy<Value = ExchangeMessage> {
 
 fn any_payload() -> impl Strategy<Value = Frame> {
     let content = ("\\PC{0,60}", any::<u64>(), vec(any::<u8>(), 0..2_000));
-    (content, any_id(), any::<u16>(), any::<bool>()).prop_map(
-        |((topic, published, data), id, round, asked)| {
+    (content, any_id(), any::<u16>(), 0..3u8).prop_map(
+        |((topic, published, data), id, round, kind)| {
             let payload = Publication::new(&topic, published, &data).expect("a short topic");
             assert_eq!(payload.topic(), topic);
             assert_eq!((payload.published(), &payload.data()[..]), (published, &data[..]));
-            if asked {
-                Frame::Reply { id, round, payload }
-            } else {
-                Frame::Gossip { id, round, payload }
+            match kind {
+                0 => Frame::Reply { id, round, payload },
+                1 => Frame::Repair { id, round, payload },
+                _ => Frame::Gossip { id, round, payload },
             }
         },
     )
@@ -192,7 +193,9 @@ proptest! {
         let kind = Kind::ALL[usize::from(bytes[0])];
         let malformed = Err(FrameError::Malformed(kind));
         let payload_ends_anywhere = match &frame {
-            Frame::Gossip { payload, .. } | Frame::Reply { payload, .. } => payload.data().len(),
+            Frame::Gossip { payload, .. }
+            | Frame::Repair { payload, .. }
+            | Frame::Reply { payload, .. } => payload.data().len(),
             Frame::Relay(relayed) => relayed.data.len(),
             _ => 0,
         };
@@ -220,7 +223,7 @@ fn headers_are_held_to_their_limits() {
             Err(FrameError::TooLong { kind, length: MAX_CONTROL + 1, limit: MAX_CONTROL })
         );
     }
-    for kind in 12..=255 {
+    for kind in 13..=255 {
         assert_eq!(header([kind, 0, 0, 0], MAX_BODY), Err(FrameError::UnknownKind(kind)));
     }
 }

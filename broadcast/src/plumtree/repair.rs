@@ -1,0 +1,182 @@
+//! What is done for payloads that are announced and do not come.
+//!
+//! The paper grafts the link of whoever is asked for one. If the payload was only late, that makes a
+//! cycle, the next duplicate cuts it somewhere else, and the tree is bent for good, a little more each
+//! time. So a payload is fetched beside the tree first, and nothing that was fetched proves anything
+//! of a link. Only if the tree does not bring its own copy either, the link of whoever answered is
+//! grafted. The copy that comes late shows how long to wait, see `patience`; peers that it did not
+//! come by, because all before them had it already, are told of it by an announcement.
+
+use core::time::Duration;
+
+use super::*;
+use missing::Turn;
+
+impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
+    /// Whether this is about payloads that are only late, or beside the tree.
+    pub(super) fn is_beside_tree(&self, input: &Input<Self>) -> bool {
+        let fetches = !self.config.is_fixed() && self.eager().next().is_some();
+        match input {
+            Input::Receive { message: Message::Fetch(_), .. } => true,
+            Input::Receive { message: Message::Repair { .. }, .. } => fetches,
+            Input::Receive { message: Message::Gossip { id, .. }, .. } => self.missing.is_here(*id),
+            Input::Expired(Timer::Missing) => fetches && !self.missing.any_answered(),
+            _ => false,
+        }
+    }
+
+    /// Whom this must take into the tree: who asks for it, or who had to send what the tree did not
+    /// bring.
+    pub(super) fn grafts(&self, now: Time, input: &Input<Self>) -> Option<P> {
+        match input {
+            Input::Receive { from, message: Message::Graft { .. } } => {
+                Some(*from).filter(|from| self.is_neighbor(*from))
+            }
+            Input::Expired(Timer::Missing) => self.missing.broken(now),
+            _ => None,
+        }
+    }
+
+    pub(super) fn learn(&mut self, lag: Duration, fx: &mut impl Effects<Self>) {
+        let before = self.patience.wait(&self.config);
+        self.patience.saw(lag);
+        let now = self.patience.wait(&self.config);
+        if now > before {
+            fx.mark(Mark::PatienceGrew);
+        } else if now < before {
+            fx.mark(Mark::PatienceEased);
+        }
+    }
+
+    /// There is something to wait for: no longer than anything may be waited for that comes next.
+    pub(super) fn arm_missing(&mut self, wait: Duration, fx: &mut impl Effects<Self>) {
+        if !self.missing_armed {
+            self.missing_armed = true;
+            fx.arm(wait, Timer::Missing);
+        }
+    }
+
+    pub(super) fn on_missing_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
+        self.ask_overdue(now, fx);
+        self.missing_armed = self.missing.deadline().is_some_and(|deadline| {
+            if !self.config.has(Mutant::MissingTimerOnce) {
+                let wait = self.patience.wait(&self.config);
+                fx.arm(deadline.since(now).min(wait), Timer::Missing);
+            }
+            true
+        });
+    }
+
+    fn ask_overdue(&mut self, now: Time, fx: &mut impl Effects<Self>) {
+        let mut missing = core::mem::replace(&mut self.missing, MissingList::new());
+        let (patience, config) = (self.patience, Arc::clone(&self.config));
+        let retry = |asked| patience.retry(asked, &config);
+        missing.overdue(now, retry, config.graft_attempts, |turn| match turn {
+            Turn::Ask(peer, announcement, again) => {
+                fx.mark(if again { Mark::AskedAgain } else { Mark::Asked });
+                if config.is_fixed() {
+                    self.make_eager(peer, fx);
+                    fx.send(peer, Message::Graft { missing: Some(announcement) });
+                } else {
+                    self.graft_last(peer, fx);
+                    if config.has(Mutant::FetchGrafts) {
+                        self.graft(peer, fx);
+                    }
+                    fx.send(peer, Message::Fetch(announcement));
+                }
+            }
+            Turn::Broken(_) if config.has(Mutant::BrokenUngrafted) => {}
+            Turn::Broken(peer) => {
+                fx.mark(Mark::BrokenGrafted);
+                self.graft(peer, fx);
+            }
+            Turn::Left => fx.mark(Mark::BrokenLeft),
+            Turn::InVain => fx.mark(Mark::AskedInVain),
+            Turn::Nobody => fx.mark(Mark::NobodyToAsk),
+        });
+        self.missing = missing;
+    }
+
+    /// A link of the tree is gone, and maybe half of the tree behind it: another link takes its place
+    /// until a duplicate proves it superfluous, and what was announced is asked for now.
+    pub(super) fn mend(&mut self, now: Time, fx: &mut impl Effects<Self>) {
+        self.missing.hasten(now);
+        self.ask_overdue(now, fx);
+        let spare = self.lazy().next();
+        if let Some(peer) = spare {
+            fx.mark(Mark::Mended);
+            self.graft(peer, fx);
+        }
+    }
+
+    pub(super) fn on_fetch(
+        &mut self,
+        from: P,
+        Announcement { id, round }: Announcement<I>,
+        fx: &mut impl Effects<Self>,
+    ) {
+        if !self.is_neighbor(from) {
+            fx.mark(Mark::AskedByStranger);
+        }
+        match self.cache.get(id) {
+            Some(_) if self.config.has(Mutant::GraftUnanswered) => {}
+            Some(payload) => {
+                fx.send(from, Message::Repair { id, round, payload: payload.clone() });
+            }
+            None => fx.mark(Mark::AskedTooLate),
+        }
+    }
+
+    pub(super) fn on_repair(
+        &mut self,
+        now: Time,
+        from: P,
+        (id, round, payload): (I, u16, D),
+        fx: &mut impl Effects<Self>,
+    ) {
+        if round > self.config.hop_limit {
+            return fx.mark(Mark::TooManyHops);
+        }
+        if self.has_seen(id) {
+            if self.config.has(Mutant::RepairPrunes) {
+                self.make_lazy(from);
+                fx.send(from, Message::Prune);
+            }
+            return fx.mark(Mark::RepairTwice);
+        }
+        let Some(given_up) = self.remember(now, id, &payload, fx) else { return };
+        let wait = self.patience.wait(&self.config);
+        let capacity = self.config.missing_capacity;
+        if !self.config.has(Mutant::RepairUnnoted)
+            && let Some(after) = self.missing.fetched(id, from, now, wait, capacity)
+        {
+            fx.mark(Mark::AskedAnswered);
+            self.patience.answered(after);
+        }
+        if self.missing.len() > 0 {
+            self.arm_missing(wait, fx);
+        }
+        self.graft_last(from, fx);
+        self.relay(from, (id, round, &payload), true, fx);
+        self.deliver(id, round, payload, given_up, fx);
+    }
+
+    /// The tree brings its own copy of a payload that was fetched, or says that it would. Whether it
+    /// was waited for.
+    pub(super) fn on_late_copy(
+        &mut self,
+        now: Time,
+        from: P,
+        Announcement { id, round }: Announcement<I>,
+        fx: &mut impl Effects<Self>,
+    ) -> bool {
+        let Some(missed) = self.missing.arrived(id, now) else { return false };
+        fx.mark(Mark::LateCopy);
+        self.learn(missed.lag, fx);
+        let told = Announcement { id, round: round.saturating_add(1) };
+        for eager in self.eager().filter(|eager| *eager != from) {
+            fx.send(eager, Message::IHave(Announcements::One(told)));
+        }
+        !self.config.has(Mutant::LateCopyPrunes)
+    }
+}
