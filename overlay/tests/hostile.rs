@@ -63,7 +63,7 @@ fn hyparview_and_plumtree_survive_anything() {
 #[test]
 fn hyparview_and_flood_survive_anything() {
     let tally = survive(3_000, |setup| Flood::<Node, Name, Blob>::new(setup.flood()));
-    assert!(chosen_cases() || tally.links >= 15_000 && tally.delivered >= 15_000, "{tally:?}");
+    assert!(chosen_cases() || tally.links >= 15_000 && tally.delivered >= 7_000, "{tally:?}");
 }
 
 /// The life that `acts` make. Returns whom the peer asked for a link.

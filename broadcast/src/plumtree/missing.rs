@@ -208,6 +208,11 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         }
     }
 
+    /// What was given up meanwhile is not asked for.
+    pub(crate) fn forget_settled(&mut self, is_settled: impl Fn(I) -> bool) {
+        self.0.retain(|missing| missing.here || !is_settled(missing.id));
+    }
+
     /// A neighbour is gone: nobody asks it any more.
     pub(crate) fn forget(&mut self, peer: P) {
         for missing in &mut self.0 {

@@ -135,7 +135,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
 
     /// Whether this broadcast may change the tree.
     fn picks(&self, id: I) -> bool {
-        let long = self.patience.wait(&self.config) * 8 > self.config.graft_timeout;
+        let long = self.patience.wait(&self.config).saturating_mul(8) > self.config.graft_timeout;
         self.pace.picks(hash(id), long)
     }
 
@@ -438,7 +438,8 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
             }
             Input::Expired(Timer::Missing) => self.on_missing_timer(now, fx),
             Input::Publish { id, payload } => {
-                // Its own it always passes on: nobody else can.
+                // A neighbour may have made it up before. Its own it always passes on: nobody else can.
+                self.missing.arrived(id, now);
                 self.remember(now, id, &payload, fx);
                 self.push((id, 1, &payload), None, false, fx);
             }
@@ -530,7 +531,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
             detail,
         )?;
         Violation::unless(
-            self.missing.all_absent(|id| !self.seen.contains(id)),
+            self.missing.all_absent(|id| self.cache.get(id).is_none()),
             "nothing is asked for that has come",
             detail,
         )

@@ -69,6 +69,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
 
     fn ask_overdue(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         let mut missing = core::mem::replace(&mut self.missing, MissingList::new());
+        missing.forget_settled(|id| self.has_seen(id));
         let (patience, config) = (self.patience, Arc::clone(&self.config));
         let retry = |asked| patience.retry(asked, &config);
         missing.overdue(now, retry, config.graft_attempts, |turn| match turn {
