@@ -76,10 +76,12 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         announcers: &ThinVec<(P, u16)>,
         fx: &mut impl Effects<Self>,
     ) {
+        if self.config.is_fixed() {
+            return;
+        }
         let first = announcers.first().map(|(peer, _)| *peer);
         if let Some(rival) = self.straighten.note(parent, first)
             && self.is_neighbor(rival)
-            && !self.config.is_fixed()
         {
             fx.mark(Mark::Straightened);
             self.graft(rival, fx);
