@@ -50,7 +50,7 @@ fn hyparview_and_plumtree_survive_anything() {
         ("isolations", tally.isolated, 10_000),
         ("ends of a link under an old number", tally.stale_ends, 3_000),
         ("deliveries", tally.delivered, 50_000),
-        ("grafts", tally.grafts, 50_000),
+        ("grafts", tally.grafts, 18_000),
         ("prunes", tally.prunes, 7_000),
         ("announcements", tally.ihaves, 5_000),
         ("requests called off", tally.called_off, 10_000),

@@ -98,7 +98,8 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             return fx.mark(Mark::TooManyHops);
         }
         if self.has_seen(id) {
-            if self.on_late_copy(now, from, Announcement { id, round }, fx) {
+            let copy = core::iter::once(Announcement { id, round });
+            if self.on_late_copies(now, from, copy, fx) {
                 return;
             }
             // A duplicate proves a cycle, and prunes the link it came on (Algorithm 1).
@@ -309,18 +310,20 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         let wait = self.patience.wait(&self.config);
         let unbounded = self.config.has(Mutant::MissingUnbounded);
         let capacity = if unbounded { usize::MAX } else { self.config.missing_capacity };
+        let mut seen = ThinVec::new();
         for &announcement in announcements.iter().take(MAX_ANNOUNCEMENTS) {
             if self.has_seen(announcement.id) {
-                // The tree's link tells of a copy that was fetched before, see `on_late_copy`.
-                if self.eager().any(|eager| eager == from) {
-                    self.on_late_copy(now, from, announcement, fx);
-                }
-            } else {
-                if !self.missing.announced(from, announcement, now, wait, capacity) {
-                    fx.mark(Mark::MissingFull);
-                }
-                self.arm_missing(wait, fx);
+                seen.push(announcement);
+                continue;
             }
+            if !self.missing.announced(from, announcement, now, wait, capacity) {
+                fx.mark(Mark::MissingFull);
+            }
+            self.arm_missing(wait, fx);
+        }
+        if self.eager().any(|eager| eager == from) {
+            // The tree's link tells of copies that were fetched before.
+            self.on_late_copies(now, from, seen.into_iter(), fx);
         }
     }
 

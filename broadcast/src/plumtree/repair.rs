@@ -162,21 +162,28 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         self.deliver(id, round, payload, given_up, fx);
     }
 
-    /// The tree brings its own copy of a payload that was fetched, or says that it would. Whether it
-    /// was waited for.
-    pub(super) fn on_late_copy(
+    /// The tree brings its own copies of payloads that were fetched, or says that it would. Whether
+    /// any was waited for.
+    pub(super) fn on_late_copies(
         &mut self,
         now: Time,
         from: P,
-        Announcement { id, round }: Announcement<I>,
+        copies: impl Iterator<Item = Announcement<I>>,
         fx: &mut impl Effects<Self>,
     ) -> bool {
-        let Some(missed) = self.missing.arrived(id, now) else { return false };
-        fx.mark(Mark::LateCopy);
-        self.learn(missed.lag, fx);
-        let told = Announcement { id, round: round.saturating_add(1) };
+        let mut late = ThinVec::new();
+        for Announcement { id, round } in copies {
+            if let Some(missed) = self.missing.arrived(id, now) {
+                fx.mark(Mark::LateCopy);
+                self.learn(missed.lag, fx);
+                late.push(Announcement { id, round: round.saturating_add(1) });
+            }
+        }
+        if late.is_empty() {
+            return false;
+        }
         for eager in self.eager().filter(|eager| *eager != from) {
-            fx.send(eager, Message::IHave(Announcements::One(told)));
+            fx.send(eager, Message::IHave(late.iter().copied().collect()));
         }
         !self.config.has(Mutant::LateCopyPrunes)
     }
