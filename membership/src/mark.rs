@@ -52,6 +52,11 @@ crate::catalogue! {
         SplicedIn = "spliced-in": "a peer with two free slots is spliced in between two others",
         ShuffleStuck = "shuffle-stuck": "a shuffle ends early, for want of somebody to go to",
         ShuffleCameHome = "shuffle-came-home": "a shuffle comes back to its origin",
+        // HyParView: reunion.
+        LostReplaced = "lost-replaced": "a peer that fell silent takes the place of another that did",
+        LostTried = "lost-tried": "a peer that fell silent is tried again",
+        LostFound = "lost-found": "a peer that fell silent is linked again",
+        AskedAnew = "asked-anew": "what an older incarnation was asked is asked of the one that runs",
         // Full mesh.
         MeshTie = "mesh-tie": "two members ask each other at once",
         MeshHelloTwice = "mesh-hello-twice": "a request for a link that stands is accepted again",

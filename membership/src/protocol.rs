@@ -7,8 +7,9 @@
 //! 3. Deliver each armed timer once, not before it is due. A strategy keeps at most one timer of
 //!    each kind outstanding, so there is nothing to cancel; the timers of a former incarnation are
 //!    the host's to forget.
-//! 4. Say [`Input::LinkDown`] when a peer refuses a connection, closes it or cannot be reached.
-//!    Silence is not the host's to judge: strategies probe their neighbours themselves.
+//! 4. Say [`Input::LinkDown`] when a peer refuses a connection, closes it or cannot be reached, and
+//!    [`Input::Restarted`] when its node answers as a later incarnation. Silence is not the host's to
+//!    judge: strategies probe their neighbours themselves.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -42,6 +43,11 @@ pub trait Membership {
 
     /// The passive view: peers known but not linked.
     fn passive(&self) -> impl ExactSizeIterator<Item = Self::Peer> + Clone;
+
+    /// Peers that fell silent and are tried again. Whoever stops writes them down with its views.
+    fn lost(&self) -> impl Iterator<Item = Self::Peer> + Clone {
+        core::iter::empty()
+    }
 
     /// Whether a message that is about to be handled is none of the business of the link that is held
     /// with its sender, so that the link must still be there afterwards. Checkers ask before, and look
@@ -80,6 +86,9 @@ pub enum Input<P, M, T> {
     Expired(T),
     /// The connection to a peer was lost, refused or could not be made.
     LinkDown(P),
+    /// The node of a peer that something was sent to answers, as this later incarnation. Nothing sent
+    /// to an older one arrives any more.
+    Restarted(P),
     /// Say goodbye to all neighbours and refuse new ones from now on.
     Leave,
 }

@@ -61,6 +61,8 @@ pub enum Input<M: Membership, B: Broadcast> {
     Expired(Timer<M::Timer, B::Timer>),
     /// The connection to a peer was lost, refused or could not be made.
     LinkDown(M::Peer),
+    /// The node of a peer that something was sent to answers, as this later incarnation.
+    Restarted(M::Peer),
     /// Broadcast `payload` under the unused name `id`.
     Publish {
         /// Its name.
@@ -128,6 +130,7 @@ impl<M: Membership, B: Broadcast<Peer = M::Peer>> Peer<M, B> {
             Input::Expired(Timer::Membership(timer)) => membership::Input::Expired(timer),
             Input::Join(contacts) => membership::Input::Join(contacts),
             Input::LinkDown(peer) => membership::Input::LinkDown(peer),
+            Input::Restarted(peer) => membership::Input::Restarted(peer),
             Input::Leave => membership::Input::Leave,
         };
         let mut layer = MembershipLayer { now, broadcast: &mut self.broadcast, host: fx };

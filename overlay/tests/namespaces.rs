@@ -12,7 +12,7 @@
 //! | `node` | what a node's process does: this program, started again |
 //! | `talk` | what controller and nodes say to each other |
 //! | `flock` | the processes of a scenario, and what must hold of them |
-//! | `crashes`, `cuts`, `crowd`, `slow`, `channels`, `pressure` | the scenarios |
+//! | `crashes`, `cuts`, `reunion`, `crowd`, `slow`, `channels`, `pressure` | the scenarios |
 
 #![cfg(all(target_os = "linux", feature = "libp2p"))]
 #![expect(
@@ -37,6 +37,8 @@ mod flock;
 mod node;
 #[path = "namespaces/pressure.rs"]
 mod pressure;
+#[path = "namespaces/reunion.rs"]
+mod reunion;
 #[path = "namespaces/slow.rs"]
 mod slow;
 #[path = "namespaces/talk.rs"]

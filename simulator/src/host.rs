@@ -33,8 +33,10 @@ pub(crate) struct Event<M: SimMembership, B: SimBroadcast> {
 pub(crate) enum What<M: SimMembership, B: SimBroadcast> {
     Message(SimMessage<M, B>),
     Timer(SimTimer<M, B>),
-    /// `from` does not run (in that incarnation).
+    /// `from` does not run.
     Reset,
+    /// `from` runs, in a later incarnation than the one written to.
+    Restarted,
     /// A word about a lane of a channel.
     Lane(Box<Word>),
     /// Something that came earlier and that the node gets to now.
@@ -67,7 +69,7 @@ impl<M: SimMembership, B: SimBroadcast> What<M, B> {
             Self::Message(_) => Some(Self::Reset),
             Self::Late(what) => what.refusal(),
             Self::Lane(word) => word.refusal().map(|word| Self::Lane(Box::new(word))),
-            Self::Timer(_) | Self::Reset => None,
+            Self::Timer(_) | Self::Reset | Self::Restarted => None,
         }
     }
 

@@ -279,6 +279,19 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         }
     }
 
+    /// Nobody takes what an incarnation that is gone was sent. A later one that runs says so itself, as
+    /// it does when its address is dialled.
+    #[inline(never)]
+    fn refuse(&mut self, network: &Network, place: usize, event: &Event<M, B>, what: What<M, B>) {
+        let present = self.nodes[place].me();
+        match what {
+            What::Reset if self.up[place] && present > event.to => {
+                self.reset(network, present, event.from, event.time, What::Restarted);
+            }
+            what => self.reset(network, event.to, event.from, event.time, what),
+        }
+    }
+
     /// The machine of node `index`, to change it.
     pub(crate) fn machine_mut(&mut self, index: usize) -> Option<&mut Machine> {
         let place = self.deal.place(index);
@@ -315,7 +328,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         if !self.up[place] || self.nodes[place].me() != event.to {
             if !self.up[place] || !event.what.is_for_anyone() {
                 if let Some(refusal) = event.what.refusal() {
-                    self.reset(network, event.to, event.from, event.time, refusal);
+                    self.refuse(network, place, &event, refusal);
                 }
                 return;
             }
@@ -350,6 +363,11 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
                 stats.note(time, from, to, sequence, 0x200);
                 stats.resets += 1;
                 self.give(network, place, when, Input::LinkDown(from));
+            }
+            What::Restarted => {
+                stats.note(time, from, to, sequence, 0x201);
+                stats.resets += 1;
+                self.give(network, place, when, Input::Restarted(from));
             }
             What::Lane(word) => {
                 stats.note(time, from, to, sequence, 0x300 + word.kind() as u64);
@@ -397,7 +415,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
             What::Lane(ref word) if !word.is_timer() => {
                 Some((word.bytes_on_line(), network.bandwidth()))
             }
-            What::Timer(_) | What::Reset | What::Lane(_) => None,
+            What::Timer(_) | What::Reset | What::Restarted | What::Lane(_) => None,
         };
         match machine.admit(event.time, message) {
             Admission::Now => event.what = what,

@@ -282,7 +282,7 @@ impl Watch {
                 let detail = Some(if is_broadcast { "broadcast" } else { "membership" });
                 self.see(at, to, EventKind::Timer, |record| Record { detail, ..record });
             }
-            What::Reset => {
+            What::Reset | What::Restarted => {
                 self.see(at, to, EventKind::Reset, |record| Record { peer: Some(from), ..record });
             }
             What::Late(_) => {}

@@ -12,11 +12,12 @@ use murmurate_simulator::swarm::{self, Plan};
 
 /// One of each layer, caught by an invariant, by what an event must do and must not do, by a promise
 /// and by a bound.
-const SOME: [&str; 7] = [
+const SOME: [&str; 8] = [
     "disconnect-ignored",
     "link-numbers-ignored",
     "linked-remembered",
     "passive-tried-once",
+    "old-incarnation-asked",
     "shuffle-endless",
     "mesh-silence-ignored",
     "duplicates-delivered",

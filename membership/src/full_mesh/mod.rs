@@ -141,6 +141,11 @@ impl<P: Peer> FullMesh<P> {
             self.refuse(from, message, fx);
             return false;
         }
+        self.meets(now, from, fx)
+    }
+
+    /// Notes that `from` runs, and says whether no later incarnation does.
+    fn meets(&mut self, now: Time, from: P, fx: &mut impl Effects<Self>) -> bool {
         if let Some(at) = self.links.position_of_node(from) {
             let held = self.links.active()[at].peer;
             if held > from {
@@ -280,6 +285,7 @@ impl<P: Peer> Membership for FullMesh<P> {
             Input::Receive { from, message } => self.receive(now, from, &message, fx),
             Input::Expired(timer) => self.on_timer(now, timer, fx),
             Input::LinkDown(peer) => self.on_link_down(now, peer, fx),
+            Input::Restarted(peer) => self.on_restarted(now, peer, fx),
             Input::Join(contacts) => self.join(now, &contacts, fx),
             Input::Leave => self.leave(now, fx),
         }

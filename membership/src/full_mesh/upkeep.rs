@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use rand::RngExt;
 use thin_vec::ThinVec;
 
-use super::{FullMesh, MAX_GOSSIP_LENGTH, Message, Timer};
+use super::{FullMesh, MAX_GOSSIP_LENGTH, Message, Phase, Timer};
 use crate::protocol::{DownReason, Effects};
 use crate::sample::{choose, sample_into};
 use crate::{Mark, Mutant, Peer, Time};
@@ -67,6 +67,14 @@ impl<P: Peer> FullMesh<P> {
             self.failed(now, peer);
         }
         self.lose(now, peer, DownReason::Failed, fx);
+    }
+
+    /// The host found a later incarnation of a node than the one something was sent to.
+    pub(super) fn on_restarted(&mut self, now: Time, peer: P, fx: &mut impl Effects<Self>) {
+        let counts = !peer.is_same_node(self.me) && !self.departed.covers(peer);
+        if self.phase == Phase::Running && counts {
+            self.meets(now, peer, fx);
+        }
     }
 
     pub(super) fn on_request_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {

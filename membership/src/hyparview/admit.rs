@@ -54,6 +54,7 @@ impl<P: Peer> HyParView<P> {
 
     pub(super) fn on_neighbor(
         &mut self,
+        now: Time,
         from: P,
         link: LinkNumber,
         priority: Priority<P>,
@@ -98,21 +99,22 @@ impl<P: Peer> HyParView<P> {
         };
         let evicted = self.make_room(from, spare, fx);
         if self.config.has(Mutant::NeighborUnanswered) {
-            return self.add_link(from, link, fx);
+            return self.add_link(now, from, link, fx);
         }
-        self.accept(from, link, evicted, fx);
+        self.accept(now, from, link, evicted, fx);
     }
 
     /// Says yes before the broadcast layer has its say, so that nothing overtakes the answer.
     pub(super) fn accept(
         &mut self,
+        now: Time,
         from: P,
         link: LinkNumber,
         evicted: Option<P>,
         fx: &mut impl Effects<Self>,
     ) {
         fx.send(from, Message::Accept { link, evicted });
-        self.add_link(from, link, fx);
+        self.add_link(now, from, link, fx);
     }
 
     /// Evicts a random neighbour if the view is full, and introduces it to `spare`: the peer it
@@ -163,14 +165,14 @@ impl<P: Peer> HyParView<P> {
             }
             fx.mark(Mark::AcceptTooLate);
             if self.config.has(Mutant::LateAcceptTaken) && self.is_stranger(from) {
-                return self.add_link(from, link, fx);
+                return self.add_link(now, from, link, fx);
             }
             // Timed out here meanwhile; the other side must not keep half a link.
             return fx.send(from, Message::Disconnect { link, leaving: false, instead: None });
         };
         debug_assert!(!self.links.holds(from), "a request is dropped when a link comes about");
         if self.config.has(Mutant::AcceptOverflows) {
-            return self.add_link(from, link, fx);
+            return self.add_link(now, from, link, fx);
         }
         match request.why {
             Purpose::Join | Purpose::Admit => {
@@ -190,7 +192,7 @@ impl<P: Peer> HyParView<P> {
             fx.send(from, Message::Disconnect { link, leaving: false, instead: None });
             return self.remember(from);
         }
-        self.add_link(from, link, fx);
+        self.add_link(now, from, link, fx);
         self.repair(now, fx);
     }
 
@@ -237,6 +239,7 @@ impl<P: Peer> HyParView<P> {
         }
         if leaving {
             self.passive.remove(from);
+            self.find(from, fx);
         } else {
             self.remember(from);
         }

@@ -42,12 +42,18 @@ pub struct Parameters {
     /// a contact) in, although the view is full, so that overlays that were split merge again.
     /// Not in the paper. `None` turns it off.
     pub promotion_interval: Option<Duration>,
+    /// Longest time between two attempts to reach a peer that fell silent, or a contact that was never
+    /// linked, again, also with a full view: the first comes after an eighth of it, each pause is
+    /// jittered, and after a day it is given up. Halves of an overlay that was cut are one again
+    /// within two of these of being reachable. Not in the paper; SWIM and its descendants try the dead
+    /// again likewise (Serf: each 30 s, for a day). `None` turns it off.
+    pub reunion_interval: Option<Duration>,
     /// How long a request for a link may stay unanswered. Above the round trip to the farthest
     /// peer.
     pub request_timeout: Duration,
     /// Longest pause between two rounds over the contacts while isolated.
     pub rejoin_pause: Duration,
-    /// Contacts remembered.
+    /// Contacts remembered, and as many peers that fell silent.
     pub contacts_capacity: usize,
 }
 
@@ -66,6 +72,7 @@ impl Default for Parameters {
             keepalive_interval: Duration::from_secs(2),
             keepalive_misses: 3,
             promotion_interval: Some(Duration::from_secs(300)),
+            reunion_interval: Some(Duration::from_secs(30)),
             request_timeout: Duration::from_secs(1),
             rejoin_pause: Duration::from_secs(30),
             contacts_capacity: 8,
@@ -140,6 +147,7 @@ impl Parameters {
             ("shuffle_interval", self.shuffle_interval),
             ("keepalive_interval", self.keepalive_interval),
             ("promotion_interval", self.promotion_interval.unwrap_or(Duration::MAX)),
+            ("reunion_interval", self.reunion_interval.unwrap_or(Duration::MAX)),
             ("request_timeout", self.request_timeout),
             ("rejoin_pause", self.rejoin_pause),
         ];

@@ -36,6 +36,10 @@ impl<P: Peer> HyParView<P> {
                 self.contacts.reserve_exact(1);
                 self.contacts.push(contact);
             }
+            if !self.links.active().is_empty() {
+                // The host says that it answers: maybe for another overlay.
+                self.miss(now, contact, Duration::ZERO, fx);
+            }
         }
         if self.phase == Phase::Idle {
             self.phase = Phase::Running;
@@ -124,7 +128,7 @@ impl<P: Peer> HyParView<P> {
             self.drop_link(at, DownReason::Renewed, fx);
         }
         let evicted = self.make_room(from, from, fx);
-        self.accept(from, link, evicted, fx);
+        self.accept(now, from, link, evicted, fx);
         let ttl = self.config.active_walk_length;
         let others: Vec<P> = self.links.active().iter().map(|l| l.peer).collect();
         for peer in others.into_iter().filter(|peer| *peer != from) {
@@ -176,6 +180,7 @@ impl<P: Peer> HyParView<P> {
         }
         self.phase = Phase::Left;
         self.contacts = ThinVec::new();
+        self.lost = ThinVec::new();
         let peers: Vec<P> = self.links.active().iter().map(|link| link.peer).collect();
         for at in (0..peers.len()).rev() {
             // Pairs: 0 with 1, 2 with 3; of an odd number the last goes without.

@@ -4,9 +4,10 @@
 //! After Leitão, Pereira, Rodrigues: *HyParView: a membership protocol for reliable gossip-based
 //! broadcast*, DSN 2007. Where the paper leans on TCP and on a simulator without latency, this
 //! says it explicitly: links are agreed by both sides (see the crate's `links`), peers carry
-//! incarnations, requests time out, an isolated peer goes back to its contacts. Two things are not
-//! in the paper: whoever is evicted is introduced to a peer with a free slot, and a rare random
-//! exchange merges overlays that a partition split.
+//! incarnations, requests time out, an isolated peer goes back to its contacts. Three things are not
+//! in the paper: whoever is evicted is introduced to a peer with a free slot, whoever fell silent is
+//! tried again, so that overlays that a partition split merge, and a rare random exchange keeps the
+//! overlay random.
 //!
 //! | room | what |
 //! |---|---|
@@ -15,6 +16,7 @@
 //! | `repair` | failed peers, candidates from the passive view, keep-alives, promotion |
 //! | `shuffle` | passive views kept fresh |
 //! | `passive` | the passive view |
+//! | `reunion` | whoever fell silent, tried again |
 
 mod admit;
 mod config;
@@ -22,6 +24,7 @@ mod join;
 mod message;
 mod passive;
 mod repair;
+mod reunion;
 mod shuffle;
 #[cfg(test)]
 mod tests;
@@ -40,6 +43,7 @@ use crate::links::{LinkNumber, Links, my_request_stands};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
 use crate::{Mark, Mutant, Peer, Time};
 use passive::Passive;
+use reunion::Lost;
 
 /// One peer's HyParView.
 ///
@@ -52,6 +56,8 @@ pub struct HyParView<P> {
     links: Links<P, Purpose<P>>,
     passive: Passive<P>,
     contacts: ThinVec<P>,
+    /// Peers that fell silent and contacts that have not been linked yet, to be tried again.
+    lost: ThinVec<Lost<P>>,
     /// What the last shuffle sent, until its reply comes: evicted first when the reply needs room.
     sent: ThinVec<P>,
     /// The next random promotion, once a keep-alive tick has passed it.
@@ -105,6 +111,7 @@ impl<P: Peer> HyParView<P> {
             links: Links::with_capacity(config.active_capacity),
             passive: Passive::with_capacity(config.passive_capacity),
             contacts: ThinVec::new(),
+            lost: ThinVec::new(),
             sent: ThinVec::new(),
             promotion_due: Time::MAX,
             join_attempts: 0,
@@ -154,10 +161,7 @@ impl<P: Peer> HyParView<P> {
         if from.is_same_node(self.me) {
             return false;
         }
-        if let Some(contact) = self.contacts.iter_mut().find(|c| from.supersedes(**c)) {
-            *contact = from;
-            fx.mark(Mark::ContactRestarted);
-        }
+        self.rename(from, fx);
         if let Some(at) = self.links.position_of_node(from) {
             let held = self.links.active()[at].peer;
             if held > from {
@@ -177,15 +181,17 @@ impl<P: Peer> HyParView<P> {
         true
     }
 
-    fn add_link(&mut self, peer: P, link: LinkNumber, fx: &mut impl Effects<Self>) {
+    fn add_link(&mut self, now: Time, peer: P, link: LinkNumber, fx: &mut impl Effects<Self>) {
         let first = self.links.active().is_empty();
         if !self.config.has(Mutant::LinkedRemembered) {
             self.passive.forget_node(peer);
         }
         self.links.link(peer, link);
         self.join_attempts = 0;
+        self.find(peer, fx);
         fx.neighbor_up(peer);
         if first {
+            self.miss_contacts(now, fx);
             fx.notify(Notice::Joined);
         }
     }
@@ -216,7 +222,7 @@ impl<P: Peer> HyParView<P> {
                 self.on_forward_join(now, from, joiner, ttl, fx);
             }
             Message::Neighbor { link, priority } => {
-                self.on_neighbor(from, link, priority, fx);
+                self.on_neighbor(now, from, link, priority, fx);
             }
             Message::Accept { link, evicted } => self.on_accept(now, from, link, evicted, fx),
             Message::Reject { link } => self.on_reject(now, from, link, fx),
@@ -226,7 +232,7 @@ impl<P: Peer> HyParView<P> {
             Message::Shuffle { origin, ttl, sample } => {
                 self.on_shuffle(now, from, (origin, ttl, sample), fx);
             }
-            Message::ShuffleReply { sample } => self.on_shuffle_reply(now, &sample, fx),
+            Message::ShuffleReply { sample } => self.on_shuffle_reply(now, from, &sample, fx),
             Message::Keepalive { link } => self.on_keepalive(from, link, fx),
         }
     }
@@ -246,7 +252,8 @@ impl<P: Peer> Membership for HyParView<P> {
         match input {
             Input::Receive { from, message } => self.receive(now, from, message, fx),
             // Before joining there is nothing to repair, and whoever left asks nobody any more.
-            Input::Expired(_) | Input::LinkDown(_) if self.phase != Phase::Running => {}
+            Input::Expired(_) | Input::LinkDown(_) | Input::Restarted(_)
+                if self.phase != Phase::Running => {}
             Input::Expired(Timer::Shuffle) => self.on_shuffle_timer(now, fx),
             Input::Expired(Timer::Keepalive) => self.on_keepalive_timer(now, fx),
             Input::Expired(Timer::Request) => self.on_request_timer(now, fx),
@@ -255,6 +262,7 @@ impl<P: Peer> Membership for HyParView<P> {
                 self.repair(now, fx);
             }
             Input::LinkDown(peer) => self.on_link_down(now, peer, fx),
+            Input::Restarted(peer) => self.on_restarted(now, peer, fx),
             Input::Join(contacts) => self.join(now, &contacts, fx),
             Input::Leave => self.leave(fx),
         }
@@ -270,6 +278,10 @@ impl<P: Peer> Membership for HyParView<P> {
 
     fn passive(&self) -> impl ExactSizeIterator<Item = P> + Clone {
         self.passive.peers().iter().copied()
+    }
+
+    fn lost(&self) -> impl Iterator<Item = P> + Clone {
+        self.lost.iter().map(|lost| lost.peer)
     }
 
     fn spares_link(&self, from: P, message: &Message<P>) -> bool {
@@ -295,10 +307,18 @@ impl<P: Peer> Membership for HyParView<P> {
             "requests under way are bounded",
         )?;
         rule(self.contacts.len() <= self.config.contacts_capacity, "contacts are bounded")?;
+        rule(self.lost.len() <= self.config.contacts_capacity, "lost peers are bounded")?;
         rule(
             self.sent.len() <= self.config.shuffle_active + self.config.shuffle_passive,
             "the memory of a shuffle is bounded",
         )?;
+        for (at, lost) in self.lost.iter().enumerate() {
+            let mut others = self.lost[..at].iter().map(|other| other.peer).chain(self.active());
+            rule(
+                !lost.peer.is_same_node(me) && others.all(|peer| !peer.is_same_node(lost.peer)),
+                "a lost peer is another node, no neighbour, and remembered once",
+            )?;
+        }
         for (at, link) in active.iter().enumerate() {
             rule(!link.peer.is_same_node(me), "self is in no view")?;
             rule(

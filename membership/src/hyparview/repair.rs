@@ -43,6 +43,7 @@ impl<P: Peer> HyParView<P> {
         }
         if let Some(at) = self.links.position(peer) {
             self.drop_link(at, DownReason::Failed, fx);
+            self.miss_neighbor(now, peer, fx);
             self.retry_passive();
         }
         self.repair(now, fx);
@@ -78,6 +79,7 @@ impl<P: Peer> HyParView<P> {
                 let bye = Message::Disconnect { link: number, leaving: false, instead: None };
                 fx.send(peer, bye);
                 self.drop_link(at, DownReason::Silent, fx);
+                self.miss_neighbor(now, peer, fx);
                 self.retry_passive();
                 continue;
             }
@@ -89,6 +91,7 @@ impl<P: Peer> HyParView<P> {
             self.plan_promotion(now);
             self.promote(now, fx);
         }
+        self.try_lost(now, fx);
         self.repair(now, fx);
         if !self.config.has(Mutant::KeepaliveOnce) {
             fx.arm(self.config.keepalive_interval, Timer::Keepalive);
@@ -119,18 +122,18 @@ impl<P: Peer> HyParView<P> {
 
     /// Random promotion into a full view: a random stranger is swapped in for a random neighbour.
     fn promote(&mut self, now: Time, fx: &mut impl Effects<Self>) {
-        let peers = self.links.active().iter().map(|link| link.peer);
-        let spare = if self.is_full() {
-            choose_where(peers, |_| true, &mut self.rng)
-        } else {
-            Some(self.me)
-        };
-        if let Some(spare) = spare {
-            if spare != self.me {
-                fx.mark(Mark::Promoted);
-            }
-            self.exchange(now, spare, fx);
+        let spare = self.spare();
+        if spare != self.me {
+            fx.mark(Mark::Promoted);
         }
+        self.exchange(now, spare, fx);
+    }
+
+    /// Whom an exchange frees: a random neighbour of a full view, or this peer, which has room.
+    pub(super) fn spare(&mut self) -> P {
+        let peers = self.links.active().iter().map(|link| link.peer);
+        let any = if self.is_full() { choose_where(peers, |_| true, &mut self.rng) } else { None };
+        any.unwrap_or(self.me)
     }
 
     /// Two free slots or more that no passive peer would fill: an exchange splices this peer in

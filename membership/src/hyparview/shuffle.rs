@@ -24,15 +24,21 @@ impl<P: Peer> HyParView<P> {
         let Some(first) = choose_where(active.clone(), |_| true, &mut self.rng) else {
             return;
         };
-        // §4.4: its own id (the origin), k_a of its active and k_p of its passive view.
-        let mut sample =
-            ThinVec::with_capacity(self.config.shuffle_active + self.config.shuffle_passive);
-        sample_into(&mut sample, active, self.config.shuffle_active, &mut self.rng);
-        let passive = self.passive.peers().iter().copied();
-        sample_into(&mut sample, passive, self.config.shuffle_passive, &mut self.rng);
+        let sample = self.sample();
         self.sent = sample.clone();
         let ttl = self.config.shuffle_walk_length;
         fx.send(first, Message::Shuffle { origin: self.me, ttl, sample });
+    }
+
+    /// §4.4: its own id (the origin), k_a of its active and k_p of its passive view.
+    pub(super) fn sample(&mut self) -> ThinVec<P> {
+        let mut sample =
+            ThinVec::with_capacity(self.config.shuffle_active + self.config.shuffle_passive);
+        let active = self.links.active().iter().map(|link| link.peer);
+        sample_into(&mut sample, active, self.config.shuffle_active, &mut self.rng);
+        let passive = self.passive.peers().iter().copied();
+        sample_into(&mut sample, passive, self.config.shuffle_passive, &mut self.rng);
+        sample
     }
 
     pub(super) fn on_shuffle(
@@ -75,11 +81,13 @@ impl<P: Peer> HyParView<P> {
     pub(super) fn on_shuffle_reply(
         &mut self,
         now: Time,
+        from: P,
         sample: &[P],
         fx: &mut impl Effects<Self>,
     ) {
         let mut sent = core::mem::take(&mut self.sent);
         self.integrate(sample.iter().copied(), &mut sent);
+        self.meet(now, from, fx);
         self.repair(now, fx);
     }
 

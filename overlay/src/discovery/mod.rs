@@ -1,7 +1,7 @@
 //! Where first contacts come from.
 //!
-//! What a source finds is a hint: an address to try while this node has no neighbour. A live peer
-//! is never dropped because a source forgot it.
+//! What a source finds is a hint: an address to try until it answers once. A live peer is never
+//! dropped because a source forgot it.
 
 mod contact;
 #[cfg(feature = "dns")]

@@ -1,33 +1,51 @@
-//! The way in: whom to dial while there is no neighbour.
+//! Whom to dial: the way in, and the way to those who may belong to another part of the overlay.
 //!
-//! Contacts come from whoever called join, from discovery and from the disk. All are hints that are
-//! tried in rounds, a few at a time, with a growing, jittered pause, for as long as the node has no
-//! neighbour. None is ever dropped for not answering, only for newer ones when there are too many.
+//! Contacts come from whoever called join, from discovery and from the disk. All are hints, tried a few
+//! at a time: those that failed least first, and of these the latest that each source found. Without a
+//! neighbour rounds follow each other with a growing, jittered pause for as long as it takes. With
+//! neighbours they go on, one each reunion interval, for addresses that did not answer since: whoever
+//! answers is told to the membership, which exchanges a link with it. So an address is dialled until it
+//! answers once, and then not again. One that fails is forgotten a day after it was last named, and at
+//! once if the source that named it no longer does.
+//!
+//! A source tells all nodes of the same newcomer at once. Of those that know each other the one nearest
+//! to the address (by rendezvous hashing) dials it first, the others an interval later each, and most
+//! leave it to them.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use libp2p::Multiaddr;
-use rand::seq::IteratorRandom;
+use rand::seq::SliceRandom;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// Addresses remembered.
-const CAPACITY: usize = 256;
-/// Addresses dialled in a round.
-const ROUND: usize = 4;
+use super::id::NodeId;
+
+/// Addresses remembered: as many as a file names.
+const CAPACITY: usize = 1_024;
+/// Addresses dialled in a round, without a neighbour and with some.
+const ROUND: usize = 16;
+const ROUND_AMONG_NEIGHBORS: usize = 4;
 /// Callers of join that wait at a time.
 const WAITING: usize = 64;
-/// The first pause between rounds, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The first pause between rounds, the longest while somebody waits, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE_WAITED: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long an address that fails is tried after it was last named.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// Sources that do not say when an address is one no more: callers, the state on disk, and nodes that
+/// answered in another's place.
+const OWN: [&str; 3] = ["join", "disk", "moved"];
+/// Nodes known that are nearer to an address, from which on it is left to them.
+const NEARER: u32 = 4;
 
-/// Why a node did not join. Its contacts are remembered, and tried for as long as it has no
-/// neighbour.
+/// Why a node did not join. Its contacts are remembered, and tried all the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// Every contact failed.
+    /// Every contact failed, for as long as the node's `join_wait`.
     #[error("no contact could be reached: {}", list(.0))]
     Unreachable(Vec<(Multiaddr, String)>),
     /// No contact took the node as a neighbour in time.
@@ -58,11 +76,27 @@ fn and_list(failures: &[(Multiaddr, String)]) -> String {
 /// The contacts of a node and those who wait for it to join.
 #[derive(Debug)]
 pub(crate) struct Contacts {
-    known: VecDeque<Multiaddr>,
+    me: NodeId,
+    known: BTreeMap<Multiaddr, Entry>,
     joining: Vec<Joining>,
-    /// When the next round is due; `None` while there is a neighbour.
-    next_round: Option<Instant>,
+    has_neighbor: bool,
+    next_round: Instant,
     pause: Duration,
+    /// The longest pause between rounds with neighbours; `None`: there are none.
+    reunion: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Who named it last, and when.
+    source: &'static str,
+    named: Instant,
+    /// The source still names it.
+    current: bool,
+    /// In a row.
+    failures: u32,
+    /// It answered since it was named, or since this node was alone; or it is this node's own.
+    answered: bool,
 }
 
 #[derive(Debug)]
@@ -70,38 +104,63 @@ struct Joining {
     reply: oneshot::Sender<Result<(), JoinError>>,
     begun: Instant,
     deadline: Instant,
-    untried: Vec<Multiaddr>,
+    contacts: Vec<Multiaddr>,
     failures: Vec<(Multiaddr, String)>,
 }
 
 impl Contacts {
     /// For a node without a neighbour.
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(me: NodeId, reunion: Option<Duration>, now: Instant) -> Self {
         Self {
-            known: VecDeque::new(),
+            me,
+            known: BTreeMap::new(),
             joining: Vec::new(),
-            next_round: Some(now),
+            has_neighbor: false,
+            next_round: now,
             pause: FIRST_PAUSE,
+            reunion,
         }
     }
 
-    /// Adds an address to try. Whether it is new.
-    pub(crate) fn add(&mut self, address: Multiaddr) -> bool {
-        if self.known.contains(&address) {
-            return false;
+    /// What a source names now, and all it names, if it tells that.
+    pub(crate) fn found(&mut self, source: &'static str, found: &[Multiaddr], now: Instant) {
+        for entry in self.known.values_mut().filter(|entry| entry.source == source) {
+            entry.current = false;
         }
-        if self.known.len() == CAPACITY {
-            self.known.pop_front();
+        for address in found {
+            self.add(source, address.clone(), now);
         }
-        self.known.push_back(address);
-        true
     }
 
-    /// New hints while isolated are tried at once.
-    pub(crate) fn hasten(&mut self, now: Instant) {
-        if let Some(next) = &mut self.next_round {
-            *next = now;
-            self.pause = FIRST_PAUSE;
+    /// Somebody names an address.
+    pub(crate) fn add(&mut self, source: &'static str, address: Multiaddr, now: Instant) {
+        if let Some(entry) = self.known.get_mut(&address) {
+            (entry.source, entry.current) = (source, true);
+            return;
+        }
+        if self.known.len() >= CAPACITY {
+            // The least hopeful, and of these the one named longest ago.
+            let worst = self.known.iter().max_by_key(|(_, entry)| {
+                (!entry.current, entry.failures, std::cmp::Reverse(entry.named))
+            });
+            if let Some(address) = worst.map(|(address, _)| address.clone()) {
+                self.known.remove(&address);
+            }
+        }
+        let entry = Entry { source, named: now, current: true, failures: 0, answered: false };
+        self.known.insert(address, entry);
+        // It need not wait for the others.
+        let within = self.reunion.unwrap_or_default() / 8;
+        let wait = if self.has_neighbor { within.mul_f64(rand::random()) } else { Duration::ZERO };
+        self.next_round = self.next_round.min(now + wait);
+        self.pause = FIRST_PAUSE;
+    }
+
+    /// Somebody asks for these, now.
+    pub(crate) fn ask(&mut self, contacts: &[Multiaddr], now: Instant) {
+        for address in contacts {
+            self.known.remove(address);
+            self.add("join", address.clone(), now);
         }
     }
 
@@ -118,77 +177,163 @@ impl Contacts {
             return;
         }
         let (begun, deadline) = (now, now + patience);
-        self.joining.push(Joining {
-            reply,
-            begun,
-            deadline,
-            untried: contacts,
-            failures: Vec::new(),
-        });
+        self.joining.push(Joining { reply, begun, deadline, contacts, failures: Vec::new() });
+        self.pause = FIRST_PAUSE;
+        // Its contacts are dialled by whoever says so; this is for those that fail.
+        self.next_round = self.next_round.min(now + FIRST_PAUSE);
     }
 
     /// The first neighbour is there.
-    pub(crate) fn joined(&mut self) {
-        self.next_round = None;
-        for joining in self.joining.drain(..) {
-            let _ = joining.reply.send(Ok(()));
-        }
+    pub(crate) fn joined(&mut self, now: Instant) {
+        self.has_neighbor = true;
+        self.plan(now);
+        self.tell(|_| true);
     }
 
     /// The last neighbour is gone.
     pub(crate) fn isolated(&mut self, now: Instant) {
-        self.next_round = Some(now);
+        self.has_neighbor = false;
+        self.known.values_mut().for_each(|entry| entry.answered = false);
+        self.next_round = now;
         self.pause = FIRST_PAUSE;
     }
 
-    /// A contact could not be reached.
-    pub(crate) fn failed(&mut self, address: &Multiaddr, reason: &str) {
+    /// Somebody answers there, whom the membership is told of.
+    pub(crate) fn answered(&mut self, address: &Multiaddr) {
+        if let Some(entry) = self.known.get_mut(address) {
+            (entry.answered, entry.failures) = (true, 0);
+        }
+        if self.has_neighbor {
+            self.tell(|joining| joining.contacts.contains(address));
+        }
+    }
+
+    /// Tells those callers that their join has come to its end.
+    fn tell(&mut self, which: impl Fn(&Joining) -> bool) {
+        while let Some(at) = self.joining.iter().position(&which) {
+            let _ = self.joining.swap_remove(at).reply.send(Ok(()));
+        }
+    }
+
+    /// This node itself answers there. Whoever listed it meant the others.
+    pub(crate) fn is_self(&mut self, address: &Multiaddr) {
+        if let Some(entry) = self.known.get_mut(address) {
+            // Kept, so that the next that names it is not believed.
+            (entry.answered, entry.failures) = (true, u32::MAX);
+        }
         for joining in &mut self.joining {
-            if let Some(at) = joining.untried.iter().position(|untried| untried == address) {
-                joining.untried.swap_remove(at);
-                joining.failures.push((address.clone(), reason.to_owned()));
+            joining.contacts.retain(|contact| contact != address);
+        }
+        self.tell(|joining| joining.contacts.is_empty());
+    }
+
+    /// A contact could not be reached. Whether that is news.
+    pub(crate) fn failed(&mut self, address: &Multiaddr, reason: &str, now: Instant) -> bool {
+        let mut is_news = !self.has_neighbor;
+        if let Some(entry) = self.known.get_mut(address) {
+            entry.failures = entry.failures.saturating_add(1);
+            is_news |= entry.failures == 1;
+            let old = now.duration_since(entry.named) > GIVEN_UP_AFTER;
+            if !entry.current || (old && OWN.contains(&entry.source)) {
+                self.known.remove(address);
             }
         }
-        self.settle(
-            |joining| joining.untried.is_empty(),
-            |_, failures| JoinError::Unreachable(failures),
-        );
+        for joining in self.joining.iter_mut().filter(|j| j.contacts.contains(address)) {
+            joining.failures.retain(|(failed, _)| failed != address);
+            joining.failures.push((address.clone(), reason.to_owned()));
+        }
+        is_news
     }
 
     /// Tells those who waited long enough.
     pub(crate) fn expire(&mut self, now: Instant) {
-        self.settle(
-            |joining| joining.deadline <= now,
-            |begun, failures| JoinError::TimedOut { waited: now.duration_since(begun), failures },
-        );
-    }
-
-    fn settle(
-        &mut self,
-        which: impl Fn(&Joining) -> bool,
-        why: impl Fn(Instant, Vec<(Multiaddr, String)>) -> JoinError,
-    ) {
-        while let Some(at) = self.joining.iter().position(&which) {
-            let Joining { reply, begun, failures, .. } = self.joining.swap_remove(at);
-            let _ = reply.send(Err(why(begun, failures)));
+        while let Some(at) = self.joining.iter().position(|joining| joining.deadline <= now) {
+            let Joining { reply, begun, contacts, failures, .. } = self.joining.swap_remove(at);
+            let why = if contacts.len() == failures.len() {
+                JoinError::Unreachable(failures)
+            } else {
+                JoinError::TimedOut { waited: now.duration_since(begun), failures }
+            };
+            let _ = reply.send(Err(why));
         }
     }
 
     /// When to call [`Contacts::round`].
     pub(crate) fn next_round(&self) -> Option<Instant> {
-        self.next_round.filter(|_| !self.known.is_empty())
+        let tried =
+            |entry: &Entry| entry.failures < u32::MAX && !(self.has_neighbor && entry.answered);
+        let goes_on = !self.has_neighbor || self.reunion.is_some();
+        (goes_on && self.known.values().any(tried)).then_some(self.next_round)
     }
 
-    /// The addresses of a round that is due.
-    pub(crate) fn round(&mut self, now: Instant) -> Vec<Multiaddr> {
+    fn plan(&mut self, now: Instant) {
+        let pause = match self.reunion {
+            Some(interval) if self.has_neighbor && self.joining.is_empty() => {
+                interval.mul_f64(rand::random_range(0.5..1.0))
+            }
+            _ => self.pause.mul_f64(rand::random_range(0.5..1.5)),
+        };
+        self.next_round = now + pause;
+    }
+
+    /// The addresses of a round that is due, for a node that knows these others.
+    pub(crate) fn round(&mut self, now: Instant, others: &[NodeId]) -> Vec<Multiaddr> {
         if self.next_round().is_none_or(|next| next > now) {
             return Vec::new();
         }
-        let mut rng = rand::rng();
-        self.next_round = Some(now + self.pause.mul_f64(rand::random_range(0.5..1.5)));
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        self.known.iter().cloned().sample(&mut rng, ROUND)
+        self.plan(now);
+        let mut due: Vec<_> = self
+            .known
+            .iter()
+            .filter(|(address, entry)| self.is_due(address, entry, now, others))
+            .collect();
+        due.shuffle(&mut rand::rng());
+        due.sort_by_key(|(_, entry)| (entry.failures, std::cmp::Reverse(entry.named)));
+        // In turn from each source, so that none with many keeps another waiting.
+        let mut of_source = BTreeMap::new();
+        let mut turns: Vec<_> = due
+            .into_iter()
+            .map(|(address, entry)| {
+                let turn = of_source.entry(entry.source).or_insert(0);
+                *turn += 1;
+                (entry.failures, *turn, address.clone())
+            })
+            .collect();
+        turns.sort_by_key(|(failures, turn, _)| (*failures, *turn));
+        let untried = turns.iter().filter(|(failures, ..)| *failures == 0).count();
+        let size = if self.has_neighbor { ROUND_AMONG_NEIGHBORS } else { ROUND };
+        if untried <= size {
+            let longest = LONGEST_PAUSE.min(self.reunion.unwrap_or(LONGEST_PAUSE));
+            let waited = !self.joining.is_empty();
+            let longest = if waited { LONGEST_PAUSE_WAITED } else { longest };
+            self.pause = (self.pause * 2).min(longest);
+        }
+        turns.into_iter().take(size).map(|(.., address)| address).collect()
     }
+
+    fn is_due(&self, address: &Multiaddr, entry: &Entry, now: Instant, others: &[NodeId]) -> bool {
+        if entry.failures == u32::MAX {
+            return false;
+        }
+        let Some(interval) = self.reunion.filter(|_| self.has_neighbor) else { return true };
+        if entry.answered {
+            return false;
+        }
+        let mine = weight(address, &self.me);
+        let nearer = others.iter().filter(|other| weight(address, other) < mine).count();
+        let nearer = u32::try_from(nearer).unwrap_or(u32::MAX);
+        OWN.contains(&entry.source)
+            || nearer < NEARER && now.duration_since(entry.named) >= interval * nearer
+    }
+}
+
+/// The weight of a node for an address in rendezvous hashing (Thaler and Ravishankar 1998), by FNV-1a.
+fn weight(address: &Multiaddr, node: &NodeId) -> u64 {
+    let key = node.to_bytes();
+    let bytes = address.as_ref().iter().chain(&key);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -199,36 +344,119 @@ mod tests {
         format!("/ip4/10.0.0.1/tcp/{port}").parse().expect("an address")
     }
 
+    fn node(n: u8) -> NodeId {
+        NodeId::from_bytes([n; 32])
+    }
+
+    const INTERVAL: Duration = Duration::from_secs(30);
+
+    fn alone(now: Instant) -> Contacts {
+        Contacts::new(node(0), Some(INTERVAL), now)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn rounds_go_on_for_ever_and_ever_more_slowly_until_a_neighbour_is_there() {
         let mut now = Instant::now();
-        let mut contacts = Contacts::new(now);
+        let mut contacts = alone(now);
         assert_eq!(contacts.next_round(), None, "nobody to ask");
-        for port in 1..=9 {
-            assert!(contacts.add(address(port)));
+        for port in 1..=40 {
+            contacts.add("file", address(port), now);
         }
-        assert!(!contacts.add(address(3)));
         let mut pauses = Vec::new();
         for _ in 0..1_000 {
-            assert_eq!(contacts.round(now).len(), ROUND);
-            assert_eq!(contacts.round(now).len(), 0);
+            let round = contacts.round(now, &[]);
+            assert_eq!(round.len(), ROUND);
+            for address in &round {
+                contacts.failed(address, "refused", now);
+            }
+            assert_eq!(contacts.round(now, &[]).len(), 0);
             let next = contacts.next_round().expect("another round");
             pauses.push(next.duration_since(now));
             now = next;
         }
-        assert!(pauses[0] < Duration::from_secs(1));
+        assert!(pauses[..2].iter().all(|pause| *pause < FIRST_PAUSE * 2), "some are untried");
         assert!(pauses[100..].iter().all(|pause| *pause >= LONGEST_PAUSE / 2));
         assert!(pauses[100..].iter().all(|pause| *pause < LONGEST_PAUSE * 2));
-        contacts.joined();
-        assert_eq!(contacts.next_round(), None);
         contacts.isolated(now);
         assert_eq!(contacts.next_round(), Some(now));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_learns_how_it_went() {
+    async fn the_latest_of_each_source_come_first_and_what_failed_last() {
+        let mut now = Instant::now();
+        let mut contacts = alone(now);
+        let dead: Vec<_> = (1..=250).map(address).collect();
+        contacts.found("file", &dead, now);
+        for _ in 0..3 {
+            for address in contacts.round(now, &[]) {
+                contacts.failed(&address, "refused", now);
+            }
+            now = contacts.next_round().expect("another round");
+        }
+        contacts.found("file", &[address(999)], now);
+        contacts.found("dns", &[address(998)], now);
+        let round = contacts.round(now, &[]);
+        assert!(round[..2].contains(&address(999)) && round[..2].contains(&address(998)));
+        for _ in 0..30 {
+            now += LONGEST_PAUSE * 2;
+            for address in contacts.round(now, &[]) {
+                contacts.failed(&address, "refused", now);
+            }
+        }
+        assert_eq!(contacts.known.len(), 2, "nobody names the dead any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn with_neighbours_each_is_tried_until_it_answers_once() {
+        let mut now = Instant::now();
+        let mut contacts = alone(now);
+        contacts.found("file", &[address(1), address(2), address(3)], now);
+        contacts.joined(now);
+        contacts.answered(&address(1));
+        now += INTERVAL;
+        let mut round = contacts.round(now, &[]);
+        round.sort();
+        assert_eq!(round, [address(2), address(3)]);
+        contacts.answered(&address(2));
+        contacts.failed(&address(3), "refused", now);
+        let next = contacts.next_round().expect("one is left");
+        assert!((INTERVAL / 2..=INTERVAL).contains(&next.duration_since(now)));
+        assert_eq!(contacts.round(next, &[]), [address(3)]);
+        contacts.answered(&address(3));
+        contacts.found("file", &[address(1), address(2), address(3)], now);
+        assert_eq!(contacts.next_round(), None, "all have answered");
+        contacts.ask(&[address(1)], now);
+        assert!(contacts.next_round().is_some(), "somebody wants it again");
+        contacts.isolated(now);
+        assert_eq!(contacts.round(now, &[]).len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_is_dialled_by_the_nearest_first_and_by_few() {
+        let begun = Instant::now();
+        let nodes: Vec<_> = (0..36).map(node).collect();
+        let mut dials = Vec::new();
+        for me in &nodes {
+            let mut contacts = Contacts::new(*me, Some(INTERVAL), begun);
+            contacts.joined(begun);
+            contacts.found("dns", &[address(7)], begun);
+            let others: Vec<_> = nodes.iter().copied().filter(|other| other != me).collect();
+            for interval in 1..40 {
+                let now = begun + INTERVAL * interval;
+                for address in contacts.round(now, &others) {
+                    dials.push(interval);
+                    contacts.answered(&address);
+                }
+            }
+        }
+        dials.sort_unstable();
+        assert_eq!(dials, [1, 1, 2, 3], "the nearest after none and one interval, then one each");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_learns_how_it_went_once_it_has_waited() {
         let now = Instant::now();
-        let mut contacts = Contacts::new(now);
+        let mut contacts = alone(now);
         let second = Duration::from_secs(1);
         let wait = |contacts: &mut Contacts, ports: &[u16]| {
             let (reply, answer) = oneshot::channel();
@@ -237,16 +465,20 @@ mod tests {
         };
         let mut first = wait(&mut contacts, &[1, 2]);
         let mut other = wait(&mut contacts, &[2, 3]);
-        contacts.failed(&address(1), "refused");
-        assert!(first.try_recv().is_err(), "one is left");
-        contacts.failed(&address(2), "refused");
-        let failures = vec![(address(1), "refused".into()), (address(2), "refused".into())];
-        assert_eq!(first.try_recv(), Ok(Err(JoinError::Unreachable(failures))));
+        let mut own = wait(&mut contacts, &[5]);
+        contacts.is_self(&address(5));
+        assert_eq!(own.try_recv(), Ok(Ok(())), "whoever lists only itself founds an overlay");
+        contacts.failed(&address(1), "refused", now);
+        contacts.failed(&address(2), "refused", now);
+        contacts.failed(&address(2), "reset", now);
+        assert!(first.try_recv().is_err(), "they may come yet");
         contacts.expire(now + second);
-        let failures = vec![(address(2), "refused".into())];
+        let failures = vec![(address(1), "refused".into()), (address(2), "reset".into())];
+        assert_eq!(first.try_recv(), Ok(Err(JoinError::Unreachable(failures))));
+        let failures = vec![(address(2), "reset".into())];
         assert_eq!(other.try_recv(), Ok(Err(JoinError::TimedOut { waited: second, failures })));
         let mut third = wait(&mut contacts, &[4]);
-        contacts.joined();
+        contacts.joined(now);
         assert_eq!(third.try_recv(), Ok(Ok(())));
     }
 

@@ -127,13 +127,19 @@ impl Host {
     /// The route to a node, made if there is none.
     ///
     /// `None` if the node is known to run in another incarnation: its host would refuse the message,
-    /// and the peer is told that the link is down.
+    /// and the peer is told which one runs.
     pub(crate) fn route(&mut self, to: Incarnation) -> Option<&mut Route> {
         if let Some(route) = self.routes.get(&to.node)
             && route.peer != to
         {
             if route.is_linked() || route.peer > to {
-                self.later.push_back(Input::LinkDown(to));
+                let runs = route.is_linked() && route.peer > to;
+                let present = route.peer;
+                self.later.push_back(if runs {
+                    Input::Restarted(present)
+                } else {
+                    Input::LinkDown(to)
+                });
                 return None;
             }
             // Nobody answers for the older one any more.

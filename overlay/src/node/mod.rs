@@ -208,6 +208,7 @@ impl Node {
             if advertise.is_empty() { reach.choose(swarm.listeners()) } else { advertise };
         let full = addresses.full(node);
 
+        let reunion = checked.membership.reunion_interval;
         let membership = HyParView::new(me, checked.membership, rand::random());
         let broadcast = AntiEntropy::new(Plumtree::new(checked.broadcast), checked.anti_entropy);
         let peer = crate::Peer::new(membership, broadcast);
@@ -266,6 +267,7 @@ impl Node {
             shown: Shown { active: show_active, addresses: show_addresses },
             discovery,
             store: state.map(Store::new),
+            reunion,
         });
         let known = kept.into_iter().flat_map(|kept| kept.peers).flat_map(|peer| {
             let addresses: Addresses = peer.addresses.iter().collect();
@@ -324,11 +326,16 @@ impl Node {
     }
 
     /// Joins the overlay through any of these contacts; returns with the first neighbour. Without
-    /// contacts it waits for others to join through it.
+    /// contacts, or with none but the node itself, it waits for others to join through it. A contact
+    /// that does not answer is tried again for as long as the node's `join_wait`, so that nodes may
+    /// start in any order.
+    ///
+    /// A node that has neighbours returns once one of the contacts answers. If that belongs to another
+    /// part of the overlay, the two become one.
     ///
     /// # Errors
-    /// Why no contact took it in. They are remembered all the same, and tried for as long as the
-    /// node has no neighbour.
+    /// Why no contact took it in. They are remembered all the same, and tried until they answer or a
+    /// day is over.
     pub async fn join(
         &self,
         contacts: impl IntoIterator<Item = Multiaddr>,

@@ -158,7 +158,8 @@ fn any_time() -> impl Strategy<Value = Duration> {
 
 fn any_membership() -> impl Strategy<Value = hyparview::Parameters> {
     let sizes = (1..7usize, 0..8usize, 1..9u8, 0..9u8, 0..6usize, 0..6usize, 1..9u8, 0..10u8);
-    let times = (any_time(), any_time(), proptest::option::of(any_time()), any_time(), any_time());
+    let or_off = || proptest::option::of(any_time());
+    let times = (any_time(), any_time(), or_off(), any_time(), any_time(), or_off());
     (sizes, times, 1..5u8, 1..5usize).prop_map(|(sizes, times, misses, contacts)| {
         let (active, more, walk, passive_walk, ka, kp, shuffle_walk, reactive) = sizes;
         hyparview::Parameters {
@@ -174,6 +175,7 @@ fn any_membership() -> impl Strategy<Value = hyparview::Parameters> {
             keepalive_interval: times.1,
             keepalive_misses: misses,
             promotion_interval: times.2,
+            reunion_interval: times.5,
             request_timeout: times.3,
             rejoin_pause: times.4,
             contacts_capacity: contacts,

@@ -77,7 +77,8 @@ async fn start(setup: &Setup) -> Node {
     let membership = hyparview::Parameters {
         keepalive_interval: millis(setup.keepalive_millis),
         keepalive_misses: setup.keepalive_misses,
-        promotion_interval: Some(millis(setup.promotion_millis)),
+        reunion_interval: Some(millis(setup.reunion_millis)),
+        rejoin_pause: millis(setup.reunion_millis),
         ..Builder::default_membership()
     };
     let mut builder = Node::builder()
@@ -86,7 +87,17 @@ async fn start(setup: &Setup) -> Node {
         .membership(membership)
         .channel(Channel::acknowledged(ORDERS).timeout(TIMEOUT).queue(4_096, QUEUE_BYTES))
         .channel(Channel::best_effort(SAMPLES).timeout(TIMEOUT).queue(4_096, QUEUE_BYTES))
-        .limits(Limits { subscription_capacity: 65_536, ..Limits::default() });
+        .limits(Limits {
+            subscription_capacity: 65_536,
+            handshake_wait: millis(setup.handshake_millis),
+            ..Limits::default()
+        });
+    if let Some(directory) = &setup.state {
+        builder = builder.state_dir(directory);
+    }
+    if let Some(path) = &setup.contacts {
+        builder = builder.discovery(murmurate::discovery::File::new(path));
+    }
     if setup.key != 0 {
         let key = identity::Keypair::ed25519_from_bytes([setup.key; 32]);
         builder = builder.identity(key.expect("32 bytes"));

@@ -1,6 +1,7 @@
 //! What the controller and its nodes say to each other: a line of JSON each.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,11 @@ pub(crate) struct Setup {
     pub(crate) key: u8,
     pub(crate) keepalive_millis: u64,
     pub(crate) keepalive_misses: u8,
-    pub(crate) promotion_millis: u64,
+    pub(crate) reunion_millis: u64,
+    pub(crate) handshake_millis: u64,
+    /// Where identity and known peers are kept, and contacts found.
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) contacts: Option<PathBuf>,
 }
 
 impl Default for Setup {
@@ -37,7 +42,10 @@ impl Default for Setup {
             key: 0,
             keepalive_millis: 500,
             keepalive_misses: 3,
-            promotion_millis: 300_000,
+            reunion_millis: 30_000,
+            handshake_millis: 10_000,
+            state: None,
+            contacts: None,
         }
     }
 }

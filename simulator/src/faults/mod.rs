@@ -7,7 +7,6 @@ mod churn;
 mod trace;
 mod victims;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use murmurate::membership::Time;
@@ -37,8 +36,6 @@ pub(crate) struct Ongoing {
     /// What ends with it.
     ending: Ending,
     churning: Option<Churning>,
-    /// What nodes that start with their disks find there.
-    books: BTreeMap<usize, Vec<usize>>,
 }
 
 #[derive(Debug, Default)]
@@ -60,8 +57,6 @@ pub(crate) enum Later {
     Join,
     /// A node that does not run starts again.
     Restart(usize),
-    /// A node that is alone dials those it had written down again.
-    Redial(usize),
     /// A process stops whose node left.
     Stop(Peer),
     /// A step of churn.
@@ -79,8 +74,7 @@ impl Ongoing {
         let name = fault.what.kind().bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
         let at = Time::ZERO.after(fault.at.0).as_nanos();
         let rng = SplitMix64::seed_from_u64(mix(mix(seed ^ name) ^ at).wrapping_add(twin));
-        let (ending, churning, books) = (Ending::Nothing, None, BTreeMap::new());
-        Self { fault, rng, contacts, struck: 0, ending, churning, books }
+        Self { fault, rng, contacts, struck: 0, ending: Ending::Nothing, churning: None }
     }
 
     pub(crate) fn fault(&self) -> &Fault {
@@ -192,8 +186,7 @@ impl Ongoing {
     ) -> Plans {
         match later {
             Later::Join => self.join(sim),
-            Later::Restart(index) => return self.restart(sim, index),
-            Later::Redial(index) => return self.redial(sim, index),
+            Later::Restart(index) => self.restart(sim, index),
             Later::Stop(peer) if sim.peer(peer.index()) == Some(peer) => sim.crash(peer.index()),
             Later::Stop(_) => {}
             Later::Turn(turn) => return self.turn(sim, turn),
@@ -240,33 +233,13 @@ impl Ongoing {
         &mut self,
         sim: &mut Simulation<M, B>,
         index: usize,
-    ) -> Plans {
+    ) {
         let disk = matches!(self.fault.what, What::Restart { disk: true, .. });
-        let book = if disk { remembered(sim, index) } else { Vec::new() };
-        if book.is_empty() {
-            let contacts = self.contacts(sim);
-            self.struck += usize::from(sim.restart(index, &contacts));
-            return Plans::new();
+        let mut contacts = if disk { remembered(sim, index) } else { Vec::new() };
+        if contacts.is_empty() {
+            contacts = self.contacts(sim);
         }
-        self.struck += usize::from(sim.restart(index, &book));
-        self.books.insert(index, book);
-        vec![(sim.now().after(REDIAL), Later::Redial(index))]
-    }
-
-    /// Those it wrote down may have started again meanwhile. A host finds out by dialling their
-    /// addresses; here it must be told their new incarnations.
-    fn redial<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        sim: &mut Simulation<M, B>,
-        index: usize,
-    ) -> Plans {
-        let active = |peer: &murmurate::Peer<M, B>| peer.membership().active().len();
-        let alone = sim.is_live(index) && sim.protocols(index).is_some_and(|p| active(p) == 0);
-        let Some(book) = self.books.get(&index).filter(|_| alone) else { return Plans::new() };
-        // Where nobody answers the host finds nobody to tell of.
-        let found: Vec<_> = book.iter().copied().filter(|at| sim.is_live(*at)).collect();
-        sim.join(index, &found);
-        vec![(sim.now().after(REDIAL), Later::Redial(index))]
+        self.struck += usize::from(sim.restart(index, &contacts));
     }
 
     /// The old ones are gone without a word, and where they were somebody else answers.
@@ -330,19 +303,18 @@ fn stop<M: SimMembership, B: SimBroadcast>(
     }
 }
 
-/// How often a node that is alone dials whom it had written down.
-const REDIAL: Duration = Duration::from_secs(5);
 /// Peers that a node finds on its disk.
 const REMEMBERED: usize = 8;
 
-/// Whom a node that does not run had in its views, neighbours first.
+/// Whom a node that does not run had in its views, or had lost, neighbours first.
 fn remembered<M: SimMembership, B: SimBroadcast>(
     sim: &Simulation<M, B>,
     index: usize,
 ) -> Vec<usize> {
     let Some(peer) = sim.protocols(index) else { return Vec::new() };
     let membership = peer.membership();
-    membership.active().chain(membership.passive()).map(Peer::index).take(REMEMBERED).collect()
+    let known = membership.active().chain(membership.lost()).chain(membership.passive());
+    known.map(Peer::index).take(REMEMBERED).collect()
 }
 
 /// `count` times, evenly from now on.

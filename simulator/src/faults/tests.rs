@@ -21,6 +21,8 @@ fn settled() -> Sim {
         Network::new(3, latency, 0.0).expect("valid").placed(Placement::regions(&regions));
     let parameters = hyparview::Parameters {
         promotion_interval: Some(Duration::from_secs(10)),
+        // What is found again is found by those who start again.
+        reunion_interval: None,
         ..hyparview::Parameters::default()
     };
     let membership = parameters.check().expect("valid");

@@ -71,13 +71,15 @@ pub(super) fn hyparview(
     Ok(figures(nodes, &runs.into_iter().flatten().collect::<Vec<_>>()))
 }
 
-/// Our defaults, which hold the paper's values, with the shuffle interval as the cycle.
+/// Our defaults, which hold the paper's values, with the shuffle interval as the cycle. The paper tries
+/// nobody again that has failed.
 fn parameters() -> Parameters {
     let defaults = Parameters::default();
     let cycles = |time: Duration| time.div_duration_f64(defaults.shuffle_interval);
     Parameters {
         shuffle_interval: CYCLE,
         keepalive_interval: CYCLE,
+        reunion_interval: None,
         promotion_interval: defaults.promotion_interval.map(|time| CYCLE.mul_f64(cycles(time))),
         ..defaults
     }

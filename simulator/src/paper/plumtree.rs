@@ -101,6 +101,7 @@ fn membership() -> hyparview::Parameters {
         shuffle_interval: CYCLE,
         keepalive_interval: CYCLE,
         promotion_interval: None,
+        reunion_interval: None,
         reactive_shuffles: 0,
         ..hyparview::Parameters::default()
     }

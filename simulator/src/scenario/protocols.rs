@@ -100,6 +100,10 @@ struct HyparviewKeys {
     #[serde(with = "time_or_off")]
     #[schemars(with = "TimeOrOff", extend("x-least" = "1ns"))]
     promotion_interval: Option<Duration>,
+    /// Longest time between two attempts to reach a peer that fell silent again.
+    #[serde(with = "time_or_off")]
+    #[schemars(with = "TimeOrOff", extend("x-least" = "1ns"))]
+    reunion_interval: Option<Duration>,
     /// How long a request for a link may stay unanswered.
     #[serde(with = "plain_time")]
     #[schemars(with = "Span", extend("x-least" = "1ns"))]
@@ -108,7 +112,7 @@ struct HyparviewKeys {
     #[serde(with = "plain_time")]
     #[schemars(with = "Span", extend("x-least" = "1ns"))]
     rejoin_pause: Duration,
-    /// Contacts remembered.
+    /// Contacts remembered, and as many peers that fell silent.
     #[schemars(range(min = 1, max = 64))]
     contacts_capacity: usize,
 }

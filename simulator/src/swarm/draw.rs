@@ -74,6 +74,7 @@ impl Plan {
             Story::Any => trouble(dice, gentle, split, &regions),
             Story::Pair => story::partings(dice),
             Story::Lone => story::bereaved(dice, joining),
+            Story::Cut => story::cut(dice, count, joining),
         };
         if story == Story::Any && !gentle {
             trouble.extend(favourite(dice, mutant));
@@ -90,7 +91,7 @@ impl Plan {
             },
             broadcast: Broadcast::default(),
             anti_entropy: anti_entropy(seed, mutant),
-            links: links(dice, gentle || story == Story::Pair, &regions),
+            links: links(dice, gentle || matches!(story, Story::Pair | Story::Cut), &regions),
             regions,
             trouble,
             load: Vec::new(),
@@ -124,11 +125,12 @@ impl Plan {
         self.discovery = match story {
             Story::Any => mesh || !known || dice.chance(30),
             Story::Pair => true,
-            Story::Lone => false,
+            Story::Lone | Story::Cut => false,
         };
         self.broadcast = broadcast(dice, self.broadcasts() as usize, flood);
         self.patience = self.patience();
         self.promise = Promise::of(self);
+        self.promise.reunites &= story == Story::Cut;
         if !self.promise.survives {
             self.storm = None;
         }
@@ -168,11 +170,16 @@ fn joins(trouble: &[Fault]) -> u32 {
 }
 
 fn hyparview(dice: &mut Dice, nodes: u32, promotion: bool, story: Story) -> Membership {
-    let active = if dice.chance(3) { 1 } else { dice.between(2, 8) };
+    let active = match story {
+        Story::Cut => dice.between(4, 8),
+        _ if dice.chance(3) => 1,
+        _ => dice.between(2, 8),
+    };
     let walk = dice.between(1u8, 8);
     // Rare enough that moments without any exchange under way are not.
     let rare = 200 * u64::from(nodes);
     let promotion = promotion.then(|| dice.millis(4_000 + rare, 20_000 + rare));
+    let keepalive_interval = dice.millis(300, 3_000);
     Membership::Hyparview(hyparview::Parameters {
         active_capacity: active,
         passive_capacity: active + dice.between(0, 24),
@@ -183,9 +190,14 @@ fn hyparview(dice: &mut Dice, nodes: u32, promotion: bool, story: Story) -> Memb
         shuffle_walk_length: dice.between(1, 8),
         shuffle_interval: dice.millis(1_000, 10_000),
         reactive_shuffles: dice.between(0, 8),
-        keepalive_interval: dice.millis(300, 3_000),
+        keepalive_interval,
         keepalive_misses: dice.between(2, 4),
         promotion_interval: promotion,
+        reunion_interval: match story {
+            Story::Cut => Some(keepalive_interval * dice.between(10, 15)),
+            Story::Lone => None,
+            _ => dice.chance(50).then(|| dice.millis(5_000, 40_000)),
+        },
         // Above the longest round trip, with its jitter.
         request_timeout: dice.millis(4 * LONGEST_WAY_MS, 1_500),
         rejoin_pause: match story {
@@ -193,7 +205,11 @@ fn hyparview(dice: &mut Dice, nodes: u32, promotion: bool, story: Story) -> Memb
             Story::Pair => dice.millis(5_000, 20_000),
             _ => dice.millis(1_000, 10_000),
         },
-        contacts_capacity: if story == Story::Lone { 8 } else { dice.between(1, 8) },
+        contacts_capacity: if matches!(story, Story::Lone | Story::Cut) {
+            8
+        } else {
+            dice.between(1, 8)
+        },
     })
 }
 
@@ -375,6 +391,7 @@ mod tests {
         assert!(share(&|plan| plan.storm.is_some()) > 30, "storms");
         assert!(share(&|plan| plan.promise.meets) > 20, "two that meet");
         assert!(share(&is_lone) > 20, "one cut off while many die");
+        assert!(share(&|plan| plan.promise.reunites) > 50, "halves that meet again");
         assert!(share(&|plan| plan.promise.first.is_some()) > 20, "a first broadcast");
         assert!(share(&|plan| plan.promise.settled.is_some()) > 200, "a settled tree");
         assert!(share(&|plan| plan.promise.thrifty) > 5, "a still one");

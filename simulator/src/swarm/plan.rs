@@ -197,6 +197,7 @@ impl Plan {
     fn assertions(&self) -> Vec<Assertion> {
         let times = Times {
             peace: Span(self.peace),
+            reunion: self.reunion(),
             well: Span(self.well()),
             looks: Span(LOOKS),
             finale: Span(self.finale_at()),
@@ -211,6 +212,13 @@ impl Plan {
         // What is promised is written as assertions are.
         let all = texts.filter_map(|text| text.parse::<Assertion>().ok());
         all.filter(|a| self.only.as_ref().is_none_or(|only| only == a.figure.name())).collect()
+    }
+
+    fn reunion(&self) -> Option<Duration> {
+        match &self.membership {
+            Membership::Hyparview(m) => m.reunion_interval,
+            Membership::FullMesh(_) => None,
+        }
     }
 
     /// Broadcasts that all workloads come to at most.
@@ -260,6 +268,8 @@ impl Plan {
 /// When what is looked at.
 pub(super) struct Times {
     pub(super) peace: Span,
+    /// The longest time between two attempts to reach a peer that fell silent.
+    pub(super) reunion: Option<Duration>,
     pub(super) well: Span,
     pub(super) looks: Span,
     pub(super) finale: Span,

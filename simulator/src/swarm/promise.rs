@@ -41,6 +41,8 @@ pub(super) struct Promise {
     pub(super) reaches: bool,
     /// Two that are told of each other at the same moment are linked at once.
     pub(super) meets: bool,
+    /// One overlay within two reunion intervals of the peace.
+    pub(super) reunites: bool,
     /// Half of the deliveries take no longer than this.
     pub(super) prompt: Option<Duration>,
     /// So do those of the first broadcast ever, which goes over all links...
@@ -103,6 +105,7 @@ impl Promise {
             together: together && plan.has_company(),
             reaches,
             meets: !is_mesh && plan.is_pair(),
+            reunites: plan.is_cut(),
             prompt: prompt.then(|| plan.far() + plan.waits()),
             first: first.then(|| plan.near()),
             settled: settled.then(|| plan.near()),
@@ -121,6 +124,7 @@ impl Promise {
             together: self.together && other.together,
             reaches: self.reaches && other.reaches,
             meets: self.meets && other.meets,
+            reunites: self.reunites && other.reunites,
             thrifty: self.thrifty && other.thrifty,
             prompt: longer(self.prompt, other.prompt),
             first: longer(self.first, other.first),
@@ -171,6 +175,10 @@ impl Promise {
             let soon = Span(times.peace.0 + MEETING);
             texts.push(format!("isolated == 0 at {}", packed(&soon)));
         }
+        if let Some(interval) = times.reunion.filter(|_| self.reunites) {
+            let (twice, peace) = (packed(&Span(interval * 2)), packed(&times.peace));
+            texts.push(format!("components == 1 within {twice} of {peace}"));
+        }
         if self.agrees {
             texts.push(format!("asymmetric_links == 0 within {looks} of {well}"));
         }
@@ -219,13 +227,16 @@ fn longer(one: Option<Duration>, another: Option<Duration>) -> Option<Duration> 
 }
 
 /// Messages that a node of HyParView says in a second at most, on the whole: keep-alives and probes,
-/// shuffles in and out of turn that are passed on, candidates asked and the answers.
+/// shuffles in and out of turn that are passed on, candidates and the lost asked and the answers.
 fn chatter(m: &hyparview::Parameters) -> f64 {
     let keepalives = 2.0 * m.active_capacity as f64 / m.keepalive_interval.as_secs_f64();
     let shuffles = f64::from(m.shuffle_walk_length) + 2.0;
     let candidates = 2.0 * (m.passive_capacity + m.active_capacity) as f64 + 10.0;
     let turns = 1.0 + f64::from(m.reactive_shuffles);
-    keepalives + turns * (shuffles + candidates) / m.shuffle_interval.as_secs_f64()
+    let lost = m
+        .reunion_interval
+        .map_or(0.0, |interval| 20.0 * m.contacts_capacity as f64 / interval.as_secs_f64());
+    keepalives + lost + turns * (shuffles + candidates) / m.shuffle_interval.as_secs_f64()
 }
 
 impl Plan {
@@ -238,7 +249,9 @@ impl Plan {
                 let notice = m.keepalive_interval * (u32::from(m.keepalive_misses) + 2);
                 let candidates = m.request_timeout * (m.passive_capacity as u32 + 10);
                 let promotions = m.promotion_interval.unwrap_or_default() * 12;
-                notice + candidates + m.rejoin_pause * 3 + m.shuffle_interval * 10 + promotions
+                let lost = m.reunion_interval.unwrap_or_default() * 2;
+                let meeting = m.rejoin_pause * 3 + m.shuffle_interval * 10 + promotions + lost;
+                notice + candidates + meeting
             }
             Membership::FullMesh(m) => {
                 let notice = m.keepalive_interval * (u32::from(m.keepalive_misses) + 2);
@@ -331,6 +344,20 @@ impl Plan {
             && self.links_are_harmless()
             && self.longest_way() * 3 < MEETING
             && self.trouble.iter().all(|fault| severs(&fault.what) && over(fault))
+    }
+
+    /// Whether nothing goes wrong but that an overlay is cut in two and nodes start again, each time
+    /// long enough between two attempts to reach whoever fell silent that each is tried.
+    fn is_cut(&self) -> bool {
+        let cuts = |what: &What| matches!(what, What::Partition { who: Who::Nodes(_), .. });
+        let restarts = |what: &What| matches!(what, What::Crash { .. } | What::Restart { .. });
+        let Membership::Hyparview(m) = &self.membership else { return false };
+        m.active_capacity >= 4
+            && m.reunion_interval.is_some_and(|interval| interval >= m.keepalive_interval * 10)
+            && self.newcomers == 0
+            && self.links_are_harmless()
+            && self.trouble.first().is_some_and(|first| cuts(&first.what))
+            && self.trouble[1..].iter().all(|fault| restarts(&fault.what))
     }
 
     /// Whether no message is lost, said twice or overtaken by much.

@@ -381,7 +381,7 @@ fn shorten(what: &mut What) {
 /// Sets one parameter to that of the second.
 type Set<P> = fn(&mut P, P);
 
-const HYPARVIEW: [Set<hyparview::Parameters>; 13] = [
+const HYPARVIEW: [Set<hyparview::Parameters>; 14] = [
     |p, d| (p.active_capacity, p.passive_capacity) = (d.active_capacity, d.passive_capacity),
     |p, d| p.passive_capacity = d.passive_capacity,
     |p, d| {
@@ -397,6 +397,7 @@ const HYPARVIEW: [Set<hyparview::Parameters>; 13] = [
         (p.keepalive_interval, p.keepalive_misses) = (d.keepalive_interval, d.keepalive_misses);
     },
     |p, _| p.promotion_interval = None,
+    |p, _| p.reunion_interval = None,
     |p, d| p.request_timeout = d.request_timeout,
     |p, d| p.rejoin_pause = d.rejoin_pause,
     |p, d| p.contacts_capacity = d.contacts_capacity,

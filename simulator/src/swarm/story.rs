@@ -19,20 +19,30 @@ pub(super) enum Story {
     /// Many die, one is cut off from the rest, and nobody looks for it: it must find its way back
     /// through those of its contacts that live.
     Lone,
+    /// An overlay is cut in two, nodes of both sides start again meanwhile, and when the cut is mended
+    /// nobody is told of anybody.
+    Cut,
 }
 
 impl Story {
     pub(super) fn draw(dice: &mut Dice, mutant: Option<Mutant>) -> Self {
         use murmurate::membership::Mutant as Bug;
         // Of some bugs others know nothing.
-        let (pairs, lone) = match mutant {
-            Some(Mutant::HyParView(Bug::TieBothStand | Bug::TieNoneStands)) => (50, 6),
-            Some(Mutant::HyParView(Bug::FirstContactOnly)) => (6, 50),
-            _ => (6, 6),
+        let (pairs, lone, cut) = match mutant {
+            Some(Mutant::HyParView(Bug::TieBothStand | Bug::TieNoneStands)) => (50, 6, 10),
+            Some(Mutant::HyParView(Bug::FirstContactOnly)) => (6, 50, 10),
+            Some(Mutant::HyParView(
+                Bug::LostForgotten
+                | Bug::LostOnlyAlone
+                | Bug::LostTriedOnce
+                | Bug::OldIncarnationAsked,
+            )) => (6, 6, 50),
+            _ => (6, 6, 10),
         };
         match dice.between(1, 100) {
             roll if roll <= pairs => Self::Pair,
             roll if roll <= pairs + lone => Self::Lone,
+            roll if roll <= pairs + lone + cut => Self::Cut,
             _ => Self::Any,
         }
     }
@@ -41,6 +51,7 @@ impl Story {
         match self {
             Self::Pair => 2,
             Self::Lone => dice.between(10, 20),
+            Self::Cut => dice.between(4, 40),
             Self::Any if dice.chance(20) => dice.between(1, 6),
             Self::Any if mesh => dice.between(7, 30),
             Self::Any => dice.between(7, 80),
@@ -51,7 +62,7 @@ impl Story {
     pub(super) fn pause_ms(self, dice: &mut Dice, gentle: bool) -> u64 {
         match self {
             Self::Pair => 0,
-            Self::Lone => dice.between(1, 200),
+            Self::Lone | Self::Cut => dice.between(1, 200),
             Self::Any if gentle => dice.between(ROUND_TRIP.as_millis() as u64, 600),
             Self::Any if dice.chance(25) => 0,
             Self::Any => dice.between(1, 400),
@@ -61,7 +72,7 @@ impl Story {
     pub(super) fn contacts(self, dice: &mut Dice, gentle: bool) -> u32 {
         match self {
             Self::Pair => dice.between(3, 4),
-            Self::Lone => 2,
+            Self::Lone | Self::Cut => 2,
             Self::Any => dice.between(if gentle { 2 } else { 1 }, 4),
         }
     }
@@ -87,6 +98,29 @@ pub(super) fn partings(dice: &mut Dice) -> Vec<Fault> {
         };
         trouble.push(fault(at, what));
         at += lasting + dice.millis(0, 20_000);
+    }
+    trouble
+}
+
+/// Two sides lose sight of each other, for long enough to replace each other, and nodes start again
+/// meanwhile: some of both sides with what they had written down, and of one side maybe all without.
+pub(super) fn cut(dice: &mut Dice, count: u32, joining: Duration) -> Vec<Fault> {
+    let (side, other): (Vec<u32>, Vec<u32>) = (0..count).partition(|_| dice.chance(50));
+    // Nobody is cut off from nobody.
+    let side = if other.is_empty() { side[1..].to_vec() } else { side };
+    let at = joining + dice.millis(5_000, 60_000);
+    let parting = What::Partition { who: Who::Nodes(side.clone()), one_way: false, lasting: None };
+    let mut trouble = vec![fault(at, parting)];
+    let (keeps, share) = (dice.chance(50), dice.one_of(&[0, 30, 100]));
+    for node in 0..count {
+        let disk = keeps || !side.contains(&node);
+        if dice.chance(share) {
+            let (who, notice) = (Who::Nodes(vec![node]), death(dice));
+            let (died, over) = (at + dice.millis(0, 60_000), Span::default());
+            trouble.push(fault(died, What::Crash { who: who.clone(), notice }));
+            let back = died + dice.millis(0, 10_000);
+            trouble.push(fault(back, What::Restart { who, disk, over }));
+        }
     }
     trouble
 }

@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Listen(Listen),
     /// Show who a running node is and what it sees
     Info(Client),
+    /// Tell a running node to join through these contacts, too
+    Join(Join),
     /// Tell a running node to leave the overlay and end
     Leave(Client),
     /// Ask all nodes for their neighbours and draw the overlay
@@ -216,6 +218,28 @@ pub(crate) struct Client {
 fn time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).ok().filter(|time| !time.is_zero());
     time.ok_or_else(|| "allowed is a time above zero like 500ms, 5s or 1m".into())
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  murmurate join seed.example:7400
+  murmurate join 10.0.0.7:7400 10.0.0.8:7400 --json
+
+For a node that found nobody, or one whose overlay is to become one with another. Done once one of the
+contacts answers; those that do not are tried again for the node's limits.join_wait, and in the
+background for a day. If none does, the exit status is 1 and the error names why.")]
+pub(crate) struct Join {
+    /// Nodes to join through, host:port or addresses
+    #[arg(required = true, value_name = "CONTACT", value_parser = contact)]
+    pub(crate) contacts: Vec<String>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// Checked here, so that a mistake is wrong usage; sent as it was given.
+fn contact(text: &str) -> Result<String, String> {
+    let read = murmurate::discovery::parse_contact(text);
+    read.map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Args)]

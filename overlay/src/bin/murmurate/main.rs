@@ -41,6 +41,7 @@ fn run(command: Command) -> Outcome {
             Command::Request(options) => client::request(&options).await,
             Command::Listen(options) => client::listen(&options).await,
             Command::Graph(options) => client::graph(&options).await,
+            Command::Join(options) => client::join(&options).await,
             Command::Leave(options) => client::leave(&options).await,
             Command::Completions { shell } => {
                 let mut text = Vec::new();

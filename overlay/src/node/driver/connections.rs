@@ -106,7 +106,7 @@ impl Driver {
             Ok(node) => node,
             Err(error) => {
                 if let Some(Dial::Contact(address)) = dial {
-                    self.contacts.failed(&address, &error.to_string());
+                    self.contacts.failed(&address, &error.to_string(), Instant::now());
                 }
                 if !dialled {
                     self.host.metrics.inbound_failed.inc();
@@ -128,7 +128,7 @@ impl Driver {
                 other.contact.get_or_insert(address.clone());
                 true
             } else {
-                self.join_through(node)
+                self.join_through(node, &address)
             };
             if redundant {
                 self.swarm.close_connection(id);
@@ -218,7 +218,7 @@ impl Driver {
         let (Some(peer), true, Phase::SetUp) = (new.peer(), new.attach.is_some(), new.phase) else {
             return;
         };
-        let contact = new.contact.is_some();
+        let contact = new.contact.clone();
         self.reconcile(peer);
         let limit = self.host.outbox_limit;
         let route = self.host.routes.entry(peer.node).or_insert_with(|| Route::new(peer, limit));
@@ -244,8 +244,9 @@ impl Driver {
         self.join_if(contact, peer);
     }
 
-    fn join_if(&mut self, contact: bool, peer: Incarnation) {
-        if contact {
+    fn join_if(&mut self, contact: Option<Multiaddr>, peer: Incarnation) {
+        if let Some(address) = contact {
+            self.contacts.answered(&address);
             self.feed(Input::Join(vec![peer]));
         }
     }
@@ -258,7 +259,10 @@ impl Driver {
             if let Via::Link(old) = route.via {
                 self.retire(old, "replaced");
             }
-            self.lose(stale, "another incarnation runs");
+            self.abandon(stale, "another incarnation runs");
+            let later = peer > stale;
+            let down = if later { Input::Restarted(peer) } else { Input::LinkDown(stale) };
+            self.host.later.push_back(down);
         }
     }
 
@@ -354,7 +358,7 @@ impl Driver {
                 self.host.tell(Event::LinkFailed { node, reason: why.clone() });
             }
             if let (Some(contact), Phase::SetUp) = (contact, phase) {
-                self.contacts.failed(&contact, why);
+                self.contacts.failed(&contact, why, Instant::now());
             }
         }
         let Some(route) = self.host.routes.get(&node) else { return };

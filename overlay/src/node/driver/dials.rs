@@ -4,6 +4,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, TransportError};
+use murmurate_membership::Membership as _;
 use tokio::time::Instant;
 
 use super::Driver;
@@ -89,11 +90,10 @@ impl Driver {
         let options = match address.iter().last() {
             Some(Protocol::P2p(peer)) => {
                 if peer == self.host.me.node.to_peer_id() {
-                    let itself = DialError::LocalPeerId { address: address.clone() };
-                    return self.dial_failed(Dial::Contact(address), &itself);
+                    return self.contacts.is_self(&address);
                 }
                 if let Ok(node) = NodeId::try_from(peer)
-                    && self.join_through(node)
+                    && self.join_through(node, &address)
                 {
                     return;
                 }
@@ -113,12 +113,14 @@ impl Driver {
         }
     }
 
-    /// Joins through a node that a link leads to already. Whether it does.
-    pub(super) fn join_through(&mut self, node: NodeId) -> bool {
+    /// Joins through a node that a link leads to already, which was named by this address. Whether one
+    /// does.
+    pub(super) fn join_through(&mut self, node: NodeId, address: &Multiaddr) -> bool {
         let Some(route) = self.host.routes.get(&node).filter(|route| route.is_linked()) else {
             return false;
         };
         let contact = route.peer;
+        self.contacts.answered(address);
         self.feed(Input::Join(vec![contact]));
         true
     }
@@ -132,9 +134,19 @@ impl Driver {
     pub(super) fn dial_failed(&mut self, dial: Dial, error: &DialError) {
         self.host.metrics.dials.with_label_values(&[outcome(error)]).inc();
         let reason = explain(error);
+        if let (DialError::WrongPeerId { address, .. }, Dial::Node(_) | Dial::Contact(_)) =
+            (error, &dial)
+        {
+            // Whoever was there may have started again as another node.
+            let whoever = address.iter().filter(|part| !matches!(part, Protocol::P2p(_)));
+            self.contacts.add("moved", whoever.collect(), Instant::now());
+        }
         match dial {
             Dial::Node(node) => {
-                self.host.tell(Event::DialFailed { node: Some(node), reason: reason.clone() });
+                // That it is lost was told when it was.
+                if !self.peer.peer().membership().lost().any(|lost| lost.node == node) {
+                    self.host.tell(Event::DialFailed { node: Some(node), reason: reason.clone() });
+                }
                 self.host.book.doubt(node);
                 if self.is_coming(node) {
                     return;
@@ -150,26 +162,38 @@ impl Driver {
                 self.host.book.doubt(node);
                 self.on_lanes_undialled(node, slot, outcome(error), reason);
             }
+            // Of addresses it listens on the swarm says that there are none.
+            Dial::Contact(address)
+                if matches!(error, DialError::LocalPeerId { .. } | DialError::NoAddresses) =>
+            {
+                self.contacts.is_self(&address);
+            }
             Dial::Contact(address) => {
                 let node = address.iter().find_map(|part| match part {
                     Protocol::P2p(peer) => NodeId::try_from(peer).ok(),
                     _ => None,
                 });
-                self.contacts.failed(&address, &reason);
-                let reason = format!("{address}: {reason}");
-                self.host.tell(Event::DialFailed { node, reason });
+                if self.contacts.failed(&address, &reason, Instant::now()) {
+                    let reason = format!("{address}: {reason}");
+                    self.host.tell(Event::DialFailed { node, reason });
+                }
             }
         }
     }
 
     /// Nobody answers for this peer: what waited for it is lost, and the peer is told.
     pub(super) fn lose(&mut self, peer: Incarnation, why: &str) {
+        self.abandon(peer, why);
+        self.host.later.push_back(Input::LinkDown(peer));
+    }
+
+    /// What waited for this peer is lost.
+    pub(super) fn abandon(&mut self, peer: Incarnation, why: &str) {
         tracing::debug!(%peer, why, "link down");
         if self.host.routes.get(&peer.node).is_some_and(|route| route.peer == peer) {
             self.host.routes.remove(&peer.node);
         }
         self.asking.retain(|(of, ..)| *of != peer.node);
-        self.host.later.push_back(Input::LinkDown(peer));
     }
 }
 

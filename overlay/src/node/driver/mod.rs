@@ -28,10 +28,12 @@ mod upkeep;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::SelectAll;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, Swarm};
 use murmurate_broadcast::MessageIds;
@@ -122,6 +124,8 @@ pub(crate) struct Parts {
     pub(crate) shown: Shown,
     pub(crate) discovery: SelectAll<Findings>,
     pub(crate) store: Option<Store>,
+    /// The membership's.
+    pub(crate) reunion: Option<Duration>,
 }
 
 pub(crate) type Findings = futures::stream::BoxStream<'static, (&'static str, Finding)>;
@@ -199,7 +203,7 @@ impl Driver {
             connections: BTreeMap::new(),
             dials: BTreeMap::new(),
             budget: Budget::new(),
-            contacts: Contacts::new(Instant::now()),
+            contacts: Contacts::new(host.me.node, parts.reunion, Instant::now()),
             twins: Twins::default(),
             reports,
             report_to,
@@ -244,9 +248,7 @@ impl Driver {
     pub(crate) async fn run(mut self, known: Vec<Multiaddr>) {
         // Running, without contacts: others may join through this node from now on.
         self.feed(Input::Join(Vec::new()));
-        for address in known {
-            self.contacts.add(address);
-        }
+        self.contacts.found("disk", &known, Instant::now());
         self.save();
         let mut tick = tokio::time::interval(upkeep::INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -334,7 +336,7 @@ impl Driver {
         for notice in std::mem::take(&mut self.host.notices) {
             match notice {
                 Notice::Joined => {
-                    self.contacts.joined();
+                    self.contacts.joined(Instant::now());
                     self.save();
                     self.host.tell(Event::Joined);
                 }
@@ -354,8 +356,13 @@ impl Driver {
                 Timer::Router(timer) => self.feed_router(RouterInput::Expired(timer)),
             }
         }
-        for address in self.contacts.round(now) {
-            self.dial_contact(address);
+        if self.contacts.next_round().is_some_and(|next| next <= now) {
+            let membership = self.peer.peer().membership();
+            let others = membership.active().chain(membership.passive());
+            let others: Vec<_> = others.map(|peer| peer.node).collect();
+            for address in self.contacts.round(now, &others) {
+                self.dial_contact(address);
+            }
         }
     }
 
@@ -415,12 +422,16 @@ impl Driver {
         }
     }
 
-    fn on_join(&mut self, contacts: Vec<Multiaddr>, reply: oneshot::Sender<Result<(), JoinError>>) {
-        let is_joined = self.peer.peer().membership().active().len() > 0;
-        for address in &contacts {
-            self.contacts.add(address.clone());
-        }
-        if contacts.is_empty() || is_joined {
+    fn on_join(
+        &mut self,
+        mut contacts: Vec<Multiaddr>,
+        reply: oneshot::Sender<Result<(), JoinError>>,
+    ) {
+        // One list for all nodes names this one, too.
+        let me = Protocol::P2p(self.host.me.node.to_peer_id());
+        contacts.retain(|address| address.iter().last() != Some(me.clone()));
+        self.contacts.ask(&contacts, Instant::now());
+        if contacts.is_empty() {
             let _ = reply.send(Ok(()));
         } else {
             let now = Instant::now();
@@ -433,15 +444,7 @@ impl Driver {
 
     fn on_found(&mut self, source: &'static str, found: Finding) {
         match found {
-            Ok(addresses) => {
-                let mut new = false;
-                for address in addresses {
-                    new |= self.contacts.add(address);
-                }
-                if new {
-                    self.contacts.hasten(Instant::now());
-                }
-            }
+            Ok(addresses) => self.contacts.found(source, &addresses, Instant::now()),
             Err(error) => {
                 tracing::warn!(source, %error, "discovery failed");
                 self.host.metrics.discovery_failed(source);

@@ -40,7 +40,8 @@ impl Driver {
         self.saved = Instant::now();
         let Some(store) = &self.store else { return };
         let membership = self.peer.peer().membership();
-        let known = membership.active().chain(membership.passive()).map(|peer| KnownPeer {
+        let known = membership.active().chain(membership.lost()).chain(membership.passive());
+        let known = known.map(|peer| KnownPeer {
             node: peer.node,
             addresses: self.host.book.addresses(peer.node).iter().cloned().collect(),
         });
@@ -113,10 +114,10 @@ impl Driver {
         }
     }
 
-    /// The book keeps the peers of both views.
+    /// The book keeps the peers of both views, and those that are tried again.
     fn touch_known(&mut self) {
         let membership = self.peer.peer().membership();
-        for peer in membership.active().chain(membership.passive()) {
+        for peer in membership.active().chain(membership.lost()).chain(membership.passive()) {
             self.host.book.touch(peer.node);
         }
     }

@@ -33,11 +33,10 @@ pub(crate) const MAX_CONTROL: usize = 64 << 10;
 pub(crate) const MAX_BODY: usize = (1 << 24) - 1;
 /// Bytes of a payload's frame before the publication: header, origin, start, sequence, round.
 pub(crate) const GOSSIP_HEAD: usize = HEADER + 32 + 8 + 8 + 2;
-/// Bytes of the frame before a hello: more than a packet of 1,500 bytes holds, and less than makes the
-/// buffers of Noise grow for good. A path on which small packets pass and large ones vanish never
-/// becomes a link, instead of one that brings keep-alives and no payload (QUIC begins like that:
-/// RFC 9000, section 14.1).
-pub(crate) const PADDING: usize = 4_096;
+/// Bytes of the frame before a hello: more than the largest packets of an Ethernet. A path on which
+/// small packets pass and large ones vanish never becomes a link, instead of one that brings keep-alives
+/// and no payload (QUIC begins like that: RFC 9000, section 14.1).
+pub(crate) const PADDING: usize = 9_216;
 /// Neighbours in an answer about views.
 pub(crate) const MAX_VIEW: usize = 64;
 /// Bytes of a network id.

@@ -56,6 +56,10 @@ pub(crate) enum Request {
         answer: Option<Base64>,
     },
     Graph {},
+    /// Join through these contacts, too.
+    Join {
+        contacts: Vec<String>,
+    },
     Leave {},
 }
 
@@ -280,6 +284,8 @@ mod tests {
         let request = Request::Ask { to, channel: channel.clone(), data: Base64(vec![]) };
         is(&request, r#"{"request":"request","to":"n","channel":"c","data":""}"#);
         is(&Request::Listen { channel }, r#"{"request":"listen","channel":"c"}"#);
+        let join = Request::Join { contacts: vec!["seed:7400".into()] };
+        is(&join, r#"{"request":"join","contacts":["seed:7400"]}"#);
         is(&Request::Taken { answer: None }, r#"{"request":"taken"}"#);
         let answer = Some(Base64(vec![0, 255]));
         is(&Request::Taken { answer }, r#"{"request":"taken","answer":"AP8="}"#);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures::StreamExt as _;
-use murmurate::{Delivery, Lost};
+use murmurate::{Delivery, Lost, discovery};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -124,6 +124,7 @@ impl Client {
             Request::Listen { channel } => return channels::listen(self, &channel).await,
             Request::Taken { .. } => Err("there is nothing to take: listen first".into()),
             Request::Graph {} => return self.graph().await,
+            Request::Join { contacts } => self.join(&contacts).await,
             Request::Leave {} => {
                 self.agent.leave().await;
                 let said = timeout(Duration::from_secs(1), self.say(&Reply::Done {})).await;
@@ -160,6 +161,14 @@ impl Client {
             active: info.active.iter().map(neighbor).collect(),
             passive: info.passive.iter().map(ToString::to_string).collect(),
         }))
+    }
+
+    async fn join(&self, contacts: &[String]) -> Result<Reply, String> {
+        let contacts = contacts.iter().map(|contact| discovery::parse_contact(contact));
+        let contacts =
+            contacts.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let joined = self.agent.node.join(contacts).await;
+        joined.map(|()| Reply::Done {}).map_err(|error| error.to_string())
     }
 
     /// Messages until the client closes its end, or the node ends.

@@ -37,6 +37,17 @@ pub(crate) async fn info(options: &args::Client) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// `murmurate join`
+pub(crate) async fn join(options: &args::Join) -> Outcome {
+    let request = Request::Join { contacts: options.contacts.clone() };
+    match ask(&options.client, &request, "waiting for a contact to answer").await? {
+        Reply::Done {} if options.client.json => say(json!({ "joined": true }))?,
+        Reply::Done {} => say("joined")?,
+        reply => return Err(unexpected(&reply)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// `murmurate leave`
 pub(crate) async fn leave(options: &args::Client) -> Outcome {
     match ask(options, &Request::Leave {}, "leaving").await? {

@@ -18,7 +18,7 @@ pub(crate) enum Kind {
 use Kind::{List, Number, Switch, Text};
 
 /// Every setting there is.
-pub(crate) const KEYS: [(&str, Kind); 68] = [
+pub(crate) const KEYS: [(&str, Kind); 69] = [
     ("network", Text),
     ("listen", List),
     ("advertise", List),
@@ -54,6 +54,7 @@ pub(crate) const KEYS: [(&str, Kind); 68] = [
     ("membership.keepalive_interval", Text),
     ("membership.keepalive_misses", Number),
     ("membership.promotion_interval", Text),
+    ("membership.reunion_interval", Text),
     ("membership.request_timeout", Text),
     ("membership.rejoin_pause", Text),
     ("membership.contacts_capacity", Number),

@@ -158,6 +158,7 @@ mirror!(Membership, hyparview::Parameters {
     contacts_capacity: usize,
 } {
     promotion_interval: Span => Span, |span: Span| span.0,
+    reunion_interval: Span => Span, |span: Span| span.0,
 });
 
 mirror!(Broadcast, plumtree::Parameters {

@@ -1,0 +1,183 @@
+//! Reunion: whoever fell silent is tried again, so that the parts of an overlay that were cut from each
+//! other become one again, whatever restarted meanwhile.
+//!
+//! Full views ask nobody: two halves of an overlay that have replaced each other would stay two for
+//! ever. So a neighbour that fails is remembered, also by a full view, and so is a contact that was
+//! never linked. Each is tried at growing, jittered intervals by a sample of the views; whoever answers
+//! with one of its own is linked by an exchange, which costs nobody a link. Who answers in a later incarnation is
+//! asked in that one ([`Input::Restarted`](crate::Input::Restarted)).
+
+use core::time::Duration;
+
+use rand::RngExt;
+use thin_vec::ThinVec;
+
+use super::{HyParView, Message, Purpose};
+use crate::protocol::Effects;
+use crate::time::nanos;
+use crate::{Mark, Mutant, Peer, Time};
+
+/// How long a peer is tried.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// The first interval is this share of the longest, doubled with each attempt.
+const DOUBLINGS: u16 = 3;
+
+/// A peer that fell silent, or a contact not linked yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lost<P> {
+    pub(super) peer: P,
+    tries: u16,
+    due: Time,
+}
+
+impl<P: Peer> HyParView<P> {
+    /// A neighbour failed: tried again soon, since it may only have restarted.
+    pub(super) fn miss_neighbor(&mut self, now: Time, peer: P, fx: &mut impl Effects<Self>) {
+        if let Some(interval) = self.config.reunion_interval {
+            self.miss(now, peer, interval / 8, fx);
+        }
+    }
+
+    /// The way in led through one of the contacts. The others may belong to another part.
+    pub(super) fn miss_contacts(&mut self, now: Time, fx: &mut impl Effects<Self>) {
+        if let Some(interval) = self.config.reunion_interval {
+            for at in 0..self.contacts.len() {
+                self.miss(now, self.contacts[at], interval, fx);
+            }
+        }
+    }
+
+    /// Has a peer that is not linked tried, the first time `within` this time.
+    pub(super) fn miss(
+        &mut self,
+        now: Time,
+        peer: P,
+        within: Duration,
+        fx: &mut impl Effects<Self>,
+    ) {
+        if self.config.reunion_interval.is_none()
+            || self.config.has(Mutant::LostForgotten)
+            || self.links.position_of_node(peer).is_some()
+        {
+            return;
+        }
+        let due = now.after(self.fraction(within));
+        if let Some(lost) = self.lost.iter_mut().find(|lost| lost.peer.is_same_node(peer)) {
+            *lost = Lost { peer: peer.max(lost.peer), tries: 0, due: due.min(lost.due) };
+            return;
+        }
+        if self.lost.len() >= self.config.contacts_capacity {
+            // A random one: neither those that fail all the time nor those of long ago may take all
+            // the room.
+            fx.mark(Mark::LostReplaced);
+            let at = self.rng.random_range(0..self.lost.len());
+            self.lost.swap_remove(at);
+        }
+        self.lost.reserve_exact(1);
+        self.lost.push(Lost { peer, tries: 0, due });
+    }
+
+    /// `peer` is linked, or has left: nobody looks for it any more.
+    pub(super) fn find(&mut self, peer: P, fx: &mut impl Effects<Self>) {
+        if let Some(at) = self.lost.iter().position(|lost| lost.peer.is_same_node(peer)) {
+            if self.lost[at].tries > 0 {
+                fx.mark(Mark::LostFound);
+            }
+            self.forget(at);
+        }
+    }
+
+    fn forget(&mut self, at: usize) {
+        self.lost.swap_remove(at);
+        if self.lost.is_empty() {
+            // Most peers look for nobody most of the time: keep no room for it.
+            self.lost = ThinVec::new();
+        }
+    }
+
+    /// A node runs as `peer`: contacts and lost peers of that name are this one now.
+    pub(super) fn rename(&mut self, peer: P, fx: &mut impl Effects<Self>) {
+        if self.config.has(Mutant::OldIncarnationAsked) {
+            return;
+        }
+        if let Some(contact) = self.contacts.iter_mut().find(|c| peer.supersedes(**c)) {
+            *contact = peer;
+            fx.mark(Mark::ContactRestarted);
+        }
+        if let Some(lost) = self.lost.iter_mut().find(|lost| peer.supersedes(lost.peer)) {
+            // It answers: there is nothing to wait for.
+            *lost = Lost { peer, due: Time::ZERO, ..*lost };
+        }
+    }
+
+    /// Tries the lost peer whose turn came first, if there is one. One at a time: however many answer,
+    /// a view is not turned over at once.
+    pub(super) fn try_lost(&mut self, now: Time, fx: &mut impl Effects<Self>) {
+        let Some(interval) = self.config.reunion_interval else { return };
+        if self.config.has(Mutant::LostOnlyAlone) && !self.links.active().is_empty() {
+            return;
+        }
+        // Whoever is alone joins through its contacts.
+        let joins = |peer| self.links.active().is_empty() && self.contacts.contains(&peer);
+        let asks = |peer| self.links.is_asked(peer) || joins(peer);
+        let due = |lost: &Lost<P>| lost.due <= now && !asks(lost.peer);
+        let due = self.lost.iter().enumerate().filter(|(_, lost)| due(lost));
+        let Some((at, &Lost { peer, tries, .. })) = due.min_by_key(|(_, lost)| lost.due) else {
+            return;
+        };
+        // Pauses are three quarters of the interval on average.
+        let day = nanos(GIVEN_UP_AFTER) / (nanos(interval) / 4 * 3).max(1);
+        if u64::from(tries) >= day.min(u64::from(u16::MAX))
+            || (tries > 0 && self.config.has(Mutant::LostTriedOnce))
+        {
+            return self.forget(at);
+        }
+        fx.mark(Mark::LostTried);
+        let pause = interval / (1 << DOUBLINGS.saturating_sub(tries));
+        let due = now.after(pause / 2).after(self.fraction(pause / 2));
+        self.lost[at] = Lost { peer, tries: tries + 1, due };
+        // A walk of one hop. Its answer shows that words go both ways: where they go one way only, a
+        // request would cost the other side a neighbour each time.
+        let sample = self.sample();
+        fx.send(peer, Message::Shuffle { origin: self.me, ttl: 1, sample });
+    }
+
+    /// A lost peer answers, with a sample of its view: a link is exchanged for one with it.
+    pub(super) fn meet(&mut self, now: Time, from: P, fx: &mut impl Effects<Self>) {
+        let is_lost = self.lost.iter().any(|lost| lost.peer == from);
+        if is_lost && self.is_stranger(from) && !self.links.is_asked(from) && self.may_ask() {
+            let spare = self.spare();
+            self.ask_for_link(now, from, Purpose::Exchange { spare }, fx);
+        }
+    }
+
+    /// The host found a later incarnation of a node than the one something was sent to: what that was
+    /// asked, this is asked.
+    pub(super) fn on_restarted(&mut self, now: Time, peer: P, fx: &mut impl Effects<Self>) {
+        let older = |held: P| peer.supersedes(held);
+        let is_linked = self.links.active().iter().any(|link| older(link.peer));
+        let asked = self.links.requests().iter().map(|r| r.peer).find(|asked| older(*asked));
+        if !self.hears(peer, fx) {
+            return;
+        }
+        self.remember(peer);
+        if is_linked {
+            self.miss(now, peer, Duration::ZERO, fx);
+            self.retry_passive();
+        }
+        if let Some(request) = asked.and_then(|asked| self.links.abandon(asked))
+            && self.is_stranger(peer)
+            && !self.links.is_asked(peer)
+            && !self.config.has(Mutant::OldIncarnationAsked)
+        {
+            fx.mark(Mark::AskedAnew);
+            if request.why == Purpose::Join {
+                let link = self.ask(now, peer, Purpose::Join, fx);
+                fx.send(peer, Message::Join { link });
+            } else {
+                self.ask_for_link(now, peer, request.why, fx);
+            }
+        }
+        self.repair(now, fx);
+    }
+}
