@@ -96,7 +96,8 @@ pub enum Agreement {
     Complete,
 }
 
-/// That running nodes agree on what was broadcast in their time, as far as deliveries are logged.
+/// That running nodes agree on what was broadcast since they joined, as far as deliveries and joins are
+/// logged.
 ///
 /// # Errors
 /// If two do not.
@@ -131,9 +132,9 @@ fn told<M: SimMembership, B: SimBroadcast>(
     let (Some(first), Some(last)) = (ids.iter().position(has), ids.iter().rposition(has)) else {
         return Ok(());
     };
-    let born = sim.born(index).unwrap_or(0);
+    let joined = sim.joined(index).unwrap_or(u32::MAX);
     let lacks = |ids: &[u32]| ids.iter().filter(|id| !has(id)).count() as u64;
-    let its_own = ids[first..=last].iter().filter(|id| **id >= born && !has(id)).count() as u64;
+    let its_own = ids[first..=last].iter().filter(|id| **id >= joined && !has(id)).count() as u64;
     let told = sim.has_missed(index, publisher);
     let detail =
         || format!("node {index} lacks {its_own} of {publisher:?}, and was told of {told}");
@@ -153,7 +154,7 @@ fn complete<M: SimMembership, B: SimBroadcast>(
         if !lives && !others.iter().any(|index| has(&index)) {
             continue;
         }
-        let in_its_time = |index: &&usize| sim.born(**index).is_some_and(|born| born <= id);
+        let in_its_time = |index: &&usize| sim.joined(**index).is_some_and(|joined| joined <= id);
         let lacking = others.iter().filter(in_its_time).find(|index| !has(index));
         Violation::unless(lacking.is_none(), "what one has, all get", || {
             format!("node {lacking:?} lacks broadcast {id} of {publisher:?}")

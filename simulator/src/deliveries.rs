@@ -14,6 +14,9 @@ pub(crate) struct DeliveryLog {
     twice: Option<(u32, Peer)>,
     /// By node and publisher, how many broadcasts the node was told it will never get.
     missed: BTreeMap<(Peer, Peer), u64>,
+    /// If somebody wants to know it, how many broadcasts there had been when a peer had its first
+    /// neighbour.
+    joined: Option<BTreeMap<Peer, u32>>,
 }
 
 impl DeliveryLog {
@@ -48,6 +51,23 @@ impl DeliveryLog {
                 *word &= !(1 << (place % 64));
             }
         }
+    }
+
+    /// From now on notes when a peer has its first neighbour.
+    pub(crate) fn log_joins(&mut self) {
+        self.joined.get_or_insert_default();
+    }
+
+    /// A peer has a neighbour, after so many broadcasts.
+    pub(crate) fn linked(&mut self, peer: Peer, published: usize) {
+        if let Some(joined) = &mut self.joined {
+            joined.entry(peer).or_insert(published as u32);
+        }
+    }
+
+    /// How many broadcasts there had been when a peer had its first neighbour.
+    pub(crate) fn joined(&self, peer: Peer) -> Option<u32> {
+        self.joined.as_ref()?.get(&peer).copied()
     }
 
     /// A node was told that it will never get so many broadcasts of this publisher.

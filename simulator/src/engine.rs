@@ -133,9 +133,18 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         &self.publishers
     }
 
-    /// How many broadcasts had been published when node `index` started, for the last time.
-    pub(crate) fn born(&self, index: usize) -> Option<u32> {
-        self.parts.of(index).node(index).map(Node::born)
+    /// From now on notes when nodes join, for [`check::agreement`](crate::check::agreement).
+    pub fn log_joins(&mut self) {
+        for part in self.parts.all_mut() {
+            part.common.deliveries.get_or_insert_default().log_joins();
+        }
+    }
+
+    /// How many broadcasts had been published when node `index` had its first neighbour, in its
+    /// present incarnation.
+    pub(crate) fn joined(&self, index: usize) -> Option<u32> {
+        let log = self.parts.of(index).common.deliveries.as_ref()?;
+        log.joined(self.peer(index)?)
     }
 
     /// How many broadcasts of this publisher node `index` was told it will never get, in its present

@@ -102,7 +102,7 @@ impl Speech for plumtree::Message<Name, Blob> {
     }
 
     fn is_graft(&self) -> bool {
-        matches!(self, Self::Graft { .. })
+        matches!(self, Self::Graft { .. } | Self::Fetch(_))
     }
 
     fn is_prune(&self) -> bool {

@@ -152,6 +152,9 @@ pub fn run_with<M: SimMembership, B: SimBroadcast>(
         sim.watch_events(&filter);
     }
     sim.log_deliveries();
+    if scenario.measure.agreement.is_some() {
+        sim.log_joins();
+    }
     let mut runner = Runner::new(scenario, sim, observer);
     runner.run();
     let Runner { sim, recorder, faults, reach, guard, .. } = runner;
