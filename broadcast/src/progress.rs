@@ -62,6 +62,8 @@ impl Progress {
         let sequence = sequence.min(u64::MAX - 2 * WORD);
         let lowest = (sequence / WORD * WORD).saturating_sub(span.next_multiple_of(WORD));
         let given_up = if lowest > self.base { self.give_up_below(lowest) } else { 0 };
+        // Whoever got this one misses those that came after it.
+        self.wanted_from = self.wanted_from.min(sequence.max(self.base));
         self.set(sequence);
         self.advance();
         given_up
@@ -93,9 +95,10 @@ impl Progress {
         self.is_sure
     }
 
-    /// From here on its broadcasts are this peer's business, unless they are settled.
-    pub(crate) fn want_from(&mut self, sequence: u64) {
-        self.is_sure = true;
+    /// From here on its broadcasts are this peer's business, unless they are settled; said by somebody
+    /// who is sure or is not.
+    pub(crate) fn want_from(&mut self, sequence: u64, is_sure: bool) {
+        self.is_sure |= is_sure;
         self.wanted_from = self.wanted_from.min(sequence.max(self.base));
     }
 
@@ -207,7 +210,7 @@ mod tests {
         progress.settle(1_000, 256);
         assert!(!progress.has_gaps());
         assert!(!progress.is_settled(999));
-        progress.want_from(998);
+        progress.want_from(998, true);
         assert!(progress.has_gaps());
         assert_eq!(progress.gaps(progress.next()).as_slice(), [998..1_000]);
         progress.settle(999, 256);
@@ -223,7 +226,7 @@ mod tests {
         assert!(progress.is_settled(1));
         assert!(progress.words() <= 5);
         progress.settle(u64::MAX - 1, 256);
-        progress.want_from(0);
+        progress.want_from(0, true);
         assert!(progress.next() > 1 << 60);
     }
 
@@ -245,11 +248,12 @@ mod tests {
                         given_up += progress.give_up_below(sequence.min(progress.next()));
                     }
                     1 => {
-                        progress.want_from(sequence);
+                        progress.want_from(sequence, true);
                         wanted_from = wanted_from.min(sequence);
                     }
                     _ if !progress.is_settled(sequence) => {
                         prop_assert!(seen.insert(sequence), "{sequence} twice");
+                        wanted_from = wanted_from.min(sequence);
                         given_up += progress.settle(sequence, SPAN);
                         prop_assert!(progress.is_settled(sequence));
                     }

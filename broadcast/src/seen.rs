@@ -122,17 +122,17 @@ impl<I: Id> Seen<I> {
     }
 
     /// From this sequence on an origin's broadcasts are this peer's business, unless they are
-    /// settled. Whether there is room to remember it.
+    /// settled; said by somebody who is sure or is not. Whether there is room to remember it.
     pub fn want_from(
         &mut self,
         now: Time,
         origin: I::Origin,
-        sequence: u64,
+        (sequence, is_sure): (u64, bool),
         bounds: SeenBounds,
     ) -> bool {
         let at = self.find_or_start(now, origin, sequence, bounds);
         if let Some(at) = at {
-            self.origins[at].progress.want_from(sequence);
+            self.origins[at].progress.want_from(sequence, is_sure);
         }
         at.is_some()
     }

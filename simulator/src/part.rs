@@ -37,10 +37,6 @@ impl<M: SimMembership, B: SimBroadcast> Node<M, B> {
     pub(crate) fn me(&self) -> Peer {
         self.protocols.membership().me()
     }
-
-    pub(crate) fn born(&self) -> u32 {
-        self.born
-    }
 }
 
 /// Some of the nodes. Outside they go by their indices; [`Deal`] tells each one's place here.

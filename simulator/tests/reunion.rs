@@ -1,7 +1,7 @@
 //! Parts of an overlay that were cut from each other are one again in time, whatever restarted; and what
 //! that costs.
 
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a scenario fails by panicking")]
 
 #[path = "common/mod.rs"]
 mod common;
@@ -41,7 +41,7 @@ fn grown(nodes: usize, seed: u64, parameters: Parameters) -> Sim {
 fn written_down(sim: &Sim, index: usize) -> Vec<usize> {
     let membership = sim.protocols(index).expect("a node").membership();
     let known = membership.active().chain(membership.lost()).chain(membership.passive());
-    known.map(|peer| peer.index()).collect()
+    known.map(murmurate_simulator::Peer::index).collect()
 }
 
 /// Cuts `nodes` in two, restarts those of the first `again`, one by one, and mends it after `cut`.

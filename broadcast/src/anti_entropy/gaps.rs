@@ -55,11 +55,11 @@ impl<O: Copy + Ord> Gaps<O> {
         }
     }
 
-    /// A neighbour has this. Whether there is room to remember its origin.
+    /// A neighbour has this, and is sure where it begins or is not. Whether there is room to remember its origin.
     pub(super) fn told<I: Id<Origin = O>>(
         &mut self,
         now: Time,
-        span: Span<O>,
+        (span, is_sure): (Span<O>, bool),
         seen: &mut Seen<I>,
         bounds: SeenBounds,
     ) -> bool {
@@ -68,7 +68,7 @@ impl<O: Copy + Ord> Gaps<O> {
             // All of it was before this peer's time.
             return true;
         }
-        if !seen.want_from(now, origin, from, bounds) {
+        if !seen.want_from(now, origin, (from, is_sure), bounds) {
             return false;
         }
         let next = seen.next(origin).unwrap_or(0);

@@ -59,6 +59,8 @@ pub enum Message<M, O, I, D> {
             )
         )]
         origins: ThinVec<Span<O>>,
+        /// Of so many, the first ones, it is sure where they begin for it.
+        sure: u16,
         /// It answers the same about these parts: no answer is due.
         answer: bool,
     },
@@ -154,8 +156,8 @@ impl<M, O, I, D> Message<M, O, I, D> {
         match self {
             Self::Inner(message) => Message::Inner(inner(message)),
             Self::Compare { uptime, parts } => Message::Compare { uptime, parts },
-            Self::Have { uptime, parts, origins, answer } => {
-                Message::Have { uptime, parts, origins, answer }
+            Self::Have { uptime, parts, origins, sure, answer } => {
+                Message::Have { uptime, parts, origins, sure, answer }
             }
             Self::Want(spans) => Message::Want(spans),
             Self::Reply { id, round, payload } => {
@@ -210,7 +212,7 @@ impl<M: Wire, O, I, D> Wire for Message<M, O, I, D> {
                 Self::Inner(message) => return message.wire_len(sizes),
                 Self::Compare { parts, .. } => 5 + parts.len() * size_of::<Summary>(),
                 Self::Have { parts, origins, .. } => {
-                    6 + parts.len() * size_of::<Part>() + origins.len() * span
+                    8 + parts.len() * size_of::<Part>() + origins.len() * span
                 }
                 Self::Want(spans) => 1 + spans.len() * span,
                 Self::Reply { .. } => sizes.id + size_of::<u16>() + sizes.payload,

@@ -205,8 +205,7 @@ impl<B: Broadcast> AntiEntropy<B> {
         if !listed.is_empty() {
             fx.mark(Mark::ExchangeListed);
             let origins = self.retained.spans(&listed, before(now, uptime));
-            let uptime = self.uptime(now);
-            fx.send(from, Message::Have { uptime, parts: listed, origins, answer: false });
+            self.list(now, from, (listed, origins, false), fx);
         }
         if !split.is_empty() {
             fx.mark(Mark::ExchangeSplit);
@@ -218,15 +217,31 @@ impl<B: Broadcast> AntiEntropy<B> {
         }
     }
 
+    /// Those of which this peer is sure where they begin come first.
+    fn list(
+        &self,
+        now: Time,
+        to: B::Peer,
+        (parts, origins, answer): (ThinVec<Part>, ThinVec<Span<Origin<B>>>, bool),
+        fx: &mut impl Effects<Self>,
+    ) {
+        let is_sure = |span: &Span<Origin<B>>| self.inner.seen().is_sure(span.origin);
+        let (mut origins, unsure): (ThinVec<_>, ThinVec<_>) =
+            origins.into_iter().partition(is_sure);
+        let sure = origins.len() as u16;
+        origins.extend(unsure);
+        fx.send(to, Message::Have { uptime: self.uptime(now), parts, origins, sure, answer });
+    }
+
     fn on_have(
         &mut self,
         now: Time,
         from: B::Peer,
-        (parts, theirs): (&[Part], &[Span<Origin<B>>]),
+        (parts, theirs, sure): (&[Part], &[Span<Origin<B>>], u16),
         fx: &mut impl Effects<Self>,
     ) {
         let parts = &parts[..parts.len().min(MAX_PARTS)];
-        for span in theirs.iter().take(MAX_ORIGINS) {
+        for (at, span) in theirs.iter().take(MAX_ORIGINS).enumerate() {
             // Of what they must list they may list nothing else.
             let place = digest(&span.origin);
             if !parts.iter().any(|part| part.holds(place)) || span.from > span.to {
@@ -234,7 +249,7 @@ impl<B: Broadcast> AntiEntropy<B> {
                 continue;
             }
             let (seen, bounds) = self.inner.seen_mut();
-            if !self.gaps.told(now, *span, seen, bounds) {
+            if !self.gaps.told(now, (*span, at < sure.into()), seen, bounds) {
                 fx.mark(Mark::OriginsFull);
             }
         }
@@ -255,8 +270,7 @@ impl<B: Broadcast> AntiEntropy<B> {
             ours.from < ours.to && held.is_none_or(|theirs| theirs.to < ours.to)
         });
         if !origins.is_empty() && !self.config.has(Mutant::ExchangeOneSided) {
-            let uptime = self.uptime(now);
-            fx.send(from, Message::Have { uptime, parts, origins, answer: true });
+            self.list(now, from, (parts, origins, true), fx);
         }
     }
 
@@ -337,8 +351,8 @@ impl<B: Broadcast> AntiEntropy<B> {
         link.answers -= 1;
         match message {
             Message::Compare { uptime, parts } => self.on_compare(now, from, (uptime, parts), fx),
-            Message::Have { uptime, parts, origins, answer } => {
-                self.on_have(now, from, (&parts, &origins), fx);
+            Message::Have { uptime, parts, origins, sure, answer } => {
+                self.on_have(now, from, (&parts, &origins, sure), fx);
                 if !answer {
                     self.answer(now, from, (uptime, parts, &origins), fx);
                 }

@@ -298,7 +298,7 @@ fn a_liar_costs_a_bounded_amount() {
         for message in [
             Message::Want(all.clone()),
             Message::Compare { uptime, parts: (0..256).map(|_| summary).collect() },
-            Message::Have { uptime, parts, origins, answer: false },
+            Message::Have { uptime, parts, origins, sure: 256, answer: false },
         ] {
             net.feed(a, Input::Receive { from: Node(b), message });
         }

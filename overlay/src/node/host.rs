@@ -379,8 +379,8 @@ impl Outgoing {
             Exchange::Compare { uptime, parts } => {
                 return Self::Control(encode_exchange(&Exchange::Compare { uptime, parts }));
             }
-            Exchange::Have { uptime, parts, origins, answer } => {
-                let have = Exchange::Have { uptime, parts, origins, answer };
+            Exchange::Have { uptime, parts, origins, sure, answer } => {
+                let have = Exchange::Have { uptime, parts, origins, sure, answer };
                 return Self::Control(encode_exchange(&have));
             }
             Exchange::Want(spans) => return Self::Control(encode_exchange(&Exchange::Want(spans))),

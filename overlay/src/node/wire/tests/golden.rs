@@ -119,7 +119,7 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("0700005001 A 80d095ffbc31ac02 B 80d095ffbc3100", Frame::Route(Router::Found { origin: incarnation(0), number: 300, peer: two() })),
         ("0700002803 A 80d095ffbc3107", Frame::Route(Router::Lost { origin: incarnation(0), number: 7 })),
         ("0b00001101e80701 0000000000 0102030405060708", Frame::Exchange(Exchange::Compare { uptime: 1_000, parts: [summary()].into_iter().collect() })),
-        ("0b000033 02e80701 0000000000 01 A 80d095ffbc310508 01", Frame::Exchange(Exchange::Have { uptime: 1_000, parts: [anti_entropy::Part::ALL].into_iter().collect(), origins: [span(5, 8)].into_iter().collect(), answer: true })),
+        ("0b000034 02e80701 0000000000 01 A 80d095ffbc310508 01 01", Frame::Exchange(Exchange::Have { uptime: 1_000, parts: [anti_entropy::Part::ALL].into_iter().collect(), origins: [span(5, 8)].into_iter().collect(), sure: 1, answer: true })),
         ("0b00002a 0301 A 80d095ffbc310508", Frame::Exchange(Exchange::Want([span(5, 8)].into_iter().collect()))),
         ("0c000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", reply()),
         ("0800005eA 0068e5cf8b010000 B 0068e5cf8b01000007000000000000000f68656c6c6f", relayed()),

@@ -118,14 +118,14 @@ fn any_exchange() -> impl Strategy<Value = ExchangeMessage> {
     let span = (any_peer(), any::<u64>(), any::<u64>());
     let span = span.prop_map(|(origin, from, to)| Span { origin, from, to }).boxed();
     let origins = vec(span.clone(), 0..=MAX_ORIGINS);
-    let have = (any::<u32>(), vec(part(), 0..=MAX_PARTS), origins, any::<bool>());
+    let have = (any::<u32>(), vec(part(), 0..=MAX_PARTS), origins, any::<u16>(), any::<bool>());
     prop_oneof![
         (any::<u32>(), vec(summary, 0..=MAX_PARTS)).prop_map(|(uptime, parts)| {
             Exchange::Compare { uptime, parts: parts.into_iter().collect() }
         }),
-        have.prop_map(|(uptime, parts, origins, answer)| {
+        have.prop_map(|(uptime, parts, origins, sure, answer)| {
             let (parts, origins) = (parts.into_iter().collect(), origins.into_iter().collect());
-            Exchange::Have { uptime, parts, origins, answer }
+            Exchange::Have { uptime, parts, origins, sure, answer }
         }),
         vec(span, 0..=MAX_ORIGINS).prop_map(|spans| Exchange::Want(spans.into_iter().collect())),
     ]
@@ -248,7 +248,7 @@ fn counts_are_held_to_their_limits() {
         (Kind::Control, &[1, 1], plumtree::MAX_ANNOUNCEMENTS, &announced, &[]),
         (Kind::Views, &[], MAX_VIEW, &viewed, &[0]),
         (Kind::Exchange, &[1, 0], anti_entropy::MAX_PARTS, &[0; 13], &[]),
-        (Kind::Exchange, &[2, 0], anti_entropy::MAX_PARTS, &[0; 5], &[0, 0]),
+        (Kind::Exchange, &[2, 0], anti_entropy::MAX_PARTS, &[0; 5], &[0, 0, 0]),
         (Kind::Exchange, &[3], anti_entropy::MAX_ORIGINS, &[0; 35], &[]),
         (Kind::Hello, &[1, b'x', 0, 0], Addresses::MAX, &[0], &[]),
     ] {
