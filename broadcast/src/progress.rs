@@ -6,9 +6,11 @@ use thin_vec::ThinVec;
 
 const WORD: u64 = u64::BITS as u64;
 
-/// Sequences below the first that was seen are remembered too, at least so many: they may be on
-/// their way. Nobody waits for them.
-const LOOK_BACK: u64 = WORD;
+/// So many sequences below the first that was seen are remembered too: they may be on their way, or
+/// turn out to be this peer's business.
+const LOOK_BACK: u64 = 16 * WORD;
+/// The same once it is known from where on they are.
+const LATE: u64 = WORD;
 
 /// One origin's sequences: settled below a base, one bit each from there on.
 ///
@@ -29,8 +31,9 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Of an origin nothing was known of, when this is the first that counts.
-    pub(crate) fn starting_at(sequence: u64) -> Self {
-        let base = (sequence / WORD * WORD).saturating_sub(LOOK_BACK);
+    pub(crate) fn starting_at(sequence: u64, span: u64) -> Self {
+        let back = LOOK_BACK.min(span / WORD * WORD);
+        let base = (sequence / WORD * WORD).saturating_sub(back);
         Self { base, word: 0, more: ThinVec::new(), wanted_from: sequence, is_sure: sequence == 0 }
     }
 
@@ -159,7 +162,7 @@ impl Progress {
         loop {
             let below = self.wanted_from.saturating_sub(self.base).min(WORD);
             let unwanted = 1u64.checked_shl(below as u32).map_or(u64::MAX, |bit| bit - 1);
-            let is_far = self.more.len() as u64 * WORD > LOOK_BACK;
+            let is_far = self.is_sure && self.more.len() as u64 * WORD > LATE;
             if self.word != u64::MAX && !(is_far && self.word | unwanted == u64::MAX) {
                 return;
             }
@@ -193,7 +196,8 @@ mod tests {
 
     #[test]
     fn in_order_nothing_grows() {
-        let mut progress = Progress::starting_at(5);
+        let mut progress = Progress::starting_at(5, 256);
+        progress.want_from(5, true);
         for sequence in 5..10_000 {
             assert!(!progress.is_settled(sequence));
             assert_eq!(progress.settle(sequence, 256), 0);
@@ -206,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_came_before_the_first_may_still_come_and_is_not_missed() {
-        let mut progress = Progress::starting_at(1_000);
+        let mut progress = Progress::starting_at(1_000, 256);
         progress.settle(1_000, 256);
         assert!(!progress.has_gaps());
         assert!(!progress.is_settled(999));
@@ -220,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_jump_to_the_end_of_numbers_is_survived() {
-        let mut progress = Progress::starting_at(0);
+        let mut progress = Progress::starting_at(0, 256);
         progress.settle(0, 256);
         assert!(progress.settle(u64::MAX, 256) > 1 << 60);
         assert!(progress.is_settled(1));
@@ -239,7 +243,7 @@ mod tests {
             steps in proptest::collection::vec((0..9u8, 0..700u64), 1..300),
         ) {
             const SPAN: u64 = 256;
-            let mut progress = Progress::starting_at(start);
+            let mut progress = Progress::starting_at(start, SPAN);
             let (mut seen, mut given_up) = (BTreeSet::new(), 0);
             let mut wanted_from = start;
             for (what, sequence) in steps {

@@ -174,7 +174,7 @@ impl<I: Id> Seen<I> {
         if self.origins.len() >= bounds.origins && !self.forget_idle(now, bounds.idle) {
             return None;
         }
-        let progress = Progress::starting_at(sequence);
+        let progress = Progress::starting_at(sequence, bounds.span as u64);
         thrift::push(&mut self.origins, Origin { origin, touched: seconds(now), progress });
         let at = self.origins.len() - 1;
         if let Some(index) = &mut self.index {
