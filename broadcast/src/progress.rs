@@ -216,7 +216,8 @@ mod tests {
         assert!(!progress.is_settled(999));
         progress.want_from(998, true);
         assert!(progress.has_gaps());
-        assert_eq!(progress.gaps(progress.next()).as_slice(), [998..1_000]);
+        let gaps = progress.gaps(progress.next());
+        assert_eq!((gaps.len(), gaps[0].clone()), (1, 998..1_000));
         progress.settle(999, 256);
         progress.settle(998, 256);
         assert!(!progress.has_gaps());

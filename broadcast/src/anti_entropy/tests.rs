@@ -26,7 +26,9 @@ impl Payload for [u8; 8] {
 }
 
 type Id = MessageId<Node>;
-type Strategy = AntiEntropy<Flood<Node, Id, [u8; 8]>>;
+type Inside = Flood<Node, Id, [u8; 8]>;
+type Strategy = AntiEntropy<Inside>;
+type Said = MessageOf<Inside>;
 
 /// As real nodes encode them, but for the content.
 const SIZES: Sizes = Sizes { peer: 48, id: 48, payload: 0 };
@@ -36,7 +38,7 @@ struct Net {
     now: Time,
     peers: Vec<Strategy>,
     cut: BTreeSet<(u32, u32)>,
-    under_way: VecDeque<(Node, Node, MessageOf<Flood<Node, Id, [u8; 8]>>)>,
+    under_way: VecDeque<(Node, Node, Said)>,
     timers: BTreeMap<(Time, u32), Timer<core::convert::Infallible>>,
     delivered: Vec<Vec<Id>>,
     missed: Vec<BTreeMap<Node, u64>>,
@@ -51,7 +53,7 @@ struct Fx<'a> {
 }
 
 impl Effects<Strategy> for Fx<'_> {
-    fn send(&mut self, to: Node, message: MessageOf<Flood<Node, Id, [u8; 8]>>) {
+    fn send(&mut self, to: Node, message: Said) {
         self.net.bytes += message.wire_len(&SIZES);
         self.net.under_way.push_back((self.me, to, message));
     }
@@ -247,7 +249,7 @@ fn cost(origins: u32, each: u64) -> usize {
     assert_eq!(net.delivered[b as usize].len(), net.delivered[a as usize].len());
     net.bytes
         - 1_000
-            * MessageOf::<Flood<Node, Id, [u8; 8]>>::wire_len(
+            * Said::wire_len(
                 &Message::Reply {
                     id: MessageId { origin: Node(0), sequence: 0 },
                     round: 0,
