@@ -10,7 +10,7 @@ use murmurate::{Input, Message, Timer};
 
 use crate::deliveries::DeliveryLog;
 use crate::host::What;
-use crate::id::SimId;
+use crate::id::SimId as _;
 use crate::lanes::{self, Audit, Channel, Lanes, Tally, Watch};
 use crate::machine::Machine;
 use crate::network::Network;
@@ -19,37 +19,8 @@ use crate::part::Node;
 use crate::parts::Parts;
 use crate::regional::Regional;
 use crate::stats::{self, Stats};
+pub use crate::strategy::{Make, SimBroadcast, SimMembership};
 use crate::watch::{EventKind, Events, Filter, Load, Record, in_order};
-
-/// A strategy the simulator can run as membership.
-pub trait SimMembership:
-    Membership<Peer = Peer, Message: Clone + Send, Timer: Send> + Clone + Send + 'static
-{
-}
-impl<M> SimMembership for M where
-    M: Membership<Peer = Peer, Message: Clone + Send, Timer: Send> + Clone + Send + 'static
-{
-}
-
-/// A strategy the simulator can run as broadcast: broadcasts are numbered, and their content is
-/// only counted.
-pub trait SimBroadcast:
-    Broadcast<Peer = Peer, Id: SimId, Payload = (), Message: Clone + Send, Timer: Send>
-    + Clone
-    + Send
-    + 'static
-{
-}
-impl<B> SimBroadcast for B where
-    B: Broadcast<Peer = Peer, Id: SimId, Payload = (), Message: Clone + Send, Timer: Send>
-        + Clone
-        + Send
-        + 'static
-{
-}
-
-/// Makes a node's protocols, given the peer and a seed of its own.
-pub type Make<M, B> = Arc<dyn Fn(Peer, u64) -> murmurate::Peer<M, B> + Send + Sync>;
 
 /// Encoded sizes for the byte counts: a peer is a 32-byte key, an 8-byte incarnation and an
 /// address hint, a message id a peer's key and incarnation and a sequence number.

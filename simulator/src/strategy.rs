@@ -2,12 +2,43 @@
 
 use std::sync::Arc;
 
-use murmurate::broadcast::{AntiEntropy, Flood, Plumtree, anti_entropy, flood, plumtree};
-use murmurate::membership::{FullMesh, HyParView, full_mesh, hyparview};
+use murmurate::broadcast::{
+    AntiEntropy, Broadcast, Flood, Plumtree, anti_entropy, flood, plumtree,
+};
+use murmurate::membership::{FullMesh, HyParView, Membership, full_mesh, hyparview};
 
-use crate::engine::{Make, SimBroadcast, SimMembership};
-use crate::id::BroadcastId;
+use crate::id::{BroadcastId, SimId};
 use crate::node::Peer;
+
+/// A strategy the simulator can run as membership.
+pub trait SimMembership:
+    Membership<Peer = Peer, Message: Clone + Send, Timer: Send> + Clone + Send + 'static
+{
+}
+impl<M> SimMembership for M where
+    M: Membership<Peer = Peer, Message: Clone + Send, Timer: Send> + Clone + Send + 'static
+{
+}
+
+/// A strategy the simulator can run as broadcast: broadcasts are numbered, and their content is
+/// only counted.
+pub trait SimBroadcast:
+    Broadcast<Peer = Peer, Id: SimId, Payload = (), Message: Clone + Send, Timer: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+impl<B> SimBroadcast for B where
+    B: Broadcast<Peer = Peer, Id: SimId, Payload = (), Message: Clone + Send, Timer: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+/// Makes a node's protocols, given the peer and a seed of its own.
+pub type Make<M, B> = Arc<dyn Fn(Peer, u64) -> murmurate::Peer<M, B> + Send + Sync>;
 
 /// HyParView on simulated peers.
 pub type SimHyParView = HyParView<Peer>;

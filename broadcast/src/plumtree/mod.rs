@@ -7,6 +7,7 @@
 //! Two things are not in the paper: of many broadcasts at once only some may change the tree, see
 //! `pace`, and each peer finds out how long to wait for an announced payload, see `patience`.
 
+mod announce;
 mod config;
 mod message;
 mod missing;
@@ -297,36 +298,6 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
     }
 
-    fn on_ihave(
-        &mut self,
-        now: Time,
-        from: P,
-        announcements: &[Announcement<I>],
-        fx: &mut impl Effects<Self>,
-    ) {
-        if !self.is_neighbor(from) {
-            return fx.mark(Mark::IhaveOfStranger);
-        }
-        let wait = self.patience.wait(&self.config);
-        let unbounded = self.config.has(Mutant::MissingUnbounded);
-        let capacity = if unbounded { usize::MAX } else { self.config.missing_capacity };
-        let mut seen = ThinVec::new();
-        for &announcement in announcements.iter().take(MAX_ANNOUNCEMENTS) {
-            if self.has_seen(announcement.id) {
-                seen.push(announcement);
-                continue;
-            }
-            if !self.missing.announced(from, announcement, now, wait, capacity) {
-                fx.mark(Mark::MissingFull);
-            }
-            self.arm_missing(wait, fx);
-        }
-        if self.eager().any(|eager| eager == from) {
-            // The tree's link tells of copies that were fetched before.
-            self.on_late_copies(now, from, seen.into_iter(), fx);
-        }
-    }
-
     fn on_graft(&mut self, from: P, missing: Option<Announcement<I>>, fx: &mut impl Effects<Self>) {
         if !self.config.has(Mutant::GraftOneSided) {
             self.make_eager(from, fx);
@@ -358,45 +329,6 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         if let Some(neighbor) = self.neighbors.iter_mut().find(|n| n.peer == peer) {
             neighbor.eager = false;
         }
-    }
-
-    /// Whether there was anything to announce.
-    fn announce_queued(&self, peer: P, fx: &mut impl Effects<Self>) -> bool {
-        let mut batch = self
-            .queue
-            .iter()
-            .filter(|(_, sender)| *sender != Some(peer))
-            .map(|(announcement, _)| *announcement)
-            .peekable();
-        let any = batch.peek().is_some();
-        if any {
-            fx.send(peer, Message::IHave(batch.collect()));
-        }
-        any
-    }
-
-    /// What nobody could be told of goes to the first neighbour there is, who is eager.
-    fn push_waiting(&mut self, peer: P, fx: &mut impl Effects<Self>) {
-        for (Announcement { id, round }, sender) in core::mem::take(&mut self.queue) {
-            if sender != Some(peer)
-                && let Some(payload) = self.cache.get(id)
-            {
-                fx.mark(Mark::WaitingPushed);
-                fx.send(peer, Message::Gossip { id, round, payload: payload.clone() });
-            }
-        }
-    }
-
-    fn announce_all(&mut self, fx: &mut impl Effects<Self>) {
-        if self.neighbors.is_empty() {
-            // What was published meanwhile waits for the next neighbour.
-            return fx.mark(Mark::BatchWithoutNeighbors);
-        }
-        let told = !self.config.has(Mutant::AnnouncementsDropped);
-        for neighbor in self.neighbors.iter().filter(|neighbor| !neighbor.eager && told) {
-            self.announce_queued(neighbor.peer, fx);
-        }
-        self.queue = ThinVec::new();
     }
 
     fn receive(&mut self, now: Time, from: P, message: Message<I, D>, fx: &mut impl Effects<Self>) {

@@ -200,6 +200,22 @@ impl Maker {
         self.counter("murmurate_shared_identities_total", help)
     }
 
+    fn discovery_failures(&self) -> IntCounterVec {
+        let help = "Look-ups of a discovery source that failed.";
+        self.reasons("murmurate_discovery_failures_total", help, "source", &DISCOVERY)
+    }
+
+    fn missed(&self) -> IntCounter {
+        let help = "Broadcasts of others that never came and can be had no more.";
+        self.counter("murmurate_broadcasts_missed_total", help)
+    }
+
+    fn broadcasts_dropped(&self) -> IntCounterVec {
+        let help = "Words about broadcasts that were not acted on, and payloads not passed on.";
+        let reasons = LOSSES.map(Mark::name);
+        self.reasons("murmurate_broadcasts_dropped_total", help, "reason", &reasons)
+    }
+
     fn hops(&self) -> Histogram {
         let help = "Links a delivered broadcast crossed.";
         self.histogram("murmurate_delivery_hops", help, &HOPS)
@@ -257,16 +273,8 @@ impl Metrics {
             delivered,
             duplicate,
             lagged: make.lagged(),
-            missed: counter(
-                "murmurate_broadcasts_missed_total",
-                "Broadcasts of others that never came and can be had no more.",
-            ),
-            broadcasts_dropped: make.reasons(
-                "murmurate_broadcasts_dropped_total",
-                "Words about broadcasts that were not acted on, and payloads not passed on.",
-                "reason",
-                &LOSSES.map(Mark::name),
-            ),
+            missed: make.missed(),
+            broadcasts_dropped: make.broadcasts_dropped(),
             hops: make.hops(),
             latency: make.latency(),
             received,
@@ -289,12 +297,7 @@ impl Metrics {
                 "reason",
                 &LINK_ENDS,
             ),
-            found: make.reasons(
-                "murmurate_discovery_failures_total",
-                "Look-ups of a discovery source that failed.",
-                "source",
-                &DISCOVERY,
-            ),
+            found: make.discovery_failures(),
             channels: Families::register(&make.0),
             registry: make.0,
         }))
