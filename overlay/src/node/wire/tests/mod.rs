@@ -19,7 +19,7 @@ fn any_frame() -> impl Strategy<Value = Frame> {
         1 => any_hello().prop_map(Frame::Hello),
         4 => any_membership().prop_map(Frame::Membership),
         2 => any_control().prop_map(Frame::Control),
-        1 => any_payload(),
+        3 => any_payload(),
         2 => any_exchange().prop_map(Frame::Exchange),
         1 => Just(Frame::AskViews),
         1 => (vec((any_contact(), any::<bool>()), 0..=MAX_VIEW), any::<u32>()).prop_map(
