@@ -14,7 +14,7 @@ use crate::talk::{Command, Got, NODE, Said, Setup, View};
 /// How often the controller looks again.
 const LOOK: Duration = Duration::from_millis(200);
 /// How long a living node may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(20);
 
 #[allow(clippy::disallowed_methods, reason = "real processes take real time")]
 pub(crate) fn now() -> Instant {
