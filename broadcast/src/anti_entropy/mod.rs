@@ -217,7 +217,8 @@ impl<B: Broadcast> AntiEntropy<B> {
         }
     }
 
-    /// Those of which this peer is sure where they begin come first.
+    /// Those of which this peer is sure where they begin come first: whoever misses something itself
+    /// cannot tell.
     fn list(
         &self,
         now: Time,
@@ -225,7 +226,9 @@ impl<B: Broadcast> AntiEntropy<B> {
         (parts, origins, answer): (ThinVec<Part>, ThinVec<Span<Origin<B>>>, bool),
         fx: &mut impl Effects<Self>,
     ) {
-        let is_sure = |span: &Span<Origin<B>>| self.inner.seen().is_sure(span.origin);
+        let seen = self.inner.seen();
+        let is_sure =
+            |span: &Span<Origin<B>>| seen.is_sure(span.origin) && !seen.has_gaps(span.origin);
         let (mut origins, unsure): (ThinVec<_>, ThinVec<_>) =
             origins.into_iter().partition(is_sure);
         let sure = origins.len() as u16;

@@ -208,7 +208,7 @@ fn a_comparison_tells_what_differs_from_what_does_not() {
         comparison.figures.iter().find(|figure| figure.figure == name).cloned().unwrap()
     };
     let (plumtree, flood) = (read(&[]), read(&["broadcast.strategy=flood"]));
-    let found = compare::compare(&plumtree, &flood, 8, &[], jobs(2, 1), &|_| {}).unwrap();
+    let found = compare::compare(&plumtree, &flood, 12, &[], jobs(2, 1), &|_| {}).unwrap();
     let rmr = find(&found, "rmr");
     assert!(rmr.significant && rmr.difference.unwrap().ci_low.unwrap() > 1.0, "{rmr:?}");
     let latency = find(&found, "latency_p50");
