@@ -220,7 +220,7 @@ fn a_comparison_tells_what_differs_from_what_does_not() {
         "both reach everybody"
     );
     assert!(find(&found, "rmr").p_holm.unwrap() > find(&found, "rmr").p.unwrap());
-    assert_eq!(found, compare::compare(&plumtree, &flood, 8, &[], jobs(1, 2), &|_| {}).unwrap());
+    assert_eq!(found, compare::compare(&plumtree, &flood, 12, &[], jobs(1, 2), &|_| {}).unwrap());
     // The time after which a member is forgotten does not matter where nobody fails.
     let patient = read(&["payload_capacity=2048"]);
     let found = compare::compare(&plumtree, &patient, 4, &[], jobs(2, 1), &|_| {}).unwrap();
