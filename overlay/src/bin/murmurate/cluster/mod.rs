@@ -30,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
   murmurate cluster                                  64 nodes, until Ctrl-C
   murmurate cluster --nodes 16 --transport quic --for 5s
   murmurate cluster --nodes 50 --messages 20000 --rate 0 --kill 0 --json
+  murmurate cluster --nodes 50 --messages 20000 --rate 0 --publishers 1 --kill 0 --json
   murmurate cluster --metrics 127.0.0.1:9464         then: curl 127.0.0.1:9464/metrics
 
 The exit status is 0 if the overlay formed, every broadcast reached all, every message on a channel
@@ -42,7 +43,7 @@ pub(crate) struct Options {
     /// What connections are made of.
     #[arg(long, value_enum, default_value_t = Transport::Tcp)]
     transport: Transport,
-    /// Broadcasts, spread over all nodes.
+    /// Broadcasts, spread over the publishers.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     messages: u32,
     /// Bytes of data in each.
@@ -51,6 +52,9 @@ pub(crate) struct Options {
     /// Broadcasts a second; 0 for as fast as they are taken.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     rate: u32,
+    /// Nodes that broadcast, at most all. Default: all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    publishers: Option<u32>,
     /// Messages that each node sends to others at random afterwards, on a channel, and half as many
     /// requests. Default 10, or none where too few files may be open for their connections: a first
     /// message to a node connects to it.
@@ -110,8 +114,13 @@ pub(crate) async fn run(options: Options) -> Outcome {
     bar.set_message("one overlay");
     let formed = flock.settle(PATIENCE).await;
     bar.finish_and_clear();
-    let load =
-        Load { messages: options.messages, size: options.size as usize, rate: options.rate, sends };
+    let load = Load {
+        messages: options.messages,
+        size: options.size as usize,
+        rate: options.rate,
+        publishers: options.publishers.map_or(usize::MAX, |publishers| publishers as usize),
+        sends,
+    };
     let mut report = Report::new(&options, begun.elapsed(), formed);
     report.whole = Some(flock.work(&load).await);
     if options.kill > 0 {

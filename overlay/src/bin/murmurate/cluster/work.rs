@@ -29,6 +29,8 @@ pub(super) struct Load {
     pub(super) size: usize,
     /// A second, over all nodes; 0 for as fast as they are taken.
     pub(super) rate: u32,
+    /// Nodes that publish, at most all.
+    pub(super) publishers: usize,
     /// Messages that each node sends on a channel afterwards.
     pub(super) sends: u32,
 }
@@ -187,7 +189,7 @@ async fn grow_tree(flock: &Flock, size: usize) {
     for round in 1..=ROUNDS.end {
         flock.tally.reset();
         let before = flock.metrics.broadcasts().duplicate;
-        let load = Load { messages: each, size, rate: each, sends: 0 };
+        let load = Load { messages: each, size, rate: each, publishers: usize::MAX, sends: 0 };
         let (sent, _) = publish(flock, &load).await;
         flock.tally.reach(sent * (flock.len() as u64 - 1)).await;
         let duplicates = flock.metrics.broadcasts().duplicate - before;
@@ -198,11 +200,12 @@ async fn grow_tree(flock: &Flock, size: usize) {
     }
 }
 
-/// Publishes a load in turns from all nodes; how many broadcasts were taken and refused.
+/// Publishes a load in turns from its publishers; how many broadcasts were taken and refused.
 async fn publish(flock: &Flock, load: &Load) -> (u64, u64) {
     let begun = Instant::now();
-    let publishers = flock.nodes.iter().enumerate().map(|(turn, node)| {
-        let turns = (turn as u32..load.messages).step_by(flock.nodes.len());
+    let publishers = flock.nodes.len().min(load.publishers);
+    let publishers = flock.nodes.iter().take(publishers).enumerate().map(|(turn, node)| {
+        let turns = (turn as u32..load.messages).step_by(publishers);
         publish_turns(node, &flock.tally, load, begun, turns)
     });
     let outcomes = futures::future::join_all(publishers).await;
