@@ -19,6 +19,7 @@ use super::event::Event;
 use super::id::{Incarnation, MessageId, NodeId};
 use super::metrics::Counters;
 use super::outbox::Pushed;
+use super::pressure::Pacer;
 use super::route::Route;
 use super::topics::Topics;
 use super::wire::{
@@ -92,6 +93,8 @@ pub(crate) struct Host {
     pub(crate) book: Book,
     pub(crate) routes: BTreeMap<NodeId, Route>,
     pub(crate) outbox_limit: usize,
+    /// How fast this node publishes.
+    pub(crate) pacer: Pacer,
     pub(crate) timers: Vec<(Instant, Timer)>,
     pub(crate) topics: Topics,
     pub(crate) metrics: Arc<Counters>,

@@ -50,6 +50,8 @@ pub(crate) struct Counters {
     pub(crate) published: IntCounter,
     pub(crate) delivered: IntCounter,
     pub(crate) duplicate: IntCounter,
+    pub(crate) refused: IntCounter,
+    pub(crate) waited: IntCounter,
     pub(crate) lagged: IntCounter,
     pub(crate) missed: IntCounter,
     pub(crate) broadcasts_dropped: IntCounterVec,
@@ -190,6 +192,11 @@ impl Maker {
         (direction("received"), direction("sent"))
     }
 
+    fn waited(&self) -> IntCounter {
+        let help = "Broadcasts that waited for a neighbour or for room before they were published.";
+        self.counter("murmurate_broadcasts_waited_total", help)
+    }
+
     fn lagged(&self) -> IntCounter {
         let help = "Broadcasts that subscriptions lost because they were not read in time.";
         self.counter("murmurate_subscription_lagged_total", help)
@@ -240,11 +247,11 @@ impl Metrics {
         let make = Maker(Registry::new());
         make.build_info().with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let (received, sent) = make.traffic(kinds);
-        let [published, delivered, duplicate] = make.labelled(
+        let [published, delivered, duplicate, refused] = make.labelled(
             "murmurate_broadcasts_total",
-            "Broadcasts published here, delivered here for the first time, and received again.",
+            "Broadcasts published here, delivered here for the first time, received again, and refused.",
             "outcome",
-            ["published", "delivered", "duplicate"],
+            ["published", "delivered", "duplicate", "refused"],
         );
         let [outbox_control_dropped, outbox_payloads_dropped] = make.labelled(
             "murmurate_outbox_dropped_total",
@@ -272,6 +279,8 @@ impl Metrics {
             published,
             delivered,
             duplicate,
+            refused,
+            waited: make.waited(),
             lagged: make.lagged(),
             missed: make.missed(),
             broadcasts_dropped: make.broadcasts_dropped(),

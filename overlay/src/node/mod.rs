@@ -32,6 +32,7 @@ pub(crate) mod id;
 mod link;
 mod metrics;
 mod outbox;
+mod pressure;
 mod reach;
 mod route;
 mod streams;
@@ -70,6 +71,7 @@ use channels::Hub;
 use driver::{Command, Driver, Look, Parts, Publish, Shown};
 use host::Host;
 use id::{Incarnation, MessageId, NodeId};
+use pressure::Pacer;
 use reach::Reach;
 use state::State;
 use store::Store;
@@ -234,6 +236,7 @@ impl Node {
             book: Book::default(),
             routes: BTreeMap::new(),
             outbox_limit: builder.limits.outbox_bytes,
+            pacer: Pacer::new(Instant::now()),
             timers: Vec::new(),
             topics: topics.clone(),
             metrics: builder.metrics.counters(),
@@ -378,7 +381,7 @@ impl Node {
         let deadline = Instant::now() + self.limits.publish_wait;
         let (reply, published) = oneshot::channel();
         match timeout_at(deadline, self.publishes.reserve()).await {
-            Ok(Ok(permit)) => permit.send(Publish { publication, deadline, reply }),
+            Ok(Ok(permit)) => permit.send(Publish { publication, deadline, waited: false, reply }),
             Ok(Err(_)) => return Err(BroadcastError::Ended),
             Err(_) => return Err(BroadcastError::Congested),
         }

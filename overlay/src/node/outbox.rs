@@ -119,6 +119,13 @@ impl Outbox {
         Pushed::Queued
     }
 
+    /// A frame that stays behind all payloads before it, and is never shed: there is one at a time.
+    pub(crate) fn push_probe(&self, frame: Vec<u8>) {
+        let mut lanes = self.lanes();
+        lanes.payload_bytes += frame.len();
+        lanes.payloads.push_back((None, frame.into()));
+    }
+
     /// Wakes the writer: after all that one input caused was pushed.
     pub(crate) fn wake(&self) {
         let waker = self.lanes().waker.take();

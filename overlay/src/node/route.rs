@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::id::Incarnation;
 use super::outbox::{Depth, Outbox, Pushed};
-use super::wire::GOSSIP_HEAD;
+use super::pressure::Flow;
+use super::wire::{GOSSIP_HEAD, encode_probe};
 
 /// What leads, or will lead, to one incarnation of a node.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Route {
     pub(crate) via: Via,
     /// When something was last sent or received.
     pub(crate) used: Instant,
+    pub(crate) flow: Flow,
     pace: Pace,
 }
 
@@ -58,6 +60,7 @@ impl Route {
             outbox: Arc::new(Outbox::new(limit)),
             via: Via::Pending,
             used: now,
+            flow: Flow::new(now),
             pace: Pace { since: now, taken: 0, emptied: 0, slow: false },
         }
     }
@@ -73,7 +76,21 @@ impl Route {
 
     pub(crate) fn push_payload(&mut self, head: Option<[u8; GOSSIP_HEAD]>, body: Bytes) -> Pushed {
         self.used = Instant::now();
-        self.outbox.push_payload(head, body)
+        let bytes = body.len();
+        let pushed = self.outbox.push_payload(head, body);
+        if pushed == Pushed::Queued {
+            self.flow.pushed(bytes);
+        }
+        pushed
+    }
+
+    /// Sends a probe behind what was pushed, if one is due.
+    pub(crate) fn probe(&mut self, now: Instant) {
+        if self.is_linked()
+            && let Some(number) = self.flow.probe(now)
+        {
+            self.outbox.push_probe(encode_probe(number));
+        }
     }
 
     /// Whether the peer reads too slowly to be waited for.

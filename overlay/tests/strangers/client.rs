@@ -178,7 +178,7 @@ impl Speaker {
         let mut speaker = Self::connect(address).await;
         speaker.say(&hello(network, 1 << 20)).await.expect("the node listens");
         let (kind, body) = speaker.hear().await.expect("what comes before a hello");
-        assert_eq!((kind, body.len()), (9, 9_212));
+        assert_eq!((kind, body.len()), (9, 4_092));
         let (kind, body) = speaker.hear().await.expect("the node's hello");
         assert_eq!(kind, 0);
         let expected = [&[network.len() as u8], network.as_bytes()].concat();

@@ -232,6 +232,7 @@ impl Driver {
         let Some(route) = self.host.routes.get_mut(&peer.node) else { return };
         route.via = Via::Link(id);
         route.used = Instant::now();
+        route.flow.restart(route.used);
         let turn = route.outbox.attach();
         let outbox = Arc::clone(&route.outbox);
         if let Some(connection) = self.connections.get_mut(&id) {

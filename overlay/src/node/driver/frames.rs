@@ -26,7 +26,7 @@ impl Driver {
                     route.used = Instant::now();
                 }
                 for (frame, bytes) in frames {
-                    self.on_frame(from, frame, bytes);
+                    self.on_frame(id, from, frame, bytes);
                 }
             }
             Report::ReadEnded(ended) => self.on_read_ended(id, ended),
@@ -42,7 +42,7 @@ impl Driver {
         }
     }
 
-    fn on_frame(&mut self, from: Incarnation, frame: Frame, bytes: usize) {
+    fn on_frame(&mut self, by: ConnectionId, from: Incarnation, frame: Frame, bytes: usize) {
         match frame {
             Frame::Membership(message) => {
                 let message = message.map(|contact| self.hear_of(&contact));
@@ -57,8 +57,12 @@ impl Driver {
                 self.hear(from, message, bytes);
             }
             Frame::Gossip { id, round, payload } => {
+                let (before, published) = (self.host.delivered, payload.published());
                 let gossip = plumtree::Message::Gossip { id, round, payload };
                 self.hear_payload(from, anti_entropy::Message::Inner(gossip), bytes);
+                if self.host.delivered > before {
+                    self.host.pacer.arrivals().note(Instant::now(), id.origin, published);
+                }
             }
             Frame::Reply { id, round, payload } => {
                 let reply = anti_entropy::Message::Reply { id, round, payload };
@@ -80,6 +84,8 @@ impl Driver {
             }
             Frame::Route(message) => self.on_route(from, message, bytes),
             Frame::Relay(relayed) => self.on_relayed(from, relayed, bytes),
+            Frame::Probe(number) => self.on_probe(from, number),
+            Frame::Echo(echo) => self.on_echo(from, by, echo),
             // The reader keeps these.
             Frame::Hello(_) | Frame::Bye | Frame::Padding => {}
         }

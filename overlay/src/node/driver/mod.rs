@@ -11,7 +11,7 @@
 //! | `dials` | nodes and contacts dialled |
 //! | `frames` | what links bring |
 //! | `lanes` | connections for channels |
-//! | `publish` | broadcasts that wait for room |
+//! | `publish` | broadcasts that wait for room, and what paces them |
 //! | `routing` | what the router comes to |
 //! | `twins` | identities that two processes share |
 //! | `upkeep` | what happens twice a second |
@@ -98,6 +98,8 @@ pub(crate) enum Command {
 pub(crate) struct Publish {
     pub(crate) publication: Publication,
     pub(crate) deadline: Instant,
+    /// There was no room at first.
+    pub(crate) waited: bool,
     pub(crate) reply: oneshot::Sender<Result<MessageId, BroadcastError>>,
 }
 
@@ -259,7 +261,8 @@ impl Driver {
             }
             let timer = self.host.next_timer();
             let round = self.contacts.next_round();
-            let next = timer.into_iter().chain(round).min();
+            let room = (!self.held.is_empty()).then(|| self.host.pacer.next());
+            let next = timer.into_iter().chain(round).chain(room).min();
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm(event),
                 Some((connection, report)) = self.reports.recv() => {
@@ -323,11 +326,7 @@ impl Driver {
                 break;
             }
         }
-        for node in self.host.fresh.drain(..) {
-            if let Some(route) = self.host.routes.get(&node) {
-                route.outbox.wake();
-            }
-        }
+        self.flush();
         // Before anybody is told that the node has joined: whoever is looks at its view.
         if std::mem::take(&mut self.host.view_changed) {
             let active = self.peer.peer().membership().active().map(|peer| peer.node).collect();

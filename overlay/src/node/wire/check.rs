@@ -27,6 +27,8 @@ pub(crate) fn encode(frame: &Frame) -> Vec<u8> {
         Frame::Relay(relayed) => relayed.encode(),
         Frame::Bye => encode_empty(Kind::Bye).to_vec(),
         Frame::Padding => encode_empty(Kind::Padding).to_vec(),
+        Frame::Probe(number) => encode_probe(*number),
+        Frame::Echo(echo) => echo.encode(),
     }
 }
 
@@ -86,7 +88,9 @@ pub(crate) fn hold(frame: &Frame, taken: usize) {
         | Frame::AskViews
         | Frame::Relay(_)
         | Frame::Bye
-        | Frame::Padding => {}
+        | Frame::Padding
+        | Frame::Probe(_)
+        | Frame::Echo(_) => {}
     }
 }
 

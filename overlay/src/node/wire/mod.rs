@@ -33,10 +33,10 @@ pub(crate) const MAX_CONTROL: usize = 64 << 10;
 pub(crate) const MAX_BODY: usize = (1 << 24) - 1;
 /// Bytes of a payload's frame before the publication: header, origin, start, sequence, round.
 pub(crate) const GOSSIP_HEAD: usize = HEADER + 32 + 8 + 8 + 2;
-/// Bytes of the frame before a hello: more than the largest packets of an Ethernet. A path on which
-/// small packets pass and large ones vanish never becomes a link, instead of one that brings keep-alives
-/// and no payload (QUIC begins like that: RFC 9000, section 14.1).
-pub(crate) const PADDING: usize = 9_216;
+/// Bytes of the frame before a hello: more than two full packets of an Ethernet. A path on which small
+/// packets pass and full ones vanish never becomes a link, instead of one that brings keep-alives and
+/// no payload (QUIC begins like that: RFC 9000, section 14.1).
+pub(crate) const PADDING: usize = 4_096;
 /// Neighbours in an answer about views.
 pub(crate) const MAX_VIEW: usize = 64;
 /// Bytes of a network id.
@@ -122,6 +122,18 @@ pub(crate) enum Frame {
     Bye,
     /// Nothing: what it takes up shows that the path carries it.
     Padding,
+    /// Please echo the number once all before it is handled.
+    Probe(u32),
+    Echo(Echo),
+}
+
+/// A probe's echo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Echo {
+    /// The probe's number.
+    pub(crate) number: u32,
+    /// How long payloads queue on most links of whoever says it, in milliseconds.
+    pub(crate) delay: u16,
 }
 
 /// A frame's kind: its first byte.
@@ -141,6 +153,8 @@ pub(crate) enum Kind {
     Repair = 10,
     Exchange = 11,
     Reply = 12,
+    Probe = 13,
+    Echo = 14,
 }
 
 /// Why bytes are not a frame. Nothing of it was used; the link ends.
@@ -157,7 +171,7 @@ pub(crate) enum FrameError {
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Hello,
         Self::Membership,
         Self::Control,
@@ -171,6 +185,8 @@ impl Kind {
         Self::Repair,
         Self::Exchange,
         Self::Reply,
+        Self::Probe,
+        Self::Echo,
     ];
 
     /// Whether its body is content, and as large as an overlay allows.
@@ -220,6 +236,8 @@ impl Frame {
                 Relayed::decode(body).map(Self::Relay).ok_or(FrameError::Malformed(kind))
             }
             Kind::Padding => Ok(Self::Padding),
+            Kind::Probe => whole(kind, body).map(Self::Probe),
+            Kind::Echo => whole(kind, body).map(Self::Echo),
             Kind::AskViews if body.is_empty() => Ok(Self::AskViews),
             Kind::Bye if body.is_empty() => Ok(Self::Bye),
             Kind::AskViews | Kind::Bye => Err(FrameError::Malformed(kind)),
@@ -275,6 +293,16 @@ pub(crate) fn encode_control(message: &ControlMessage) -> Vec<u8> {
 
 pub(crate) fn encode_exchange(message: &ExchangeMessage) -> Vec<u8> {
     Frame::control(Kind::Exchange, message)
+}
+
+pub(crate) fn encode_probe(number: u32) -> Vec<u8> {
+    Frame::control(Kind::Probe, &number)
+}
+
+impl Echo {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        Frame::control(Kind::Echo, self)
+    }
 }
 
 /// A frame without a body.

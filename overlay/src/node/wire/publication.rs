@@ -34,6 +34,14 @@ impl Publication {
         Ok(Self { bytes: bytes.freeze() })
     }
 
+    /// The same, published at another time. Copies nothing unless somebody else holds it.
+    pub(crate) fn at(self, published: u64) -> Self {
+        let end = self.data_at();
+        let mut bytes = BytesMut::from(self.bytes);
+        bytes[end - TIME..end].copy_from_slice(&published.to_le_bytes());
+        Self { bytes: bytes.freeze() }
+    }
+
     /// Copies a publication out of a frame: what is kept must not keep the read buffer.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (&length, rest) = bytes.split_first()?;

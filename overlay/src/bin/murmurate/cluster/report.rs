@@ -117,7 +117,7 @@ impl Report {
     }
 }
 
-const ROWS: [&str; 16] = [
+const ROWS: [&str; 17] = [
     "nodes",
     "one overlay after",
     "components",
@@ -125,6 +125,7 @@ const ROWS: [&str; 16] = [
     "mean degree",
     "broadcasts",
     "delivered",
+    "told as lost: lagged / missed",
     "duplicates a delivery",
     "latency p50 / p99 / max",
     "deliveries a second",
@@ -149,6 +150,7 @@ fn column(nodes: usize, took: Duration, shape: Shape, outcome: Option<&Outcome>)
         cells.extend([
             outcome.sent.to_string(),
             format!("{} of {} ({share:.2} %)", outcome.delivered, outcome.expected),
+            format!("{} / {}", outcome.lagged, outcome.missed),
             format!("{:.4}", outcome.duplicates_per_delivery),
             millis(&outcome.latency_seconds),
             format!("{:.0}", outcome.deliveries_per_second),

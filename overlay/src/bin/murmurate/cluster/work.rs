@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use hdrhistogram::Histogram;
-use murmurate::{Node, Subscription};
+use murmurate::{Lost, Node, Subscription};
 use tokio::time::Instant;
 
 use super::flock::{Flock, Shape, TOPIC};
@@ -44,6 +44,10 @@ pub(super) struct Outcome {
     pub(super) refused: u64,
     pub(super) expected: u64,
     pub(super) delivered: u64,
+    /// By subscribers that fell behind, told as such.
+    pub(super) lagged: u64,
+    /// By nodes, told as such.
+    pub(super) missed: u64,
     pub(super) duplicates_per_delivery: f64,
     pub(super) latency_seconds: Latency,
     pub(super) deliveries_per_second: f64,
@@ -86,6 +90,8 @@ impl Latency {
 pub(super) struct Tally {
     epoch: Instant,
     delivered: AtomicU64,
+    lagged: AtomicU64,
+    missed: AtomicU64,
     /// Nanoseconds from the epoch to the last delivery.
     last: AtomicU64,
     /// Microseconds from publishing to delivery.
@@ -99,6 +105,8 @@ impl Default for Tally {
         Self {
             epoch: Instant::now(),
             delivered: AtomicU64::new(0),
+            lagged: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
             last: AtomicU64::new(0),
             latency: Mutex::new(latency),
         }
@@ -114,8 +122,17 @@ impl Tally {
     pub(super) fn count(self: Arc<Self>, mut subscription: Subscription) {
         tokio::spawn(async move {
             while let Some(next) = subscription.next().await {
-                // What it lagged behind by was not delivered: it shows as lost.
-                let Ok(delivery) = next else { continue };
+                let delivery = match next {
+                    Ok(delivery) => delivery,
+                    Err(Lost::Lagged(count)) => {
+                        self.lagged.fetch_add(count, Ordering::Relaxed);
+                        continue;
+                    }
+                    Err(Lost::Missed { count, .. }) => {
+                        self.missed.fetch_add(count, Ordering::Relaxed);
+                        continue;
+                    }
+                };
                 let Some(sent) = delivery.data.first_chunk() else { continue };
                 let now = self.now();
                 let took = now.saturating_sub(u64::from_le_bytes(*sent)) / 1_000;
@@ -129,7 +146,9 @@ impl Tally {
     }
 
     fn reset(&self) {
-        self.delivered.store(0, Ordering::Relaxed);
+        for count in [&self.delivered, &self.lagged, &self.missed] {
+            count.store(0, Ordering::Relaxed);
+        }
         self.latency.lock().unwrap_or_else(PoisonError::into_inner).reset();
     }
 
@@ -173,6 +192,8 @@ pub(super) async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
         refused,
         expected,
         delivered,
+        lagged: tally.lagged.load(Ordering::Relaxed),
+        missed: tally.missed.load(Ordering::Relaxed),
         duplicates_per_delivery: each((flock.metrics.broadcasts().duplicate - duplicates) as f64),
         latency_seconds: tally.latency(),
         deliveries_per_second: delivered as f64 / took.as_secs_f64().max(1e-9),

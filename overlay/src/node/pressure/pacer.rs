@@ -1,0 +1,259 @@
+//! How fast a node publishes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Arrivals, cost};
+
+/// How often the rate is adjusted: less often than most broadcasts take to spread.
+const STEP: Duration = Duration::from_millis(50);
+/// Below this nothing queues, above that too much does.
+const CALM: Duration = Duration::from_millis(30);
+const CONGESTED: Duration = Duration::from_millis(200);
+/// Links that take longer take nothing: nothing is published at all.
+const STUCK: Duration = Duration::from_secs(1);
+/// What is cut is seen once the queue is gone; it is not waited for longer than this.
+const DRAINED: Duration = Duration::from_millis(500);
+/// Cost a second to begin with, at least, and at most.
+const FIRST: f64 = 16.0 * 1_024.0;
+const LEAST: f64 = 512.0;
+const MOST: f64 = 1e12;
+/// What a step adds for each root of the rate, and the rate's share that it adds or takes.
+const SHARE: f64 = 10.0;
+const GAIN: f64 = 0.05;
+/// Cost that may be published at once.
+const BURST: f64 = 4.0 * 1_024.0;
+/// Seconds of the rate that may be published at once, and that a large broadcast takes at most.
+const AHEAD: f64 = 0.01;
+const BEHIND: f64 = 1.0;
+/// Whoever did not publish for so long begins anew.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// It begins slowly and doubles until a first queue shows, as TCP does. From then on it grows by the
+/// root of the rate and shrinks by a share of it (binomial: Bansal, Balakrishnan 2001), the more of
+/// this and the less of that the longer the queue.
+#[derive(Debug)]
+pub(crate) struct Pacer {
+    arrivals: Arrivals,
+    /// Cost a second.
+    rate: f64,
+    /// What may be published now: nothing below zero.
+    credit: f64,
+    credited: Instant,
+    starting: bool,
+    /// A broadcast waited since the last step.
+    limited: bool,
+    stepped: Instant,
+    used: Instant,
+}
+
+impl Pacer {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            arrivals: Arrivals::new(now),
+            rate: FIRST,
+            credit: BURST,
+            credited: now,
+            starting: true,
+            limited: false,
+            stepped: now,
+            used: now,
+        }
+    }
+
+    pub(crate) fn arrivals(&mut self) -> &mut Arrivals {
+        &mut self.arrivals
+    }
+
+    /// The delay to tell a neighbour: of most links, or of what comes from others.
+    pub(crate) fn told(&self, now: Instant, links: Duration) -> Duration {
+        links.max(self.arrivals.delay(now, 1))
+    }
+
+    /// Whether a broadcast may be published now, when most links show this delay.
+    pub(crate) fn has_room(&mut self, now: Instant, links: Duration) -> bool {
+        // If only one other publishes, and is late, that may be its own fault.
+        let delay = links.max(self.arrivals.delay(now, 2));
+        if now.duration_since(self.used) > IDLE {
+            self.used = now;
+            (self.rate, self.starting) = (self.rate.min(FIRST), true);
+        }
+        let since = now.duration_since(self.credited).as_secs_f64();
+        self.credited = now;
+        // Between two steps a queue slows it down at once.
+        let slowed = (CONGESTED.as_secs_f64() / delay.as_secs_f64().max(1e-9)).min(1.0).powi(2);
+        self.credit =
+            (self.credit + since * self.rate * slowed).min(BURST.max(self.rate * AHEAD));
+        let room = self.credit > 0.0 && links < STUCK;
+        self.limited |= !room;
+        if now.checked_duration_since(self.stepped).is_some_and(|since| since >= STEP) {
+            self.step(now, delay);
+        }
+        room
+    }
+
+    /// When to ask again whether there is room.
+    pub(crate) fn next(&self) -> Instant {
+        let wait = ((1.0 - self.credit) / self.rate).clamp(0.001, STEP.as_secs_f64());
+        self.credited + Duration::from_secs_f64(wait)
+    }
+
+    /// A broadcast of so many bytes is published.
+    pub(crate) fn publish(&mut self, now: Instant, bytes: usize) {
+        self.used = now;
+        self.credit = (self.credit - cost(bytes) as f64).max(-self.rate * BEHIND);
+    }
+
+    fn step(&mut self, now: Instant, delay: Duration) {
+        self.stepped = now;
+        let limited = std::mem::take(&mut self.limited);
+        if self.starting && delay >= CALM {
+            // It doubled once or twice more before the queue showed.
+            self.starting = false;
+            self.rate /= 4.0;
+        } else if delay > CONGESTED {
+            self.rate *= 0.7;
+            self.stepped += delay.min(DRAINED);
+        } else if limited && self.starting {
+            self.rate *= 2.0;
+        } else if limited {
+            // The smaller rate grows faster, and all shrink alike: so they become equal.
+            let full = delay.as_secs_f64() / CONGESTED.as_secs_f64();
+            let more = SHARE * self.rate.sqrt() * (1.0 - full);
+            let calm = if delay < CALM { GAIN * self.rate } else { 0.0 };
+            self.rate += more + calm - GAIN * self.rate * full;
+        }
+        self.rate = self.rate.clamp(LEAST, MOST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: usize = 1_024;
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Publishers that never stop, in front of one queue. How much it takes changes.
+    struct Overlay {
+        now: Instant,
+        pacers: Vec<(Pacer, u64)>,
+        /// Broadcasts a millisecond.
+        takes: f64,
+        queued: f64,
+        taken: f64,
+        /// The queue as it was, a step ago: nobody sees it at once.
+        seen: std::collections::VecDeque<Duration>,
+        longest: Duration,
+    }
+
+    impl Overlay {
+        fn new(publishers: usize, takes: f64) -> Self {
+            let now = Instant::now();
+            let pacers = (0..publishers).map(|_| (Pacer::new(now), 0)).collect();
+            let seen = std::iter::repeat_n(Duration::ZERO, 50).collect();
+            Self { now, pacers, takes, queued: 0.0, taken: 0.0, seen, longest: Duration::ZERO }
+        }
+
+        fn run(&mut self, millis: u32) {
+            (self.taken, self.longest) = (0.0, Duration::ZERO);
+            for _ in 0..millis {
+                self.now += MS;
+                let delay = self.seen.pop_front().unwrap_or_default();
+                for (pacer, published) in &mut self.pacers {
+                    while pacer.has_room(self.now, delay) {
+                        pacer.publish(self.now, SIZE);
+                        *published += 1;
+                        self.queued += 1.0;
+                    }
+                }
+                let taken = self.queued.min(self.takes);
+                self.queued -= taken;
+                self.taken += taken;
+                let delay = MS.mul_f64(self.queued / self.takes);
+                self.longest = self.longest.max(delay);
+                self.seen.push_back(delay);
+            }
+        }
+
+        /// Of what it could take.
+        fn share(&self, millis: u32) -> f64 {
+            self.taken / (self.takes * f64::from(millis))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn publishers_find_what_the_overlay_takes() {
+        for publishers in [1, 2, 8, 64] {
+            for takes in [1.0, 10.0, 100.0] {
+                let mut overlay = Overlay::new(publishers, takes);
+                overlay.run(30_000);
+                let first = overlay.longest;
+                overlay.run(30_000);
+                let share = overlay.share(30_000);
+                let said = format!(
+                    "{publishers} publishers, {takes}/ms: {share:.2}, at first {first:?}, then {:?}",
+                    overlay.longest
+                );
+                assert!(share > 0.8, "{said}");
+                assert!(first < Duration::from_secs(3), "{said}");
+                assert!(overlay.longest < Duration::from_millis(800), "{said}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_comes_later_gets_a_share() {
+        let mut overlay = Overlay::new(4, 10.0);
+        overlay.run(20_000);
+        overlay.pacers.push((Pacer::new(overlay.now), 0));
+        overlay.run(60_000);
+        overlay.pacers.iter_mut().for_each(|(_, published)| *published = 0);
+        overlay.run(20_000);
+        let published: Vec<_> = overlay.pacers.iter().map(|(_, published)| *published).collect();
+        let fair = published.iter().sum::<u64>() / 5;
+        assert!(published.iter().all(|of| *of > fair / 4), "{published:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_overlay_that_takes_less_is_left_alone() {
+        let mut overlay = Overlay::new(8, 20.0);
+        overlay.run(20_000);
+        overlay.takes = 1.0;
+        overlay.run(10_000);
+        assert!(overlay.longest < Duration::from_secs(15), "{:?}", overlay.longest);
+        overlay.run(20_000);
+        assert!(overlay.longest < Duration::from_secs(1), "{:?}", overlay.longest);
+        overlay.takes = 20.0;
+        overlay.run(20_000);
+        overlay.run(10_000);
+        assert!(overlay.share(10_000) > 0.8, "{}", overlay.share(10_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_goes_on_links_that_take_nothing() {
+        let mut now = Instant::now();
+        let mut pacer = Pacer::new(now);
+        assert!(pacer.has_room(now, Duration::ZERO));
+        for _ in 0..1_000 {
+            now += MS;
+            assert!(!pacer.has_room(now, STUCK));
+        }
+        assert!(pacer.next() > now);
+        assert!(pacer.has_room(now, Duration::ZERO), "what it saved");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_broadcast_holds_up_the_next_one_for_a_second_at_most() {
+        let mut now = Instant::now();
+        let mut pacer = Pacer::new(now);
+        assert!(pacer.has_room(now, Duration::ZERO));
+        pacer.publish(now, 16 << 20);
+        let since = now;
+        while !pacer.has_room(now, CALM) {
+            now = pacer.next();
+        }
+        assert!(now - since > STEP && now - since < 5 * Duration::from_secs(1), "{:?}", now - since);
+    }
+}
