@@ -29,7 +29,7 @@ pub trait Broadcast {
     /// What broadcasts carry.
     type Payload: Payload;
     /// What strategies say to each other.
-    type Message: Wire + Carries<Self::Id> + Debug;
+    type Message: Wire + Carries<Self::Id> + Clone + Debug;
     /// What a strategy asks to be woken for.
     type Timer: Copy + Debug;
 

@@ -22,7 +22,7 @@ mod tests;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use murmurate_membership::{Time, Violation};
+use murmurate_membership::{Time, Violation, nanos};
 use thin_vec::ThinVec;
 
 pub use config::{Config, ConfigError, Parameters};
@@ -35,6 +35,9 @@ use retention::{Retention, digest};
 
 /// Up to so many origins of a part are listed; more are split further.
 const LISTED: usize = 16;
+/// What came so long before a peer did counts as of its time: nobody knows how long its word was under
+/// way.
+const WAY: Duration = Duration::from_secs(1);
 /// Messages of a neighbour that are answered between two comparisons: an honest one says less.
 const ANSWERED: u8 = 64;
 
@@ -204,8 +207,9 @@ impl<B: Broadcast> AntiEntropy<B> {
         }
         if !listed.is_empty() {
             fx.mark(Mark::ExchangeListed);
-            let origins = self.retained.spans(&listed, before(now, uptime));
-            self.list(now, from, (listed, origins, false), fx);
+            let since = before(now, uptime);
+            let origins = self.retained.spans(&listed, since);
+            self.list(now, (from, since), (listed, origins, false), fx);
         }
         if !split.is_empty() {
             fx.mark(Mark::ExchangeSplit);
@@ -217,18 +221,20 @@ impl<B: Broadcast> AntiEntropy<B> {
         }
     }
 
-    /// Those of which this peer is sure where they begin come first: whoever misses something itself
-    /// cannot tell.
+    /// Those of which this peer is sure where they begin for one that came at that time go first:
+    /// whoever misses something itself cannot tell, nor can one that came later.
     fn list(
         &self,
         now: Time,
-        to: B::Peer,
+        (to, since): (B::Peer, Time),
         (parts, origins, answer): (ThinVec<Part>, ThinVec<Span<Origin<B>>>, bool),
         fx: &mut impl Effects<Self>,
     ) {
         let seen = self.inner.seen();
-        let is_sure =
-            |span: &Span<Origin<B>>| seen.is_sure(span.origin) && !seen.has_gaps(span.origin);
+        let was_there = self.began.is_some_and(|began| began <= since);
+        let is_sure = |&Span { origin, from, .. }: &Span<Origin<B>>| {
+            (was_there || from == 0) && seen.is_sure(origin) && !seen.has_gaps(origin)
+        };
         let (mut origins, unsure): (ThinVec<_>, ThinVec<_>) =
             origins.into_iter().partition(is_sure);
         let sure = origins.len() as u16;
@@ -267,13 +273,14 @@ impl<B: Broadcast> AntiEntropy<B> {
         (uptime, parts, theirs): (u32, ThinVec<Part>, &[Span<Origin<B>>]),
         fx: &mut impl Effects<Self>,
     ) {
-        let mut origins = self.retained.spans(&parts, before(now, uptime));
+        let since = before(now, uptime);
+        let mut origins = self.retained.spans(&parts, since);
         origins.retain(|ours| {
             let held = theirs.iter().find(|theirs| theirs.origin == ours.origin);
             ours.from < ours.to && held.is_none_or(|theirs| theirs.to < ours.to)
         });
         if !origins.is_empty() && !self.config.has(Mutant::ExchangeOneSided) {
-            self.list(now, from, (parts, origins, true), fx);
+            self.list(now, (from, since), (parts, origins, true), fx);
         }
     }
 
@@ -366,11 +373,22 @@ impl<B: Broadcast> AntiEntropy<B> {
     }
 }
 
-/// When a peer with this uptime came.
+/// When a peer came that says it has been there so long: rather too early than too late, or it would
+/// never be told of what was published right after it came.
 fn before(now: Time, uptime: u32) -> Time {
-    let ago = Duration::from_millis(uptime.into()).as_nanos();
-    let ago = u64::try_from(ago).unwrap_or(u64::MAX);
+    let ago = nanos(Duration::from_millis(uptime.into()) + WAY);
     Time::from_nanos(now.as_nanos().saturating_sub(ago))
+}
+
+/// What of an input is for the strategy inside.
+fn inside<B: Broadcast>(input: &Input<AntiEntropy<B>>) -> Option<Input<B>> {
+    match input {
+        Input::Receive { from, message: Message::Inner(message) } => {
+            Some(Input::Receive { from: *from, message: message.clone() })
+        }
+        Input::Expired(Timer::Inner(timer)) => Some(Input::Expired(*timer)),
+        _ => None,
+    }
 }
 
 impl<B: Broadcast> Broadcast for AntiEntropy<B> {
@@ -396,6 +414,14 @@ impl<B: Broadcast> Broadcast for AntiEntropy<B> {
             Input::NeighborUp(peer) => self.neighbor_up(now, peer, fx),
             Input::NeighborDown(peer) => self.neighbor_down(now, peer, fx),
         }
+    }
+
+    fn spares_links(&self, input: &Input<Self>) -> bool {
+        inside(input).is_some_and(|input| self.inner.spares_links(&input))
+    }
+
+    fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<B::Peer> {
+        self.inner.must_graft(now, &inside(input)?)
     }
 
     fn eager(&self) -> impl Iterator<Item = B::Peer> {

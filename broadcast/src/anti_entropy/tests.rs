@@ -212,6 +212,51 @@ fn a_newcomer_starts_at_now_unless_it_catches_up() {
     assert!(net.missed.iter().all(BTreeMap::is_empty));
 }
 
+/// A peer's word on how long it has been there is under way for longer than it had been there when
+/// something was published.
+#[test]
+fn what_is_published_right_after_a_newcomer_came_is_for_it() {
+    const WAY: Duration = Duration::from_millis(100);
+    let mut net = Net::new();
+    let [a, b, new] = [0; 3].map(|_| net.add(Parameters::default()));
+    net.now = net.now.after(20 * SECOND);
+    net.link(b, new, true);
+    net.now = net.now.after(WAY / 2);
+    net.publish(a, 1);
+    for (me, other) in [(new, a), (a, new)] {
+        net.feed(me, Input::NeighborUp(Node(other)));
+    }
+    net.under_way.retain(|(from, ..)| *from == Node(new));
+    net.now = net.now.after(WAY);
+    net.settle();
+    assert_eq!(net.of(new, a), [0]);
+}
+
+/// What began before a peer's own time, it cannot tell one that came earlier.
+#[test]
+fn where_an_origin_begins_is_told_by_who_was_there() {
+    let mut net = Net::new();
+    let [a, old, young, between] = [0; 4].map(|_| net.add(Parameters::default()));
+    net.link(a, old, true);
+    net.publish(a, 1);
+    net.run(10 * SECOND);
+    net.feed(between, Input::NeighborDown(Node(99)));
+    net.run(10 * SECOND);
+    net.publish(a, 1);
+    net.run(10 * SECOND);
+    net.link(old, young, true);
+    net.publish(a, 1);
+    net.run(10 * SECOND);
+    net.link(old, young, false);
+    net.link(young, between, true);
+    net.run(10 * SECOND);
+    assert_eq!((net.of(young, a), net.of(between, a)), (vec![2], vec![2]));
+    net.link(old, between, true);
+    net.run(10 * SECOND);
+    assert_eq!(net.of(between, a), [1, 2]);
+    assert!(net.missed.iter().all(BTreeMap::is_empty));
+}
+
 #[test]
 fn a_line_of_peers_passes_on_what_was_fetched() {
     let mut net = Net::new();
