@@ -1,6 +1,7 @@
 //! Invariants: what must always hold, and what must hold once the faults have stopped.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use murmurate::membership::Violation;
 
@@ -94,6 +95,8 @@ pub enum Agreement {
     /// Beside that, what any running node has all have that ran when it was published, and nobody was
     /// told of a loss.
     Complete,
+    /// Beside that, nobody has what was published more than ten seconds before its first neighbour.
+    Fresh,
 }
 
 /// That running nodes agree on what was broadcast since they joined, as far as deliveries and joins are
@@ -115,8 +118,11 @@ pub fn agreement<M: SimMembership, B: SimBroadcast>(
         for &index in &others {
             told(sim, index, publisher, &ids)?;
         }
-        if how == Agreement::Complete {
+        if how != Agreement::Told {
             complete(sim, &others, publisher, &ids)?;
+        }
+        if how == Agreement::Fresh {
+            others.iter().try_for_each(|index| fresh(sim, *index, publisher, &ids))?;
         }
     }
     Ok(())
@@ -132,7 +138,7 @@ fn told<M: SimMembership, B: SimBroadcast>(
     let (Some(first), Some(last)) = (ids.iter().position(has), ids.iter().rposition(has)) else {
         return Ok(());
     };
-    let joined = sim.joined(index).unwrap_or(u32::MAX);
+    let joined = sim.joined(index).map_or(u32::MAX, |joined| joined.published);
     let lacks = |ids: &[u32]| ids.iter().filter(|id| !has(id)).count() as u64;
     let its_own = ids[first..=last].iter().filter(|id| **id >= joined && !has(id)).count() as u64;
     let told = sim.has_missed(index, publisher);
@@ -154,7 +160,8 @@ fn complete<M: SimMembership, B: SimBroadcast>(
         if !lives && !others.iter().any(|index| has(&index)) {
             continue;
         }
-        let in_its_time = |index: &&usize| sim.joined(**index).is_some_and(|joined| joined <= id);
+        let in_its_time =
+            |index: &&usize| sim.joined(**index).is_some_and(|joined| joined.published <= id);
         let lacking = others.iter().filter(in_its_time).find(|index| !has(index));
         Violation::unless(lacking.is_none(), "what one has, all get", || {
             format!("node {lacking:?} lacks broadcast {id} of {publisher:?}")
@@ -165,6 +172,24 @@ fn complete<M: SimMembership, B: SimBroadcast>(
     })
 }
 
+/// What was published so long before a node had its first neighbour is not for it.
+const LONG_AGO: Duration = Duration::from_secs(10);
+
+fn fresh<M: SimMembership, B: SimBroadcast>(
+    sim: &Simulation<M, B>,
+    index: usize,
+    publisher: Peer,
+    ids: &[u32],
+) -> Result<(), Violation> {
+    let Some(joined) = sim.joined(index) else { return Ok(()) };
+    let broadcast = |id: u32| sim.stats().broadcasts.get(id as usize);
+    let is_old = |id: &u32| broadcast(*id).is_some_and(|b| b.sent.after(LONG_AGO) < joined.at);
+    let old = ids.iter().find(|id| is_old(id) && sim.has_delivered(index, **id));
+    Violation::unless(old.is_none(), "nobody gets what was long before it came", || {
+        format!("node {index} has broadcast {old:?} of {publisher:?}")
+    })
+}
+
 /// A broadcast published now by `index` reaches every running node within `patience`.
 ///
 /// # Errors
@@ -172,7 +197,7 @@ fn complete<M: SimMembership, B: SimBroadcast>(
 pub fn reaches_everyone<M: SimMembership, B: SimBroadcast>(
     sim: &mut Simulation<M, B>,
     index: usize,
-    patience: std::time::Duration,
+    patience: Duration,
 ) -> Result<(), Violation> {
     let id = sim.publish(index);
     sim.run_until(sim.now().after(patience));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use murmurate::membership::Time;
+
 use crate::node::Peer;
 
 /// A bit for each node of a part and each broadcast.
@@ -14,9 +16,17 @@ pub(crate) struct DeliveryLog {
     twice: Option<(u32, Peer)>,
     /// By node and publisher, how many broadcasts the node was told it will never get.
     missed: BTreeMap<(Peer, Peer), u64>,
-    /// If somebody wants to know it, how many broadcasts there had been when a peer had its first
-    /// neighbour.
-    joined: Option<BTreeMap<Peer, u32>>,
+    /// If somebody wants to know it, when a peer had its first neighbour.
+    joined: Option<BTreeMap<Peer, Joined>>,
+}
+
+/// When a peer had its first neighbour.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Joined {
+    /// By its clock.
+    pub(crate) at: Time,
+    /// How many broadcasts there had been.
+    pub(crate) published: u32,
 }
 
 impl DeliveryLog {
@@ -58,15 +68,15 @@ impl DeliveryLog {
         self.joined.get_or_insert_default();
     }
 
-    /// A peer has a neighbour, after so many broadcasts.
-    pub(crate) fn linked(&mut self, peer: Peer, published: usize) {
+    /// A peer has a neighbour, at this time and after so many broadcasts.
+    pub(crate) fn linked(&mut self, peer: Peer, at: Time, published: usize) {
         if let Some(joined) = &mut self.joined {
-            joined.entry(peer).or_insert(published as u32);
+            joined.entry(peer).or_insert(Joined { at, published: published as u32 });
         }
     }
 
-    /// How many broadcasts there had been when a peer had its first neighbour.
-    pub(crate) fn joined(&self, peer: Peer) -> Option<u32> {
+    /// When a peer had its first neighbour.
+    pub(crate) fn joined(&self, peer: Peer) -> Option<Joined> {
         self.joined.as_ref()?.get(&peer).copied()
     }
 

@@ -8,7 +8,7 @@ use murmurate::broadcast::Broadcast;
 use murmurate::membership::{Membership, Sizes, Time, Violation};
 use murmurate::{Input, Message, Timer};
 
-use crate::deliveries::DeliveryLog;
+use crate::deliveries::{DeliveryLog, Joined};
 use crate::host::What;
 use crate::id::SimId as _;
 use crate::lanes::{self, Audit, Channel, Lanes, Tally, Watch};
@@ -111,9 +111,8 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         }
     }
 
-    /// How many broadcasts had been published when node `index` had its first neighbour, in its
-    /// present incarnation.
-    pub(crate) fn joined(&self, index: usize) -> Option<u32> {
+    /// When node `index` had its first neighbour, in its present incarnation.
+    pub(crate) fn joined(&self, index: usize) -> Option<Joined> {
         let log = self.parts.of(index).common.deliveries.as_ref()?;
         log.joined(self.peer(index)?)
     }

@@ -273,7 +273,7 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
     fn neighbor_up(&mut self, peer: Peer) {
         self.common.stats.neighbor_ups += 1;
         if let Some(log) = &mut self.common.deliveries {
-            log.linked(self.me, self.common.stats.broadcasts.len());
+            log.linked(self.me, self.now, self.common.stats.broadcasts.len());
         }
         self.see(EventKind::NeighborUp, |record| Record { peer: Some(peer), ..record });
     }

@@ -67,7 +67,10 @@ impl Plan {
         // Nothing else would find the other side again.
         let split = dice.chance(40);
         let promotion = story != Story::Lone && (split || dice.chance(50));
-        let gentle = story == Story::Any && !promotion && dice.chance(60);
+        let gentle = match story {
+            Story::Any => !promotion && dice.chance(60),
+            story => story == Story::Late,
+        };
         let regions = regions(dice);
         let joining = Duration::from_millis(story.pause_ms(dice, gentle) * u64::from(count));
         let mut trouble = match story {
@@ -75,6 +78,7 @@ impl Plan {
             Story::Pair => story::partings(dice),
             Story::Lone => story::bereaved(dice, joining),
             Story::Cut => story::cut(dice, count, joining),
+            Story::Late => story::latecomers(dice),
         };
         if story == Story::Any && !gentle {
             trouble.extend(favourite(dice, mutant));
@@ -119,13 +123,14 @@ impl Plan {
         let over = self.trouble.iter().map(end).max().unwrap_or_default() + Duration::from_secs(5);
         self.peace = Duration::from_secs(over.max(self.nodes.joining.0).as_secs() + 1);
         self.load = load(dice, self.peace);
-        let flood = dice.chance(25) && !matches!(self.mutant, Some(Mutant::Plumtree(_)));
+        let flood = dice.chance(if story == Story::Late { 75 } else { 25 })
+            && !matches!(self.mutant, Some(Mutant::Plumtree(_)));
         // Where nobody died, everybody's contacts still run.
         let known = promotion && self.trouble.iter().all(|fault| keeps_all(&fault.what));
         self.discovery = match story {
             Story::Any => mesh || !known || dice.chance(30),
             Story::Pair => true,
-            Story::Lone | Story::Cut => false,
+            Story::Lone | Story::Cut | Story::Late => false,
         };
         self.broadcast = broadcast(dice, self.broadcasts() as usize, flood);
         self.patience = self.patience();
@@ -392,6 +397,7 @@ mod tests {
         assert!(share(&|plan| plan.promise.meets) > 20, "two that meet");
         assert!(share(&is_lone) > 20, "one cut off while many die");
         assert!(share(&|plan| plan.promise.reunites) > 50, "halves that meet again");
+        assert!(share(&Plan::is_calm) > 5, "latecomers");
         assert!(share(&|plan| plan.promise.first.is_some()) > 20, "a first broadcast");
         assert!(share(&|plan| plan.promise.settled.is_some()) > 200, "a settled tree");
         assert!(share(&|plan| plan.promise.thrifty) > 5, "a still one");
@@ -425,6 +431,7 @@ mod tests {
             (&is_lone, "first-contact-only"),
             (&crowded, "requests-unbounded"),
             (&recycled, "restart-unnoticed"),
+            (&Plan::is_calm, "exchange-wants-history"),
         ] {
             let (others, own) = shares(of, name);
             assert!(others > 0, "without {name}, too");

@@ -165,8 +165,12 @@ impl Plan {
     fn agreement(&self) -> Option<Agreement> {
         let around =
             self.anti_entropy.as_ref().filter(|_| self.promise.whole && self.only.is_none())?;
-        let all = around.retention > self.duration() && around.retained as u64 > self.broadcasts();
-        Some(if all { Agreement::Complete } else { Agreement::Told })
+        let kept = around.retention > self.duration() && around.retained as u64 > self.broadcasts();
+        Some(match kept && self.clocks_run() {
+            true if self.is_calm() && !around.catch_up => Agreement::Fresh,
+            true => Agreement::Complete,
+            false => Agreement::Told,
+        })
     }
 
     /// What ends the trouble.

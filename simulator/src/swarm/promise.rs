@@ -360,6 +360,25 @@ impl Plan {
             && self.trouble[1..].iter().all(|fault| restarts(&fault.what))
     }
 
+    /// Whether nothing goes wrong and every broadcast is everywhere in seconds, so that nobody has
+    /// anything of long ago to pass on: Flood keeps nothing for a neighbour to come.
+    pub(super) fn is_calm(&self) -> bool {
+        let joins = |fault: &Fault| matches!(fault.what, What::Join { .. });
+        let flood = matches!(self.broadcast, Broadcast::Flood(_));
+        let fits = self.fits_queues() && self.links.bandwidth.is_none();
+        flood
+            && fits
+            && self.promise.stays_whole
+            && self.is_gentle()
+            && self.trouble.iter().all(joins)
+    }
+
+    /// Whether all clocks run: whoever came how long ago is told by them.
+    pub(super) fn clocks_run(&self) -> bool {
+        let wrong = |what: &What| matches!(what, What::ClockDrift { .. } | What::ClockJump { .. });
+        !self.trouble.iter().any(|fault| wrong(&fault.what))
+    }
+
     /// Whether no message is lost, said twice or overtaken by much.
     pub(super) fn links_are_harmless(&self) -> bool {
         let links = &self.links;

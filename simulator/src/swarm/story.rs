@@ -22,27 +22,32 @@ pub(super) enum Story {
     /// An overlay is cut in two, nodes of both sides start again meanwhile, and when the cut is mended
     /// nobody is told of anybody.
     Cut,
+    /// Nothing goes wrong. Some come late, and what was broadcast long before is not for them.
+    Late,
 }
 
 impl Story {
     pub(super) fn draw(dice: &mut Dice, mutant: Option<Mutant>) -> Self {
+        use murmurate::broadcast::Mutant as Around;
         use murmurate::membership::Mutant as Bug;
         // Of some bugs others know nothing.
-        let (pairs, lone, cut) = match mutant {
-            Some(Mutant::HyParView(Bug::TieBothStand | Bug::TieNoneStands)) => (50, 6, 10),
-            Some(Mutant::HyParView(Bug::FirstContactOnly)) => (6, 50, 10),
+        let (pairs, lone, cut, late) = match mutant {
+            Some(Mutant::HyParView(Bug::TieBothStand | Bug::TieNoneStands)) => (50, 6, 10, 4),
+            Some(Mutant::HyParView(Bug::FirstContactOnly)) => (6, 50, 10, 4),
             Some(Mutant::HyParView(
                 Bug::LostForgotten
                 | Bug::LostOnlyAlone
                 | Bug::LostTriedOnce
                 | Bug::OldIncarnationAsked,
-            )) => (6, 6, 50),
-            _ => (6, 6, 10),
+            )) => (6, 6, 50, 4),
+            Some(Mutant::AntiEntropy(Around::ExchangeWantsHistory)) => (6, 6, 10, 50),
+            _ => (6, 6, 10, 4),
         };
         match dice.between(1, 100) {
             roll if roll <= pairs => Self::Pair,
             roll if roll <= pairs + lone => Self::Lone,
             roll if roll <= pairs + lone + cut => Self::Cut,
+            roll if roll <= pairs + lone + cut + late => Self::Late,
             _ => Self::Any,
         }
     }
@@ -50,7 +55,7 @@ impl Story {
     pub(super) fn count(self, dice: &mut Dice, mesh: bool) -> u32 {
         match self {
             Self::Pair => 2,
-            Self::Lone => dice.between(10, 20),
+            Self::Lone | Self::Late => dice.between(10, 20),
             Self::Cut => dice.between(4, 40),
             Self::Any if dice.chance(20) => dice.between(1, 6),
             Self::Any if mesh => dice.between(7, 30),
@@ -63,9 +68,9 @@ impl Story {
         match self {
             Self::Pair => 0,
             Self::Lone | Self::Cut => dice.between(1, 200),
-            Self::Any if gentle => dice.between(ROUND_TRIP.as_millis() as u64, 600),
+            Self::Any | Self::Late if gentle => dice.between(ROUND_TRIP.as_millis() as u64, 600),
             Self::Any if dice.chance(25) => 0,
-            Self::Any => dice.between(1, 400),
+            Self::Any | Self::Late => dice.between(1, 400),
         }
     }
 
@@ -73,7 +78,7 @@ impl Story {
         match self {
             Self::Pair => dice.between(3, 4),
             Self::Lone | Self::Cut => 2,
-            Self::Any => dice.between(if gentle { 2 } else { 1 }, 4),
+            Self::Any | Self::Late => dice.between(if gentle { 2 } else { 1 }, 4),
         }
     }
 }
@@ -100,6 +105,15 @@ pub(super) fn partings(dice: &mut Dice) -> Vec<Fault> {
         at += lasting + dice.millis(0, 20_000);
     }
     trouble
+}
+
+/// Some come long after the others.
+pub(super) fn latecomers(dice: &mut Dice) -> Vec<Fault> {
+    let count = dice.between(1, 5);
+    vec![fault(
+        dice.millis(15_000, 40_000),
+        What::Join { count, over: Span(ROUND_TRIP * 2 * count) },
+    )]
 }
 
 /// Two sides lose sight of each other, for long enough to replace each other, and nodes start again
