@@ -62,6 +62,12 @@ pub trait Membership {
         true
     }
 
+    /// Whether this peer goes on looking for `peer` in an incarnation that runs no more. Checkers look
+    /// after [`Input::Restarted`].
+    fn looks_for_former(&self, _peer: Self::Peer) -> bool {
+        false
+    }
+
     /// Whether all invariants hold: checkers of simulator, tests and fuzzers share it.
     ///
     /// # Errors

@@ -92,8 +92,8 @@ pub enum Agreement {
     /// What a node did not get of an origin, between the first and the last that it got, it was told
     /// of, and of nothing else.
     Told,
-    /// Beside that, what any running node has all have that ran when it was published, and nobody was
-    /// told of a loss.
+    /// What any running node has all have that ran when it was published, and nobody was told of a
+    /// loss.
     Complete,
     /// Beside that, nobody has what was published more than ten seconds before its first neighbour.
     Fresh,
@@ -115,8 +115,13 @@ pub fn agreement<M: SimMembership, B: SimBroadcast>(
     for (publisher, ids) in of {
         let others: Vec<usize> =
             sim.live_nodes().filter(|index| sim.peer(*index) != Some(publisher)).collect();
+        let lives =
+            sim.is_live(publisher.index()) && sim.peer(publisher.index()) == Some(publisher);
+        let has = |id: u32| others.iter().any(|index| sim.has_delivered(*index, id));
+        // Who keeps all asks until the end for what its publisher took to the grave.
+        let lasts = |id: u32| how == Agreement::Told || lives || has(id);
         for &index in &others {
-            told(sim, index, publisher, &ids)?;
+            told(sim, index, publisher, &ids, lasts)?;
         }
         if how != Agreement::Told {
             complete(sim, &others, publisher, &ids)?;
@@ -133,6 +138,7 @@ fn told<M: SimMembership, B: SimBroadcast>(
     index: usize,
     publisher: Peer,
     ids: &[u32],
+    lasts: impl Fn(u32) -> bool,
 ) -> Result<(), Violation> {
     let has = |id: &u32| sim.has_delivered(index, *id);
     let (Some(first), Some(last)) = (ids.iter().position(has), ids.iter().rposition(has)) else {
@@ -140,7 +146,8 @@ fn told<M: SimMembership, B: SimBroadcast>(
     };
     let joined = sim.joined(index).map_or(u32::MAX, |joined| joined.published);
     let lacks = |ids: &[u32]| ids.iter().filter(|id| !has(id)).count() as u64;
-    let its_own = ids[first..=last].iter().filter(|id| **id >= joined && !has(id)).count() as u64;
+    let misses = |id: &u32| *id >= joined && !has(id) && lasts(*id);
+    let its_own = ids[first..=last].iter().filter(|id| misses(id)).count() as u64;
     let told = sim.has_missed(index, publisher);
     let detail =
         || format!("node {index} lacks {its_own} of {publisher:?}, and was told of {told}");

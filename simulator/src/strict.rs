@@ -22,6 +22,8 @@ pub(crate) struct Expected {
     spared: Option<Peer>,
     /// A neighbour has failed, and must be replaced.
     lost: bool,
+    /// The node of this peer runs in this incarnation.
+    runs: Option<Peer>,
     /// The links of the tree, none of which it is about.
     tree: Option<u64>,
     /// The link with this peer must be one of them.
@@ -51,6 +53,7 @@ impl Expected {
                 let lost = membership.active().any(|active| active == *peer);
                 Self { lost, ..Self::default() }
             }
+            Input::Restarted(peer) => Self { runs: Some(*peer), ..Self::default() },
             Input::Receive { from, message: Message::Broadcast(message) } => {
                 let input = broadcast::Input::Receive { from: *from, message: message.clone() };
                 Self::of_broadcast(now, node, &input)
@@ -85,6 +88,10 @@ impl Expected {
         Violation::unless(replaced, "a failed neighbour is replaced by one that is known", || {
             let passive: Vec<_> = membership.passive().collect();
             format!("nobody is asked of {passive:?}")
+        })?;
+        let former = self.runs.is_some_and(|peer| membership.looks_for_former(peer));
+        Violation::unless(!former, "nobody looks for an incarnation that was followed", || {
+            format!("{:?} runs", self.runs)
         })?;
         let same = self.tree.is_none_or(|tree| tree == tree_of(node));
         Violation::unless(same, "what is only late moves no link of the tree", || {

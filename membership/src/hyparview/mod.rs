@@ -294,6 +294,11 @@ impl<P: Peer> Membership for HyParView<P> {
         self.is_full() || !self.links.requests().is_empty() || self.passive.peers().is_empty()
     }
 
+    fn looks_for_former(&self, peer: P) -> bool {
+        let lost = self.lost.iter().map(|lost| lost.peer);
+        self.contacts.iter().copied().chain(lost).any(|held| peer.supersedes(held))
+    }
+
     fn check(&self) -> Result<(), Violation> {
         let active = self.links.active();
         let passive = self.passive.peers();

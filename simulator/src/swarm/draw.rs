@@ -123,6 +123,10 @@ impl Plan {
         let over = self.trouble.iter().map(end).max().unwrap_or_default() + Duration::from_secs(5);
         self.peace = Duration::from_secs(over.max(self.nodes.joining.0).as_secs() + 1);
         self.load = load(dice, self.peace);
+        if story == Story::Late {
+            let joined = self.joined();
+            self.load.iter_mut().for_each(|load| load.from = Span(load.from.0 + joined));
+        }
         let flood = dice.chance(if story == Story::Late { 75 } else { 25 })
             && !matches!(self.mutant, Some(Mutant::Plumtree(_)));
         // Where nobody died, everybody's contacts still run.

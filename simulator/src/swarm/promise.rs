@@ -366,6 +366,8 @@ impl Plan {
         let joins = |fault: &Fault| matches!(fault.what, What::Join { .. });
         let flood = matches!(self.broadcast, Broadcast::Flood(_));
         let fits = self.fits_queues() && self.links.bandwidth.is_none();
+        // What is published while some join is for some of them only.
+        let fits = fits && self.load.iter().all(|load| load.from.0 >= self.joined());
         flood
             && fits
             && self.promise.stays_whole
