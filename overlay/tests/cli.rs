@@ -162,6 +162,24 @@ fn a_killed_node_comes_back_in_its_place_and_a_running_one_keeps_it() {
 }
 
 #[test]
+fn two_overlays_become_one_by_a_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let short = ["--first", "--set", "limits.join_wait=300ms"];
+    let one = Agent::start(folder.path(), "one", &short);
+    let two = Agent::start(folder.path(), "two", &["--first"]);
+    let output = one.command(&["join", "127.0.0.1:1"]);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.starts_with("error: ") && error.contains("/ip4/127.0.0.1/tcp/1"), "{error}");
+    assert!(one.neighbors().is_empty());
+    let output = one.command(&["join", "127.0.0.1:1", &two.host_and_port()]);
+    assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("joined\n", Some(0)));
+    let linked = || (two.neighbors() == [one.node.clone()]).then_some(());
+    eventually("the other one knows", 5, linked);
+    assert_eq!(one.json(&["join", &two.address])["joined"], true);
+}
+
+#[test]
 fn commands_say_why_they_fail() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("none.sock");

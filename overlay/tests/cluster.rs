@@ -71,3 +71,17 @@ fn wrong_arguments_are_named_with_their_range() {
         assert_eq!(errors.lines().count(), 1, "{errors}");
     }
 }
+
+#[test]
+fn what_all_nodes_publish_as_fast_as_they_can_reaches_all_through_the_tree() {
+    let arguments = ["--nodes", "32", "--messages", "8000", "--rate", "0", "--kill", "0"];
+    let output = cluster(&[arguments.as_slice(), &["--sends", "0", "--json"]].concat());
+    let said = String::from_utf8_lossy(&output.stdout);
+    let report: serde_json::Value = serde_json::from_str(&said).expect("one object");
+    assert_eq!((&report["sent"], &report["refused"]), (&8_000.into(), &0.into()), "{said}");
+    assert_eq!(report["delivered"], 8_000 * 31, "{said}");
+    assert_eq!((&report["lagged"], &report["missed"]), (&0.into(), &0.into()), "{said}");
+    // A tree that overload has taken apart brings two copies too many of each.
+    assert!(report["duplicates_per_delivery"].as_f64() < Some(1.0), "{said}");
+    assert!(output.status.success(), "{said}");
+}

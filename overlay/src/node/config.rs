@@ -55,8 +55,8 @@ pub struct Limits {
     /// Messages a subscription holds before it reports [`Lost::Lagged`](super::Lost::Lagged). 1 to 65,536;
     /// default 1,024.
     pub subscription_capacity: usize,
-    /// How long a broadcast waits for a first neighbour, or for room in the outboxes, before it
-    /// is refused. Default 5 s.
+    /// How long a broadcast waits for a first neighbour, or for room in the overlay, before it is
+    /// refused. Default 5 s.
     pub publish_wait: Duration,
     /// How long [`Node::join`] tries before it says why not. Default 10 s.
     pub join_wait: Duration,

@@ -130,8 +130,9 @@ pub enum BroadcastError {
     /// There was no neighbour to send it to for as long as `publish_wait`.
     #[error("there is no neighbour to send it to")]
     NoNeighbor,
-    /// The neighbours had no room for it for as long as `publish_wait`.
-    #[error("the neighbours do not keep up")]
+    /// More is published than the overlay takes: there was no room for it for as long as
+    /// `publish_wait`.
+    #[error("the overlay takes no more")]
     Congested,
     /// The node has left or shut down.
     #[error("the node has ended")]
@@ -360,7 +361,7 @@ impl Node {
     /// way to the neighbours; it is not delivered to the publisher's own subscriptions.
     ///
     /// # Errors
-    /// Why it was not published. Without a neighbour, or while the neighbours do not keep up, it
+    /// Why it was not published. Without a neighbour, or while the overlay takes no more, it
     /// waits for as long as the node's `publish_wait`. Dropping the future is safe: the broadcast
     /// is published whole or not at all.
     pub async fn broadcast(

@@ -161,18 +161,16 @@ impl Plan {
         }
     }
 
-    /// What nodes of one overlay agree on in the end, if they exchange what they have. Whose clock is
-    /// wrong is wrong about what was in whose time.
+    /// What nodes of one overlay agree on in the end, if they exchange what they have.
     fn agreement(&self) -> Option<Agreement> {
         let around =
             self.anti_entropy.as_ref().filter(|_| self.promise.whole && self.only.is_none())?;
         let kept = around.retention > self.duration() && around.retained as u64 > self.broadcasts();
-        match (kept, self.clocks_run()) {
-            (false, _) => Some(Agreement::Told),
-            (true, true) if self.is_calm() && !around.catch_up => Some(Agreement::Fresh),
-            (true, true) => Some(Agreement::Complete),
-            (true, false) => None,
-        }
+        Some(match kept && self.clocks_run() {
+            true if self.is_calm() && !around.catch_up => Agreement::Fresh,
+            true => Agreement::Complete,
+            false => Agreement::Told,
+        })
     }
 
     /// What ends the trouble.

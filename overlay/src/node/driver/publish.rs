@@ -13,7 +13,7 @@ use crate::node::clock::micros_since_1970;
 use crate::node::host::Input;
 use crate::node::id::Incarnation;
 use crate::node::pressure;
-use crate::node::route::Via;
+use crate::node::route::{Route, Via};
 use crate::node::wire::Echo;
 
 impl Driver {
@@ -40,7 +40,7 @@ impl Driver {
                 continue;
             }
             let now = Instant::now();
-            if let Some(why) = self.must_wait(now) {
+            if let Some(why) = self.must_wait(now, bytes) {
                 if deadline > now {
                     let first = self.held.front_mut();
                     if first.is_some_and(|publish| !std::mem::replace(&mut publish.waited, true)) {
@@ -67,22 +67,29 @@ impl Driver {
         }
     }
 
-    /// Why nothing can be published now.
-    fn must_wait(&mut self, now: Instant) -> Option<BroadcastError> {
+    /// Why a broadcast of so many bytes cannot be published now.
+    fn must_wait(&mut self, now: Instant, bytes: usize) -> Option<BroadcastError> {
         if self.peer.peer().membership().active().next().is_none() {
             return Some(BroadcastError::NoNeighbor);
         }
+        let half = self.limits.outbox_bytes / 2;
+        let is_full = |waiting| waiting > 0 && waiting + bytes > half;
+        let fits = !self.links().any(|route| is_full(route.outbox.depth().bytes));
         let links = self.links_delay(now);
-        (!self.host.pacer.has_room(now, links)).then_some(BroadcastError::Congested)
+        let room = self.host.pacer.has_room(now, links) && fits;
+        (!room).then_some(BroadcastError::Congested)
     }
 
-    /// How long payloads queue on most links to neighbours. Those that read too slowly do not count:
-    /// they lose what does not fit.
-    fn links_delay(&self, now: Instant) -> Duration {
+    /// The links to neighbours that are waited for: those that read too slowly lose what does not fit.
+    fn links(&self) -> impl Iterator<Item = &Route> {
         let active = self.peer.peer().membership().active();
         let routes = active.filter_map(|peer| self.host.routes.get(&peer.node));
-        let taking = routes.filter(|route| !route.is_slow());
-        pressure::delay(taking.map(|route| &route.flow), now)
+        routes.filter(|route| !route.is_slow())
+    }
+
+    /// How long payloads queue on most links.
+    fn links_delay(&self, now: Instant) -> Duration {
+        pressure::delay(self.links().map(|route| &route.flow), now)
     }
 
     /// Sends the probes that are due, and wakes the writers that have something new.
