@@ -61,8 +61,13 @@ impl Flock {
         }
         .parse()?;
         let spawn = async || {
-            // Open files are what many nodes in one process run out of.
-            let limits = Limits { idle_wait: Duration::from_secs(2), ..Limits::default() };
+            let limits = Limits {
+                // Open files are what many nodes in one process run out of.
+                idle_wait: Duration::from_secs(2),
+                // What is counted is what nodes deliver, not how soon a counter's turn comes.
+                subscription_capacity: 1 << 14,
+                ..Limits::default()
+            };
             let kept = plumtree::Parameters {
                 payload_bytes: KEPT / nodes,
                 ..plumtree::Parameters::default()
