@@ -6,7 +6,7 @@ use murmurate_membership::Membership as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{AT_ONCE, Driver, Look};
+use super::{AT_ONCE, DELIVERED_AT_ONCE, Driver, Look};
 use crate::node::host::{BroadcastMessage, Input, Message};
 use crate::node::id::Incarnation;
 use crate::node::link::Report;
@@ -36,7 +36,11 @@ impl Driver {
 
     /// Handles what else has been reported, within reason.
     pub(super) fn more_reports(&mut self) {
+        let before = self.host.delivered;
         for _ in 1..AT_ONCE {
+            if self.host.delivered - before > DELIVERED_AT_ONCE {
+                return;
+            }
             let Ok((id, report)) = self.reports.try_recv() else { return };
             self.on_report(id, report);
         }

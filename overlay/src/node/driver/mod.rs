@@ -63,6 +63,8 @@ use twins::Twins;
 
 /// Reports and callers handled before the loop looks at everything else again.
 const AT_ONCE: usize = 64;
+/// Broadcasts delivered before subscribers get their turn: fewer than most subscriptions hold.
+const DELIVERED_AT_ONCE: u64 = 256;
 
 /// What a node's handles ask of its driver.
 pub(crate) enum Command {
@@ -254,8 +256,13 @@ impl Driver {
         self.save();
         let mut tick = tokio::time::interval(upkeep::INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut delivered = 0;
         let ended = loop {
             self.settle();
+            if self.host.delivered - delivered > DELIVERED_AT_ONCE {
+                delivered = self.host.delivered;
+                tokio::task::yield_now().await;
+            }
             if let Some(left) = self.has_left() {
                 break Some(left);
             }
