@@ -384,7 +384,10 @@ impl Node {
         match timeout_at(deadline, self.publishes.reserve()).await {
             Ok(Ok(permit)) => permit.send(Publish { publication, deadline, waited: false, reply }),
             Ok(Err(_)) => return Err(BroadcastError::Ended),
-            Err(_) => return Err(BroadcastError::Congested),
+            Err(_) => {
+                self.metrics.counters().refused.inc();
+                return Err(BroadcastError::Congested);
+            }
         }
         published.await.map_err(|_| BroadcastError::Ended)?
     }
