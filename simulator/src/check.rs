@@ -92,6 +92,8 @@ pub enum Agreement {
     /// What a node did not get of an origin, between the first and the last that it got, it was told
     /// of, and of nothing else.
     Told,
+    /// The same of what any running node has: for the rest, who never gives up asks until the end.
+    Fetched,
     /// What any running node has all have that ran when it was published, and nobody was told of a
     /// loss.
     Complete,
@@ -118,12 +120,11 @@ pub fn agreement<M: SimMembership, B: SimBroadcast>(
         let lives =
             sim.is_live(publisher.index()) && sim.peer(publisher.index()) == Some(publisher);
         let has = |id: u32| others.iter().any(|index| sim.has_delivered(*index, id));
-        // Who keeps all asks until the end for what its publisher took to the grave.
         let lasts = |id: u32| how == Agreement::Told || lives || has(id);
         for &index in &others {
             told(sim, index, publisher, &ids, lasts)?;
         }
-        if how != Agreement::Told {
+        if matches!(how, Agreement::Complete | Agreement::Fresh) {
             complete(sim, &others, publisher, &ids)?;
         }
         if how == Agreement::Fresh {

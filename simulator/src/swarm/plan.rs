@@ -166,10 +166,11 @@ impl Plan {
         let around =
             self.anti_entropy.as_ref().filter(|_| self.promise.whole && self.only.is_none())?;
         let kept = around.retention > self.duration() && around.retained as u64 > self.broadcasts();
-        Some(match kept && self.clocks_run() {
-            true if self.is_calm() && !around.catch_up => Agreement::Fresh,
-            true => Agreement::Complete,
-            false => Agreement::Told,
+        Some(match (kept, self.clocks_run()) {
+            (true, true) if self.is_calm() && !around.catch_up => Agreement::Fresh,
+            (true, true) => Agreement::Complete,
+            (true, false) => Agreement::Fetched,
+            (false, _) => Agreement::Told,
         })
     }
 
