@@ -104,6 +104,7 @@ impl<P: Peer, I: Id, D: Payload> Flood<P, I, D> {
         now: Time,
         from: P,
         mut message: Message<I, D>,
+        pass_on: bool,
         fx: &mut impl Effects<Self>,
     ) {
         if message.round > self.config.hop_limit {
@@ -114,8 +115,10 @@ impl<P: Peer, I: Id, D: Payload> Flood<P, I, D> {
             Sight::Full => fx.mark(Mark::OriginsFull),
             Sight::New { given_up } => {
                 fx.deliver(message.id, message.round, message.payload.clone());
-                message.round = message.round.saturating_add(1);
-                self.push(&message, Some(from), fx);
+                if pass_on {
+                    message.round = message.round.saturating_add(1);
+                    self.push(&message, Some(from), fx);
+                }
                 if given_up > 0 {
                     fx.missed(message.id.origin(), given_up);
                 }
@@ -137,9 +140,9 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Flood<P, I, D> {
                 self.seen.insert(now, id, self.config.seen());
                 self.push(&Message { id, round: 1, payload }, None, fx);
             }
-            Input::Receive { from, message } => self.receive(now, from, message, fx),
-            Input::Recover { from, id, round, payload } => {
-                self.receive(now, from, Message { id, round, payload }, fx);
+            Input::Receive { from, message } => self.receive(now, from, message, true, fx),
+            Input::Recover { from, id, round, payload, is_past } => {
+                self.receive(now, from, Message { id, round, payload }, !is_past, fx);
             }
             Input::NeighborUp(peer) => {
                 if !self.neighbors.contains(&peer) {

@@ -86,7 +86,7 @@ pub enum Input<B: Broadcast + ?Sized> {
         message: B::Message,
     },
     /// A broadcast came by another way than the strategy's: deliver it and pass it on, unless it was
-    /// seen. It says nothing of the links.
+    /// seen. It says nothing of the links. What is of before this peer's time goes no further.
     Recover {
         /// Who sent it.
         from: B::Peer,
@@ -96,6 +96,8 @@ pub enum Input<B: Broadcast + ?Sized> {
         round: u16,
         /// Its content.
         payload: B::Payload,
+        /// Whether it was published before this peer's time.
+        is_past: bool,
     },
     /// A timer armed earlier is due.
     Expired(B::Timer),
@@ -116,6 +118,10 @@ pub trait Effects<B: Broadcast + ?Sized> {
     fn arm(&mut self, after: Duration, timer: B::Timer);
     /// Hands a broadcast that arrived over `hops` links to the application, once.
     fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload);
+    /// The same with one that was published before this peer's time, which catches up.
+    fn deliver_past(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
+        self.deliver(id, hops, payload);
+    }
     /// So many broadcasts of this origin, published in this peer's time, will never be delivered.
     fn missed(&mut self, _origin: Origin<B>, _count: u64) {}
     /// A branch that is rarely taken is taken. Only tests want to know.

@@ -82,6 +82,10 @@ pub trait Effects<M: Membership, B: Broadcast> {
     fn arm(&mut self, after: Duration, timer: Timer<M::Timer, B::Timer>);
     /// Hands a broadcast that arrived over `hops` links to the application, once.
     fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload);
+    /// The same with one that was published before this peer's time, which catches up.
+    fn deliver_past(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
+        self.deliver(id, hops, payload);
+    }
     /// So many broadcasts of this origin, published in this peer's time, will never be delivered.
     fn missed(&mut self, _origin: broadcast::Origin<B>, _count: u64) {}
     /// `peer` entered the active view.
@@ -241,6 +245,10 @@ where
 
     fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
         self.host.deliver(id, hops, payload);
+    }
+
+    fn deliver_past(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
+        self.host.deliver_past(id, hops, payload);
     }
 
     fn missed(&mut self, origin: broadcast::Origin<B>, count: u64) {

@@ -97,6 +97,10 @@ where
         self.host.deliver(id, hops, payload);
     }
 
+    fn deliver_past(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
+        self.host.deliver_past(id, hops, payload);
+    }
+
     fn missed(&mut self, origin: murmurate_broadcast::Origin<B>, count: u64) {
         self.host.missed(origin, count);
     }

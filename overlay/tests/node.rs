@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use murmurate::membership::DownReason;
 use murmurate::{BroadcastError, Builder, Event, JoinError, Limits, Lost, Multiaddr, Node};
 use tokio::time::{Instant, timeout};
@@ -131,6 +131,27 @@ async fn a_subscriber_that_falls_behind_is_told() {
         assert_eq!(slow.next().await.expect("open").expect("kept").data.as_ref(), [n]);
     }
     assert_eq!(slow.next().await, Some(Err(Lost::Lagged(6))));
+}
+
+/// What was published before a node was there; and its subscriber comes later still.
+#[tokio::test]
+async fn a_topic_that_catches_up_has_what_came_before() {
+    let (a, _b) = pair().await;
+    for orders in ["1", "2", "3"] {
+        a.broadcast("orders", orders).await.expect("published");
+    }
+    let late = builder().catch_up("orders").spawn().await.expect("starts");
+    late.join(a.addresses()).await.expect("joined");
+    a.broadcast("orders", "4").await.expect("published");
+    until("all came", async || late.metrics().broadcasts().delivered == 4).await;
+    let mut orders = late.subscribe("orders");
+    let mut got = Vec::new();
+    while got.len() < 4 {
+        got.push(orders.next().await.expect("the node runs").expect("nothing is lost").data);
+    }
+    got.sort();
+    assert_eq!(got, ["1", "2", "3", "4"]);
+    assert!(late.subscribe("orders").next().now_or_never().is_none(), "the others start at now");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,6 +81,8 @@ pub enum Message<M, O, I, D> {
         id: I,
         /// Links it has crossed when it arrives.
         round: u16,
+        /// How long ago it was published, as far as its sender knows, in milliseconds.
+        age: u32,
         /// Its content.
         payload: D,
     },
@@ -160,8 +162,8 @@ impl<M, O, I, D> Message<M, O, I, D> {
                 Message::Have { uptime, parts, origins, sure, answer }
             }
             Self::Want(spans) => Message::Want(spans),
-            Self::Reply { id, round, payload } => {
-                Message::Reply { id, round, payload: content(payload) }
+            Self::Reply { id, round, age, payload } => {
+                Message::Reply { id, round, age, payload: content(payload) }
             }
         }
     }
@@ -215,7 +217,9 @@ impl<M: Wire, O, I, D> Wire for Message<M, O, I, D> {
                     8 + parts.len() * size_of::<Part>() + origins.len() * span
                 }
                 Self::Want(spans) => 1 + spans.len() * span,
-                Self::Reply { .. } => sizes.id + size_of::<u16>() + sizes.payload,
+                Self::Reply { .. } => {
+                    sizes.id + size_of::<u16>() + size_of::<u32>() + sizes.payload
+                }
             }
     }
 }

@@ -11,9 +11,11 @@
 //! | here | the strategy inside, the exchange |
 //! | `gaps` | what is missed, asked for, given up |
 //! | `retention` | what is kept for others |
+//! | `layer` | what the strategy inside speaks to |
 
 mod config;
 mod gaps;
+mod layer;
 mod message;
 mod retention;
 #[cfg(test)]
@@ -31,6 +33,7 @@ pub use message::{MAX_ORIGINS, MAX_PARTS, Message, Part, Span, Summary};
 use crate::protocol::{Broadcast, Effects, Input, Origin, Payload};
 use crate::{Id, Mark, Mutant, Seen, SeenBounds, thrift};
 use gaps::Gaps;
+use layer::Layer;
 use retention::{Retention, digest};
 
 /// Up to so many origins of a part are listed; more are split further.
@@ -111,8 +114,14 @@ impl<B: Broadcast> AntiEntropy<B> {
 
     /// Feeds the strategy inside, and notes what became of it.
     fn feed(&mut self, now: Time, input: Input<B>, fx: &mut impl Effects<Self>) {
+        self.feed_since(now, now, input, fx);
+    }
+
+    /// The same when what is delivered was published at `since`.
+    fn feed_since(&mut self, now: Time, since: Time, input: Input<B>, fx: &mut impl Effects<Self>) {
+        let is_past = matches!(input, Input::Recover { is_past: true, .. });
         let Self { inner, config, retained, delivered, .. } = self;
-        let mut layer = Layer { now, config, retained, delivered, host: fx };
+        let mut layer = Layer { since, is_past, config, retained, delivered, host: fx };
         inner.handle(now, input, &mut layer);
         while let Some(origin) = self.delivered.pop() {
             self.gaps.note(now, origin, self.inner.seen());
@@ -170,11 +179,10 @@ impl<B: Broadcast> AntiEntropy<B> {
 
     /// How long this peer has been there, as it tells others.
     fn uptime(&self, now: Time) -> u32 {
-        let since = self.began.map_or(Duration::ZERO, |began| now.since(began));
         if self.config.catch_up || self.config.has(Mutant::ExchangeWantsHistory) {
             return u32::MAX;
         }
-        u32::try_from(since.as_millis()).unwrap_or(u32::MAX)
+        self.began.map_or(0, |began| millis(now.since(began)))
     }
 
     fn compare(&mut self, now: Time, peer: B::Peer, fx: &mut impl Effects<Self>) {
@@ -207,7 +215,7 @@ impl<B: Broadcast> AntiEntropy<B> {
         }
         if !listed.is_empty() {
             fx.mark(Mark::ExchangeListed);
-            let since = before(now, uptime);
+            let since = came(now, uptime);
             let origins = self.retained.spans(&listed, since);
             self.list(now, (from, since), (listed, origins, false), fx);
         }
@@ -273,7 +281,7 @@ impl<B: Broadcast> AntiEntropy<B> {
         (uptime, parts, theirs): (u32, ThinVec<Part>, &[Span<Origin<B>>]),
         fx: &mut impl Effects<Self>,
     ) {
-        let since = before(now, uptime);
+        let since = came(now, uptime);
         let mut origins = self.retained.spans(&parts, since);
         origins.retain(|ours| {
             let held = theirs.iter().find(|theirs| theirs.origin == ours.origin);
@@ -301,7 +309,13 @@ impl<B: Broadcast> AntiEntropy<B> {
         fx.send(peer, Message::Want(spans));
     }
 
-    fn on_want(&mut self, from: B::Peer, spans: &[Span<Origin<B>>], fx: &mut impl Effects<Self>) {
+    fn on_want(
+        &mut self,
+        now: Time,
+        from: B::Peer,
+        spans: &[Span<Origin<B>>],
+        fx: &mut impl Effects<Self>,
+    ) {
         let Self { retained, links, config, .. } = self;
         let Some(link) = links.iter_mut().find(|link| link.peer == from) else { return };
         if config.has(Mutant::ExchangeSendsNothing) {
@@ -316,7 +330,8 @@ impl<B: Broadcast> AntiEntropy<B> {
             }
             link.bytes = link.bytes.saturating_sub(bytes.max(1));
             let round = kept.round.saturating_add(1);
-            fx.send(from, Message::Reply { id: kept.id, round, payload: kept.payload.clone() });
+            let (id, age, payload) = (kept.id, millis(now.since(kept.since)), kept.payload.clone());
+            fx.send(from, Message::Reply { id, round, age, payload });
         }
     }
 
@@ -324,10 +339,14 @@ impl<B: Broadcast> AntiEntropy<B> {
         &mut self,
         now: Time,
         from: B::Peer,
-        (id, round, payload): (B::Id, u16, B::Payload),
+        (id, round, age, payload): (B::Id, u16, u32, B::Payload),
         fx: &mut impl Effects<Self>,
     ) {
-        self.feed(now, Input::Recover { from, id, round, payload }, fx);
+        let since = before(now, Duration::from_millis(age.into()));
+        // Without catching up, whatever was asked for is of this peer's time.
+        let is_past =
+            self.config.catch_up && self.began.is_some_and(|began| since.after(WAY) < began);
+        self.feed_since(now, since, Input::Recover { from, id, round, payload, is_past }, fx);
         self.gaps.note(now, id.origin(), self.inner.seen());
         // All of a batch is there: the next one need not wait for the timer.
         let Some(link) = self.link(from).filter(|link| link.awaited > 0) else { return };
@@ -349,8 +368,8 @@ impl<B: Broadcast> AntiEntropy<B> {
             Message::Inner(message) => {
                 return self.feed(now, Input::Receive { from, message }, fx);
             }
-            Message::Reply { id, round, payload } => {
-                return self.on_reply(now, from, (id, round, payload), fx);
+            Message::Reply { id, round, age, payload } => {
+                return self.on_reply(now, from, (id, round, age, payload), fx);
             }
             _ => {}
         }
@@ -367,7 +386,7 @@ impl<B: Broadcast> AntiEntropy<B> {
                     self.answer(now, from, (uptime, parts, &origins), fx);
                 }
             }
-            Message::Want(spans) => self.on_want(from, &spans, fx),
+            Message::Want(spans) => self.on_want(now, from, &spans, fx),
             Message::Inner(_) | Message::Reply { .. } => {}
         }
     }
@@ -375,9 +394,16 @@ impl<B: Broadcast> AntiEntropy<B> {
 
 /// When a peer came that says it has been there so long: rather too early than too late, or it would
 /// never be told of what was published right after it came.
-fn before(now: Time, uptime: u32) -> Time {
-    let ago = nanos(Duration::from_millis(uptime.into()) + WAY);
-    Time::from_nanos(now.as_nanos().saturating_sub(ago))
+fn came(now: Time, uptime: u32) -> Time {
+    before(now, Duration::from_millis(uptime.into()) + WAY)
+}
+
+fn before(now: Time, ago: Duration) -> Time {
+    Time::from_nanos(now.as_nanos().saturating_sub(nanos(ago)))
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// What of an input is for the strategy inside.
@@ -402,8 +428,8 @@ impl<B: Broadcast> Broadcast for AntiEntropy<B> {
         self.began.get_or_insert(now);
         match input {
             Input::Receive { from, message } => self.receive(now, from, message, fx),
-            Input::Recover { from, id, round, payload } => {
-                self.feed(now, Input::Recover { from, id, round, payload }, fx);
+            Input::Recover { from, id, round, payload, is_past } => {
+                self.feed(now, Input::Recover { from, id, round, payload, is_past }, fx);
             }
             Input::Expired(Timer::Inner(timer)) => self.feed(now, Input::Expired(timer), fx),
             Input::Expired(Timer::Exchange) => self.on_exchange_timer(now, fx),
@@ -452,39 +478,5 @@ impl<B: Broadcast> Broadcast for AntiEntropy<B> {
             neighbors.count() == self.links.len(),
             "the neighbours are those of the strategy inside",
         )
-    }
-}
-
-/// What the strategy inside speaks to.
-struct Layer<'a, B: Broadcast, E> {
-    now: Time,
-    config: &'a Config,
-    retained: &'a mut Retention<B::Id, B::Payload>,
-    delivered: &'a mut ThinVec<Origin<B>>,
-    host: &'a mut E,
-}
-
-impl<B: Broadcast, E: Effects<AntiEntropy<B>>> Effects<B> for Layer<'_, B, E> {
-    fn send(&mut self, to: B::Peer, message: B::Message) {
-        self.host.send(to, Message::Inner(message));
-    }
-
-    fn arm(&mut self, after: Duration, timer: B::Timer) {
-        self.host.arm(after, Timer::Inner(timer));
-    }
-
-    fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
-        self.retained.keep(self.now, id, hops, payload.clone(), self.config);
-        self.delivered.push(id.origin());
-        self.host.deliver(id, hops, payload);
-    }
-
-    fn missed(&mut self, origin: Origin<B>, count: u64) {
-        self.host.missed(origin, count);
-    }
-
-    #[inline]
-    fn mark(&mut self, mark: Mark) {
-        self.host.mark(mark);
     }
 }

@@ -18,7 +18,9 @@ pub(super) struct Kept<I, D> {
     /// Links it crossed to come here.
     pub(super) round: u16,
     pub(super) payload: D,
-    came: Time,
+    /// When it was published, as far as this peer knows: when it came, or as long ago as whoever sent
+    /// it says.
+    pub(super) since: Time,
 }
 
 /// All that is kept.
@@ -26,7 +28,7 @@ pub(super) struct Kept<I, D> {
 pub(super) struct Retention<I: Id, D> {
     /// Of each origin by sequence.
     origins: BTreeMap<I::Origin, VecDeque<Kept<I, D>>>,
-    /// As they came: the first goes first.
+    /// The oldest goes first.
     order: VecDeque<(Time, I)>,
     bytes: usize,
 }
@@ -36,8 +38,8 @@ impl<I: Id, D: Payload> Retention<I, D> {
         Self { origins: BTreeMap::new(), order: VecDeque::new(), bytes: 0 }
     }
 
-    /// Keeps a new broadcast.
-    pub(super) fn keep(&mut self, now: Time, id: I, round: u16, payload: D, config: &Config) {
+    /// Keeps a new broadcast, published at `since`.
+    pub(super) fn keep(&mut self, since: Time, id: I, round: u16, payload: D, config: &Config) {
         self.bytes = self.bytes.saturating_add(payload.size());
         let of = self.origins.entry(id.origin()).or_default();
         let at = match of.back() {
@@ -46,8 +48,12 @@ impl<I: Id, D: Payload> Retention<I, D> {
             }
             _ => of.len(),
         };
-        of.insert(at, Kept { id, round, payload, came: now });
-        self.order.push_back((now, id));
+        of.insert(at, Kept { id, round, payload, since });
+        let at = match self.order.back() {
+            Some((last, _)) if *last > since => self.order.partition_point(|(at, _)| *at <= since),
+            _ => self.order.len(),
+        };
+        self.order.insert(at, (since, id));
         while self.order.len() > config.retained || self.bytes > config.retained_bytes {
             if !self.forget_oldest() {
                 break;
@@ -57,8 +63,8 @@ impl<I: Id, D: Payload> Retention<I, D> {
 
     /// Forgets what was kept for long enough.
     pub(super) fn expire(&mut self, now: Time, config: &Config) {
-        while let Some((came, _)) = self.order.front()
-            && now.since(*came) > config.retention
+        while let Some((since, _)) = self.order.front()
+            && now.since(*since) > config.retention
         {
             self.forget_oldest();
         }
@@ -87,7 +93,7 @@ impl<I: Id, D: Payload> Retention<I, D> {
         kept.take_while(move |kept| kept.id.sequence() < span.to)
     }
 
-    /// Of all origins in these parts: how far each came, from the first that came after `since` on.
+    /// Of all origins in these parts: how far each came, from the first published after `since` on.
     /// As many as a message takes.
     pub(super) fn spans(&self, parts: &[Part], since: Time) -> ThinVec<Span<I::Origin>> {
         let within = self.origins.iter().filter(|(origin, _)| {
@@ -96,7 +102,7 @@ impl<I: Id, D: Payload> Retention<I, D> {
         });
         let spans = within.filter_map(|(&origin, of)| {
             let to = end(of)?;
-            let first = of.iter().find(|kept| kept.came >= since);
+            let first = of.iter().find(|kept| kept.since >= since);
             Some(Span { origin, from: first.map_or(to, |kept| kept.id.sequence()), to })
         });
         spans.take(MAX_ORIGINS).collect()
@@ -159,9 +165,12 @@ mod tests {
         let mut kept = Retention::new();
         for id in 0u32..1_000 {
             let now = Time::from_nanos(u64::from(id) * 1_000_000_000);
-            // Two by two in the wrong order.
+            // Two by two in the wrong order, some told of late.
             let id = id ^ 1;
-            kept.keep(now, id, 1, id, &config);
+            let since =
+                Time::from_nanos(now.as_nanos().saturating_sub(u64::from(id % 3) * 5_000_000_000));
+            kept.keep(since, id, 1, id, &config);
+            assert!(kept.order.iter().map(|(since, _)| since).is_sorted(), "{kept:?}");
             assert!(kept.is_within(&config), "{kept:?}");
             let held = kept.within(Span { origin: (), from: id.into(), to: u64::from(id) + 1 });
             assert_eq!(held.map(|kept| kept.id).collect::<Vec<_>>(), [id]);

@@ -41,6 +41,8 @@ struct Net {
     under_way: VecDeque<(Node, Node, Said)>,
     timers: BTreeMap<(Time, u32), Timer<core::convert::Infallible>>,
     delivered: Vec<Vec<Id>>,
+    /// Delivered as of before a peer's time.
+    past: Vec<Vec<Id>>,
     missed: Vec<BTreeMap<Node, u64>>,
     /// Bytes of everything but the content.
     bytes: usize,
@@ -63,6 +65,10 @@ impl Effects<Strategy> for Fx<'_> {
     fn deliver(&mut self, id: Id, _hops: u16, _payload: [u8; 8]) {
         self.net.delivered[self.me.0 as usize].push(id);
     }
+    fn deliver_past(&mut self, id: Id, hops: u16, payload: [u8; 8]) {
+        self.net.past[self.me.0 as usize].push(id);
+        self.deliver(id, hops, payload);
+    }
     fn missed(&mut self, origin: Node, count: u64) {
         *self.net.missed[self.me.0 as usize].entry(origin).or_default() += count;
     }
@@ -77,6 +83,7 @@ impl Net {
             under_way: VecDeque::new(),
             timers: BTreeMap::new(),
             delivered: Vec::new(),
+            past: Vec::new(),
             missed: Vec::new(),
             bytes: 0,
             next: Vec::new(),
@@ -87,6 +94,7 @@ impl Net {
         let config = Arc::new(parameters.check().expect("in range"));
         self.peers.push(AntiEntropy::new(Flood::new(Arc::default()), config));
         self.delivered.push(Vec::new());
+        self.past.push(Vec::new());
         self.missed.push(BTreeMap::new());
         self.next.push(0);
         self.peers.len() as u32 - 1
@@ -212,6 +220,33 @@ fn a_newcomer_starts_at_now_unless_it_catches_up() {
     assert!(net.missed.iter().all(BTreeMap::is_empty));
 }
 
+/// What is caught up with is told apart from what is of a peer's time, also by one who gets it of
+/// another who caught up; and it is pushed to nobody.
+#[test]
+fn what_a_newcomer_catches_up_with_goes_no_further() {
+    let mut net = Net::new();
+    let [a, old] = [0; 2].map(|_| net.add(Parameters::default()));
+    let catch_up = || Parameters { catch_up: true, ..Parameters::default() };
+    let [late, later] = [0; 2].map(|_| net.add(catch_up()));
+    let plain = net.add(Parameters::default());
+    net.link(a, old, true);
+    net.publish(a, 7);
+    net.run(10 * SECOND);
+    net.link(plain, late, true);
+    net.publish(a, 2);
+    net.link(late, old, true);
+    net.publish(a, 1);
+    net.run(10 * SECOND);
+    net.link(late, later, true);
+    net.publish(a, 1);
+    net.run(10 * SECOND);
+    let past = |peer: u32| net.past[peer as usize].iter().map(|id| id.sequence).collect::<Vec<_>>();
+    assert_eq!(net.of(plain, a), [7, 8, 9, 10]);
+    assert_eq!((net.of(late, a), past(late)), ((0..11).collect(), (0..7).collect()));
+    assert_eq!((net.of(later, a), past(later)), ((0..11).collect(), (0..10).collect()));
+    assert!(net.missed.iter().all(BTreeMap::is_empty));
+}
+
 /// A peer's word on how long it has been there is under way for longer than it had been there when
 /// something was published.
 #[test]
@@ -283,7 +318,7 @@ fn cost(origins: u32, each: u64) -> usize {
         let (id, round, payload) = (MessageId { origin, sequence }, 1, [0; 8]);
         for to in [a, b] {
             if to == a || number % every != every / 2 {
-                net.feed(to, Input::Recover { from: origin, id, round, payload });
+                net.feed(to, Input::Recover { from: origin, id, round, payload, is_past: false });
             }
         }
     }
@@ -298,6 +333,7 @@ fn cost(origins: u32, each: u64) -> usize {
                 &Message::Reply {
                     id: MessageId { origin: Node(0), sequence: 0 },
                     round: 0,
+                    age: 0,
                     payload: [0; 8],
                 },
                 &Sizes { id: 48, peer: 48, payload: 0 },

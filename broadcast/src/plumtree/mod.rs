@@ -178,6 +178,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         now: Time,
         from: P,
         (id, round, payload): (I, u16, D),
+        is_past: bool,
         fx: &mut impl Effects<Self>,
     ) {
         if round > self.config.hop_limit {
@@ -188,7 +189,9 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
         let Some(given_up) = self.remember(now, id, &payload, fx) else { return };
         self.missing.arrived(id, now);
-        self.relay(from, (id, round, &payload), true, fx);
+        if !is_past {
+            self.relay(from, (id, round, &payload), true, fx);
+        }
         self.deliver(id, round, payload, given_up, fx);
     }
 
@@ -364,8 +367,8 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
     fn handle<E: Effects<Self>>(&mut self, now: Time, input: Input<Self>, fx: &mut E) {
         match input {
             Input::Receive { from, message } => self.receive(now, from, message, fx),
-            Input::Recover { from, id, round, payload } => {
-                self.on_recovered(now, from, (id, round, payload), fx);
+            Input::Recover { from, id, round, payload, is_past } => {
+                self.on_recovered(now, from, (id, round, payload), is_past, fx);
             }
             Input::Expired(Timer::Batch) => {
                 self.batch_armed = self.config.has(Mutant::BatchOnce);

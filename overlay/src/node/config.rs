@@ -1,5 +1,6 @@
 //! How a node is set up, checked before it starts.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use murmurate_membership::{OutOfRange, hyparview};
 
 use super::channels::{self, Channel, DeclarationError};
 use super::state::StateError;
-use super::wire::{MAX_BODY, MAX_NETWORK, Publication, Relayed};
+use super::wire::{MAX_BODY, MAX_NETWORK, Publication, Relayed, TopicError};
 use super::{Metrics, Node};
 use crate::discovery::{ContactError, Discovery, can_listen, parse_contact};
 use crate::{NodeIdError, router};
@@ -38,6 +39,7 @@ pub struct Builder {
     pub(crate) membership: hyparview::Parameters,
     pub(crate) broadcast: plumtree::Parameters,
     pub(crate) anti_entropy: anti_entropy::Parameters,
+    pub(crate) catch_up: BTreeSet<Box<str>>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) channels: Vec<Channel>,
@@ -131,8 +133,8 @@ impl Limits {
 
     /// Bytes of data that fit a frame beside a topic.
     pub(crate) fn max_data(&self, topic: usize) -> usize {
-        use super::wire::{GOSSIP_HEAD, HEADER};
-        self.max_frame - (GOSSIP_HEAD - HEADER) - Publication::OVERHEAD - topic
+        use super::wire::{HEADER, Head};
+        self.max_frame - (Head::MAX - HEADER) - Publication::OVERHEAD - topic
     }
 }
 
@@ -170,6 +172,9 @@ pub enum ConfigError {
     /// A parameter of anti-entropy.
     #[error("anti_entropy: {0}")]
     AntiEntropy(#[from] anti_entropy::ConfigError),
+    /// A topic that nothing can have.
+    #[error("catch_up: {0}")]
+    CatchUp(TopicError),
     /// A parameter of the router.
     #[error("router: {0}")]
     Router(#[from] router::ConfigError),
@@ -221,6 +226,7 @@ impl Builder {
             membership: Self::default_membership(),
             broadcast: plumtree::Parameters::default(),
             anti_entropy: anti_entropy::Parameters::default(),
+            catch_up: BTreeSet::new(),
             limits: Limits::default(),
             metrics: Metrics::default(),
             channels: Vec::new(),
@@ -285,9 +291,18 @@ impl Builder {
         self
     }
 
-    /// What is kept for those who missed it, and how what this node missed is found.
+    /// What is kept for those who missed it, and how what this node missed is found. `catch_up` is
+    /// [`Builder::catch_up`]'s to say.
     pub fn anti_entropy(mut self, parameters: anti_entropy::Parameters) -> Self {
         self.anti_entropy = parameters;
+        self
+    }
+
+    /// Gets what neighbours still keep of this topic from before the node's start, too. The first
+    /// [`Node::subscribe`] has everything since the start, as far as a subscription holds it; it
+    /// need not come before [`Node::join`].
+    pub fn catch_up(mut self, topic: &str) -> Self {
+        self.catch_up.insert(topic.into());
         self
     }
 
@@ -324,10 +339,15 @@ impl Builder {
         }
         self.limits.check()?;
         channels::check(&self.channels)?;
+        if let Some(topic) = self.catch_up.iter().find(|topic| topic.len() > u8::MAX.into()) {
+            return Err(ConfigError::CatchUp(TopicError { length: topic.len() }));
+        }
+        let catch_up = !self.catch_up.is_empty();
+        let anti_entropy = anti_entropy::Parameters { catch_up, ..self.anti_entropy.clone() };
         Ok(Checked {
             membership: Arc::new(self.membership.clone().check()?),
             broadcast: Arc::new(self.broadcast.clone().check()?),
-            anti_entropy: Arc::new(self.anti_entropy.clone().check()?),
+            anti_entropy: Arc::new(anti_entropy.check()?),
             router: Arc::new(self.limits.router().check()?),
         })
     }

@@ -23,8 +23,8 @@ use super::pressure::Pacer;
 use super::route::Route;
 use super::topics::Topics;
 use super::wire::{
-    Addresses, Contact, GOSSIP_HEAD, Kind, Publication, Relayed, RouteMessage, encode_control,
-    encode_exchange, encode_membership, encode_route, payload_head,
+    Addresses, Contact, Head, Kind, Publication, Relayed, RouteMessage, encode_control,
+    encode_exchange, encode_membership, encode_route,
 };
 use crate::{Effects, router};
 
@@ -251,6 +251,14 @@ impl Effects<Membership, Broadcast> for Host {
         self.topics.deliver(id, hops, &publication);
     }
 
+    fn deliver_past(&mut self, id: MessageId, hops: u16, publication: Publication) {
+        if self.topics.catches_up(publication.topic()) {
+            self.delivered += 1;
+            self.metrics.delivered.inc();
+            self.topics.deliver(id, hops, &publication);
+        }
+    }
+
     fn missed(&mut self, origin: Incarnation, count: u64) {
         self.metrics.missed.inc_by(count);
         self.topics.missed(origin, count);
@@ -353,7 +361,7 @@ const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 /// A broadcast message as it goes out.
 enum Outgoing {
-    Payload([u8; GOSSIP_HEAD], Publication),
+    Payload(Head, Publication),
     Control(Vec<u8>),
 }
 
@@ -368,7 +376,9 @@ impl Outgoing {
             Exchange::Inner(Tree::Repair { id, round, payload }) => {
                 (Kind::Repair, id, round, payload)
             }
-            Exchange::Reply { id, round, payload } => (Kind::Reply, id, round, payload),
+            Exchange::Reply { id, round, age, payload } => {
+                return Self::Payload(Head::of_reply(id, round, age, &payload), payload);
+            }
             Exchange::Inner(Tree::IHave(batch)) => {
                 return Self::Control(encode_control(&Tree::IHave(batch)));
             }
@@ -388,6 +398,6 @@ impl Outgoing {
             }
             Exchange::Want(spans) => return Self::Control(encode_exchange(&Exchange::Want(spans))),
         };
-        Self::Payload(payload_head(kind, id, round, &payload), payload)
+        Self::Payload(Head::new(kind, id, round, &payload), payload)
     }
 }

@@ -217,7 +217,7 @@ impl Node {
         let peer = crate::Peer::new(membership, broadcast);
         let peer = host::Peer::new(peer, Router::new(me, checked.router));
         let lagged = builder.metrics.counters().lagged.clone();
-        let topics = Topics::new(builder.limits.subscription_capacity, lagged);
+        let topics = Topics::new(builder.limits.subscription_capacity, builder.catch_up, lagged);
         let events = broadcast::Sender::new(EVENTS);
         let (commands, take_commands) = mpsc::channel(COMMANDS);
         let (publishes, take_publishes) = mpsc::channel(PUBLISHES);
@@ -392,7 +392,8 @@ impl Node {
         published.await.map_err(|_| BroadcastError::Ended)?
     }
 
-    /// The broadcasts of others on `topic`, from now on.
+    /// The broadcasts of others on `topic`, from now on; at the first call from the node's start on,
+    /// and from before it, if the topic [catches up](Builder::catch_up).
     #[must_use]
     pub fn subscribe(&self, topic: &str) -> Subscription {
         self.topics.subscribe(topic)

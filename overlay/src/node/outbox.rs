@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::wire::GOSSIP_HEAD;
+use super::wire::Head;
 
 /// Bytes a writer takes at a time: a Yamux frame each, so small ones cost (one write per message is
 /// five times slower over Noise).
@@ -29,7 +29,7 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct Lanes {
     control: VecDeque<Vec<u8>>,
-    payloads: VecDeque<(Option<[u8; GOSSIP_HEAD]>, Bytes)>,
+    payloads: VecDeque<(Option<Head>, Bytes)>,
     control_bytes: usize,
     payload_bytes: usize,
     /// Bytes ever taken.
@@ -107,9 +107,9 @@ impl Outbox {
     }
 
     /// A frame that may be shed: its head, unless the body holds it all, and its body.
-    pub(crate) fn push_payload(&self, head: Option<[u8; GOSSIP_HEAD]>, body: Bytes) -> Pushed {
+    pub(crate) fn push_payload(&self, head: Option<Head>, body: Bytes) -> Pushed {
         let mut lanes = self.lanes();
-        let length = head.map_or(0, |head| head.len()) + body.len();
+        let length = head.as_ref().map_or(0, |head| head.len()) + body.len();
         // One payload always fits, however small the limit.
         if lanes.payload_bytes > 0 && lanes.payload_bytes + length > self.limit {
             return Pushed::Shed;
@@ -208,7 +208,7 @@ impl Lanes {
         while batch.bytes.len() < BATCH
             && let Some((head, body)) = self.payloads.pop_front()
         {
-            let head = head.as_ref().map_or([].as_slice(), |head| head);
+            let head = head.as_deref().unwrap_or_default();
             self.payload_bytes -= head.len() + body.len();
             batch.bytes.extend_from_slice(head);
             if body.len() > BATCH {
@@ -237,14 +237,14 @@ mod tests {
         let outbox = Outbox::new(1 << 20);
         let turn = outbox.attach();
         assert_eq!(
-            outbox.push_payload(Some([1; GOSSIP_HEAD]), Bytes::from_static(b"x")),
+            outbox.push_payload(Some(Head::any()), Bytes::from_static(b"x")),
             Pushed::Queued
         );
         assert_eq!(outbox.push_control(vec![2; 3]), Pushed::Queued);
         let (taken, batch) = take(&outbox, turn);
         assert_eq!(taken, Poll::Ready(Taken::Batch { more: false }));
         assert_eq!(batch.bytes[..3], [2; 3]);
-        assert_eq!(batch.bytes.len(), 3 + GOSSIP_HEAD + 1);
+        assert_eq!(batch.bytes.len(), 3 + Head::LENGTH + 1);
         assert_eq!(take(&outbox, turn).0, Poll::Pending);
     }
 
@@ -253,27 +253,27 @@ mod tests {
         let outbox = Outbox::new(1 << 20);
         let turn = outbox.attach();
         let large = Bytes::from(vec![7; BATCH + 1]);
-        assert_eq!(outbox.push_payload(Some([1; GOSSIP_HEAD]), large.clone()), Pushed::Queued);
-        assert_eq!(outbox.push_payload(Some([1; GOSSIP_HEAD]), Bytes::new()), Pushed::Queued);
+        assert_eq!(outbox.push_payload(Some(Head::any()), large.clone()), Pushed::Queued);
+        assert_eq!(outbox.push_payload(Some(Head::any()), Bytes::new()), Pushed::Queued);
         let (taken, batch) = take(&outbox, turn);
         assert_eq!(taken, Poll::Ready(Taken::Batch { more: true }));
         assert_eq!(batch.large.map(|l| l.as_ptr()), Some(large.as_ptr()));
-        assert_eq!(outbox.depth().bytes, GOSSIP_HEAD);
-        assert_eq!(outbox.depth().taken, (GOSSIP_HEAD + BATCH + 1) as u64);
+        assert_eq!(outbox.depth().bytes, Head::LENGTH);
+        assert_eq!(outbox.depth().taken, (Head::LENGTH + BATCH + 1) as u64);
     }
 
     #[test]
     fn both_lanes_are_bounded() {
         let outbox = Outbox::new(1000);
         let body = Bytes::from(vec![0; 400]);
-        assert_eq!(outbox.push_payload(Some([0; GOSSIP_HEAD]), body.clone()), Pushed::Queued);
-        assert_eq!(outbox.push_payload(Some([0; GOSSIP_HEAD]), body.clone()), Pushed::Queued);
-        assert_eq!(outbox.push_payload(Some([0; GOSSIP_HEAD]), body), Pushed::Shed);
+        assert_eq!(outbox.push_payload(Some(Head::any()), body.clone()), Pushed::Queued);
+        assert_eq!(outbox.push_payload(Some(Head::any()), body.clone()), Pushed::Queued);
+        assert_eq!(outbox.push_payload(Some(Head::any()), body), Pushed::Shed);
         assert_eq!(outbox.push_control(vec![0; CONTROL_LIMIT]), Pushed::Queued);
         assert_eq!(outbox.push_control(vec![0]), Pushed::Shed);
         let tiny = Outbox::new(1);
-        assert_eq!(tiny.push_payload(Some([0; GOSSIP_HEAD]), Bytes::new()), Pushed::Queued);
-        assert_eq!(tiny.push_payload(Some([0; GOSSIP_HEAD]), Bytes::new()), Pushed::Shed);
+        assert_eq!(tiny.push_payload(Some(Head::any()), Bytes::new()), Pushed::Queued);
+        assert_eq!(tiny.push_payload(Some(Head::any()), Bytes::new()), Pushed::Shed);
     }
 
     #[test]

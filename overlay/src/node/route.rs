@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::id::Incarnation;
 use super::outbox::{Depth, Outbox, Pushed};
 use super::pressure::Flow;
-use super::wire::{GOSSIP_HEAD, encode_probe};
+use super::wire::{Head, encode_probe};
 
 /// What leads, or will lead, to one incarnation of a node.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Route {
         self.outbox.push_control(frame)
     }
 
-    pub(crate) fn push_payload(&mut self, head: Option<[u8; GOSSIP_HEAD]>, body: Bytes) -> Pushed {
+    pub(crate) fn push_payload(&mut self, head: Option<Head>, body: Bytes) -> Pushed {
         self.used = Instant::now();
         let bytes = body.len();
         let pushed = self.outbox.push_payload(head, body);
@@ -146,7 +146,7 @@ mod tests {
         let push = |route: &mut Route| {
             for _ in 0..4 {
                 assert_eq!(
-                    route.push_payload(Some([0; GOSSIP_HEAD]), Bytes::from(vec![0; 16 << 10])),
+                    route.push_payload(Some(Head::any()), Bytes::from(vec![0; 16 << 10])),
                     Pushed::Queued
                 );
             }

@@ -1,6 +1,6 @@
 //! Who listens to what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -109,6 +109,8 @@ pub(crate) struct Topics {
     /// `None` once the node has ended.
     subscribers: Arc<Mutex<Option<Subscribers>>>,
     capacity: usize,
+    /// Topics that also have what was published before the node's time.
+    catch_up: Arc<BTreeSet<Box<str>>>,
     lagged: IntCounter,
 }
 
@@ -117,12 +119,44 @@ pub(crate) struct Topics {
 struct Subscribers {
     by_topic: BTreeMap<Box<str>, BTreeMap<u64, Subscriber>>,
     numbers: u64,
+    /// Of topics that catch up, until somebody subscribes.
+    waiting: BTreeMap<Box<str>, Reader>,
+}
+
+/// A subscription's end of the channel.
+#[derive(Debug)]
+struct Reader {
+    items: mpsc::Receiver<Result<Delivery, Lost>>,
+    lost: Arc<AtomicU64>,
+    number: u64,
+}
+
+impl Subscribers {
+    fn add(&mut self, topic: &str, capacity: usize) -> Reader {
+        let (items, receive) = mpsc::channel(capacity);
+        let lost = Arc::new(AtomicU64::new(0));
+        self.numbers += 1;
+        let subscriber = Subscriber { items, lost: Arc::clone(&lost) };
+        self.by_topic.entry(topic.into()).or_default().insert(self.numbers, subscriber);
+        Reader { items: receive, lost, number: self.numbers }
+    }
 }
 
 impl Topics {
     /// For subscriptions that hold so many messages each. `lagged` counts those they lose.
-    pub(crate) fn new(capacity: usize, lagged: IntCounter) -> Self {
-        Self { subscribers: Arc::new(Mutex::new(Some(Subscribers::default()))), capacity, lagged }
+    pub(crate) fn new(capacity: usize, catch_up: BTreeSet<Box<str>>, lagged: IntCounter) -> Self {
+        let mut subscribers = Subscribers::default();
+        for topic in &catch_up {
+            let reader = subscribers.add(topic, capacity);
+            subscribers.waiting.insert(topic.clone(), reader);
+        }
+        let subscribers = Arc::new(Mutex::new(Some(subscribers)));
+        Self { subscribers, capacity, catch_up: Arc::new(catch_up), lagged }
+    }
+
+    /// Whether a topic also has what was published before the node's time.
+    pub(crate) fn catches_up(&self, topic: &str) -> bool {
+        self.catch_up.contains(topic)
     }
 
     fn subscribers(&self) -> MutexGuard<'_, Option<Subscribers>> {
@@ -130,17 +164,16 @@ impl Topics {
     }
 
     pub(crate) fn subscribe(&self, topic: &str) -> Subscription {
-        let (items, receive) = mpsc::channel(self.capacity);
-        let lost = Arc::new(AtomicU64::new(0));
-        let mut number = 0;
-        if let Some(subscribers) = &mut *self.subscribers() {
-            subscribers.numbers += 1;
-            number = subscribers.numbers;
-            let subscriber = Subscriber { items, lost: Arc::clone(&lost) };
-            subscribers.by_topic.entry(topic.into()).or_default().insert(number, subscriber);
-        }
-        let (topics, topic) = (self.clone(), topic.into());
-        Subscription { items: receive, lost, topics, topic, number }
+        let reader = match &mut *self.subscribers() {
+            Some(subscribers) => match subscribers.waiting.remove(topic) {
+                Some(waiting) => waiting,
+                None => subscribers.add(topic, self.capacity),
+            },
+            // Nothing comes any more.
+            None => Subscribers::default().add(topic, self.capacity),
+        };
+        let Reader { items, lost, number } = reader;
+        Subscription { items, lost, topics: self.clone(), topic: topic.into(), number }
     }
 
     /// Nobody listens there any more.
@@ -192,7 +225,11 @@ mod tests {
     use crate::node::id::{Incarnation, NodeId};
 
     fn topics() -> Topics {
-        Topics::new(3, IntCounter::new("lagged", "lost").expect("a valid name"))
+        catching_up(BTreeSet::new())
+    }
+
+    fn catching_up(topics: BTreeSet<Box<str>>) -> Topics {
+        Topics::new(3, topics, IntCounter::new("lagged", "lost").expect("a valid name"))
     }
 
     /// Topics somebody listens to, and who.
@@ -248,6 +285,22 @@ mod tests {
         assert_eq!(listeners(&topics), (1, 1));
         drop(other);
         assert_eq!(listeners(&topics), (0, 0));
+    }
+
+    #[test]
+    fn a_topic_that_catches_up_waits_for_its_first_subscription() {
+        let topics = catching_up(BTreeSet::from(["past".into()]));
+        assert!(topics.catches_up("past") && !topics.catches_up("news"));
+        let origin = Incarnation { node: NodeId::from_bytes([1; 32]), started: 1 };
+        let publication = Publication::new("past", 0, b"x").expect("a short topic");
+        for sequence in 0..5 {
+            topics.deliver(MessageId { origin, sequence }, 1, &publication);
+        }
+        let mut first = topics.subscribe("past");
+        assert_eq!(read(&mut first), [0, 1, 2, -2]);
+        assert!(read(&mut topics.subscribe("past")).is_empty());
+        drop(first);
+        assert!(read(&mut topics.subscribe("past")).is_empty());
     }
 
     #[test]

@@ -68,8 +68,8 @@ impl Driver {
                     self.host.pacer.arrivals().note(Instant::now(), id.origin, published);
                 }
             }
-            Frame::Reply { id, round, payload } => {
-                let reply = anti_entropy::Message::Reply { id, round, payload };
+            Frame::Reply { id, round, age, payload } => {
+                let reply = anti_entropy::Message::Reply { id, round, age, payload };
                 self.hear_payload(from, reply, bytes);
             }
             Frame::Repair { id, round, payload } => {

@@ -12,13 +12,13 @@ pub(crate) fn encode(frame: &Frame) -> Vec<u8> {
         Frame::Membership(message) => encode_membership(message),
         Frame::Control(message) => encode_control(message),
         Frame::Gossip { id, round, payload } => {
-            [payload_head(Kind::Gossip, *id, *round, payload).as_slice(), payload.bytes()].concat()
+            [&Head::new(Kind::Gossip, *id, *round, payload), payload.bytes().as_ref()].concat()
         }
         Frame::Repair { id, round, payload } => {
-            [payload_head(Kind::Repair, *id, *round, payload).as_slice(), payload.bytes()].concat()
+            [&Head::new(Kind::Repair, *id, *round, payload), payload.bytes().as_ref()].concat()
         }
-        Frame::Reply { id, round, payload } => {
-            [payload_head(Kind::Reply, *id, *round, payload).as_slice(), payload.bytes()].concat()
+        Frame::Reply { id, round, age, payload } => {
+            [&Head::of_reply(*id, *round, *age, payload), payload.bytes().as_ref()].concat()
         }
         Frame::Exchange(message) => encode_exchange(message),
         Frame::AskViews => encode_empty(Kind::AskViews).to_vec(),

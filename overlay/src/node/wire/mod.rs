@@ -6,6 +6,7 @@
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
 mod contact;
+mod head;
 mod publication;
 mod relayed;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use contact::{Addresses, Contact};
+pub(crate) use head::Head;
 pub(crate) use publication::Publication;
 pub use publication::TopicError;
 pub(crate) use relayed::{Relayed, RouteMessage, encode_route};
@@ -31,8 +33,6 @@ pub(crate) const HEADER: usize = 4;
 pub(crate) const MAX_CONTROL: usize = 64 << 10;
 /// Bytes a body's length can express.
 pub(crate) const MAX_BODY: usize = (1 << 24) - 1;
-/// Bytes of a payload's frame before the publication: header, origin, start, sequence, round.
-pub(crate) const GOSSIP_HEAD: usize = HEADER + 32 + 8 + 8 + 2;
 /// Bytes of the frame before a hello: more than two full packets of an Ethernet. A path on which small
 /// packets pass and full ones vanish never becomes a link, instead of one that brings keep-alives and
 /// no payload (QUIC begins like that: RFC 9000, section 14.1).
@@ -109,6 +109,8 @@ pub(crate) enum Frame {
     Reply {
         id: MessageId,
         round: u16,
+        /// How long ago it was published, in milliseconds.
+        age: u32,
         payload: Publication,
     },
     /// Please tell your views.
@@ -227,7 +229,7 @@ impl Frame {
             Kind::Membership => whole(kind, body).map(Self::Membership),
             Kind::Control => whole(kind, body).map(Self::Control),
             Kind::Gossip | Kind::Repair | Kind::Reply => {
-                Self::decode_payload(kind, body).ok_or(FrameError::Malformed(kind))
+                head::decode(kind, body).ok_or(FrameError::Malformed(kind))
             }
             Kind::Exchange => whole(kind, body).map(Self::Exchange),
             Kind::Views => whole(kind, body).map(Self::Views),
@@ -242,22 +244,6 @@ impl Frame {
             Kind::Bye if body.is_empty() => Ok(Self::Bye),
             Kind::AskViews | Kind::Bye => Err(FrameError::Malformed(kind)),
         }
-    }
-
-    fn decode_payload(kind: Kind, body: &[u8]) -> Option<Self> {
-        let (node, rest) = body.split_first_chunk::<32>()?;
-        let (started, rest) = rest.split_first_chunk()?;
-        let (sequence, rest) = rest.split_first_chunk()?;
-        let (round, rest) = rest.split_first_chunk()?;
-        let origin =
-            Incarnation { node: NodeId::from_bytes(*node), started: u64::from_le_bytes(*started) };
-        let id = MessageId { origin, sequence: u64::from_le_bytes(*sequence) };
-        let (round, payload) = (u16::from_le_bytes(*round), Publication::decode(rest)?);
-        Some(match kind {
-            Kind::Repair => Self::Repair { id, round, payload },
-            Kind::Reply => Self::Reply { id, round, payload },
-            _ => Self::Gossip { id, round, payload },
-        })
     }
 
     /// A frame whose body is not a payload, whole.
@@ -315,30 +301,6 @@ pub(crate) fn encode_padding() -> Vec<u8> {
     let mut frame = vec![0; PADDING];
     frame[..HEADER].copy_from_slice(&put_header(Kind::Padding, PADDING - HEADER));
     frame
-}
-
-/// All of a payload's frame but the publication.
-pub(crate) fn payload_head(
-    kind: Kind,
-    id: MessageId,
-    round: u16,
-    payload: &Publication,
-) -> [u8; GOSSIP_HEAD] {
-    let mut head = [0; GOSSIP_HEAD];
-    let mut rest = head.as_mut_slice();
-    let length = GOSSIP_HEAD - HEADER + payload.bytes().len();
-    for part in [
-        put_header(kind, length).as_slice(),
-        &id.origin.node.to_bytes(),
-        &id.origin.started.to_le_bytes(),
-        &id.sequence.to_le_bytes(),
-        &round.to_le_bytes(),
-    ] {
-        let (into, after) = rest.split_at_mut(part.len());
-        into.copy_from_slice(part);
-        rest = after;
-    }
-    head
 }
 
 /// Bytes a broadcast's announcement takes, at most: for the bound on batches.

@@ -101,6 +101,9 @@ impl Config {
         for address in settings.advertise {
             builder = builder.advertise(address);
         }
+        for topic in settings.catch_up {
+            builder = builder.catch_up(&topic);
+        }
         if let Some(directory) = settings.state_dir {
             builder = builder.state_dir(directory);
         }

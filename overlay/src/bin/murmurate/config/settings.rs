@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) advertise: Vec<Multiaddr>,
     #[serde(deserialize_with = "contacts")]
     pub(crate) join: Vec<Multiaddr>,
+    pub(crate) catch_up: Vec<String>,
     pub(crate) first: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state_dir: Option<PathBuf>,
@@ -48,6 +49,7 @@ impl Default for Settings {
             listen: "/ip4/0.0.0.0/tcp/7400".parse().into_iter().collect(),
             advertise: Vec::new(),
             join: Vec::new(),
+            catch_up: Vec::new(),
             first: false,
             state_dir: None,
             identity_file: None,
@@ -197,6 +199,7 @@ mirror!(Exchange, anti_entropy::Parameters {
     retained_bytes: usize,
     batch: usize,
     reply_bytes: usize,
+    #[serde(skip)]
     catch_up: bool,
 } {});
 

@@ -65,7 +65,7 @@ fn repair() -> Frame {
 
 fn reply() -> Frame {
     let payload = Publication::new("news", STARTED * 1_000, b"hello").expect("a short topic");
-    Frame::Reply { id: id(7), round: 1, payload }
+    Frame::Reply { id: id(7), round: 1, age: 300, payload }
 }
 
 fn span(from: u64, to: u64) -> anti_entropy::Span<Incarnation> {
@@ -121,7 +121,7 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("0b00001101e80701 0000000000 0102030405060708", Frame::Exchange(Exchange::Compare { uptime: 1_000, parts: [summary()].into_iter().collect() })),
         ("0b000034 02e80701 0000000000 01 A 80d095ffbc310508 01 01", Frame::Exchange(Exchange::Have { uptime: 1_000, parts: [anti_entropy::Part::ALL].into_iter().collect(), origins: [span(5, 8)].into_iter().collect(), sure: 1, answer: true })),
         ("0b00002a 0301 A 80d095ffbc310508", Frame::Exchange(Exchange::Want([span(5, 8)].into_iter().collect()))),
-        ("0c000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", reply()),
+        ("0c000048 A 0068e5cf8b01000007000000000000000100 2c010000046e65777300401e18240a060068656c6c6f", reply()),
         ("0800005eA 0068e5cf8b010000 B 0068e5cf8b01000007000000000000000f68656c6c6f", relayed()),
         ("0d000002 ac02", Frame::Probe(300)),
         ("0e000003 ac02 28", Frame::Echo(Echo { number: 300, delay: 40 })),

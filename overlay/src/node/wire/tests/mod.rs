@@ -136,13 +136,13 @@ fn any_exchange() -> impl Strategy<Value = ExchangeMessage> {
 
 fn any_payload() -> impl Strategy<Value = Frame> {
     let content = ("\\PC{0,60}", any::<u64>(), vec(any::<u8>(), 0..2_000));
-    (content, any_id(), any::<u16>(), 0..3u8).prop_map(
-        |((topic, published, data), id, round, kind)| {
+    (content, any_id(), any::<u16>(), any::<u32>(), 0..3u8).prop_map(
+        |((topic, published, data), id, round, age, kind)| {
             let payload = Publication::new(&topic, published, &data).expect("a short topic");
             assert_eq!(payload.topic(), topic);
             assert_eq!((payload.published(), &payload.data()[..]), (published, &data[..]));
             match kind {
-                0 => Frame::Reply { id, round, payload },
+                0 => Frame::Reply { id, round, age, payload },
                 1 => Frame::Repair { id, round, payload },
                 _ => Frame::Gossip { id, round, payload },
             }
