@@ -137,7 +137,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Flood<P, I, D> {
     fn handle<E: Effects<Self>>(&mut self, now: Time, input: Input<Self>, fx: &mut E) {
         match input {
             Input::Publish { id, payload } => {
-                self.seen.insert(now, id, self.config.seen());
+                self.seen.insert(now, id, self.config.seen().for_own());
                 self.push(&Message { id, round: 1, payload }, None, fx);
             }
             Input::Receive { from, message } => self.receive(now, from, message, true, fx),

@@ -48,6 +48,14 @@ pub struct SeenBounds {
     pub idle: Duration,
 }
 
+impl SeenBounds {
+    /// The same for a peer's own broadcasts: one origin more, so that there is always room for it.
+    #[must_use]
+    pub fn for_own(self) -> Self {
+        Self { origins: self.origins.saturating_add(1), ..self }
+    }
+}
+
 impl Default for SeenBounds {
     fn default() -> Self {
         Self { span: 16_384, origins: 65_536, idle: Duration::from_secs(128 * 60) }
@@ -146,7 +154,7 @@ impl<I: Id> Seen<I> {
     #[must_use]
     pub fn is_within(&self, bounds: SeenBounds) -> bool {
         let most = bounds.span / 64 + 3;
-        self.origins.len() <= bounds.origins
+        self.origins.len() <= bounds.for_own().origins
             && self.origins.iter().all(|origin| origin.progress.words() <= most)
             && self.index.as_ref().is_none_or(|index| index.len() == self.origins.len())
     }
@@ -190,8 +198,8 @@ impl<I: Id> Seen<I> {
     /// Forgets the origins that were silent for `idle`; whether there were any.
     fn forget_idle(&mut self, now: Time, idle: Duration) -> bool {
         let (now, before) = (seconds(now), self.origins.len());
-        let idle = seconds(Time::ZERO.after(idle)).saturating_add(1);
-        self.origins.retain(|origin| now.saturating_sub(origin.touched) < idle);
+        let idle = u64::from(seconds(Time::ZERO.after(idle))) + 1;
+        self.origins.retain(|origin| u64::from(now.saturating_sub(origin.touched)) < idle);
         let any = self.origins.len() < before;
         if any && self.index.is_some() {
             self.index_all();
@@ -274,5 +282,11 @@ mod tests {
         assert!(seen.contains(id(70, 0)));
         assert!(seen.contains(id(99, 0)));
         assert!(seen.is_within(BOUNDS));
+        (101..200).for_each(|origin| drop(seen.insert(at(90), id(origin, 0), BOUNDS)));
+        assert_eq!(seen.insert(at(90), id(200, 0), BOUNDS), Sight::Full);
+        let own = id(300, 0);
+        assert!(matches!(seen.insert(at(90), own, BOUNDS.for_own()), Sight::New { .. }));
+        assert!(seen.contains(own) && seen.is_within(BOUNDS));
+        assert_eq!(seen.insert(at(90), id(200, 0), BOUNDS), Sight::Full);
     }
 }

@@ -22,9 +22,10 @@ mod rules;
 mod setup;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
-use murmurate::broadcast::{Broadcast, Flood, Plumtree, plumtree};
+use murmurate::broadcast::{AntiEntropy, Broadcast, Flood, Plumtree, anti_entropy, plumtree};
 use murmurate::membership::hyparview;
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::{RngSeed, TestError, TestRunner};
@@ -60,6 +61,29 @@ fn hyparview_and_plumtree_survive_anything() {
     }
 }
 
+/// As in a node.
+#[test]
+fn anti_entropy_survives_anything() {
+    let tally = survive(10_000, |setup| {
+        // Longer than anything is under way, even at the end of time.
+        let remembers =
+            plumtree::Parameters { origin_idle: Duration::MAX, ..setup.broadcast.clone() };
+        let remembers = remembers.check().expect("drawn within the ranges");
+        let tree = Plumtree::<Node, Name, Blob>::new(Arc::new(remembers));
+        AntiEntropy::new(tree, setup.anti_entropy())
+    });
+    for (what, seen, least) in [
+        ("deliveries", tally.delivered, 25_000),
+        ("comparisons", tally.compares, 55_000),
+        ("lists", tally.haves, 2_000),
+        ("wants", tally.wants, 2_900),
+        ("replies", tally.replies, 3_100),
+        ("losses told", tally.missed, 5_700),
+    ] {
+        assert!(chosen_cases() || seen >= least, "only {seen} {what}, expected {least}: {tally:?}");
+    }
+}
+
 #[test]
 fn hyparview_and_flood_survive_anything() {
     let tally = survive(3_000, |setup| Flood::<Node, Name, Blob>::new(setup.flood()));
@@ -68,7 +92,9 @@ fn hyparview_and_flood_survive_anything() {
 
 /// The life that `acts` make. Returns whom the peer asked for a link.
 fn replay(acts: &[Act], membership: hyparview::Parameters, seed: u64) -> Vec<Node> {
-    let setup = Setup { membership, broadcast: plumtree::Parameters::default(), seed };
+    let (broadcast, anti_entropy) =
+        (plumtree::Parameters::default(), anti_entropy::Parameters::default());
+    let setup = Setup { membership, broadcast, anti_entropy, seed };
     let mut host = Host::new(&setup, Plumtree::<Node, Name, Blob>::new(setup.plumtree()));
     for act in acts {
         host.perform(act).expect("no rule is broken");

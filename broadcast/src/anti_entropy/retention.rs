@@ -178,7 +178,7 @@ mod tests {
         let all = Span { origin: (), from: 0, to: u64::MAX };
         let ids: Vec<u32> = kept.within(all).map(|kept| kept.id).collect();
         assert!(ids.is_sorted() && ids.len() > 10, "{ids:?}");
-        let later = Time::from_nanos(999_000_000_000).after(config.retention);
+        let later = Time::from_nanos(998_000_000_000).after(config.retention);
         kept.expire(later, &config);
         assert_eq!(kept.within(all).count(), 1);
         kept.expire(later.after(Duration::from_secs(1)), &config);

@@ -378,6 +378,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
             Input::Publish { id, payload } => {
                 // A neighbour may have made it up before. Its own it always passes on: nobody else can.
                 self.missing.arrived(id, now);
+                self.seen.insert(now, id, self.config.seen().for_own());
                 self.remember(now, id, &payload, fx);
                 self.push((id, 1, &payload), None, false, fx);
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::setup::Chat;
+use crate::setup::{Chat, NAMES, Run, Where};
 
 /// One input, before it is put in terms of the present state.
 #[derive(Debug, Clone)]
@@ -174,7 +174,36 @@ fn chat() -> impl Strategy<Value = Chat> {
         2 => (id(), round()).prop_map(|(id, round)| Chat::Fetch { id, round }),
         4 => (id(), round(), any::<u16>())
             .prop_map(|(id, round, size)| Chat::Repair { id, round, size }),
+        6 => exchange(),
     ]
+}
+
+fn exchange() -> impl Strategy<Value = Chat> {
+    let uptime = || prop_oneof![3 => 0..60_000u32, 1 => Just(u32::MAX), 1 => any::<u32>()];
+    let parts = || prop_oneof![3 => places(1..3), 1 => places(0..300)];
+    let origins = || prop_oneof![3 => runs(0..4), 1 => runs(0..300)];
+    let have = (uptime(), parts(), origins(), 0..400u16, any::<bool>());
+    prop_oneof![
+        2 => (uptime(), parts()).prop_map(|(uptime, parts)| Chat::Compare { uptime, parts }),
+        3 => have.prop_map(|(uptime, parts, origins, sure, answer)| {
+            Chat::Have { uptime, parts, origins, sure, answer }
+        }),
+        2 => origins().prop_map(|spans| Chat::Want { spans }),
+        3 => (id(), round(), uptime(), any::<u16>())
+            .prop_map(|(id, round, age, size)| Chat::Reply { id, round, age, size }),
+    ]
+}
+
+fn places(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Where>> {
+    let depth = prop_oneof![6 => Just(0u8), 1 => 0..12u8];
+    proptest::collection::vec((depth, any::<u8>(), any::<u64>()), count)
+}
+
+/// Of the origins that names are drawn from, in order and not.
+fn runs(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Run>> {
+    let origin = prop_oneof![8 => Just(0u32), 1 => 0..20u32, 1 => any::<u32>()];
+    let bound = || prop_oneof![8 => 0..50u64, 1 => 0..600u64, 1 => any::<u64>()];
+    proptest::collection::vec((origin, bound(), bound()), count)
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
@@ -203,7 +232,9 @@ fn act() -> impl Strategy<Value = Act> {
         24 => (who(), chat()).prop_map(|(who, chat)| Act::Chat(who, chat)),
         16 => (any::<u8>(), wait()).prop_map(|(pick, late)| Act::Expire { pick, late }),
         4 => who().prop_map(Act::LinkDown),
-        3 => (id(), any::<u16>()).prop_map(|(id, size)| Act::Publish { id, size }),
+        // A peer has one origin.
+        3 => (id(), any::<u16>())
+            .prop_map(|(id, size)| Act::Publish { id: id % NAMES, size }),
         3 => wait().prop_map(Act::Pass),
     ]
 }

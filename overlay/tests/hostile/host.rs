@@ -1,6 +1,6 @@
 //! The host of a hostile life: puts acts in terms of the peer's state and performs its effects.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ pub(crate) enum Said<B: Broadcast> {
     Send(Node, Sent<B>),
     Arm(Time, Armed<B>),
     Deliver(Name),
+    Missed(u64),
     Up(Node),
     Down(Node, DownReason),
     Notice(Notice),
@@ -49,6 +50,9 @@ impl<B: Broadcast<Peer = Node, Id = Name, Payload = Blob>> Effects<HyParView<Nod
     }
     fn deliver(&mut self, id: Name, _hops: u16, _payload: Blob) {
         self.said.push(Said::Deliver(id));
+    }
+    fn missed(&mut self, _origin: u32, count: u64) {
+        self.said.push(Said::Missed(count));
     }
     fn neighbor_up(&mut self, peer: Node) {
         self.said.push(Said::Up(peer));
@@ -81,8 +85,8 @@ pub(crate) struct Host<B: Broadcast> {
     pub(crate) asked: VecDeque<(Node, u16)>,
     pub(crate) has_contacts: bool,
     pub(crate) phase: Phase,
-    /// The last broadcasts published or delivered, as many as the peer remembers.
-    pub(crate) seen: BTreeSet<Name>,
+    /// The broadcasts published or delivered, and when.
+    pub(crate) seen: BTreeMap<Name, Time>,
     pub(crate) tally: Tally,
 }
 
@@ -102,7 +106,7 @@ where
             asked: VecDeque::new(),
             has_contacts: false,
             phase: Phase::Idle,
-            seen: BTreeSet::new(),
+            seen: BTreeMap::new(),
             tally: Tally::default(),
         }
     }
@@ -253,7 +257,7 @@ where
     }
 
     pub(crate) fn see(&mut self, id: Name) {
-        self.seen.insert(id);
+        self.seen.insert(id, self.now);
     }
 
     pub(crate) fn ask(&mut self, to: Node, link: u16) {

@@ -26,6 +26,8 @@ pub(crate) enum Heard {
     InUse(Node, u16),
     /// Somebody passes on the payload of this broadcast.
     Payload(Node, Name),
+    /// Somebody asks for payloads.
+    Want,
     LinkDown(Node),
     /// A timer of the broadcast layer is due.
     BroadcastTimer,
@@ -37,7 +39,10 @@ pub(crate) enum Heard {
 }
 
 impl Heard {
-    pub(crate) fn of<D: Carries<Name>>(from: Node, message: &Message<Talks<Node>, D>) -> Self {
+    pub(crate) fn of<D: Carries<Name> + Speech>(
+        from: Node,
+        message: &Message<Talks<Node>, D>,
+    ) -> Self {
         match message {
             Message::Membership(Talks::Join { link } | Talks::Neighbor { link, .. }) => {
                 Self::Request(from, *link)
@@ -48,6 +53,7 @@ impl Heard {
             }
             Message::Membership(Talks::Keepalive { link }) => Self::InUse(from, *link),
             Message::Membership(_) => Self::Other,
+            Message::Broadcast(message) if message.is_want() => Self::Want,
             Message::Broadcast(message) => {
                 message.carries().map_or(Self::Other, |id| Self::Payload(from, id))
             }
@@ -71,6 +77,12 @@ pub(crate) struct Tally {
     pub(crate) prunes: usize,
     pub(crate) ihaves: usize,
     pub(crate) departures: usize,
+    pub(crate) compares: usize,
+    pub(crate) haves: usize,
+    pub(crate) wants: usize,
+    pub(crate) replies: usize,
+    /// Times that a loss was told.
+    pub(crate) missed: usize,
     /// Ends of links asked for in vain.
     pub(crate) called_off: usize,
 }
@@ -91,6 +103,11 @@ impl Tally {
             (&mut self.prunes, other.prunes),
             (&mut self.ihaves, other.ihaves),
             (&mut self.departures, other.departures),
+            (&mut self.compares, other.compares),
+            (&mut self.haves, other.haves),
+            (&mut self.wants, other.wants),
+            (&mut self.replies, other.replies),
+            (&mut self.missed, other.missed),
             (&mut self.called_off, other.called_off),
         ] {
             *mine += theirs;
@@ -128,8 +145,14 @@ where
             }
             Said::Deliver(id) => {
                 delivered += 1;
-                rule!(!host.seen.contains(&id), "broadcast {id:?} delivered again");
+                let again = host.seen.get(&id).map(|at| host.now.since(*at));
+                let forgotten = |ago| ago >= host.setup.broadcast.origin_idle;
+                rule!(again.is_none_or(forgotten), "broadcast {id:?} delivered again");
                 host.see(id);
+            }
+            Said::Missed(count) => {
+                rule!(count > 0, "a loss of nothing is told");
+                host.tally.missed += 1;
             }
             Said::Notice(Notice::Isolated) => host.tally.isolated += 1,
             Said::Up(_) | Said::Down(..) | Said::Notice(Notice::Joined) => {}
@@ -143,12 +166,13 @@ where
 
 /// Frames to one input: at most two a neighbour and four more. Overdue broadcasts, each asked for
 /// once, come on top, as do a graft for each neighbour lost and whatever was announced, and for the
-/// first neighbour the payloads that nobody could be told of.
+/// first neighbour the payloads that nobody could be told of. Who asks for payloads gets a batch.
 fn bounded<B: Broadcast>(host: &Host<B>, heard: &Heard, said: &[Said<B>]) -> Result<(), String> {
     let sends = said.iter().filter(|word| matches!(word, Said::Send(..))).count();
     let downs = said.iter().filter(|word| matches!(word, Said::Down(..))).count();
     let missing = match heard {
         Heard::BroadcastTimer => host.setup.broadcast.missing_capacity,
+        Heard::Want => host.setup.anti_entropy.batch,
         // Each attempt asks for all that is missing.
         _ => downs * (1 + host.setup.broadcast.missing_capacity),
     };
@@ -295,6 +319,9 @@ where
             host.tally.ihaves += usize::from(announced > 0);
             host.tally.grafts += usize::from(message.is_graft());
             host.tally.prunes += usize::from(message.is_prune());
+            if let Some(count) = message.exchange(&mut host.tally) {
+                *count += 1;
+            }
         }
     }
     Ok(asks)

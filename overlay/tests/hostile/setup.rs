@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use murmurate::broadcast::anti_entropy::{self, Part, Span, Summary};
 use murmurate::broadcast::plumtree::{Announcement, Announcements};
 use murmurate::broadcast::{Id, Payload, flood, plumtree};
 use murmurate::membership::{self, hyparview};
 use proptest::prelude::*;
+
+use crate::rules::Tally;
 
 /// A peer as small as they come: node and incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,17 +25,20 @@ impl membership::Peer for Node {
 /// The peer under test, in the middle of all ids so that ties go both ways.
 pub(crate) const ME: Node = Node(6, 2);
 
-/// A broadcast's name. Each origin has 512; what is drawn at random is mostly of another origin.
+/// Names of an origin.
+pub(crate) const NAMES: u32 = 512;
+
+/// A broadcast's name. Each origin has [`NAMES`]; what is drawn at random is mostly of another origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Name(pub(crate) u32);
 
 impl Id for Name {
     type Origin = u32;
     fn origin(self) -> u32 {
-        self.0 >> 9
+        self.0 / NAMES
     }
     fn sequence(self) -> u64 {
-        (self.0 & 511).into()
+        (self.0 % NAMES).into()
     }
 }
 
@@ -55,6 +61,24 @@ pub(crate) enum Chat {
     Prune,
     Fetch { id: u32, round: u16 },
     Repair { id: u32, round: u16, size: u16 },
+    Compare { uptime: u32, parts: Vec<Where> },
+    Have { uptime: u32, parts: Vec<Where>, origins: Vec<Run>, sure: u16, answer: bool },
+    Want { spans: Vec<Run> },
+    Reply { id: u32, round: u16, age: u32, size: u16 },
+}
+
+/// A part of all origins, this deep, and what is said to be in it.
+pub(crate) type Where = (u8, u8, u64);
+/// An origin, and from where to where.
+pub(crate) type Run = (u32, u64, u64);
+
+fn part(&(depth, pick, _): &Where) -> Part {
+    let deeper = |part: Part| part.split()?.nth(usize::from(pick) % 16);
+    (0..depth).try_fold(Part::ALL, |part, _| deeper(part)).unwrap_or(Part::ALL)
+}
+
+fn spans(runs: &[Run]) -> thin_vec::ThinVec<Span<u32>> {
+    runs.iter().map(|&(origin, from, to)| Span { origin, from, to }).collect()
 }
 
 /// What the host must know of a broadcast strategy's messages.
@@ -70,6 +94,63 @@ pub(crate) trait Speech: Sized {
     }
     fn is_prune(&self) -> bool {
         false
+    }
+    /// Where it counts, of what neighbours say to compare.
+    fn exchange<'a>(&self, _tally: &'a mut Tally) -> Option<&'a mut usize> {
+        None
+    }
+    /// Whether many payloads may be its answer.
+    fn is_want(&self) -> bool {
+        false
+    }
+}
+
+impl<M: Speech> Speech for anti_entropy::Message<M, u32, Name, Blob> {
+    fn of(chat: &Chat) -> Option<Self> {
+        Some(match chat {
+            Chat::Compare { uptime, parts } => {
+                let summary = |at: &Where| Summary { part: part(at), digest: at.2.to_le_bytes() };
+                Self::Compare { uptime: *uptime, parts: parts.iter().map(summary).collect() }
+            }
+            Chat::Have { uptime, parts, origins, sure, answer } => Self::Have {
+                uptime: *uptime,
+                parts: parts.iter().map(part).collect(),
+                origins: spans(origins),
+                sure: *sure,
+                answer: *answer,
+            },
+            Chat::Want { spans: runs } => Self::Want(spans(runs)),
+            &Chat::Reply { id, round, age, size } => {
+                Self::Reply { id: Name(id), round, age, payload: Blob(size) }
+            }
+            chat => Self::Inner(M::of(chat)?),
+        })
+    }
+
+    fn announcements(&self) -> usize {
+        if let Self::Inner(message) = self { message.announcements() } else { 0 }
+    }
+
+    fn is_graft(&self) -> bool {
+        matches!(self, Self::Inner(message) if message.is_graft())
+    }
+
+    fn is_prune(&self) -> bool {
+        matches!(self, Self::Inner(message) if message.is_prune())
+    }
+
+    fn exchange<'a>(&self, tally: &'a mut Tally) -> Option<&'a mut usize> {
+        match self {
+            Self::Inner(_) => None,
+            Self::Compare { .. } => Some(&mut tally.compares),
+            Self::Have { .. } => Some(&mut tally.haves),
+            Self::Want(_) => Some(&mut tally.wants),
+            Self::Reply { .. } => Some(&mut tally.replies),
+        }
+    }
+
+    fn is_want(&self) -> bool {
+        matches!(self, Self::Want(_))
     }
 }
 
@@ -94,6 +175,7 @@ impl Speech for plumtree::Message<Name, Blob> {
             Chat::Repair { id, round, size } => {
                 Self::Repair { id: Name(id), round, payload: Blob(size) }
             }
+            _ => return None,
         })
     }
 
@@ -126,6 +208,7 @@ impl Speech for flood::Message<Name, Blob> {
 pub(crate) struct Setup {
     pub(crate) membership: hyparview::Parameters,
     pub(crate) broadcast: plumtree::Parameters,
+    pub(crate) anti_entropy: anti_entropy::Parameters,
     pub(crate) seed: u64,
 }
 
@@ -136,6 +219,10 @@ impl Setup {
 
     pub(crate) fn plumtree(&self) -> Arc<plumtree::Config> {
         Arc::new(self.broadcast.clone().check().expect("drawn within the ranges"))
+    }
+
+    pub(crate) fn anti_entropy(&self) -> Arc<anti_entropy::Config> {
+        Arc::new(self.anti_entropy.clone().check().expect("drawn within the ranges"))
     }
 
     pub(crate) fn flood(&self) -> Arc<flood::Config> {
@@ -220,7 +307,29 @@ fn any_broadcast() -> impl Strategy<Value = plumtree::Parameters> {
     )
 }
 
+fn any_anti_entropy() -> impl Strategy<Value = anti_entropy::Parameters> {
+    let times = (any_time(), any_time(), any_time(), any_time());
+    let kept = (1..300usize, 1..1_000_000usize, 1..40usize, 1..1_000_000usize);
+    (times, kept, any::<bool>()).prop_map(|(times, kept, catch_up)| anti_entropy::Parameters {
+        exchange_interval: times.0,
+        patience: times.1,
+        give_up_after: times.2,
+        retention: times.3,
+        retained: kept.0,
+        retained_bytes: kept.1,
+        batch: kept.2,
+        reply_bytes: kept.3,
+        catch_up,
+    })
+}
+
 pub(crate) fn any_setup() -> impl Strategy<Value = Setup> {
-    (any_membership(), any_broadcast(), any::<u64>())
-        .prop_map(|(membership, broadcast, seed)| Setup { membership, broadcast, seed })
+    (any_membership(), any_broadcast(), any_anti_entropy(), any::<u64>()).prop_map(
+        |(membership, broadcast, anti_entropy, seed)| Setup {
+            membership,
+            broadcast,
+            anti_entropy,
+            seed,
+        },
+    )
 }
