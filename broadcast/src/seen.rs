@@ -282,7 +282,9 @@ mod tests {
         assert!(seen.contains(id(70, 0)));
         assert!(seen.contains(id(99, 0)));
         assert!(seen.is_within(BOUNDS));
-        (101..200).for_each(|origin| drop(seen.insert(at(90), id(origin, 0), BOUNDS)));
+        for origin in 101..200 {
+            seen.insert(at(90), id(origin, 0), BOUNDS);
+        }
         assert_eq!(seen.insert(at(90), id(200, 0), BOUNDS), Sight::Full);
         let own = id(300, 0);
         assert!(matches!(seen.insert(at(90), own, BOUNDS.for_own()), Sight::New { .. }));
