@@ -8,6 +8,10 @@ use super::{Shortest, cost};
 
 /// A probe follows so much cost: on a quiet link hardly ever.
 const PROBED: u64 = 8 << 10;
+/// On a link where nothing queues, so much time lies between two probes: an echo costs a packet.
+const APART: Duration = Duration::from_millis(100);
+/// Below this nothing queues.
+const CALM: Duration = Duration::from_millis(5);
 /// How long a measured delay counts, and how long the first probe of a link may take.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -50,7 +54,10 @@ impl Flow {
 
     /// The number of the probe to send now, if one is due.
     pub(crate) fn probe(&mut self, now: Instant) -> Option<u32> {
-        if self.sent.is_some() || self.pushed < PROBED {
+        let is_early = |(since, delay): (Instant, Duration)| {
+            delay.max(self.told) < CALM && now.duration_since(since) < APART
+        };
+        if self.sent.is_some() || self.pushed < PROBED || self.measured.is_some_and(is_early) {
             return None;
         }
         self.pushed = 0;
@@ -91,6 +98,7 @@ mod tests {
     /// A link whose probes take so long.
     fn probed(flow: &mut Flow, now: &mut Instant, took: Duration, told: Duration) {
         flow.pushed(PROBED as usize);
+        *now += APART;
         let number = flow.probe(*now).expect("it is due");
         *now += took;
         flow.echoed(*now, number, told);
@@ -125,12 +133,16 @@ mod tests {
         flow.echoed(start + MS(10), 2, MS(0));
         assert_eq!(flow.probe(start), None, "another number is no echo");
         flow.echoed(start + MS(10), 1, MS(0));
-        assert_eq!(flow.probe(start + MS(10)), Some(2));
-        flow.echoed(start + MS(50), 1, MS(0));
-        assert_eq!(flow.delay(start + MS(50)), Some(MS(30)), "the second is still under way");
+        assert_eq!(flow.probe(start + MS(109)), None, "nothing queues: there is time");
+        assert_eq!(flow.probe(start + MS(110)), Some(2));
+        flow.echoed(start + MS(150), 1, MS(0));
+        assert_eq!(flow.delay(start + MS(150)), Some(MS(30)), "the second is still under way");
+        flow.echoed(start + MS(150), 2, MS(0));
+        flow.pushed(1 << 20);
+        assert_eq!(flow.probe(start + MS(150)), Some(3), "something queues");
         flow.restart(start);
         assert_eq!(flow.delay(start + 9 * FRESH), None, "the connection it went by is gone");
         flow.pushed(1 << 20);
-        assert_eq!(flow.probe(start), Some(3));
+        assert_eq!(flow.probe(start), Some(4));
     }
 }
