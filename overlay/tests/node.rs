@@ -108,11 +108,34 @@ async fn an_oversized_broadcast_is_refused_and_harms_nothing() {
     let error = one.broadcast("t", vec![0; max + 1]).await;
     assert_eq!(error, Err(BroadcastError::TooLarge { size: max + 1, max }));
     assert!(matches!(one.broadcast(&"t".repeat(256), "x").await, Err(BroadcastError::Topic(_))));
+    let refused = "murmurate_broadcasts_total{outcome=\"refused\"} 2";
+    assert!(one.metrics().render().contains(refused), "{}", one.metrics().render());
     one.broadcast("t", vec![1; max]).await.expect("the largest");
     one.broadcast("t", "small").await.expect("published");
     // A small one may not overtake a large one on the same link.
     assert_eq!(heard.next().await.expect("open").expect("kept up").data.len(), max);
     assert_eq!(heard.next().await.expect("open").expect("kept up").data, "small");
+}
+
+#[tokio::test]
+async fn the_longest_times_are_as_good_as_for_ever() {
+    let forever = Limits {
+        publish_wait: Duration::MAX,
+        join_wait: Duration::MAX,
+        handshake_wait: Duration::MAX,
+        stall_wait: Duration::MAX,
+        idle_wait: Duration::MAX,
+        leave_wait: Duration::MAX,
+        ..Limits::default()
+    };
+    let one = node().await;
+    let two = builder().limits(forever).spawn().await.expect("a node");
+    two.join(one.addresses()).await.expect("joined");
+    let mut heard = one.subscribe("t");
+    two.broadcast("t", "x").await.expect("published");
+    assert_eq!(heard.next().await.expect("open").expect("kept up").data, "x");
+    assert_eq!(two.crawl().await.expect("it runs").nodes.len(), 2);
+    two.leave().await.expect("it runs");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use murmurate_broadcast::{anti_entropy, plumtree};
 use murmurate_membership::{OutOfRange, hyparview};
 
 use super::channels::{self, Channel, DeclarationError};
+use super::host::FAR;
 use super::state::StateError;
 use super::wire::{MAX_BODY, MAX_NETWORK, Publication, Relayed, TopicError};
 use super::{Metrics, Node};
@@ -118,6 +119,21 @@ impl Limits {
             ("stall_wait", self.stall_wait),
         ];
         OutOfRange::check(numbers, times)
+    }
+
+    /// The same with times whose sum with now does not overflow.
+    pub(crate) fn finite(mut self) -> Self {
+        for time in [
+            &mut self.publish_wait,
+            &mut self.join_wait,
+            &mut self.handshake_wait,
+            &mut self.idle_wait,
+            &mut self.leave_wait,
+            &mut self.stall_wait,
+        ] {
+            *time = (*time).min(FAR);
+        }
+        self
     }
 
     /// The router's parameters: a datagram fits a frame.
@@ -298,7 +314,7 @@ impl Builder {
         self
     }
 
-    /// Gets what neighbours still keep of this topic from before the node's start, too. The first
+    /// Gets what neighbours still keep of this topic from before the node's first one, too. The first
     /// [`Node::subscribe`] has everything since the start, as far as a subscription holds it; it
     /// need not come before [`Node::join`].
     pub fn catch_up(mut self, topic: &str) -> Self {

@@ -357,7 +357,7 @@ impl Host {
 }
 
 /// A timer farther away than this is as good as none, and its sum with now does not overflow.
-const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+pub(crate) const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 /// A broadcast message as it goes out.
 enum Outgoing {

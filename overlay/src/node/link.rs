@@ -20,7 +20,7 @@ use libp2p::swarm::{ConnectionId, Stream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::outbox::{Batch, Outbox, Taken, Turn};
+use super::outbox::{BATCH, Batch, Outbox, Taken, Turn};
 use super::wire::{Frame, FrameError, HEADER, Hello, Kind, encode_empty, encode_padding, header};
 
 /// Bytes read at a time.
@@ -296,7 +296,10 @@ async fn drain(
         {
             stream.write_all(&batch.bytes).await?;
             if let Some(large) = batch.large.take() {
-                stream.write_all(&large).await?;
+                for part in large.chunks(BATCH) {
+                    stream.write_all(part).await?;
+                    outbox.took(part.len());
+                }
             }
             if !more {
                 stream.flush().await?;

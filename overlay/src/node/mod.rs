@@ -186,8 +186,9 @@ impl Node {
         Builder::new()
     }
 
-    async fn spawn(builder: Builder) -> Result<Self, SpawnError> {
+    async fn spawn(mut builder: Builder) -> Result<Self, SpawnError> {
         let checked = builder.check()?;
+        builder.limits = builder.limits.finite();
         let (state, kept) = match &builder.state {
             Some(directory) => {
                 State::open(directory, &builder.network).map(|(s, l)| (Some(s), Some(l)))?
@@ -369,7 +370,14 @@ impl Node {
         topic: &str,
         data: impl AsRef<[u8]>,
     ) -> Result<MessageId, BroadcastError> {
-        let data = data.as_ref();
+        let published = self.publish(topic, data.as_ref()).await;
+        if published.is_err() {
+            self.metrics.counters().refused.inc();
+        }
+        published
+    }
+
+    async fn publish(&self, topic: &str, data: &[u8]) -> Result<MessageId, BroadcastError> {
         // The topic's own bound comes first: it is part of the other.
         let publication = if topic.len() > usize::from(u8::MAX) {
             return Err(TopicError { length: topic.len() }.into());
@@ -384,10 +392,8 @@ impl Node {
         match timeout_at(deadline, self.publishes.reserve()).await {
             Ok(Ok(permit)) => permit.send(Publish { publication, deadline, waited: false, reply }),
             Ok(Err(_)) => return Err(BroadcastError::Ended),
-            Err(_) => {
-                self.metrics.counters().refused.inc();
-                return Err(BroadcastError::Congested);
-            }
+            Err(_) if self.active.borrow().is_empty() => return Err(BroadcastError::NoNeighbor),
+            Err(_) => return Err(BroadcastError::Congested),
         }
         published.await.map_err(|_| BroadcastError::Ended)?
     }

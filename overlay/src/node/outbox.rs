@@ -147,6 +147,11 @@ impl Outbox {
         turn
     }
 
+    /// So much of a large payload is written: it is taken bit by bit.
+    pub(crate) fn took(&self, bytes: usize) {
+        self.lanes().taken += bytes as u64;
+    }
+
     /// Lets the writer end once all is taken.
     pub(crate) fn finish(&self) {
         self.lanes().finished = true;
@@ -212,7 +217,6 @@ impl Lanes {
             self.payload_bytes -= head.len() + body.len();
             batch.bytes.extend_from_slice(head);
             if body.len() > BATCH {
-                self.taken += body.len() as u64;
                 batch.large = Some(body);
                 break;
             }
@@ -259,6 +263,7 @@ mod tests {
         assert_eq!(taken, Poll::Ready(Taken::Batch { more: true }));
         assert_eq!(batch.large.map(|l| l.as_ptr()), Some(large.as_ptr()));
         assert_eq!(outbox.depth().bytes, Head::LENGTH);
+        outbox.took(BATCH + 1);
         assert_eq!(outbox.depth().taken, (Head::LENGTH + BATCH + 1) as u64);
     }
 

@@ -29,6 +29,30 @@ fn six_of_twenty_are_killed() {
     flock.tell(&format!("after kill -9 of 6 of 20: {took}"));
 }
 
+/// A publisher cannot know yet that its only neighbour has died: what it publishes goes to the next one.
+#[test]
+fn what_only_a_dead_neighbour_was_sent_goes_to_the_next_one() {
+    let Some(mut flock) = Flock::new("onlyone", 4, seconds(60)) else { return };
+    for home in 0..4 {
+        flock.start(home, &Setup::default());
+    }
+    flock.ready(0);
+    for pair in [[0, 1], [2, 3]] {
+        flock.join(pair[1], pair[0]);
+        flock.until(seconds(10), |flock| flock.is_whole(&pair));
+    }
+    // A power cut: no connection is closed.
+    flock.bed.drop_from(1, "");
+    flock.bed.drop_to(1);
+    flock.kill(1);
+    let mark = flock.broadcast(&[0], 5, 100, Duration::ZERO);
+    assert_eq!(flock.published(0, mark), [""; 0], "it is accepted");
+    assert_eq!(flock.reports(&[0], 0)[&0].active, [flock.id(1)], "nobody knows yet");
+    flock.join(0, 2);
+    let took = flock.until(seconds(20), |flock| flock.has_all(&[2, 3], &[0], (mark, 5)));
+    flock.tell(&format!("what only a dead neighbour was sent has come to others after {took:.1?}"));
+}
+
 /// A stopped process keeps its connections, and its kernel goes on to accept more.
 #[test]
 fn one_of_twenty_is_stopped_and_goes_on() {

@@ -268,7 +268,7 @@ impl Driver {
             }
             let timer = self.host.next_timer();
             let round = self.contacts.next_round();
-            let room = (!self.held.is_empty()).then(|| self.host.pacer.next());
+            let room = self.next_publish();
             let next = timer.into_iter().chain(round).chain(room).min();
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm(event),

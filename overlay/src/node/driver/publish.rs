@@ -42,13 +42,10 @@ impl Driver {
             let now = Instant::now();
             if let Some(why) = self.must_wait(now, bytes) {
                 if deadline > now {
-                    let first = self.held.front_mut();
-                    if first.is_some_and(|publish| !std::mem::replace(&mut publish.waited, true)) {
-                        self.host.metrics.waited.inc();
-                    }
-                    return;
+                    let new = self.held.iter_mut().rev().take_while(|publish| !publish.waited);
+                    let new = new.map(|publish| publish.waited = true).count();
+                    return self.host.metrics.waited.inc_by(new as u64);
                 }
-                self.host.metrics.refused.inc();
                 let publish = self.held.pop_front();
                 let _ = publish.map(|publish| publish.reply.send(Err(why)));
                 continue;
@@ -72,24 +69,26 @@ impl Driver {
         if self.peer.peer().membership().active().next().is_none() {
             return Some(BroadcastError::NoNeighbor);
         }
-        let half = self.limits.outbox_bytes / 2;
-        let is_full = |waiting| waiting > 0 && waiting + bytes > half;
-        let fits = !self.links().any(|route| is_full(route.outbox.depth().bytes));
-        let links = self.links_delay(now);
+        let waiting = self.links().map(|route| route.outbox.depth().bytes);
+        let fits = most_take(waiting, bytes, self.limits.outbox_bytes / 2);
+        let links = pressure::links(self.links().map(|route| &route.flow), now);
         let room = self.host.pacer.has_room(now, links) && fits;
         (!room).then_some(BroadcastError::Congested)
     }
 
-    /// The links to neighbours that are waited for: those that read too slowly lose what does not fit.
-    fn links(&self) -> impl Iterator<Item = &Route> {
-        let active = self.peer.peer().membership().active();
-        let routes = active.filter_map(|peer| self.host.routes.get(&peer.node));
-        routes.filter(|route| !route.is_slow())
+    /// When to look again whether what waits can be published.
+    pub(super) fn next_publish(&self) -> Option<Instant> {
+        let first = self.held.front()?;
+        let is_alone = self.peer.peer().membership().active().next().is_none();
+        // A first neighbour wakes the loop by itself.
+        Some(if is_alone { first.deadline } else { self.host.pacer.next() })
     }
 
-    /// How long payloads queue on most links.
-    fn links_delay(&self, now: Instant) -> Duration {
-        pressure::delay(self.links().map(|route| &route.flow), now)
+    /// The links to neighbours that are waited for: those that read too slowly lose what does not fit,
+    /// unless all do: then nobody would pace whoever publishes.
+    fn links(&self) -> impl Iterator<Item = &Route> + Clone {
+        let active = self.peer.peer().membership().active();
+        waited_for(active.filter_map(|peer| self.host.routes.get(&peer.node)), Route::is_slow)
     }
 
     /// Sends the probes that are due, and wakes the writers that have something new.
@@ -109,7 +108,8 @@ impl Driver {
     /// All that came before the probe is handled.
     pub(super) fn on_probe(&mut self, from: Incarnation, number: u32) {
         let now = Instant::now();
-        let delay = self.host.pacer.told(now, self.links_delay(now)).as_millis();
+        let links = pressure::links(self.links().map(|route| &route.flow), now);
+        let delay = self.host.pacer.told(now, links).as_millis();
         let delay = u16::try_from(delay).unwrap_or(u16::MAX);
         self.host.push_control(from, Echo { number, delay }.encode());
     }
@@ -122,5 +122,49 @@ impl Driver {
             let told = Duration::from_millis(echo.delay.into());
             route.flow.echoed(Instant::now(), echo.number, told);
         }
+    }
+}
+
+/// Those that are not slow, or all if all are.
+fn waited_for<'a, T: 'a>(
+    all: impl Iterator<Item = &'a T> + Clone,
+    is_slow: impl Fn(&T) -> bool + Clone,
+) -> impl Iterator<Item = &'a T> + Clone {
+    let all_slow = all.clone().all(&is_slow);
+    all.filter(move |one| all_slow || !is_slow(one))
+}
+
+/// Whether so many bytes fit most outboxes, in which so many wait. As of delays, the word of most
+/// counts: behind one that is full, what does not fit is shed.
+fn most_take(waiting: impl Iterator<Item = usize>, bytes: usize, room: usize) -> bool {
+    let is_full = |waiting| waiting > 0 && bytes.saturating_add(waiting) > room;
+    let (links, full) =
+        waiting.fold((0, 0), |(links, full), of| (links + 1, full + usize::from(is_full(of))));
+    full * 2 <= links
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_full_outbox_holds_nobody_up_and_most_do() {
+        for (waiting, fits) in [
+            (vec![], true),
+            (vec![0], true),
+            (vec![60], false),
+            (vec![60, 0, 0], true),
+            (vec![60, 60, 0, 0], true),
+            (vec![60, 60, 60, 0], false),
+        ] {
+            assert_eq!(most_take(waiting.iter().copied(), 50, 100), fits, "{waiting:?}");
+        }
+        assert!(most_take([0].into_iter(), 500, 100), "what is too large goes alone");
+    }
+
+    #[test]
+    fn the_slow_are_not_waited_for_unless_all_are() {
+        let of = |slow: [bool; 3]| waited_for(slow.iter(), |slow| *slow).count();
+        assert_eq!((of([false; 3]), of([true, false, false]), of([true; 3])), (3, 2, 3));
     }
 }

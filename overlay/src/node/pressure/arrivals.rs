@@ -13,6 +13,10 @@ const ORIGINS: usize = 64;
 /// How long a broadcast tells of its origin.
 const FRESH: Duration = Duration::from_millis(300);
 
+/// Whoever published within this keeps its place, and is somebody else beside whom one origin is not
+/// believed.
+const LATELY: Duration = Duration::from_secs(3);
+
 /// What most of the origins' last broadcasts took longer than their fastest ones.
 #[derive(Debug)]
 pub(crate) struct Arrivals {
@@ -57,9 +61,15 @@ impl Arrivals {
     fn has_room(&mut self, now: Instant) -> bool {
         if self.origins.len() >= ORIGINS && now.duration_since(self.tidied) > FRESH {
             self.tidied = now;
-            self.origins.retain(|_, origin| now.duration_since(origin.last) < FRESH);
+            self.origins.retain(|_, origin| now.duration_since(origin.last) < LATELY);
         }
         self.origins.len() < ORIGINS
+    }
+
+    /// The delay of most. Of a single origin's word only if nobody else published lately.
+    pub(super) fn told(&self, now: Instant) -> Duration {
+        let lately = self.origins.values().filter(|o| now.duration_since(o.last) < FRESH);
+        self.delay(now, lately.count().clamp(1, 2))
     }
 
     /// The delay of most, if at least so many origins published just now.
@@ -102,6 +112,24 @@ mod tests {
         arrivals.note(now, origin(2), 1 << 63);
     }
 
+    /// More than there is room for, each rarely, and all late after a calm beginning.
+    #[tokio::test(start_paused = true)]
+    async fn many_who_publish_rarely_are_seen_to_be_late() {
+        let start = Instant::now();
+        let mut arrivals = Arrivals::new(start);
+        let (mut now, mut seen) = (start, Duration::ZERO);
+        for round in 0..20u64 {
+            for number in 0..200u8 {
+                now += MS(5);
+                let late = if round < 3 { 10 } else { 5_000 };
+                let at = (now - start).as_millis() as u64 + 1_000_000 - late;
+                arrivals.note(now, origin(number), at * 1_000);
+                seen = seen.max(arrivals.delay(now, 2));
+            }
+        }
+        assert!(seen > Duration::from_secs(2), "{seen:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn any_number_of_origins_takes_bounded_room() {
         let start = Instant::now();
@@ -110,7 +138,7 @@ mod tests {
             arrivals.note(start, origin(number), 0);
         }
         assert_eq!(arrivals.origins.len(), ORIGINS);
-        arrivals.note(start + MS(400), origin(255), 0);
+        arrivals.note(start + LATELY, origin(255), 0);
         assert_eq!(arrivals.origins.len(), 1, "those of long ago make room");
     }
 }

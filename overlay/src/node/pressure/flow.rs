@@ -78,6 +78,11 @@ impl Flow {
         self.told = told;
     }
 
+    /// How long a probe and its echo take when nothing queues.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.shortest.get()
+    }
+
     /// How long payloads queue on this link, or behind it, if it carried any of late.
     pub(super) fn delay(&self, now: Instant) -> Option<Duration> {
         let fresh = self.measured.filter(|(since, _)| now.duration_since(*since) < FRESH);

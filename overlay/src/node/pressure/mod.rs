@@ -42,9 +42,20 @@ fn most(values: impl Iterator<Item = Duration>) -> Option<Duration> {
     values.get(values.len() / 2).copied()
 }
 
-/// How long payloads queue on most of these links, and behind them.
-pub(crate) fn delay<'a>(flows: impl Iterator<Item = &'a Flow>, now: Instant) -> Duration {
-    most(flows.filter_map(|flow| flow.delay(now))).unwrap_or_default()
+/// What most of these links show.
+pub(crate) fn links<'a>(flows: impl Iterator<Item = &'a Flow> + Clone, now: Instant) -> Links {
+    let delay = most(flows.clone().filter_map(|flow| flow.delay(now))).unwrap_or_default();
+    let round_trip = most(flows.filter_map(Flow::round_trip)).unwrap_or_default();
+    Links { delay, round_trip }
+}
+
+/// What most links of a node show.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Links {
+    /// How long payloads queue on them, and behind them.
+    pub(crate) delay: Duration,
+    /// How long a word takes there and back when nothing queues.
+    pub(crate) round_trip: Duration,
 }
 
 /// The shortest of late.
@@ -62,8 +73,10 @@ impl<T: Ord + Copy> Shortest<T> {
 
     /// Notes a time; the shortest one, this included.
     fn note(&mut self, now: Instant, time: T) -> T {
-        if now.duration_since(self.since) >= SHORTEST {
-            *self = Self { since: now, of: [None, self.of[0]] };
+        let gone = now.duration_since(self.since);
+        if gone >= SHORTEST {
+            let before = self.of[0].filter(|_| gone < 2 * SHORTEST);
+            *self = Self { since: now, of: [None, before] };
         }
         let [of, before] = &mut self.of;
         let shortest = of.map_or(time, |of| of.min(time));
@@ -101,5 +114,6 @@ mod tests {
         assert_eq!(shortest.note(start + SHORTEST, 7), 5);
         assert_eq!(shortest.note(start + 2 * SHORTEST, 9), 7);
         assert_eq!(shortest.get(), Some(7));
+        assert_eq!(shortest.note(start + 9 * SHORTEST, 20), 20, "nothing was measured for long");
     }
 }

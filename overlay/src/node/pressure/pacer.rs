@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Arrivals, cost};
+use super::{Arrivals, Links, cost};
 
 /// How often the rate is adjusted: less often than most broadcasts take to spread.
 const STEP: Duration = Duration::from_millis(50);
@@ -25,6 +25,9 @@ const BURST: f64 = 4.0 * 1_024.0;
 /// Seconds of the rate that may be published at once, and that a large broadcast takes at most.
 const AHEAD: f64 = 0.01;
 const BEHIND: f64 = 1.0;
+/// A queue may be so many links away, and its word comes back over all of them: meanwhile nothing
+/// doubles.
+const HOPS: u32 = 4;
 /// Whoever did not publish for so long begins anew.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -65,14 +68,14 @@ impl Pacer {
     }
 
     /// The delay to tell a neighbour: of most links, or of what comes from others.
-    pub(crate) fn told(&self, now: Instant, links: Duration) -> Duration {
-        links.max(self.arrivals.delay(now, 1))
+    pub(crate) fn told(&self, now: Instant, links: Links) -> Duration {
+        links.delay.max(self.arrivals.told(now))
     }
 
-    /// Whether a broadcast may be published now, when most links show this delay.
-    pub(crate) fn has_room(&mut self, now: Instant, links: Duration) -> bool {
+    /// Whether a broadcast may be published now, when links show this.
+    pub(crate) fn has_room(&mut self, now: Instant, links: Links) -> bool {
         // If only one other publishes, and is late, that may be its own fault.
-        let delay = links.max(self.arrivals.delay(now, 2));
+        let delay = links.delay.max(self.arrivals.delay(now, 2));
         if now.duration_since(self.used) > IDLE {
             self.used = now;
             (self.rate, self.starting) = (self.rate.min(FIRST), true);
@@ -88,7 +91,7 @@ impl Pacer {
         let room = self.credit > 0.0;
         self.limited |= !room;
         if now.checked_duration_since(self.stepped).is_some_and(|since| since >= STEP) {
-            self.step(now, delay);
+            self.step(now, delay, links.round_trip);
         }
         room
     }
@@ -105,7 +108,7 @@ impl Pacer {
         self.credit -= cost(bytes) as f64;
     }
 
-    fn step(&mut self, now: Instant, delay: Duration) {
+    fn step(&mut self, now: Instant, delay: Duration, round_trip: Duration) {
         self.stepped = now;
         let limited = std::mem::take(&mut self.limited);
         if self.starting && delay >= CALM {
@@ -117,6 +120,7 @@ impl Pacer {
             self.stepped += delay.min(DRAINED);
         } else if limited && self.starting {
             self.rate *= 2.0;
+            self.stepped += round_trip * HOPS;
         } else if limited {
             // The smaller rate grows faster, and all shrink alike: so they become equal.
             let full = delay.as_secs_f64() / CONGESTED.as_secs_f64();
@@ -135,6 +139,10 @@ mod tests {
     const SIZE: usize = 1_024;
     const MS: Duration = Duration::from_millis(1);
 
+    fn late(delay: Duration) -> Links {
+        Links { delay, round_trip: Duration::ZERO }
+    }
+
     /// Publishers that never stop, in front of one queue. How much it takes changes.
     struct Overlay {
         now: Instant,
@@ -145,15 +153,23 @@ mod tests {
         taken: f64,
         /// The queue as it was, a step ago: nobody sees it at once.
         seen: std::collections::VecDeque<Duration>,
+        round_trip: Duration,
         longest: Duration,
     }
 
     impl Overlay {
         fn new(publishers: usize, takes: f64) -> Self {
+            Self::with_lag(publishers, takes, 50)
+        }
+
+        /// What queues is known so many milliseconds later.
+        fn with_lag(publishers: usize, takes: f64, lag: usize) -> Self {
             let now = Instant::now();
             let pacers = (0..publishers).map(|_| (Pacer::new(now), 0)).collect();
-            let seen = std::iter::repeat_n(Duration::ZERO, 50).collect();
-            Self { now, pacers, takes, queued: 0.0, taken: 0.0, seen, longest: Duration::ZERO }
+            let seen = std::iter::repeat_n(Duration::ZERO, lag).collect();
+            let round_trip = MS * lag as u32 / HOPS;
+            let (queued, taken, longest) = (0.0, 0.0, Duration::ZERO);
+            Self { now, pacers, takes, queued, taken, seen, round_trip, longest }
         }
 
         fn run(&mut self, millis: u32) {
@@ -161,8 +177,9 @@ mod tests {
             for _ in 0..millis {
                 self.now += MS;
                 let delay = self.seen.pop_front().unwrap_or_default();
+                let links = Links { delay, round_trip: self.round_trip };
                 for (pacer, published) in &mut self.pacers {
-                    while pacer.has_room(self.now, delay) {
+                    while pacer.has_room(self.now, links) {
                         pacer.publish(self.now, SIZE);
                         *published += 1;
                         self.queued += 1.0;
@@ -204,6 +221,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn where_a_word_takes_long_it_doubles_more_rarely() {
+        for lag in [200, 500, 1_000] {
+            let mut overlay = Overlay::with_lag(1, 10.0, lag);
+            overlay.run(30_000);
+            assert!(overlay.longest < Duration::from_secs(6), "{lag}: {:?}", overlay.longest);
+            overlay.run(30_000);
+            assert!(overlay.share(30_000) > 0.6, "{lag}: {}", overlay.share(30_000));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn whoever_comes_later_gets_a_share() {
         let mut overlay = Overlay::new(4, 10.0);
         overlay.run(20_000);
@@ -238,7 +266,7 @@ mod tests {
         let mut published = 0;
         for _ in 0..100_000 {
             now += MS;
-            while pacer.has_room(now, Duration::from_secs(60)) {
+            while pacer.has_room(now, late(Duration::from_secs(60))) {
                 pacer.publish(now, SIZE);
                 published += cost(SIZE);
             }
@@ -255,13 +283,13 @@ mod tests {
             // As fast as it can, and then something large while a queue shows.
             for _ in 0..1_000 {
                 now += MS;
-                while pacer.has_room(now, Duration::ZERO) {
+                while pacer.has_room(now, Links::default()) {
                     pacer.publish(now, SIZE);
                 }
             }
             pacer.publish(now, 16 << 20);
             let since = now;
-            while !pacer.has_room(now, delay) {
+            while !pacer.has_room(now, late(delay)) {
                 now = pacer.next();
             }
             let waited = now - since;
