@@ -11,6 +11,9 @@ use super::message::{Part, Span, Summary};
 use super::{Config, MAX_ORIGINS};
 use crate::{Id, Payload, Seen};
 
+/// An origin's room for broadcasts is so many times what is kept of it, at most.
+const SPARE: usize = 4;
+
 /// A broadcast that is kept.
 #[derive(Debug, Clone)]
 pub(super) struct Kept<I, D> {
@@ -80,6 +83,9 @@ impl<I: Id, D: Payload> Retention<I, D> {
             }
             if of.is_empty() {
                 self.origins.remove(&id.origin());
+            } else if of.capacity() > SPARE * of.len() {
+                // Or each origin would keep the room of its busiest time.
+                of.shrink_to(SPARE / 2 * of.len());
             }
         }
         true
@@ -135,7 +141,10 @@ impl<I: Id, D: Payload> Retention<I, D> {
         kept == self.order.len()
             && kept <= config.retained
             && self.bytes <= config.retained_bytes
-            && self.origins.values().all(|of| !of.is_empty())
+            && self
+                .origins
+                .values()
+                .all(|of| !of.is_empty() && of.capacity() <= SPARE * of.len().max(SPARE))
     }
 }
 

@@ -49,7 +49,8 @@ pub struct Builder {
 /// What a node allows itself and others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the largest message on the wire; the same in the whole overlay. Data may be as
+    /// Bytes of the largest message on the wire; the same in the whole overlay. Links must carry it
+    /// in the time that a neighbour may be silent, 6 s by default. Data may be as
     /// large as [`Node::max_data`] says. 1 KiB to 16 MiB; default 1 MiB.
     pub max_frame: usize,
     /// Bytes of payloads that may wait for one peer; what does not fit is shed. At least
