@@ -28,6 +28,8 @@ const BEHIND: f64 = 1.0;
 /// A queue may be so many links away, and its word comes back over all of them: meanwhile nothing
 /// doubles.
 const HOPS: u32 = 4;
+/// Outboxes that are full, if they are few, are waited for so long: most have room again by then.
+const FULL: Duration = Duration::from_secs(1);
 /// Whoever did not publish for so long begins anew.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,8 @@ pub(crate) struct Pacer {
     limited: bool,
     stepped: Instant,
     used: Instant,
+    /// Since when some outbox has been full.
+    full_since: Option<Instant>,
 }
 
 impl Pacer {
@@ -60,6 +64,7 @@ impl Pacer {
             limited: false,
             stepped: now,
             used: now,
+            full_since: None,
         }
     }
 
@@ -94,6 +99,17 @@ impl Pacer {
             self.step(now, delay, links.round_trip);
         }
         room
+    }
+
+    /// Whether a broadcast fits the outboxes, so many of which are full. As of delays, the word of most
+    /// counts; a few are waited for a while, and then lose what does not fit.
+    pub(crate) fn fits(&mut self, now: Instant, links: usize, full: usize) -> bool {
+        if full == 0 {
+            self.full_since = None;
+            return true;
+        }
+        let since = *self.full_since.get_or_insert(now);
+        full * 2 <= links && now.duration_since(since) >= FULL
     }
 
     /// When to ask again whether there is room.
@@ -257,6 +273,18 @@ mod tests {
         overlay.run(20_000);
         overlay.run(10_000);
         assert!(overlay.share(10_000) > 0.8, "{}", overlay.share(10_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_full_outboxes_hold_nobody_up_for_long_and_most_do() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(now);
+        assert!(pacer.fits(now, 0, 0) && pacer.fits(now, 3, 0));
+        assert!(!pacer.fits(now, 4, 2) && !pacer.fits(now + FULL / 2, 4, 1));
+        assert!(pacer.fits(now + FULL, 4, 2) && pacer.fits(now + 9 * FULL, 4, 1));
+        assert!(!pacer.fits(now + 9 * FULL, 4, 3) && !pacer.fits(now + 9 * FULL, 1, 1));
+        assert!(pacer.fits(now + 9 * FULL, 4, 0));
+        assert!(!pacer.fits(now + 9 * FULL, 4, 1), "it was empty in between");
     }
 
     #[tokio::test(start_paused = true)]
