@@ -69,7 +69,8 @@ fn history(seed: u64) {
 
     let cut = dice.random_range(1..nodes);
     flock.bed.split(cut);
-    sleep(Duration::from_millis(dice.random_range(0..4_000)));
+    // Whom they met a moment ago is written down by then.
+    sleep(Duration::from_millis(dice.random_range(2_000..4_000)));
     let again: Vec<_> = match dice.random_range(0..4) {
         0 => Vec::new(),
         1 => (0..cut).collect(),

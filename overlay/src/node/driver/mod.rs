@@ -170,6 +170,8 @@ pub(crate) struct Driver {
     discovery: SelectAll<Findings>,
     store: Option<Store>,
     saved: Instant,
+    /// The view has changed since.
+    unsaved: bool,
     /// This start is written down.
     kept: bool,
     shown: Shown,
@@ -218,6 +220,7 @@ impl Driver {
             discovery: parts.discovery,
             store: parts.store,
             saved: Instant::now(),
+            unsaved: false,
             kept: false,
             shown: parts.shown,
             levels: Levels {
@@ -338,6 +341,7 @@ impl Driver {
         if std::mem::take(&mut self.host.view_changed) {
             let active = self.peer.peer().membership().active().map(|peer| peer.node).collect();
             self.shown.active.send_replace(active);
+            self.unsaved = true;
         }
         for notice in std::mem::take(&mut self.host.notices) {
             match notice {

@@ -13,8 +13,10 @@ use crate::node::route::{PaceChange, Via};
 use crate::node::state::{KnownPeer, MAX_PEERS, Snapshot};
 
 pub(super) const INTERVAL: Duration = Duration::from_millis(500);
-/// How often the state is saved, beside joins and the end.
+/// How often the state is saved, beside joins and the end; and how soon once the view has changed: who is
+/// killed a moment later knows whom to go back to.
 const SAVED: Duration = Duration::from_secs(30);
+const CHANGED: Duration = Duration::from_secs(1);
 /// How long a leaving node waits for its goodbyes to be written.
 pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -30,14 +32,15 @@ impl Driver {
         self.hub.inbound.tidy();
         debug_assert_eq!(self.check_connections(), Ok(()));
         self.set_levels();
-        if now.duration_since(self.saved) > SAVED {
+        let patience = if self.unsaved { CHANGED } else { SAVED };
+        if now.duration_since(self.saved) > patience {
             self.save();
         }
     }
 
     /// Has the identity's last start and the peers to go back to written down.
     pub(super) fn save(&mut self) {
-        self.saved = Instant::now();
+        (self.saved, self.unsaved) = (Instant::now(), false);
         let Some(store) = &self.store else { return };
         let membership = self.peer.peer().membership();
         let known = membership.active().chain(membership.lost()).chain(membership.passive());
