@@ -315,6 +315,22 @@ impl Flock {
         }
     }
 
+    /// Looks until it holds, at most so long, and then says why it does not.
+    pub(crate) fn wait_for(
+        &mut self,
+        within: Duration,
+        mut holds: impl FnMut(&mut Self) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let begun = now();
+        loop {
+            let held = holds(self);
+            if held.is_ok() || begun.elapsed() > within {
+                return held;
+            }
+            sleep(LOOK);
+        }
+    }
+
     /// What happened to the nodes that a failure names, for whoever reads it.
     pub(crate) fn tell_events(&mut self, why: &str) {
         let words = why.split(|c: char| !c.is_ascii_digit() && c != '#');
