@@ -68,7 +68,7 @@ impl Arrivals {
 
     /// The delay of most. Of a single origin's word only if nobody else published lately.
     pub(super) fn told(&self, now: Instant) -> Duration {
-        let lately = self.origins.values().filter(|o| now.duration_since(o.last) < FRESH);
+        let lately = self.origins.values().filter(|o| now.duration_since(o.last) < LATELY);
         self.delay(now, lately.count().clamp(1, 2))
     }
 
@@ -128,6 +128,20 @@ mod tests {
             }
         }
         assert!(seen > Duration::from_secs(2), "{seen:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_is_late_is_not_believed_while_another_published_lately() {
+        let start = Instant::now();
+        let mut arrivals = Arrivals::new(start);
+        arrivals.note(start, origin(1), 9_000_000);
+        arrivals.note(start + MS(500), origin(2), 9_000_000);
+        arrivals.note(start + MS(600), origin(1), 9_000_000);
+        let now = start + MS(850);
+        assert_eq!(arrivals.delay(now, 1), MS(600), "the other one is not fresh");
+        assert_eq!(arrivals.told(now), MS(0));
+        arrivals.note(start + 2 * LATELY, origin(1), 9_000_000);
+        assert_eq!(arrivals.told(start + 2 * LATELY), 2 * LATELY, "nobody else is there");
     }
 
     #[tokio::test(start_paused = true)]
