@@ -67,7 +67,8 @@ impl Recorder {
             let mut ear = lock(ear);
             ear.heard = vec![false; messages as usize];
             ear.repeated = 0;
-            ear.latencies.clear();
+            // `clear` would keep the largest one.
+            ear.latencies.reset();
         }
         self.delivered.store(0, Ordering::SeqCst);
         let now = self.epoch.elapsed();

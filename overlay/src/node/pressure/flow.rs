@@ -8,8 +8,11 @@ use super::{Shortest, cost};
 
 /// A probe follows so much cost: on a quiet link hardly ever.
 const PROBED: u64 = 8 << 10;
-/// On a link where nothing queues, so much time lies between two probes: an echo costs a packet.
-const APART: Duration = Duration::from_millis(100);
+/// On a link where nothing queues, so much time lies between two probes, as an echo costs a packet:
+/// less if it carried much.
+const APART: Duration = Duration::from_millis(500);
+const APART_MUCH: Duration = Duration::from_millis(100);
+const MUCH: u64 = 32 << 10;
 /// Below this nothing queues.
 const CALM: Duration = Duration::from_millis(5);
 /// How long a measured delay counts, and how long the first probe of a link may take.
@@ -54,8 +57,9 @@ impl Flow {
 
     /// The number of the probe to send now, if one is due.
     pub(crate) fn probe(&mut self, now: Instant) -> Option<u32> {
+        let apart = if self.pushed < MUCH { APART } else { APART_MUCH };
         let is_early = |(since, delay): (Instant, Duration)| {
-            delay.max(self.told) < CALM && now.duration_since(since) < APART
+            delay.max(self.told) < CALM && now.duration_since(since) < apart
         };
         if self.sent.is_some() || self.pushed < PROBED || self.measured.is_some_and(is_early) {
             return None;
@@ -140,14 +144,22 @@ mod tests {
         flow.echoed(start + MS(10), 1, MS(0));
         assert_eq!(flow.probe(start + MS(109)), None, "nothing queues: there is time");
         assert_eq!(flow.probe(start + MS(110)), Some(2));
-        flow.echoed(start + MS(150), 1, MS(0));
-        assert_eq!(flow.delay(start + MS(150)), Some(MS(30)), "the second is still under way");
-        flow.echoed(start + MS(150), 2, MS(0));
+        flow.echoed(start + MS(120), 2, MS(0));
+        flow.pushed(PROBED as usize);
+        assert_eq!(flow.probe(start + MS(619)), None, "that was not much");
+        assert_eq!(flow.probe(start + MS(620)), Some(3));
+        flow.echoed(start + MS(630), 3, MS(0));
+        let start = start + MS(620);
+        flow.pushed(MUCH as usize);
+        assert_eq!(flow.probe(start + MS(110)), Some(4));
+        flow.echoed(start + MS(150), 3, MS(0));
+        assert_eq!(flow.delay(start + MS(150)), Some(MS(30)), "the last one is still under way");
+        flow.echoed(start + MS(150), 4, MS(0));
         flow.pushed(1 << 20);
-        assert_eq!(flow.probe(start + MS(150)), Some(3), "something queues");
+        assert_eq!(flow.probe(start + MS(150)), Some(5), "something queues");
         flow.restart(start);
         assert_eq!(flow.delay(start + 9 * FRESH), None, "the connection it went by is gone");
         flow.pushed(1 << 20);
-        assert_eq!(flow.probe(start), Some(4));
+        assert_eq!(flow.probe(start), Some(6));
     }
 }
