@@ -194,7 +194,7 @@ fn in_a_process(options: &Options, way: Way, nodes: usize) -> Result<Measured, B
     Ok(Measured { seconds, busiest, bytes, events, digest: digest.to_owned() })
 }
 
-type Sim = Simulation<SimHyParView, SimPlumtree>;
+type Sim = Simulation<murmurate::Stack<SimHyParView, SimPlumtree>>;
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 fn run(options: &Options, nodes: usize) -> Result<Measured, Box<dyn Error>> {

@@ -13,6 +13,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::fmt::Debug;
 use core::time::Duration;
 
@@ -157,6 +158,19 @@ pub trait Wire {
 
     /// Bytes on the wire, without transport overhead, for peers of `sizes.peer` bytes.
     fn wire_len(&self, sizes: &Sizes) -> usize;
+}
+
+/// Whoever has nothing to say.
+impl Wire for Infallible {
+    const KINDS: &'static [&'static str] = &[];
+
+    fn kind(&self) -> usize {
+        match *self {}
+    }
+
+    fn wire_len(&self, _sizes: &Sizes) -> usize {
+        match *self {}
+    }
 }
 
 /// Encoded sizes, in bytes, of what protocols are generic over.

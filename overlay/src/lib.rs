@@ -1,7 +1,7 @@
 //! Murmurate: a partial-view gossip overlay.
 //!
-//! [`Peer`] composes a membership strategy with a broadcast strategy into one pure state machine:
-//! the code that ships is the code that is simulated.
+//! [`Stack`] composes a membership strategy, a broadcast strategy and services into one pure state
+//! machine: the code that ships is the code that is simulated.
 
 #![cfg_attr(not(any(test, feature = "libp2p")), no_std)]
 
@@ -14,9 +14,9 @@ pub mod discovery;
 pub mod http;
 #[cfg(feature = "libp2p")]
 mod node;
-mod peer;
-mod routed;
 pub mod router;
+pub mod service;
+mod stack;
 
 #[cfg(feature = "libp2p")]
 pub use libp2p::{Multiaddr, PeerId, identity};
@@ -32,8 +32,7 @@ pub use node::{
     Limits, Lost, Metrics, Neighbor, Node, Overflow, Receipt, Received, Refusal, SendError,
     SpawnError, Subscription, TopicError, Traffic, Undelivered, UnknownChannel, state,
 };
-pub use peer::{Effects, Input, Mark, Message, Peer, Timer};
-pub use routed::Routed;
+pub use stack::{Effects, Input, Mark, Message, Stack, Timer};
 
 pub use murmurate_broadcast as broadcast;
 pub use murmurate_membership as membership;

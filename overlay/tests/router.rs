@@ -10,9 +10,9 @@ mod net;
 
 use std::time::Duration;
 
-use murmurate::router::{Input, Message, Parameters};
+use murmurate::router::{Command, Message, Parameters};
 
-use net::{Blob, Net, Node, Said, n};
+use net::{Blob, Input, Net, Node, Said, found, lost, n, received};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -20,55 +20,55 @@ const SECOND: Duration = Duration::from_secs(1);
 fn anybody_who_knows_the_node_answers() {
     let mut net = Net::chain(4);
     net.known.push((2, n(9)));
-    net.seek(0, 9, false);
+    net.look_up(0, 9, false);
     net.settle();
-    assert_eq!(net.said(), [(0, Said::Found(n(9), false))]);
-    assert_eq!((net.carried("seek"), net.carried("found")), (2, 2), "no further than the answer");
+    assert_eq!(net.said(), [(0, found(n(9), false))]);
+    assert_eq!((net.carried("lookup"), net.carried("found")), (2, 2), "no further than the answer");
     assert_eq!(net.routers[0].next_hop(n(9)), None, "an answer from hearsay is no way");
 }
 
 #[test]
 fn a_neighbour_and_oneself_are_found_without_a_word() {
     let mut net = Net::chain(3);
-    net.seek(1, 2, true);
-    net.seek(1, 1, false);
-    assert_eq!(net.said(), [(1, Said::Found(n(2), true)), (1, Said::Found(n(1), false))]);
+    net.look_up(1, 2, true);
+    net.look_up(1, 1, false);
+    assert_eq!(net.said(), [(1, found(n(2), true)), (1, found(n(1), false))]);
     net.relay(1, 1, 7);
-    assert_eq!(net.said(), [(1, Said::Deliver(n(1), Blob(7, 10)))]);
+    assert_eq!(net.said(), [(1, received(n(1), Blob(7, 10)))]);
     assert_eq!(net.wires.len(), 0);
 }
 
 #[test]
 fn who_becomes_a_neighbour_is_found() {
     let mut net = Net::new(10, &[(0, 1)], Parameters::default());
-    net.seek(0, 9, false);
-    net.seek(1, 9, true);
+    net.look_up(0, 9, false);
+    net.look_up(1, 9, true);
     net.settle();
     net.link(0, 9);
     net.link(1, 9);
-    net.seek(0, 9, false);
-    assert_eq!(net.said(), [(0, Said::Found(n(9), false))]);
-    let before = net.carried("seek");
+    net.look_up(0, 9, false);
+    assert_eq!(net.said(), [(0, found(n(9), false))]);
+    let before = net.carried("lookup");
     net.pass(20 * SECOND);
-    assert_eq!(net.said(), [(1, Said::Found(n(9), true))], "and nothing more is said of the other");
-    assert_eq!(net.carried("seek"), before, "nobody need be asked");
+    assert_eq!(net.said(), [(1, found(n(9), true))], "and nothing more is said of the other");
+    assert_eq!(net.carried("lookup"), before, "nobody need be asked");
 }
 
 #[test]
 fn a_neighbour_of_who_is_looked_for_asks_nobody_else() {
     let links = [(0, 1), (1, 2), (1, 3), (1, 4), (1, 5)];
     let mut net = Net::new(6, &links, Parameters::default());
-    net.seek(0, 5, true);
+    net.look_up(0, 5, true);
     net.settle();
-    assert_eq!(net.said(), [(0, Said::Found(n(5), true))]);
-    assert_eq!(net.carried("seek"), 2);
+    assert_eq!(net.said(), [(0, found(n(5), true))]);
+    assert_eq!(net.carried("lookup"), 2);
 }
 
 #[test]
 fn one_s_own_lookup_is_not_passed_on() {
     let mut net = Net::chain(3);
     let (origin, target, path) = (n(1), 99, false);
-    net.forge(0, 1, Message::Seek { origin, number: 0, target, path, hops_left: 9 });
+    net.forge(0, 1, Message::Lookup { origin, number: 0, target, path, hops_left: 9 });
     assert_eq!(net.wires.len(), 0);
 }
 
@@ -76,8 +76,8 @@ fn one_s_own_lookup_is_not_passed_on() {
 fn a_host_that_knows_somebody_else_is_no_help() {
     let mut net = Net::chain(2);
     let (origin, target, path, hops_left) = (n(0), 99, false, 0);
-    let message = Message::Seek { origin, number: 0, target, path, hops_left };
-    net.input(1, Input::Receive { from: n(0), message, known: Some(n(98)) });
+    let message = Message::Lookup { origin, number: 0, target, path, hops_left };
+    net.input_knowing(Some(n(98)), 1, Input::Receive { from: n(0), message });
     assert_eq!(net.wires.len(), 0);
 }
 
@@ -88,7 +88,7 @@ fn the_way_unused_for_longest_makes_room() {
     // Each lays a way to the target, and none back: the origins are neighbours.
     for target in [97, 98, 99] {
         let (origin, number, path) = (n(1), target.into(), true);
-        net.forge(1, 0, Message::Seek { origin, number, target, path, hops_left: 0 });
+        net.forge(1, 0, Message::Lookup { origin, number, target, path, hops_left: 0 });
         net.forge(2, 0, Message::Found { origin, number, peer: n(target) });
         net.pass(SECOND);
         if target == 98 {
@@ -103,15 +103,15 @@ fn the_way_unused_for_longest_makes_room() {
 #[test]
 fn a_lookup_widens_until_somebody_answers() {
     let mut net = Net::chain(8);
-    net.seek(0, 5, false);
+    net.look_up(0, 5, false);
     net.settle();
-    assert_eq!(net.carried("seek"), 2, "the first ring");
+    assert_eq!(net.carried("lookup"), 2, "the first ring");
     net.pass(SECOND / 2);
-    assert_eq!(net.carried("seek"), 2 + 3, "the second");
+    assert_eq!(net.carried("lookup"), 2 + 3, "the second");
     net.pass(SECOND);
-    assert_eq!(net.said(), [(0, Said::Found(n(5), false))]);
+    assert_eq!(net.said(), [(0, found(n(5), false))]);
     // A neighbour of the node knows it: four hops of the third ring.
-    assert_eq!(net.carried("seek"), 2 + 3 + 4);
+    assert_eq!(net.carried("lookup"), 2 + 3 + 4);
     net.pass(20 * SECOND);
     assert_eq!(net.said(), [], "one outcome");
 }
@@ -119,22 +119,22 @@ fn a_lookup_widens_until_somebody_answers() {
 #[test]
 fn who_is_nowhere_is_not_found_within_the_stated_time() {
     let mut net = Net::chain(30);
-    let wait = Parameters::default().check().expect("in range").seek_wait();
-    net.seek(0, 99, true);
-    net.seek(0, 99, false);
+    let wait = Parameters::default().check().expect("in range").lookup_wait();
+    net.look_up(0, 99, true);
+    net.look_up(0, 99, false);
     net.pass(wait - Duration::from_millis(500));
     assert_eq!(net.said(), []);
-    assert_eq!(net.carried("seek"), 2 + 3 + 5 + 16, "no further than the last ring");
+    assert_eq!(net.carried("lookup"), 2 + 3 + 5 + 16, "no further than the last ring");
     net.pass(Duration::from_millis(500));
     assert_eq!(net.said(), [(0, Said::NotFound(99))], "one outcome for one lookup");
 }
 
 #[test]
 fn too_many_lookups_are_not_even_begun() {
-    let parameters = Parameters { seeks_capacity: 2, ..Parameters::default() };
+    let parameters = Parameters { lookups_capacity: 2, ..Parameters::default() };
     let mut net = Net::new(2, &[(0, 1)], parameters);
     for target in 10..13 {
-        net.seek(0, target, false);
+        net.look_up(0, target, false);
     }
     assert_eq!(net.said(), [(0, Said::NotFound(12))]);
 }
@@ -143,27 +143,24 @@ fn too_many_lookups_are_not_even_begun() {
 fn a_way_is_laid_in_both_directions() {
     let mut net = Net::chain(6);
     net.known.push((1, n(5)));
-    net.seek(0, 5, true);
+    net.look_up(0, 5, true);
     net.pass(2 * SECOND);
-    assert_eq!(net.said(), [(0, Said::Found(n(5), true))]);
+    assert_eq!(net.said(), [(0, found(n(5), true))]);
     net.relay(0, 5, 1);
     net.relay(5, 0, 1);
     net.settle();
     let said = net.said();
-    assert_eq!(
-        said,
-        [(5, Said::Deliver(n(0), Blob(1, 10))), (0, Said::Deliver(n(5), Blob(1, 10)))]
-    );
+    assert_eq!(said, [(5, received(n(0), Blob(1, 10))), (0, received(n(5), Blob(1, 10)))]);
     assert_eq!(net.carried("relay"), 10, "five hops each way");
 }
 
 #[test]
 fn a_path_asked_for_later_is_asked_for() {
     let mut net = Net::chain(5);
-    net.seek(0, 4, false);
-    net.seek(0, 4, true);
+    net.look_up(0, 4, false);
+    net.look_up(0, 4, true);
     net.pass(5 * SECOND);
-    assert_eq!(net.said(), [(0, Said::Found(n(4), true))]);
+    assert_eq!(net.said(), [(0, found(n(4), true))]);
     assert_eq!(net.routers[0].next_hop(n(4)), Some(n(1)));
 }
 
@@ -172,10 +169,10 @@ fn each_passes_a_lookup_on_once() {
     // Everybody with everybody: without a memory each lookup would branch at every hop.
     let links: Vec<_> = (0..6).flat_map(|a| (0..a).map(move |b| (b, a))).collect();
     let mut net = Net::new(6, &links, Parameters::default());
-    net.seek(0, 99, false);
+    net.look_up(0, 99, false);
     net.pass(20 * SECOND);
     // Five from the origin and four from each of the others, in each of four rings.
-    assert_eq!(net.carried("seek"), 4 * (5 + 5 * 4));
+    assert_eq!(net.carried("lookup"), 4 * (5 + 5 * 4));
 }
 
 /// To forget one that is still under way would let it come round again.
@@ -183,50 +180,50 @@ fn each_passes_a_lookup_on_once() {
 fn a_full_memory_passes_no_lookup_on() {
     let parameters = Parameters { seen_capacity: 1, ..Parameters::default() };
     let mut net = Net::new(3, &[(0, 1), (1, 2)], parameters);
-    net.seek(0, 98, false);
-    net.seek(0, 99, false);
+    net.look_up(0, 98, false);
+    net.look_up(0, 99, false);
     net.settle();
-    assert_eq!(net.carried("seek"), 3, "two to the middle, of which one goes on");
+    assert_eq!(net.carried("lookup"), 3, "two to the middle, of which one goes on");
     net.pass(60 * SECOND);
-    let before = net.carried("seek");
-    net.seek(0, 97, false);
+    let before = net.carried("lookup");
+    net.look_up(0, 97, false);
     net.settle();
-    assert_eq!(net.carried("seek"), before + 2, "forgotten, and there is room again");
+    assert_eq!(net.carried("lookup"), before + 2, "forgotten, and there is room again");
 }
 
 #[test]
 fn a_hop_without_a_way_on_says_so() {
     let mut net = Net::chain(6);
-    net.seek(0, 5, true);
+    net.look_up(0, 5, true);
     net.pass(2 * SECOND);
     net.said();
     net.unlink(3, 4);
     net.relay(0, 5, 7);
     net.settle();
-    assert_eq!(net.said(), [(0, Said::Lost(n(5), 7))]);
+    assert_eq!(net.said(), [(0, lost(n(5), 7))]);
     assert_eq!((net.carried("relay"), net.carried("lost")), (3, 3));
     for hop in 0..4 {
         assert_eq!(net.routers[hop].next_hop(n(5)), None, "hop {hop} knows better now");
     }
     net.relay(0, 5, 8);
-    assert_eq!(net.said(), [(0, Said::Lost(n(5), 8))], "without a word");
+    assert_eq!(net.said(), [(0, lost(n(5), 8))], "without a word");
     // Another way.
     net.link(1, 4);
-    net.seek(0, 5, true);
+    net.look_up(0, 5, true);
     net.pass(2 * SECOND);
     net.relay(0, 5, 9);
     net.settle();
-    assert_eq!(net.said(), [(0, Said::Found(n(5), true)), (5, Said::Deliver(n(0), Blob(9, 10)))]);
+    assert_eq!(net.said(), [(0, found(n(5), true)), (5, received(n(0), Blob(9, 10)))]);
 }
 
 #[test]
 fn a_datagram_for_another_incarnation_is_lost() {
     let mut net = Net::chain(3);
-    net.seek(0, 2, true);
+    net.look_up(0, 2, true);
     net.settle();
     net.said();
-    net.input(0, Input::Relay { to: Node(2, 1), number: 1, data: Blob(1, 10) });
-    assert_eq!(net.said(), [(0, Said::Lost(Node(2, 1), 1))]);
+    net.input(0, Input::Command(Command::Relay { to: Node(2, 1), number: 1, data: Blob(1, 10) }));
+    assert_eq!(net.said(), [(0, lost(Node(2, 1), 1))]);
     let (origin, to, data) = (n(0), Node(2, 1), Blob(1, 10));
     net.forge(1, 2, Message::Relay { origin, to, number: 2, hops_left: 9, data });
     assert_eq!(net.wires.pop_front(), Some((n(2), n(1), Message::Lost { origin, number: 2 })));
@@ -238,13 +235,13 @@ fn what_is_too_large_is_lost() {
     let parameters = Parameters { datagram_bytes: 9, ..Parameters::default() };
     let mut net = Net::new(2, &[(0, 1)], parameters);
     net.relay(0, 1, 1);
-    assert_eq!(net.said(), [(0, Said::Lost(n(1), 1))]);
+    assert_eq!(net.said(), [(0, lost(n(1), 1))]);
 }
 
 #[test]
 fn an_unused_way_is_forgotten_and_a_used_one_kept() {
     let mut net = Net::chain(4);
-    net.seek(0, 3, true);
+    net.look_up(0, 3, true);
     net.pass(SECOND);
     for number in 0..10 {
         net.pass(30 * SECOND);
@@ -262,8 +259,8 @@ fn an_unused_way_is_forgotten_and_a_used_one_kept() {
 /// Feeds the middle router a lookup and its answer, so that it believes in a way.
 fn lay(net: &mut Net, number: u64, at: u16, target: u16, next: u16, back: u16) {
     let (origin, path) = (n(900), true);
-    let seek = Message::Seek { origin, number, target, path, hops_left: 0 };
-    net.forge(back, at, seek);
+    let lookup = Message::Lookup { origin, number, target, path, hops_left: 0 };
+    net.forge(back, at, lookup);
     net.forge(next, at, Message::Found { origin, number, peer: n(target) });
     net.wires.clear();
     assert_eq!(net.routers[usize::from(at)].next_hop(n(target)), Some(n(next)));
@@ -288,7 +285,7 @@ fn a_circle_of_ways_ends_a_datagram_where_it_comes_round() {
     let mut net = forged_circle(8_192);
     net.relay(0, 99, 5);
     net.settle();
-    assert_eq!(net.said(), [(0, Said::Lost(n(99), 5))]);
+    assert_eq!(net.said(), [(0, lost(n(99), 5))]);
     assert_eq!((net.carried("relay"), net.carried("lost")), (4, 4));
     for hop in 0..4 {
         assert_eq!(net.routers[hop].next_hop(n(99)), None, "the circle is broken at {hop}");
@@ -318,9 +315,9 @@ fn a_circle_of_ways_ends_a_datagram_that_nobody_remembers() {
 fn an_answer_counts_only_on_the_way_back_and_once() {
     let mut net = Net::new(5, &[(0, 1), (1, 2), (1, 3)], Parameters::default());
     let (origin, target, path) = (n(0), 99, true);
-    let seek = |number| Message::Seek { origin, number, target, path, hops_left: 5 };
+    let lookup = |number| Message::Lookup { origin, number, target, path, hops_left: 5 };
     let found = |number, node| Message::Found { origin, number, peer: n(node) };
-    net.forge(0, 1, seek(1));
+    net.forge(0, 1, lookup(1));
     net.wires.clear();
     net.forge(2, 1, found(2, 99));
     net.forge(2, 1, found(1, 98));
@@ -357,7 +354,7 @@ fn a_datagram_is_delivered_once() {
     let relay = Message::Relay { origin, to, number: 5, hops_left: 0, data };
     net.forge(0, 1, relay.clone());
     net.forge(0, 1, relay);
-    assert_eq!(net.said(), [(1, Said::Deliver(n(7), Blob(1, 10)))]);
+    assert_eq!(net.said(), [(1, received(n(7), Blob(1, 10)))]);
     assert_eq!(net.wires.len(), 0, "and is not called lost");
 }
 
@@ -367,7 +364,7 @@ fn a_stranger_is_not_listened_to() {
     let (origin, to, data) = (n(5), n(1), Blob(1, 10));
     net.forge(5, 1, Message::Relay { origin, to, number: 5, hops_left: 9, data });
     let (target, path) = (1, true);
-    net.forge(5, 1, Message::Seek { origin, number: 1, target, path, hops_left: 9 });
+    net.forge(5, 1, Message::Lookup { origin, number: 1, target, path, hops_left: 9 });
     assert_eq!((net.said(), net.wires.len()), (vec![], 0));
 }
 
@@ -376,7 +373,7 @@ fn a_stranger_is_not_listened_to() {
 fn hops_from_the_wire_are_cut_to_what_is_allowed() {
     let mut net = Net::chain(30);
     let (origin, target, path) = (n(900), 99, false);
-    net.forge(0, 1, Message::Seek { origin, number: 1, target, path, hops_left: 255 });
+    net.forge(0, 1, Message::Lookup { origin, number: 1, target, path, hops_left: 255 });
     net.settle();
-    assert_eq!(net.carried("seek"), 15);
+    assert_eq!(net.carried("lookup"), 15);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use murmurate::membership::Violation;
 
-use crate::engine::{SimBroadcast, SimMembership, Simulation};
+use crate::engine::{Protocols, Simulation};
 use crate::node::Peer;
 use crate::overlay;
 
@@ -13,10 +13,7 @@ use crate::overlay;
 ///
 /// # Errors
 /// The first invariant that does not hold.
-pub fn node<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
-    index: usize,
-) -> Result<(), Violation> {
+pub fn node<P: Protocols>(sim: &Simulation<P>, index: usize) -> Result<(), Violation> {
     let Some(protocols) = sim.protocols(index).filter(|_| sim.is_live(index)) else {
         return Ok(());
     };
@@ -30,9 +27,7 @@ pub fn node<M: SimMembership, B: SimBroadcast>(
 ///
 /// # Errors
 /// If one did.
-pub fn deliveries<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
-) -> Result<(), Violation> {
+pub fn deliveries<P: Protocols>(sim: &Simulation<P>) -> Result<(), Violation> {
     let twice = sim.twice_delivered();
     Violation::unless(twice.is_none(), "delivery at most once", || {
         twice.map_or_else(String::new, |(peer, id)| format!("node {peer:?}, broadcast {id}"))
@@ -43,9 +38,7 @@ pub fn deliveries<M: SimMembership, B: SimBroadcast>(
 ///
 /// # Errors
 /// The first invariant that did not hold.
-pub fn every_event<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
-) -> Result<(), Violation> {
+pub fn every_event<P: Protocols>(sim: &Simulation<P>) -> Result<(), Violation> {
     sim.found_wrong().map_or(Ok(()), Err)
 }
 
@@ -53,7 +46,7 @@ pub fn every_event<M: SimMembership, B: SimBroadcast>(
 ///
 /// # Errors
 /// The first invariant that does not hold.
-pub fn safety<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Result<(), Violation> {
+pub fn safety<P: Protocols>(sim: &Simulation<P>) -> Result<(), Violation> {
     every_event(sim)?;
     sim.live_nodes().try_for_each(|index| node(sim, index))?;
     deliveries(sim)?;
@@ -65,9 +58,7 @@ pub fn safety<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Resu
 ///
 /// # Errors
 /// The first expectation that is not met.
-pub fn quiescence<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
-) -> Result<(), Violation> {
+pub fn quiescence<P: Protocols>(sim: &Simulation<P>) -> Result<(), Violation> {
     safety(sim)?;
     let graph = overlay::graph(sim);
     Violation::unless(graph.asymmetric == 0, "views are symmetric", || {
@@ -106,10 +97,7 @@ pub enum Agreement {
 ///
 /// # Errors
 /// If two do not.
-pub fn agreement<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
-    how: Agreement,
-) -> Result<(), Violation> {
+pub fn agreement<P: Protocols>(sim: &Simulation<P>, how: Agreement) -> Result<(), Violation> {
     let mut of: BTreeMap<Peer, Vec<u32>> = BTreeMap::new();
     for (id, publisher) in sim.publishers().iter().enumerate() {
         of.entry(*publisher).or_default().push(id as u32);
@@ -134,8 +122,8 @@ pub fn agreement<M: SimMembership, B: SimBroadcast>(
     Ok(())
 }
 
-fn told<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
+fn told<P: Protocols>(
+    sim: &Simulation<P>,
     index: usize,
     publisher: Peer,
     ids: &[u32],
@@ -156,8 +144,8 @@ fn told<M: SimMembership, B: SimBroadcast>(
     Violation::unless(told <= lacks(&ids[..=last]), "nobody is told of what came", detail)
 }
 
-fn complete<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
+fn complete<P: Protocols>(
+    sim: &Simulation<P>,
     others: &[usize],
     publisher: Peer,
     ids: &[u32],
@@ -183,8 +171,8 @@ fn complete<M: SimMembership, B: SimBroadcast>(
 /// What was published so long before a node had its first neighbour is not for it.
 const LONG_AGO: Duration = Duration::from_secs(10);
 
-fn fresh<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
+fn fresh<P: Protocols>(
+    sim: &Simulation<P>,
     index: usize,
     publisher: Peer,
     ids: &[u32],
@@ -202,8 +190,8 @@ fn fresh<M: SimMembership, B: SimBroadcast>(
 ///
 /// # Errors
 /// If it does not.
-pub fn reaches_everyone<M: SimMembership, B: SimBroadcast>(
-    sim: &mut Simulation<M, B>,
+pub fn reaches_everyone<P: Protocols>(
+    sim: &mut Simulation<P>,
     index: usize,
     patience: Duration,
 ) -> Result<(), Violation> {

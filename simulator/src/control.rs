@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use murmurate::membership::nanos;
 
-use crate::engine::{SimBroadcast, SimMembership, Simulation};
+use crate::engine::{Protocols, Simulation};
 
-impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
+impl<P: Protocols> Simulation<P> {
     /// From now on node `index` needs so much time for each input, one after the other. Zero, as in
     /// the beginning, is at once.
     pub fn set_work(&mut self, index: usize, work: Duration) {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use murmurate::broadcast::Broadcast;
-use murmurate::membership::{Membership, Sizes, Time, Violation};
-use murmurate::{Input, Message, Timer};
+use murmurate::Input;
+use murmurate::broadcast::Payload as _;
+use murmurate::membership::{Membership as _, Sizes, Time, Violation};
 
 use crate::deliveries::{DeliveryLog, Joined};
-use crate::host::What;
+use crate::host::{Tell, Told, What};
 use crate::id::SimId as _;
 use crate::lanes::{self, Audit, Channel, Lanes, Tally, Watch};
 use crate::machine::Machine;
@@ -19,7 +19,8 @@ use crate::part::Node;
 use crate::parts::Parts;
 use crate::regional::Regional;
 use crate::stats::{self, Stats};
-pub use crate::strategy::{Make, SimBroadcast, SimMembership};
+use crate::strategy::{CommandOf, Content as _, ContentOf, EventOf, IdOf, InputOf};
+pub use crate::strategy::{Make, Protocols, StackOf};
 use crate::watch::{EventKind, Events, Filter, Load, Record, in_order};
 
 /// Encoded sizes for the byte counts: a peer is a 32-byte key, an 8-byte incarnation and an
@@ -39,33 +40,30 @@ pub fn bucket(network: &Network) -> u64 {
 /// Calls act at [`Simulation::now`], which lies on the border between two buckets of the queue. A
 /// clone goes its own way from here: build an overlay once, then try several fates on it.
 #[derive(Clone)]
-pub struct Simulation<M: SimMembership, B: SimBroadcast> {
+pub struct Simulation<P: Protocols> {
     seed: u64,
     now: Time,
-    parts: Parts<M, B>,
+    parts: Parts<P>,
     len: usize,
     live: usize,
     network: Arc<Network>,
-    make: Make<M, B>,
+    make: Make<P>,
     /// Who published each broadcast, and how many each publisher has.
     publishers: Vec<Peer>,
     sequences: BTreeMap<Peer, u32>,
+    /// What services told and nobody has taken.
+    events: Vec<(Time, Peer, EventOf<P>)>,
 }
 
-impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
+impl<P: Protocols> Simulation<P> {
     /// A simulation without nodes, on one thread.
-    pub fn new(seed: u64, network: Network, make: Make<M, B>) -> Self {
+    pub fn new(seed: u64, network: Network, make: Make<P>) -> Self {
         Self::on_threads(NonZeroUsize::MIN, seed, network, make)
     }
 
     /// A simulation without nodes that runs on `threads` threads, the caller's included. What
     /// happens in it is the same for any number.
-    pub fn on_threads(
-        threads: NonZeroUsize,
-        seed: u64,
-        network: Network,
-        make: Make<M, B>,
-    ) -> Self {
+    pub fn on_threads(threads: NonZeroUsize, seed: u64, network: Network, make: Make<P>) -> Self {
         Self {
             seed,
             now: Time::ZERO,
@@ -76,6 +74,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
             make,
             publishers: Vec::new(),
             sequences: BTreeMap::new(),
+            events: Vec::new(),
         }
     }
 
@@ -160,8 +159,8 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     }
 
     /// The protocols of node `index`, to look at.
-    pub fn protocols(&self, index: usize) -> Option<&murmurate::Peer<M, B>> {
-        self.node(index).map(|node| &node.protocols)
+    pub fn protocols(&self, index: usize) -> Option<&StackOf<P>> {
+        self.node(index).map(|node| node.protocols.stack())
     }
 
     /// The name of node `index` in its present incarnation.
@@ -169,7 +168,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         self.node(index).map(Node::me)
     }
 
-    fn node(&self, index: usize) -> Option<&Node<M, B>> {
+    fn node(&self, index: usize) -> Option<&Node<P>> {
         self.parts.of(index).node(index)
     }
 
@@ -303,7 +302,7 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
     pub fn kill(&mut self, index: usize) {
         let Some(node) = self.node(index).filter(|_| self.is_live(index)) else { return };
         let dead = node.me();
-        let neighbors: Vec<Peer> = node.protocols.membership().active().collect();
+        let neighbors: Vec<Peer> = node.protocols.stack().membership().active().collect();
         let (now, part) = (self.now.as_nanos(), self.parts.of_mut(index));
         part.hang_up(&self.network, dead, now);
         self.crash(index);
@@ -359,10 +358,19 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
 
     /// As [`Simulation::publish`], with content of this size.
     pub fn publish_bytes(&mut self, index: usize, payload_bytes: u32) -> Option<u32> {
+        self.publish_content(index, ContentOf::<P>::of_workload(), payload_bytes)
+    }
+
+    fn publish_content(
+        &mut self,
+        index: usize,
+        payload: ContentOf<P>,
+        payload_bytes: u32,
+    ) -> Option<u32> {
         let me = self.peer(index).filter(|_| self.is_live(index))?;
         let id = u32::try_from(self.parts.published()).ok()?;
         let sequence = self.sequences.entry(me).or_default();
-        let name = B::Id::new(id, me, *sequence);
+        let name = IdOf::<P>::new(id, me, *sequence);
         *sequence += 1;
         self.publishers.push(me);
         let (sent, eligible) = (self.now, self.live as u32);
@@ -379,15 +387,43 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         }
         let (broadcast, bytes) = (Some(id), Some(u64::from(payload_bytes)));
         self.see(me, EventKind::Publish, |record| Record { broadcast, bytes, ..record });
-        self.tell(index, Input::Publish { id: name, payload: () });
+        self.tell(index, Input::Publish { id: name, payload });
         Some(id)
     }
 
+    /// Asks something of the service of node `index`. Whether it runs.
+    pub fn command(&mut self, index: usize, command: CommandOf<P>) -> bool {
+        self.tell(index, Input::Command(command));
+        self.is_live(index)
+    }
+
+    /// What the services told since it was last taken: by time, then node. It takes memory until it is
+    /// taken.
+    pub fn take_events(&mut self) -> Vec<(Time, Peer, EventOf<P>)> {
+        std::mem::take(&mut self.events)
+    }
+
     /// Gives a running node an input at the present time, from outside.
-    fn tell(&mut self, index: usize, input: Input<M, B>) {
+    fn tell(&mut self, index: usize, input: InputOf<P>) {
         if self.is_live(index) {
             self.parts.of_mut(index).handle(&self.network, index, (self.now, 0), input);
             self.parts.exchange();
+            self.heed();
+        }
+    }
+
+    /// Publishes what services want published, and keeps what they told.
+    fn heed(&mut self) {
+        for Told { at, from, what, .. } in self.parts.take_told() {
+            match what {
+                Tell::Event(event) => self.events.push((at, from, event)),
+                Tell::Broadcast(content) => {
+                    let bytes = u32::try_from(content.size()).unwrap_or(u32::MAX);
+                    if self.peer(from.index()) == Some(from) {
+                        self.publish_content(from.index(), content, bytes);
+                    }
+                }
+            }
         }
     }
 
@@ -475,13 +511,9 @@ impl<M: SimMembership, B: SimBroadcast> Simulation<M, B> {
         let until = until.as_nanos().div_ceil(width).saturating_mul(width);
         while let Some(end) = self.parts.run_bucket(&self.network, until) {
             self.now = Time::from_nanos(end);
+            self.heed();
             watch(self);
         }
         self.now = Time::from_nanos(until.max(self.now.as_nanos()));
     }
 }
-
-/// A message between two simulated nodes.
-pub(crate) type SimMessage<M, B> = Message<<M as Membership>::Message, <B as Broadcast>::Message>;
-/// A timer of a simulated node.
-pub(crate) type SimTimer<M, B> = Timer<<M as Membership>::Timer, <B as Broadcast>::Timer>;

@@ -7,7 +7,6 @@ use murmurate::membership::{DownReason, Notice, Time, nanos};
 use murmurate::{Effects, Mark};
 
 use crate::deliveries::DeliveryLog;
-use crate::engine::{SimBroadcast, SimMembership, SimMessage, SimTimer};
 use crate::id::SimId as _;
 use crate::lanes::{Line, Word};
 use crate::machine::Machine;
@@ -16,13 +15,14 @@ use crate::node::Peer;
 use crate::queue::Queue;
 use crate::regional::Regional;
 use crate::stats::Stats;
+use crate::strategy::{ContentOf, EventOf, IdOf, MessageOf, Protocols, TimerOf};
 use crate::watch::{EventKind, Record, Watch};
 
 /// Something that reaches a node at a time.
 #[derive(Debug, Clone)]
-pub(crate) struct Event<M: SimMembership, B: SimBroadcast> {
+pub(crate) struct Event<P: Protocols> {
     pub(crate) time: u64,
-    pub(crate) what: What<M, B>,
+    pub(crate) what: What<P>,
     pub(crate) to: Peer,
     pub(crate) from: Peer,
     /// Counts what `from` sent and armed.
@@ -30,9 +30,9 @@ pub(crate) struct Event<M: SimMembership, B: SimBroadcast> {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum What<M: SimMembership, B: SimBroadcast> {
-    Message(SimMessage<M, B>),
-    Timer(SimTimer<M, B>),
+pub(crate) enum What<P: Protocols> {
+    Message(MessageOf<P>),
+    Timer(TimerOf<P>),
     /// `from` does not run.
     Reset,
     /// `from` runs, in a later incarnation than the one written to.
@@ -43,7 +43,7 @@ pub(crate) enum What<M: SimMembership, B: SimBroadcast> {
     Late(Box<Self>),
 }
 
-impl<M: SimMembership, B: SimBroadcast> Event<M, B> {
+impl<P: Protocols> Event<P> {
     /// The order within a bucket: by node, then time. No two events have the same key.
     pub(crate) fn key(&self) -> (u32, u64, u32, u32) {
         (self.to.index() as u32, self.time, self.from.bits(), self.sequence)
@@ -52,7 +52,7 @@ impl<M: SimMembership, B: SimBroadcast> Event<M, B> {
     /// Queues what a node set itself while the bucket that ends at `end` is run: what falls into it
     /// goes among the node's own, latest first.
     #[inline]
-    pub(crate) fn queue(self, end: u64, common: &mut Common<M, B>) {
+    pub(crate) fn queue(self, end: u64, common: &mut Common<P>) {
         if self.time >= end {
             common.queue.push_own(self);
         } else {
@@ -62,7 +62,7 @@ impl<M: SimMembership, B: SimBroadcast> Event<M, B> {
     }
 }
 
-impl<M: SimMembership, B: SimBroadcast> What<M, B> {
+impl<P: Protocols> What<P> {
     /// What the host says of a process that is gone to whoever wrote to it, also if that waited.
     pub(crate) fn refusal(&self) -> Option<Self> {
         match self {
@@ -76,7 +76,7 @@ impl<M: SimMembership, B: SimBroadcast> What<M, B> {
     /// The broadcast whose payload it carries.
     fn carries(&self) -> Option<u32> {
         match self {
-            Self::Message(message) => message.carries().map(B::Id::index),
+            Self::Message(message) => message.carries().map(IdOf::<P>::index),
             _ => None,
         }
     }
@@ -98,32 +98,52 @@ impl<M: SimMembership, B: SimBroadcast> What<M, B> {
 
 /// What the nodes of a part write to.
 #[derive(Clone)]
-pub(crate) struct Common<M: SimMembership, B: SimBroadcast> {
-    pub(crate) queue: Queue<M, B>,
+pub(crate) struct Common<P: Protocols> {
+    pub(crate) queue: Queue<P>,
     /// What the node being run set itself within the bucket, latest first.
-    pub(crate) soon: Vec<Event<M, B>>,
+    pub(crate) soon: Vec<Event<P>>,
     /// What was counted at these nodes.
     pub(crate) stats: Stats,
     pub(crate) regional: Option<Box<Regional>>,
     pub(crate) deliveries: Option<DeliveryLog>,
     pub(crate) watch: Option<Box<Watch>>,
+    /// What the nodes' services told their host within the bucket.
+    pub(crate) told: Vec<Told<P>>,
 }
 
-impl<M: SimMembership, B: SimBroadcast> Common<M, B> {
-    pub(crate) fn new(queue: Queue<M, B>) -> Self {
+/// What a node's service tells its host, who acts at the bucket's end.
+#[derive(Debug, Clone)]
+pub(crate) struct Told<P: Protocols> {
+    pub(crate) at: Time,
+    pub(crate) from: Peer,
+    pub(crate) sequence: u32,
+    pub(crate) what: Tell<P>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Tell<P: Protocols> {
+    /// Something for the application.
+    Event(EventOf<P>),
+    /// A broadcast to publish.
+    Broadcast(ContentOf<P>),
+}
+
+impl<P: Protocols> Common<P> {
+    pub(crate) fn new(queue: Queue<P>) -> Self {
         Self {
             queue,
             soon: Vec::new(),
-            stats: Stats::new::<M::Message, B::Message>(),
+            stats: Stats::new::<P>(),
             regional: None,
             deliveries: None,
             watch: None,
+            told: Vec::new(),
         }
     }
 }
 
 /// What one node speaks to while it handles one input.
-pub(crate) struct Host<'a, M: SimMembership, B: SimBroadcast> {
+pub(crate) struct Host<'a, P: Protocols> {
     pub(crate) me: Peer,
     pub(crate) place: usize,
     pub(crate) born: u32,
@@ -134,10 +154,10 @@ pub(crate) struct Host<'a, M: SimMembership, B: SimBroadcast> {
     pub(crate) network: &'a Network,
     /// The node's own, where it is not an ideal one.
     pub(crate) machine: Option<&'a mut Machine>,
-    pub(crate) common: &'a mut Common<M, B>,
+    pub(crate) common: &'a mut Common<P>,
 }
 
-impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
+impl<P: Protocols> Host<'_, P> {
     fn next_sequence(&mut self) -> u32 {
         *self.sequence = self.sequence.wrapping_add(1);
         *self.sequence
@@ -153,7 +173,7 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
 
     /// Puts a message of this kind on the network.
     #[inline(always)]
-    fn post(&mut self, to: Peer, kind: usize, bytes: u64, what: What<M, B>) {
+    fn post(&mut self, to: Peer, kind: usize, bytes: u64, what: What<P>) {
         let sent = &mut self.common.stats.messages[kind];
         sent.count += 1;
         sent.bytes += bytes;
@@ -196,7 +216,7 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
 
     /// Sets something for later, by the node's own clock.
     #[inline(always)]
-    fn set(&mut self, after: Duration, what: What<M, B>) {
+    fn set(&mut self, after: Duration, what: What<P>) {
         let sequence = self.next_sequence();
         let after = match &self.machine {
             None => nanos(after),
@@ -208,7 +228,7 @@ impl<M: SimMembership, B: SimBroadcast> Host<'_, M, B> {
     }
 }
 
-impl<M: SimMembership, B: SimBroadcast> Line for Host<'_, M, B> {
+impl<P: Protocols> Line for Host<'_, P> {
     fn me(&self) -> Peer {
         self.me
     }
@@ -231,17 +251,33 @@ impl<M: SimMembership, B: SimBroadcast> Line for Host<'_, M, B> {
     }
 }
 
-impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
-    fn send(&mut self, to: Peer, message: SimMessage<M, B>) {
-        let bytes = self.common.stats.wire_len(&message);
+impl<P: Protocols> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_, P> {
+    fn send(&mut self, to: Peer, message: MessageOf<P>) {
+        let bytes = self.common.stats.wire_len::<P>(&message);
         self.post(to, message.kind(), bytes, What::Message(message));
     }
 
-    fn arm(&mut self, after: Duration, timer: SimTimer<M, B>) {
+    fn arm(&mut self, after: Duration, timer: TimerOf<P>) {
         self.set(after, What::Timer(timer));
     }
 
-    fn deliver(&mut self, id: B::Id, hops: u16, (): ()) {
+    fn emit(&mut self, event: EventOf<P>) {
+        let sequence = self.next_sequence();
+        self.common.told.push(Told {
+            at: self.now,
+            from: self.me,
+            sequence,
+            what: Tell::Event(event),
+        });
+    }
+
+    fn broadcast(&mut self, content: ContentOf<P>) {
+        let sequence = self.next_sequence();
+        let what = Tell::Broadcast(content);
+        self.common.told.push(Told { at: self.now, from: self.me, sequence, what });
+    }
+
+    fn deliver(&mut self, id: IdOf<P>, hops: u16, _content: ContentOf<P>) {
         let id = id.index();
         if let Some(log) = &mut self.common.deliveries {
             log.note(self.place, self.me, id);
@@ -261,10 +297,10 @@ impl<M: SimMembership, B: SimBroadcast> Effects<M, B> for Host<'_, M, B> {
         self.common.stats.record_latency(latency);
     }
 
-    fn missed(&mut self, origin: Origin<B>, count: u64) {
+    fn missed(&mut self, origin: Origin<P::Broadcast>, count: u64) {
         self.common.stats.missed += count;
         if let (Some(log), Some(publisher)) =
-            (&mut self.common.deliveries, B::Id::publisher(origin))
+            (&mut self.common.deliveries, IdOf::<P>::publisher(origin))
         {
             log.missed(self.me, publisher, count);
         }

@@ -52,7 +52,6 @@ mod queue;
 pub mod reach;
 pub mod regional;
 pub mod report;
-pub mod routing;
 pub mod runner;
 pub mod scenario;
 pub mod stats;

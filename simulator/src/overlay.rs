@@ -1,8 +1,9 @@
 //! The overlay of the running nodes, measured as a graph.
 
+use murmurate::membership::Membership as _;
 use serde::Serialize;
 
-use crate::engine::{SimBroadcast, SimMembership, Simulation};
+use crate::engine::{Protocols, Simulation};
 use crate::graph::Graph;
 use crate::node::Peer;
 
@@ -35,7 +36,7 @@ pub struct Overlay {
 }
 
 /// The overlay graph of the running nodes, renumbered from 0 in the order of their indices.
-pub fn graph<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Graph {
+pub fn graph<P: Protocols>(sim: &Simulation<P>) -> Graph {
     let mut number = vec![u32::MAX; sim.len()];
     for (new, index) in (0..).zip(sim.live_nodes()) {
         number[index] = new;
@@ -51,9 +52,7 @@ pub fn graph<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Graph
 }
 
 /// Running nodes whose views hold nodes that do not run, each with whom it holds.
-pub fn dead_links<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
-) -> impl Iterator<Item = (usize, Peer)> + '_ {
+pub fn dead_links<P: Protocols>(sim: &Simulation<P>) -> impl Iterator<Item = (usize, Peer)> + '_ {
     let runs = |peer: Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
     sim.live_nodes().flat_map(move |index| {
         let active = sim.protocols(index).into_iter().flat_map(|p| p.membership().active());
@@ -62,7 +61,7 @@ pub fn dead_links<M: SimMembership, B: SimBroadcast>(
 }
 
 /// Measures the overlay of the running nodes.
-pub fn measure<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Overlay {
+pub fn measure<P: Protocols>(sim: &Simulation<P>) -> Overlay {
     let graph = graph(sim);
     let components = graph.components();
     let sources = if graph.nodes() <= EXACT_PATHS { EXACT_PATHS } else { SAMPLED_SOURCES };

@@ -9,11 +9,10 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use murmurate::membership::Time;
+use murmurate::membership::{Membership as _, Time};
 use murmurate::{Input, Timer};
 
 use crate::crew::Work;
-use crate::engine::{SimBroadcast, SimMembership};
 use crate::host::{Common, Event, Host, What};
 use crate::id::SimId as _;
 use crate::lanes::{Lanes, Line, Word};
@@ -22,39 +21,40 @@ use crate::network::Network;
 use crate::node::Peer;
 use crate::queue::{Deal, Queue};
 use crate::stats::Broadcast;
+use crate::strategy::{InputOf, Protocols, StackOf};
 use crate::strict::{Expected, Strict};
 use crate::watch::Load;
 
 #[derive(Clone)]
-pub(crate) struct Node<M, B> {
-    pub(crate) protocols: murmurate::Peer<M, B>,
+pub(crate) struct Node<P> {
+    pub(crate) protocols: P,
     sequence: u32,
     /// Broadcasts published before this incarnation started.
     born: u32,
 }
 
-impl<M: SimMembership, B: SimBroadcast> Node<M, B> {
+impl<P: Protocols> Node<P> {
     pub(crate) fn me(&self) -> Peer {
-        self.protocols.membership().me()
+        self.protocols.stack().membership().me()
     }
 }
 
 /// Some of the nodes. Outside they go by their indices; [`Deal`] tells each one's place here.
 #[derive(Clone)]
-pub(crate) struct Part<M: SimMembership, B: SimBroadcast> {
+pub(crate) struct Part<P: Protocols> {
     deal: Deal,
     part: usize,
-    nodes: Vec<Node<M, B>>,
+    nodes: Vec<Node<P>>,
     /// Which of them run.
     up: Vec<bool>,
     /// What is peculiar about their machines, up to the last one that is.
     machines: Vec<Option<Box<Machine>>>,
-    pub(crate) common: Common<M, B>,
+    pub(crate) common: Common<P>,
     /// Looks at every event, if somebody wants it to.
     pub(crate) strict: Option<Box<Strict>>,
     /// The nodes' channels, if there are any.
     pub(crate) lanes: Option<Box<Lanes>>,
-    batch: Vec<Event<M, B>>,
+    batch: Vec<Event<P>>,
     last_bucket: usize,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Bucket {
     pub(crate) end: u64,
 }
 
-impl<M: SimMembership, B: SimBroadcast> Work for Part<M, B> {
+impl<P: Protocols> Work for Part<P> {
     type Order = Bucket;
 
     fn work(&mut self, bucket: &Bucket) {
@@ -74,7 +74,7 @@ impl<M: SimMembership, B: SimBroadcast> Work for Part<M, B> {
     }
 }
 
-impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
+impl<P: Protocols> Part<P> {
     /// Part number `part` of `deal`, without nodes.
     pub(crate) fn new(deal: Deal, part: usize, lookahead: u64) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         }
     }
 
-    pub(crate) fn node(&self, index: usize) -> Option<&Node<M, B>> {
+    pub(crate) fn node(&self, index: usize) -> Option<&Node<P>> {
         self.nodes.get(self.deal.place(index))
     }
 
@@ -116,13 +116,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
 
     /// Starts node `index` with these protocols: a new one, or one that is down. It finds the
     /// machine it had.
-    pub(crate) fn start(
-        &mut self,
-        network: &Network,
-        index: usize,
-        now: Time,
-        protocols: murmurate::Peer<M, B>,
-    ) {
+    pub(crate) fn start(&mut self, network: &Network, index: usize, now: Time, protocols: P) {
         let place = self.deal.place(index);
         let born = self.common.stats.broadcasts.len() as u32;
         if place == self.nodes.len() {
@@ -174,14 +168,14 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         network: &Network,
         index: usize,
         when: (Time, u64),
-        input: Input<M, B>,
+        input: InputOf<P>,
     ) {
         self.give(network, self.deal.place(index), when, input);
     }
 
     /// Looks at the node afterwards, if somebody wants that.
     #[inline(always)]
-    fn give(&mut self, network: &Network, place: usize, when: (Time, u64), input: Input<M, B>) {
+    fn give(&mut self, network: &Network, place: usize, when: (Time, u64), input: InputOf<P>) {
         if self.strict.is_some() {
             self.give_and_look(network, place, when, input);
         } else {
@@ -195,7 +189,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         network: &Network,
         place: usize,
         when: (Time, u64),
-        input: Input<M, B>,
+        input: InputOf<P>,
     ) {
         // By the node's own clock, as it will handle it.
         let local = self.host(network, place, when.0, when.1).2.local();
@@ -212,7 +206,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         network: &Network,
         place: usize,
         (now, end): (Time, u64),
-        input: Input<M, B>,
+        input: InputOf<P>,
     ) {
         let (node, _, mut host) = self.host(network, place, now, end);
         let local = host.local();
@@ -241,8 +235,9 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         place: usize,
         now: Time,
         end: u64,
-    ) -> (&'a mut murmurate::Peer<M, B>, Option<&'a mut Lanes>, Host<'a, M, B>) {
+    ) -> (&'a mut StackOf<P>, Option<&'a mut Lanes>, Host<'a, P>) {
         let Node { protocols, sequence, born } = &mut self.nodes[place];
+        let protocols = protocols.stack_mut();
         let host = Host {
             me: protocols.membership().me(),
             place,
@@ -264,7 +259,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         dead: Peer,
         to: Peer,
         time: u64,
-        what: What<M, B>,
+        what: What<P>,
     ) {
         let node = &mut self.nodes[self.deal.place(dead.index())];
         node.sequence = node.sequence.wrapping_add(1);
@@ -278,7 +273,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
     /// Nobody takes what an incarnation that is gone was sent. A later one that runs says so itself, as
     /// it does when its address is dialled.
     #[inline(never)]
-    fn refuse(&mut self, network: &Network, place: usize, event: &Event<M, B>, what: What<M, B>) {
+    fn refuse(&mut self, network: &Network, place: usize, event: &Event<P>, what: What<P>) {
         let present = self.nodes[place].me();
         match what {
             What::Reset if self.up[place] && present > event.to => {
@@ -319,7 +314,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
         self.batch = batch;
     }
 
-    fn run_event(&mut self, network: &Network, mut event: Event<M, B>, end: u64) {
+    fn run_event(&mut self, network: &Network, mut event: Event<P>, end: u64) {
         let place = self.deal.place(event.to.index());
         if !self.up[place] || self.nodes[place].me() != event.to {
             if !self.up[place] || !event.what.is_for_anyone() {
@@ -350,7 +345,11 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
                 self.give(network, place, when, Input::Receive { from, message });
             }
             What::Timer(timer) => {
-                let kind = 0x100 + u64::from(matches!(timer, Timer::Broadcast(_)));
+                let kind = match timer {
+                    Timer::Membership(_) => 0x100,
+                    Timer::Broadcast(_) => 0x101,
+                    Timer::Service(_) => 0x102,
+                };
                 stats.note(time, from, to, sequence, kind);
                 stats.timers += 1;
                 self.give(network, place, when, Input::Expired(timer));
@@ -390,13 +389,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
 
     /// Whether a node's machine lets it handle an event now. What it gets to later comes again then.
     #[inline(never)]
-    fn admit(
-        &mut self,
-        network: &Network,
-        place: usize,
-        event: &mut Event<M, B>,
-        end: u64,
-    ) -> bool {
+    fn admit(&mut self, network: &Network, place: usize, event: &mut Event<P>, end: u64) -> bool {
         let Some(Some(machine)) = self.machines.get_mut(place) else { return true };
         let what = std::mem::replace(&mut event.what, What::Reset);
         let message = match what {
@@ -406,7 +399,7 @@ impl<M: SimMembership, B: SimBroadcast> Part<M, B> {
                 return true;
             }
             What::Message(ref message) => {
-                Some((self.common.stats.wire_len(message), network.bandwidth()))
+                Some((self.common.stats.wire_len::<P>(message), network.bandwidth()))
             }
             What::Lane(ref word) if !word.is_timer() => {
                 Some((word.bytes_on_line(), network.bandwidth()))

@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
 use crate::crew::Crew;
-use crate::engine::{SimBroadcast, SimMembership};
+use crate::engine::Protocols;
+use crate::host::Told;
 use crate::network::Network;
 use crate::part::{Bucket, Part};
 use crate::queue::Deal;
@@ -17,10 +18,10 @@ const WORTH_SHARING: usize = 256;
 
 /// The parts, at least one. Nodes are found by their indices.
 #[derive(Clone)]
-pub(crate) struct Parts<M: SimMembership, B: SimBroadcast> {
+pub(crate) struct Parts<P: Protocols> {
     deal: Deal,
-    parts: Vec<Part<M, B>>,
-    crew: Crew<Part<M, B>>,
+    parts: Vec<Part<P>>,
+    crew: Crew<Part<P>>,
     /// The parts' counters added up, once somebody has asked for them.
     total: OnceLock<Stats>,
     /// The most events that waited before a bucket was run.
@@ -31,7 +32,7 @@ pub(crate) struct Parts<M: SimMembership, B: SimBroadcast> {
     shared_buckets: u64,
 }
 
-impl<M: SimMembership, B: SimBroadcast> Parts<M, B> {
+impl<P: Protocols> Parts<P> {
     /// A part for each thread, with buckets no wider than `lookahead` nanoseconds.
     pub(crate) fn new(threads: NonZeroUsize, lookahead: u64) -> Self {
         let deal = Deal::new(threads);
@@ -47,22 +48,22 @@ impl<M: SimMembership, B: SimBroadcast> Parts<M, B> {
     }
 
     /// The part of node `index`.
-    pub(crate) fn of(&self, index: usize) -> &Part<M, B> {
+    pub(crate) fn of(&self, index: usize) -> &Part<P> {
         &self.parts[self.deal.part(index)]
     }
 
     /// The part of node `index`, to change.
-    pub(crate) fn of_mut(&mut self, index: usize) -> &mut Part<M, B> {
+    pub(crate) fn of_mut(&mut self, index: usize) -> &mut Part<P> {
         let part = self.deal.part(index);
         &mut self.all_mut()[part]
     }
 
-    pub(crate) fn all(&self) -> &[Part<M, B>] {
+    pub(crate) fn all(&self) -> &[Part<P>] {
         &self.parts
     }
 
     /// All parts, to change: what was added up holds no longer.
-    pub(crate) fn all_mut(&mut self) -> &mut [Part<M, B>] {
+    pub(crate) fn all_mut(&mut self) -> &mut [Part<P>] {
         self.total.take();
         &mut self.parts
     }
@@ -132,6 +133,17 @@ impl<M: SimMembership, B: SimBroadcast> Parts<M, B> {
                 part.run_bucket(network, end);
             }
         }
+    }
+
+    /// What services told within the bucket: by time, then node.
+    pub(crate) fn take_told(&mut self) -> Vec<Told<P>> {
+        if self.parts.iter().all(|part| part.common.told.is_empty()) {
+            return Vec::new();
+        }
+        let all = self.all_mut().iter_mut().map(|part| std::mem::take(&mut part.common.told));
+        let mut told: Vec<_> = all.flatten().collect();
+        told.sort_by_key(|told| (told.at, told.from, told.sequence));
+        told
     }
 
     /// Brings the events that parts have for each other to where they wait.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::engine::{SimBroadcast, SimMembership};
+use crate::engine::Protocols;
 use crate::host::Event;
 use crate::wheel::Wheel;
 
@@ -53,16 +53,16 @@ impl<T> Letters<T> {
 
 /// The events that wait in one part.
 #[derive(Debug, Clone)]
-pub(crate) struct Queue<M: SimMembership, B: SimBroadcast> {
+pub(crate) struct Queue<P: Protocols> {
     part: usize,
     deal: Deal,
-    wheel: Wheel<Event<M, B>>,
+    wheel: Wheel<Event<P>>,
     /// By part: what is to go there, and what came from there.
-    outgoing: Vec<Letters<Event<M, B>>>,
-    incoming: Vec<Letters<Event<M, B>>>,
+    outgoing: Vec<Letters<Event<P>>>,
+    incoming: Vec<Letters<Event<P>>>,
 }
 
-impl<M: SimMembership, B: SimBroadcast> Queue<M, B> {
+impl<P: Protocols> Queue<P> {
     /// The queue of `part` among those of `deal`, with buckets no wider than `lookahead`.
     pub(crate) fn new(deal: Deal, part: usize, lookahead: u64) -> Self {
         let letters = || (0..deal.parts()).map(|_| Letters::none()).collect();
@@ -76,7 +76,7 @@ impl<M: SimMembership, B: SimBroadcast> Queue<M, B> {
 
     /// Queues an event for any node.
     #[inline]
-    pub(crate) fn push(&mut self, event: Event<M, B>) {
+    pub(crate) fn push(&mut self, event: Event<P>) {
         let part = self.deal.part(event.to.index());
         if part == self.part {
             self.push_own(event);
@@ -89,15 +89,15 @@ impl<M: SimMembership, B: SimBroadcast> Queue<M, B> {
 
     /// Queues an event for a node of this part.
     #[inline]
-    pub(crate) fn push_own(&mut self, event: Event<M, B>) {
+    pub(crate) fn push_own(&mut self, event: Event<P>) {
         self.wheel.push(event.time, event);
     }
 
     /// Sets the events of this part's nodes for which `is_wanted` holds to other times.
     pub(crate) fn retime(
         &mut self,
-        is_wanted: impl Fn(&Event<M, B>) -> bool,
-        new_time: impl Fn(&Event<M, B>) -> u64,
+        is_wanted: impl Fn(&Event<P>) -> bool,
+        new_time: impl Fn(&Event<P>) -> u64,
     ) {
         for mut event in self.wheel.extract(is_wanted) {
             event.time = new_time(&event);
@@ -118,7 +118,7 @@ impl<M: SimMembership, B: SimBroadcast> Queue<M, B> {
     }
 
     /// Moves the events of the next bucket that starts before `limit` into `into`.
-    pub(crate) fn drain(&mut self, limit: u64, into: &mut Vec<Event<M, B>>) {
+    pub(crate) fn drain(&mut self, limit: u64, into: &mut Vec<Event<P>>) {
         for letters in &mut self.incoming {
             letters.earliest = u64::MAX;
             for event in letters.events.drain(..) {

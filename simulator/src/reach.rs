@@ -4,7 +4,9 @@
 //! it arrives need not get it, nor who starts later: a new link hears only of what is published from
 //! then on. A broadcast that arrives everywhere is delivered by each of the others.
 
-use crate::engine::{SimBroadcast, SimMembership, Simulation};
+use murmurate::membership::Membership as _;
+
+use crate::engine::{Protocols, Simulation};
 use crate::node::Peer;
 
 /// Whom a broadcast could reach when it was published. It takes four bytes for each of them.
@@ -35,10 +37,7 @@ impl Reached {
 impl Reach {
     /// Node `index` is about to publish the next broadcast; `None` if it does not run. Deliveries
     /// must be [logged](Simulation::log_deliveries).
-    pub fn note<M: SimMembership, B: SimBroadcast>(
-        sim: &Simulation<M, B>,
-        index: usize,
-    ) -> Option<Self> {
+    pub fn note<P: Protocols>(sim: &Simulation<P>, index: usize) -> Option<Self> {
         let id = u32::try_from(sim.published()).ok().filter(|_| sim.is_live(index))?;
         Some(Self { id, reachable: linked(sim, index) })
     }
@@ -50,7 +49,7 @@ impl Reach {
     }
 
     /// Whom of the reachable it has reached.
-    pub fn judge<M: SimMembership, B: SimBroadcast>(&self, sim: &Simulation<M, B>) -> Reached {
+    pub fn judge<P: Protocols>(&self, sim: &Simulation<P>) -> Reached {
         let stayed = self.reachable.iter().filter(|peer| runs(sim, **peer)).map(|p| p.index());
         let missed = stayed.clone().filter(|index| !sim.has_delivered(*index, self.id));
         Reached { missed: missed.collect(), reachable: stayed.count() }
@@ -58,12 +57,12 @@ impl Reach {
 }
 
 /// Whether the node runs in that incarnation.
-fn runs<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>, peer: Peer) -> bool {
+fn runs<P: Protocols>(sim: &Simulation<P>, peer: Peer) -> bool {
     sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer)
 }
 
 /// Whom links lead to from a node, without itself.
-fn linked<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>, from: usize) -> Vec<Peer> {
+fn linked<P: Protocols>(sim: &Simulation<P>, from: usize) -> Vec<Peer> {
     let mut known = vec![false; sim.len()];
     let mut found: Vec<Peer> = Vec::new();
     let mut next = 0;

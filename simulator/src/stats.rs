@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use murmurate::Message;
-use murmurate::broadcast::Carries;
-use murmurate::membership::{DownReason, Sizes, Time, Wire};
+use murmurate::membership::{DownReason, Sizes, Time};
 
 use crate::engine::SIZES;
-use crate::id::SimId;
+use crate::id::SimId as _;
 use crate::marks::Marks;
+use crate::strategy::{IdOf, MessageOf, Protocols};
 
 /// Counters of a run. All of them only grow.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,9 +94,9 @@ impl Broadcast {
 }
 
 impl Stats {
-    pub(crate) fn new<M: Wire, B: Wire>() -> Self {
-        let kinds = Message::<M, B>::KINDS;
-        let name = Message::<M, B>::kind_name;
+    pub(crate) fn new<P: Protocols>() -> Self {
+        let kinds = MessageOf::<P>::KINDS;
+        let name = MessageOf::<P>::kind_name;
         Self {
             events: 0,
             timers: 0,
@@ -169,12 +168,9 @@ impl Stats {
 
     /// The encoded size of a message, with the content of the broadcast that it carries.
     #[inline]
-    pub(crate) fn wire_len<M: Wire, B: Wire + Carries<I>, I: SimId>(
-        &self,
-        message: &Message<M, B>,
-    ) -> u64 {
+    pub(crate) fn wire_len<P: Protocols>(&self, message: &MessageOf<P>) -> u64 {
         const WITHOUT_CONTENT: Sizes = Sizes { payload: 0, ..SIZES };
-        let bytes = |id: I| self.broadcasts[id.index() as usize].payload_bytes;
+        let bytes = |id: IdOf<P>| self.broadcasts[id.index() as usize].payload_bytes;
         let content = message.carries().map_or(0, bytes);
         message.wire_len(&WITHOUT_CONTENT) as u64 + u64::from(content)
     }

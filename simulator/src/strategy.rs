@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use murmurate::broadcast::{
-    AntiEntropy, Broadcast, Flood, Plumtree, anti_entropy, flood, plumtree,
+    AntiEntropy, Broadcast, Flood, Payload, Plumtree, anti_entropy, flood, plumtree,
 };
 use murmurate::membership::{FullMesh, HyParView, Membership, full_mesh, hyparview};
+use murmurate::service::Service;
+use murmurate::{Input, Message, Stack, Timer};
 
 use crate::id::{BroadcastId, SimId};
 use crate::node::Peer;
@@ -20,25 +22,116 @@ impl<M> SimMembership for M where
 {
 }
 
-/// A strategy the simulator can run as broadcast: broadcasts are numbered, and their content is
-/// only counted.
+/// A strategy the simulator can run as broadcast: broadcasts are numbered.
 pub trait SimBroadcast:
-    Broadcast<Peer = Peer, Id: SimId, Payload = (), Message: Clone + Send, Timer: Send>
+    Broadcast<Peer = Peer, Id: SimId, Payload: Content, Message: Clone + Send, Timer: Send>
     + Clone
     + Send
     + 'static
 {
 }
 impl<B> SimBroadcast for B where
-    B: Broadcast<Peer = Peer, Id: SimId, Payload = (), Message: Clone + Send, Timer: Send>
+    B: Broadcast<Peer = Peer, Id: SimId, Payload: Content, Message: Clone + Send, Timer: Send>
         + Clone
         + Send
         + 'static
 {
 }
 
+/// What simulated broadcasts carry.
+pub trait Content: Payload + Send + 'static {
+    /// What a workload publishes.
+    fn of_workload() -> Self;
+}
+
+/// Content is only counted, unless a service needs it.
+impl Content for () {
+    fn of_workload() -> Self {}
+}
+
+/// A service the simulator can run.
+pub trait SimService<T>:
+    Service<Peer, T, Message: Send, Timer: Send, Command: Send, Event: Clone + Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+impl<S, T> SimService<T> for S where
+    S: Service<Peer, T, Message: Send, Timer: Send, Command: Send, Event: Clone + Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+/// What the nodes of a simulation run: a [`Stack`] of strategies on simulated peers.
+pub trait Protocols: Clone + Send + 'static {
+    /// Their membership.
+    type Membership: SimMembership;
+    /// Their broadcast.
+    type Broadcast: SimBroadcast;
+    /// Their service.
+    type Service: SimService<ContentOf<Self>>;
+
+    /// One node's.
+    fn stack(&self) -> &StackOf<Self>;
+    /// The same to change.
+    fn stack_mut(&mut self) -> &mut StackOf<Self>;
+}
+
+/// The stack that these are.
+pub type StackOf<P> =
+    Stack<<P as Protocols>::Membership, <P as Protocols>::Broadcast, <P as Protocols>::Service>;
+/// What their broadcasts carry.
+pub type ContentOf<P> = <<P as Protocols>::Broadcast as Broadcast>::Payload;
+/// How their broadcasts are named.
+pub(crate) type IdOf<P> = <<P as Protocols>::Broadcast as Broadcast>::Id;
+/// The service of these protocols.
+type ServiceOf<P> = <P as Protocols>::Service;
+/// What can be asked of their service.
+pub type CommandOf<P> = <ServiceOf<P> as Service<Peer, ContentOf<P>>>::Command;
+/// What their service tells.
+pub type EventOf<P> = <ServiceOf<P> as Service<Peer, ContentOf<P>>>::Event;
+/// What can happen to a node.
+pub(crate) type InputOf<P> =
+    Input<<P as Protocols>::Membership, <P as Protocols>::Broadcast, ServiceOf<P>>;
+/// What nodes say to each other.
+pub(crate) type MessageOf<P> = Message<
+    <<P as Protocols>::Membership as Membership>::Message,
+    <<P as Protocols>::Broadcast as Broadcast>::Message,
+    <ServiceOf<P> as Service<Peer, ContentOf<P>>>::Message,
+>;
+/// What a node is woken for.
+pub(crate) type TimerOf<P> = Timer<
+    <<P as Protocols>::Membership as Membership>::Timer,
+    <<P as Protocols>::Broadcast as Broadcast>::Timer,
+    <ServiceOf<P> as Service<Peer, ContentOf<P>>>::Timer,
+>;
+
+impl<M, B, S> Protocols for Stack<M, B, S>
+where
+    M: SimMembership,
+    B: SimBroadcast,
+    S: SimService<B::Payload>,
+{
+    type Membership = M;
+    type Broadcast = B;
+    type Service = S;
+
+    #[inline(always)]
+    fn stack(&self) -> &Self {
+        self
+    }
+
+    #[inline(always)]
+    fn stack_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
 /// Makes a node's protocols, given the peer and a seed of its own.
-pub type Make<M, B> = Arc<dyn Fn(Peer, u64) -> murmurate::Peer<M, B> + Send + Sync>;
+pub type Make<P> = Arc<dyn Fn(Peer, u64) -> P + Send + Sync>;
 
 /// HyParView on simulated peers.
 pub type SimHyParView = HyParView<Peer>;
@@ -53,8 +146,8 @@ pub type SimFlood = Flood<Peer, u32, ()>;
 pub fn compose<M: SimMembership, B: SimBroadcast>(
     membership: impl Fn(Peer, u64) -> M + Send + Sync + 'static,
     broadcast: impl Fn() -> B + Send + Sync + 'static,
-) -> Make<M, B> {
-    Arc::new(move |me, seed| murmurate::Peer::new(membership(me, seed), broadcast()))
+) -> Make<Stack<M, B>> {
+    Arc::new(move |me, seed| Stack::new(membership(me, seed), broadcast()))
 }
 
 /// Plumtree inside anti-entropy.
@@ -80,10 +173,10 @@ pub fn exchanging_flood(
 pub fn hyparview_plumtree(
     membership: hyparview::Config,
     broadcast: plumtree::Config,
-) -> Make<SimHyParView, SimPlumtree> {
+) -> Make<Stack<SimHyParView, SimPlumtree>> {
     let (membership, broadcast) = (Arc::new(membership), Arc::new(broadcast));
     Arc::new(move |me, seed| {
-        murmurate::Peer::new(
+        Stack::new(
             HyParView::new(me, Arc::clone(&membership), seed),
             Plumtree::new(Arc::clone(&broadcast)),
         )
@@ -95,10 +188,10 @@ pub fn hyparview_plumtree(
 pub fn hyparview_flood(
     membership: hyparview::Config,
     broadcast: flood::Config,
-) -> Make<SimHyParView, SimFlood> {
+) -> Make<Stack<SimHyParView, SimFlood>> {
     let (membership, broadcast) = (Arc::new(membership), Arc::new(broadcast));
     Arc::new(move |me, seed| {
-        murmurate::Peer::new(
+        Stack::new(
             HyParView::new(me, Arc::clone(&membership), seed),
             Flood::new(Arc::clone(&broadcast)),
         )
@@ -110,10 +203,10 @@ pub fn hyparview_flood(
 pub fn full_mesh_plumtree(
     membership: full_mesh::Config,
     broadcast: plumtree::Config,
-) -> Make<SimFullMesh, SimPlumtree> {
+) -> Make<Stack<SimFullMesh, SimPlumtree>> {
     let (membership, broadcast) = (Arc::new(membership), Arc::new(broadcast));
     Arc::new(move |me, seed| {
-        murmurate::Peer::new(
+        Stack::new(
             FullMesh::new(me, Arc::clone(&membership), seed),
             Plumtree::new(Arc::clone(&broadcast)),
         )
@@ -125,10 +218,10 @@ pub fn full_mesh_plumtree(
 pub fn full_mesh_flood(
     membership: full_mesh::Config,
     broadcast: flood::Config,
-) -> Make<SimFullMesh, SimFlood> {
+) -> Make<Stack<SimFullMesh, SimFlood>> {
     let (membership, broadcast) = (Arc::new(membership), Arc::new(broadcast));
     Arc::new(move |me, seed| {
-        murmurate::Peer::new(
+        Stack::new(
             FullMesh::new(me, Arc::clone(&membership), seed),
             Flood::new(Arc::clone(&broadcast)),
         )

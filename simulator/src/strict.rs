@@ -1,10 +1,11 @@
 //! Looks at a node after every event of its own. What is wrong for a moment only is seen, too.
 
-use murmurate::membership::{Time, Violation};
-use murmurate::{Input, Message, Timer, broadcast};
+use murmurate::broadcast::{self, Broadcast as _};
+use murmurate::membership::{Membership as _, Time, Violation};
+use murmurate::{Input, Message, Timer};
 
-use crate::engine::{SimBroadcast, SimMembership};
 use crate::node::Peer;
+use crate::strategy::{InputOf, Protocols};
 
 /// The first thing found wrong: in time, and of those at one time at the lowest node.
 #[derive(Debug, Clone, Default)]
@@ -31,19 +32,15 @@ pub(crate) struct Expected {
 }
 
 /// The same for the same eager links in any order.
-fn tree_of<M: SimMembership, B: SimBroadcast>(node: &murmurate::Peer<M, B>) -> u64 {
-    node.broadcast().eager().map(|peer| 1 << 40 | u64::from(peer.bits())).sum()
+fn tree_of<P: Protocols>(node: &P) -> u64 {
+    node.stack().broadcast().eager().map(|peer| 1 << 40 | u64::from(peer.bits())).sum()
 }
 
 impl Expected {
     /// Of a node that is about to handle an input.
     #[inline(never)]
-    pub(crate) fn of<M: SimMembership, B: SimBroadcast>(
-        now: Time,
-        node: &murmurate::Peer<M, B>,
-        input: &Input<M, B>,
-    ) -> Self {
-        let membership = node.membership();
+    pub(crate) fn of<P: Protocols>(now: Time, node: &P, input: &InputOf<P>) -> Self {
+        let membership = node.stack().membership();
         match input {
             Input::Receive { from, message: Message::Membership(message) } => {
                 let spared = membership.spares_link(*from, message).then_some(*from);
@@ -65,21 +62,18 @@ impl Expected {
         }
     }
 
-    fn of_broadcast<M: SimMembership, B: SimBroadcast>(
+    fn of_broadcast<P: Protocols>(
         now: Time,
-        node: &murmurate::Peer<M, B>,
-        input: &broadcast::Input<B>,
+        node: &P,
+        input: &broadcast::Input<P::Broadcast>,
     ) -> Self {
-        let tree = node.broadcast().spares_links(input).then(|| tree_of(node));
-        let grafted = node.broadcast().must_graft(now, input);
+        let tree = node.stack().broadcast().spares_links(input).then(|| tree_of(node));
+        let grafted = node.stack().broadcast().must_graft(now, input);
         Self { tree, grafted, ..Self::default() }
     }
 
-    fn check<M: SimMembership, B: SimBroadcast>(
-        self,
-        node: &murmurate::Peer<M, B>,
-    ) -> Result<(), Violation> {
-        let membership = node.membership();
+    fn check<P: Protocols>(self, node: &P) -> Result<(), Violation> {
+        let membership = node.stack().membership();
         let kept = self.spared.is_none_or(|peer| membership.active().any(|held| held == peer));
         Violation::unless(kept, "a disconnect ends the link it names and no other", || {
             format!("the link with {:?} was ended by the word on another", self.spared)
@@ -95,9 +89,10 @@ impl Expected {
         })?;
         let same = self.tree.is_none_or(|tree| tree == tree_of(node));
         Violation::unless(same, "what is only late moves no link of the tree", || {
-            format!("{:?}", node.broadcast().eager().collect::<Vec<_>>())
+            format!("{:?}", node.stack().broadcast().eager().collect::<Vec<_>>())
         })?;
-        let grafted = self.grafted.is_none_or(|peer| node.broadcast().eager().any(|e| e == peer));
+        let grafted =
+            self.grafted.is_none_or(|peer| node.stack().broadcast().eager().any(|e| e == peer));
         Violation::unless(grafted, "a link that is grafted is in the tree", || {
             format!("the link with {:?} is not in it", self.grafted)
         })
@@ -107,17 +102,14 @@ impl Expected {
 impl Strict {
     /// Looks at a node that has just handled an input of which this was expected.
     #[inline(never)]
-    pub(crate) fn look<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        now: Time,
-        node: &murmurate::Peer<M, B>,
-        expected: Expected,
-    ) {
-        let index = node.membership().me().index();
+    pub(crate) fn look<P: Protocols>(&mut self, now: Time, node: &P, expected: Expected) {
+        let index = node.stack().membership().me().index();
         if self.found.as_ref().is_some_and(|(at, lower, _)| (*at, *lower) <= (now, index)) {
             return;
         }
-        if let Err(Violation { rule, detail }) = node.check().and_then(|()| expected.check(node)) {
+        if let Err(Violation { rule, detail }) =
+            node.stack().check().and_then(|()| expected.check(node))
+        {
             let detail = format!("node {index}: {detail}");
             self.found = Some((now, index, Violation { rule, detail }));
         }

@@ -1,9 +1,10 @@
 //! The overlay and the broadcast tree at a moment, node by node and link by link, to take elsewhere.
 
-use murmurate::membership::Time;
+use murmurate::broadcast::Broadcast as _;
+use murmurate::membership::{Membership as _, Time};
 use serde::Serialize;
 
-use crate::engine::{SimBroadcast, SimMembership, Simulation};
+use crate::engine::{Protocols, Simulation};
 use crate::node::Peer;
 use crate::watch::Load;
 
@@ -56,7 +57,7 @@ impl Link {
 
 impl Topology {
     /// Of a simulation as it is now.
-    pub fn of<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Self {
+    pub fn of<P: Protocols>(sim: &Simulation<P>) -> Self {
         let placement = sim.network().placement();
         let mut place = vec![u32::MAX; sim.len()];
         let mut nodes = Vec::with_capacity(sim.live());
@@ -86,7 +87,7 @@ impl Topology {
 }
 
 /// The links of all views, each once.
-fn links<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>, place: &[u32]) -> Vec<Link> {
+fn links<P: Protocols>(sim: &Simulation<P>, place: &[u32]) -> Vec<Link> {
     let mut links = Vec::new();
     let mut eager = Vec::new();
     for index in sim.live_nodes() {

@@ -7,11 +7,11 @@ use murmurate::Timer;
 use murmurate::membership::{DownReason, Time};
 use serde::{Serialize, Serializer};
 
-use crate::engine::{SimBroadcast, SimMembership};
 use crate::host::What;
 use crate::id::SimId as _;
 use crate::node::Peer;
 use crate::stats::Stats;
+use crate::strategy::{IdOf, Protocols};
 
 /// What was asked for, and what was seen of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -247,22 +247,22 @@ impl Watch {
 
     /// `to`, the node at this place, handles something.
     #[cold]
-    pub(crate) fn handled<M: SimMembership, B: SimBroadcast>(
+    pub(crate) fn handled<P: Protocols>(
         &mut self,
         stats: &Stats,
         place: usize,
         time: u64,
         (from, to): (Peer, Peer),
         sequence: u32,
-        what: &What<M, B>,
+        what: &What<P>,
     ) {
         let at = Time::from_nanos(time);
         match what {
             What::Message(message) => {
                 let said = Said {
                     name: stats.messages[message.kind()].name,
-                    broadcast: message.carries().map(B::Id::index),
-                    bytes: stats.wire_len(message),
+                    broadcast: message.carries().map(IdOf::<P>::index),
+                    bytes: stats.wire_len::<P>(message),
                     sequence,
                 };
                 self.received(place, at, (from, to), &said);

@@ -206,7 +206,7 @@ fn a_clone_begins_its_lanes_anew() {
     sim.start(&[0]);
     assert!(!sim.send_on(0, 0, 1, 100), "there is no such channel yet");
     sim.open_channels(&channels, &[]);
-    let send = |sim: &mut Simulation<_, _>| {
+    let send = |sim: &mut Simulation<_>| {
         assert!(sim.send_on(0, 0, 1, 100));
         assert!(
             !sim.send_on(0, 0, 0, 100) && !sim.send_on(0, 0, 2, 100) && !sim.send_on(1, 0, 1, 9)

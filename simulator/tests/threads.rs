@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use murmurate::broadcast::{flood, plumtree};
-use murmurate::membership::{full_mesh, hyparview};
-use murmurate_simulator::engine::{Make, SimBroadcast, SimMembership};
+use murmurate::membership::{Membership as _, full_mesh, hyparview};
+use murmurate_simulator::engine::{Make, Protocols};
 use murmurate_simulator::matrix::Matrix;
 use murmurate_simulator::network::{Bandwidth, Bursts, Latency, Network, Side, Terms};
 use murmurate_simulator::regional::Regional;
@@ -67,11 +67,7 @@ fn terms(rng: &mut SplitMix64) -> Terms {
 }
 
 /// Lives the life drawn from `seed`, and returns what was seen and the buckets threads shared.
-fn life<M: SimMembership, B: SimBroadcast>(
-    threads: usize,
-    seed: u64,
-    make: Make<M, B>,
-) -> (Seen, u64) {
+fn life<P: Protocols>(threads: usize, seed: u64, make: Make<P>) -> (Seen, u64) {
     let mut rng = SplitMix64::seed_from_u64(seed);
     let loss = [0.0, 0.05][rng.random_range(0..2)];
     let mut network = Network::new(seed, latency(seed), loss).expect("valid");
@@ -84,7 +80,7 @@ fn life<M: SimMembership, B: SimBroadcast>(
     sim.log_deliveries();
     sim.watch_regions(&regional);
     let mut buckets = Vec::new();
-    let mut wait = |sim: &mut Simulation<M, B>, time: u64| {
+    let mut wait = |sim: &mut Simulation<P>, time: u64| {
         sim.run_watched(sim.now().after(Duration::from_millis(time)), |sim| {
             // Summing up every time would hide counters that are summed up too rarely.
             let events = if buckets.len() % 7 == 0 { sim.stats().events } else { 0 };
@@ -108,7 +104,7 @@ fn life<M: SimMembership, B: SimBroadcast>(
 }
 
 /// Something happens to a random node, or to all.
-fn strike<M: SimMembership, B: SimBroadcast>(sim: &mut Simulation<M, B>, rng: &mut SplitMix64) {
+fn strike<P: Protocols>(sim: &mut Simulation<P>, rng: &mut SplitMix64) {
     let nodes = sim.len();
     let at = rng.random_range(0..nodes);
     let contact = rng.random_range(0..nodes);
@@ -144,11 +140,7 @@ fn strike<M: SimMembership, B: SimBroadcast>(sim: &mut Simulation<M, B>, rng: &m
     }
 }
 
-fn see<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
-    buckets: Vec<(u64, u64)>,
-    regional: Regional,
-) -> Seen {
+fn see<P: Protocols>(sim: &Simulation<P>, buckets: Vec<(u64, u64)>, regional: Regional) -> Seen {
     let views = |index| {
         let peer = sim.protocols(index).expect("a node").membership();
         (sim.is_live(index), peer.active().collect(), peer.passive().collect())

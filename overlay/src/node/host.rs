@@ -1,4 +1,4 @@
-//! The node as the composed peer's host: what a peer says becomes pushes, timers, dials and
+//! The node as the stack's host: what a stack says becomes pushes, timers, dials and
 //! deliveries. Nothing here waits.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use murmurate_broadcast::{
     self as broadcasts, AntiEntropy, Mark, Plumtree, anti_entropy, plumtree,
 };
-use murmurate_membership::{self as membership, DownReason, HyParView, Notice, Wire};
+use murmurate_membership::{self as membership, DownReason, HyParView, Notice};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -31,44 +31,32 @@ use crate::{Effects, router};
 pub(crate) type Membership = HyParView<Incarnation>;
 pub(crate) type Tree = Plumtree<Incarnation, MessageId, Publication>;
 pub(crate) type Broadcast = AntiEntropy<Tree>;
-pub(crate) type Peer = crate::Routed<Membership, Broadcast, Bytes>;
-pub(crate) type RouterInput = router::Input<Incarnation, Bytes>;
+pub(crate) type Router = router::Router<Incarnation, Bytes>;
+pub(crate) type Stack = crate::Stack<Membership, Broadcast, Router>;
+pub(crate) type Input = crate::Input<Membership, Broadcast, Router>;
+pub(crate) type BroadcastMessage = <Broadcast as broadcasts::Broadcast>::Message;
 type RouterMessage = router::MessageOf<Incarnation, Bytes>;
-pub(crate) type Input = crate::Input<Membership, Broadcast>;
 pub(crate) type Message = crate::Message<
     <Membership as membership::Membership>::Message,
-    <Broadcast as murmurate_broadcast::Broadcast>::Message,
+    BroadcastMessage,
+    RouterMessage,
 >;
-pub(crate) type BroadcastMessage = <Broadcast as broadcasts::Broadcast>::Message;
-type PeerTimer = crate::Timer<
+pub(crate) type Timer = crate::Timer<
     <Membership as membership::Membership>::Timer,
-    <Broadcast as murmurate_broadcast::Broadcast>::Timer,
+    <Broadcast as broadcasts::Broadcast>::Timer,
+    router::Timer,
 >;
 
-/// What the driver is woken for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Timer {
-    Peer(PeerTimer),
-    Router(router::Timer),
-}
-
-/// The names of the kinds of messages, by [`Message::kind`], and the router's after them.
-pub(crate) const KINDS: [&str; Message::KINDS + ROUTER_KINDS.len()] = {
-    let mut kinds = [""; Message::KINDS + ROUTER_KINDS.len()];
+/// The names of the kinds of messages, by [`Message::kind`].
+pub(crate) const KINDS: [&str; Message::KINDS] = {
+    let mut kinds = [""; Message::KINDS];
     let mut at = 0;
     while at < kinds.len() {
-        kinds[at] = match at.checked_sub(MEMBERSHIP_KINDS.len()) {
-            None => MEMBERSHIP_KINDS[at],
-            Some(at) if at < BROADCAST_KINDS.len() => BROADCAST_KINDS[at],
-            Some(at) => ROUTER_KINDS[at - BROADCAST_KINDS.len()],
-        };
+        kinds[at] = Message::kind_name(at);
         at += 1;
     }
     kinds
 };
-const ROUTER_KINDS: &[&str] = RouterMessage::KINDS;
-const MEMBERSHIP_KINDS: &[&str] = <Membership as membership::Membership>::Message::KINDS;
-const BROADCAST_KINDS: &[&str] = <Broadcast as murmurate_broadcast::Broadcast>::Message::KINDS;
 
 /// Branches of the broadcast in which something is dropped, as
 /// `murmurate_broadcasts_dropped_total` labels them.
@@ -85,7 +73,7 @@ pub(crate) const LOSSES: [Mark; 10] = [
     Mark::ReplyBudgetSpent,
 ];
 
-/// What the composed peer speaks to.
+/// What the stack speaks to.
 pub(crate) struct Host {
     pub(crate) me: Incarnation,
     /// Where others can dial this node.
@@ -99,7 +87,7 @@ pub(crate) struct Host {
     pub(crate) topics: Topics,
     pub(crate) metrics: Arc<Counters>,
     pub(crate) events: broadcast::Sender<Event>,
-    /// What went wrong while the peer spoke, to be fed to it once it has finished.
+    /// What went wrong while the stack spoke, to be fed to it once it has finished.
     pub(crate) later: VecDeque<Input>,
     /// Nodes somebody wants to speak to and no connection leads to.
     pub(crate) wanted: Vec<NodeId>,
@@ -114,16 +102,7 @@ pub(crate) struct Host {
     /// Milestones to act on.
     pub(crate) notices: Vec<Notice>,
     /// What the router came to.
-    pub(crate) routed: VecDeque<Came>,
-}
-
-/// Something the router came to.
-#[derive(Debug)]
-pub(crate) enum Came {
-    Found { peer: Incarnation, path: bool },
-    NotFound(NodeId),
-    Datagram { from: Incarnation, data: Bytes },
-    Lost(Incarnation),
+    pub(crate) routed: VecDeque<router::Event<Incarnation, Bytes>>,
 }
 
 impl Host {
@@ -157,7 +136,7 @@ impl Host {
         }))
     }
 
-    /// Says something to a node that is not the composed peer's business.
+    /// Says something to a node that is not the stack's business.
     pub(crate) fn push_control(&mut self, to: Incarnation, frame: Vec<u8>) -> Option<()> {
         let pushed = self.route(to)?.push_control(frame);
         self.note_pushed(to.node, pushed);
@@ -205,7 +184,7 @@ impl Host {
     }
 }
 
-impl Effects<Membership, Broadcast> for Host {
+impl Effects<Membership, Broadcast, Router> for Host {
     fn send(&mut self, to: Incarnation, message: Message) {
         let kind = message.kind();
         let (pushed, bytes) = match message {
@@ -231,6 +210,23 @@ impl Effects<Membership, Broadcast> for Host {
                 let Some(route) = self.route(to) else { return };
                 (route.push_control(frame), bytes)
             }
+            Message::Service(message) => match self.without_data(message) {
+                Ok(message) => {
+                    let frame = encode_route(&message);
+                    let bytes = frame.len();
+                    let Some(route) = self.route(to) else { return };
+                    (route.push_control(frame), bytes)
+                }
+                Err(relayed) => {
+                    let frame = relayed.encode();
+                    let bytes = frame.len();
+                    let Some(route) = self.route(to) else { return };
+                    if route.push_payload(None, frame.into()) == Pushed::Shed {
+                        return self.metrics.outbox_payloads_dropped.inc();
+                    }
+                    (Pushed::Queued, bytes)
+                }
+            },
         };
         if pushed == Pushed::Queued {
             self.metrics.sent.note(kind, bytes);
@@ -238,8 +234,23 @@ impl Effects<Membership, Broadcast> for Host {
         self.note_pushed(to.node, pushed);
     }
 
-    fn arm(&mut self, after: Duration, timer: PeerTimer) {
-        self.timers.push((Instant::now() + after.min(FAR), Timer::Peer(timer)));
+    fn arm(&mut self, after: Duration, timer: Timer) {
+        self.timers.push((Instant::now() + after.min(FAR), timer));
+    }
+
+    fn emit(&mut self, event: router::Event<Incarnation, Bytes>) {
+        self.routed.push_back(event);
+    }
+
+    /// The router broadcasts nothing.
+    fn broadcast(&mut self, _publication: Publication) {}
+
+    fn known(&self, node: NodeId, viewed: Option<Incarnation>) -> Option<Incarnation> {
+        if self.book.addresses(node).is_empty() {
+            return None;
+        }
+        let linked = self.routes.get(&node).filter(|route| route.is_linked());
+        linked.map(|route| route.peer).or(viewed)
     }
 
     fn deliver(&mut self, id: MessageId, hops: u16, publication: Publication) {
@@ -297,48 +308,6 @@ impl Effects<Membership, Broadcast> for Host {
     }
 }
 
-impl router::Effects<Incarnation, Bytes> for Host {
-    fn send(&mut self, to: Incarnation, message: RouterMessage) {
-        let kind = Message::KINDS + message.kind();
-        let (frame, may_be_shed) = match self.without_data(message) {
-            Ok(message) => (encode_route(&message), false),
-            Err(relayed) => (relayed.encode(), true),
-        };
-        let bytes = frame.len();
-        let Some(route) = self.route(to) else { return };
-        if may_be_shed {
-            if route.push_payload(None, frame.into()) == Pushed::Shed {
-                return self.metrics.outbox_payloads_dropped.inc();
-            }
-            self.note_pushed(to.node, Pushed::Queued);
-        } else {
-            let pushed = route.push_control(frame);
-            self.note_pushed(to.node, pushed);
-        }
-        self.metrics.sent.note(kind, bytes);
-    }
-
-    fn arm(&mut self, after: Duration, timer: router::Timer) {
-        self.timers.push((Instant::now() + after.min(FAR), Timer::Router(timer)));
-    }
-
-    fn found(&mut self, peer: Incarnation, path: bool) {
-        self.routed.push_back(Came::Found { peer, path });
-    }
-
-    fn not_found(&mut self, target: NodeId) {
-        self.routed.push_back(Came::NotFound(target));
-    }
-
-    fn deliver(&mut self, from: Incarnation, data: Bytes) {
-        self.routed.push_back(Came::Datagram { from, data });
-    }
-
-    fn lost(&mut self, to: Incarnation, _number: u64) {
-        self.routed.push_back(Came::Lost(to));
-    }
-}
-
 impl Host {
     /// A router's message with addresses, or a datagram.
     fn without_data(&self, message: RouterMessage) -> Result<RouteMessage, Box<Relayed>> {
@@ -347,8 +316,8 @@ impl Host {
             Router::Relay { origin, to, number, hops_left, data } => {
                 return Err(Box::new(Relayed { origin, to, number, hops_left, data }));
             }
-            Router::Seek { origin, number, target, path, hops_left } => {
-                Router::Seek { origin, number, target, path, hops_left }
+            Router::Lookup { origin, number, target, path, hops_left } => {
+                Router::Lookup { origin, number, target, path, hops_left }
             }
             Router::Found { origin, number, peer } => Router::Found { origin, number, peer },
             Router::Lost { origin, number } => Router::Lost { origin, number },

@@ -1,4 +1,4 @@
-//! The node: the composed peer on real connections.
+//! The node: the stack on real connections.
 //!
 //! | room | what |
 //! |---|---|
@@ -215,8 +215,8 @@ impl Node {
         let reunion = checked.membership.reunion_interval;
         let membership = HyParView::new(me, checked.membership, rand::random());
         let broadcast = AntiEntropy::new(Plumtree::new(checked.broadcast), checked.anti_entropy);
-        let peer = crate::Peer::new(membership, broadcast);
-        let peer = host::Peer::new(peer, Router::new(me, checked.router));
+        let router = Router::new(me, checked.router);
+        let stack = crate::Stack::new(membership, broadcast).with_service(router);
         let lagged = builder.metrics.counters().lagged.clone();
         let topics = Topics::new(builder.limits.subscription_capacity, builder.catch_up, lagged);
         let events = broadcast::Sender::new(EVENTS);
@@ -261,7 +261,7 @@ impl Node {
         }
         let driver = Driver::new(Parts {
             swarm,
-            peer,
+            stack,
             host,
             network: builder.network.clone(),
             limits: builder.limits.clone(),

@@ -18,7 +18,7 @@ pub struct Parameters {
     /// twice the way for its answer before it is widened.
     pub hop_wait: Duration,
     /// Lookups of this peer's own under way at a time; further ones find nothing.
-    pub seeks_capacity: usize,
+    pub lookups_capacity: usize,
     /// Lookups of others remembered, so that each is passed on once. While it is full none is: to
     /// forget one that is still under way would let it come round again.
     pub seen_capacity: usize,
@@ -37,7 +37,7 @@ impl Default for Parameters {
         Self {
             rings: [2, 3, 5, 16],
             hop_wait: Duration::from_millis(100),
-            seeks_capacity: 256,
+            lookups_capacity: 256,
             seen_capacity: 8_192,
             routes_capacity: 4_096,
             route_wait: Duration::from_secs(60),
@@ -82,7 +82,7 @@ impl Parameters {
         let numbers = [
             ("rings", self.rings[0].into(), 1, 64),
             ("rings", self.rings[RINGS - 1].into(), 1, 64),
-            ("seeks_capacity", self.seeks_capacity, 1, 1 << 16),
+            ("lookups_capacity", self.lookups_capacity, 1, 1 << 16),
             ("seen_capacity", self.seen_capacity, 1, 1 << 24),
             ("routes_capacity", self.routes_capacity, 1, 1 << 24),
             ("relays_capacity", self.relays_capacity, 1, 1 << 24),
@@ -106,7 +106,7 @@ impl Config {
 
     /// After how long at the latest a lookup has an outcome.
     #[must_use]
-    pub fn seek_wait(&self) -> Duration {
+    pub fn lookup_wait(&self) -> Duration {
         // The timer ticks once in `hop_wait`: each ring may wait for it.
         let hops = self.rings.iter().map(|&hops| 2 * u32::from(hops) + 1).sum();
         self.hop_wait.saturating_mul(hops)
@@ -161,6 +161,6 @@ mod tests {
         let longest = Duration::MAX;
         let config = Parameters { hop_wait: longest, route_wait: longest, ..Parameters::default() };
         let config = config.check().expect("in range");
-        assert_eq!((config.seek_wait(), config.memory()), (longest, longest));
+        assert_eq!((config.lookup_wait(), config.memory()), (longest, longest));
     }
 }

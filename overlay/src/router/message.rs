@@ -10,7 +10,7 @@ use super::Data;
 #[cfg_attr(feature = "libp2p", derive(serde::Serialize, serde::Deserialize))]
 pub enum Message<P, N, D, C = P> {
     /// Who knows this node? Passed on to all neighbours, once.
-    Seek {
+    Lookup {
         /// Who asks.
         origin: C,
         /// Which of its lookups.
@@ -58,8 +58,8 @@ impl<P, N, D, C> Message<P, N, D, C> {
     /// such a peer than its name.
     pub fn map<E>(self, name: impl FnOnce(C) -> E) -> Message<P, N, D, E> {
         match self {
-            Self::Seek { origin, number, target, path, hops_left } => {
-                Message::Seek { origin: name(origin), number, target, path, hops_left }
+            Self::Lookup { origin, number, target, path, hops_left } => {
+                Message::Lookup { origin: name(origin), number, target, path, hops_left }
             }
             Self::Found { origin, number, peer } => {
                 Message::Found { origin, number, peer: name(peer) }
@@ -73,11 +73,11 @@ impl<P, N, D, C> Message<P, N, D, C> {
 }
 
 impl<P, N, D: Data, C> Wire for Message<P, N, D, C> {
-    const KINDS: &'static [&'static str] = &["seek", "found", "relay", "lost"];
+    const KINDS: &'static [&'static str] = &["lookup", "found", "relay", "lost"];
 
     fn kind(&self) -> usize {
         match self {
-            Self::Seek { .. } => 0,
+            Self::Lookup { .. } => 0,
             Self::Found { .. } => 1,
             Self::Relay { .. } => 2,
             Self::Lost { .. } => 3,
@@ -90,7 +90,7 @@ impl<P, N, D: Data, C> Wire for Message<P, N, D, C> {
             + NUMBER
             + match self {
                 // A node is a peer without its incarnation.
-                Self::Seek { .. } => 2 * sizes.peer + 2,
+                Self::Lookup { .. } => 2 * sizes.peer + 2,
                 Self::Found { .. } => 2 * sizes.peer,
                 Self::Relay { data, .. } => 2 * sizes.peer + 1 + data.size(),
                 Self::Lost { .. } => sizes.peer,

@@ -1,19 +1,18 @@
 //! From any node to any other, neighbour or not.
 //!
-//! A [`Router`] is one peer's part in it: a state machine without I/O, clock or randomness, beside
-//! membership and broadcast ([`Routed`](crate::Routed) composes them). It offers two things.
+//! A [`Router`] is one peer's part in it: a [`Service`](crate::service::Service). It offers two things.
 //!
-//! *Lookup.* [`Input::Seek`] asks the neighbours for a node, and they ask theirs, in rings that
+//! *Lookup.* [`Command::Lookup`] asks the neighbours for a node, and they ask theirs, in rings that
 //! widen until somebody answers. Anybody who knows the node may answer, so that the host can dial
 //! it. The answer travels back on the way the lookup came.
 //!
 //! *Relay.* When the node cannot be dialled, a lookup with `path` lets only the node itself answer;
-//! on its way back the answer lays a way to the node, and one back. [`Input::Relay`] sends datagrams
+//! on its way back the answer lays a way to the node, and one back. [`Command::Relay`] sends datagrams
 //! along it, hop by hop. A hop that knows no way on says so, back to the sender.
 //!
 //! # What it promises
-//! - Every lookup has one outcome, `found` or `not_found`, within [`Config::seek_wait`].
-//! - A datagram goes at most [`Config::most_hops`] hops. Ways that form a circle, by a race or a lie,
+//! - Every lookup has one outcome, `found` or `not_found`, within [`Config::lookup_wait`].
+//! - A datagram goes at most [`Config::most_hops`] hops. RoutingTable that form a circle, by a race or a lie,
 //!   end it at the first hop it meets again, and word of the loss undoes the circle.
 //! - A datagram that is `lost` was not delivered. One that is not may have been: links lose what is
 //!   under way when they break, and nobody acknowledges. The sender's own timer decides.
@@ -22,11 +21,11 @@
 //!   what is relayed is neither secret nor authentic beyond the last hop.
 
 mod config;
+mod lookups;
 mod memory;
 mod message;
 mod protocol;
-mod seeks;
-mod ways;
+mod routing_table;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -34,11 +33,12 @@ use murmurate_membership::{Peer, Time, Violation};
 
 pub use config::{Config, ConfigError, Parameters, RINGS};
 pub use message::Message;
-pub use protocol::{Data, Effects, Input, MessageOf, Timer};
+pub use protocol::{Command, Data, Event, MessageOf, Timer};
 
+use crate::service::{Effects, Input, Service};
+use lookups::{Lookups, Ring};
 use memory::Memory;
-use seeks::{Ring, Seeks};
-use ways::Ways;
+use routing_table::RoutingTable;
 
 /// A lookup of somebody else's that passed.
 #[derive(Debug, Clone)]
@@ -66,11 +66,11 @@ pub struct Router<P: Peer, D> {
     me: P,
     config: Arc<Config>,
     neighbors: Vec<P>,
-    seeks: Seeks<P>,
+    lookups: Lookups<P>,
     seen: Memory<P, Seen<P>>,
-    ways: Ways<P>,
+    routes: RoutingTable<P>,
     passed: Memory<P, Passed<P>>,
-    seek_armed: bool,
+    lookup_armed: bool,
     forget_armed: bool,
     data: core::marker::PhantomData<D>,
 }
@@ -101,27 +101,26 @@ impl<P: Peer, D: Data> Router<P, D> {
             me,
             config,
             neighbors: Vec::new(),
-            seeks: Seeks::new(),
+            lookups: Lookups::new(),
             seen: Memory::new(),
-            ways: Ways::new(),
+            routes: RoutingTable::new(),
             passed: Memory::new(),
-            seek_armed: false,
+            lookup_armed: false,
             forget_armed: false,
             data: core::marker::PhantomData,
         }
     }
 
-    /// A peer entered the active view.
-    pub fn neighbor_up(&mut self, peer: P) {
+    fn neighbor_up(&mut self, peer: P) {
         if !self.is_neighbor(peer) && peer != self.me {
             self.neighbors.push(peer);
         }
     }
 
-    /// A peer left the active view, and with it go all ways over it.
-    pub fn neighbor_down(&mut self, peer: P) {
+    /// With a neighbour go all routes over it.
+    fn neighbor_down(&mut self, peer: P) {
         self.neighbors.retain(|neighbor| *neighbor != peer);
-        self.ways.lose(peer);
+        self.routes.lose(peer);
     }
 
     /// The neighbours, as told.
@@ -132,40 +131,24 @@ impl<P: Peer, D: Data> Router<P, D> {
     /// The neighbour a datagram to this peer would go to, if there is a way.
     #[must_use]
     pub fn next_hop(&self, to: P) -> Option<P> {
-        if self.is_neighbor(to) { Some(to) } else { self.ways.next(to) }
+        if self.is_neighbor(to) { Some(to) } else { self.routes.next(to) }
     }
 
-    /// Takes one input: changes state first, then speaks to `fx`.
-    pub fn handle<E: Effects<P, D>>(&mut self, now: Time, input: Input<P, D>, fx: &mut E) {
-        match input {
-            Input::Receive { from, message, known } => self.receive(now, from, message, known, fx),
-            Input::Expired(Timer::Seek) => self.on_seek_timer(now, fx),
-            Input::Expired(Timer::Forget) => {
-                self.forget_armed = false;
-                self.forget(now);
-            }
-            Input::Seek { target, path } => self.seek(now, target, path, fx),
-            Input::Relay { to, number, data } => self.relay(now, to, number, data, fx),
-        }
-        self.arm_forget(fx);
-    }
-
-    fn receive(
+    fn receive<T>(
         &mut self,
         now: Time,
         from: P,
         message: MessageOf<P, D>,
-        known: Option<P>,
-        fx: &mut impl Effects<P, D>,
+        fx: &mut impl Effects<P, T, Self>,
     ) {
         if !self.is_neighbor(from) {
             return;
         }
         match message {
-            Message::Seek { origin, number, target, path, hops_left } => {
+            Message::Lookup { origin, number, target, path, hops_left } => {
                 let hops_left = self.config.clamp(hops_left);
                 let asked = Asked { origin, number, target, path, hops_left };
-                self.on_seek(now, from, &asked, known, fx);
+                self.on_lookup(now, from, &asked, fx);
             }
             Message::Found { origin, number, peer } => {
                 self.on_found(now, from, (origin, number), peer, fx);
@@ -176,6 +159,13 @@ impl<P: Peer, D: Data> Router<P, D> {
             }
             Message::Lost { origin, number } => self.on_lost(from, (origin, number), fx),
         }
+    }
+
+    /// Whether these, in order, are all its neighbours.
+    fn has_neighbors(&self, all: &[P]) -> bool {
+        let mut mine = self.neighbors.clone();
+        mine.sort_unstable();
+        mine == all
     }
 
     fn is_neighbor(&self, peer: P) -> bool {
@@ -190,60 +180,65 @@ impl<P: Peer, D: Data> Router<P, D> {
         self.neighbors().find(|neighbor| neighbor.node() == node)
     }
 
-    fn seek(&mut self, now: Time, target: P::Node, path: bool, fx: &mut impl Effects<P, D>) {
+    fn look_up<T>(
+        &mut self,
+        now: Time,
+        target: P::Node,
+        path: bool,
+        fx: &mut impl Effects<P, T, Self>,
+    ) {
         let known = if self.is_me(target) { Some(self.me) } else { self.neighbor_of(target) };
         if let Some(peer) = known {
-            self.seeks.end(target);
-            return fx.found(peer, path);
+            self.lookups.end(target);
+            return fx.emit(Event::Found { peer, path });
         }
-        if self.seeks.covers(target, path) {
+        if self.lookups.covers(target, path) {
             return;
         }
-        let Some(ring) = self.seeks.start(now, target, path, &self.config) else {
-            return fx.not_found(target);
+        let Some(ring) = self.lookups.start(now, target, path, &self.config) else {
+            return fx.emit(Event::NotFound(target));
         };
-        let arm = !core::mem::replace(&mut self.seek_armed, true);
+        let arm = !core::mem::replace(&mut self.lookup_armed, true);
         self.ask(ring, fx);
         if arm {
-            fx.arm(self.config.hop_wait, Timer::Seek);
+            fx.arm(self.config.hop_wait, Timer::Lookup);
         }
     }
 
-    fn ask(&self, ring: Ring<P::Node>, fx: &mut impl Effects<P, D>) {
+    fn ask<T>(&self, ring: Ring<P::Node>, fx: &mut impl Effects<P, T, Self>) {
         let Ring { target, path, number, hops } = ring;
         let hops_left = hops - 1;
         for &neighbor in &self.neighbors {
-            fx.send(neighbor, Message::Seek { origin: self.me, number, target, path, hops_left });
+            fx.send(neighbor, Message::Lookup { origin: self.me, number, target, path, hops_left });
         }
     }
 
-    fn on_seek_timer(&mut self, now: Time, fx: &mut impl Effects<P, D>) {
+    fn on_lookup_timer<T>(&mut self, now: Time, fx: &mut impl Effects<P, T, Self>) {
         // Who has become a neighbour meanwhile is found, and the way to it is short.
-        let met = self.seeks.met(&self.neighbors);
-        let due = self.seeks.due(now, &self.config);
-        self.seek_armed = self.seeks.len() > 0;
+        let met = self.lookups.met(&self.neighbors);
+        let due = self.lookups.due(now, &self.config);
+        self.lookup_armed = self.lookups.len() > 0;
         for (peer, path) in met {
-            fx.found(peer, path);
+            fx.emit(Event::Found { peer, path });
         }
         for ring in due.wider {
             self.ask(ring, fx);
         }
         for target in due.in_vain {
-            fx.not_found(target);
+            fx.emit(Event::NotFound(target));
         }
-        if self.seek_armed {
-            fx.arm(self.config.hop_wait, Timer::Seek);
+        if self.lookup_armed {
+            fx.arm(self.config.hop_wait, Timer::Lookup);
         }
     }
 
     /// Somebody asks for a node: the answer, or whom to ask on.
-    fn on_seek(
+    fn on_lookup<T>(
         &mut self,
         now: Time,
         from: P,
         asked: &Asked<P>,
-        known: Option<P>,
-        fx: &mut impl Effects<P, D>,
+        fx: &mut impl Effects<P, T, Self>,
     ) {
         let &Asked { origin, number, target, path, hops_left } = asked;
         if self.is_me(origin.node()) || self.seen.contains((origin, number)) {
@@ -261,7 +256,7 @@ impl<P: Peer, D: Data> Router<P, D> {
         } else if path {
             None
         } else {
-            neighbor.or(known.filter(|known| known.node() == target))
+            neighbor.or_else(|| fx.known(target).filter(|known| known.node() == target))
         };
         let answered = answer.is_some();
         self.seen.insert(now, (origin, number), Seen { from, target, path, answered });
@@ -272,7 +267,7 @@ impl<P: Peer, D: Data> Router<P, D> {
             return fx.send(from, Message::Found { origin, number, peer });
         }
         let Some(hops_left) = hops_left.checked_sub(1) else { return };
-        let on = Message::Seek { origin, number, target, path, hops_left };
+        let on = Message::Lookup { origin, number, target, path, hops_left };
         if let Some(neighbor) = neighbor {
             // Nobody else need be asked.
             if neighbor != from {
@@ -286,20 +281,20 @@ impl<P: Peer, D: Data> Router<P, D> {
     }
 
     /// An answer, to this peer or on its way to who asked. The first one counts.
-    fn on_found(
+    fn on_found<T>(
         &mut self,
         now: Time,
         from: P,
         (origin, number): (P, u64),
         peer: P,
-        fx: &mut impl Effects<P, D>,
+        fx: &mut impl Effects<P, T, Self>,
     ) {
         if origin == self.me {
-            if let Some(seek) = self.seeks.answered(number, peer) {
-                if seek.path {
+            if let Some(lookup) = self.lookups.answered(number, peer) {
+                if lookup.path {
                     self.learn(now, peer, from);
                 }
-                fx.found(peer, seek.path);
+                fx.emit(Event::Found { peer, path: lookup.path });
             }
             return;
         }
@@ -322,35 +317,42 @@ impl<P: Peer, D: Data> Router<P, D> {
     fn learn(&mut self, now: Time, to: P, next: P) {
         // To a neighbour there is no need of one.
         if !self.is_me(to.node()) && !self.is_neighbor(to) {
-            self.ways.learn(now, to, next, self.config.routes_capacity);
+            self.routes.learn(now, to, next, self.config.routes_capacity);
         }
     }
 
-    fn relay(&mut self, now: Time, to: P, number: u64, data: D, fx: &mut impl Effects<P, D>) {
+    fn relay<T>(
+        &mut self,
+        now: Time,
+        to: P,
+        number: u64,
+        data: D,
+        fx: &mut impl Effects<P, T, Self>,
+    ) {
         let (origin, hops_left) = (self.me, self.config.most_hops());
         if to == self.me {
-            return fx.deliver(origin, data);
+            return fx.emit(Event::Received { from: origin, data });
         }
         let carried = Carried { origin, to, number, hops_left, data };
         if self.pass(now, None, carried, fx).is_err() {
-            fx.lost(to, number);
+            fx.emit(Event::Lost { to, number });
         }
     }
 
-    fn on_relay(
+    fn on_relay<T>(
         &mut self,
         now: Time,
         from: P,
         carried: Carried<P, D>,
-        fx: &mut impl Effects<P, D>,
+        fx: &mut impl Effects<P, T, Self>,
     ) {
         let (origin, to, number) = (carried.origin, carried.to, carried.number);
         if to == self.me {
             let new = !self.passed.contains((origin, number));
             if new && origin != self.me && self.config.fits(&carried.data) {
                 self.remember(now, (origin, number), Passed { from: Some(from), to, next: None });
-                self.ways.used(now, origin, from);
-                fx.deliver(origin, carried.data);
+                self.routes.used(now, origin, from);
+                fx.emit(Event::Received { from: origin, data: carried.data });
             }
         } else if self.pass(now, Some(from), carried, fx).is_err() {
             fx.send(from, Message::Lost { origin, number });
@@ -358,29 +360,29 @@ impl<P: Peer, D: Data> Router<P, D> {
     }
 
     /// Passes a datagram on, or says that there is no way.
-    fn pass(
+    fn pass<T>(
         &mut self,
         now: Time,
         from: Option<P>,
         carried: Carried<P, D>,
-        fx: &mut impl Effects<P, D>,
-    ) -> Result<(), NoWay> {
+        fx: &mut impl Effects<P, T, Self>,
+    ) -> Result<(), NoRoute> {
         let Carried { origin, to, number, hops_left, data } = carried;
         let came_round =
             self.passed.contains((origin, number)) || from.is_some() && self.is_me(origin.node());
-        let next = self.next_hop(to).ok_or(NoWay)?;
+        let next = self.next_hop(to).ok_or(NoRoute)?;
         if came_round || from == Some(next) {
             // The ways form a circle. It ends here, and word of the loss undoes it hop by hop.
-            return Err(NoWay);
+            return Err(NoRoute);
         }
-        let hops_left = hops_left.checked_sub(1).ok_or(NoWay)?;
+        let hops_left = hops_left.checked_sub(1).ok_or(NoRoute)?;
         if !self.config.fits(&data) {
-            return Err(NoWay);
+            return Err(NoRoute);
         }
         self.remember(now, (origin, number), Passed { from, to, next: Some(next) });
-        self.ways.used(now, to, next);
+        self.routes.used(now, to, next);
         if let Some(from) = from {
-            self.ways.used(now, origin, from);
+            self.routes.used(now, origin, from);
         }
         fx.send(next, Message::Relay { origin, to, number, hops_left, data });
         Ok(())
@@ -392,16 +394,21 @@ impl<P: Peer, D: Data> Router<P, D> {
     }
 
     /// A datagram went no further: back to its sender. Each hop says so once.
-    fn on_lost(&mut self, from: P, (origin, number): (P, u64), fx: &mut impl Effects<P, D>) {
+    fn on_lost<T>(
+        &mut self,
+        from: P,
+        (origin, number): (P, u64),
+        fx: &mut impl Effects<P, T, Self>,
+    ) {
         let Some(passed) = self.passed.get_mut((origin, number)) else { return };
         if passed.next != Some(from) {
             return;
         }
         passed.next = None;
         let (back, to) = (passed.from, passed.to);
-        self.ways.unlearn(to, from);
+        self.routes.unlearn(to, from);
         match back {
-            None => fx.lost(to, number),
+            None => fx.emit(Event::Lost { to, number }),
             Some(back) if self.is_neighbor(back) => {
                 fx.send(back, Message::Lost { origin, number });
             }
@@ -413,46 +420,70 @@ impl<P: Peer, D: Data> Router<P, D> {
         let memory = self.config.memory();
         self.seen.forget(now, memory);
         self.passed.forget(now, memory);
-        self.ways.forget(now, self.config.route_wait);
+        self.routes.forget(now, self.config.route_wait);
     }
 
     fn remembers(&self) -> bool {
-        self.seen.len() + self.passed.len() + self.ways.len() > 0
+        self.seen.len() + self.passed.len() + self.routes.len() > 0
     }
 
-    fn arm_forget(&mut self, fx: &mut impl Effects<P, D>) {
+    fn arm_forget<T>(&mut self, fx: &mut impl Effects<P, T, Self>) {
         if !self.forget_armed && self.remembers() {
             self.forget_armed = true;
             fx.arm(self.config.memory(), Timer::Forget);
         }
     }
+}
 
-    /// The first invariant that does not hold, if any.
-    ///
-    /// # Errors
-    /// Names the invariant and shows the state.
-    pub fn check(&self) -> Result<(), Violation> {
+impl<P: Peer, D: Data, T> Service<P, T> for Router<P, D> {
+    type Message = MessageOf<P, D>;
+    type Timer = Timer;
+    type Command = Command<P, D>;
+    type Event = Event<P, D>;
+
+    fn handle<E: Effects<P, T, Self>>(
+        &mut self,
+        now: Time,
+        input: Input<'_, P, T, Self>,
+        fx: &mut E,
+    ) {
+        match input {
+            Input::NeighborUp(peer) => self.neighbor_up(peer),
+            Input::NeighborDown(peer) => self.neighbor_down(peer),
+            Input::Delivered(_) => {}
+            Input::Receive { from, message } => self.receive(now, from, message, fx),
+            Input::Expired(Timer::Lookup) => self.on_lookup_timer(now, fx),
+            Input::Expired(Timer::Forget) => {
+                self.forget_armed = false;
+                self.forget(now);
+            }
+            Input::Command(Command::Lookup { target, path }) => {
+                self.look_up(now, target, path, fx);
+            }
+            Input::Command(Command::Relay { to, number, data }) => {
+                self.relay(now, to, number, data, fx);
+            }
+        }
+        self.arm_forget(fx);
+    }
+
+    fn check(&self, neighbors: &[P]) -> Result<(), Violation> {
         let detail = || alloc::format!("{self:?}");
         let config = &self.config;
         for (holds, rule) in [
             (
                 self.seen.is_within(config.seen_capacity)
                     && self.passed.is_within(config.relays_capacity)
-                    && self.ways.len() <= config.routes_capacity
-                    && self.seeks.len() <= config.seeks_capacity,
+                    && self.routes.len() <= config.routes_capacity
+                    && self.lookups.len() <= config.lookups_capacity,
                 "what a router remembers is bounded",
             ),
             (
-                self.ways.all(|to, next| to.node() != self.me.node() && self.is_neighbor(next)),
+                self.routes.all(|to, next| to.node() != self.me.node() && self.is_neighbor(next)),
                 "a way starts with a neighbour and leads to somebody else",
             ),
-            (
-                self.neighbors.iter().all(|peer| {
-                    *peer != self.me && self.neighbors.iter().filter(|p| *p == peer).count() == 1
-                }),
-                "a router has each neighbour once",
-            ),
-            (self.seeks.len() == 0 || self.seek_armed, "a lookup has a timer"),
+            (self.has_neighbors(neighbors), "the router's neighbours are the active view"),
+            (self.lookups.len() == 0 || self.lookup_armed, "a lookup has a timer"),
             (!self.remembers() || self.forget_armed, "what is remembered will be forgotten"),
         ] {
             Violation::unless(holds, rule, detail)?;
@@ -462,4 +493,4 @@ impl<P: Peer, D: Data> Router<P, D> {
 }
 
 /// A datagram goes no further.
-struct NoWay;
+struct NoRoute;

@@ -1,13 +1,14 @@
 //! The host of a hostile life: puts acts in terms of the peer's state and performs its effects.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::fmt::Debug;
 use std::time::Duration;
 
 use murmurate::broadcast::Broadcast;
 use murmurate::membership::hyparview::{Message as Talks, Priority, Timer as Wakes};
 use murmurate::membership::{DownReason, HyParView, Membership, Notice, Time};
-use murmurate::{Effects, Input, Message, Peer, Timer};
+use murmurate::{Effects, Input, Message, Stack, Timer};
 use proptest::test_runner::TestCaseError;
 use thin_vec::ThinVec;
 
@@ -48,6 +49,10 @@ impl<B: Broadcast<Peer = Node, Id = Name, Payload = Blob>> Effects<HyParView<Nod
     fn arm(&mut self, after: Duration, timer: Armed<B>) {
         self.said.push(Said::Arm(self.now.after(after), timer));
     }
+    fn emit(&mut self, event: Infallible) {
+        match event {}
+    }
+    fn broadcast(&mut self, _payload: Blob) {}
     fn deliver(&mut self, id: Name, _hops: u16, _payload: Blob) {
         self.said.push(Said::Deliver(id));
     }
@@ -76,7 +81,7 @@ pub(crate) enum Phase {
 /// The peer and what its host knows of it.
 pub(crate) struct Host<B: Broadcast> {
     pub(crate) setup: Setup,
-    pub(crate) peer: Peer<HyParView<Node>, B>,
+    pub(crate) peer: Stack<HyParView<Node>, B>,
     pub(crate) now: Time,
     pub(crate) armed: Vec<(Time, Armed<B>)>,
     /// Neighbours announced, each with the number both sides agreed on.
@@ -99,7 +104,7 @@ where
         let membership = HyParView::new(ME, setup.hyparview(), setup.seed);
         Self {
             setup: setup.clone(),
-            peer: Peer::new(membership, broadcast),
+            peer: Stack::new(membership, broadcast),
             now: Time::ZERO,
             armed: Vec::new(),
             linked: BTreeMap::new(),

@@ -57,6 +57,7 @@ impl Heard {
             Message::Broadcast(message) => {
                 message.carries().map_or(Self::Other, |id| Self::Payload(from, id))
             }
+            Message::Service(never) => match *never {},
         }
     }
 }
@@ -283,6 +284,7 @@ where
     let sample = limits.passive_capacity.max(limits.shuffle_active + limits.shuffle_passive);
     let mut asks = false;
     match message {
+        Message::Service(never) => match *never {},
         Message::Membership(talk) => {
             let goodbye = matches!(talk, Talks::Disconnect { leaving: true, .. });
             rule!(goodbye == (host.phase == Phase::Left), "{talk:?} while {:?}", host.phase);

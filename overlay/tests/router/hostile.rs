@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murmurate::membership::{Peer as _, Time};
-use murmurate::router::{Input, Message as Talk, Parameters, Router, Timer};
+use murmurate::router::{Command, Message as Talk, Parameters, Router, Timer};
+use murmurate::service::Service as _;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 
-use crate::net::{Blob, Message, Net, Node, Notes, Said, n};
+use crate::net::{Blob, Input, Message, Net, Node, Notes, Said, check, lost, n};
 
 /// The router under test, in the middle of all names.
 const ME: Node = Node(4, 1);
@@ -20,7 +21,7 @@ enum Act {
     Down(Node),
     Receive(Node, Message, Option<Node>),
     Expire(bool),
-    Seek(u16, bool),
+    Lookup(u16, bool),
     Relay(Node),
     Pass(u16),
 }
@@ -35,7 +36,7 @@ fn any_message() -> impl Strategy<Value = Message> {
     prop_oneof![
         3 => (any_node(), number(), 0..7u16, any::<bool>(), any::<u8>()).prop_map(
             |(origin, number, target, path, hops_left)| {
-                Talk::Seek { origin, number, target, path, hops_left }
+                Talk::Lookup { origin, number, target, path, hops_left }
             }
         ),
         3 => (any_node(), number(), any_node())
@@ -56,7 +57,7 @@ fn any_act() -> impl Strategy<Value = Act> {
         12 => (any_node(), any_message(), proptest::option::of(any_node()))
             .prop_map(|(from, message, known)| Act::Receive(from, message, known)),
         2 => any::<bool>().prop_map(Act::Expire),
-        2 => (0..7u16, any::<bool>()).prop_map(|(target, path)| Act::Seek(target, path)),
+        2 => (0..7u16, any::<bool>()).prop_map(|(target, path)| Act::Lookup(target, path)),
         2 => any_node().prop_map(Act::Relay),
         1 => any::<u16>().prop_map(Act::Pass),
     ]
@@ -66,6 +67,7 @@ fn any_act() -> impl Strategy<Value = Act> {
 struct Life {
     now: Time,
     router: Router<Node, Blob>,
+    neighbors: BTreeSet<Node>,
     armed: Vec<Timer>,
     sought: BTreeSet<u16>,
     numbers: u64,
@@ -78,7 +80,7 @@ struct Life {
 const PARAMETERS: Parameters = Parameters {
     rings: [1, 2, 3, 4],
     hop_wait: Duration::from_millis(10),
-    seeks_capacity: 3,
+    lookups_capacity: 3,
     seen_capacity: 8,
     routes_capacity: 4,
     route_wait: Duration::from_millis(500),
@@ -97,13 +99,19 @@ impl Life {
         match act {
             Act::Up(peer) => {
                 // As membership does: one incarnation of a node at a time.
-                if peer.0 != ME.0 && !self.router.neighbors().any(|n| n.is_same_node(peer)) {
-                    self.router.neighbor_up(peer);
+                if peer.0 != ME.0 && !self.neighbors.iter().any(|n| n.is_same_node(peer)) {
+                    self.neighbors.insert(peer);
+                    self.tell(Input::NeighborUp(peer), &mut notes);
                 }
             }
-            Act::Down(peer) => self.router.neighbor_down(peer),
+            Act::Down(peer) => {
+                if self.neighbors.remove(&peer) {
+                    self.tell(Input::NeighborDown(peer), &mut notes);
+                }
+            }
             Act::Receive(from, message, known) => {
-                self.tell(Input::Receive { from, message, known }, &mut notes);
+                notes.known = known;
+                self.tell(Input::Receive { from, message }, &mut notes);
             }
             Act::Expire(last) => {
                 let timer = if last { self.armed.pop() } else { self.armed.first().copied() };
@@ -112,27 +120,29 @@ impl Life {
                     self.tell(Input::Expired(timer), &mut notes);
                 }
             }
-            Act::Seek(target, path) => {
+            Act::Lookup(target, path) => {
                 self.sought.insert(target);
-                self.tell(Input::Seek { target, path }, &mut notes);
+                self.tell(Input::Command(Command::Lookup { target, path }), &mut notes);
             }
             Act::Relay(to) => {
                 let number = self.numbers;
                 self.numbers += 1;
                 self.relayed.insert(number);
-                self.tell(Input::Relay { to, number, data: Blob(1, 20) }, &mut notes);
+                let data = Blob(1, 20);
+                self.tell(Input::Command(Command::Relay { to, number, data }), &mut notes);
             }
             Act::Pass(millis) => self.now = self.now.after(Duration::from_millis(millis.into())),
         }
         self.judge(received.as_ref(), notes)
     }
 
-    fn tell(&mut self, input: Input<Node, Blob>, notes: &mut Notes) {
+    fn tell(&mut self, input: Input, notes: &mut Notes) {
         self.router.handle(self.now, input, notes);
     }
 
     fn judge(&mut self, came: Option<&(Node, Message)>, notes: Notes) -> Result<(), TestCaseError> {
-        self.router.check().map_err(|broken| TestCaseError::fail(broken.to_string()))?;
+        check(&self.router, &self.neighbors)
+            .map_err(|broken| TestCaseError::fail(broken.to_string()))?;
         for (_, timer) in notes.armed {
             prop_assert!(!self.armed.contains(&timer), "{timer:?} is armed twice");
             self.armed.push(timer);
@@ -143,15 +153,15 @@ impl Life {
         }
         for said in notes.said {
             match said {
-                Said::Found(Node(target, _), _) | Said::NotFound(target) => {
+                Said::Found { peer: Node(target, _), .. } | Said::NotFound(target) => {
                     self.outcomes += 1;
                     prop_assert!(self.sought.remove(&target), "{target} is not sought");
                 }
-                Said::Lost(_, number) => {
+                Said::Lost { number, .. } => {
                     self.outcomes += 1;
                     prop_assert!(self.relayed.remove(&number), "{number} has an outcome");
                 }
-                Said::Deliver(from, _) => {
+                Said::Received { from, .. } => {
                     let Some((_, Talk::Relay { origin, to, number, .. })) = came else {
                         prop_assert_eq!(from, ME);
                         continue;
@@ -171,13 +181,13 @@ impl Life {
         to: Node,
         message: &Message,
     ) -> Result<(), TestCaseError> {
-        let (Talk::Seek { hops_left, .. } | Talk::Relay { hops_left, .. }) = message else {
+        let (Talk::Lookup { hops_left, .. } | Talk::Relay { hops_left, .. }) = message else {
             return Ok(());
         };
         match came {
             Some((
                 from,
-                Talk::Seek { hops_left: had, .. } | Talk::Relay { hops_left: had, .. },
+                Talk::Lookup { hops_left: had, .. } | Talk::Relay { hops_left: had, .. },
             )) => {
                 prop_assert!(hops_left < had && *hops_left < PARAMETERS.rings[3] - 1);
                 prop_assert!(to != *from, "sent back to {from:?}");
@@ -208,6 +218,7 @@ fn a_router_survives_anything() {
         let mut life = Life {
             now: Time::ZERO,
             router: Router::new(ME, config),
+            neighbors: BTreeSet::new(),
             armed: Vec::new(),
             sought: BTreeSet::new(),
             numbers: 0,
@@ -254,7 +265,7 @@ fn forged_ways_never_make_a_datagram_circle() {
         prop_assert!(net.carried("relay") <= most, "{:?}", net.carried);
         let said = net.said();
         for at in 0..usize::from(NODES) {
-            let lost = said.iter().filter(|said| **said == (at, Said::Lost(n(99), 50))).count();
+            let lost = said.iter().filter(|said| **said == (at, lost(n(99), 50))).count();
             prop_assert!(lost <= 1 && (memory < 2 || lost == 1), "{at}: {lost} outcomes");
         }
         Ok(())

@@ -1,11 +1,12 @@
 //! Routers on a graph of the test's choosing, and every word between them in order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use murmurate::membership::{self, Time};
-use murmurate::router::{Config, Data, Effects, Input, MessageOf, Parameters, Router, Timer};
+use murmurate::membership::{self, Time, Violation};
+use murmurate::router::{Command, Config, Data, Event, MessageOf, Parameters, Router, Timer};
+use murmurate::service::{self, Effects, Service as _};
 
 /// A peer as small as they come: node and incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,12 +32,23 @@ impl Data for Blob {
 pub(crate) type Message = MessageOf<Node, Blob>;
 
 /// What a router said to its host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Said {
-    Found(Node, bool),
-    NotFound(u16),
-    Deliver(Node, Blob),
-    Lost(Node, u64),
+pub(crate) type Said = Event<Node, Blob>;
+/// What happens to it. Broadcasts are none of its business.
+pub(crate) type Input = service::Input<'static, Node, (), Router<Node, Blob>>;
+
+/// A node was found.
+pub(crate) fn found(peer: Node, path: bool) -> Said {
+    Event::Found { peer, path }
+}
+
+/// A datagram came.
+pub(crate) fn received(from: Node, data: Blob) -> Said {
+    Event::Received { from, data }
+}
+
+/// A datagram was lost.
+pub(crate) fn lost(to: Node, number: u64) -> Said {
+    Event::Lost { to, number }
 }
 
 /// Takes down what a router says.
@@ -45,33 +57,40 @@ pub(crate) struct Notes {
     pub(crate) sent: Vec<(Node, Message)>,
     pub(crate) armed: Vec<(Duration, Timer)>,
     pub(crate) said: Vec<Said>,
+    /// Whom the host names, whoever is asked for.
+    pub(crate) known: Option<Node>,
 }
 
-impl Effects<Node, Blob> for Notes {
+impl Effects<Node, (), Router<Node, Blob>> for Notes {
     fn send(&mut self, to: Node, message: Message) {
         self.sent.push((to, message));
     }
+    fn broadcast(&mut self, (): ()) {}
     fn arm(&mut self, after: Duration, timer: Timer) {
         self.armed.push((after, timer));
     }
-    fn found(&mut self, peer: Node, path: bool) {
-        self.said.push(Said::Found(peer, path));
+    fn emit(&mut self, event: Said) {
+        self.said.push(event);
     }
-    fn not_found(&mut self, target: u16) {
-        self.said.push(Said::NotFound(target));
+    fn known(&self, _node: u16) -> Option<Node> {
+        self.known
     }
-    fn deliver(&mut self, from: Node, data: Blob) {
-        self.said.push(Said::Deliver(from, data));
-    }
-    fn lost(&mut self, to: Node, number: u64) {
-        self.said.push(Said::Lost(to, number));
-    }
+}
+
+/// Whether a router with these neighbours is in order.
+pub(crate) fn check(
+    router: &Router<Node, Blob>,
+    neighbors: &BTreeSet<Node>,
+) -> Result<(), Violation> {
+    let neighbors: Vec<_> = neighbors.iter().copied().collect();
+    service::Service::<Node, ()>::check(router, &neighbors)
 }
 
 /// Routers `n(0)`, `n(1)`, …; messages arrive in the order they were sent, at once.
 pub(crate) struct Net {
     pub(crate) now: Time,
     pub(crate) routers: Vec<Router<Node, Blob>>,
+    neighbors: Vec<BTreeSet<Node>>,
     pub(crate) wires: VecDeque<(Node, Node, Message)>,
     timers: Vec<(Time, usize, Timer)>,
     pub(crate) said: Vec<(usize, Said)>,
@@ -91,6 +110,7 @@ impl Net {
         let mut net = Self {
             now: Time::ZERO,
             routers: (0..nodes).map(|node| Router::new(n(node), Arc::clone(&config))).collect(),
+            neighbors: (0..nodes).map(|_| BTreeSet::new()).collect(),
             wires: VecDeque::new(),
             timers: Vec::new(),
             said: Vec::new(),
@@ -110,20 +130,29 @@ impl Net {
     }
 
     pub(crate) fn link(&mut self, a: u16, b: u16) {
-        self.routers[usize::from(a)].neighbor_up(n(b));
-        self.routers[usize::from(b)].neighbor_up(n(a));
+        self.neighbors[usize::from(a)].insert(n(b));
+        self.neighbors[usize::from(b)].insert(n(a));
+        self.input(a.into(), Input::NeighborUp(n(b)));
+        self.input(b.into(), Input::NeighborUp(n(a)));
     }
 
     pub(crate) fn unlink(&mut self, a: u16, b: u16) {
-        self.routers[usize::from(a)].neighbor_down(n(b));
-        self.routers[usize::from(b)].neighbor_down(n(a));
+        self.neighbors[usize::from(a)].remove(&n(b));
+        self.neighbors[usize::from(b)].remove(&n(a));
+        self.input(a.into(), Input::NeighborDown(n(b)));
+        self.input(b.into(), Input::NeighborDown(n(a)));
     }
 
     /// Gives one router an input, and holds it to its invariants.
-    pub(crate) fn input(&mut self, at: usize, input: Input<Node, Blob>) {
-        let mut notes = Notes::default();
+    pub(crate) fn input(&mut self, at: usize, input: Input) {
+        self.input_knowing(None, at, input);
+    }
+
+    /// The same while the host knows a node.
+    pub(crate) fn input_knowing(&mut self, known: Option<Node>, at: usize, input: Input) {
+        let mut notes = Notes { known, ..Notes::default() };
         self.routers[at].handle(self.now, input, &mut notes);
-        self.routers[at].check().expect("no invariant is broken");
+        check(&self.routers[at], &self.neighbors[at]).expect("no invariant is broken");
         for (to, message) in notes.sent {
             self.wires.push_back((n(at as u16), to, message));
         }
@@ -133,19 +162,18 @@ impl Net {
         self.said.extend(notes.said.into_iter().map(|said| (at, said)));
     }
 
-    pub(crate) fn seek(&mut self, at: usize, target: u16, path: bool) {
-        self.input(at, Input::Seek { target, path });
+    pub(crate) fn look_up(&mut self, at: usize, target: u16, path: bool) {
+        self.input(at, Input::Command(Command::Lookup { target, path }));
     }
 
     pub(crate) fn relay(&mut self, at: usize, to: u16, number: u64) {
         let data = Blob(number as u32, 10);
-        self.input(at, Input::Relay { to: n(to), number, data });
+        self.input(at, Input::Command(Command::Relay { to: n(to), number, data }));
     }
 
     /// Puts words into a router's mouth.
     pub(crate) fn forge(&mut self, from: u16, to: u16, message: Message) {
-        let known = None;
-        self.input(to.into(), Input::Receive { from: n(from), message, known });
+        self.input(to.into(), Input::Receive { from: n(from), message });
     }
 
     /// Carries the next message, if there is one.
@@ -155,14 +183,14 @@ impl Net {
         *self.carried.entry(Message::KINDS[message.kind()]).or_default() += 1;
         let at = usize::from(to.0);
         let known = match &message {
-            Message::Seek { target, .. } => {
+            Message::Lookup { target, .. } => {
                 self.known.iter().find(|(host, peer)| *host == at && peer.0 == *target)
             }
             _ => None,
         };
         let known = known.map(|(_, peer)| *peer);
         if at < self.routers.len() {
-            self.input(at, Input::Receive { from, message, known });
+            self.input_knowing(known, at, Input::Receive { from, message });
         }
         true
     }

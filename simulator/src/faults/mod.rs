@@ -9,7 +9,7 @@ mod victims;
 
 use std::time::Duration;
 
-use murmurate::membership::Time;
+use murmurate::membership::{Membership as _, Time};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
@@ -17,7 +17,7 @@ pub(crate) use churn::Turn;
 pub use trace::{TraceError, read as read_trace};
 pub(crate) use victims::{random_running, random_such};
 
-use crate::engine::{SimBroadcast, SimMembership, Simulation};
+use crate::engine::{Protocols, Simulation};
 use crate::network::mix;
 use crate::node::Peer;
 use crate::scenario::{Death, Fault, What, Who};
@@ -82,10 +82,7 @@ impl Ongoing {
     }
 
     /// It happens, or begins. Returns what is to be done later.
-    pub(crate) fn strike<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        sim: &mut Simulation<M, B>,
-    ) -> Plans {
+    pub(crate) fn strike<P: Protocols>(&mut self, sim: &mut Simulation<P>) -> Plans {
         let what = self.fault.what.clone();
         let mut plans = Plans::new();
         if let Some(lasting) = what.lasting() {
@@ -152,11 +149,7 @@ impl Ongoing {
         plans
     }
 
-    fn strike_links<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        what: &What,
-        sim: &mut Simulation<M, B>,
-    ) {
+    fn strike_links<P: Protocols>(&mut self, what: &What, sim: &mut Simulation<P>) {
         match what {
             What::Partition { who, one_way, .. } => {
                 let (side, size) = side(who, sim, &mut self.rng);
@@ -179,11 +172,7 @@ impl Ongoing {
     }
 
     /// Does what it planned.
-    pub(crate) fn go_on<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        sim: &mut Simulation<M, B>,
-        later: Later,
-    ) -> Plans {
+    pub(crate) fn go_on<P: Protocols>(&mut self, sim: &mut Simulation<P>, later: Later) -> Plans {
         match later {
             Later::Join => self.join(sim),
             Later::Restart(index) => self.restart(sim, index),
@@ -203,11 +192,11 @@ impl Ongoing {
     }
 
     /// Strikes whom it is for, and returns them.
-    fn each<M: SimMembership, B: SimBroadcast>(
+    fn each<P: Protocols>(
         &mut self,
-        sim: &mut Simulation<M, B>,
+        sim: &mut Simulation<P>,
         who: &Who,
-        mut strike: impl FnMut(&mut Simulation<M, B>, usize),
+        mut strike: impl FnMut(&mut Simulation<P>, usize),
     ) -> Vec<usize> {
         let running = sim.live_nodes().collect();
         let nodes = victims(who, running, sim.network().placement(), &mut self.rng);
@@ -216,24 +205,17 @@ impl Ongoing {
         nodes
     }
 
-    fn contacts<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        sim: &Simulation<M, B>,
-    ) -> Vec<usize> {
+    fn contacts<P: Protocols>(&mut self, sim: &Simulation<P>) -> Vec<usize> {
         let count = self.contacts.min(sim.live());
         (0..count).filter_map(|_| random_running(sim, &mut self.rng)).collect()
     }
 
-    fn join<M: SimMembership, B: SimBroadcast>(&mut self, sim: &mut Simulation<M, B>) {
+    fn join<P: Protocols>(&mut self, sim: &mut Simulation<P>) {
         let contacts = self.contacts(sim);
         self.struck += usize::from(sim.start(&contacts).is_some());
     }
 
-    fn restart<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        sim: &mut Simulation<M, B>,
-        index: usize,
-    ) {
+    fn restart<P: Protocols>(&mut self, sim: &mut Simulation<P>, index: usize) {
         let disk = matches!(self.fault.what, What::Restart { disk: true, .. });
         let mut contacts = if disk { remembered(sim, index) } else { Vec::new() };
         if contacts.is_empty() {
@@ -243,22 +225,14 @@ impl Ongoing {
     }
 
     /// The old ones are gone without a word, and where they were somebody else answers.
-    fn recycle<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        sim: &mut Simulation<M, B>,
-        who: &Who,
-    ) {
+    fn recycle<P: Protocols>(&mut self, sim: &mut Simulation<P>, who: &Who) {
         for index in self.each(sim, who, Simulation::crash) {
             let contacts = self.contacts(sim);
             sim.restart(index, &contacts);
         }
     }
 
-    fn turn<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        sim: &mut Simulation<M, B>,
-        turn: Turn,
-    ) -> Plans {
+    fn turn<P: Protocols>(&mut self, sim: &mut Simulation<P>, turn: Turn) -> Plans {
         let Some(churning) = &self.churning else { return Plans::new() };
         let (next, happens) = churning.turn(sim, turn, &mut self.rng);
         match happens {
@@ -276,11 +250,7 @@ impl Ongoing {
         next
     }
 
-    fn depart<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        sim: &mut Simulation<M, B>,
-        index: usize,
-    ) {
+    fn depart<P: Protocols>(&mut self, sim: &mut Simulation<P>, index: usize) {
         let What::Churn { notice, goodbye, .. } = &self.fault.what else { return };
         let leaves = self.rng.random_bool(goodbye.get());
         self.struck += usize::from(sim.is_live(index));
@@ -288,11 +258,7 @@ impl Ongoing {
     }
 }
 
-fn stop<M: SimMembership, B: SimBroadcast>(
-    sim: &mut Simulation<M, B>,
-    index: usize,
-    notice: Death,
-) {
+fn stop<P: Protocols>(sim: &mut Simulation<P>, index: usize, notice: Death) {
     match notice {
         Death::Closed => sim.kill(index),
         Death::Reset => sim.crash(index),
@@ -307,10 +273,7 @@ fn stop<M: SimMembership, B: SimBroadcast>(
 const REMEMBERED: usize = 8;
 
 /// Whom a node that does not run had in its views, or had lost, neighbours first.
-fn remembered<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
-    index: usize,
-) -> Vec<usize> {
+fn remembered<P: Protocols>(sim: &Simulation<P>, index: usize) -> Vec<usize> {
     let Some(peer) = sim.protocols(index) else { return Vec::new() };
     let membership = peer.membership();
     let known = membership.active().chain(membership.lost()).chain(membership.passive());

@@ -9,7 +9,7 @@ use crate::network::{Latency, Network, Placement};
 use crate::scenario::{Churn, Lengths, Share, Span};
 use crate::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
 
-type Sim = Simulation<SimHyParView, SimPlumtree>;
+type Sim = Simulation<murmurate::Stack<SimHyParView, SimPlumtree>>;
 
 const NODES: usize = 60;
 

@@ -3,7 +3,7 @@
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use crate::engine::{SimBroadcast, SimMembership, Simulation};
+use crate::engine::{Protocols, Simulation};
 use crate::network::{Placement, Side};
 use crate::scenario::Who;
 
@@ -38,9 +38,9 @@ pub(super) fn victims(
 }
 
 /// The far side of a cut, and how many run there.
-pub(super) fn side<M: SimMembership, B: SimBroadcast>(
+pub(super) fn side<P: Protocols>(
     who: &Who,
-    sim: &Simulation<M, B>,
+    sim: &Simulation<P>,
     rng: &mut impl Rng,
 ) -> (Side, usize) {
     let placement = sim.network().placement();
@@ -55,16 +55,16 @@ pub(super) fn side<M: SimMembership, B: SimBroadcast>(
 }
 
 /// A random node that runs.
-pub(crate) fn random_running<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
+pub(crate) fn random_running<P: Protocols>(
+    sim: &Simulation<P>,
     rng: &mut impl Rng,
 ) -> Option<usize> {
     random_such(sim, rng, |_| true)
 }
 
 /// A random node that runs and for which `fits` holds.
-pub(crate) fn random_such<M: SimMembership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
+pub(crate) fn random_such<P: Protocols>(
+    sim: &Simulation<P>,
     rng: &mut impl Rng,
     fits: impl Fn(usize) -> bool,
 ) -> Option<usize> {

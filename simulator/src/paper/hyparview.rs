@@ -126,7 +126,7 @@ fn run(nodes: usize, seed: u64, config: Config, network: Network, progress: &Pro
 }
 
 fn broadcast(
-    sim: &mut Simulation<SimHyParView, SimFlood>,
+    sim: &mut Simulation<murmurate::Stack<SimHyParView, SimFlood>>,
     publishers: impl Iterator<Item = usize>,
 ) {
     for publisher in publishers {
@@ -136,7 +136,11 @@ fn broadcast(
 }
 
 /// Cycles after a failure until a broadcast reaches [`BACK`] of the living; at most ten.
-fn healing(mut sim: Simulation<SimHyParView, SimFlood>, percent: usize, seed: u64) -> f64 {
+fn healing(
+    mut sim: Simulation<murmurate::Stack<SimHyParView, SimFlood>>,
+    percent: usize,
+    seed: u64,
+) -> f64 {
     let failed = sim.now();
     let alive = mass_failure(&mut sim, percent, seed, |_| true);
     let mut publishers = publishers(&alive, 11, seed);

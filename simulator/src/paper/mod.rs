@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 use serde::Serialize;
 
-use crate::engine::{SimBroadcast, SimMembership, Simulation};
+use crate::engine::{Protocols, Simulation};
 
 /// The papers' size; figures that depend on it are compared at this size only.
 pub const NODES: usize = 10_000;
@@ -162,12 +162,12 @@ fn for_seeds<T: Send>(seeds: u64, experiment: impl Fn(u64) -> T + Sync) -> Vec<T
 }
 
 /// Joins `nodes` nodes one by one through the first, `apart`, and lets the overlay stabilise.
-fn stable_overlay<M: SimMembership, B: SimBroadcast>(
-    mut sim: Simulation<M, B>,
+fn stable_overlay<P: Protocols>(
+    mut sim: Simulation<P>,
     nodes: usize,
     apart: Duration,
     cycle: Duration,
-) -> Simulation<M, B> {
+) -> Simulation<P> {
     sim.start(&[]);
     for _ in 1..nodes {
         sim.run_until(sim.now().after(apart));
@@ -178,8 +178,8 @@ fn stable_overlay<M: SimMembership, B: SimBroadcast>(
 }
 
 /// Kills `percent` of the nodes for which `may_die` holds at once; returns the survivors.
-fn mass_failure<M: SimMembership, B: SimBroadcast>(
-    sim: &mut Simulation<M, B>,
+fn mass_failure<P: Protocols>(
+    sim: &mut Simulation<P>,
     percent: usize,
     seed: u64,
     may_die: impl Fn(usize) -> bool,
@@ -204,10 +204,7 @@ fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// Share of nodes with exactly `degree` neighbours.
-fn share_at_degree<M: SimMembership + Membership, B: SimBroadcast>(
-    sim: &Simulation<M, B>,
-    degree: usize,
-) -> f64 {
+fn share_at_degree<P: Protocols>(sim: &Simulation<P>, degree: usize) -> f64 {
     let at = sim
         .live_nodes()
         .filter_map(|index| sim.protocols(index))

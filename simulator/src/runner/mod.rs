@@ -28,7 +28,7 @@ pub use report::{
     RegionLatency, Report, Sent, Verdict,
 };
 
-use crate::engine::{Make, SimBroadcast, SimMembership, Simulation};
+use crate::engine::{Make, Protocols, Simulation};
 use crate::faults::{self, Later, Ongoing};
 use crate::mutants::{Mutant, Plant};
 use crate::node::Peer;
@@ -92,7 +92,7 @@ pub fn run_on_threads(
 }
 
 /// The same with the membership made.
-fn run_broadcast<M: SimMembership>(
+fn run_broadcast<M: crate::strategy::SimMembership>(
     threads: NonZeroUsize,
     scenario: &Scenario,
     membership: impl Fn(Peer, u64) -> M + Send + Sync + 'static,
@@ -130,10 +130,10 @@ fn run_broadcast<M: SimMembership>(
 ///
 /// # Errors
 /// If the network cannot be built.
-pub fn run_with<M: SimMembership, B: SimBroadcast>(
+pub fn run_with<P: Protocols>(
     threads: NonZeroUsize,
     scenario: &Scenario,
-    make: Make<M, B>,
+    make: Make<P>,
     observer: &mut impl Observer,
 ) -> Result<Report, RunError> {
     let network = scenario.network().map_err(|(key, message)| RunError(vec![(key, message)]))?;
@@ -166,9 +166,9 @@ const SLICE: Duration = Duration::from_millis(100);
 /// The same where events are recorded: those of so much time are kept.
 const BATCH: Duration = Duration::from_millis(50);
 
-struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
+struct Runner<'a, P: Protocols, O> {
     scenario: &'a Scenario,
-    sim: Simulation<M, B>,
+    sim: Simulation<P>,
     agenda: Agenda,
     /// Whom those that join in the beginning join through.
     contacts: SplitMix64,
@@ -182,8 +182,8 @@ struct Runner<'a, M: SimMembership, B: SimBroadcast, O> {
     step: Duration,
 }
 
-impl<'a, M: SimMembership, B: SimBroadcast, O: Observer> Runner<'a, M, B, O> {
-    fn new(scenario: &'a Scenario, mut sim: Simulation<M, B>, observer: &'a mut O) -> Self {
+impl<'a, P: Protocols, O: Observer> Runner<'a, P, O> {
+    fn new(scenario: &'a Scenario, mut sim: Simulation<P>, observer: &'a mut O) -> Self {
         let mut agenda = Agenda::default();
         agenda.add(Time::ZERO, Act::Join(0));
         for (at, workload) in scenario.workload.iter().enumerate() {

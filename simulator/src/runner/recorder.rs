@@ -12,7 +12,7 @@ use super::report::{
     RegionLatency, Report, curve, least_reliability, mean,
 };
 use super::verdicts::{Judge, Measured, verdicts};
-use crate::engine::{SimBroadcast, SimMembership, Simulation};
+use crate::engine::{Protocols, Simulation};
 use crate::faults::Ongoing;
 use crate::overlay::{self, Overlay};
 use crate::scenario::{Scenario, Span};
@@ -119,9 +119,9 @@ impl Recorder {
     }
 
     /// Completes a point of the series.
-    pub(super) fn sample<M: SimMembership, B: SimBroadcast>(
+    pub(super) fn sample<P: Protocols>(
         &mut self,
-        sim: &mut Simulation<M, B>,
+        sim: &mut Simulation<P>,
         observer: &mut impl Observer,
     ) {
         let now = sim.now();
@@ -157,7 +157,7 @@ impl Recorder {
     }
 
     /// Looks at the overlay.
-    pub(super) fn look<M: SimMembership, B: SimBroadcast>(&mut self, sim: &Simulation<M, B>) {
+    pub(super) fn look<P: Protocols>(&mut self, sim: &Simulation<P>) {
         let graph = overlay::graph(sim);
         let components = graph.components();
         self.overlays.push(OverlayPoint {
@@ -174,20 +174,12 @@ impl Recorder {
     }
 
     /// A phase begins, and so the one before ends.
-    pub(super) fn begin_phase<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        at: usize,
-        sim: &mut Simulation<M, B>,
-    ) {
+    pub(super) fn begin_phase<P: Protocols>(&mut self, at: usize, sim: &mut Simulation<P>) {
         let name = self.names.get(at).cloned().unwrap_or_default();
         self.close_phase(sim, name);
     }
 
-    fn close_phase<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        sim: &mut Simulation<M, B>,
-        next: String,
-    ) {
+    fn close_phase<P: Protocols>(&mut self, sim: &mut Simulation<P>, next: String) {
         let now = sim.now();
         let next = Open { name: next, from: now, latencies: latencies() };
         let phase = std::mem::replace(&mut self.phase, next);
@@ -205,9 +197,9 @@ impl Recorder {
     }
 
     /// The run is over.
-    pub(super) fn end<M: SimMembership, B: SimBroadcast>(
+    pub(super) fn end<P: Protocols>(
         &mut self,
-        sim: &mut Simulation<M, B>,
+        sim: &mut Simulation<P>,
         observer: &mut impl Observer,
     ) {
         self.sample(sim, observer);
@@ -216,10 +208,10 @@ impl Recorder {
     }
 
     /// What it all comes to.
-    pub(super) fn report<M: SimMembership, B: SimBroadcast>(
+    pub(super) fn report<P: Protocols>(
         self,
         scenario: &Scenario,
-        sim: &Simulation<M, B>,
+        sim: &Simulation<P>,
         faults: &[Ongoing],
         reach: &[f64],
         violation: Option<Broken>,
@@ -304,7 +296,7 @@ pub(super) fn published(all: &[Broadcast], from: Time, until: Time) -> Range<usi
 }
 
 /// What each node that ever ran carried.
-fn loads<M: SimMembership, B: SimBroadcast>(sim: &Simulation<M, B>) -> Option<Loads> {
+fn loads<P: Protocols>(sim: &Simulation<P>) -> Option<Loads> {
     let loads: Option<Vec<Load>> = (0..sim.len()).map(|index| sim.load(index)).collect();
     loads.filter(|loads| !loads.is_empty()).map(|loads| Loads::of(&loads))
 }

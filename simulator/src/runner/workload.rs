@@ -7,7 +7,7 @@ use rand_distr::{Distribution, Exp1};
 use rand_xoshiro::SplitMix64;
 
 use super::reach::Reach;
-use crate::engine::{SimBroadcast, SimMembership, Simulation};
+use crate::engine::{Protocols, Simulation};
 use crate::faults::{random_running, random_such};
 use crate::scenario::{Channel, Pace, Scenario, Sender, Span, To, Workload};
 
@@ -43,9 +43,9 @@ impl Sending {
     }
 
     /// Sends the next broadcast or message, or of all nodes one each. When the next is due, if there is one.
-    pub(super) fn send<M: SimMembership, B: SimBroadcast>(
+    pub(super) fn send<P: Protocols>(
         &mut self,
-        sim: &mut Simulation<M, B>,
+        sim: &mut Simulation<P>,
         reach: &mut Reach,
     ) -> Option<Time> {
         if self.workload.count.is_some_and(|count| self.sent >= count) {
@@ -68,7 +68,7 @@ impl Sending {
         (more && next < self.until).then_some(next)
     }
 
-    fn senders<M: SimMembership, B: SimBroadcast>(&mut self, sim: &Simulation<M, B>) -> Vec<usize> {
+    fn senders<P: Protocols>(&mut self, sim: &Simulation<P>) -> Vec<usize> {
         // Whom all messages are for sends none.
         let receiver = match &self.channel {
             Some((_, To::Node(node))) => Some(*node as usize),
@@ -102,11 +102,7 @@ impl Sending {
     }
 
     /// Whom the next message of `from` is for.
-    fn receiver<M: SimMembership, B: SimBroadcast>(
-        &mut self,
-        sim: &Simulation<M, B>,
-        from: usize,
-    ) -> Option<usize> {
+    fn receiver<P: Protocols>(&mut self, sim: &Simulation<P>, from: usize) -> Option<usize> {
         match &self.channel.as_ref()?.1 {
             To::Node(index) => Some(*index as usize),
             To::Random => random_such(sim, &mut self.rng, |index| index != from),

@@ -14,7 +14,7 @@ use murmurate_simulator::network::{Latency, Network};
 use murmurate_simulator::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
 use murmurate_simulator::{Peer, Simulation, check, overlay};
 
-pub(crate) type Sim = Simulation<SimHyParView, SimPlumtree>;
+pub(crate) type Sim = Simulation<murmurate::Stack<SimHyParView, SimPlumtree>>;
 pub(crate) type ViewMessage = hyparview::Message<Peer>;
 pub(crate) type TreeMessage = plumtree::Message<u32, ()>;
 

@@ -368,7 +368,7 @@ impl Driver {
             return;
         }
         let peer = route.peer;
-        let is_neighbor = self.peer.peer().membership().active().any(|neighbor| neighbor == peer);
+        let is_neighbor = self.stack.membership().active().any(|neighbor| neighbor == peer);
         let waits = !route.outbox.is_empty();
         match why {
             // It has no use for the connection, which a neighbour would have.

@@ -144,7 +144,7 @@ impl Driver {
         match dial {
             Dial::Node(node) => {
                 // That it is lost was told when it was.
-                if !self.peer.peer().membership().lost().any(|lost| lost.node == node) {
+                if !self.stack.membership().lost().any(|lost| lost.node == node) {
                     self.host.tell(Event::DialFailed { node: Some(node), reason: reason.clone() });
                 }
                 self.host.book.doubt(node);

@@ -107,7 +107,7 @@ impl Driver {
         }
     }
 
-    fn receive(&mut self, from: Incarnation, message: Message, bytes: usize) {
+    pub(super) fn receive(&mut self, from: Incarnation, message: Message, bytes: usize) {
         self.host.metrics.received.note(message.kind(), bytes);
         self.feed(Input::Receive { from, message });
     }
@@ -124,16 +124,16 @@ impl Driver {
     /// This node's views, as others may see them.
     fn views(&self) -> Views {
         use murmurate_broadcast::Broadcast as _;
-        let eager: Vec<_> = self.peer.peer().broadcast().eager().collect();
-        let active = self.peer.peer().membership().active();
+        let eager: Vec<_> = self.stack.broadcast().eager().collect();
+        let active = self.stack.membership().active();
         Views {
             active: active.map(|peer| (self.host.contact(peer), eager.contains(&peer))).collect(),
-            passive: self.peer.peer().membership().passive().len() as u32,
+            passive: self.stack.membership().passive().len() as u32,
         }
     }
 
     pub(super) fn look(&self) -> Look {
-        let passive = self.peer.peer().membership().passive();
+        let passive = self.stack.membership().passive();
         Look {
             views: self.views(),
             passive: passive.map(|peer| self.host.contact(peer)).collect(),

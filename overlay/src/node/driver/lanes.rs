@@ -129,7 +129,7 @@ impl Driver {
                 let coming = Coming { waiting: vec![reply], ..Coming::default() };
                 self.pool.ways.insert((node, slot), Way::Coming(coming));
                 if self.host.book.addresses(node).is_empty() {
-                    self.seek(node, false);
+                    self.look_up(node, false);
                 } else {
                     self.dial_lanes(node, slot);
                 }
@@ -149,7 +149,7 @@ impl Driver {
         let Some(Way::Coming(coming)) = self.pool.ways.get_mut(&(node, slot)) else { return };
         coming.dials = !unreached;
         if unreached {
-            self.seek(node, true);
+            self.look_up(node, true);
         }
         if self.is_dialling(node, slot) {
             return;
@@ -205,13 +205,13 @@ impl Driver {
             self.pool.unreached.remove(&node);
             self.pool.refuse(node, slot, &NoWay { reason, refused: true });
             // It may be somewhere else by now: the next try knows.
-            return self.seek(node, false);
+            return self.look_up(node, false);
         }
         self.pool.note_unreached(node);
         if let Some(Way::Coming(coming)) = self.pool.ways.get_mut(&(node, slot)) {
             coming.dials = false;
             coming.why = Some(reason);
-            self.seek(node, true);
+            self.look_up(node, true);
         }
     }
 
@@ -220,7 +220,7 @@ impl Driver {
         for slot in self.pool.looked_for(peer.node) {
             if !path {
                 if self.host.book.addresses(peer.node).is_empty() {
-                    self.seek(peer.node, true);
+                    self.look_up(peer.node, true);
                 } else {
                     self.dial_lanes(peer.node, slot);
                 }

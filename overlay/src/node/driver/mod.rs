@@ -1,7 +1,7 @@
-//! The driver: the one task that owns the composed peer.
+//! The driver: the one task that owns the stack.
 //!
 //! It waits for whatever comes first: the swarm, a link, a caller, a timer. It stamps the time,
-//! feeds the peer, performs what the peer says, and never waits for anybody in particular.
+//! feeds the stack, performs what the stack says, and never waits for anybody in particular.
 //!
 //! | room | what |
 //! |---|---|
@@ -44,7 +44,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::channels::{Hub, Slot};
 use super::contacts::{Contacts, JoinError};
 use super::event::Event;
-use super::host::{Host, Input, Peer, RouterInput, Timer};
+use super::host::{Host, Input, Stack};
 use super::id::{Incarnation, MessageId, NodeId};
 use super::link::Report;
 use super::metrics::Level;
@@ -117,7 +117,7 @@ pub(crate) struct Look {
 /// What a driver is made of; see [`Driver`].
 pub(crate) struct Parts {
     pub(crate) swarm: Swarm<Behaviour>,
-    pub(crate) peer: Peer,
+    pub(crate) stack: Stack,
     pub(crate) host: Host,
     pub(crate) network: String,
     pub(crate) limits: Limits,
@@ -142,7 +142,7 @@ pub(crate) struct Shown {
 
 pub(crate) struct Driver {
     swarm: Swarm<Behaviour>,
-    peer: Peer,
+    stack: Stack,
     host: Host,
     network: String,
     limits: Limits,
@@ -197,7 +197,7 @@ struct Levels {
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { swarm, peer, host, network, limits, hub, .. } = parts;
+        let Parts { swarm, stack, host, network, limits, hub, .. } = parts;
         // Each link reports at most one batch at a time and waits while this is full.
         let (report_to, reports) = mpsc::channel(AT_ONCE);
         let metrics = Arc::clone(&host.metrics);
@@ -237,7 +237,7 @@ impl Driver {
             left: false,
             reach: parts.reach,
             swarm,
-            peer,
+            stack,
             host,
             network,
             limits,
@@ -308,16 +308,10 @@ impl Driver {
         }
     }
 
-    /// Feeds the peer one input, and then whatever went wrong meanwhile.
+    /// Feeds the stack one input, and then whatever went wrong meanwhile.
     fn feed(&mut self, input: Input) {
         let now = self.now();
-        self.peer.handle(now, input, &mut self.host);
-    }
-
-    /// Feeds the router one input.
-    fn feed_router(&mut self, input: RouterInput) {
-        let now = self.now();
-        self.peer.route(now, input, &mut self.host);
+        self.stack.handle(now, input, &mut self.host);
     }
 
     /// Does what is left to do after inputs, until nothing is.
@@ -326,8 +320,8 @@ impl Driver {
         loop {
             if let Some(input) = self.host.later.pop_front() {
                 self.feed(input);
-            } else if let Some(came) = self.host.routed.pop_front() {
-                self.on_routed(came);
+            } else if let Some(event) = self.host.routed.pop_front() {
+                self.on_routed(event);
             } else if let Some(node) = self.host.wanted.pop() {
                 self.connect(node);
             } else if let Some(node) = self.host.stuck.pop() {
@@ -339,7 +333,7 @@ impl Driver {
         self.flush();
         // Before anybody is told that the node has joined: whoever is looks at its view.
         if std::mem::take(&mut self.host.view_changed) {
-            let active = self.peer.peer().membership().active().map(|peer| peer.node).collect();
+            let active = self.stack.membership().active().map(|peer| peer.node).collect();
             self.shown.active.send_replace(active);
             self.unsaved = true;
         }
@@ -361,13 +355,10 @@ impl Driver {
     fn on_time(&mut self) {
         let now = Instant::now();
         while let Some(timer) = self.host.expired(now) {
-            match timer {
-                Timer::Peer(timer) => self.feed(Input::Expired(timer)),
-                Timer::Router(timer) => self.feed_router(RouterInput::Expired(timer)),
-            }
+            self.feed(Input::Expired(timer));
         }
         if self.contacts.next_round().is_some_and(|next| next <= now) {
-            let membership = self.peer.peer().membership();
+            let membership = self.stack.membership();
             let others = membership.active().chain(membership.passive());
             let others: Vec<_> = others.map(|peer| peer.node).collect();
             for address in self.contacts.round(now, &others) {

@@ -66,7 +66,7 @@ impl Driver {
 
     /// Why a broadcast of so many bytes cannot be published now.
     fn must_wait(&mut self, now: Instant, bytes: usize) -> Option<BroadcastError> {
-        if self.peer.peer().membership().active().next().is_none() {
+        if self.stack.membership().active().next().is_none() {
             return Some(BroadcastError::NoNeighbor);
         }
         let waiting = self.links().map(|route| route.outbox.depth().bytes);
@@ -80,7 +80,7 @@ impl Driver {
     /// When to look again whether what waits can be published.
     pub(super) fn next_publish(&self) -> Option<Instant> {
         let first = self.held.front()?;
-        let is_alone = self.peer.peer().membership().active().next().is_none();
+        let is_alone = self.stack.membership().active().next().is_none();
         // A first neighbour wakes the loop by itself.
         Some(if is_alone { first.deadline } else { self.host.pacer.next() })
     }
@@ -88,7 +88,7 @@ impl Driver {
     /// The links to neighbours that are waited for: those that read too slowly lose what does not fit,
     /// unless all do: then nobody would pace whoever publishes.
     fn links(&self) -> impl Iterator<Item = &Route> + Clone {
-        let active = self.peer.peer().membership().active();
+        let active = self.stack.membership().active();
         waited_for(active.filter_map(|peer| self.host.routes.get(&peer.node)), Route::is_slow)
     }
 

@@ -42,7 +42,7 @@ impl Driver {
     pub(super) fn save(&mut self) {
         (self.saved, self.unsaved) = (Instant::now(), false);
         let Some(store) = &self.store else { return };
-        let membership = self.peer.peer().membership();
+        let membership = self.stack.membership();
         let known = membership.active().chain(membership.lost()).chain(membership.passive());
         let known = known.map(|peer| KnownPeer {
             node: peer.node,
@@ -97,8 +97,7 @@ impl Driver {
 
     /// Retires links to nodes that are no neighbours and to whom nothing was said for a while.
     fn retire_idle(&mut self, now: Instant) {
-        let neighbors: Vec<_> =
-            self.peer.peer().membership().active().map(|peer| peer.node).collect();
+        let neighbors: Vec<_> = self.stack.membership().active().map(|peer| peer.node).collect();
         let patience = self.limits.idle_wait;
         let idle: Vec<_> = self
             .host
@@ -119,7 +118,7 @@ impl Driver {
 
     /// The book keeps the peers of both views, and those that are tried again.
     fn touch_known(&mut self) {
-        let membership = self.peer.peer().membership();
+        let membership = self.stack.membership();
         for peer in membership.active().chain(membership.lost()).chain(membership.passive()) {
             self.host.book.touch(peer.node);
         }
@@ -127,10 +126,10 @@ impl Driver {
 
     fn set_levels(&mut self) {
         let levels = &mut self.levels;
-        levels.active.set(self.peer.peer().membership().active().len());
-        levels.passive.set(self.peer.peer().membership().passive().len());
-        levels.eager.set(self.peer.peer().broadcast().eager().count());
-        levels.lazy.set(self.peer.peer().broadcast().lazy().count());
+        levels.active.set(self.stack.membership().active().len());
+        levels.passive.set(self.stack.membership().passive().len());
+        levels.eager.set(self.stack.broadcast().eager().count());
+        levels.lazy.set(self.stack.broadcast().lazy().count());
         let routes = self.host.routes.values();
         levels.outbox.set(routes.clone().map(|route| route.outbox.depth().bytes).sum());
         levels.slow.set(routes.filter(|route| route.is_slow()).count());

@@ -5,9 +5,9 @@ mod view;
 use std::io::{self, IsTerminal as _, Stderr};
 use std::time::{Duration, Instant};
 
-use murmurate::membership::Time;
+use murmurate::membership::{Membership as _, Time};
 use murmurate_simulator::Simulation;
-use murmurate_simulator::engine::{SimBroadcast, SimMembership};
+use murmurate_simulator::engine::Protocols;
 use murmurate_simulator::runner::{Observer, Point};
 use murmurate_simulator::scenario::{Scenario, Span};
 use ratatui::Terminal;
@@ -161,7 +161,7 @@ impl Observer for Live {
         self.looks.clone()
     }
 
-    fn look<M: SimMembership, B: SimBroadcast>(&mut self, sim: &Simulation<M, B>, _: Time) {
+    fn look<P: Protocols>(&mut self, sim: &Simulation<P>, _: Time) {
         let step = sim.live().div_ceil(SAMPLE).max(1);
         let degrees = sim
             .live_nodes()

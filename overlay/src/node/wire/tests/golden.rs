@@ -115,7 +115,7 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("0500003301 A 80d095ffbc310108040a000001061ce8011e", Frame::Views(Views { active: [(one(), true)].into_iter().collect(), passive: 30 })),
         ("06000000", Frame::Bye),
         ("09000000", Frame::Padding),
-        ("0700005500 A 80d095ffbc310108040a000001061ce8ac02 B 0104", Frame::Route(Router::Seek { origin: one(), number: 300, target: incarnation(32).node, path: true, hops_left: 4 })),
+        ("0700005500 A 80d095ffbc310108040a000001061ce8ac02 B 0104", Frame::Route(Router::Lookup { origin: one(), number: 300, target: incarnation(32).node, path: true, hops_left: 4 })),
         ("0700005001 A 80d095ffbc31ac02 B 80d095ffbc3100", Frame::Route(Router::Found { origin: incarnation(0), number: 300, peer: two() })),
         ("0700002803 A 80d095ffbc3107", Frame::Route(Router::Lost { origin: incarnation(0), number: 7 })),
         ("0b00001101e80701 0000000000 0102030405060708", Frame::Exchange(Exchange::Compare { uptime: 1_000, parts: [summary()].into_iter().collect() })),

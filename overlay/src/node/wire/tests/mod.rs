@@ -155,7 +155,7 @@ fn any_route() -> impl Strategy<Value = RouteMessage> {
     let node = || any_peer().prop_map(|peer| peer.node);
     prop_oneof![
         (any_contact(), any::<u64>(), node(), any::<bool>(), any::<u8>()).prop_map(
-            |(origin, number, target, path, hops_left)| Router::Seek {
+            |(origin, number, target, path, hops_left)| Router::Lookup {
                 origin,
                 number,
                 target,

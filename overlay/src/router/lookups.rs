@@ -40,7 +40,7 @@ impl<P: Peer> Pending<P> {
 
 /// All of them.
 #[derive(Debug, Clone)]
-pub(crate) struct Seeks<P: Peer> {
+pub(crate) struct Lookups<P: Peer> {
     pending: Vec<Pending<P>>,
     next: u64,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Due<N> {
     pub(crate) in_vain: Vec<N>,
 }
 
-impl<P: Peer> Seeks<P> {
+impl<P: Peer> Lookups<P> {
     pub(crate) fn new() -> Self {
         Self { pending: Vec::new(), next: 0 }
     }
@@ -62,7 +62,7 @@ impl<P: Peer> Seeks<P> {
 
     /// Whether this lookup is under way, and answers what is asked for now.
     pub(crate) fn covers(&self, target: P::Node, path: bool) -> bool {
-        self.pending.iter().any(|seek| seek.target == target && (seek.path || !path))
+        self.pending.iter().any(|lookup| lookup.target == target && (lookup.path || !path))
     }
 
     /// Starts a lookup: its first ring. One for the same target that covered less gives way to it.
@@ -75,42 +75,42 @@ impl<P: Peer> Seeks<P> {
         config: &Config,
     ) -> Option<Ring<P::Node>> {
         self.end(target);
-        if self.pending.len() >= config.seeks_capacity {
+        if self.pending.len() >= config.lookups_capacity {
             return None;
         }
         let first = self.next;
         self.next = self.next.wrapping_add(RINGS as u64);
         let due = now.after(config.round_trip(config.rings[0]));
-        let seek = Pending { target, path, first, ring: 0, due };
-        let ring = seek.ring(config);
-        self.pending.push(seek);
+        let lookup = Pending { target, path, first, ring: 0, due };
+        let ring = lookup.ring(config);
+        self.pending.push(lookup);
         Some(ring)
     }
 
     /// The lookup that this is the answer to, which is over. A late answer to an earlier ring is as
     /// good as any.
     pub(crate) fn answered(&mut self, number: u64, peer: P) -> Option<Pending<P>> {
-        let at = self.pending.iter().position(|seek| {
-            seek.target == peer.node() && number.wrapping_sub(seek.first) <= seek.ring as u64
+        let at = self.pending.iter().position(|lookup| {
+            lookup.target == peer.node() && number.wrapping_sub(lookup.first) <= lookup.ring as u64
         })?;
-        let seek = self.pending.remove(at);
+        let lookup = self.pending.remove(at);
         if self.pending.is_empty() {
             self.pending = Vec::new();
         }
-        Some(seek)
+        Some(lookup)
     }
 
     /// The lookup of this node is over.
     pub(crate) fn end(&mut self, target: P::Node) {
-        self.pending.retain(|seek| seek.target != target);
+        self.pending.retain(|lookup| lookup.target != target);
     }
 
     /// Takes out the lookups of these peers.
     pub(crate) fn met(&mut self, peers: &[P]) -> Vec<(P, bool)> {
         let mut met = Vec::new();
-        self.pending.retain(|seek| {
-            let peer = peers.iter().find(|peer| peer.node() == seek.target);
-            met.extend(peer.map(|peer| (*peer, seek.path)));
+        self.pending.retain(|lookup| {
+            let peer = peers.iter().find(|peer| peer.node() == lookup.target);
+            met.extend(peer.map(|peer| (*peer, lookup.path)));
             peer.is_none()
         });
         met
@@ -119,17 +119,17 @@ impl<P: Peer> Seeks<P> {
     /// Widens what is due, and gives up what was widened often enough.
     pub(crate) fn due(&mut self, now: Time, config: &Config) -> Due<P::Node> {
         let mut due = Due { wider: Vec::new(), in_vain: Vec::new() };
-        self.pending.retain_mut(|seek| {
-            if seek.due > now {
+        self.pending.retain_mut(|lookup| {
+            if lookup.due > now {
                 return true;
             }
-            seek.ring += 1;
-            let Some(&hops) = config.rings.get(seek.ring) else {
-                due.in_vain.push(seek.target);
+            lookup.ring += 1;
+            let Some(&hops) = config.rings.get(lookup.ring) else {
+                due.in_vain.push(lookup.target);
                 return false;
             };
-            seek.due = now.after(config.round_trip(hops));
-            due.wider.push(seek.ring(config));
+            lookup.due = now.after(config.round_trip(hops));
+            due.wider.push(lookup.ring(config));
             true
         });
         due

@@ -7,15 +7,15 @@ use murmurate_membership::{Peer, Time};
 
 /// The next hops to peers that are not neighbours.
 #[derive(Debug, Clone)]
-pub(crate) struct Ways<P>(BTreeMap<P, Way<P>>);
+pub(crate) struct RoutingTable<P>(BTreeMap<P, Route<P>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Way<P> {
+struct Route<P> {
     next: P,
     used: Time,
 }
 
-impl<P: Peer> Ways<P> {
+impl<P: Peer> RoutingTable<P> {
     pub(crate) fn new() -> Self {
         Self(BTreeMap::new())
     }
@@ -35,7 +35,7 @@ impl<P: Peer> Ways<P> {
             let oldest = self.0.iter().min_by_key(|(_, way)| way.used).map(|(to, _)| *to);
             oldest.and_then(|oldest| self.0.remove(&oldest));
         }
-        self.0.insert(to, Way { next, used: now });
+        self.0.insert(to, Route { next, used: now });
     }
 
     /// The way to `to` was used, if it starts with `next`.

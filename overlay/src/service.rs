@@ -1,0 +1,283 @@
+//! The seam between a service and its host: what is built on an overlay, as a state machine.
+//!
+//! A [`Stack`](crate::Stack) runs a service beside its membership and its broadcast strategy. A
+//! service speaks to services like itself on other nodes, publishes and hears broadcasts, and is used
+//! through commands and events. As it does no I/O, whoever hosts a stack hosts its services: a node
+//! and a simulation run the same code.
+//!
+//! `()` is no service at all and costs nothing. A pair of services is one, so any number compose.
+//! The host's contract is [`membership`](murmurate_membership)'s.
+
+use core::convert::Infallible;
+use core::fmt::Debug;
+use core::marker::PhantomData;
+use core::time::Duration;
+
+use murmurate_membership::{Peer, Sizes, Time, Violation, Wire};
+
+/// What is built on an overlay of peers `P` whose broadcasts carry a `T`.
+pub trait Service<P: Peer, T> {
+    /// What services say to each other.
+    type Message: Wire + Clone + Debug;
+    /// What a service asks to be woken for. At most one of each kind is outstanding.
+    type Timer: Copy + Debug + PartialEq + Eq;
+    /// What the application asks of it.
+    type Command: Clone + Debug;
+    /// What it tells the application.
+    type Event: Debug;
+
+    /// Takes one input: changes state first, then speaks to `fx`.
+    fn handle<E: Effects<P, T, Self>>(
+        &mut self,
+        now: Time,
+        input: Input<'_, P, T, Self>,
+        fx: &mut E,
+    );
+
+    /// Whether all invariants hold, given the active view in order.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold, with the state.
+    fn check(&self, neighbors: &[P]) -> Result<(), Violation>;
+}
+
+/// What can happen to a service.
+#[derive(Debug, Clone)]
+pub enum Input<'a, P: Peer, T, S: Service<P, T> + ?Sized> {
+    /// A peer entered the active view.
+    NeighborUp(P),
+    /// A peer left the active view.
+    NeighborDown(P),
+    /// A broadcast was delivered.
+    Delivered(&'a T),
+    /// A message arrived.
+    Receive {
+        /// Who sent it, as authenticated by the host.
+        from: P,
+        /// What it says. Nothing in it is trusted.
+        message: S::Message,
+    },
+    /// A timer armed earlier is due.
+    Expired(S::Timer),
+    /// The application asks for something.
+    Command(S::Command),
+}
+
+/// What a service can ask of its host.
+pub trait Effects<P: Peer, T, S: Service<P, T> + ?Sized> {
+    /// Sends `message` to `to`, dialling if need be.
+    fn send(&mut self, to: P, message: S::Message);
+    /// Broadcasts `payload`.
+    fn broadcast(&mut self, payload: T);
+    /// Hands `timer` back after `after`.
+    fn arm(&mut self, after: Duration, timer: S::Timer);
+    /// Tells the application something.
+    fn emit(&mut self, event: S::Event);
+    /// The incarnation of a node that could be dialled, if the views or the host know one. Within
+    /// [`Input::NeighborUp`] and [`Input::NeighborDown`] the views do not say.
+    fn known(&self, node: P::Node) -> Option<P>;
+}
+
+/// No service.
+impl<P: Peer, T> Service<P, T> for () {
+    type Message = Infallible;
+    type Timer = Infallible;
+    type Command = Infallible;
+    type Event = Infallible;
+
+    #[inline(always)]
+    fn handle<E: Effects<P, T, Self>>(&mut self, _: Time, _: Input<'_, P, T, Self>, _: &mut E) {}
+
+    fn check(&self, _neighbors: &[P]) -> Result<(), Violation> {
+        Ok(())
+    }
+}
+
+/// What is of one of two services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Either<A, B> {
+    /// Of the first.
+    First(A),
+    /// Of the second.
+    Second(B),
+}
+
+/// Both services.
+impl<P, T, A, B> Service<P, T> for (A, B)
+where
+    P: Peer,
+    A: Service<P, T>,
+    B: Service<P, T>,
+{
+    type Message = Either<A::Message, B::Message>;
+    type Timer = Either<A::Timer, B::Timer>;
+    type Command = Either<A::Command, B::Command>;
+    type Event = Either<A::Event, B::Event>;
+
+    fn handle<E: Effects<P, T, Self>>(
+        &mut self,
+        now: Time,
+        input: Input<'_, P, T, Self>,
+        fx: &mut E,
+    ) {
+        let (first, second) = self;
+        match input {
+            Input::NeighborUp(peer) => {
+                first.handle(now, Input::NeighborUp(peer), &mut First::of(fx));
+                second.handle(now, Input::NeighborUp(peer), &mut Second::of(fx));
+            }
+            Input::NeighborDown(peer) => {
+                first.handle(now, Input::NeighborDown(peer), &mut First::of(fx));
+                second.handle(now, Input::NeighborDown(peer), &mut Second::of(fx));
+            }
+            Input::Delivered(payload) => {
+                first.handle(now, Input::Delivered(payload), &mut First::of(fx));
+                second.handle(now, Input::Delivered(payload), &mut Second::of(fx));
+            }
+            Input::Receive { from, message: Either::First(message) } => {
+                first.handle(now, Input::Receive { from, message }, &mut First::of(fx));
+            }
+            Input::Receive { from, message: Either::Second(message) } => {
+                second.handle(now, Input::Receive { from, message }, &mut Second::of(fx));
+            }
+            Input::Expired(Either::First(timer)) => {
+                first.handle(now, Input::Expired(timer), &mut First::of(fx));
+            }
+            Input::Expired(Either::Second(timer)) => {
+                second.handle(now, Input::Expired(timer), &mut Second::of(fx));
+            }
+            Input::Command(Either::First(command)) => {
+                first.handle(now, Input::Command(command), &mut First::of(fx));
+            }
+            Input::Command(Either::Second(command)) => {
+                second.handle(now, Input::Command(command), &mut Second::of(fx));
+            }
+        }
+    }
+
+    fn check(&self, neighbors: &[P]) -> Result<(), Violation> {
+        self.0.check(neighbors)?;
+        self.1.check(neighbors)
+    }
+}
+
+/// What the first of two services speaks to.
+struct First<'a, E, B> {
+    host: &'a mut E,
+    other: PhantomData<B>,
+}
+
+impl<'a, E, B> First<'a, E, B> {
+    fn of(host: &'a mut E) -> Self {
+        Self { host, other: PhantomData }
+    }
+}
+
+impl<P, T, A, B, E> Effects<P, T, A> for First<'_, E, B>
+where
+    P: Peer,
+    A: Service<P, T>,
+    B: Service<P, T>,
+    E: Effects<P, T, (A, B)>,
+{
+    fn send(&mut self, to: P, message: A::Message) {
+        self.host.send(to, Either::First(message));
+    }
+
+    fn broadcast(&mut self, payload: T) {
+        self.host.broadcast(payload);
+    }
+
+    fn arm(&mut self, after: Duration, timer: A::Timer) {
+        self.host.arm(after, Either::First(timer));
+    }
+
+    fn emit(&mut self, event: A::Event) {
+        self.host.emit(Either::First(event));
+    }
+
+    fn known(&self, node: P::Node) -> Option<P> {
+        self.host.known(node)
+    }
+}
+
+/// What the second of two services speaks to.
+struct Second<'a, E, A> {
+    host: &'a mut E,
+    other: PhantomData<A>,
+}
+
+impl<'a, E, A> Second<'a, E, A> {
+    fn of(host: &'a mut E) -> Self {
+        Self { host, other: PhantomData }
+    }
+}
+
+impl<P, T, A, B, E> Effects<P, T, B> for Second<'_, E, A>
+where
+    P: Peer,
+    A: Service<P, T>,
+    B: Service<P, T>,
+    E: Effects<P, T, (A, B)>,
+{
+    fn send(&mut self, to: P, message: B::Message) {
+        self.host.send(to, Either::Second(message));
+    }
+
+    fn broadcast(&mut self, payload: T) {
+        self.host.broadcast(payload);
+    }
+
+    fn arm(&mut self, after: Duration, timer: B::Timer) {
+        self.host.arm(after, Either::Second(timer));
+    }
+
+    fn emit(&mut self, event: B::Event) {
+        self.host.emit(Either::Second(event));
+    }
+
+    fn known(&self, node: P::Node) -> Option<P> {
+        self.host.known(node)
+    }
+}
+
+impl<A: Wire, B: Wire> Wire for Either<A, B> {
+    const KINDS: &'static [&'static str] = {
+        const fn both<A: Wire, B: Wire>() -> [&'static str; MOST_KINDS] {
+            assert!(A::KINDS.len() + B::KINDS.len() <= MOST_KINDS, "too many kinds of messages");
+            let mut kinds = [""; MOST_KINDS];
+            let mut at = 0;
+            while at < A::KINDS.len() {
+                kinds[at] = A::KINDS[at];
+                at += 1;
+            }
+            while at < A::KINDS.len() + B::KINDS.len() {
+                kinds[at] = B::KINDS[at - A::KINDS.len()];
+                at += 1;
+            }
+            kinds
+        }
+        struct Both<A, B>(PhantomData<(A, B)>);
+        impl<A: Wire, B: Wire> Both<A, B> {
+            const KINDS: &'static [&'static str; MOST_KINDS] = &both::<A, B>();
+        }
+        Both::<A, B>::KINDS.split_at(A::KINDS.len() + B::KINDS.len()).0
+    };
+
+    fn kind(&self) -> usize {
+        match self {
+            Self::First(message) => message.kind(),
+            Self::Second(message) => A::KINDS.len() + message.kind(),
+        }
+    }
+
+    fn wire_len(&self, sizes: &Sizes) -> usize {
+        match self {
+            Self::First(message) => message.wire_len(sizes),
+            Self::Second(message) => message.wire_len(sizes),
+        }
+    }
+}
+
+/// Kinds of messages that services together may have.
+const MOST_KINDS: usize = 64;

@@ -1,0 +1,419 @@
+//! The stack: membership, broadcast and services as one state machine.
+
+use core::convert::Infallible;
+use core::marker::PhantomData;
+use core::time::Duration;
+
+use alloc::vec::Vec;
+use murmurate_broadcast::{self as broadcast, Broadcast, Carries};
+use murmurate_membership::{
+    self as membership, DownReason, Membership, Notice, Peer as _, Sizes, Time, Violation, Wire,
+};
+
+use crate::service::{self, Service};
+
+/// One peer of the overlay: any membership and any broadcast strategy, and what is built on them.
+///
+/// A neighbour event reaches the broadcast layer and the services inside the membership's own call, so
+/// they never disagree about who the neighbours are.
+#[derive(Debug, Clone)]
+pub struct Stack<M, B, S = ()> {
+    membership: M,
+    broadcast: B,
+    service: S,
+}
+
+/// What stacks say to each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message<M, B, S = Infallible> {
+    /// About who is whose neighbour.
+    Membership(M),
+    /// About broadcasts.
+    Broadcast(B),
+    /// A service's message.
+    Service(S),
+}
+
+/// What a stack asks to be woken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timer<M, B, S = Infallible> {
+    /// The membership's timer.
+    Membership(M),
+    /// The broadcast's timer.
+    Broadcast(B),
+    /// The service's timer.
+    Service(S),
+}
+
+/// A branch of a stack that is rarely taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// Of the membership layer.
+    Membership(membership::Mark),
+    /// Of the broadcast layer.
+    Broadcast(broadcast::Mark),
+}
+
+/// What can happen to a stack.
+#[derive(Debug, Clone)]
+pub enum Input<M: Membership, B: Broadcast, S: Service<M::Peer, B::Payload> = ()> {
+    /// Take part, through any of these contacts; none founds a new overlay.
+    Join(Vec<M::Peer>),
+    /// A message arrived.
+    Receive {
+        /// Who sent it, as authenticated by the host.
+        from: M::Peer,
+        /// What it says.
+        message: Message<M::Message, B::Message, S::Message>,
+    },
+    /// A timer armed earlier is due.
+    Expired(Timer<M::Timer, B::Timer, S::Timer>),
+    /// The connection to a peer was lost, refused or could not be made.
+    LinkDown(M::Peer),
+    /// The node of a peer that something was sent to answers, as this later incarnation.
+    Restarted(M::Peer),
+    /// Broadcast `payload` under the unused name `id`.
+    Publish {
+        /// Its name.
+        id: B::Id,
+        /// Its content.
+        payload: B::Payload,
+    },
+    /// The application asks something of the service.
+    Command(S::Command),
+    /// Say goodbye to all neighbours and refuse new ones from now on.
+    Leave,
+}
+
+/// What a stack can ask of its host. The contract is [`membership`]'s.
+pub trait Effects<M: Membership, B: Broadcast, S: Service<M::Peer, B::Payload> = ()> {
+    /// Sends `message` to `to`, dialling if need be.
+    fn send(&mut self, to: M::Peer, message: Message<M::Message, B::Message, S::Message>);
+    /// Hands `timer` back after `after`.
+    fn arm(&mut self, after: Duration, timer: Timer<M::Timer, B::Timer, S::Timer>);
+    /// Hands an event of the service to the application.
+    fn emit(&mut self, event: S::Event);
+    /// The service broadcasts `payload`: comes back as [`Input::Publish`] once it has a name.
+    fn broadcast(&mut self, payload: B::Payload);
+    /// The incarnation of a node that could be dialled, `viewed` being the one that is in a view.
+    fn known(
+        &self,
+        _node: <M::Peer as membership::Peer>::Node,
+        viewed: Option<M::Peer>,
+    ) -> Option<M::Peer> {
+        viewed
+    }
+    /// Hands a broadcast that arrived over `hops` links to the application, once.
+    fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload);
+    /// The same with one that was published before this peer's time, which catches up.
+    fn deliver_past(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
+        self.deliver(id, hops, payload);
+    }
+    /// So many broadcasts of this origin, published in this peer's time, will never be delivered.
+    fn missed(&mut self, _origin: broadcast::Origin<B>, _count: u64) {}
+    /// `peer` entered the active view.
+    fn neighbor_up(&mut self, _peer: M::Peer) {}
+    /// `peer` left the active view.
+    fn neighbor_down(&mut self, _peer: M::Peer, _reason: DownReason) {}
+    /// Something the application may want to know.
+    fn notify(&mut self, _notice: Notice) {}
+    /// A branch that is rarely taken is taken. Only tests want to know.
+    #[inline]
+    fn mark(&mut self, _mark: Mark) {}
+}
+
+impl<M, B> Stack<M, B> {
+    /// Composes two strategies that have not seen any input yet.
+    #[must_use]
+    pub fn new(membership: M, broadcast: B) -> Self {
+        Self { membership, broadcast, service: () }
+    }
+
+    /// The same with a service, which has not seen any input either.
+    #[must_use]
+    pub fn with_service<S>(self, service: S) -> Stack<M, B, S> {
+        Stack { membership: self.membership, broadcast: self.broadcast, service }
+    }
+}
+
+impl<M, B, S> Stack<M, B, S>
+where
+    M: Membership,
+    B: Broadcast<Peer = M::Peer>,
+    S: Service<M::Peer, B::Payload>,
+{
+    /// The membership layer, to look at.
+    pub fn membership(&self) -> &M {
+        &self.membership
+    }
+
+    /// The broadcast layer, to look at.
+    pub fn broadcast(&self) -> &B {
+        &self.broadcast
+    }
+
+    /// The service, to look at.
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+
+    /// Takes one input: changes state first, then speaks to `fx`.
+    pub fn handle<E: Effects<M, B, S>>(&mut self, now: Time, input: Input<M, B, S>, fx: &mut E) {
+        let input = match input {
+            Input::Receive { from, message: Message::Broadcast(message) } => {
+                return self.relay(now, broadcast::Input::Receive { from, message }, fx);
+            }
+            Input::Expired(Timer::Broadcast(timer)) => {
+                return self.relay(now, broadcast::Input::Expired(timer), fx);
+            }
+            Input::Publish { id, payload } => {
+                return self.relay(now, broadcast::Input::Publish { id, payload }, fx);
+            }
+            Input::Receive { from, message: Message::Service(message) } => {
+                return self.serve(now, service::Input::Receive { from, message }, fx);
+            }
+            Input::Expired(Timer::Service(timer)) => {
+                return self.serve(now, service::Input::Expired(timer), fx);
+            }
+            Input::Command(command) => {
+                return self.serve(now, service::Input::Command(command), fx);
+            }
+            Input::Receive { from, message: Message::Membership(message) } => {
+                membership::Input::Receive { from, message }
+            }
+            Input::Expired(Timer::Membership(timer)) => membership::Input::Expired(timer),
+            Input::Join(contacts) => membership::Input::Join(contacts),
+            Input::LinkDown(peer) => membership::Input::LinkDown(peer),
+            Input::Restarted(peer) => membership::Input::Restarted(peer),
+            Input::Leave => membership::Input::Leave,
+        };
+        let Self { membership, broadcast, service } = self;
+        let upper = UpperLayers::<M, B, S, E> { now, service, host: fx, membership: PhantomData };
+        membership.handle(now, input, &mut MembershipLayer { broadcast, upper });
+    }
+
+    fn relay<E: Effects<M, B, S>>(&mut self, now: Time, input: broadcast::Input<B>, fx: &mut E) {
+        let service = &mut self.service;
+        let mut upper = UpperLayers { now, service, host: fx, membership: PhantomData };
+        self.broadcast.handle(now, input, &mut upper);
+    }
+
+    fn serve<E: Effects<M, B, S>>(
+        &mut self,
+        now: Time,
+        input: service::Input<'_, M::Peer, B::Payload, S>,
+        fx: &mut E,
+    ) {
+        let views = Some(&self.membership);
+        let mut layer = ServiceLayer { host: fx, views, broadcast: PhantomData };
+        self.service.handle(now, input, &mut layer);
+    }
+
+    /// The first invariant of any layer or between them that does not hold, if any.
+    ///
+    /// # Errors
+    /// Names the invariant and shows the state.
+    pub fn check(&self) -> Result<(), Violation> {
+        self.membership.check()?;
+        self.broadcast.check()?;
+        let mut active: Vec<_> = self.membership.active().collect();
+        let mut pushed: Vec<_> = self.broadcast.eager().chain(self.broadcast.lazy()).collect();
+        active.sort_unstable();
+        pushed.sort_unstable();
+        Violation::unless(
+            active == pushed,
+            "eager and lazy peers together are the active view",
+            || alloc::format!("active {active:?}, eager and lazy {pushed:?}"),
+        )?;
+        self.service.check(&active)
+    }
+}
+
+/// What the membership layer speaks to: neighbour events go to the layers above it first.
+struct MembershipLayer<'a, M, B, S, E> {
+    broadcast: &'a mut B,
+    upper: UpperLayers<'a, M, B, S, E>,
+}
+
+impl<M, B, S, E> membership::Effects<M> for MembershipLayer<'_, M, B, S, E>
+where
+    M: Membership,
+    B: Broadcast<Peer = M::Peer>,
+    S: Service<M::Peer, B::Payload>,
+    E: Effects<M, B, S>,
+{
+    fn send(&mut self, to: M::Peer, message: M::Message) {
+        self.upper.host.send(to, Message::Membership(message));
+    }
+
+    fn arm(&mut self, after: Duration, timer: M::Timer) {
+        self.upper.host.arm(after, Timer::Membership(timer));
+    }
+
+    fn neighbor_up(&mut self, peer: M::Peer) {
+        let Self { broadcast, upper } = self;
+        broadcast.handle(upper.now, broadcast::Input::NeighborUp(peer), upper);
+        upper.serve(service::Input::NeighborUp(peer));
+        upper.host.neighbor_up(peer);
+    }
+
+    fn neighbor_down(&mut self, peer: M::Peer, reason: DownReason) {
+        let Self { broadcast, upper } = self;
+        broadcast.handle(upper.now, broadcast::Input::NeighborDown(peer), upper);
+        upper.serve(service::Input::NeighborDown(peer));
+        upper.host.neighbor_down(peer, reason);
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        self.upper.host.notify(notice);
+    }
+
+    #[inline]
+    fn mark(&mut self, mark: membership::Mark) {
+        self.upper.host.mark(Mark::Membership(mark));
+    }
+}
+
+/// What the broadcast layer speaks to: the service hears of broadcasts, too.
+struct UpperLayers<'a, M, B, S, E> {
+    now: Time,
+    service: &'a mut S,
+    host: &'a mut E,
+    membership: PhantomData<(M, B)>,
+}
+
+impl<M, B, S, E> UpperLayers<'_, M, B, S, E>
+where
+    M: Membership,
+    B: Broadcast<Peer = M::Peer>,
+    S: Service<M::Peer, B::Payload>,
+    E: Effects<M, B, S>,
+{
+    /// The views may be about to change, and do not say who is known.
+    #[inline(always)]
+    fn serve(&mut self, input: service::Input<'_, M::Peer, B::Payload, S>) {
+        let mut layer =
+            ServiceLayer::<M, B, E> { host: self.host, views: None, broadcast: PhantomData };
+        self.service.handle(self.now, input, &mut layer);
+    }
+}
+
+impl<M, B, S, E> broadcast::Effects<B> for UpperLayers<'_, M, B, S, E>
+where
+    M: Membership,
+    B: Broadcast<Peer = M::Peer>,
+    S: Service<M::Peer, B::Payload>,
+    E: Effects<M, B, S>,
+{
+    fn send(&mut self, to: M::Peer, message: B::Message) {
+        self.host.send(to, Message::Broadcast(message));
+    }
+
+    fn arm(&mut self, after: Duration, timer: B::Timer) {
+        self.host.arm(after, Timer::Broadcast(timer));
+    }
+
+    fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
+        self.serve(service::Input::Delivered(&payload));
+        self.host.deliver(id, hops, payload);
+    }
+
+    fn deliver_past(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
+        self.host.deliver_past(id, hops, payload);
+    }
+
+    fn missed(&mut self, origin: broadcast::Origin<B>, count: u64) {
+        self.host.missed(origin, count);
+    }
+
+    #[inline]
+    fn mark(&mut self, mark: broadcast::Mark) {
+        self.host.mark(Mark::Broadcast(mark));
+    }
+}
+
+/// What the service speaks to.
+struct ServiceLayer<'a, M, B, E> {
+    host: &'a mut E,
+    views: Option<&'a M>,
+    broadcast: PhantomData<B>,
+}
+
+impl<M, B, S, E> service::Effects<M::Peer, B::Payload, S> for ServiceLayer<'_, M, B, E>
+where
+    M: Membership,
+    B: Broadcast<Peer = M::Peer>,
+    S: Service<M::Peer, B::Payload>,
+    E: Effects<M, B, S>,
+{
+    fn send(&mut self, to: M::Peer, message: S::Message) {
+        self.host.send(to, Message::Service(message));
+    }
+
+    fn broadcast(&mut self, payload: B::Payload) {
+        self.host.broadcast(payload);
+    }
+
+    fn arm(&mut self, after: Duration, timer: S::Timer) {
+        self.host.arm(after, Timer::Service(timer));
+    }
+
+    fn emit(&mut self, event: S::Event) {
+        self.host.emit(event);
+    }
+
+    fn known(&self, node: <M::Peer as membership::Peer>::Node) -> Option<M::Peer> {
+        let viewed = self.views.and_then(|views| {
+            let peers = views.active().chain(views.passive());
+            peers.filter(|peer| peer.node() == node).max()
+        });
+        self.host.known(node, viewed)
+    }
+}
+
+impl<M: Wire, B: Wire, S: Wire> Message<M, B, S> {
+    /// How many kinds of messages there are.
+    pub const KINDS: usize = M::KINDS.len() + B::KINDS.len() + S::KINDS.len();
+
+    /// The name of the kind with this index: membership's first, then broadcast's, then the service's.
+    #[must_use]
+    pub const fn kind_name(kind: usize) -> &'static str {
+        let (membership, broadcast) = (M::KINDS.len(), B::KINDS.len());
+        if kind < membership {
+            M::KINDS[kind]
+        } else if kind < membership + broadcast {
+            B::KINDS[kind - membership]
+        } else {
+            S::KINDS[kind - membership - broadcast]
+        }
+    }
+
+    /// Index of this message's kind, below [`Message::KINDS`].
+    pub fn kind(&self) -> usize {
+        match self {
+            Self::Membership(message) => message.kind(),
+            Self::Broadcast(message) => M::KINDS.len() + message.kind(),
+            Self::Service(message) => M::KINDS.len() + B::KINDS.len() + message.kind(),
+        }
+    }
+
+    /// Bytes on the wire, without transport overhead.
+    pub fn wire_len(&self, sizes: &Sizes) -> usize {
+        match self {
+            Self::Membership(message) => message.wire_len(sizes),
+            Self::Broadcast(message) => message.wire_len(sizes),
+            Self::Service(message) => message.wire_len(sizes),
+        }
+    }
+
+    /// The broadcast whose payload this message carries.
+    pub fn carries<I>(&self) -> Option<I>
+    where
+        B: Carries<I>,
+    {
+        match self {
+            Self::Membership(_) | Self::Service(_) => None,
+            Self::Broadcast(message) => message.carries(),
+        }
+    }
+}
