@@ -2,6 +2,9 @@
 //!
 //! [`Peer`] composes a membership strategy with a broadcast strategy into one pure state machine:
 //! the code that ships is the code that is simulated.
+//!
+//! The feature `libp2p`, on by default, is the node: the peer on real connections. `dns` and `mdns`
+//! add sources of contacts, and `http` answers for metrics and health.
 
 #![cfg_attr(not(any(test, feature = "libp2p")), no_std)]
 
@@ -42,3 +45,8 @@ pub use murmurate_membership as membership;
 #[cfg(all(doctest, feature = "libp2p"))]
 #[doc = include_str!("../../docs/channels.md")]
 mod guide {}
+
+/// So does that of the README.
+#[cfg(all(doctest, feature = "libp2p"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
