@@ -32,3 +32,8 @@ pub use mutant::Mutant;
 pub use plumtree::{Announcement, Plumtree};
 pub use protocol::{Broadcast, Carries, Effects, Input, Origin, Payload};
 pub use seen::{Seen, SeenBounds, Sight};
+
+/// The example of the README compiles and holds.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -36,3 +36,8 @@ pub use protocol::{
 };
 pub use range::OutOfRange;
 pub use time::{Time, nanos};
+
+/// The example of the README compiles and holds.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -2,6 +2,9 @@
 //!
 //! [`Stack`] composes a membership strategy, a broadcast strategy and services into one pure state
 //! machine: the code that ships is the code that is simulated.
+//!
+//! The feature `libp2p`, on by default, is the node: the stack on real connections. `dns` and `mdns`
+//! add sources of contacts, and `http` answers for metrics and health.
 
 #![cfg_attr(not(any(test, feature = "libp2p")), no_std)]
 
@@ -41,3 +44,8 @@ pub use murmurate_membership as membership;
 #[cfg(all(doctest, feature = "libp2p"))]
 #[doc = include_str!("../../docs/channels.md")]
 mod guide {}
+
+/// So does that of the README.
+#[cfg(all(doctest, feature = "libp2p"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -1,6 +1,5 @@
 //! Discovery by DNS, asked of a real name server: dnsmasq, on a port of its own.
 
-#![cfg(feature = "dns")]
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 #![expect(clippy::panic, reason = "a test says what it expects")]
 

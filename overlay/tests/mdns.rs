@@ -1,6 +1,6 @@
 //! Discovery on the local network: two hosts that share a cable, each a network namespace.
 
-#![cfg(all(feature = "mdns", target_os = "linux"))]
+#![cfg(target_os = "linux")]
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 use std::io::{self, BufRead, BufReader, Read, Write};

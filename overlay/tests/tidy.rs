@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 const FILE_LINES: usize = 500;
 const FUNCTION_LINES: usize = 70;
-const CRATES: [&str; 5] = ["membership", "broadcast", "overlay", "simulator", "benches"];
+const CRATES: [&str; 6] =
+    ["membership", "broadcast", "overlay", "overlay/agent", "simulator", "benches"];
 
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

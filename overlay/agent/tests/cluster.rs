@@ -1,6 +1,5 @@
 //! `murmurate cluster`, as scripts use it.
 
-#![cfg(feature = "cli")]
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::process::{Command, Output};

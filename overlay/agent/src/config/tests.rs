@@ -55,7 +55,7 @@ fn the_example_is_the_defaults_and_names_every_key() {
     let settings = Settings::deserialize(layers.table).expect("valid");
     assert_eq!(settings, Settings::default());
     let text = std::fs::read_to_string(&path).expect("readable");
-    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/agent.md");
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/agent.md");
     let guide = std::fs::read_to_string(guide).expect("readable");
     for (key, _) in keys::KEYS {
         let name = key.rsplit('.').next().unwrap_or(key);
