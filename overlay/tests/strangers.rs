@@ -59,7 +59,7 @@ impl House {
         };
         let (node, neighbor) = (start().await, start().await);
         neighbor.join(node.addresses()).await.expect("a neighbour");
-        let news = [node.subscribe("news"), neighbor.subscribe("news")];
+        let news = [&node, &neighbor].map(|node| node.subscribe("news").expect("a short topic"));
         Self { events: node.events(), node, neighbor, news }
     }
 

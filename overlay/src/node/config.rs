@@ -13,7 +13,7 @@ use murmurate_membership::{OutOfRange, hyparview};
 use super::channels::{self, Channel, DeclarationError};
 use super::host::FAR;
 use super::state::StateError;
-use super::wire::{MAX_BODY, MAX_NETWORK, Publication, Relayed, TopicError};
+use super::wire::{MAX_BODY, MAX_NETWORK, Publication, Relayed, TopicError, topic_length};
 use super::{Metrics, Node};
 use crate::discovery::{ContactError, Discovery, can_listen, parse_contact};
 use crate::{NodeIdError, router};
@@ -149,9 +149,10 @@ impl Limits {
     }
 
     /// Bytes of data that fit a frame beside a topic.
-    pub(crate) fn max_data(&self, topic: usize) -> usize {
+    pub(crate) fn max_data(&self, topic: &str) -> Result<usize, TopicError> {
         use super::wire::{HEADER, Head};
-        self.max_frame - (Head::MAX - HEADER) - Publication::OVERHEAD - topic
+        let topic = usize::from(topic_length(topic)?);
+        Ok(self.max_frame - (Head::MAX - HEADER) - Publication::OVERHEAD - topic)
     }
 }
 
@@ -356,8 +357,8 @@ impl Builder {
         }
         self.limits.check()?;
         channels::check(&self.channels)?;
-        if let Some(topic) = self.catch_up.iter().find(|topic| topic.len() > u8::MAX.into()) {
-            return Err(ConfigError::CatchUp(TopicError { length: topic.len() }));
+        for topic in &self.catch_up {
+            topic_length(topic).map_err(ConfigError::CatchUp)?;
         }
         let catch_up = !self.catch_up.is_empty();
         let anti_entropy = anti_entropy::Parameters { catch_up, ..self.anti_entropy.clone() };

@@ -76,7 +76,7 @@ use reach::Reach;
 use state::State;
 use store::Store;
 use topics::Topics;
-use wire::{Addresses, Contact, Publication, Views};
+use wire::{Addresses, Contact, Publication, Views, topic_length};
 
 /// A node of the overlay: a handle, cheap to clone. The node ends with [`Node::leave`],
 /// [`Node::shutdown`], or its last handle.
@@ -89,7 +89,7 @@ use wire::{Addresses, Contact, Publication, Views};
 /// let anywhere: murmurate::Multiaddr = "/ip4/127.0.0.1/tcp/0".parse()?;
 /// let one = Node::builder().listen(anywhere.clone()).spawn().await?;
 /// let two = Node::builder().listen(anywhere).spawn().await?;
-/// let mut heard = two.subscribe("news");
+/// let mut heard = two.subscribe("news")?;
 /// two.join(one.addresses()).await?;
 /// one.broadcast("news", "hello, flock").await?;
 /// let message = heard.next().await.ok_or("the node ended")??;
@@ -353,9 +353,11 @@ impl Node {
     }
 
     /// Bytes of data a broadcast on `topic` may have.
-    #[must_use]
-    pub fn max_data(&self, topic: &str) -> usize {
-        self.limits.max_data(topic.len())
+    ///
+    /// # Errors
+    /// The topic is too long.
+    pub fn max_data(&self, topic: &str) -> Result<usize, TopicError> {
+        self.limits.max_data(topic)
     }
 
     /// Publishes `data` to all other nodes that subscribe to `topic`. Returns when it is on its
@@ -378,15 +380,11 @@ impl Node {
     }
 
     async fn publish(&self, topic: &str, data: &[u8]) -> Result<MessageId, BroadcastError> {
-        // The topic's own bound comes first: it is part of the other.
-        let publication = if topic.len() > usize::from(u8::MAX) {
-            return Err(TopicError { length: topic.len() }.into());
-        } else if data.len() > self.max_data(topic) {
-            let (size, max) = (data.len(), self.max_data(topic));
+        let (size, max) = (data.len(), self.max_data(topic)?);
+        if size > max {
             return Err(BroadcastError::TooLarge { size, max });
-        } else {
-            Publication::new(topic, clock::micros_since_1970(), data)?
-        };
+        }
+        let publication = Publication::new(topic, clock::micros_since_1970(), data)?;
         let deadline = Instant::now() + self.limits.publish_wait;
         let (reply, published) = oneshot::channel();
         match timeout_at(deadline, self.publishes.reserve()).await {
@@ -400,9 +398,12 @@ impl Node {
 
     /// The broadcasts of others on `topic`, from now on; at the first call from the node's start on,
     /// and from before it, if the topic [catches up](Builder::catch_up).
-    #[must_use]
-    pub fn subscribe(&self, topic: &str) -> Subscription {
-        self.topics.subscribe(topic)
+    ///
+    /// # Errors
+    /// The topic is too long: nothing can be published on it.
+    pub fn subscribe(&self, topic: &str) -> Result<Subscription, TopicError> {
+        topic_length(topic)?;
+        Ok(self.topics.subscribe(topic))
     }
 
     /// A channel that was declared when the node was set up.

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use contact::{Addresses, Contact};
 pub(crate) use head::Head;
-pub(crate) use publication::Publication;
 pub use publication::TopicError;
+pub(crate) use publication::{Publication, topic_length};
 pub(crate) use relayed::{Relayed, RouteMessage, encode_route};
 
 use super::id::{Incarnation, MessageId, NodeId};
