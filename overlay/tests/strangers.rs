@@ -162,8 +162,13 @@ async fn half_a_handshake_is_not_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_that_says_nothing_is_kept_out() {
     let handshake_wait = Duration::from_secs(5);
-    let mut house =
-        House::with(Limits { max_connections: 16, handshake_wait, ..impatient() }).await;
+    let mut house = House::with(Limits {
+        max_connections: 16,
+        max_channel_connections: 8,
+        handshake_wait,
+        ..impatient()
+    })
+    .await;
     let begun = Instant::now();
     let mut crowd = Vec::new();
     for _ in 0..100 {

@@ -75,7 +75,8 @@ pub struct Limits {
     /// Bytes a second that a peer with messages waiting must take, measured over two seconds, or
     /// its link counts as slow. Default 64 KiB.
     pub slow_bytes_per_second: usize,
-    /// Connections at a time, in and out. 8 to 65,536; default 1,024.
+    /// Connections at a time, in and out: enough for those of channels and all neighbours. 8 to
+    /// 65,536; default 1,024.
     pub max_connections: usize,
     /// Of these, connections that this node dialled for channels. 1 to 65,536; default 512.
     pub max_channel_connections: usize,
@@ -163,6 +164,19 @@ pub enum ConfigError {
     /// A number outside its range, or a time of zero.
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
+    /// Connections for channels would leave too few for the neighbours.
+    #[error(
+        "max_connections = {max_connections} is too few: max_channel_connections = \
+         {max_channel_connections} and membership.active_capacity = {active_capacity} must fit in"
+    )]
+    Connections {
+        /// [`Limits::max_connections`].
+        max_connections: usize,
+        /// [`Limits::max_channel_connections`].
+        max_channel_connections: usize,
+        /// Neighbours, [`Builder::membership`].
+        active_capacity: usize,
+    },
     /// A network id without characters, or with too many.
     #[error("network = {0:?} is out of range: 1 to 64 bytes")]
     Network(String),
@@ -342,6 +356,20 @@ impl Builder {
         self
     }
 
+    /// Channels leave the overlay the connections it needs.
+    fn check_connections(&self) -> Result<(), ConfigError> {
+        let Limits { max_connections, max_channel_connections, .. } = self.limits;
+        let active_capacity = self.membership.active_capacity;
+        if max_channel_connections.saturating_add(active_capacity) > max_connections {
+            return Err(ConfigError::Connections {
+                max_connections,
+                max_channel_connections,
+                active_capacity,
+            });
+        }
+        Ok(())
+    }
+
     pub(crate) fn check(&self) -> Result<Checked, ConfigError> {
         if !(1..=MAX_NETWORK).contains(&self.network.len()) {
             return Err(ConfigError::Network(self.network.clone()));
@@ -356,6 +384,7 @@ impl Builder {
             return Err(ConfigError::Listen(address.clone()));
         }
         self.limits.check()?;
+        self.check_connections()?;
         channels::check(&self.channels)?;
         for topic in &self.catch_up {
             topic_length(topic).map_err(ConfigError::CatchUp)?;
@@ -406,6 +435,14 @@ mod tests {
         assert_eq!(says(limits(wrong)), "max_frame = 10 is out of range: 1024 to 16777215");
         let wrong = Limits { outbox_bytes: 10, ..Limits::default() };
         assert!(says(limits(wrong)).starts_with("outbox_bytes = 10 is out of range: 1048576 to"));
+        let wrong = Limits { max_connections: 516, ..Limits::default() };
+        assert_eq!(
+            says(limits(wrong)),
+            "max_connections = 516 is too few: max_channel_connections = 512 and \
+             membership.active_capacity = 5 must fit in"
+        );
+        let enough = Limits { max_connections: 517, ..Limits::default() };
+        assert_eq!(says(limits(enough)), "");
         let wrong = Limits { join_wait: Duration::ZERO, ..Limits::default() };
         assert!(says(limits(wrong)).starts_with("join_wait = 0 s"));
         let wrong = Limits { leave_wait: Duration::ZERO, ..Limits::default() };
