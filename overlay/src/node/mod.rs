@@ -68,7 +68,7 @@ use crate::discovery::Announcement;
 use crate::router::Router;
 use book::Book;
 use channels::Hub;
-use driver::{Command, Driver, Look, Parts, Publish, Shown};
+use driver::{Command, Driver, End, Look, Parts, Publish, Shown};
 use host::Host;
 use id::{Incarnation, MessageId, NodeId};
 use pressure::Pacer;
@@ -108,6 +108,7 @@ pub struct Node {
     events: broadcast::Sender<Event>,
     active: watch::Receiver<Vec<NodeId>>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
+    end: watch::Receiver<Option<End>>,
     metrics: Metrics,
     hub: Arc<Hub>,
 }
@@ -232,6 +233,7 @@ impl Node {
         ));
         let (show_active, active) = watch::channel(Vec::new());
         let (show_addresses, shown_addresses) = watch::channel(full.clone());
+        let (show_end, end) = watch::channel(None);
         let host = Host {
             me,
             addresses,
@@ -269,7 +271,7 @@ impl Node {
             reach: builder.advertise.is_empty().then_some(reach),
             commands: take_commands,
             publishes: take_publishes,
-            shown: Shown { active: show_active, addresses: show_addresses },
+            shown: Shown { active: show_active, addresses: show_addresses, end: show_end },
             discovery,
             store: state.map(Store::new),
             reunion,
@@ -289,6 +291,7 @@ impl Node {
             events,
             active,
             addresses: shown_addresses,
+            end,
             metrics: builder.metrics,
             hub,
         })
@@ -456,12 +459,15 @@ impl Node {
     /// most), says goodbye to all neighbours, waits until that is written (3 s at most), and ends the
     /// node. What is not delivered by then gets its outcome.
     ///
+    /// Whoever calls it while the node leaves waits for the same end.
+    ///
     /// # Errors
-    /// The node has ended already.
+    /// The node has ended already, or is shut down meanwhile.
     pub async fn leave(&self) -> Result<(), Ended> {
-        let (reply, left) = oneshot::channel();
-        self.commands.send(Command::Leave(reply)).await.map_err(|_| Ended)?;
-        left.await.map_err(|_| Ended)
+        match self.end(Command::Leave).await? {
+            End::Left => Ok(()),
+            End::ShutDown => Err(Ended),
+        }
     }
 
     /// Ends the node at once, without a goodbye: neighbours see its connections close.
@@ -469,9 +475,15 @@ impl Node {
     /// # Errors
     /// The node has ended already.
     pub async fn shutdown(&self) -> Result<(), Ended> {
-        let (reply, ended) = oneshot::channel();
-        self.commands.send(Command::Shutdown(reply)).await.map_err(|_| Ended)?;
-        ended.await.map_err(|_| Ended)
+        self.end(Command::Shutdown).await.map(|_| ())
+    }
+
+    /// Tells the node to end, and waits until it has.
+    async fn end(&self, how: Command) -> Result<End, Ended> {
+        let taken = self.commands.send(how).await;
+        let mut end = self.end.clone();
+        let ended = *end.wait_for(Option::is_some).await.map_err(|_| Ended)?;
+        taken.map_err(|_| Ended).and(ended.ok_or(Ended))
     }
 }
 

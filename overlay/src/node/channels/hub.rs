@@ -316,7 +316,7 @@ impl Hub {
 
     /// Takes nothing more, tells all senders that the node leaves, and lets the lanes end what they
     /// have taken, for a while.
-    pub(crate) async fn leave(self: Arc<Self>, left: oneshot::Sender<()>) {
+    pub(crate) async fn leave(self: Arc<Self>) {
         self.running.store(false, Ordering::Release);
         self.phase.send_if_modified(|phase| {
             let changes = *phase == Phase::Running;
@@ -336,7 +336,7 @@ impl Hub {
         let _ = timeout(self.limits.leave_wait, sending.wait_for(|lanes| *lanes == 0)).await;
         // After the last datagrams of lanes that are relayed.
         if let Some(commands) = self.commands.upgrade() {
-            let _ = commands.send(Command::Goodbye(left)).await;
+            let _ = commands.send(Command::Goodbye).await;
         }
     }
 

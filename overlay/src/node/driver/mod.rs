@@ -90,10 +90,10 @@ pub(crate) enum Command {
         to: Incarnation,
         data: Bytes,
     },
-    Leave(oneshot::Sender<()>),
+    Leave,
     /// Channels have delivered what they could.
-    Goodbye(oneshot::Sender<()>),
-    Shutdown(oneshot::Sender<()>),
+    Goodbye,
+    Shutdown,
 }
 
 /// A broadcast to be published, and whom to tell.
@@ -138,6 +138,16 @@ pub(crate) type Findings = futures::stream::BoxStream<'static, (&'static str, Fi
 pub(crate) struct Shown {
     pub(crate) active: watch::Sender<Vec<NodeId>>,
     pub(crate) addresses: watch::Sender<Vec<Multiaddr>>,
+    pub(crate) end: watch::Sender<Option<End>>,
+}
+
+/// How a node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It said goodbye.
+    Left,
+    /// It was shut down, or nobody holds it any more.
+    ShutDown,
 }
 
 pub(crate) struct Driver {
@@ -176,9 +186,9 @@ pub(crate) struct Driver {
     kept: bool,
     shown: Shown,
     levels: Levels,
-    /// Told once everything said in goodbye is written.
-    leaving: Option<(Instant, oneshot::Sender<()>)>,
-    /// It publishes nothing more.
+    /// It has said goodbye, and waits no longer than this until all is written.
+    leaving: Option<Instant>,
+    /// It was told to leave, and publishes nothing more.
     left: bool,
 }
 
@@ -260,19 +270,16 @@ impl Driver {
         let mut tick = tokio::time::interval(upkeep::INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut delivered = 0;
-        let ended = loop {
+        let end = loop {
             self.settle();
             if self.host.delivered - delivered > DELIVERED_AT_ONCE {
                 delivered = self.host.delivered;
                 tokio::task::yield_now().await;
             }
-            if let Some(left) = self.has_left() {
-                break Some(left);
+            if self.has_left() {
+                break End::Left;
             }
-            let timer = self.host.next_timer();
-            let round = self.contacts.next_round();
-            let room = self.next_publish();
-            let next = timer.into_iter().chain(round).chain(room).min();
+            let next = self.next_due();
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm(event),
                 Some((connection, report)) = self.reports.recv() => {
@@ -284,8 +291,7 @@ impl Driver {
                     self.more_publishes();
                 }
                 command = self.commands.recv() => match command {
-                    None => break None,
-                    Some(Command::Shutdown(reply)) => break Some(reply),
+                    None | Some(Command::Shutdown) => break End::ShutDown,
                     Some(command) => self.on_command(command),
                 },
                 Some((source, found)) = self.discovery.next() => self.on_found(source, found),
@@ -297,15 +303,19 @@ impl Driver {
         self.host.topics.end();
         self.hub.end();
         self.shown.active.send_replace(Vec::new());
-        let store = self.store.take();
+        let (store, shown) = (self.store.take(), self.shown.end.clone());
         // Dropping the swarm closes every connection.
         drop(self);
         if let Some(store) = store {
             store.finish().await;
         }
-        if let Some(reply) = ended {
-            let _ = reply.send(());
-        }
+        shown.send_replace(Some(end));
+    }
+
+    /// When something is to be done although nothing comes.
+    fn next_due(&self) -> Option<Instant> {
+        let due = [self.host.next_timer(), self.contacts.next_round(), self.next_publish()];
+        due.into_iter().flatten().min()
     }
 
     /// Feeds the peer one input, and then whatever went wrong meanwhile.
@@ -416,19 +426,20 @@ impl Driver {
             Command::AskViews { of, reply } => self.ask_views(&of, reply),
             Command::Open { node, slot, reply } => self.open_lane(node, slot, reply),
             Command::Relay { to, data } => self.relay(to, data),
-            Command::Leave(reply) => {
+            Command::Leave if self.left => {}
+            Command::Leave => {
                 self.left = true;
-                tokio::spawn(Arc::clone(&self.hub).leave(reply));
+                tokio::spawn(Arc::clone(&self.hub).leave());
             }
-            Command::Goodbye(reply) => {
+            Command::Goodbye => {
                 self.feed(Input::Leave);
                 for route in self.host.routes.values() {
                     route.outbox.finish();
                 }
-                self.leaving = Some((Instant::now() + upkeep::GOODBYE, reply));
+                self.leaving = Some(Instant::now() + upkeep::GOODBYE);
             }
             // The loop takes it.
-            Command::Shutdown(_) => {}
+            Command::Shutdown => {}
         }
     }
 
@@ -464,15 +475,11 @@ impl Driver {
         }
     }
 
-    /// Whom to tell that this node left: once everything it said is written, or cannot be in time.
-    fn has_left(&mut self) -> Option<oneshot::Sender<()>> {
-        let (deadline, _) = self.leaving.as_ref()?;
+    /// Whether it said goodbye, and everything it said is written or cannot be in time.
+    fn has_left(&self) -> bool {
         let is_speaking =
-            self.connections.values().any(Connection::is_speaking) || self.hub.is_speaking();
-        if is_speaking && *deadline > Instant::now() {
-            return None;
-        }
-        self.leaving.take().map(|(_, reply)| reply)
+            || self.connections.values().any(Connection::is_speaking) || self.hub.is_speaking();
+        self.leaving.is_some_and(|deadline| deadline <= Instant::now() || !is_speaking())
     }
 }
 
