@@ -15,7 +15,10 @@ use murmurate::{
     BroadcastError, Builder, ConfigError, Event, JoinError, Limits, Lost, Multiaddr, Node,
     Subscription, TopicError,
 };
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
+
+const MS: Duration = Duration::from_millis(1);
 
 fn builder() -> Builder {
     Node::builder().network("test").listen("/ip4/127.0.0.1/tcp/0".parse().expect("an address"))
@@ -105,6 +108,29 @@ async fn a_broadcast_without_neighbors_waits_or_is_refused() {
     late.join(early.addresses()).await.expect("joined");
     waiting.await.expect("no panic").expect("published");
     assert_eq!(heard.next().await.expect("open").expect("kept up").data, "early");
+}
+
+/// Of broadcasts more than the driver holds and its queue takes.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_is_answered_at_the_deadline() {
+    let wait = Duration::from_millis(730);
+    let limits = Limits { publish_wait: wait, join_wait: wait, ..Limits::default() };
+    let alone = Node::builder().network("test").limits(limits).spawn().await.expect("a node");
+    let in_time = |took: Duration| (wait..wait + 3 * MS).contains(&took);
+    let mut broadcasts = JoinSet::new();
+    for _ in 0..400 {
+        let (alone, since) = (alone.clone(), Instant::now());
+        broadcasts.spawn(async move { (alone.broadcast("t", "x").await, since.elapsed()) });
+        tokio::time::sleep(MS).await;
+    }
+    for (outcome, took) in broadcasts.join_all().await {
+        assert_eq!(outcome, Err(BroadcastError::NoNeighbor));
+        assert!(in_time(took), "{took:?}");
+    }
+    let since = Instant::now();
+    let nowhere: Multiaddr = "/memory/1".parse().expect("an address");
+    assert!(matches!(alone.join([nowhere]).await, Err(JoinError::Unreachable(_))));
+    assert!(in_time(since.elapsed()), "{:?}", since.elapsed());
 }
 
 #[tokio::test]
@@ -296,7 +322,7 @@ async fn an_address_is_listened_on_by_one_node() {
     first.shutdown().await.expect("it runs");
     let again = on(&address).await.expect("nobody listens there");
     again.shutdown().await.expect("it runs");
-    let mut race = tokio::task::JoinSet::new();
+    let mut race = JoinSet::new();
     for _ in 0..8 {
         race.spawn(on(&address));
     }

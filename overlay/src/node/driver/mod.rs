@@ -314,8 +314,9 @@ impl Driver {
 
     /// When something is to be done although nothing comes.
     fn next_due(&self) -> Option<Instant> {
-        let due = [self.host.next_timer(), self.contacts.next_round(), self.next_publish()];
-        due.into_iter().flatten().min()
+        let contacts = [self.contacts.next_round(), self.contacts.next_deadline()];
+        let own = [self.host.next_timer(), self.next_publish(), self.leaving];
+        contacts.into_iter().chain(own).flatten().min()
     }
 
     /// Feeds the peer one input, and then whatever went wrong meanwhile.
@@ -376,6 +377,7 @@ impl Driver {
                 Timer::Router(timer) => self.feed_router(RouterInput::Expired(timer)),
             }
         }
+        self.contacts.expire(now);
         if self.contacts.next_round().is_some_and(|next| next <= now) {
             let membership = self.peer.peer().membership();
             let others = membership.active().chain(membership.passive());
