@@ -122,7 +122,7 @@ pub(crate) struct Host {
 pub(crate) enum Came {
     Found { peer: Incarnation, path: bool },
     NotFound(NodeId),
-    Datagram { from: Incarnation, data: Bytes },
+    Datagram { from: Incarnation, by: NodeId, data: Bytes },
     Lost(Incarnation),
 }
 
@@ -308,8 +308,8 @@ impl router::Effects<Incarnation, Bytes> for Host {
         self.routed.push_back(Came::NotFound(target));
     }
 
-    fn deliver(&mut self, from: Incarnation, data: Bytes) {
-        self.routed.push_back(Came::Datagram { from, data });
+    fn deliver(&mut self, from: Incarnation, by: Incarnation, data: Bytes) {
+        self.routed.push_back(Came::Datagram { from, by: by.node, data });
     }
 
     fn lost(&mut self, to: Incarnation, _number: u64) {

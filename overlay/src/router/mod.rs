@@ -329,7 +329,7 @@ impl<P: Peer, D: Data> Router<P, D> {
     fn relay(&mut self, now: Time, to: P, number: u64, data: D, fx: &mut impl Effects<P, D>) {
         let (origin, hops_left) = (self.me, self.config.most_hops());
         if to == self.me {
-            return fx.deliver(origin, data);
+            return fx.deliver(origin, origin, data);
         }
         let carried = Carried { origin, to, number, hops_left, data };
         if self.pass(now, None, carried, fx).is_err() {
@@ -350,7 +350,7 @@ impl<P: Peer, D: Data> Router<P, D> {
             if new && origin != self.me && self.config.fits(&carried.data) {
                 self.remember(now, (origin, number), Passed { from: Some(from), to, next: None });
                 self.ways.used(now, origin, from);
-                fx.deliver(origin, carried.data);
+                fx.deliver(origin, from, carried.data);
             }
         } else if self.pass(now, Some(from), carried, fx).is_err() {
             fx.send(from, Message::Lost { origin, number });

@@ -67,8 +67,9 @@ pub trait Effects<P: Peer, D> {
     fn found(&mut self, peer: P, path: bool);
     /// The outcome of a lookup: nobody answered, or there are too many lookups.
     fn not_found(&mut self, target: P::Node);
-    /// Hands a datagram to the application.
-    fn deliver(&mut self, from: P, data: D);
+    /// Hands a datagram to the application: who sent it, as its bearers say, and by which neighbour it
+    /// came, which is certain.
+    fn deliver(&mut self, from: P, by: P, data: D);
     /// The datagram with this number was not delivered, and the way to `to` is no more.
     fn lost(&mut self, to: P, number: u64);
 }

@@ -60,7 +60,7 @@ impl Effects<Node, Blob> for Notes {
     fn not_found(&mut self, target: u16) {
         self.said.push(Said::NotFound(target));
     }
-    fn deliver(&mut self, from: Node, data: Blob) {
+    fn deliver(&mut self, from: Node, _by: Node, data: Blob) {
         self.said.push(Said::Deliver(from, data));
     }
     fn lost(&mut self, to: Node, number: u64) {

@@ -107,7 +107,7 @@ impl router::Effects<Peer, Parcel> for Words {
         self.news.push(News::NotFound(target));
     }
 
-    fn deliver(&mut self, from: Peer, data: Parcel) {
+    fn deliver(&mut self, from: Peer, _by: Peer, data: Parcel) {
         self.news.push(News::Deliver(from, data));
     }
 

@@ -62,8 +62,8 @@ impl Driver {
         match came {
             Came::Found { peer, path } => self.on_found_node(peer, path),
             Came::NotFound(node) => self.on_nobody_found(node),
-            Came::Datagram { from, data } => {
-                let answer = channels::on_datagram(&self.hub, from, &data);
+            Came::Datagram { from, by, data } => {
+                let answer = channels::on_datagram(&self.hub, by, from, &data);
                 if let Some(answer) = answer {
                     self.relay(from, answer);
                 }
