@@ -13,6 +13,8 @@
 mod client;
 #[path = "strangers/flood.rs"]
 mod flood;
+#[path = "strangers/rivals.rs"]
+mod rivals;
 
 use std::time::Duration;
 

@@ -12,6 +12,7 @@
 //! | `frames` | what links bring |
 //! | `lanes` | connections for channels |
 //! | `publish` | broadcasts that wait for room, and what paces them |
+//! | `rivals` | which of two connections goes on |
 //! | `routing` | what the router comes to |
 //! | `twins` | identities that two processes share |
 //! | `upkeep` | what happens twice a second |
@@ -22,6 +23,7 @@ mod dials;
 mod frames;
 mod lanes;
 mod publish;
+mod rivals;
 mod routing;
 mod twins;
 mod upkeep;
@@ -164,6 +166,8 @@ pub(crate) struct Driver {
     ids: MessageIds<Incarnation>,
     /// Datagrams sent.
     datagrams: u64,
+    /// Connections dialled and greeted on.
+    greeted: u64,
     connections: BTreeMap<ConnectionId, Connection>,
     dials: BTreeMap<ConnectionId, Dial>,
     budget: Budget,
@@ -216,6 +220,7 @@ impl Driver {
             started: Instant::now(),
             ids: MessageIds::new(host.me),
             datagrams: 0,
+            greeted: 0,
             connections: BTreeMap::new(),
             dials: BTreeMap::new(),
             budget: Budget::new(),
