@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let node =
         Node::builder().network("chat").listen("/ip4/0.0.0.0/tcp/0".parse()?).spawn().await?;
-    let mut heard = node.subscribe("room");
+    let mut heard = node.subscribe("room")?;
     let mut events = node.events();
     for address in node.addresses() {
         println!("others join with: {address}");

@@ -9,7 +9,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let first = Node::builder().listen(anywhere.clone()).spawn().await?;
     let second = Node::builder().listen(anywhere).spawn().await?;
 
-    let mut greetings = second.subscribe("greetings");
+    let mut greetings = second.subscribe("greetings")?;
     second.join(first.addresses()).await?;
     first.broadcast("greetings", "hello, flock").await?;
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use murmurate::membership::DownReason;
-use murmurate::{Event, Multiaddr, Node, NodeId};
+use murmurate::{Ended, Event, Multiaddr, Node, NodeId};
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
@@ -28,6 +28,21 @@ async fn down(events: &mut Receiver<Event>, of: NodeId) -> DownReason {
         }
     };
     timeout(Duration::from_secs(10), told).await.expect("it goes")
+}
+
+/// On one thread both ask before anything comes of it.
+#[tokio::test]
+async fn all_who_end_a_node_are_told_what_became_of_it() {
+    let (stays, leaves) = (node().await, node().await);
+    leaves.join(stays.addresses()).await.expect("joined");
+    let mut events = stays.events();
+    let left = tokio::join!(leaves.leave(), leaves.leave());
+    assert_eq!(left, (Ok(()), Ok(())), "both asked for what happened");
+    assert_eq!(down(&mut events, leaves.id()).await, DownReason::Left);
+    assert_eq!((leaves.leave().await, leaves.shutdown().await), (Err(Ended), Err(Ended)));
+
+    let ended = tokio::join!(stays.shutdown(), stays.shutdown(), stays.leave());
+    assert_eq!(ended, (Ok(()), Ok(()), Err(Ended)), "it did not say goodbye");
 }
 
 #[test]

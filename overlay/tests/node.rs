@@ -11,8 +11,14 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use murmurate::membership::DownReason;
-use murmurate::{BroadcastError, Builder, Event, JoinError, Limits, Lost, Multiaddr, Node};
+use murmurate::{
+    BroadcastError, Builder, ConfigError, Event, JoinError, Limits, Lost, Multiaddr, Node,
+    Subscription, TopicError,
+};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
+
+const MS: Duration = Duration::from_millis(1);
 
 fn builder() -> Builder {
     Node::builder().network("test").listen("/ip4/127.0.0.1/tcp/0".parse().expect("an address"))
@@ -26,6 +32,10 @@ async fn pair() -> (Node, Node) {
     let (one, two) = (node().await, node().await);
     two.join(one.addresses()).await.expect("joined");
     (one, two)
+}
+
+fn hear(node: &Node, topic: &str) -> Subscription {
+    node.subscribe(topic).expect("a short topic")
 }
 
 /// Waits until `holds`, for ten seconds at most.
@@ -58,7 +68,7 @@ async fn both_ends_are_neighbors_and_hear_each_other() {
     let (one, two) = pair().await;
     until("symmetric", async || one.active_view() == [two.id()]).await;
     assert_eq!(two.active_view(), [one.id()]);
-    let (mut at_one, mut at_two) = (one.subscribe("t"), two.subscribe("t"));
+    let (mut at_one, mut at_two) = (hear(&one, "t"), hear(&two, "t"));
     let id = one.broadcast("t", "from one").await.expect("published");
     two.broadcast("t", "from two").await.expect("published");
     let heard = at_two.next().await.expect("open").expect("kept up");
@@ -75,7 +85,7 @@ async fn quic_carries_the_same() {
             .listen("/ip4/127.0.0.1/udp/0/quic-v1".parse().expect("an address"))
     };
     let (one, two) = (quic().spawn().await.expect("a node"), quic().spawn().await.expect("a node"));
-    let mut heard = one.subscribe("t");
+    let mut heard = hear(&one, "t");
     two.join(one.addresses()).await.expect("joined");
     let data = vec![7; 500_000];
     two.broadcast("t", &data).await.expect("published");
@@ -89,7 +99,7 @@ async fn a_broadcast_without_neighbors_waits_or_is_refused() {
     assert_eq!(alone.broadcast("t", "x").await, Err(BroadcastError::NoNeighbor));
 
     let (early, late) = (node().await, node().await);
-    let mut heard = late.subscribe("t");
+    let mut heard = hear(&late, "t");
     let waiting = tokio::spawn({
         let early = early.clone();
         async move { early.broadcast("t", "early").await }
@@ -100,11 +110,34 @@ async fn a_broadcast_without_neighbors_waits_or_is_refused() {
     assert_eq!(heard.next().await.expect("open").expect("kept up").data, "early");
 }
 
+/// Of broadcasts more than the driver holds and its queue takes.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_is_answered_at_the_deadline() {
+    let wait = Duration::from_millis(730);
+    let limits = Limits { publish_wait: wait, join_wait: wait, ..Limits::default() };
+    let alone = Node::builder().network("test").limits(limits).spawn().await.expect("a node");
+    let in_time = |took: Duration| (wait..wait + 3 * MS).contains(&took);
+    let mut broadcasts = JoinSet::new();
+    for _ in 0..400 {
+        let (alone, since) = (alone.clone(), Instant::now());
+        broadcasts.spawn(async move { (alone.broadcast("t", "x").await, since.elapsed()) });
+        tokio::time::sleep(MS).await;
+    }
+    for (outcome, took) in broadcasts.join_all().await {
+        assert_eq!(outcome, Err(BroadcastError::NoNeighbor));
+        assert!(in_time(took), "{took:?}");
+    }
+    let since = Instant::now();
+    let nowhere: Multiaddr = "/memory/1".parse().expect("an address");
+    assert!(matches!(alone.join([nowhere]).await, Err(JoinError::Unreachable(_))));
+    assert!(in_time(since.elapsed()), "{:?}", since.elapsed());
+}
+
 #[tokio::test]
 async fn an_oversized_broadcast_is_refused_and_harms_nothing() {
     let (one, two) = pair().await;
-    let mut heard = two.subscribe("t");
-    let max = one.max_data("t");
+    let mut heard = hear(&two, "t");
+    let max = one.max_data("t").expect("a short topic");
     let error = one.broadcast("t", vec![0; max + 1]).await;
     assert_eq!(error, Err(BroadcastError::TooLarge { size: max + 1, max }));
     assert!(matches!(one.broadcast(&"t".repeat(256), "x").await, Err(BroadcastError::Topic(_))));
@@ -115,6 +148,21 @@ async fn an_oversized_broadcast_is_refused_and_harms_nothing() {
     // A small one may not overtake a large one on the same link.
     assert_eq!(heard.next().await.expect("open").expect("kept up").data.len(), max);
     assert_eq!(heard.next().await.expect("open").expect("kept up").data, "small");
+}
+
+#[tokio::test]
+async fn a_topic_that_nothing_can_have_is_an_error_whoever_names_it() {
+    let one = node().await;
+    for length in [256, 2 << 20] {
+        let (topic, error) = ("t".repeat(length), TopicError { length });
+        assert_eq!(one.max_data(&topic), Err(error.clone()));
+        assert_eq!(one.subscribe(&topic).map(drop), Err(error.clone()));
+        assert_eq!(one.broadcast(&topic, "x").await, Err(error.clone().into()));
+        assert_eq!(builder().catch_up(&topic).validate(), Err(ConfigError::CatchUp(error)));
+    }
+    let longest = "t".repeat(255);
+    assert_eq!(one.max_data(&longest), one.max_data("").map(|max| max - 255));
+    assert!(one.subscribe(&longest).is_ok());
 }
 
 #[tokio::test]
@@ -131,7 +179,7 @@ async fn the_longest_times_are_as_good_as_for_ever() {
     let one = node().await;
     let two = builder().limits(forever).spawn().await.expect("a node");
     two.join(one.addresses()).await.expect("joined");
-    let mut heard = one.subscribe("t");
+    let mut heard = hear(&one, "t");
     two.broadcast("t", "x").await.expect("published");
     assert_eq!(heard.next().await.expect("open").expect("kept up").data, "x");
     assert_eq!(two.crawl().await.expect("it runs").nodes.len(), 2);
@@ -143,7 +191,7 @@ async fn a_subscriber_that_falls_behind_is_told() {
     let limits = Limits { subscription_capacity: 4, ..Limits::default() };
     let one = node().await;
     let two = builder().limits(limits).spawn().await.expect("a node");
-    let (mut slow, mut marker) = (two.subscribe("t"), two.subscribe("end"));
+    let (mut slow, mut marker) = (hear(&two, "t"), hear(&two, "end"));
     two.join(one.addresses()).await.expect("joined");
     for n in 0..10u8 {
         one.broadcast("t", [n]).await.expect("published");
@@ -167,14 +215,14 @@ async fn a_topic_that_catches_up_has_what_came_before() {
     late.join(a.addresses()).await.expect("joined");
     a.broadcast("orders", "4").await.expect("published");
     until("all came", async || late.metrics().broadcasts().delivered == 4).await;
-    let mut orders = late.subscribe("orders");
+    let mut orders = hear(&late, "orders");
     let mut got = Vec::new();
     while got.len() < 4 {
         got.push(orders.next().await.expect("the node runs").expect("nothing is lost").data);
     }
     got.sort();
     assert_eq!(got, ["1", "2", "3", "4"]);
-    assert!(late.subscribe("orders").next().now_or_never().is_none(), "the others start at now");
+    assert!(hear(&late, "orders").next().now_or_never().is_none(), "the others start at now");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,7 +322,7 @@ async fn an_address_is_listened_on_by_one_node() {
     first.shutdown().await.expect("it runs");
     let again = on(&address).await.expect("nobody listens there");
     again.shutdown().await.expect("it runs");
-    let mut race = tokio::task::JoinSet::new();
+    let mut race = JoinSet::new();
     for _ in 0..8 {
         race.spawn(on(&address));
     }
@@ -312,7 +360,7 @@ async fn dials_from_both_sides_at_once_end_with_one_link() {
             one.active_view() == [two.id()] && two.active_view() == [one.id()]
         })
         .await;
-        let mut heard = [one.subscribe("t"), two.subscribe("t")];
+        let mut heard = [hear(&one, "t"), hear(&two, "t")];
         for n in 0..20u8 {
             two.broadcast("t", [n]).await.expect("published");
             one.broadcast("t", [n]).await.expect("published");

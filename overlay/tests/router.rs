@@ -34,7 +34,7 @@ fn a_neighbour_and_oneself_are_found_without_a_word() {
     net.look_up(1, 1, false);
     assert_eq!(net.said(), [(1, found(n(2), true)), (1, found(n(1), false))]);
     net.relay(1, 1, 7);
-    assert_eq!(net.said(), [(1, received(n(1), Blob(7, 10)))]);
+    assert_eq!(net.said(), [(1, received(n(1), n(1), Blob(7, 10)))]);
     assert_eq!(net.wires.len(), 0);
 }
 
@@ -150,7 +150,10 @@ fn a_way_is_laid_in_both_directions() {
     net.relay(5, 0, 1);
     net.settle();
     let said = net.said();
-    assert_eq!(said, [(5, received(n(0), Blob(1, 10))), (0, received(n(5), Blob(1, 10)))]);
+    assert_eq!(
+        said,
+        [(5, received(n(0), n(4), Blob(1, 10))), (0, received(n(5), n(1), Blob(1, 10)))]
+    );
     assert_eq!(net.carried("relay"), 10, "five hops each way");
 }
 
@@ -213,7 +216,7 @@ fn a_hop_without_a_way_on_says_so() {
     net.pass(2 * SECOND);
     net.relay(0, 5, 9);
     net.settle();
-    assert_eq!(net.said(), [(0, found(n(5), true)), (5, received(n(0), Blob(9, 10)))]);
+    assert_eq!(net.said(), [(0, found(n(5), true)), (5, received(n(0), n(4), Blob(9, 10)))]);
 }
 
 #[test]
@@ -354,7 +357,7 @@ fn a_datagram_is_delivered_once() {
     let relay = Message::Relay { origin, to, number: 5, hops_left: 0, data };
     net.forge(0, 1, relay.clone());
     net.forge(0, 1, relay);
-    assert_eq!(net.said(), [(1, received(n(7), Blob(1, 10)))]);
+    assert_eq!(net.said(), [(1, received(n(7), n(0), Blob(1, 10)))]);
     assert_eq!(net.wires.len(), 0, "and is not called lost");
 }
 

@@ -13,6 +13,8 @@
 mod client;
 #[path = "strangers/flood.rs"]
 mod flood;
+#[path = "strangers/rivals.rs"]
+mod rivals;
 
 use std::time::Duration;
 
@@ -59,7 +61,7 @@ impl House {
         };
         let (node, neighbor) = (start().await, start().await);
         neighbor.join(node.addresses()).await.expect("a neighbour");
-        let news = [node.subscribe("news"), neighbor.subscribe("news")];
+        let news = [&node, &neighbor].map(|node| node.subscribe("news").expect("a short topic"));
         Self { events: node.events(), node, neighbor, news }
     }
 
@@ -162,8 +164,13 @@ async fn half_a_handshake_is_not_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_that_says_nothing_is_kept_out() {
     let handshake_wait = Duration::from_secs(5);
-    let mut house =
-        House::with(Limits { max_connections: 16, handshake_wait, ..impatient() }).await;
+    let mut house = House::with(Limits {
+        max_connections: 16,
+        max_channel_connections: 8,
+        handshake_wait,
+        ..impatient()
+    })
+    .await;
     let begun = Instant::now();
     let mut crowd = Vec::new();
     for _ in 0..100 {

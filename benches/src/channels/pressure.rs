@@ -114,7 +114,7 @@ async fn both(
 
 /// How long broadcasts take, a hundred a second.
 async fn broadcasts(one: &Node, two: &Node, seconds: f64) -> Result<Latencies, Error> {
-    let mut heard = two.subscribe("news");
+    let mut heard = two.subscribe("news")?;
     let mut ticks = interval(Duration::from_millis(10));
     let mut latencies = Latencies::default();
     let begin = Instant::now();

@@ -33,7 +33,7 @@ pub(crate) async fn run(state: &Path) -> Result<(), Error> {
         .spawn()
         .await?;
     let (own, ledger) = (Arc::<Own>::default(), Arc::<Mutex<Ledger>>::default());
-    let (mut messages, heard) = (node.subscribe(TOPIC), Arc::clone(&ledger));
+    let (mut messages, heard) = (node.subscribe(TOPIC)?, Arc::clone(&ledger));
     tokio::spawn(async move {
         while let Some(item) = messages.next().await {
             heard.lock().unwrap_or_else(PoisonError::into_inner).note(&item);

@@ -47,6 +47,9 @@ pub struct Plumtree<P, I: Id, D> {
     straighten: Straighten<P>,
     batch_armed: bool,
     missing_armed: bool,
+    /// Waits have become shorter since.
+    missing_eased: bool,
+    sooner_armed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +66,8 @@ pub enum Timer {
     Batch,
     /// An announced payload may be overdue.
     Missing,
+    /// One may be that was announced when waits had become shorter than `Missing` still takes.
+    Sooner,
 }
 
 impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
@@ -81,6 +86,8 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             pace: Pace::new(),
             batch_armed: false,
             missing_armed: false,
+            missing_eased: false,
+            sooner_armed: false,
         }
     }
 
@@ -375,6 +382,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
                 self.announce_all(fx);
             }
             Input::Expired(Timer::Missing) => self.on_missing_timer(now, fx),
+            Input::Expired(Timer::Sooner) => self.on_sooner_timer(now, fx),
             Input::Publish { id, payload } => {
                 // A neighbour may have made it up before. Its own it always passes on: nobody else can.
                 self.missing.arrived(id, now);

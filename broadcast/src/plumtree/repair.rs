@@ -20,7 +20,9 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             Input::Receive { message: Message::Fetch(_), .. } => true,
             Input::Receive { message: Message::Repair { .. }, .. } => fetches,
             Input::Receive { message: Message::Gossip { id, .. }, .. } => self.missing.is_here(*id),
-            Input::Expired(Timer::Missing) => fetches && !self.missing.any_answered(),
+            Input::Expired(Timer::Missing | Timer::Sooner) => {
+                fetches && !self.missing.any_answered()
+            }
             _ => false,
         }
     }
@@ -32,7 +34,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             Input::Receive { from, message: Message::Graft { .. } } => {
                 Some(*from).filter(|from| self.is_neighbor(*from))
             }
-            Input::Expired(Timer::Missing) => self.missing.broken(now),
+            Input::Expired(Timer::Missing | Timer::Sooner) => self.missing.broken(now),
             _ => None,
         }
     }
@@ -45,19 +47,35 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             fx.mark(Mark::PatienceGrew);
         } else if now < before {
             fx.mark(Mark::PatienceEased);
+            self.missing_eased = self.missing_armed;
         }
     }
 
-    /// There is something to wait for: no longer than anything may be waited for that comes next.
+    /// There is something to wait for: no longer than anything may be waited for that comes next, unless
+    /// waits become shorter meanwhile. Then a second timer bridges the time to the first, in steps that
+    /// no wait is shorter than.
     pub(super) fn arm_missing(&mut self, wait: Duration, fx: &mut impl Effects<Self>) {
         if !self.missing_armed {
             self.missing_armed = true;
             fx.arm(wait, Timer::Missing);
+        } else if self.missing_eased && !self.sooner_armed {
+            self.sooner_armed = true;
+            fx.arm(self.config.least_graft_timeout, Timer::Sooner);
+        }
+    }
+
+    pub(super) fn on_sooner_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
+        self.ask_overdue(now, fx);
+        let next = self.missing.deadline().filter(|_| self.missing_eased);
+        self.sooner_armed = next.is_some();
+        if let Some(deadline) = next {
+            fx.arm(deadline.since(now).min(self.config.least_graft_timeout), Timer::Sooner);
         }
     }
 
     pub(super) fn on_missing_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         self.ask_overdue(now, fx);
+        self.missing_eased = false;
         self.missing_armed = self.missing.deadline().is_some_and(|deadline| {
             if !self.config.has(Mutant::MissingTimerOnce) {
                 let wait = self.patience.wait(&self.config);

@@ -27,6 +27,8 @@ struct Entry {
     /// The start that greeted last, and the one before it.
     started: Option<u64>,
     before: Option<u64>,
+    /// The last connection it dialled: of which start, and its number.
+    dialled: (u64, u64),
 }
 
 impl Book {
@@ -49,6 +51,17 @@ impl Book {
         let returned = entry.before == Some(started);
         entry.before = entry.started.replace(started);
         returned
+    }
+
+    /// A start of a node greets on a connection that it dialled.
+    pub(crate) fn hear_dial(&mut self, node: NodeId, started: u64, number: u64) {
+        let entry = self.entry(node);
+        entry.dialled = entry.dialled.max((started, number));
+    }
+
+    /// The last one it was heard of.
+    pub(crate) fn last_dial(&self, node: NodeId) -> (u64, u64) {
+        self.entries.get(&node).map(|entry| entry.dialled).unwrap_or_default()
     }
 
     /// Somebody says where a node can be dialled.

@@ -13,7 +13,7 @@ use murmurate_membership::{OutOfRange, hyparview};
 use super::channels::{self, Channel, DeclarationError};
 use super::host::FAR;
 use super::state::StateError;
-use super::wire::{MAX_BODY, MAX_NETWORK, Publication, Relayed, TopicError};
+use super::wire::{MAX_BODY, MAX_NETWORK, Publication, Relayed, TopicError, topic_length};
 use super::{Metrics, Node};
 use crate::discovery::{ContactError, Discovery, can_listen, parse_contact};
 use crate::{NodeIdError, router};
@@ -75,7 +75,8 @@ pub struct Limits {
     /// Bytes a second that a peer with messages waiting must take, measured over two seconds, or
     /// its link counts as slow. Default 64 KiB.
     pub slow_bytes_per_second: usize,
-    /// Connections at a time, in and out. 8 to 65,536; default 1,024.
+    /// Connections at a time, in and out: enough for those of channels and all neighbours. 8 to
+    /// 65,536; default 1,024.
     pub max_connections: usize,
     /// Of these, connections that this node dialled for channels. 1 to 65,536; default 512.
     pub max_channel_connections: usize,
@@ -149,9 +150,10 @@ impl Limits {
     }
 
     /// Bytes of data that fit a frame beside a topic.
-    pub(crate) fn max_data(&self, topic: usize) -> usize {
+    pub(crate) fn max_data(&self, topic: &str) -> Result<usize, TopicError> {
         use super::wire::{HEADER, Head};
-        self.max_frame - (Head::MAX - HEADER) - Publication::OVERHEAD - topic
+        let topic = usize::from(topic_length(topic)?);
+        Ok(self.max_frame - (Head::MAX - HEADER) - Publication::OVERHEAD - topic)
     }
 }
 
@@ -162,6 +164,19 @@ pub enum ConfigError {
     /// A number outside its range, or a time of zero.
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
+    /// Connections for channels would leave too few for the neighbours.
+    #[error(
+        "max_connections = {max_connections} is too few: max_channel_connections = \
+         {max_channel_connections} and membership.active_capacity = {active_capacity} must fit in"
+    )]
+    Connections {
+        /// [`Limits::max_connections`].
+        max_connections: usize,
+        /// [`Limits::max_channel_connections`].
+        max_channel_connections: usize,
+        /// Neighbours, [`Builder::membership`].
+        active_capacity: usize,
+    },
     /// A network id without characters, or with too many.
     #[error("network = {0:?} is out of range: 1 to 64 bytes")]
     Network(String),
@@ -341,6 +356,20 @@ impl Builder {
         self
     }
 
+    /// Channels leave the overlay the connections it needs.
+    fn check_connections(&self) -> Result<(), ConfigError> {
+        let Limits { max_connections, max_channel_connections, .. } = self.limits;
+        let active_capacity = self.membership.active_capacity;
+        if max_channel_connections.saturating_add(active_capacity) > max_connections {
+            return Err(ConfigError::Connections {
+                max_connections,
+                max_channel_connections,
+                active_capacity,
+            });
+        }
+        Ok(())
+    }
+
     pub(crate) fn check(&self) -> Result<Checked, ConfigError> {
         if !(1..=MAX_NETWORK).contains(&self.network.len()) {
             return Err(ConfigError::Network(self.network.clone()));
@@ -355,9 +384,10 @@ impl Builder {
             return Err(ConfigError::Listen(address.clone()));
         }
         self.limits.check()?;
+        self.check_connections()?;
         channels::check(&self.channels)?;
-        if let Some(topic) = self.catch_up.iter().find(|topic| topic.len() > u8::MAX.into()) {
-            return Err(ConfigError::CatchUp(TopicError { length: topic.len() }));
+        for topic in &self.catch_up {
+            topic_length(topic).map_err(ConfigError::CatchUp)?;
         }
         let catch_up = !self.catch_up.is_empty();
         let anti_entropy = anti_entropy::Parameters { catch_up, ..self.anti_entropy.clone() };
@@ -405,6 +435,14 @@ mod tests {
         assert_eq!(says(limits(wrong)), "max_frame = 10 is out of range: 1024 to 16777215");
         let wrong = Limits { outbox_bytes: 10, ..Limits::default() };
         assert!(says(limits(wrong)).starts_with("outbox_bytes = 10 is out of range: 1048576 to"));
+        let wrong = Limits { max_connections: 516, ..Limits::default() };
+        assert_eq!(
+            says(limits(wrong)),
+            "max_connections = 516 is too few: max_channel_connections = 512 and \
+             membership.active_capacity = 5 must fit in"
+        );
+        let enough = Limits { max_connections: 517, ..Limits::default() };
+        assert_eq!(says(limits(enough)), "");
         let wrong = Limits { join_wait: Duration::ZERO, ..Limits::default() };
         assert!(says(limits(wrong)).starts_with("join_wait = 0 s"));
         let wrong = Limits { leave_wait: Duration::ZERO, ..Limits::default() };

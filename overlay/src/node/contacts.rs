@@ -245,6 +245,11 @@ impl Contacts {
         is_news
     }
 
+    /// When to call [`Contacts::expire`].
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.joining.iter().map(|joining| joining.deadline).min()
+    }
+
     /// Tells those who waited long enough.
     pub(crate) fn expire(&mut self, now: Instant) {
         while let Some(at) = self.joining.iter().position(|joining| joining.deadline <= now) {

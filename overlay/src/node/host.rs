@@ -136,25 +136,35 @@ impl Host {
         }))
     }
 
-    /// Says something to a node that is not the stack's business.
-    pub(crate) fn push_control(&mut self, to: Incarnation, frame: Vec<u8>) -> Option<()> {
-        let pushed = self.route(to)?.push_control(frame);
-        self.note_pushed(to.node, pushed);
-        Some(())
+    /// Says something to a node that is not the protocols' business, and is not counted as theirs.
+    pub(crate) fn push_control(&mut self, to: Incarnation, frame: Vec<u8>) {
+        self.queue(to, Outgoing::Control(frame));
     }
 
-    fn note_pushed(&mut self, node: NodeId, pushed: Pushed) {
+    /// Says a message of this kind: it is sent, or shed and counted as that.
+    fn push(&mut self, to: Incarnation, kind: usize, frame: Outgoing) {
+        let bytes = frame.len();
+        if self.queue(to, frame) == Some(Pushed::Queued) {
+            self.metrics.sent.note(kind, bytes);
+        }
+    }
+
+    fn queue(&mut self, to: Incarnation, frame: Outgoing) -> Option<Pushed> {
+        let route = self.route(to)?;
+        let (pushed, is_payload) = match frame {
+            Outgoing::Payload(head, body) => (route.push_payload(head, body), true),
+            Outgoing::Control(frame) => (route.push_control(frame), false),
+        };
         match pushed {
-            Pushed::Queued => {
-                if self.fresh.last() != Some(&node) {
-                    self.fresh.push(node);
-                }
-            }
+            Pushed::Queued if self.fresh.last() == Some(&to.node) => {}
+            Pushed::Queued => self.fresh.push(to.node),
+            Pushed::Shed if is_payload => self.metrics.outbox_payloads_dropped.inc(),
             Pushed::Shed => {
                 self.metrics.outbox_control_dropped.inc();
-                self.stuck.push(node);
+                self.stuck.push(to.node);
             }
         }
+        Some(pushed)
     }
 
     /// A peer with what this node knows of where it can be dialled.
@@ -187,51 +197,17 @@ impl Host {
 impl Effects<Membership, Broadcast, Router> for Host {
     fn send(&mut self, to: Incarnation, message: Message) {
         let kind = message.kind();
-        let (pushed, bytes) = match message {
-            Message::Broadcast(message) => match Outgoing::of(message) {
-                Outgoing::Payload(head, payload) => {
-                    let Some(route) = self.route(to) else { return };
-                    let bytes = head.len() + payload.bytes().len();
-                    if route.push_payload(Some(head), payload.bytes().clone()) == Pushed::Shed {
-                        self.metrics.outbox_payloads_dropped.inc();
-                        return;
-                    }
-                    (Pushed::Queued, bytes)
-                }
-                Outgoing::Control(frame) => {
-                    let bytes = frame.len();
-                    let Some(route) = self.route(to) else { return };
-                    (route.push_control(frame), bytes)
-                }
-            },
+        let frame = match message {
+            Message::Broadcast(message) => Outgoing::of(message),
             Message::Membership(message) => {
-                let frame = encode_membership(&message.map(|peer| self.contact(peer)));
-                let bytes = frame.len();
-                let Some(route) = self.route(to) else { return };
-                (route.push_control(frame), bytes)
+                Outgoing::Control(encode_membership(&message.map(|peer| self.contact(peer))))
             }
             Message::Service(message) => match self.without_data(message) {
-                Ok(message) => {
-                    let frame = encode_route(&message);
-                    let bytes = frame.len();
-                    let Some(route) = self.route(to) else { return };
-                    (route.push_control(frame), bytes)
-                }
-                Err(relayed) => {
-                    let frame = relayed.encode();
-                    let bytes = frame.len();
-                    let Some(route) = self.route(to) else { return };
-                    if route.push_payload(None, frame.into()) == Pushed::Shed {
-                        return self.metrics.outbox_payloads_dropped.inc();
-                    }
-                    (Pushed::Queued, bytes)
-                }
+                Ok(message) => Outgoing::Control(encode_route(&message)),
+                Err(relayed) => Outgoing::Payload(None, relayed.encode().into()),
             },
         };
-        if pushed == Pushed::Queued {
-            self.metrics.sent.note(kind, bytes);
-        }
-        self.note_pushed(to.node, pushed);
+        self.push(to, kind, frame);
     }
 
     fn arm(&mut self, after: Duration, timer: Timer) {
@@ -328,13 +304,22 @@ impl Host {
 /// A timer farther away than this is as good as none, and its sum with now does not overflow.
 pub(crate) const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
-/// A broadcast message as it goes out.
+/// A frame as it goes out.
 enum Outgoing {
-    Payload(Head, Publication),
+    /// It may be shed: its head, unless the body holds it all, and its body.
+    Payload(Option<Head>, Bytes),
     Control(Vec<u8>),
 }
 
 impl Outgoing {
+    fn len(&self) -> usize {
+        match self {
+            Self::Payload(head, body) => head.as_deref().map_or(0, <[u8]>::len) + body.len(),
+            Self::Control(frame) => frame.len(),
+        }
+    }
+
+    /// A broadcast message.
     fn of(message: BroadcastMessage) -> Self {
         use anti_entropy::Message as Exchange;
         use plumtree::Message as Tree;
@@ -346,7 +331,8 @@ impl Outgoing {
                 (Kind::Repair, id, round, payload)
             }
             Exchange::Reply { id, round, age, payload } => {
-                return Self::Payload(Head::of_reply(id, round, age, &payload), payload);
+                let head = Head::of_reply(id, round, age, &payload);
+                return Self::Payload(Some(head), payload.bytes().clone());
             }
             Exchange::Inner(Tree::IHave(batch)) => {
                 return Self::Control(encode_control(&Tree::IHave(batch)));
@@ -367,6 +353,77 @@ impl Outgoing {
             }
             Exchange::Want(spans) => return Self::Control(encode_exchange(&Exchange::Want(spans))),
         };
-        Self::Payload(Head::new(kind, id, round, &payload), payload)
+        Self::Payload(Some(Head::new(kind, id, round, &payload)), payload.bytes().clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Metrics;
+    use crate::router::Message as Routing;
+
+    fn peer(of: u8) -> Incarnation {
+        Incarnation { node: NodeId::from_bytes([of; 32]), started: 1 }
+    }
+
+    fn host(metrics: &Metrics) -> Host {
+        let counters = metrics.counters();
+        Host {
+            me: peer(1),
+            addresses: Addresses::default(),
+            book: Book::default(),
+            routes: BTreeMap::new(),
+            outbox_limit: 1_000,
+            pacer: Pacer::new(Instant::now()),
+            timers: Vec::new(),
+            topics: Topics::new(1, Default::default(), counters.lagged.clone()),
+            metrics: counters,
+            events: broadcast::Sender::new(1),
+            later: VecDeque::new(),
+            wanted: Vec::new(),
+            fresh: Vec::new(),
+            stuck: Vec::new(),
+            view_changed: false,
+            delivered: 0,
+            notices: Vec::new(),
+            routed: VecDeque::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_shed_counts_as_shed_and_not_as_sent() {
+        let metrics = Metrics::default();
+        let mut host = host(&metrics);
+        let say = |host: &mut Host, to| {
+            let data = Bytes::from_static(&[0; 900]);
+            let relay = Routing::Relay { origin: to, to, number: 1, hops_left: 1, data };
+            let tree = |message| Message::Broadcast(anti_entropy::Message::Inner(message));
+            let payload = Publication::new("t", 0, &[0; 900]).expect("a short topic");
+            let id = MessageId { origin: host.me, sequence: 1 };
+            let gossip = plumtree::Message::Gossip { id, round: 1, payload };
+            host.send(to, Message::Service(Routing::Lost { origin: to, number: 1 }));
+            host.send(to, Message::Service(relay));
+            host.send(to, tree(plumtree::Message::Prune));
+            host.send(to, tree(gossip));
+        };
+        let counted = || {
+            let text = metrics.render();
+            let of = |direction: &str| {
+                let series = text.lines().filter(|line| line.contains(direction));
+                let values = series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
+                values.sum::<u64>()
+            };
+            let sent = of("murmurate_messages_total{direction=\"sent\"");
+            (sent, of("lane=\"control\""), of("lane=\"payload\""))
+        };
+        say(&mut host, peer(2));
+        assert_eq!(counted(), (3, 0, 1), "of two payloads one fits");
+        let outbox = &host.route(peer(3)).expect("a way").outbox;
+        while outbox.push_control(vec![0; 1 << 10]) == Pushed::Queued {}
+        assert_eq!(outbox.push_payload(None, Bytes::from_static(&[0; 1_000])), Pushed::Queued);
+        say(&mut host, peer(3));
+        assert_eq!(counted(), (3, 2, 3), "nothing more was sent");
+        assert_eq!(host.stuck, [peer(3).node; 2], "the link is given up");
     }
 }

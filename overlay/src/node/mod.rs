@@ -68,7 +68,7 @@ use crate::discovery::Announcement;
 use crate::router::Router;
 use book::Book;
 use channels::Hub;
-use driver::{Command, Driver, Look, Parts, Publish, Shown};
+use driver::{Command, Driver, End, Look, Parts, Publish, Shown};
 use host::Host;
 use id::{Incarnation, MessageId, NodeId};
 use pressure::Pacer;
@@ -76,7 +76,7 @@ use reach::Reach;
 use state::State;
 use store::Store;
 use topics::Topics;
-use wire::{Addresses, Contact, Publication, Views};
+use wire::{Addresses, Contact, Publication, Views, topic_length};
 
 /// A node of the overlay: a handle, cheap to clone. The node ends with [`Node::leave`],
 /// [`Node::shutdown`], or its last handle.
@@ -89,7 +89,7 @@ use wire::{Addresses, Contact, Publication, Views};
 /// let anywhere: murmurate::Multiaddr = "/ip4/127.0.0.1/tcp/0".parse()?;
 /// let one = Node::builder().listen(anywhere.clone()).spawn().await?;
 /// let two = Node::builder().listen(anywhere).spawn().await?;
-/// let mut heard = two.subscribe("news");
+/// let mut heard = two.subscribe("news")?;
 /// two.join(one.addresses()).await?;
 /// one.broadcast("news", "hello, flock").await?;
 /// let message = heard.next().await.ok_or("the node ended")??;
@@ -108,6 +108,7 @@ pub struct Node {
     events: broadcast::Sender<Event>,
     active: watch::Receiver<Vec<NodeId>>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
+    end: watch::Receiver<Option<End>>,
     metrics: Metrics,
     hub: Arc<Hub>,
 }
@@ -232,6 +233,7 @@ impl Node {
         ));
         let (show_active, active) = watch::channel(Vec::new());
         let (show_addresses, shown_addresses) = watch::channel(full.clone());
+        let (show_end, end) = watch::channel(None);
         let host = Host {
             me,
             addresses,
@@ -269,7 +271,7 @@ impl Node {
             reach: builder.advertise.is_empty().then_some(reach),
             commands: take_commands,
             publishes: take_publishes,
-            shown: Shown { active: show_active, addresses: show_addresses },
+            shown: Shown { active: show_active, addresses: show_addresses, end: show_end },
             discovery,
             store: state.map(Store::new),
             reunion,
@@ -289,6 +291,7 @@ impl Node {
             events,
             active,
             addresses: shown_addresses,
+            end,
             metrics: builder.metrics,
             hub,
         })
@@ -353,9 +356,11 @@ impl Node {
     }
 
     /// Bytes of data a broadcast on `topic` may have.
-    #[must_use]
-    pub fn max_data(&self, topic: &str) -> usize {
-        self.limits.max_data(topic.len())
+    ///
+    /// # Errors
+    /// The topic is too long.
+    pub fn max_data(&self, topic: &str) -> Result<usize, TopicError> {
+        self.limits.max_data(topic)
     }
 
     /// Publishes `data` to all other nodes that subscribe to `topic`. Returns when it is on its
@@ -378,15 +383,11 @@ impl Node {
     }
 
     async fn publish(&self, topic: &str, data: &[u8]) -> Result<MessageId, BroadcastError> {
-        // The topic's own bound comes first: it is part of the other.
-        let publication = if topic.len() > usize::from(u8::MAX) {
-            return Err(TopicError { length: topic.len() }.into());
-        } else if data.len() > self.max_data(topic) {
-            let (size, max) = (data.len(), self.max_data(topic));
+        let (size, max) = (data.len(), self.max_data(topic)?);
+        if size > max {
             return Err(BroadcastError::TooLarge { size, max });
-        } else {
-            Publication::new(topic, clock::micros_since_1970(), data)?
-        };
+        }
+        let publication = Publication::new(topic, clock::micros_since_1970(), data)?;
         let deadline = Instant::now() + self.limits.publish_wait;
         let (reply, published) = oneshot::channel();
         match timeout_at(deadline, self.publishes.reserve()).await {
@@ -400,9 +401,12 @@ impl Node {
 
     /// The broadcasts of others on `topic`, from now on; at the first call from the node's start on,
     /// and from before it, if the topic [catches up](Builder::catch_up).
-    #[must_use]
-    pub fn subscribe(&self, topic: &str) -> Subscription {
-        self.topics.subscribe(topic)
+    ///
+    /// # Errors
+    /// The topic is too long: nothing can be published on it.
+    pub fn subscribe(&self, topic: &str) -> Result<Subscription, TopicError> {
+        topic_length(topic)?;
+        Ok(self.topics.subscribe(topic))
     }
 
     /// A channel that was declared when the node was set up.
@@ -455,12 +459,15 @@ impl Node {
     /// most), says goodbye to all neighbours, waits until that is written (3 s at most), and ends the
     /// node. What is not delivered by then gets its outcome.
     ///
+    /// Whoever calls it while the node leaves waits for the same end.
+    ///
     /// # Errors
-    /// The node has ended already.
+    /// The node has ended already, or is shut down meanwhile.
     pub async fn leave(&self) -> Result<(), Ended> {
-        let (reply, left) = oneshot::channel();
-        self.commands.send(Command::Leave(reply)).await.map_err(|_| Ended)?;
-        left.await.map_err(|_| Ended)
+        match self.end(Command::Leave).await? {
+            End::Left => Ok(()),
+            End::ShutDown => Err(Ended),
+        }
     }
 
     /// Ends the node at once, without a goodbye: neighbours see its connections close.
@@ -468,9 +475,15 @@ impl Node {
     /// # Errors
     /// The node has ended already.
     pub async fn shutdown(&self) -> Result<(), Ended> {
-        let (reply, ended) = oneshot::channel();
-        self.commands.send(Command::Shutdown(reply)).await.map_err(|_| Ended)?;
-        ended.await.map_err(|_| Ended)
+        self.end(Command::Shutdown).await.map(|_| ())
+    }
+
+    /// Tells the node to end, and waits until it has.
+    async fn end(&self, how: Command) -> Result<End, Ended> {
+        let taken = self.commands.send(how).await;
+        let mut end = self.end.clone();
+        let ended = *end.wait_for(Option::is_some).await.map_err(|_| Ended)?;
+        taken.map_err(|_| Ended).and(ended.ok_or(Ended))
     }
 }
 

@@ -331,7 +331,7 @@ impl<P: Peer, D: Data> Router<P, D> {
     ) {
         let (origin, hops_left) = (self.me, self.config.most_hops());
         if to == self.me {
-            return fx.emit(Event::Received { from: origin, data });
+            return fx.emit(Event::Received { from: origin, by: origin, data });
         }
         let carried = Carried { origin, to, number, hops_left, data };
         if self.pass(now, None, carried, fx).is_err() {
@@ -352,7 +352,7 @@ impl<P: Peer, D: Data> Router<P, D> {
             if new && origin != self.me && self.config.fits(&carried.data) {
                 self.remember(now, (origin, number), Passed { from: Some(from), to, next: None });
                 self.routes.used(now, origin, from);
-                fx.emit(Event::Received { from: origin, data: carried.data });
+                fx.emit(Event::Received { from: origin, by: from, data: carried.data });
             }
         } else if self.pass(now, Some(from), carried, fx).is_err() {
             fx.send(from, Message::Lost { origin, number });

@@ -58,8 +58,10 @@ pub enum Event<P: Peer, D> {
     NotFound(P::Node),
     /// A datagram for this node.
     Received {
-        /// Who sent it.
+        /// Who sent it, as its bearers say.
         from: P,
+        /// By which neighbour it came, which is certain.
+        by: P,
         /// Its content.
         data: D,
     },

@@ -256,7 +256,7 @@ fn mark_and_number(data: &[u8]) -> (u32, u32) {
 }
 
 async fn listen(node: Node, ledger: Shared) {
-    let mut heard = node.subscribe(TOPIC);
+    let mut heard = node.subscribe(TOPIC).expect("a short topic");
     while let Some(next) = heard.next().await {
         with(&ledger, |ledger| match next {
             Ok(Delivery { id, published, data, .. }) => {

@@ -41,9 +41,9 @@ pub(crate) fn found(peer: Node, path: bool) -> Said {
     Event::Found { peer, path }
 }
 
-/// A datagram came.
-pub(crate) fn received(from: Node, data: Blob) -> Said {
-    Event::Received { from, data }
+/// A datagram came, by this neighbour.
+pub(crate) fn received(from: Node, by: Node, data: Blob) -> Said {
+    Event::Received { from, by, data }
 }
 
 /// A datagram was lost.

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -11,17 +12,17 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::Transport;
 use libp2p::core::Endpoint;
 use libp2p::core::muxing::{StreamMuxerBox, StreamMuxerExt, SubstreamBox};
-use libp2p::core::transport::{DialOpts, PortUse};
+use libp2p::core::transport::{Boxed, DialOpts, ListenerId, PortUse};
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, noise, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, noise, tcp, yamux};
 use murmurate::NodeId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/2";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/3";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An authenticated, multiplexed connection to a node.
@@ -38,19 +39,53 @@ impl Drop for Client {
     }
 }
 
+fn transport(key: &Keypair) -> Boxed<(PeerId, StreamMuxerBox)> {
+    tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .upgrade(Version::V1)
+        .authenticate(noise::Config::new(key).expect("a key"))
+        .multiplex(yamux::Config::default())
+        .boxed()
+}
+
+/// Where nodes dial a stranger.
+pub(crate) struct Door(Boxed<(PeerId, StreamMuxerBox)>, Keypair);
+
+impl Door {
+    pub(crate) async fn open(key: &Keypair) -> (Self, Multiaddr) {
+        let mut transport = transport(key);
+        let anywhere = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
+        transport.listen_on(ListenerId::next(), anywhere).expect("a TCP address");
+        let event = poll_fn(|context| Pin::new(&mut transport).poll(context)).await;
+        let address = event.into_new_address().expect("it listens");
+        (Self(transport, key.clone()), address)
+    }
+
+    /// The next that comes in.
+    pub(crate) async fn accept(&mut self) -> Client {
+        loop {
+            let event = poll_fn(|context| Pin::new(&mut self.0).poll(context)).await;
+            if let Some((upgrade, _)) = event.into_incoming() {
+                let (_, muxer) = upgrade.await.expect("a node");
+                return Client::of(&self.1, muxer);
+            }
+        }
+    }
+}
+
 impl Client {
     pub(crate) async fn dial(address: &Multiaddr) -> Self {
-        let key = Keypair::generate_ed25519();
-        let noise = noise::Config::new(&key).expect("a key");
-        let mut transport = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
-            .upgrade(Version::V1)
-            .authenticate(noise)
-            .multiplex(yamux::Config::default())
-            .boxed();
+        Self::dial_as(&Keypair::generate_ed25519(), address).await
+    }
+
+    pub(crate) async fn dial_as(key: &Keypair, address: &Multiaddr) -> Self {
         let address = address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
         let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
-        let dial = transport.dial(address, options).expect("a TCP address");
+        let dial = transport(key).dial(address, options).expect("a TCP address");
         let (_, muxer) = dial.await.expect("the node answers");
+        Self::of(key, muxer)
+    }
+
+    fn of(key: &Keypair, muxer: StreamMuxerBox) -> Self {
         let (wanted, take_wanted) = mpsc::unbounded_channel();
         let (give_inbound, inbound) = mpsc::unbounded_channel();
         let task = tokio::spawn(drive(muxer, take_wanted, give_inbound));
@@ -165,7 +200,10 @@ pub(crate) struct Speaker {
 impl Speaker {
     /// Both streams stand; nothing was said on them.
     pub(crate) async fn connect(address: &Multiaddr) -> Self {
-        let mut client = Client::dial(address).await;
+        Self::on(Client::dial(address).await).await
+    }
+
+    pub(crate) async fn on(mut client: Client) -> Self {
         let mut out = client.open().await.expect("the connection stands");
         assert!(propose(&mut out, PROTOCOL).await.expect("an answer"));
         let mut heard = client.accept().await.expect("the connection stands");
@@ -219,6 +257,17 @@ pub(crate) fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn hello(network: &str, max_frame: u64) -> Vec<u8> {
+    ordered_hello(network, max_frame, 1, (0, 0))
+}
+
+/// That of a connection with this number, dialled by whoever has heard of that one of the other side.
+pub(crate) fn ordered_hello(
+    network: &str,
+    max_frame: u64,
+    dialled: u64,
+    heard: (u64, u64),
+) -> Vec<u8> {
     let parts = [number(network.len() as u64), network.into(), number(1), number(max_frame)];
-    frame(0, &[parts.concat(), number(0)].concat())
+    let order = [number(dialled), number(heard.0), number(heard.1)];
+    frame(0, &[parts.concat(), order.concat(), number(0)].concat())
 }

@@ -217,6 +217,8 @@ impl broadcast::Effects<SimPlumtree> for TreeHost {
         self.sent.push((to, message));
     }
     fn arm(&mut self, after: Duration, timer: plumtree::Timer) {
+        let again = self.armed.iter().any(|(_, armed)| *armed == timer);
+        assert!(!again, "{timer:?} is outstanding");
         self.armed.push((after, timer));
     }
     fn deliver(&mut self, id: u32, hops: u16, (): ()) {
@@ -262,8 +264,28 @@ impl Branch {
     pub(crate) fn expire_next(&mut self) -> Option<Vec<(Peer, TreeMessage)>> {
         let at = (0..self.host.armed.len()).min_by_key(|at| self.host.armed[*at].0)?;
         let (after, timer) = self.host.armed.remove(at);
-        self.now = self.now.after(after);
+        self.idle(after);
         Some(self.feed(broadcast::Input::Expired(timer)))
+    }
+
+    /// Lets time pass; what was sent meanwhile.
+    pub(crate) fn pass(&mut self, time: Duration) -> Vec<(Peer, TreeMessage)> {
+        let end = self.now.after(time);
+        let mut sent = Vec::new();
+        while let Some(next) = self.host.armed.iter().map(|(after, _)| *after).min()
+            && self.now.after(next) <= end
+        {
+            sent.extend(self.expire_next().expect("a timer"));
+        }
+        self.idle(end.since(self.now));
+        sent
+    }
+
+    fn idle(&mut self, time: Duration) {
+        self.now = self.now.after(time);
+        for (after, _) in &mut self.host.armed {
+            *after -= time;
+        }
     }
 }
 

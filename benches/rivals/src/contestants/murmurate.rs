@@ -34,7 +34,7 @@ impl Contestant for Murmurate {
                 .listen("/ip4/127.0.0.1/tcp/0".parse()?)
                 .spawn()
                 .await?;
-            tokio::spawn(listen(node.subscribe(TOPIC), index, Arc::clone(&recorder)));
+            tokio::spawn(listen(node.subscribe(TOPIC)?, index, Arc::clone(&recorder)));
             let contact = started.choose(&mut rand::rng()).map(Node::addresses);
             node.join(contact.unwrap_or_default()).await?;
             started.push(node);

@@ -82,7 +82,8 @@ impl Client {
     pub(super) async fn hear(&mut self) -> std::io::Result<Option<Result<Request, String>>> {
         // The longest that can be of use: data in base64, a topic or a key in escapes.
         let channels = self.agent.channels.values().map(|channel| channel.max_message);
-        let data = channels.fold(self.agent.node.max_data(""), usize::max);
+        // A frame without any topic.
+        let data = channels.fold(self.agent.node.max_data("").unwrap_or(0), usize::max);
         let longest = data as u64 / 3 * 4 + 4_096;
         let mut line = Vec::new();
         let mut bounded = (&mut self.read).take(longest);
@@ -173,7 +174,10 @@ impl Client {
 
     /// Messages until the client closes its end, or the node ends.
     async fn subscribe(&mut self, topic: &str) -> std::io::Result<()> {
-        let mut messages = self.agent.node.subscribe(topic);
+        let mut messages = match self.agent.node.subscribe(topic) {
+            Ok(messages) => messages,
+            Err(error) => return self.say(&Reply::Error(error.to_string())).await,
+        };
         self.say(&Reply::Subscribed { topic: topic.into() }).await?;
         loop {
             let next = tokio::select! {

@@ -80,7 +80,7 @@ impl Flock {
             let builder = builder.limits(limits).broadcast(kept).anti_entropy(retained);
             let builder = channels::declared().into_iter().fold(builder, Builder::channel);
             let node = builder.listen(anywhere.clone()).spawn().await?;
-            Arc::clone(&tally).count(node.subscribe(TOPIC));
+            Arc::clone(&tally).count(node.subscribe(TOPIC)?);
             channels::serve(&node, &arrivals);
             Ok::<_, Box<dyn Error>>(node)
         };

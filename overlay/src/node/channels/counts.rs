@@ -17,6 +17,8 @@ pub(crate) struct Families {
     pub(crate) nonsense: IntCounter,
     /// By who refuses, and why.
     pub(crate) refusals: IntCounterVec,
+    /// By the reason.
+    pub(crate) relayed_dropped: IntCounterVec,
 }
 
 /// One channel's part.
@@ -81,12 +83,21 @@ impl Families {
                 let _ = refusals.with_label_values(&[by, reason]);
             }
         }
+        let opts = Opts::new(
+            "murmurate_channel_relayed_dropped_total",
+            "What came for lanes hop by hop and was dropped.",
+        );
+        let relayed_dropped = IntCounterVec::new(opts, &["reason"]).expect("a valid name");
+        for reason in super::relay::DROPPED {
+            let _ = relayed_dropped.with_label_values(&[reason]);
+        }
+        registry.register(Box::new(relayed_dropped.clone())).expect("a new name");
         registry.register(Box::new(refusals.clone())).expect("a new name");
         registry.register(Box::new(messages.clone())).expect("a new name");
         registry.register(Box::new(queue.clone())).expect("a new name");
         registry.register(Box::new(latency.clone())).expect("a new name");
         registry.register(Box::new(nonsense.clone())).expect("a new name");
-        Self { messages, queue, latency, nonsense, refusals }
+        Self { messages, queue, latency, nonsense, refusals, relayed_dropped }
     }
 
     /// The part of a channel: all of it there from the start, at zero.

@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout};
 
 use super::counts::ChannelCounts;
 use super::declare::{Carries, Channel, Traffic};
+use super::ends::InboundLanes;
 use super::error::SendError;
-use super::inbound::InboundLanes;
 use super::inbox::Inbox;
 use super::lane::{Lane, Slot};
 use super::relay::Relays;
@@ -58,6 +58,8 @@ pub(crate) struct Hub {
     sending: watch::Sender<usize>,
     pub(crate) nonsense: IntCounter,
     refusals: IntCounterVec,
+    /// By the reason.
+    pub(super) relayed_dropped: IntCounterVec,
     /// Who refuses whom which channel, as far as it was told.
     drift_told: Mutex<BTreeSet<(&'static str, NodeId, Box<str>)>>,
 }
@@ -143,6 +145,7 @@ impl Hub {
             sending: watch::Sender::new(0),
             nonsense: metrics.channels.nonsense.clone(),
             refusals: metrics.channels.refusals.clone(),
+            relayed_dropped: metrics.channels.relayed_dropped.clone(),
             drift_told: Mutex::default(),
         }
     }
@@ -268,7 +271,10 @@ impl Hub {
                 place.send((from, stream));
                 Ok(())
             }
-            Err(_) => wire::greet(&mut stream, &Answer::Refused(Refusal::Busy)).await,
+            Err(_) => {
+                self.note_refusal(wire::HERE, from, &self.declared[channel].name, &Refusal::Busy);
+                wire::greet(&mut stream, &Answer::Refused(Refusal::Busy)).await
+            }
         }
     }
 
@@ -316,7 +322,7 @@ impl Hub {
 
     /// Takes nothing more, tells all senders that the node leaves, and lets the lanes end what they
     /// have taken, for a while.
-    pub(crate) async fn leave(self: Arc<Self>, left: oneshot::Sender<()>) {
+    pub(crate) async fn leave(self: Arc<Self>) {
         self.running.store(false, Ordering::Release);
         self.phase.send_if_modified(|phase| {
             let changes = *phase == Phase::Running;
@@ -336,7 +342,7 @@ impl Hub {
         let _ = timeout(self.limits.leave_wait, sending.wait_for(|lanes| *lanes == 0)).await;
         // After the last datagrams of lanes that are relayed.
         if let Some(commands) = self.commands.upgrade() {
-            let _ = commands.send(Command::Goodbye(left)).await;
+            let _ = commands.send(Command::Goodbye).await;
         }
     }
 

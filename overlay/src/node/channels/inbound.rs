@@ -1,6 +1,6 @@
-//! The receiving end of lanes: streams that come in, and what is remembered of lanes without one.
+//! The receiving end of lanes, and the streams that come in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -18,13 +18,12 @@ use super::wire::{self, Answer, Declared, FrameReader, Half, Hello, Met, Refusal
 use crate::NodeId;
 use crate::channel::{Frame, Nonsense, Path, Receiving};
 use crate::node::id::Incarnation;
+use murmurate_membership::Time;
 
 /// How long a lane without a stream is remembered, so that nothing is delivered twice.
 const MEMORY: Duration = Duration::from_secs(600);
 /// Frames handled together.
 const TOGETHER: usize = 64;
-/// Lanes that are remembered.
-const CAPACITY: usize = 16_384;
 
 /// Which lane of which start of which node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,9 +49,11 @@ struct Inner {
     receiving: Box<dyn Receiving>,
     /// Which lane of its index, as the sender counts them.
     epoch: u64,
-    /// Counts the streams: only the last one serves.
+    /// Counts the paths: only the last one serves.
     turn: u64,
-    /// Since when it has no stream.
+    /// The last one.
+    path: Path,
+    /// Since when it has no path.
     detached: Option<Instant>,
     /// The writer waits for a frame to send back.
     writer: Option<Waker>,
@@ -60,12 +61,13 @@ struct Inner {
     handed: VecDeque<(u64, bool)>,
 }
 
-/// All receiving ends of a node.
-#[derive(Debug, Default)]
-pub(crate) struct InboundLanes(Mutex<BTreeMap<Key, Arc<InboundLane>>>);
-
 impl InboundLane {
-    fn new(half: Half, max_message: usize, epoch: u64, receiving: Box<dyn Receiving>) -> Self {
+    pub(super) fn new(
+        half: Half,
+        max_message: usize,
+        epoch: u64,
+        receiving: Box<dyn Receiving>,
+    ) -> Self {
         Self {
             half,
             max_message,
@@ -74,6 +76,7 @@ impl InboundLane {
                 receiving,
                 epoch,
                 turn: 0,
+                path: Path::Stream,
                 detached: None,
                 writer: None,
                 handed: VecDeque::new(),
@@ -176,7 +179,38 @@ impl InboundLane {
         Met { half: self.half, heard: self.inner().receiving.heard() }
     }
 
-    fn detach(&self, turn: u64) {
+    pub(super) fn epoch(&self) -> u64 {
+        self.inner().epoch
+    }
+
+    /// Another path serves from now on; its turn.
+    pub(super) fn attach(&self, now: Time, path: Path) -> u64 {
+        let mut inner = self.inner();
+        (inner.path, inner.detached) = (path, None);
+        inner.receiving.attach(now, path);
+        Self::next_turn(inner)
+    }
+
+    /// Another lane took its place. A stream is read to its end, a way that was laid has none.
+    pub(super) fn end_relay(&self) {
+        let inner = self.inner();
+        if inner.path == Path::Relay {
+            Self::next_turn(inner);
+        }
+    }
+
+    /// The path before ends.
+    fn next_turn(mut inner: MutexGuard<'_, Inner>) -> u64 {
+        inner.turn += 1;
+        let (turn, writer) = (inner.turn, inner.writer.take());
+        drop(inner);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+        turn
+    }
+
+    pub(super) fn detach(&self, turn: u64) {
         let mut inner = self.inner();
         if inner.turn == turn {
             inner.receiving.detach();
@@ -184,8 +218,13 @@ impl InboundLane {
         }
     }
 
+    /// Since when it has no path.
+    pub(super) fn detached(&self) -> Option<Instant> {
+        self.inner().detached
+    }
+
     /// Whether nothing is lost by forgetting it.
-    fn is_forgettable(&self) -> bool {
+    pub(super) fn is_forgettable(&self) -> bool {
         let inner = self.inner();
         inner.detached.is_some_and(|since| !inner.receiving.remembers() || since.elapsed() > MEMORY)
     }
@@ -264,8 +303,8 @@ async fn serve_lane(
 ) -> Result<(), Ended> {
     let key =
         Key { from: Incarnation { node: from, started: hello.started }, channel, lane: hello.lane };
-    let attached = hub.inbound.attach(hub, key, hello, Path::Stream);
-    let Some((lane, turn)) = attached else {
+    let Some((lane, turn)) = hub.inbound.attach(hub, key, hello, None) else {
+        hub.note_refusal(wire::HERE, from, &hello.channel, &Refusal::Busy);
         return Ok(wire::greet(&mut stream, &Answer::Refused(Refusal::Busy)).await?);
     };
     let _speaks = hub.speak();
@@ -355,64 +394,6 @@ async fn write_frames(
         while !lane.deliver(hub, channel, from) {
             hub.inboxes[channel].room().await;
         }
-    }
-}
-
-impl InboundLanes {
-    /// The lane that a path belongs to, and whose turn it is. `None`: there is no
-    /// room for another one.
-    pub(super) fn attach(
-        &self,
-        hub: &Hub,
-        key: Key,
-        hello: &Hello<'_>,
-        path: Path,
-    ) -> Option<(Arc<InboundLane>, u64)> {
-        let declared = &hub.declared[key.channel];
-        let Carries::Messages(kind) = &declared.carries else { return None };
-        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lanes.len() >= CAPACITY && !lanes.contains_key(&key) {
-            lanes.retain(|_, lane| !lane.is_forgettable());
-            if lanes.len() >= CAPACITY {
-                return None;
-            }
-        }
-        let known = lanes.get(&key).filter(|lane| lane.inner().epoch == hello.epoch).cloned();
-        let lane = known.unwrap_or_else(|| {
-            let receiving = kind.receiving(hello.base, declared.limits());
-            let (half, max) = (hub.new_half(), declared.max_message);
-            let lane = Arc::new(InboundLane::new(half, max, hello.epoch, receiving));
-            lanes.insert(key, Arc::clone(&lane));
-            lane
-        });
-        drop(lanes);
-        let mut inner = lane.inner();
-        inner.turn += 1;
-        let turn = inner.turn;
-        inner.detached = None;
-        inner.receiving.attach(hub.now(), path);
-        let writer = inner.writer.take();
-        drop(inner);
-        if let Some(writer) = writer {
-            // The stream before ends.
-            writer.wake();
-        }
-        Some((lane, turn))
-    }
-
-    /// A path of a lane ended. The lane is forgotten, unless it must not be.
-    pub(super) fn release(&self, key: Key, lane: &Arc<InboundLane>, turn: u64) {
-        lane.detach(turn);
-        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lanes.get(&key).is_some_and(|known| Arc::ptr_eq(known, lane)) && lane.is_forgettable() {
-            lanes.remove(&key);
-        }
-    }
-
-    /// Forgets what nobody came back to.
-    pub(crate) fn tidy(&self) {
-        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.retain(|_, lane| !lane.is_forgettable());
     }
 }
 

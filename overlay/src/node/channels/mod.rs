@@ -7,6 +7,7 @@
 //! | `hub` | what the channels of a node share |
 //! | `lane`, `receipts`, `sender` | the sending end of a lane, what became of its messages, its task |
 //! | `inbound`, `inbox` | the receiving end, and what waits for the application |
+//! | `ends` | which receiving ends there are, and are remembered |
 //! | `relay` | lanes hop by hop |
 //! | `wire`, `counts` | the bytes, the metrics |
 //!
@@ -16,6 +17,7 @@
 mod counts;
 mod declare;
 mod endpoint;
+mod ends;
 mod error;
 mod hub;
 mod inbound;

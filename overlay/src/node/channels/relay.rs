@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::declare::Carries;
 use super::error::SendError;
 use super::hub::Hub;
 use super::inbound::{InboundLane, Key};
 use super::lane::Lane;
 use super::sender::BATCH;
 use super::wire::{self, Answer, HEADER, Head, Hello, Refusal};
+use crate::NodeId;
 use crate::channel::{Frame, Path};
 use crate::node::id::Incarnation;
 
@@ -37,6 +37,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const ATTEMPTS: usize = 5;
 /// How long a receiving half is served of which nothing is heard.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// Why a datagram is dropped, as `murmurate_channel_relayed_dropped_total` labels it.
+pub(super) const DROPPED: [&str; 3] = [NONSENSE, NO_LANE, NO_ROOM];
+const NONSENSE: &str = "nonsense";
+const NO_LANE: &str = "no_lane";
+const NO_ROOM: &str = "no_room";
 
 /// The lanes of a node that are relayed.
 #[derive(Debug, Default)]
@@ -86,35 +92,59 @@ fn decode(mut rest: Bytes, max_message: usize) -> Option<Frame> {
     if body.len() != head.length { None } else { head.frame(body, max_message).ok() }
 }
 
-/// Takes a datagram that arrived; what to answer, if anything. Nonsense is dropped.
-pub(crate) fn on_datagram(hub: &Arc<Hub>, from: Incarnation, data: &Bytes) -> Option<Bytes> {
-    let (word, rest) = data.split_first()?;
-    let (number, _) = rest.split_first_chunk::<8>()?;
+/// Takes a datagram that a neighbour brought in the name of `from`; what to answer, if anything.
+pub(crate) fn on_datagram(
+    hub: &Arc<Hub>,
+    by: NodeId,
+    from: Incarnation,
+    data: &Bytes,
+) -> Option<Bytes> {
+    let taken = take(hub, by, from, data);
+    taken.unwrap_or_else(|dropped| {
+        hub.relayed_dropped.with_label_values(&[dropped]).inc();
+        None
+    })
+}
+
+/// The answer, or why the datagram is dropped.
+fn take(
+    hub: &Arc<Hub>,
+    by: NodeId,
+    from: Incarnation,
+    data: &Bytes,
+) -> Result<Option<Bytes>, &'static str> {
+    let (word, rest) = data.split_first().ok_or(NONSENSE)?;
+    let (number, _) = rest.split_first_chunk::<8>().ok_or(NONSENSE)?;
     let number = u64::from_be_bytes(*number);
     let rest = data.slice(1 + size_of::<u64>()..);
     match *word {
         HELLO => {
-            let answer = hub.greet_relayed(from, number, &rest)?;
-            Some(greeting(ANSWER, number, &answer))
+            let answer = hub.greet_relayed(by, from, number, &rest).ok_or(NONSENSE)?;
+            return Ok(Some(greeting(ANSWER, number, &answer)));
         }
         ANSWER => {
-            let answer = wire::decode(&rest).ok()?;
-            hub.relays.give_back(from, number, Back::Answer(answer));
-            None
+            let answer = wire::decode(&rest).map_err(|_| NONSENSE)?;
+            hub.relays.give_back(from, number, Back::Answer(answer))?;
         }
         FORTH => {
-            let frame = decode(rest, super::declare::MAX_MESSAGE)?;
-            if let Some(lane) = lock(&hub.relays.receiving).get(&(from, number)) {
-                let _ = lane.try_send(frame);
-            }
-            None
+            let frame = decode(rest, super::declare::MAX_MESSAGE).ok_or(NONSENSE)?;
+            let receiving = lock(&hub.relays.receiving);
+            let lane = receiving.get(&(from, number)).ok_or(NO_LANE)?;
+            lane.try_send(frame).map_err(|error| why(&error))?;
         }
         BACK => {
-            let frame = decode(rest, super::declare::MAX_MESSAGE)?;
-            hub.relays.give_back(from, number, Back::Frame(frame));
-            None
+            let frame = decode(rest, super::declare::MAX_MESSAGE).ok_or(NONSENSE)?;
+            hub.relays.give_back(from, number, Back::Frame(frame))?;
         }
-        _ => None,
+        _ => return Err(NONSENSE),
+    }
+    Ok(None)
+}
+
+fn why<T>(error: &TrySendError<T>) -> &'static str {
+    match error {
+        TrySendError::Full(_) => NO_ROOM,
+        TrySendError::Closed(_) => NO_LANE,
     }
 }
 
@@ -126,12 +156,10 @@ pub(crate) fn on_way_lost(hub: &Hub, to: Incarnation) {
 }
 
 impl Relays {
-    fn give_back(&self, from: Incarnation, number: u64, back: Back) {
-        if let Some((to, lane)) = lock(&self.sending).get(&number)
-            && *to == from
-        {
-            let _ = lane.try_send(back);
-        }
+    fn give_back(&self, from: Incarnation, number: u64, back: Back) -> Result<(), &'static str> {
+        let sending = lock(&self.sending);
+        let (_, lane) = sending.get(&number).filter(|(to, _)| *to == from).ok_or(NO_LANE)?;
+        lane.try_send(back).map_err(|error| why(&error))
     }
 }
 
@@ -139,6 +167,7 @@ impl Hub {
     /// Takes in a lane that is relayed.
     fn greet_relayed(
         self: &Arc<Self>,
+        by: NodeId,
         from: Incarnation,
         number: u64,
         hello: &[u8],
@@ -155,9 +184,8 @@ impl Hub {
             }
         };
         let key = Key { from, channel, lane: hello.lane };
-        let is_bytes = matches!(self.declared[channel].carries, Carries::Bytes);
-        let attached = self.inbound.attach(self, key, &hello, Path::Relay).filter(|_| !is_bytes);
-        let Some((lane, turn)) = attached else {
+        let Some((lane, turn)) = self.inbound.attach(self, key, &hello, Some(by)) else {
+            self.note_refusal(wire::HERE, from.node, &hello.channel, &Refusal::Busy);
             return Some(Answer::Refused(Refusal::Busy));
         };
         let met = lane.met();
@@ -314,5 +342,133 @@ struct Registered<'a>(&'a Lane, &'a Hub);
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
         lock(&self.1.relays.sending).remove(&self.0.epoch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::super::ends::{RELAYED, RELAYED_BY_ONE};
+    use super::super::wire::Declared;
+    use super::*;
+    use crate::{Channel, Limits, Metrics};
+
+    const ME: u8 = 0;
+    const CHANNEL: &str = "c";
+
+    fn node(of: u8) -> NodeId {
+        NodeId::from_bytes([of; 32])
+    }
+
+    /// What a made-up node says of itself.
+    fn origin(started: u64) -> Incarnation {
+        Incarnation { node: node(9), started }
+    }
+
+    struct Site {
+        hub: Arc<Hub>,
+        metrics: Metrics,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let metrics = Metrics::default();
+            let me = Incarnation { node: node(ME), started: 1 };
+            let (commands, _) = mpsc::channel(1);
+            let declared = vec![Channel::acknowledged(CHANNEL)];
+            let counters = metrics.counters();
+            let network = "test".to_owned();
+            let hub = Hub::new(me, network, Limits::default(), declared, &commands, &counters);
+            Self { hub: Arc::new(hub), metrics }
+        }
+
+        fn hello(&self, from: Incarnation, epoch: u64) -> Hello<'_> {
+            Hello {
+                network: Cow::Borrowed(&self.hub.network),
+                started: from.started,
+                channel: Cow::Borrowed(CHANNEL),
+                declared: Declared::of(&self.hub.declared[0]),
+                lane: 0,
+                epoch,
+                base: 0,
+            }
+        }
+
+        /// A greeting in the name of `from` comes by this neighbour. Whether it is welcome.
+        fn greets(&self, by: NodeId, from: Incarnation, epoch: u64) -> bool {
+            let hello = greeting(HELLO, epoch, &self.hello(from, epoch));
+            let answer = on_datagram(&self.hub, by, from, &hello).expect("an answer");
+            let answer = wire::decode::<Answer>(&answer[9..]).expect("an answer");
+            matches!(answer, Answer::Welcome(_))
+        }
+
+        /// A node that connected opens a stream.
+        fn opens(&self, from: Incarnation, epoch: u64) -> bool {
+            let key = Key { from, channel: 0, lane: 0 };
+            self.hub.inbound.attach(&self.hub, key, &self.hello(from, epoch), None).is_some()
+        }
+
+        fn served(&self) -> usize {
+            lock(&self.hub.relays.receiving).len()
+        }
+
+        fn refused(&self) -> u64 {
+            let text = self.metrics.render();
+            let busy = "murmurate_channel_refusals_total{by=\"here\",reason=\"busy\"} ";
+            let count = text.lines().find_map(|line| line.strip_prefix(busy));
+            count.and_then(|count| count.parse().ok()).expect("a series")
+        }
+    }
+
+    /// Lets the tasks of lanes that were replaced end.
+    async fn settle() {
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_takes_another_s_place_ends_it() {
+        let site = Site::new();
+        for epoch in 0..1_000 {
+            assert!(site.greets(node(1), origin(1), epoch));
+        }
+        settle().await;
+        assert_eq!(site.served(), 1, "the last one");
+        assert!(!site.greets(node(1), origin(1), 998), "a greeting that comes late ends no lane");
+        assert!(site.greets(node(1), origin(1), 999), "its answer was lost");
+        assert!(site.opens(origin(1), 999), "it is reached after all");
+        settle().await;
+        assert_eq!((site.served(), site.refused()), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn made_up_origins_take_no_place_of_others() {
+        let site = Site::new();
+        assert!(site.opens(origin(0), 5));
+        let welcome = (1..20_000).filter(|started| site.greets(node(1), origin(*started), 1));
+        let welcome = welcome.count();
+        assert_eq!(welcome, RELAYED_BY_ONE);
+        assert_eq!(site.refused() as usize, 19_999 - welcome);
+        let of_another = (30_000..40_000).filter(|at| site.greets(node(2), origin(*at), 1)).count();
+        assert_eq!(of_another, RELAYED_BY_ONE, "each neighbour has its share");
+        let of_all = (3..9).map(|by| {
+            (0..1_000)
+                .filter(|at| site.greets(node(by), origin(100_000 * u64::from(by) + at), 1))
+                .count()
+        });
+        assert_eq!(welcome + of_another + of_all.sum::<usize>(), RELAYED);
+        for started in 50_000..52_000 {
+            assert!(site.opens(origin(started), 1), "who connects has all the room there was");
+        }
+        assert!(site.greets(node(1), origin(51_000), 1), "and goes on hop by hop if it must");
+        settle().await;
+        assert_eq!(site.served(), RELAYED + 1);
+        sleep(2 * SILENCE).await;
+        settle().await;
+        assert_eq!(site.served(), 0, "nothing is heard of them");
+        assert!(site.greets(node(1), origin(60_000), 1), "one of them makes room");
+        assert!(!site.greets(node(10), origin(60_001), 1), "of the others none does");
     }
 }

@@ -1,8 +1,7 @@
 //! Connections set up, tied, retired.
 //!
 //! A connection is set up once its two streams stand and the remote has said hello. Of two
-//! connections between the same two nodes one takes the traffic: the newer, unless both sides
-//! dialled at about the same time; then the one that the smaller node dialled. The other is
+//! connections between the same two nodes one takes the traffic, see `rivals`. The other is
 //! retired: it writes no more, and is read to its goodbye, so that nothing under way is lost.
 
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use tokio::time::Instant;
 
 use super::Driver;
 use super::dials::Dial;
+use super::rivals::Dialled;
 use crate::node::event::Event;
 use crate::node::host::Input;
 use crate::node::id::Incarnation;
@@ -22,7 +22,7 @@ use crate::node::link::{self, LinkError, OnConnection};
 use crate::node::outbox::{Outbox, Turn};
 use crate::node::route::{Route, Via};
 use crate::node::streams::Opened;
-use crate::node::wire::Hello;
+use crate::node::wire::{Hello, Order};
 use crate::{Limits, NodeId};
 
 /// A connection the swarm made.
@@ -33,6 +33,8 @@ pub(super) struct Connection {
     pub(super) since: Instant,
     /// By this node.
     dialled: bool,
+    /// What who dialled it says of that.
+    order: Order,
     /// The contact it leads to, if this node wants to join through it.
     contact: Option<Multiaddr>,
     /// Which start of the node said hello.
@@ -143,6 +145,7 @@ impl Driver {
                 phase: Phase::SetUp,
                 since: Instant::now(),
                 dialled,
+                order: Order::default(),
                 contact,
                 started: None,
                 attach: None,
@@ -174,10 +177,18 @@ impl Driver {
                 connection.writing = true;
                 let (attach, attached) = oneshot::channel();
                 connection.attach = Some(attach);
+                let mut order = Order::default();
+                if connection.dialled {
+                    self.greeted += 1;
+                    let heard = self.host.book.last_dial(connection.node);
+                    order = Order { number: self.greeted, heard };
+                    connection.order = order;
+                }
                 let hello = Hello {
                     network: self.network.clone(),
                     started: self.host.me.started,
                     max_frame: u32::try_from(self.limits.max_frame).unwrap_or(u32::MAX),
+                    order,
                     addresses: self.host.addresses.clone(),
                 };
                 let reports = self.report_to.clone();
@@ -207,6 +218,10 @@ impl Driver {
         }
         connection.started = Some(hello.started);
         let node = connection.node;
+        if !connection.dialled {
+            connection.order = hello.order;
+            self.host.book.hear_dial(node, hello.started, hello.order.number);
+        }
         self.note_start(Incarnation { node, started: hello.started });
         self.host.book.hear_first_hand(node, &hello.addresses);
         self.stand(id);
@@ -269,17 +284,13 @@ impl Driver {
 
     /// Whether the `old` of two connections goes on. Both sides come to the same answer.
     fn keeps(&self, old: ConnectionId, new: ConnectionId) -> bool {
-        let (Some(old), Some(new)) = (self.connections.get(&old), self.connections.get(&new))
-        else {
-            return false;
+        let dialled = |id| {
+            let connection: &Connection = self.connections.get(id)?;
+            let by = if connection.dialled { self.host.me } else { connection.peer()? };
+            Some(Dialled { by, order: connection.order })
         };
-        if old.dialled == new.dialled || old.since.elapsed() > self.limits.handshake_wait {
-            // Whoever dialled again has lost the old one.
-            return false;
-        }
-        // Simultaneous dials.
-        let mine_is_smaller = self.host.me.node < old.node;
-        old.dialled == mine_is_smaller
+        let (old, new) = (dialled(&old), dialled(&new));
+        old.zip(new).is_some_and(|(old, new)| old.outlasts(&new))
     }
 
     /// Lets a connection say goodbye and be read to its end.

@@ -12,6 +12,7 @@
 //! | `frames` | what links bring |
 //! | `lanes` | connections for channels |
 //! | `publish` | broadcasts that wait for room, and what paces them |
+//! | `rivals` | which of two connections goes on |
 //! | `routing` | what the router comes to |
 //! | `twins` | identities that two processes share |
 //! | `upkeep` | what happens twice a second |
@@ -22,6 +23,7 @@ mod dials;
 mod frames;
 mod lanes;
 mod publish;
+mod rivals;
 mod routing;
 mod twins;
 mod upkeep;
@@ -90,10 +92,10 @@ pub(crate) enum Command {
         to: Incarnation,
         data: Bytes,
     },
-    Leave(oneshot::Sender<()>),
+    Leave,
     /// Channels have delivered what they could.
-    Goodbye(oneshot::Sender<()>),
-    Shutdown(oneshot::Sender<()>),
+    Goodbye,
+    Shutdown,
 }
 
 /// A broadcast to be published, and whom to tell.
@@ -138,6 +140,16 @@ pub(crate) type Findings = futures::stream::BoxStream<'static, (&'static str, Fi
 pub(crate) struct Shown {
     pub(crate) active: watch::Sender<Vec<NodeId>>,
     pub(crate) addresses: watch::Sender<Vec<Multiaddr>>,
+    pub(crate) end: watch::Sender<Option<End>>,
+}
+
+/// How a node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It said goodbye.
+    Left,
+    /// It was shut down, or nobody holds it any more.
+    ShutDown,
 }
 
 pub(crate) struct Driver {
@@ -154,6 +166,8 @@ pub(crate) struct Driver {
     ids: MessageIds<Incarnation>,
     /// Datagrams sent.
     datagrams: u64,
+    /// Connections dialled and greeted on.
+    greeted: u64,
     connections: BTreeMap<ConnectionId, Connection>,
     dials: BTreeMap<ConnectionId, Dial>,
     budget: Budget,
@@ -176,9 +190,9 @@ pub(crate) struct Driver {
     kept: bool,
     shown: Shown,
     levels: Levels,
-    /// Told once everything said in goodbye is written.
-    leaving: Option<(Instant, oneshot::Sender<()>)>,
-    /// It publishes nothing more.
+    /// It has said goodbye, and waits no longer than this until all is written.
+    leaving: Option<Instant>,
+    /// It was told to leave, and publishes nothing more.
     left: bool,
 }
 
@@ -206,6 +220,7 @@ impl Driver {
             started: Instant::now(),
             ids: MessageIds::new(host.me),
             datagrams: 0,
+            greeted: 0,
             connections: BTreeMap::new(),
             dials: BTreeMap::new(),
             budget: Budget::new(),
@@ -260,19 +275,16 @@ impl Driver {
         let mut tick = tokio::time::interval(upkeep::INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut delivered = 0;
-        let ended = loop {
+        let end = loop {
             self.settle();
             if self.host.delivered - delivered > DELIVERED_AT_ONCE {
                 delivered = self.host.delivered;
                 tokio::task::yield_now().await;
             }
-            if let Some(left) = self.has_left() {
-                break Some(left);
+            if self.has_left() {
+                break End::Left;
             }
-            let timer = self.host.next_timer();
-            let round = self.contacts.next_round();
-            let room = self.next_publish();
-            let next = timer.into_iter().chain(round).chain(room).min();
+            let next = self.next_due();
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm(event),
                 Some((connection, report)) = self.reports.recv() => {
@@ -284,8 +296,7 @@ impl Driver {
                     self.more_publishes();
                 }
                 command = self.commands.recv() => match command {
-                    None => break None,
-                    Some(Command::Shutdown(reply)) => break Some(reply),
+                    None | Some(Command::Shutdown) => break End::ShutDown,
                     Some(command) => self.on_command(command),
                 },
                 Some((source, found)) = self.discovery.next() => self.on_found(source, found),
@@ -297,15 +308,20 @@ impl Driver {
         self.host.topics.end();
         self.hub.end();
         self.shown.active.send_replace(Vec::new());
-        let store = self.store.take();
+        let (store, shown) = (self.store.take(), self.shown.end.clone());
         // Dropping the swarm closes every connection.
         drop(self);
         if let Some(store) = store {
             store.finish().await;
         }
-        if let Some(reply) = ended {
-            let _ = reply.send(());
-        }
+        shown.send_replace(Some(end));
+    }
+
+    /// When something is to be done although nothing comes.
+    fn next_due(&self) -> Option<Instant> {
+        let contacts = [self.contacts.next_round(), self.contacts.next_deadline()];
+        let own = [self.host.next_timer(), self.next_publish(), self.leaving];
+        contacts.into_iter().chain(own).flatten().min()
     }
 
     /// Feeds the stack one input, and then whatever went wrong meanwhile.
@@ -357,6 +373,7 @@ impl Driver {
         while let Some(timer) = self.host.expired(now) {
             self.feed(Input::Expired(timer));
         }
+        self.contacts.expire(now);
         if self.contacts.next_round().is_some_and(|next| next <= now) {
             let membership = self.stack.membership();
             let others = membership.active().chain(membership.passive());
@@ -407,19 +424,20 @@ impl Driver {
             Command::AskViews { of, reply } => self.ask_views(&of, reply),
             Command::Open { node, slot, reply } => self.open_lane(node, slot, reply),
             Command::Relay { to, data } => self.relay(to, data),
-            Command::Leave(reply) => {
+            Command::Leave if self.left => {}
+            Command::Leave => {
                 self.left = true;
-                tokio::spawn(Arc::clone(&self.hub).leave(reply));
+                tokio::spawn(Arc::clone(&self.hub).leave());
             }
-            Command::Goodbye(reply) => {
+            Command::Goodbye => {
                 self.feed(Input::Leave);
                 for route in self.host.routes.values() {
                     route.outbox.finish();
                 }
-                self.leaving = Some((Instant::now() + upkeep::GOODBYE, reply));
+                self.leaving = Some(Instant::now() + upkeep::GOODBYE);
             }
             // The loop takes it.
-            Command::Shutdown(_) => {}
+            Command::Shutdown => {}
         }
     }
 
@@ -455,15 +473,11 @@ impl Driver {
         }
     }
 
-    /// Whom to tell that this node left: once everything it said is written, or cannot be in time.
-    fn has_left(&mut self) -> Option<oneshot::Sender<()>> {
-        let (deadline, _) = self.leaving.as_ref()?;
+    /// Whether it said goodbye, and everything it said is written or cannot be in time.
+    fn has_left(&self) -> bool {
         let is_speaking =
-            self.connections.values().any(Connection::is_speaking) || self.hub.is_speaking();
-        if is_speaking && *deadline > Instant::now() {
-            return None;
-        }
-        self.leaving.take().map(|(_, reply)| reply)
+            || self.connections.values().any(Connection::is_speaking) || self.hub.is_speaking();
+        self.leaving.is_some_and(|deadline| deadline <= Instant::now() || !is_speaking())
     }
 }
 

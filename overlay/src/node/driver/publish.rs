@@ -79,10 +79,11 @@ impl Driver {
 
     /// When to look again whether what waits can be published.
     pub(super) fn next_publish(&self) -> Option<Instant> {
-        let first = self.held.front()?;
+        // All wait equally long: none behind the first has an earlier deadline.
+        let deadline = self.held.front()?.deadline;
         let is_alone = self.stack.membership().active().next().is_none();
         // A first neighbour wakes the loop by itself.
-        Some(if is_alone { first.deadline } else { self.host.pacer.next() })
+        Some(if is_alone { deadline } else { deadline.min(self.host.pacer.next()) })
     }
 
     /// The links to neighbours that are waited for: those that read too slowly lose what does not fit,

@@ -44,8 +44,8 @@ impl Driver {
         match event {
             Event::Found { peer, path } => self.on_found_node(peer, path),
             Event::NotFound(node) => self.on_nobody_found(node),
-            Event::Received { from, data } => {
-                let answer = channels::on_datagram(&self.hub, from, &data);
+            Event::Received { from, by, data } => {
+                let answer = channels::on_datagram(&self.hub, by.node, from, &data);
                 if let Some(answer) = answer {
                     self.relay(from, answer);
                 }

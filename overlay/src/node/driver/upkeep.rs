@@ -23,7 +23,6 @@ pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 impl Driver {
     pub(super) fn upkeep(&mut self) {
         let now = Instant::now();
-        self.contacts.expire(now);
         self.asking.retain(|(_, deadline, _)| *deadline > now);
         self.end_overdue();
         self.judge_links(now);

@@ -45,8 +45,8 @@ pub(crate) fn take(bytes: &[u8], max_frame: usize) -> Option<Result<(Frame, usiz
 
 /// A hello as a node says it.
 pub(crate) fn a_hello() -> Vec<u8> {
-    let addresses = Addresses::default();
-    Hello { network: "flock".into(), started: 1, max_frame: 1 << 20, addresses }.encode()
+    let (order, addresses) = (Order::default(), Addresses::default());
+    Hello { network: "flock".into(), started: 1, max_frame: 1 << 20, order, addresses }.encode()
 }
 
 /// Panics unless a frame that was decoded from `taken` bytes is within all bounds, can be sent on,

@@ -19,14 +19,14 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use contact::{Addresses, Contact};
 pub(crate) use head::Head;
-pub(crate) use publication::Publication;
 pub use publication::TopicError;
+pub(crate) use publication::{Publication, topic_length};
 pub(crate) use relayed::{Relayed, RouteMessage, encode_route};
 
 use super::id::{Incarnation, MessageId, NodeId};
 
 /// The protocol's name and version, as streams negotiate it.
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/2";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/3";
 /// Bytes before a body.
 pub(crate) const HEADER: usize = 4;
 /// Bytes of a body other than a payload: far above the largest shuffle or batch of announcements.
@@ -52,8 +52,19 @@ pub(crate) struct Hello {
     pub(crate) started: u64,
     /// The largest body the node takes.
     pub(crate) max_frame: u32,
+    /// If it dialled the connection. Otherwise nothing of it counts.
+    pub(crate) order: Order,
     /// Where others can dial it.
     pub(crate) addresses: Addresses,
+}
+
+/// Which of two connections between the same nodes goes on: said by who dialled, and known to both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// How many connections this start has dialled and greeted on, this one included.
+    pub(crate) number: u64,
+    /// The last one dialled by the other side whose hello had come: of which start, and its number.
+    pub(crate) heard: (u64, u64),
 }
 
 /// A network id: one that no node can have is not even kept for the error that tells of it.

@@ -18,6 +18,11 @@ pub struct TopicError {
     pub length: usize,
 }
 
+/// The length of a topic, if it can be one.
+pub(crate) fn topic_length(topic: &str) -> Result<u8, TopicError> {
+    u8::try_from(topic.len()).map_err(|_| TopicError { length: topic.len() })
+}
+
 const TIME: usize = size_of::<u64>();
 
 impl Publication {
@@ -25,7 +30,7 @@ impl Publication {
     pub(crate) const OVERHEAD: usize = 1 + TIME;
 
     pub(crate) fn new(topic: &str, published: u64, data: &[u8]) -> Result<Self, TopicError> {
-        let length = u8::try_from(topic.len()).map_err(|_| TopicError { length: topic.len() })?;
+        let length = topic_length(topic)?;
         let mut bytes = BytesMut::with_capacity(Self::OVERHEAD + topic.len() + data.len());
         bytes.put_u8(length);
         bytes.put_slice(topic.as_bytes());

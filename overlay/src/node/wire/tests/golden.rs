@@ -49,6 +49,7 @@ fn hello() -> Frame {
         network: "flock".into(),
         started: STARTED,
         max_frame: 1 << 20,
+        order: Order { number: 3, heard: (STARTED, 300) },
         addresses: address(),
     })
 }
@@ -90,7 +91,7 @@ const B: &str = "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3
 #[rustfmt::skip]
 fn golden() -> Vec<(&'static str, Frame)> {
     vec![
-        ("0000001905666c6f636b80d095ffbc318080400108040a000001061ce8", hello()),
+        ("0000002205666c6f636b80d095ffbc318080400380d095ffbc31ac020108040a000001061ce8", hello()),
         ("010000020001", membership(Message::Join { link: 1 })),
         ("0100003201 A 80d095ffbc310108040a000001061ce806", membership(Message::ForwardJoin { joiner: one(), ttl: 6 })),
         ("0100000402ac0200", membership(Message::Neighbor { link: 300, priority: Priority::High })),
@@ -153,7 +154,7 @@ fn the_format_is_what_it_was() {
 
 #[test]
 fn the_name_of_the_protocol_is_what_it_was() {
-    assert_eq!(PROTOCOL, "/murmurate/overlay/2");
+    assert_eq!(PROTOCOL, "/murmurate/overlay/3");
 }
 
 /// The book shows the same bytes, in groups of any length.

@@ -59,8 +59,15 @@ fn any_contact() -> impl Strategy<Value = Contact> {
 }
 
 fn any_hello() -> impl Strategy<Value = Hello> {
-    ("\\PC{1,16}", any::<u64>(), any::<u32>(), any_addresses()).prop_map(
-        |(network, started, max_frame, addresses)| Hello { network, started, max_frame, addresses },
+    let order = any::<(u64, (u64, u64))>().prop_map(|(number, heard)| Order { number, heard });
+    ("\\PC{1,16}", any::<u64>(), any::<u32>(), order, any_addresses()).prop_map(
+        |(network, started, max_frame, order, addresses)| Hello {
+            network,
+            started,
+            max_frame,
+            order,
+            addresses,
+        },
     )
 }
 
@@ -253,7 +260,7 @@ fn counts_are_held_to_their_limits() {
         (Kind::Exchange, &[1, 0], anti_entropy::MAX_PARTS, &[0; 13], &[]),
         (Kind::Exchange, &[2, 0], anti_entropy::MAX_PARTS, &[0; 5], &[0, 0, 0]),
         (Kind::Exchange, &[3], anti_entropy::MAX_ORIGINS, &[0; 35], &[]),
-        (Kind::Hello, &[1, b'x', 0, 0], Addresses::MAX, &[0], &[]),
+        (Kind::Hello, &[1, b'x', 0, 0, 0, 0, 0], Addresses::MAX, &[0], &[]),
     ] {
         assert!(counted(kind, before, most, one, after), "{kind:?}");
         assert!(!counted(kind, before, most + 1, one, after), "{kind:?}");
@@ -267,7 +274,7 @@ fn counts_are_held_to_their_limits() {
 #[test]
 fn a_network_id_is_short() {
     let hello = |length: usize| {
-        let body = [&[length as u8][..], &vec![b'x'; length], &[0, 0, 0]].concat();
+        let body = [&[length as u8][..], &vec![b'x'; length], &[0; 6]].concat();
         Frame::decode(Kind::Hello, &body)
     };
     assert!(hello(MAX_NETWORK).is_ok());
@@ -276,7 +283,8 @@ fn a_network_id_is_short() {
 
 /// What a hello with these addresses comes to.
 fn heard(addresses: &[&[u8]]) -> Result<Vec<String>, FrameError> {
-    let body = postcard::to_extend(&("x", 0_u64, 0_u32, addresses), Vec::new()).expect("data");
+    let hello = ("x", 0_u64, 0_u32, Order::default(), addresses);
+    let body = postcard::to_extend(&hello, Vec::new()).expect("data");
     let Frame::Hello(hello) = Frame::decode(Kind::Hello, &body)? else {
         unreachable!("the kind says so")
     };
