@@ -1,6 +1,6 @@
 //! From any node to any other, neighbour or not.
 //!
-//! A [`Router`] is one peer's part in it: a [`Service`](crate::service::Service). It offers two things.
+//! A [`Router`] is one peer's part in it: a [`Service`]. It offers two things.
 //!
 //! *Lookup.* [`Command::Lookup`] asks the neighbours for a node, and they ask theirs, in rings that
 //! widen until somebody answers. Anybody who knows the node may answer, so that the host can dial
