@@ -6,7 +6,8 @@
 //! and a simulation run the same code.
 //!
 //! `()` is no service at all and costs nothing. A pair of services is one, so any number compose.
-//! The host's contract is [`membership`](murmurate_membership)'s.
+//! The host's contract is [`membership`](murmurate_membership)'s, but for one thing: what could not be sent
+//! is the membership's to know. A service that waits for an answer sets a timer.
 
 use core::convert::Infallible;
 use core::fmt::Debug;
@@ -48,7 +49,7 @@ pub enum Input<'a, P: Peer, T, S: Service<P, T> + ?Sized> {
     NeighborUp(P),
     /// A peer left the active view.
     NeighborDown(P),
-    /// A broadcast was delivered.
+    /// A broadcast of another peer was delivered; not one of before this peer's time.
     Delivered(&'a T),
     /// A message arrived.
     Receive {
@@ -74,7 +75,7 @@ pub trait Effects<P: Peer, T, S: Service<P, T> + ?Sized> {
     /// Tells the application something.
     fn emit(&mut self, event: S::Event);
     /// The incarnation of a node that could be dialled, if the views or the host know one. Within
-    /// [`Input::NeighborUp`] and [`Input::NeighborDown`] the views do not say.
+    /// [`Input::NeighborUp`], [`Input::NeighborDown`] and [`Input::Delivered`] the views do not say.
     fn known(&self, node: P::Node) -> Option<P>;
 }
 
