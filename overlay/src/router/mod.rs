@@ -11,7 +11,7 @@
 //! along it, hop by hop. A hop that knows no way on says so, back to the sender.
 //!
 //! # What it promises
-//! - Every lookup has one outcome, `found` or `not_found`, within [`Config::lookup_wait`].
+//! - Every lookup has one outcome, [`Event::Found`] or [`Event::NotFound`], within [`Config::lookup_wait`].
 //! - A datagram goes at most [`Config::most_hops`] hops. Routes that form a circle, by a race or a lie,
 //!   end it at the first hop it meets again, and word of the loss undoes the circle.
 //! - A datagram that is `lost` was not delivered. One that is not may have been: links lose what is
