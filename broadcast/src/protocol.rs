@@ -13,6 +13,13 @@ pub trait Payload: Clone + Debug {
     fn size(&self) -> usize;
 }
 
+/// Bytes that nobody looks into on the way.
+impl Payload for bytes::Bytes {
+    fn size(&self) -> usize {
+        self.len()
+    }
+}
+
 /// No content: for hosts that only count.
 impl Payload for () {
     fn size(&self) -> usize {

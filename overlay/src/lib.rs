@@ -32,8 +32,9 @@ pub use node::id::{Incarnation, MessageId, NodeId, NodeIdError};
 pub use node::{
     AnswerError, BroadcastCounts, BroadcastError, Builder, ByteStream, Channel, ConfigError,
     DeclarationError, Delivery, Destination, Ended, Endpoint, Event, Graph, Info, JoinError,
-    Limits, Lost, Metrics, Neighbor, Node, Overflow, Receipt, Received, Refusal, SendError,
-    SpawnError, Subscription, TopicError, Traffic, Undelivered, UnknownChannel, state,
+    Limits, Lost, Metrics, Neighbor, Node, NodeService, Overflow, Receipt, Received, Refusal,
+    SendError, ServiceError, ServiceHandle, SpawnError, Subscription, TopicError, Traffic,
+    Undelivered, UnknownChannel, UnknownService, state,
 };
 pub use stack::{Effects, Input, Mark, Message, Stack, Timer};
 
@@ -44,6 +45,11 @@ pub use murmurate_membership as membership;
 #[cfg(all(doctest, feature = "libp2p"))]
 #[doc = include_str!("../../docs/channels.md")]
 mod guide {}
+
+/// And those of services.
+#[cfg(all(doctest, feature = "libp2p"))]
+#[doc = include_str!("../../docs/services.md")]
+mod services_guide {}
 
 /// So does that of the README.
 #[cfg(all(doctest, feature = "libp2p"))]

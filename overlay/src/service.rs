@@ -6,15 +6,19 @@
 //! and a simulation run the same code.
 //!
 //! `()` is no service at all and costs nothing. A pair of services is one, so any number compose.
-//! The host's contract is [`membership`](murmurate_membership)'s, but for one thing: what could not be sent
-//! is the membership's to know. A service that waits for an answer sets a timer.
+//! The host's contract is [`membership`](murmurate_membership)'s, but for one thing: a host may drop a
+//! service's message rather than let others wait for it. A service that waits for an answer sets a timer.
+//!
+//! Of one event the membership hears first, then the broadcast, then the services in their order, then
+//! the application. A service's own broadcasts are published once it has handled its input, and not
+//! delivered to itself.
 
 use core::convert::Infallible;
 use core::fmt::Debug;
 use core::marker::PhantomData;
 use core::time::Duration;
 
-use murmurate_membership::{Peer, Sizes, Time, Violation, Wire};
+use murmurate_membership::{DownReason, Peer, Sizes, Time, Violation, Wire};
 
 /// What is built on an overlay of peers `P` whose broadcasts carry a `T`.
 pub trait Service<P: Peer, T> {
@@ -23,7 +27,7 @@ pub trait Service<P: Peer, T> {
     /// What a service asks to be woken for. At most one of each kind is outstanding.
     type Timer: Copy + Debug + PartialEq + Eq;
     /// What the application asks of it.
-    type Command: Clone + Debug;
+    type Command: Debug;
     /// What it tells the application.
     type Event: Debug;
 
@@ -44,13 +48,32 @@ pub trait Service<P: Peer, T> {
 
 /// What can happen to a service.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Input<'a, P: Peer, T, S: Service<P, T> + ?Sized> {
+    /// The peer takes part from now on. Comes before all else, and once more each time it is told to
+    /// join through other contacts.
+    Join,
+    /// The peer leaves. What is sent from here on may still arrive.
+    Leave,
     /// A peer entered the active view.
     NeighborUp(P),
     /// A peer left the active view.
-    NeighborDown(P),
-    /// A broadcast of another peer was delivered; not one of before this peer's time.
-    Delivered(&'a T),
+    NeighborDown(P, DownReason),
+    /// No connection leads to a peer any more, or none could be made: what was sent to it of late may be
+    /// lost.
+    LinkDown(P),
+    /// The node of a peer that something was sent to answers, as this later incarnation: what was sent
+    /// to the earlier one is lost.
+    Restarted(P),
+    /// A broadcast of another peer was delivered.
+    Delivered {
+        /// What it carries.
+        payload: &'a T,
+        /// It was published before this peer's time.
+        past: bool,
+    },
+    /// So many broadcasts, published in this peer's time, will never be delivered.
+    Missed(u64),
     /// A message arrived.
     Receive {
         /// Who sent it, as authenticated by the host.
@@ -64,6 +87,24 @@ pub enum Input<'a, P: Peer, T, S: Service<P, T> + ?Sized> {
     Command(S::Command),
 }
 
+impl<'a, P: Peer, T, S: Service<P, T> + ?Sized> Input<'a, P, T, S> {
+    /// The same for another service, if it is not for this one alone.
+    #[must_use]
+    pub fn for_all<O: Service<P, T> + ?Sized>(&self) -> Option<Input<'a, P, T, O>> {
+        Some(match *self {
+            Self::Join => Input::Join,
+            Self::Leave => Input::Leave,
+            Self::NeighborUp(peer) => Input::NeighborUp(peer),
+            Self::NeighborDown(peer, reason) => Input::NeighborDown(peer, reason),
+            Self::LinkDown(peer) => Input::LinkDown(peer),
+            Self::Restarted(peer) => Input::Restarted(peer),
+            Self::Delivered { payload, past } => Input::Delivered { payload, past },
+            Self::Missed(count) => Input::Missed(count),
+            Self::Receive { .. } | Self::Expired(_) | Self::Command(_) => return None,
+        })
+    }
+}
+
 /// What a service can ask of its host.
 pub trait Effects<P: Peer, T, S: Service<P, T> + ?Sized> {
     /// Sends `message` to `to`, dialling if need be.
@@ -75,7 +116,7 @@ pub trait Effects<P: Peer, T, S: Service<P, T> + ?Sized> {
     /// Tells the application something.
     fn emit(&mut self, event: S::Event);
     /// The incarnation of a node that could be dialled, if the views or the host know one. Within
-    /// [`Input::NeighborUp`], [`Input::NeighborDown`] and [`Input::Delivered`] the views do not say.
+    /// [`Input::NeighborUp`] and [`Input::NeighborDown`] the views do not say.
     fn known(&self, node: P::Node) -> Option<P>;
 }
 
@@ -123,18 +164,6 @@ where
     ) {
         let (first, second) = self;
         match input {
-            Input::NeighborUp(peer) => {
-                first.handle(now, Input::NeighborUp(peer), &mut First::of(fx));
-                second.handle(now, Input::NeighborUp(peer), &mut Second::of(fx));
-            }
-            Input::NeighborDown(peer) => {
-                first.handle(now, Input::NeighborDown(peer), &mut First::of(fx));
-                second.handle(now, Input::NeighborDown(peer), &mut Second::of(fx));
-            }
-            Input::Delivered(payload) => {
-                first.handle(now, Input::Delivered(payload), &mut First::of(fx));
-                second.handle(now, Input::Delivered(payload), &mut Second::of(fx));
-            }
             Input::Receive { from, message: Either::First(message) } => {
                 first.handle(now, Input::Receive { from, message }, &mut First::of(fx));
             }
@@ -152,6 +181,14 @@ where
             }
             Input::Command(Either::Second(command)) => {
                 second.handle(now, Input::Command(command), &mut Second::of(fx));
+            }
+            for_both => {
+                if let Some(input) = for_both.for_all() {
+                    first.handle(now, input, &mut First::of(fx));
+                }
+                if let Some(input) = for_both.for_all() {
+                    second.handle(now, input, &mut Second::of(fx));
+                }
             }
         }
     }

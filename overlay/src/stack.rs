@@ -161,13 +161,13 @@ where
     pub fn handle<E: Effects<M, B, S>>(&mut self, now: Time, input: Input<M, B, S>, fx: &mut E) {
         let input = match input {
             Input::Receive { from, message: Message::Broadcast(message) } => {
-                return self.relay(now, broadcast::Input::Receive { from, message }, fx);
+                return self.spread(now, broadcast::Input::Receive { from, message }, fx);
             }
             Input::Expired(Timer::Broadcast(timer)) => {
-                return self.relay(now, broadcast::Input::Expired(timer), fx);
+                return self.spread(now, broadcast::Input::Expired(timer), fx);
             }
             Input::Publish { id, payload } => {
-                return self.relay(now, broadcast::Input::Publish { id, payload }, fx);
+                return self.spread(now, broadcast::Input::Publish { id, payload }, fx);
             }
             Input::Receive { from, message: Message::Service(message) } => {
                 return self.serve(now, service::Input::Receive { from, message }, fx);
@@ -187,15 +187,40 @@ where
             Input::Restarted(peer) => membership::Input::Restarted(peer),
             Input::Leave => membership::Input::Leave,
         };
+        let news = match &input {
+            membership::Input::Join(_) => Some(service::Input::Join),
+            membership::Input::Leave => Some(service::Input::Leave),
+            membership::Input::LinkDown(peer) => Some(service::Input::LinkDown(*peer)),
+            membership::Input::Restarted(peer) => Some(service::Input::Restarted(*peer)),
+            membership::Input::Receive { .. } | membership::Input::Expired(_) => None,
+        };
+        // Before the neighbours hear of it and there is nobody left to speak to.
+        if let Some(leave @ service::Input::Leave) = news {
+            self.serve(now, leave, fx);
+            return self.maintain(now, input, fx);
+        }
+        self.maintain(now, input, fx);
+        if let Some(news) = news {
+            self.serve(now, news, fx);
+        }
+    }
+
+    fn maintain<E: Effects<M, B, S>>(
+        &mut self,
+        now: Time,
+        input: membership::Input<M::Peer, M::Message, M::Timer>,
+        fx: &mut E,
+    ) {
         let Self { membership, broadcast, service } = self;
-        let upper = UpperLayers::<M, B, S, E> { now, service, host: fx, membership: PhantomData };
+        let upper = UpperLayers { now, service, host: fx, views: None, broadcast: PhantomData };
         membership.handle(now, input, &mut MembershipLayer { broadcast, upper });
     }
 
-    fn relay<E: Effects<M, B, S>>(&mut self, now: Time, input: broadcast::Input<B>, fx: &mut E) {
-        let service = &mut self.service;
-        let mut upper = UpperLayers { now, service, host: fx, membership: PhantomData };
-        self.broadcast.handle(now, input, &mut upper);
+    fn spread<E: Effects<M, B, S>>(&mut self, now: Time, input: broadcast::Input<B>, fx: &mut E) {
+        let Self { membership, broadcast, service } = self;
+        let views = Some(&*membership);
+        let mut upper = UpperLayers { now, service, host: fx, views, broadcast: PhantomData };
+        broadcast.handle(now, input, &mut upper);
     }
 
     fn serve<E: Effects<M, B, S>>(
@@ -260,7 +285,7 @@ where
     fn neighbor_down(&mut self, peer: M::Peer, reason: DownReason) {
         let Self { broadcast, upper } = self;
         broadcast.handle(upper.now, broadcast::Input::NeighborDown(peer), upper);
-        upper.serve(service::Input::NeighborDown(peer));
+        upper.serve(service::Input::NeighborDown(peer, reason));
         upper.host.neighbor_down(peer, reason);
     }
 
@@ -279,7 +304,9 @@ struct UpperLayers<'a, M, B, S, E> {
     now: Time,
     service: &'a mut S,
     host: &'a mut E,
-    membership: PhantomData<(M, B)>,
+    /// `None` while they may be about to change.
+    views: Option<&'a M>,
+    broadcast: PhantomData<B>,
 }
 
 impl<M, B, S, E> UpperLayers<'_, M, B, S, E>
@@ -289,11 +316,10 @@ where
     S: Service<M::Peer, B::Payload>,
     E: Effects<M, B, S>,
 {
-    /// The views may be about to change, and do not say who is known.
     #[inline(always)]
     fn serve(&mut self, input: service::Input<'_, M::Peer, B::Payload, S>) {
-        let mut layer =
-            ServiceLayer::<M, B, E> { host: self.host, views: None, broadcast: PhantomData };
+        let Self { views, .. } = *self;
+        let mut layer = ServiceLayer::<M, B, E> { host: self.host, views, broadcast: PhantomData };
         self.service.handle(self.now, input, &mut layer);
     }
 }
@@ -314,15 +340,17 @@ where
     }
 
     fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
-        self.serve(service::Input::Delivered(&payload));
+        self.serve(service::Input::Delivered { payload: &payload, past: false });
         self.host.deliver(id, hops, payload);
     }
 
     fn deliver_past(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
+        self.serve(service::Input::Delivered { payload: &payload, past: true });
         self.host.deliver_past(id, hops, payload);
     }
 
     fn missed(&mut self, origin: broadcast::Origin<B>, count: u64) {
+        self.serve(service::Input::Missed(count));
         self.host.missed(origin, count);
     }
 

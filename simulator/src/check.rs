@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use murmurate::membership::Violation;
 
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::node::Peer;
 use crate::overlay;
 
@@ -13,11 +13,11 @@ use crate::overlay;
 ///
 /// # Errors
 /// The first invariant that does not hold.
-pub fn node<P: Protocols>(sim: &Simulation<P>, index: usize) -> Result<(), Violation> {
-    let Some(protocols) = sim.protocols(index).filter(|_| sim.is_live(index)) else {
+pub fn node<P: SimStack>(sim: &Simulation<P>, index: usize) -> Result<(), Violation> {
+    let Some(stack) = sim.stack(index).filter(|_| sim.is_live(index)) else {
         return Ok(());
     };
-    protocols.check().map_err(|violation| Violation {
+    stack.check().map_err(|violation| Violation {
         detail: format!("node {index}: {}", violation.detail),
         ..violation
     })
@@ -27,7 +27,7 @@ pub fn node<P: Protocols>(sim: &Simulation<P>, index: usize) -> Result<(), Viola
 ///
 /// # Errors
 /// If one did.
-pub fn deliveries<P: Protocols>(sim: &Simulation<P>) -> Result<(), Violation> {
+pub fn deliveries<P: SimStack>(sim: &Simulation<P>) -> Result<(), Violation> {
     let twice = sim.twice_delivered();
     Violation::unless(twice.is_none(), "delivery at most once", || {
         twice.map_or_else(String::new, |(peer, id)| format!("node {peer:?}, broadcast {id}"))
@@ -38,7 +38,7 @@ pub fn deliveries<P: Protocols>(sim: &Simulation<P>) -> Result<(), Violation> {
 ///
 /// # Errors
 /// The first invariant that did not hold.
-pub fn every_event<P: Protocols>(sim: &Simulation<P>) -> Result<(), Violation> {
+pub fn every_event<P: SimStack>(sim: &Simulation<P>) -> Result<(), Violation> {
     sim.found_wrong().map_or(Ok(()), Err)
 }
 
@@ -46,7 +46,7 @@ pub fn every_event<P: Protocols>(sim: &Simulation<P>) -> Result<(), Violation> {
 ///
 /// # Errors
 /// The first invariant that does not hold.
-pub fn safety<P: Protocols>(sim: &Simulation<P>) -> Result<(), Violation> {
+pub fn safety<P: SimStack>(sim: &Simulation<P>) -> Result<(), Violation> {
     every_event(sim)?;
     sim.live_nodes().try_for_each(|index| node(sim, index))?;
     deliveries(sim)?;
@@ -58,7 +58,7 @@ pub fn safety<P: Protocols>(sim: &Simulation<P>) -> Result<(), Violation> {
 ///
 /// # Errors
 /// The first expectation that is not met.
-pub fn quiescence<P: Protocols>(sim: &Simulation<P>) -> Result<(), Violation> {
+pub fn quiescence<P: SimStack>(sim: &Simulation<P>) -> Result<(), Violation> {
     safety(sim)?;
     let graph = overlay::graph(sim);
     Violation::unless(graph.asymmetric == 0, "views are symmetric", || {
@@ -97,7 +97,7 @@ pub enum Agreement {
 ///
 /// # Errors
 /// If two do not.
-pub fn agreement<P: Protocols>(sim: &Simulation<P>, how: Agreement) -> Result<(), Violation> {
+pub fn agreement<P: SimStack>(sim: &Simulation<P>, how: Agreement) -> Result<(), Violation> {
     let mut of: BTreeMap<Peer, Vec<u32>> = BTreeMap::new();
     for (id, publisher) in sim.publishers().iter().enumerate() {
         of.entry(*publisher).or_default().push(id as u32);
@@ -122,7 +122,7 @@ pub fn agreement<P: Protocols>(sim: &Simulation<P>, how: Agreement) -> Result<()
     Ok(())
 }
 
-fn told<P: Protocols>(
+fn told<P: SimStack>(
     sim: &Simulation<P>,
     index: usize,
     publisher: Peer,
@@ -144,7 +144,7 @@ fn told<P: Protocols>(
     Violation::unless(told <= lacks(&ids[..=last]), "nobody is told of what came", detail)
 }
 
-fn complete<P: Protocols>(
+fn complete<P: SimStack>(
     sim: &Simulation<P>,
     others: &[usize],
     publisher: Peer,
@@ -171,7 +171,7 @@ fn complete<P: Protocols>(
 /// What was published so long before a node had its first neighbour is not for it.
 const LONG_AGO: Duration = Duration::from_secs(10);
 
-fn fresh<P: Protocols>(
+fn fresh<P: SimStack>(
     sim: &Simulation<P>,
     index: usize,
     publisher: Peer,
@@ -190,7 +190,7 @@ fn fresh<P: Protocols>(
 ///
 /// # Errors
 /// If it does not.
-pub fn reaches_everyone<P: Protocols>(
+pub fn reaches_everyone<P: SimStack>(
     sim: &mut Simulation<P>,
     index: usize,
     patience: Duration,

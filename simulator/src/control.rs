@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use murmurate::membership::nanos;
 
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 
-impl<P: Protocols> Simulation<P> {
+impl<P: SimStack> Simulation<P> {
     /// From now on node `index` needs so much time for each input, one after the other. Zero, as in
     /// the beginning, is at once.
     pub fn set_work(&mut self, index: usize, work: Duration) {

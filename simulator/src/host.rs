@@ -15,12 +15,12 @@ use crate::node::Peer;
 use crate::queue::Queue;
 use crate::regional::Regional;
 use crate::stats::Stats;
-use crate::strategy::{ContentOf, EventOf, IdOf, MessageOf, Protocols, TimerOf};
+use crate::strategy::{EventOf, IdOf, MessageOf, PayloadOf, SimStack, TimerOf};
 use crate::watch::{EventKind, Record, Watch};
 
 /// Something that reaches a node at a time.
 #[derive(Debug, Clone)]
-pub(crate) struct Event<P: Protocols> {
+pub(crate) struct Event<P: SimStack> {
     pub(crate) time: u64,
     pub(crate) what: What<P>,
     pub(crate) to: Peer,
@@ -30,7 +30,7 @@ pub(crate) struct Event<P: Protocols> {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum What<P: Protocols> {
+pub(crate) enum What<P: SimStack> {
     Message(MessageOf<P>),
     Timer(TimerOf<P>),
     /// `from` does not run.
@@ -43,7 +43,7 @@ pub(crate) enum What<P: Protocols> {
     Late(Box<Self>),
 }
 
-impl<P: Protocols> Event<P> {
+impl<P: SimStack> Event<P> {
     /// The order within a bucket: by node, then time. No two events have the same key.
     pub(crate) fn key(&self) -> (u32, u64, u32, u32) {
         (self.to.index() as u32, self.time, self.from.bits(), self.sequence)
@@ -62,7 +62,7 @@ impl<P: Protocols> Event<P> {
     }
 }
 
-impl<P: Protocols> What<P> {
+impl<P: SimStack> What<P> {
     /// What the host says of a process that is gone to whoever wrote to it, also if that waited.
     pub(crate) fn refusal(&self) -> Option<Self> {
         match self {
@@ -98,7 +98,7 @@ impl<P: Protocols> What<P> {
 
 /// What the nodes of a part write to.
 #[derive(Clone)]
-pub(crate) struct Common<P: Protocols> {
+pub(crate) struct Common<P: SimStack> {
     pub(crate) queue: Queue<P>,
     /// What the node being run set itself within the bucket, latest first.
     pub(crate) soon: Vec<Event<P>>,
@@ -113,22 +113,21 @@ pub(crate) struct Common<P: Protocols> {
 
 /// What a node's service tells its host, who acts at the bucket's end.
 #[derive(Debug, Clone)]
-pub(crate) struct Told<P: Protocols> {
+pub(crate) struct Told<P: SimStack> {
     pub(crate) at: Time,
     pub(crate) from: Peer,
-    pub(crate) sequence: u32,
     pub(crate) what: Tell<P>,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum Tell<P: Protocols> {
+pub(crate) enum Tell<P: SimStack> {
     /// Something for the application.
     Event(EventOf<P>),
     /// A broadcast to publish.
-    Broadcast(ContentOf<P>),
+    Broadcast(PayloadOf<P>),
 }
 
-impl<P: Protocols> Common<P> {
+impl<P: SimStack> Common<P> {
     pub(crate) fn new(queue: Queue<P>) -> Self {
         Self {
             queue,
@@ -143,7 +142,7 @@ impl<P: Protocols> Common<P> {
 }
 
 /// What one node speaks to while it handles one input.
-pub(crate) struct Host<'a, P: Protocols> {
+pub(crate) struct Host<'a, P: SimStack> {
     pub(crate) me: Peer,
     pub(crate) place: usize,
     pub(crate) born: u32,
@@ -157,7 +156,7 @@ pub(crate) struct Host<'a, P: Protocols> {
     pub(crate) common: &'a mut Common<P>,
 }
 
-impl<P: Protocols> Host<'_, P> {
+impl<P: SimStack> Host<'_, P> {
     fn next_sequence(&mut self) -> u32 {
         *self.sequence = self.sequence.wrapping_add(1);
         *self.sequence
@@ -228,7 +227,7 @@ impl<P: Protocols> Host<'_, P> {
     }
 }
 
-impl<P: Protocols> Line for Host<'_, P> {
+impl<P: SimStack> Line for Host<'_, P> {
     fn me(&self) -> Peer {
         self.me
     }
@@ -251,7 +250,7 @@ impl<P: Protocols> Line for Host<'_, P> {
     }
 }
 
-impl<P: Protocols> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_, P> {
+impl<P: SimStack> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_, P> {
     fn send(&mut self, to: Peer, message: MessageOf<P>) {
         let bytes = self.common.stats.wire_len::<P>(&message);
         self.post(to, message.kind(), bytes, What::Message(message));
@@ -262,22 +261,16 @@ impl<P: Protocols> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_,
     }
 
     fn emit(&mut self, event: EventOf<P>) {
-        let sequence = self.next_sequence();
-        self.common.told.push(Told {
-            at: self.now,
-            from: self.me,
-            sequence,
-            what: Tell::Event(event),
-        });
+        let what = Tell::Event(event);
+        self.common.told.push(Told { at: self.now, from: self.me, what });
     }
 
-    fn broadcast(&mut self, content: ContentOf<P>) {
-        let sequence = self.next_sequence();
+    fn broadcast(&mut self, content: PayloadOf<P>) {
         let what = Tell::Broadcast(content);
-        self.common.told.push(Told { at: self.now, from: self.me, sequence, what });
+        self.common.told.push(Told { at: self.now, from: self.me, what });
     }
 
-    fn deliver(&mut self, id: IdOf<P>, hops: u16, _content: ContentOf<P>) {
+    fn deliver(&mut self, id: IdOf<P>, hops: u16, _content: PayloadOf<P>) {
         let id = id.index();
         if let Some(log) = &mut self.common.deliveries {
             log.note(self.place, self.me, id);

@@ -3,7 +3,7 @@
 use murmurate::membership::Membership as _;
 use serde::Serialize;
 
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::graph::Graph;
 use crate::node::Peer;
 
@@ -36,14 +36,14 @@ pub struct Overlay {
 }
 
 /// The overlay graph of the running nodes, renumbered from 0 in the order of their indices.
-pub fn graph<P: Protocols>(sim: &Simulation<P>) -> Graph {
+pub fn graph<P: SimStack>(sim: &Simulation<P>) -> Graph {
     let mut number = vec![u32::MAX; sim.len()];
     for (new, index) in (0..).zip(sim.live_nodes()) {
         number[index] = new;
     }
     let number = &number;
     let arcs = sim.live_nodes().flat_map(move |index| {
-        let peers = sim.protocols(index).into_iter().flat_map(|p| p.membership().active());
+        let peers = sim.stack(index).into_iter().flat_map(|p| p.membership().active());
         peers
             .filter(|peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(*peer))
             .map(move |peer| (number[index], number[peer.index()]))
@@ -52,16 +52,16 @@ pub fn graph<P: Protocols>(sim: &Simulation<P>) -> Graph {
 }
 
 /// Running nodes whose views hold nodes that do not run, each with whom it holds.
-pub fn dead_links<P: Protocols>(sim: &Simulation<P>) -> impl Iterator<Item = (usize, Peer)> + '_ {
+pub fn dead_links<P: SimStack>(sim: &Simulation<P>) -> impl Iterator<Item = (usize, Peer)> + '_ {
     let runs = |peer: Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
     sim.live_nodes().flat_map(move |index| {
-        let active = sim.protocols(index).into_iter().flat_map(|p| p.membership().active());
+        let active = sim.stack(index).into_iter().flat_map(|p| p.membership().active());
         active.filter(move |peer| !runs(*peer)).map(move |peer| (index, peer))
     })
 }
 
 /// Measures the overlay of the running nodes.
-pub fn measure<P: Protocols>(sim: &Simulation<P>) -> Overlay {
+pub fn measure<P: SimStack>(sim: &Simulation<P>) -> Overlay {
     let graph = graph(sim);
     let components = graph.components();
     let sources = if graph.nodes() <= EXACT_PATHS { EXACT_PATHS } else { SAMPLED_SOURCES };

@@ -21,27 +21,27 @@ use crate::network::Network;
 use crate::node::Peer;
 use crate::queue::{Deal, Queue};
 use crate::stats::Broadcast;
-use crate::strategy::{InputOf, Protocols, StackOf};
+use crate::strategy::{InputOf, SimStack, StackOf};
 use crate::strict::{Expected, Strict};
 use crate::watch::Load;
 
 #[derive(Clone)]
 pub(crate) struct Node<P> {
-    pub(crate) protocols: P,
+    pub(crate) stack: P,
     sequence: u32,
     /// Broadcasts published before this incarnation started.
     born: u32,
 }
 
-impl<P: Protocols> Node<P> {
+impl<P: SimStack> Node<P> {
     pub(crate) fn me(&self) -> Peer {
-        self.protocols.stack().membership().me()
+        self.stack.stack().membership().me()
     }
 }
 
 /// Some of the nodes. Outside they go by their indices; [`Deal`] tells each one's place here.
 #[derive(Clone)]
-pub(crate) struct Part<P: Protocols> {
+pub(crate) struct Part<P: SimStack> {
     deal: Deal,
     part: usize,
     nodes: Vec<Node<P>>,
@@ -66,7 +66,7 @@ pub(crate) struct Bucket {
     pub(crate) end: u64,
 }
 
-impl<P: Protocols> Work for Part<P> {
+impl<P: SimStack> Work for Part<P> {
     type Order = Bucket;
 
     fn work(&mut self, bucket: &Bucket) {
@@ -74,7 +74,7 @@ impl<P: Protocols> Work for Part<P> {
     }
 }
 
-impl<P: Protocols> Part<P> {
+impl<P: SimStack> Part<P> {
     /// Part number `part` of `deal`, without nodes.
     pub(crate) fn new(deal: Deal, part: usize, lookahead: u64) -> Self {
         Self {
@@ -114,13 +114,13 @@ impl<P: Protocols> Part<P> {
         self.last_bucket
     }
 
-    /// Starts node `index` with these protocols: a new one, or one that is down. It finds the
+    /// Starts node `index` with this stack: a new one, or one that is down. It finds the
     /// machine it had.
-    pub(crate) fn start(&mut self, network: &Network, index: usize, now: Time, protocols: P) {
+    pub(crate) fn start(&mut self, network: &Network, index: usize, now: Time, stack: P) {
         let place = self.deal.place(index);
         let born = self.common.stats.broadcasts.len() as u32;
         if place == self.nodes.len() {
-            self.nodes.push(Node { protocols, sequence: 0, born });
+            self.nodes.push(Node { stack, sequence: 0, born });
             self.up.push(true);
             if let Some(port) = network.port() {
                 self.machines.resize_with(place, || None);
@@ -128,7 +128,7 @@ impl<P: Protocols> Part<P> {
             }
         } else {
             let node = &mut self.nodes[place];
-            (node.protocols, node.born) = (protocols, born);
+            (node.stack, node.born) = (stack, born);
             if let Some(Some(machine)) = self.machines.get_mut(place) {
                 machine.reboot(now.as_nanos());
             }
@@ -193,10 +193,10 @@ impl<P: Protocols> Part<P> {
     ) {
         // By the node's own clock, as it will handle it.
         let local = self.host(network, place, when.0, when.1).2.local();
-        let expected = Expected::of(local, &self.nodes[place].protocols, &input);
+        let expected = Expected::of(local, &self.nodes[place].stack, &input);
         self.give_node(network, place, when, input);
         if let Some(strict) = &mut self.strict {
-            strict.look(when.0, &self.nodes[place].protocols, expected);
+            strict.look(when.0, &self.nodes[place].stack, expected);
         }
     }
 
@@ -236,10 +236,10 @@ impl<P: Protocols> Part<P> {
         now: Time,
         end: u64,
     ) -> (&'a mut StackOf<P>, Option<&'a mut Lanes>, Host<'a, P>) {
-        let Node { protocols, sequence, born } = &mut self.nodes[place];
-        let protocols = protocols.stack_mut();
+        let Node { stack, sequence, born } = &mut self.nodes[place];
+        let stack = stack.stack_mut();
         let host = Host {
-            me: protocols.membership().me(),
+            me: stack.membership().me(),
             place,
             born: *born,
             now,
@@ -249,7 +249,7 @@ impl<P: Protocols> Part<P> {
             machine: self.machines.get_mut(place).and_then(Option::as_deref_mut),
             common: &mut self.common,
         };
-        (protocols, self.lanes.as_deref_mut(), host)
+        (stack, self.lanes.as_deref_mut(), host)
     }
 
     /// A dead process's host answers with a reset, as TCP does; `what` is it.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
 use crate::crew::Crew;
-use crate::engine::Protocols;
+use crate::engine::SimStack;
 use crate::host::Told;
 use crate::network::Network;
 use crate::part::{Bucket, Part};
@@ -18,7 +18,7 @@ const WORTH_SHARING: usize = 256;
 
 /// The parts, at least one. Nodes are found by their indices.
 #[derive(Clone)]
-pub(crate) struct Parts<P: Protocols> {
+pub(crate) struct Parts<P: SimStack> {
     deal: Deal,
     parts: Vec<Part<P>>,
     crew: Crew<Part<P>>,
@@ -32,7 +32,7 @@ pub(crate) struct Parts<P: Protocols> {
     shared_buckets: u64,
 }
 
-impl<P: Protocols> Parts<P> {
+impl<P: SimStack> Parts<P> {
     /// A part for each thread, with buckets no wider than `lookahead` nanoseconds.
     pub(crate) fn new(threads: NonZeroUsize, lookahead: u64) -> Self {
         let deal = Deal::new(threads);
@@ -142,7 +142,8 @@ impl<P: Protocols> Parts<P> {
         }
         let all = self.all_mut().iter_mut().map(|part| std::mem::take(&mut part.common.told));
         let mut told: Vec<_> = all.flatten().collect();
-        told.sort_by_key(|told| (told.at, told.from, told.sequence));
+        // What one node told is in order already: all of it comes from one part.
+        told.sort_by_key(|told| (told.at, told.from));
         told
     }
 

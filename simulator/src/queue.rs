@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::engine::Protocols;
+use crate::engine::SimStack;
 use crate::host::Event;
 use crate::wheel::Wheel;
 
@@ -53,7 +53,7 @@ impl<T> Letters<T> {
 
 /// The events that wait in one part.
 #[derive(Debug, Clone)]
-pub(crate) struct Queue<P: Protocols> {
+pub(crate) struct Queue<P: SimStack> {
     part: usize,
     deal: Deal,
     wheel: Wheel<Event<P>>,
@@ -62,7 +62,7 @@ pub(crate) struct Queue<P: Protocols> {
     incoming: Vec<Letters<Event<P>>>,
 }
 
-impl<P: Protocols> Queue<P> {
+impl<P: SimStack> Queue<P> {
     /// The queue of `part` among those of `deal`, with buckets no wider than `lookahead`.
     pub(crate) fn new(deal: Deal, part: usize, lookahead: u64) -> Self {
         let letters = || (0..deal.parts()).map(|_| Letters::none()).collect();

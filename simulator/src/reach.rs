@@ -6,7 +6,7 @@
 
 use murmurate::membership::Membership as _;
 
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::node::Peer;
 
 /// Whom a broadcast could reach when it was published. It takes four bytes for each of them.
@@ -37,7 +37,7 @@ impl Reached {
 impl Reach {
     /// Node `index` is about to publish the next broadcast; `None` if it does not run. Deliveries
     /// must be [logged](Simulation::log_deliveries).
-    pub fn note<P: Protocols>(sim: &Simulation<P>, index: usize) -> Option<Self> {
+    pub fn note<P: SimStack>(sim: &Simulation<P>, index: usize) -> Option<Self> {
         let id = u32::try_from(sim.published()).ok().filter(|_| sim.is_live(index))?;
         Some(Self { id, reachable: linked(sim, index) })
     }
@@ -49,7 +49,7 @@ impl Reach {
     }
 
     /// Whom of the reachable it has reached.
-    pub fn judge<P: Protocols>(&self, sim: &Simulation<P>) -> Reached {
+    pub fn judge<P: SimStack>(&self, sim: &Simulation<P>) -> Reached {
         let stayed = self.reachable.iter().filter(|peer| runs(sim, **peer)).map(|p| p.index());
         let missed = stayed.clone().filter(|index| !sim.has_delivered(*index, self.id));
         Reached { missed: missed.collect(), reachable: stayed.count() }
@@ -57,12 +57,12 @@ impl Reach {
 }
 
 /// Whether the node runs in that incarnation.
-fn runs<P: Protocols>(sim: &Simulation<P>, peer: Peer) -> bool {
+fn runs<P: SimStack>(sim: &Simulation<P>, peer: Peer) -> bool {
     sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer)
 }
 
 /// Whom links lead to from a node, without itself.
-fn linked<P: Protocols>(sim: &Simulation<P>, from: usize) -> Vec<Peer> {
+fn linked<P: SimStack>(sim: &Simulation<P>, from: usize) -> Vec<Peer> {
     let mut known = vec![false; sim.len()];
     let mut found: Vec<Peer> = Vec::new();
     let mut next = 0;
@@ -70,8 +70,8 @@ fn linked<P: Protocols>(sim: &Simulation<P>, from: usize) -> Vec<Peer> {
     if let Some(known) = known.get_mut(from) {
         *known = true;
     }
-    while let Some(protocols) = sim.protocols(index) {
-        for peer in protocols.membership().active().filter(|peer| runs(sim, *peer)) {
+    while let Some(stack) = sim.stack(index) {
+        for peer in stack.membership().active().filter(|peer| runs(sim, *peer)) {
             if !std::mem::replace(&mut known[peer.index()], true) {
                 found.push(peer);
             }

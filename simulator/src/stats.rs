@@ -8,7 +8,7 @@ use murmurate::membership::{DownReason, Sizes, Time};
 use crate::engine::SIZES;
 use crate::id::SimId as _;
 use crate::marks::Marks;
-use crate::strategy::{IdOf, MessageOf, Protocols};
+use crate::strategy::{IdOf, MessageOf, SimStack};
 
 /// Counters of a run. All of them only grow.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +94,7 @@ impl Broadcast {
 }
 
 impl Stats {
-    pub(crate) fn new<P: Protocols>() -> Self {
+    pub(crate) fn new<P: SimStack>() -> Self {
         let kinds = MessageOf::<P>::KINDS;
         let name = MessageOf::<P>::kind_name;
         Self {
@@ -168,7 +168,7 @@ impl Stats {
 
     /// The encoded size of a message, with the content of the broadcast that it carries.
     #[inline]
-    pub(crate) fn wire_len<P: Protocols>(&self, message: &MessageOf<P>) -> u64 {
+    pub(crate) fn wire_len<P: SimStack>(&self, message: &MessageOf<P>) -> u64 {
         const WITHOUT_CONTENT: Sizes = Sizes { payload: 0, ..SIZES };
         let bytes = |id: IdOf<P>| self.broadcasts[id.index() as usize].payload_bytes;
         let content = message.carries().map_or(0, bytes);

@@ -24,14 +24,14 @@ impl<M> SimMembership for M where
 
 /// A strategy the simulator can run as broadcast: broadcasts are numbered.
 pub trait SimBroadcast:
-    Broadcast<Peer = Peer, Id: SimId, Payload: Content, Message: Clone + Send, Timer: Send>
+    Broadcast<Peer = Peer, Id: SimId, Payload: SimPayload, Message: Clone + Send, Timer: Send>
     + Clone
     + Send
     + 'static
 {
 }
 impl<B> SimBroadcast for B where
-    B: Broadcast<Peer = Peer, Id: SimId, Payload: Content, Message: Clone + Send, Timer: Send>
+    B: Broadcast<Peer = Peer, Id: SimId, Payload: SimPayload, Message: Clone + Send, Timer: Send>
         + Clone
         + Send
         + 'static
@@ -39,14 +39,20 @@ impl<B> SimBroadcast for B where
 }
 
 /// What simulated broadcasts carry.
-pub trait Content: Payload + Send + 'static {
+pub trait SimPayload: Payload + Send + 'static {
     /// What a workload publishes.
     fn of_workload() -> Self;
 }
 
-/// Content is only counted, unless a service needs it.
-impl Content for () {
+/// What is broadcast is only counted, unless a service needs it.
+impl SimPayload for () {
     fn of_workload() -> Self {}
+}
+
+impl SimPayload for bytes::Bytes {
+    fn of_workload() -> Self {
+        Self::new()
+    }
 }
 
 /// A service the simulator can run.
@@ -66,15 +72,15 @@ impl<S, T> SimService<T> for S where
 }
 
 /// What the nodes of a simulation run: a [`Stack`] of strategies on simulated peers.
-pub trait Protocols: Clone + Send + 'static {
+pub trait SimStack: Clone + Send + 'static {
     /// Their membership.
     type Membership: SimMembership;
     /// Their broadcast.
     type Broadcast: SimBroadcast;
     /// Their service.
-    type Service: SimService<ContentOf<Self>>;
+    type Service: SimService<PayloadOf<Self>>;
 
-    /// One node's.
+    /// The stack itself.
     fn stack(&self) -> &StackOf<Self>;
     /// The same to change.
     fn stack_mut(&mut self) -> &mut StackOf<Self>;
@@ -82,34 +88,34 @@ pub trait Protocols: Clone + Send + 'static {
 
 /// The stack that these are.
 pub type StackOf<P> =
-    Stack<<P as Protocols>::Membership, <P as Protocols>::Broadcast, <P as Protocols>::Service>;
+    Stack<<P as SimStack>::Membership, <P as SimStack>::Broadcast, <P as SimStack>::Service>;
 /// What their broadcasts carry.
-pub type ContentOf<P> = <<P as Protocols>::Broadcast as Broadcast>::Payload;
+pub type PayloadOf<P> = <<P as SimStack>::Broadcast as Broadcast>::Payload;
 /// How their broadcasts are named.
-pub(crate) type IdOf<P> = <<P as Protocols>::Broadcast as Broadcast>::Id;
-/// The service of these protocols.
-type ServiceOf<P> = <P as Protocols>::Service;
+pub(crate) type IdOf<P> = <<P as SimStack>::Broadcast as Broadcast>::Id;
+/// Their service.
+type ServiceOf<P> = <P as SimStack>::Service;
 /// What can be asked of their service.
-pub type CommandOf<P> = <ServiceOf<P> as Service<Peer, ContentOf<P>>>::Command;
+pub type CommandOf<P> = <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Command;
 /// What their service tells.
-pub type EventOf<P> = <ServiceOf<P> as Service<Peer, ContentOf<P>>>::Event;
+pub type EventOf<P> = <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Event;
 /// What can happen to a node.
 pub(crate) type InputOf<P> =
-    Input<<P as Protocols>::Membership, <P as Protocols>::Broadcast, ServiceOf<P>>;
+    Input<<P as SimStack>::Membership, <P as SimStack>::Broadcast, ServiceOf<P>>;
 /// What nodes say to each other.
 pub(crate) type MessageOf<P> = Message<
-    <<P as Protocols>::Membership as Membership>::Message,
-    <<P as Protocols>::Broadcast as Broadcast>::Message,
-    <ServiceOf<P> as Service<Peer, ContentOf<P>>>::Message,
+    <<P as SimStack>::Membership as Membership>::Message,
+    <<P as SimStack>::Broadcast as Broadcast>::Message,
+    <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Message,
 >;
 /// What a node is woken for.
 pub(crate) type TimerOf<P> = Timer<
-    <<P as Protocols>::Membership as Membership>::Timer,
-    <<P as Protocols>::Broadcast as Broadcast>::Timer,
-    <ServiceOf<P> as Service<Peer, ContentOf<P>>>::Timer,
+    <<P as SimStack>::Membership as Membership>::Timer,
+    <<P as SimStack>::Broadcast as Broadcast>::Timer,
+    <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Timer,
 >;
 
-impl<M, B, S> Protocols for Stack<M, B, S>
+impl<M, B, S> SimStack for Stack<M, B, S>
 where
     M: SimMembership,
     B: SimBroadcast,
@@ -130,7 +136,7 @@ where
     }
 }
 
-/// Makes a node's protocols, given the peer and a seed of its own.
+/// Makes a node's stack, given the peer and a seed of its own.
 pub type Make<P> = Arc<dyn Fn(Peer, u64) -> P + Send + Sync>;
 
 /// HyParView on simulated peers.

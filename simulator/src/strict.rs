@@ -5,7 +5,7 @@ use murmurate::membership::{Membership as _, Time, Violation};
 use murmurate::{Input, Message, Timer};
 
 use crate::node::Peer;
-use crate::strategy::{InputOf, Protocols};
+use crate::strategy::{InputOf, SimStack};
 
 /// The first thing found wrong: in time, and of those at one time at the lowest node.
 #[derive(Debug, Clone, Default)]
@@ -32,14 +32,14 @@ pub(crate) struct Expected {
 }
 
 /// The same for the same eager links in any order.
-fn tree_of<P: Protocols>(node: &P) -> u64 {
+fn tree_of<P: SimStack>(node: &P) -> u64 {
     node.stack().broadcast().eager().map(|peer| 1 << 40 | u64::from(peer.bits())).sum()
 }
 
 impl Expected {
     /// Of a node that is about to handle an input.
     #[inline(never)]
-    pub(crate) fn of<P: Protocols>(now: Time, node: &P, input: &InputOf<P>) -> Self {
+    pub(crate) fn of<P: SimStack>(now: Time, node: &P, input: &InputOf<P>) -> Self {
         let membership = node.stack().membership();
         match input {
             Input::Receive { from, message: Message::Membership(message) } => {
@@ -62,7 +62,7 @@ impl Expected {
         }
     }
 
-    fn of_broadcast<P: Protocols>(
+    fn of_broadcast<P: SimStack>(
         now: Time,
         node: &P,
         input: &broadcast::Input<P::Broadcast>,
@@ -72,7 +72,7 @@ impl Expected {
         Self { tree, grafted, ..Self::default() }
     }
 
-    fn check<P: Protocols>(self, node: &P) -> Result<(), Violation> {
+    fn check<P: SimStack>(self, node: &P) -> Result<(), Violation> {
         let membership = node.stack().membership();
         let kept = self.spared.is_none_or(|peer| membership.active().any(|held| held == peer));
         Violation::unless(kept, "a disconnect ends the link it names and no other", || {
@@ -102,7 +102,7 @@ impl Expected {
 impl Strict {
     /// Looks at a node that has just handled an input of which this was expected.
     #[inline(never)]
-    pub(crate) fn look<P: Protocols>(&mut self, now: Time, node: &P, expected: Expected) {
+    pub(crate) fn look<P: SimStack>(&mut self, now: Time, node: &P, expected: Expected) {
         let index = node.stack().membership().me().index();
         if self.found.as_ref().is_some_and(|(at, lower, _)| (*at, *lower) <= (now, index)) {
             return;

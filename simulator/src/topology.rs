@@ -4,7 +4,7 @@ use murmurate::broadcast::Broadcast as _;
 use murmurate::membership::{Membership as _, Time};
 use serde::Serialize;
 
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::node::Peer;
 use crate::watch::Load;
 
@@ -57,7 +57,7 @@ impl Link {
 
 impl Topology {
     /// Of a simulation as it is now.
-    pub fn of<P: Protocols>(sim: &Simulation<P>) -> Self {
+    pub fn of<P: SimStack>(sim: &Simulation<P>) -> Self {
         let placement = sim.network().placement();
         let mut place = vec![u32::MAX; sim.len()];
         let mut nodes = Vec::with_capacity(sim.live());
@@ -87,15 +87,15 @@ impl Topology {
 }
 
 /// The links of all views, each once.
-fn links<P: Protocols>(sim: &Simulation<P>, place: &[u32]) -> Vec<Link> {
+fn links<P: SimStack>(sim: &Simulation<P>, place: &[u32]) -> Vec<Link> {
     let mut links = Vec::new();
     let mut eager = Vec::new();
     for index in sim.live_nodes() {
-        let Some(protocols) = sim.protocols(index) else { continue };
+        let Some(stack) = sim.stack(index) else { continue };
         eager.clear();
-        eager.extend(protocols.broadcast().eager());
+        eager.extend(stack.broadcast().eager());
         let runs = |peer: &Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(*peer);
-        for peer in protocols.membership().active().filter(runs) {
+        for peer in stack.membership().active().filter(runs) {
             let (own, other) = (place[index], place[peer.index()]);
             let side = usize::from(own > other);
             let mut link = Link {

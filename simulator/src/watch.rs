@@ -11,7 +11,7 @@ use crate::host::What;
 use crate::id::SimId as _;
 use crate::node::Peer;
 use crate::stats::Stats;
-use crate::strategy::{IdOf, Protocols};
+use crate::strategy::{IdOf, SimStack};
 
 /// What was asked for, and what was seen of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -247,7 +247,7 @@ impl Watch {
 
     /// `to`, the node at this place, handles something.
     #[cold]
-    pub(crate) fn handled<P: Protocols>(
+    pub(crate) fn handled<P: SimStack>(
         &mut self,
         stats: &Stats,
         place: usize,

@@ -37,7 +37,7 @@ fn superfluous(sim: &mut Sim, index: usize) -> u32 {
 /// Whether Plumtree's neighbours are HyParView's, at every running node.
 fn trees_know_their_neighbors(sim: &Sim) {
     for index in sim.live_nodes() {
-        let node = sim.protocols(index).expect("a node");
+        let node = sim.stack(index).expect("a node");
         let tree = sorted(node.broadcast().eager().chain(node.broadcast().lazy()));
         assert_eq!(tree, sorted(node.membership().active()), "node {index}");
     }

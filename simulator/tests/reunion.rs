@@ -39,7 +39,7 @@ fn grown(nodes: usize, seed: u64, parameters: Parameters) -> Sim {
 
 /// Whom a node that stops has written down.
 fn written_down(sim: &Sim, index: usize) -> Vec<usize> {
-    let membership = sim.protocols(index).expect("a node").membership();
+    let membership = sim.stack(index).expect("a node").membership();
     let known = membership.active().chain(membership.lost()).chain(membership.passive());
     known.map(murmurate_simulator::Peer::index).collect()
 }
@@ -104,7 +104,7 @@ fn who_died_is_given_up_after_a_day() {
 
 /// Lost peers that running nodes try, all in all.
 fn lost(sim: &Sim) -> usize {
-    let of = |index| sim.protocols(index).expect("a node").membership().lost().count();
+    let of = |index| sim.stack(index).expect("a node").membership().lost().count();
     sim.live_nodes().map(of).sum()
 }
 

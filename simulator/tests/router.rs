@@ -140,7 +140,7 @@ impl Post {
     }
 
     fn neighbors(&self, index: usize) -> Vec<usize> {
-        let stack = self.sim.protocols(index).expect("it was started");
+        let stack = self.sim.stack(index).expect("it was started");
         stack.membership().active().map(Peer::index).collect()
     }
 
@@ -171,7 +171,7 @@ impl Post {
         let target = self.sim.peer(to).expect("it was started");
         let mut route = vec![from];
         while let Some(at) = route.last().copied().filter(|at| *at != to) {
-            let router = self.sim.protocols(at).expect("it was started").service();
+            let router = self.sim.stack(at).expect("it was started").service();
             match router.next_hop(target) {
                 Some(next) if !route.contains(&next.index()) => route.push(next.index()),
                 _ => return Vec::new(),

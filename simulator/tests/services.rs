@@ -14,7 +14,7 @@ use murmurate::membership::{HyParView, Sizes, Time, Violation, Wire, hyparview};
 use murmurate::router::{self, Router};
 use murmurate::service::{Effects, Either, Input, Service};
 use murmurate_simulator::network::{Latency, Network};
-use murmurate_simulator::strategy::Content;
+use murmurate_simulator::strategy::SimPayload;
 use murmurate_simulator::{Peer, Simulation, check};
 
 /// What a broadcast says.
@@ -27,7 +27,7 @@ impl Payload for Note {
     }
 }
 
-impl Content for Note {
+impl SimPayload for Note {
     fn of_workload() -> Self {
         Self(String::new())
     }
@@ -75,9 +75,9 @@ impl Service<Peer, Note> for Notes {
     ) {
         match input {
             Input::NeighborUp(peer) => self.neighbors.push(peer),
-            Input::NeighborDown(peer) => self.neighbors.retain(|held| *held != peer),
+            Input::NeighborDown(peer, _) => self.neighbors.retain(|held| *held != peer),
             Input::Command(text) => fx.broadcast(Note(text)),
-            Input::Delivered(note) => {
+            Input::Delivered { payload: note, .. } => {
                 fx.emit(Told::Heard(note.0.clone()));
                 if !std::mem::replace(&mut self.is_armed, true) {
                     fx.arm(Duration::from_secs(1), ());
@@ -92,6 +92,7 @@ impl Service<Peer, Note> for Notes {
                 self.thanked += 1;
                 fx.emit(Told::Thanked(self.thanked));
             }
+            _ => {}
         }
     }
 
@@ -189,6 +190,6 @@ fn who_stopped_broadcasts_nothing_and_a_new_start_knows_nothing() {
     run(&mut sim, Duration::from_secs(1));
     assert!(sim.restart(7, &[0]));
     run(&mut sim, Duration::from_secs(5));
-    let (notes, _) = sim.protocols(7).expect("it runs").service();
+    let (notes, _) = sim.stack(7).expect("it runs").service();
     assert_eq!((notes.thanked, sim.published()), (0, 0));
 }

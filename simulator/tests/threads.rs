@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use murmurate::broadcast::{flood, plumtree};
 use murmurate::membership::{Membership as _, full_mesh, hyparview};
-use murmurate_simulator::engine::{Make, Protocols};
+use murmurate_simulator::engine::{Make, SimStack};
 use murmurate_simulator::matrix::Matrix;
 use murmurate_simulator::network::{Bandwidth, Bursts, Latency, Network, Side, Terms};
 use murmurate_simulator::regional::Regional;
@@ -67,7 +67,7 @@ fn terms(rng: &mut SplitMix64) -> Terms {
 }
 
 /// Lives the life drawn from `seed`, and returns what was seen and the buckets threads shared.
-fn life<P: Protocols>(threads: usize, seed: u64, make: Make<P>) -> (Seen, u64) {
+fn life<P: SimStack>(threads: usize, seed: u64, make: Make<P>) -> (Seen, u64) {
     let mut rng = SplitMix64::seed_from_u64(seed);
     let loss = [0.0, 0.05][rng.random_range(0..2)];
     let mut network = Network::new(seed, latency(seed), loss).expect("valid");
@@ -104,7 +104,7 @@ fn life<P: Protocols>(threads: usize, seed: u64, make: Make<P>) -> (Seen, u64) {
 }
 
 /// Something happens to a random node, or to all.
-fn strike<P: Protocols>(sim: &mut Simulation<P>, rng: &mut SplitMix64) {
+fn strike<P: SimStack>(sim: &mut Simulation<P>, rng: &mut SplitMix64) {
     let nodes = sim.len();
     let at = rng.random_range(0..nodes);
     let contact = rng.random_range(0..nodes);
@@ -140,9 +140,9 @@ fn strike<P: Protocols>(sim: &mut Simulation<P>, rng: &mut SplitMix64) {
     }
 }
 
-fn see<P: Protocols>(sim: &Simulation<P>, buckets: Vec<(u64, u64)>, regional: Regional) -> Seen {
+fn see<P: SimStack>(sim: &Simulation<P>, buckets: Vec<(u64, u64)>, regional: Regional) -> Seen {
     let views = |index| {
-        let peer = sim.protocols(index).expect("a node").membership();
+        let peer = sim.stack(index).expect("a node").membership();
         (sim.is_live(index), peer.active().collect(), peer.passive().collect())
     };
     let broadcasts = 0..sim.stats().broadcasts.len() as u32;

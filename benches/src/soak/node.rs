@@ -58,7 +58,8 @@ pub(crate) async fn run(state: &Path) -> Result<(), Error> {
             Command::Status => {
                 let came = ledger.lock().unwrap_or_else(PoisonError::into_inner).status();
                 let (published, refused) = (own.published.load(Relaxed), own.refused.load(Relaxed));
-                say(&Said::Status(Status { published, refused, ..came }))?;
+                let heap = crate::HEAP.current_usage() as u64;
+                say(&Said::Status(Status { published, refused, heap, ..came }))?;
             }
             Command::Leave => {
                 node.leave().await?;

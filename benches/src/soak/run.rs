@@ -23,8 +23,10 @@ struct Look {
     at: Duration,
     published: u64,
     delivered: u64,
-    /// Of a node, the middle one and the largest, in bytes.
-    memory: (u64, u64),
+    /// Bytes in use of a node, the middle one and the largest.
+    heap: (u64, u64),
+    /// What the kernel counts as theirs, likewise.
+    resident: (u64, u64),
 }
 
 /// What came of it.
@@ -182,14 +184,13 @@ impl Soak<'_> {
         self.ask_all()?;
         let status = || self.members.iter().map(|member| &member.status);
         let got = status().flat_map(|status| status.got.values().map(|tally| tally.count));
-        let mut memory =
-            self.members.iter().map(Member::resident).collect::<Result<Vec<_>, _>>()?;
-        memory.sort_unstable();
+        let resident = self.members.iter().map(Member::resident).collect::<Result<Vec<_>, _>>()?;
         let look = Look {
             at: self.begun.elapsed(),
             published: self.before.0 + status().map(|status| status.published).sum::<u64>(),
             delivered: self.before.1 + got.sum::<u64>(),
-            memory: (memory[memory.len() / 2], memory.last().copied().unwrap_or(0)),
+            heap: middle_and_largest(status().map(|status| status.heap).collect()),
+            resident: middle_and_largest(resident),
         };
         eprint!(
             "\r{:.0} s: {} of {} published, {} delivered, {} restarts, {} MiB a node  ",
@@ -198,11 +199,17 @@ impl Soak<'_> {
             self.options.messages,
             look.delivered,
             self.restarts,
-            look.memory.0 >> 20
+            look.resident.0 >> 20
         );
         self.looks.push(look);
         Ok(())
     }
+}
+
+fn middle_and_largest(mut values: Vec<u64>) -> (u64, u64) {
+    values.sort_unstable();
+    let at = |index: usize| values.get(index).copied().unwrap_or(0);
+    (at(values.len() / 2), at(values.len().saturating_sub(1)))
 }
 
 fn is_done(member: &Member) -> bool {
@@ -210,23 +217,21 @@ fn is_done(member: &Member) -> bool {
 }
 
 impl Outcome {
-    /// The memory of the middle node in the second and in the last third of what was delivered: medians
-    /// over all looks, since a queue that was long for a moment is no growth.
-    fn memory(&self) -> (u64, u64) {
+    /// The memory in use of the middle node in the second and in the last third of what was delivered:
+    /// medians over all looks, since a queue that was long for a moment is no growth.
+    fn heap(&self) -> (u64, u64) {
         let all = self.looks.last().map_or(0, |look| look.delivered);
         let median = |from: u64, to: u64| {
             let within = |look: &&Look| (all * from..=all * to).contains(&(look.delivered * 3));
             let looks = self.looks.iter().filter(within);
-            let mut memory: Vec<_> = looks.map(|look| look.memory.0).collect();
-            memory.sort_unstable();
-            memory.get(memory.len() / 2).copied().unwrap_or(0)
+            middle_and_largest(looks.map(|look| look.heap.0).collect()).0
         };
         (median(1, 2), median(2, 3))
     }
 
-    /// Whether nothing was lost or came twice, and memory is flat.
+    /// Whether nothing was lost or came twice, and memory in use is flat.
     pub(crate) fn holds(&self) -> bool {
-        let (second, last) = self.memory();
+        let (second, last) = self.heap();
         self.verdict.lost == 0 && self.verdict.twice == 0 && last as f64 <= second as f64 * GROWTH
     }
 
@@ -234,8 +239,8 @@ impl Outcome {
         let Verdict { expected, delivered, told, twice, lost } = self.verdict;
         let look = |look: &Look| {
             json!({ "seconds": look.at.as_secs_f64(), "published": look.published,
-                "delivered": look.delivered, "memory_median": look.memory.0,
-                "memory_max": look.memory.1 })
+                "delivered": look.delivered, "heap_median": look.heap.0, "heap_max": look.heap.1,
+                "resident_median": look.resident.0, "resident_max": look.resident.1 })
         };
         json!({ "nodes": self.nodes, "size": self.size, "restarts": self.restarts,
             "expected": expected, "delivered": delivered, "told": told, "twice": twice,
@@ -249,7 +254,9 @@ impl Outcome {
             "time",
             "published",
             "delivered",
-            "memory of a node, MiB",
+            "in use by a node, MiB",
+            "by the largest",
+            "resident",
             "of the largest",
         ]);
         let all = self.looks.last().map_or(0, |look| look.delivered);
@@ -262,21 +269,27 @@ impl Outcome {
                 format!("{:.0} s", look.at.as_secs_f64()),
                 look.published.to_string(),
                 look.delivered.to_string(),
-                (look.memory.0 >> 20).to_string(),
-                (look.memory.1 >> 20).to_string(),
+                mib(look.heap.0),
+                mib(look.heap.1),
+                mib(look.resident.0),
+                mib(look.resident.1),
             ]);
         }
         let Verdict { expected, delivered, told, twice, lost } = self.verdict;
-        let (second, last) = self.memory();
+        let (second, last) = self.heap();
         format!(
             "{} nodes, {} restarts, {} bytes\n\n{table}\n\nto those that run now: {delivered} of \
              {expected} delivered, {told} told as lost, {twice} twice, {lost} lost without a word\n\
-             memory of a node, median: {:.1} MiB in the second third, {:.1} in the last",
+             in use by a node, median: {} MiB in the second third, {} in the last",
             self.nodes,
             self.restarts,
             self.size,
-            second as f64 / f64::from(1 << 20),
-            last as f64 / f64::from(1 << 20),
+            mib(second),
+            mib(last),
         )
     }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }

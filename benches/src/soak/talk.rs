@@ -37,6 +37,8 @@ pub(crate) struct Status {
     /// Told as lagged.
     pub(crate) lagged: u64,
     pub(crate) twice: u64,
+    /// Bytes of memory in use.
+    pub(crate) heap: u64,
 }
 
 /// The broadcasts of one origin that came.

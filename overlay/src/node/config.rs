@@ -12,6 +12,7 @@ use murmurate_membership::{OutOfRange, hyparview};
 
 use super::channels::{self, Channel, DeclarationError};
 use super::host::FAR;
+use super::services::{Declared, NodeService, ServiceError};
 use super::state::StateError;
 use super::wire::{MAX_BODY, MAX_NETWORK, Publication, Relayed, TopicError, topic_length};
 use super::{Metrics, Node};
@@ -44,6 +45,7 @@ pub struct Builder {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) channels: Vec<Channel>,
+    pub(crate) services: Vec<Declared>,
 }
 
 /// What a node allows itself and others.
@@ -149,11 +151,15 @@ impl Limits {
         self.max_frame - Relayed::OVERHEAD
     }
 
+    /// Bytes that fit a frame of a service, or a broadcast, beside the service's name.
+    pub(crate) fn max_service_data(&self) -> usize {
+        use super::wire::{HEADER, Head};
+        self.max_frame - (Head::MAX - HEADER) - Publication::OVERHEAD
+    }
+
     /// Bytes of data that fit a frame beside a topic.
     pub(crate) fn max_data(&self, topic: &str) -> Result<usize, TopicError> {
-        use super::wire::{HEADER, Head};
-        let topic = usize::from(topic_length(topic)?);
-        Ok(self.max_frame - (Head::MAX - HEADER) - Publication::OVERHEAD - topic)
+        Ok(self.max_service_data() - usize::from(topic_length(topic)?))
     }
 }
 
@@ -195,6 +201,9 @@ pub enum ConfigError {
     /// A channel.
     #[error(transparent)]
     Channel(#[from] DeclarationError),
+    /// A service.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
     /// A parameter of the membership.
     #[error("membership: {0}")]
     Membership(#[from] hyparview::ConfigError),
@@ -262,6 +271,7 @@ impl Builder {
             limits: Limits::default(),
             metrics: Metrics::default(),
             channels: Vec::new(),
+            services: Vec::new(),
         }
     }
 
@@ -356,6 +366,13 @@ impl Builder {
         self
     }
 
+    /// Runs this service under a name, which is also the topic of its broadcasts: all nodes that run it
+    /// call it the same. [`Node::service`] gives what speaks to it.
+    pub fn service<S: NodeService>(mut self, name: impl Into<String>, service: S) -> Self {
+        self.services.push(Declared::new(name.into(), service));
+        self
+    }
+
     /// Channels leave the overlay the connections it needs.
     fn check_connections(&self) -> Result<(), ConfigError> {
         let Limits { max_connections, max_channel_connections, .. } = self.limits;
@@ -386,6 +403,7 @@ impl Builder {
         self.limits.check()?;
         self.check_connections()?;
         channels::check(&self.channels)?;
+        Declared::check(&self.services)?;
         for topic in &self.catch_up {
             topic_length(topic).map_err(ConfigError::CatchUp)?;
         }

@@ -2,6 +2,7 @@
 //! deliveries. Nothing here waits.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,30 +22,34 @@ use super::metrics::Counters;
 use super::outbox::Pushed;
 use super::pressure::Pacer;
 use super::route::Route;
+use super::services::{ServiceMessage, ServiceTimer, Services};
 use super::topics::Topics;
 use super::wire::{
     Addresses, Contact, Head, Kind, Publication, Relayed, RouteMessage, encode_control,
     encode_exchange, encode_membership, encode_route,
 };
+use crate::service::Either;
 use crate::{Effects, router};
 
 pub(crate) type Membership = HyParView<Incarnation>;
 pub(crate) type Tree = Plumtree<Incarnation, MessageId, Publication>;
 pub(crate) type Broadcast = AntiEntropy<Tree>;
 pub(crate) type Router = router::Router<Incarnation, Bytes>;
-pub(crate) type Stack = crate::Stack<Membership, Broadcast, Router>;
-pub(crate) type Input = crate::Input<Membership, Broadcast, Router>;
+/// The node's own, and the application's.
+type Both = (Router, Services);
+pub(crate) type Stack = crate::Stack<Membership, Broadcast, Both>;
+pub(crate) type Input = crate::Input<Membership, Broadcast, Both>;
 pub(crate) type BroadcastMessage = <Broadcast as broadcasts::Broadcast>::Message;
-type RouterMessage = router::MessageOf<Incarnation, Bytes>;
+pub(crate) type RouterMessage = router::MessageOf<Incarnation, Bytes>;
 pub(crate) type Message = crate::Message<
     <Membership as membership::Membership>::Message,
     BroadcastMessage,
-    RouterMessage,
+    Either<RouterMessage, ServiceMessage>,
 >;
 pub(crate) type Timer = crate::Timer<
     <Membership as membership::Membership>::Timer,
     <Broadcast as broadcasts::Broadcast>::Timer,
-    router::Timer,
+    Either<router::Timer, ServiceTimer>,
 >;
 
 /// The names of the kinds of messages, by [`Message::kind`].
@@ -99,6 +104,8 @@ pub(crate) struct Host {
     pub(crate) view_changed: bool,
     /// Broadcasts delivered, to tell duplicates.
     pub(crate) delivered: u64,
+    /// What services want broadcast.
+    pub(crate) own: Vec<Publication>,
     /// Milestones to act on.
     pub(crate) notices: Vec<Notice>,
     /// What the router came to.
@@ -194,7 +201,7 @@ impl Host {
     }
 }
 
-impl Effects<Membership, Broadcast, Router> for Host {
+impl Effects<Membership, Broadcast, Both> for Host {
     fn send(&mut self, to: Incarnation, message: Message) {
         let kind = message.kind();
         let frame = match message {
@@ -202,10 +209,13 @@ impl Effects<Membership, Broadcast, Router> for Host {
             Message::Membership(message) => {
                 Outgoing::Control(encode_membership(&message.map(|peer| self.contact(peer))))
             }
-            Message::Service(message) => match self.without_data(message) {
+            Message::Service(Either::First(message)) => match self.without_data(message) {
                 Ok(message) => Outgoing::Control(encode_route(&message)),
                 Err(relayed) => Outgoing::Payload(None, relayed.encode().into()),
             },
+            Message::Service(Either::Second(message)) => {
+                Outgoing::Payload(None, message.encode().into())
+            }
         };
         self.push(to, kind, frame);
     }
@@ -214,12 +224,16 @@ impl Effects<Membership, Broadcast, Router> for Host {
         self.timers.push((Instant::now() + after.min(FAR), timer));
     }
 
-    fn emit(&mut self, event: router::Event<Incarnation, Bytes>) {
-        self.routed.push_back(event);
+    fn emit(&mut self, event: Either<router::Event<Incarnation, Bytes>, Infallible>) {
+        match event {
+            Either::First(event) => self.routed.push_back(event),
+            Either::Second(never) => match never {},
+        }
     }
 
-    /// The router broadcasts nothing.
-    fn broadcast(&mut self, _publication: Publication) {}
+    fn broadcast(&mut self, publication: Publication) {
+        self.own.push(publication);
+    }
 
     fn known(&self, node: NodeId, viewed: Option<Incarnation>) -> Option<Incarnation> {
         if self.book.addresses(node).is_empty() {
@@ -386,6 +400,7 @@ mod tests {
             stuck: Vec::new(),
             view_changed: false,
             delivered: 0,
+            own: Vec::new(),
             notices: Vec::new(),
             routed: VecDeque::new(),
         }
@@ -402,8 +417,9 @@ mod tests {
             let payload = Publication::new("t", 0, &[0; 900]).expect("a short topic");
             let id = MessageId { origin: host.me, sequence: 1 };
             let gossip = plumtree::Message::Gossip { id, round: 1, payload };
-            host.send(to, Message::Service(Routing::Lost { origin: to, number: 1 }));
-            host.send(to, Message::Service(relay));
+            let lost = Routing::Lost { origin: to, number: 1 };
+            host.send(to, Message::Service(Either::First(lost)));
+            host.send(to, Message::Service(Either::First(relay)));
             host.send(to, tree(plumtree::Message::Prune));
             host.send(to, tree(gossip));
         };

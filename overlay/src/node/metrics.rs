@@ -70,6 +70,7 @@ pub(crate) struct Counters {
     pub(crate) inbound_failed: IntCounter,
     pub(crate) shared_identities: IntCounter,
     pub(crate) found: IntCounterVec,
+    pub(crate) service_messages_dropped: IntCounterVec,
     pub(crate) channels: Families,
 }
 
@@ -223,6 +224,12 @@ impl Maker {
         self.reasons("murmurate_broadcasts_dropped_total", help, "reason", &reasons)
     }
 
+    fn service_messages_dropped(&self) -> IntCounterVec {
+        let help = "Messages and broadcasts of an application's services that were dropped.";
+        let name = "murmurate_service_messages_dropped_total";
+        self.reasons(name, help, "reason", &super::services::DROPPED)
+    }
+
     fn hops(&self) -> Histogram {
         let help = "Links a delivered broadcast crossed.";
         self.histogram("murmurate_delivery_hops", help, &HOPS)
@@ -284,6 +291,7 @@ impl Metrics {
             lagged: make.lagged(),
             missed: make.missed(),
             broadcasts_dropped: make.broadcasts_dropped(),
+            service_messages_dropped: make.service_messages_dropped(),
             hops: make.hops(),
             latency: make.latency(),
             received,

@@ -14,6 +14,7 @@
 //! | `book`, `contacts` | where nodes can be dialled, and whom to dial first |
 //! | `reach` | where others are told to dial this one |
 //! | `channels` | messages between two nodes |
+//! | `services` | what an application builds on the overlay |
 //! | `topics`, `event`, `metrics` | what comes out |
 
 mod book;
@@ -35,6 +36,7 @@ mod outbox;
 mod pressure;
 mod reach;
 mod route;
+mod services;
 mod streams;
 mod topics;
 mod transport;
@@ -61,6 +63,7 @@ pub use contacts::JoinError;
 pub use crawl::Graph;
 pub use event::Event;
 pub use metrics::{BroadcastCounts, Metrics};
+pub use services::{NodeService, ServiceError, ServiceHandle, UnknownService};
 pub use topics::{Delivery, Lost, Subscription};
 pub use wire::TopicError;
 
@@ -73,6 +76,7 @@ use host::Host;
 use id::{Incarnation, MessageId, NodeId};
 use pressure::Pacer;
 use reach::Reach;
+use services::{Declared, Handles};
 use state::State;
 use store::Store;
 use topics::Topics;
@@ -110,6 +114,7 @@ pub struct Node {
     addresses: watch::Receiver<Vec<Multiaddr>>,
     end: watch::Receiver<Option<End>>,
     metrics: Metrics,
+    services: Handles,
     hub: Arc<Hub>,
 }
 
@@ -217,7 +222,10 @@ impl Node {
         let membership = HyParView::new(me, checked.membership, rand::random());
         let broadcast = AntiEntropy::new(Plumtree::new(checked.broadcast), checked.anti_entropy);
         let router = Router::new(me, checked.router);
-        let stack = crate::Stack::new(membership, broadcast).with_service(router);
+        let dropped = builder.metrics.counters().service_messages_dropped.clone();
+        let max_data = builder.limits.max_service_data();
+        let (running, services) = Declared::start(builder.services, max_data, dropped);
+        let stack = crate::Stack::new(membership, broadcast).with_service((router, running));
         let lagged = builder.metrics.counters().lagged.clone();
         let topics = Topics::new(builder.limits.subscription_capacity, builder.catch_up, lagged);
         let events = broadcast::Sender::new(EVENTS);
@@ -251,6 +259,7 @@ impl Node {
             stuck: Vec::new(),
             view_changed: false,
             delivered: 0,
+            own: Vec::new(),
             notices: Vec::new(),
             routed: Default::default(),
         };
@@ -293,6 +302,7 @@ impl Node {
             addresses: shown_addresses,
             end,
             metrics: builder.metrics,
+            services,
             hub,
         })
     }
@@ -391,7 +401,10 @@ impl Node {
         let deadline = Instant::now() + self.limits.publish_wait;
         let (reply, published) = oneshot::channel();
         match timeout_at(deadline, self.publishes.reserve()).await {
-            Ok(Ok(permit)) => permit.send(Publish { publication, deadline, waited: false, reply }),
+            Ok(Ok(permit)) => {
+                let reply = Some(reply);
+                permit.send(Publish { publication, deadline, waited: false, reply });
+            }
             Ok(Err(_)) => return Err(BroadcastError::Ended),
             Err(_) if self.active.borrow().is_empty() => return Err(BroadcastError::NoNeighbor),
             Err(_) => return Err(BroadcastError::Congested),
@@ -424,6 +437,14 @@ impl Node {
                 Err(UnknownChannel { name: name.into(), declared: names.join(", ") })
             }
         }
+    }
+
+    /// A service that was given when the node was set up.
+    ///
+    /// # Errors
+    /// There is none of this name, or it is of another type.
+    pub fn service<S: NodeService>(&self, name: &str) -> Result<ServiceHandle<S>, UnknownService> {
+        self.services.get(name, &self.commands)
     }
 
     /// What happens to the node, from now on. Whoever falls behind by 256 events is told so.

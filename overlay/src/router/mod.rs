@@ -449,8 +449,7 @@ impl<P: Peer, D: Data, T> Service<P, T> for Router<P, D> {
     ) {
         match input {
             Input::NeighborUp(peer) => self.neighbor_up(peer),
-            Input::NeighborDown(peer) => self.neighbor_down(peer),
-            Input::Delivered(_) => {}
+            Input::NeighborDown(peer, _) => self.neighbor_down(peer),
             Input::Receive { from, message } => self.receive(now, from, message, fx),
             Input::Expired(Timer::Lookup) => self.on_lookup_timer(now, fx),
             Input::Expired(Timer::Forget) => {
@@ -463,6 +462,7 @@ impl<P: Peer, D: Data, T> Service<P, T> for Router<P, D> {
             Input::Command(Command::Relay { to, number, data }) => {
                 self.relay(now, to, number, data, fx);
             }
+            _ => {}
         }
         self.arm_forget(fx);
     }

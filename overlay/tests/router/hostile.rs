@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use murmurate::membership::{Peer as _, Time};
+use murmurate::membership::{DownReason, Peer as _, Time};
 use murmurate::router::{Command, Message as Talk, Parameters, Router, Timer};
 use murmurate::service::Service as _;
 use proptest::prelude::*;
@@ -106,7 +106,7 @@ impl Life {
             }
             Act::Down(peer) => {
                 if self.neighbors.remove(&peer) {
-                    self.tell(Input::NeighborDown(peer), &mut notes);
+                    self.tell(Input::NeighborDown(peer, DownReason::Failed), &mut notes);
                 }
             }
             Act::Receive(from, message, known) => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use murmurate::membership::{self, Time, Violation};
+use murmurate::membership::{self, DownReason, Time, Violation};
 use murmurate::router::{Command, Config, Data, Event, MessageOf, Parameters, Router, Timer};
 use murmurate::service::{self, Effects, Service as _};
 
@@ -139,8 +139,8 @@ impl Net {
     pub(crate) fn unlink(&mut self, a: u16, b: u16) {
         self.neighbors[usize::from(a)].remove(&n(b));
         self.neighbors[usize::from(b)].remove(&n(a));
-        self.input(a.into(), Input::NeighborDown(n(b)));
-        self.input(b.into(), Input::NeighborDown(n(a)));
+        self.input(a.into(), Input::NeighborDown(n(b), DownReason::Failed));
+        self.input(b.into(), Input::NeighborDown(n(a), DownReason::Failed));
     }
 
     /// Gives one router an input, and holds it to its invariants.

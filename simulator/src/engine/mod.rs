@@ -20,8 +20,8 @@ use crate::part::Node;
 use crate::parts::Parts;
 use crate::regional::Regional;
 use crate::stats::{self, Stats};
-use crate::strategy::{Content as _, ContentOf, EventOf, IdOf, InputOf};
-pub use crate::strategy::{Make, Protocols, StackOf};
+use crate::strategy::{EventOf, IdOf, InputOf, PayloadOf, SimPayload as _};
+pub use crate::strategy::{Make, SimStack, StackOf};
 use crate::watch::{EventKind, Events, Filter, Load, Record, in_order};
 
 /// Encoded sizes for the byte counts: a peer is a 32-byte key, an 8-byte incarnation and an
@@ -41,7 +41,7 @@ pub fn bucket(network: &Network) -> u64 {
 /// Calls act at [`Simulation::now`], which lies on the border between two buckets of the queue. A
 /// clone goes its own way from here: build an overlay once, then try several fates on it.
 #[derive(Clone)]
-pub struct Simulation<P: Protocols> {
+pub struct Simulation<P: SimStack> {
     seed: u64,
     now: Time,
     parts: Parts<P>,
@@ -56,7 +56,7 @@ pub struct Simulation<P: Protocols> {
     events: Vec<(Time, Peer, EventOf<P>)>,
 }
 
-impl<P: Protocols> Simulation<P> {
+impl<P: SimStack> Simulation<P> {
     /// A simulation without nodes, on one thread.
     pub fn new(seed: u64, network: Network, make: Make<P>) -> Self {
         Self::on_threads(NonZeroUsize::MIN, seed, network, make)
@@ -159,9 +159,9 @@ impl<P: Protocols> Simulation<P> {
         (0..self.len).filter(|index| self.is_live(*index))
     }
 
-    /// The protocols of node `index`, to look at.
-    pub fn protocols(&self, index: usize) -> Option<&StackOf<P>> {
-        self.node(index).map(|node| node.protocols.stack())
+    /// The stack of node `index`, to look at.
+    pub fn stack(&self, index: usize) -> Option<&StackOf<P>> {
+        self.node(index).map(|node| node.stack.stack())
     }
 
     /// The name of node `index` in its present incarnation.
@@ -303,7 +303,7 @@ impl<P: Protocols> Simulation<P> {
     pub fn kill(&mut self, index: usize) {
         let Some(node) = self.node(index).filter(|_| self.is_live(index)) else { return };
         let dead = node.me();
-        let neighbors: Vec<Peer> = node.protocols.stack().membership().active().collect();
+        let neighbors: Vec<Peer> = node.stack.stack().membership().active().collect();
         let (now, part) = (self.now.as_nanos(), self.parts.of_mut(index));
         part.hang_up(&self.network, dead, now);
         self.crash(index);
@@ -344,8 +344,8 @@ impl<P: Protocols> Simulation<P> {
 
     fn bring_up(&mut self, me: Peer, contacts: &[usize]) {
         let seed = u64::from(me.bits()).wrapping_mul(0xd134_2543_de82_ef95);
-        let protocols = (self.make)(me, crate::network::mix(self.seed ^ seed));
-        self.parts.of_mut(me.index()).start(&self.network, me.index(), self.now, protocols);
+        let stack = (self.make)(me, crate::network::mix(self.seed ^ seed));
+        self.parts.of_mut(me.index()).start(&self.network, me.index(), self.now, stack);
         self.live += 1;
         self.see(me, EventKind::Start, |record| record);
         self.join(me.index(), contacts);
@@ -359,13 +359,13 @@ impl<P: Protocols> Simulation<P> {
 
     /// As [`Simulation::publish`], with content of this size.
     pub fn publish_bytes(&mut self, index: usize, payload_bytes: u32) -> Option<u32> {
-        self.publish_content(index, ContentOf::<P>::of_workload(), payload_bytes)
+        self.publish_content(index, PayloadOf::<P>::of_workload(), payload_bytes)
     }
 
     fn publish_content(
         &mut self,
         index: usize,
-        payload: ContentOf<P>,
+        payload: PayloadOf<P>,
         payload_bytes: u32,
     ) -> Option<u32> {
         let me = self.peer(index).filter(|_| self.is_live(index))?;
@@ -388,17 +388,22 @@ impl<P: Protocols> Simulation<P> {
         }
         let (broadcast, bytes) = (Some(id), Some(u64::from(payload_bytes)));
         self.see(me, EventKind::Publish, |record| Record { broadcast, bytes, ..record });
-        self.tell(index, Input::Publish { id: name, payload });
+        // No service hears of it.
+        self.feed(index, Input::Publish { id: name, payload });
         Some(id)
     }
 
     /// Gives a running node an input at the present time, from outside.
     fn tell(&mut self, index: usize, input: InputOf<P>) {
         if self.is_live(index) {
-            self.parts.of_mut(index).handle(&self.network, index, (self.now, 0), input);
-            self.parts.exchange();
+            self.feed(index, input);
             self.heed();
         }
+    }
+
+    fn feed(&mut self, index: usize, input: InputOf<P>) {
+        self.parts.of_mut(index).handle(&self.network, index, (self.now, 0), input);
+        self.parts.exchange();
     }
 
     /// From now on nodes have these channels, instead of those before. What becomes of messages that

@@ -7,9 +7,9 @@ use murmurate::membership::Time;
 use super::Simulation;
 use crate::host::{Tell, Told};
 use crate::node::Peer;
-use crate::strategy::{CommandOf, EventOf, Protocols};
+use crate::strategy::{CommandOf, EventOf, SimStack};
 
-impl<P: Protocols> Simulation<P> {
+impl<P: SimStack> Simulation<P> {
     /// Asks something of the service of node `index`. Whether it runs.
     pub fn command(&mut self, index: usize, command: CommandOf<P>) -> bool {
         self.tell(index, Input::Command(command));

@@ -10,7 +10,7 @@ use rand_xoshiro::SplitMix64;
 
 use super::trace::{self, Change};
 use super::{Later, Plans, random_running};
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::network::mix;
 use crate::scenario::{Churn, Lengths};
 
@@ -60,7 +60,7 @@ impl Churning {
     }
 
     /// The first steps.
-    pub(super) fn begin<P: Protocols>(&self, sim: &Simulation<P>) -> Plans {
+    pub(super) fn begin<P: SimStack>(&self, sim: &Simulation<P>) -> Plans {
         let now = sim.now();
         match &self.how {
             Churn::Poisson { share_per_minute } => {
@@ -79,7 +79,7 @@ impl Churning {
     }
 
     /// What happens at a step, and the next one.
-    pub(super) fn turn<P: Protocols>(
+    pub(super) fn turn<P: SimStack>(
         &self,
         sim: &Simulation<P>,
         turn: Turn,

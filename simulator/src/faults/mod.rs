@@ -17,7 +17,7 @@ pub(crate) use churn::Turn;
 pub use trace::{TraceError, read as read_trace};
 pub(crate) use victims::{random_running, random_such};
 
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::network::mix;
 use crate::node::Peer;
 use crate::scenario::{Death, Fault, What, Who};
@@ -82,7 +82,7 @@ impl Ongoing {
     }
 
     /// It happens, or begins. Returns what is to be done later.
-    pub(crate) fn strike<P: Protocols>(&mut self, sim: &mut Simulation<P>) -> Plans {
+    pub(crate) fn strike<P: SimStack>(&mut self, sim: &mut Simulation<P>) -> Plans {
         let what = self.fault.what.clone();
         let mut plans = Plans::new();
         if let Some(lasting) = what.lasting() {
@@ -149,7 +149,7 @@ impl Ongoing {
         plans
     }
 
-    fn strike_links<P: Protocols>(&mut self, what: &What, sim: &mut Simulation<P>) {
+    fn strike_links<P: SimStack>(&mut self, what: &What, sim: &mut Simulation<P>) {
         match what {
             What::Partition { who, one_way, .. } => {
                 let (side, size) = side(who, sim, &mut self.rng);
@@ -172,7 +172,7 @@ impl Ongoing {
     }
 
     /// Does what it planned.
-    pub(crate) fn go_on<P: Protocols>(&mut self, sim: &mut Simulation<P>, later: Later) -> Plans {
+    pub(crate) fn go_on<P: SimStack>(&mut self, sim: &mut Simulation<P>, later: Later) -> Plans {
         match later {
             Later::Join => self.join(sim),
             Later::Restart(index) => self.restart(sim, index),
@@ -192,7 +192,7 @@ impl Ongoing {
     }
 
     /// Strikes whom it is for, and returns them.
-    fn each<P: Protocols>(
+    fn each<P: SimStack>(
         &mut self,
         sim: &mut Simulation<P>,
         who: &Who,
@@ -205,17 +205,17 @@ impl Ongoing {
         nodes
     }
 
-    fn contacts<P: Protocols>(&mut self, sim: &Simulation<P>) -> Vec<usize> {
+    fn contacts<P: SimStack>(&mut self, sim: &Simulation<P>) -> Vec<usize> {
         let count = self.contacts.min(sim.live());
         (0..count).filter_map(|_| random_running(sim, &mut self.rng)).collect()
     }
 
-    fn join<P: Protocols>(&mut self, sim: &mut Simulation<P>) {
+    fn join<P: SimStack>(&mut self, sim: &mut Simulation<P>) {
         let contacts = self.contacts(sim);
         self.struck += usize::from(sim.start(&contacts).is_some());
     }
 
-    fn restart<P: Protocols>(&mut self, sim: &mut Simulation<P>, index: usize) {
+    fn restart<P: SimStack>(&mut self, sim: &mut Simulation<P>, index: usize) {
         let disk = matches!(self.fault.what, What::Restart { disk: true, .. });
         let mut contacts = if disk { remembered(sim, index) } else { Vec::new() };
         if contacts.is_empty() {
@@ -225,14 +225,14 @@ impl Ongoing {
     }
 
     /// The old ones are gone without a word, and where they were somebody else answers.
-    fn recycle<P: Protocols>(&mut self, sim: &mut Simulation<P>, who: &Who) {
+    fn recycle<P: SimStack>(&mut self, sim: &mut Simulation<P>, who: &Who) {
         for index in self.each(sim, who, Simulation::crash) {
             let contacts = self.contacts(sim);
             sim.restart(index, &contacts);
         }
     }
 
-    fn turn<P: Protocols>(&mut self, sim: &mut Simulation<P>, turn: Turn) -> Plans {
+    fn turn<P: SimStack>(&mut self, sim: &mut Simulation<P>, turn: Turn) -> Plans {
         let Some(churning) = &self.churning else { return Plans::new() };
         let (next, happens) = churning.turn(sim, turn, &mut self.rng);
         match happens {
@@ -250,7 +250,7 @@ impl Ongoing {
         next
     }
 
-    fn depart<P: Protocols>(&mut self, sim: &mut Simulation<P>, index: usize) {
+    fn depart<P: SimStack>(&mut self, sim: &mut Simulation<P>, index: usize) {
         let What::Churn { notice, goodbye, .. } = &self.fault.what else { return };
         let leaves = self.rng.random_bool(goodbye.get());
         self.struck += usize::from(sim.is_live(index));
@@ -258,7 +258,7 @@ impl Ongoing {
     }
 }
 
-fn stop<P: Protocols>(sim: &mut Simulation<P>, index: usize, notice: Death) {
+fn stop<P: SimStack>(sim: &mut Simulation<P>, index: usize, notice: Death) {
     match notice {
         Death::Closed => sim.kill(index),
         Death::Reset => sim.crash(index),
@@ -273,8 +273,8 @@ fn stop<P: Protocols>(sim: &mut Simulation<P>, index: usize, notice: Death) {
 const REMEMBERED: usize = 8;
 
 /// Whom a node that does not run had in its views, or had lost, neighbours first.
-fn remembered<P: Protocols>(sim: &Simulation<P>, index: usize) -> Vec<usize> {
-    let Some(peer) = sim.protocols(index) else { return Vec::new() };
+fn remembered<P: SimStack>(sim: &Simulation<P>, index: usize) -> Vec<usize> {
+    let Some(peer) = sim.stack(index) else { return Vec::new() };
     let membership = peer.membership();
     let known = membership.active().chain(membership.lost()).chain(membership.passive());
     known.map(Peer::index).take(REMEMBERED).collect()

@@ -71,7 +71,7 @@ fn reaches_all(sim: &mut Sim, index: usize) -> bool {
 }
 
 fn neighbors(sim: &Sim, index: usize) -> Vec<usize> {
-    let peer = sim.protocols(index).expect("it started");
+    let peer = sim.stack(index).expect("it started");
     peer.membership().active().map(Peer::index).collect()
 }
 

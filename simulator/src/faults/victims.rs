@@ -3,7 +3,7 @@
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::network::{Placement, Side};
 use crate::scenario::Who;
 
@@ -38,7 +38,7 @@ pub(super) fn victims(
 }
 
 /// The far side of a cut, and how many run there.
-pub(super) fn side<P: Protocols>(
+pub(super) fn side<P: SimStack>(
     who: &Who,
     sim: &Simulation<P>,
     rng: &mut impl Rng,
@@ -55,7 +55,7 @@ pub(super) fn side<P: Protocols>(
 }
 
 /// A random node that runs.
-pub(crate) fn random_running<P: Protocols>(
+pub(crate) fn random_running<P: SimStack>(
     sim: &Simulation<P>,
     rng: &mut impl Rng,
 ) -> Option<usize> {
@@ -63,7 +63,7 @@ pub(crate) fn random_running<P: Protocols>(
 }
 
 /// A random node that runs and for which `fits` holds.
-pub(crate) fn random_such<P: Protocols>(
+pub(crate) fn random_such<P: SimStack>(
     sim: &Simulation<P>,
     rng: &mut impl Rng,
     fits: impl Fn(usize) -> bool,

@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 use serde::Serialize;
 
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 
 /// The papers' size; figures that depend on it are compared at this size only.
 pub const NODES: usize = 10_000;
@@ -162,7 +162,7 @@ fn for_seeds<T: Send>(seeds: u64, experiment: impl Fn(u64) -> T + Sync) -> Vec<T
 }
 
 /// Joins `nodes` nodes one by one through the first, `apart`, and lets the overlay stabilise.
-fn stable_overlay<P: Protocols>(
+fn stable_overlay<P: SimStack>(
     mut sim: Simulation<P>,
     nodes: usize,
     apart: Duration,
@@ -178,7 +178,7 @@ fn stable_overlay<P: Protocols>(
 }
 
 /// Kills `percent` of the nodes for which `may_die` holds at once; returns the survivors.
-fn mass_failure<P: Protocols>(
+fn mass_failure<P: SimStack>(
     sim: &mut Simulation<P>,
     percent: usize,
     seed: u64,
@@ -204,11 +204,11 @@ fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// Share of nodes with exactly `degree` neighbours.
-fn share_at_degree<P: Protocols>(sim: &Simulation<P>, degree: usize) -> f64 {
+fn share_at_degree<P: SimStack>(sim: &Simulation<P>, degree: usize) -> f64 {
     let at = sim
         .live_nodes()
-        .filter_map(|index| sim.protocols(index))
-        .filter(|protocols| protocols.membership().active().len() == degree)
+        .filter_map(|index| sim.stack(index))
+        .filter(|stack| stack.membership().active().len() == degree)
         .count();
     at as f64 / sim.live().max(1) as f64
 }

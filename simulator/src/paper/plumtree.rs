@@ -9,7 +9,7 @@ use super::{
     ExperimentError, Figure, NODES, Progress, for_seeds, mass_failure, mean, publishers,
     stable_overlay,
 };
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::network::{Latency, Network};
 use crate::stats::{Broadcast, Stats};
 use crate::strategy::{SimHyParView, SimPlumtree, hyparview_flood, hyparview_plumtree};
@@ -186,7 +186,7 @@ fn run(nodes: usize, seed: u64, progress: &Progress) -> Result<Run, ExperimentEr
 }
 
 /// A broadcast a cycle, from node 0 or from anyone.
-fn stable<P: Protocols>(sim: &mut Simulation<P>, single: bool, seed: u64) -> Stable {
+fn stable<P: SimStack>(sim: &mut Simulation<P>, single: bool, seed: u64) -> Stable {
     let all: Vec<usize> = sim.live_nodes().collect();
     let start = sim.now();
     let mut control_before = 0;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use murmurate::membership::Time;
 use serde::Serialize;
 
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::runner::Observer;
 use crate::scenario::{Membership, Scenario, Span};
 use crate::topology::Topology;
@@ -185,7 +185,7 @@ impl Observer for Film {
         self.moments.clone()
     }
 
-    fn look<P: Protocols>(&mut self, sim: &Simulation<P>, at: Time) {
+    fn look<P: SimStack>(&mut self, sim: &Simulation<P>, at: Time) {
         self.take(Topology::of(sim), at);
         let load = |index: &u32| sim.load(*index as usize).map_or(0, |load| load.messages());
         self.drawn.load = self.drawn.nodes.iter().map(load).collect();

@@ -5,7 +5,7 @@ use murmurate::membership::Violation;
 use super::recorder::seconds;
 use super::report::Broken;
 use crate::check::{self, Agreement};
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::scenario::{Figure, Scenario, Window};
 
 /// Events handled for each node that is looked at: a look at a node costs as much as some events.
@@ -40,7 +40,7 @@ impl Guard {
     }
 
     /// Some time has passed. Whether the run may go on.
-    pub(super) fn goes_on<P: Protocols>(&mut self, sim: &Simulation<P>) -> bool {
+    pub(super) fn goes_on<P: SimStack>(&mut self, sim: &Simulation<P>) -> bool {
         self.note(check::every_event(sim), sim);
         let events = sim.stats().events;
         let looks = ((events - self.paid) / EVENTS_PER_LOOK).min(sim.live() as u64);
@@ -58,7 +58,7 @@ impl Guard {
     }
 
     /// The run is over.
-    pub(super) fn end<P: Protocols>(&mut self, sim: &Simulation<P>) {
+    pub(super) fn end<P: SimStack>(&mut self, sim: &Simulation<P>) {
         self.note(check::safety(sim), sim);
         if let Some(how) = self.agreement {
             self.note(check::agreement(sim, how), sim);
@@ -66,14 +66,14 @@ impl Guard {
     }
 
     /// The next running node.
-    fn turn<P: Protocols>(&mut self, sim: &Simulation<P>) -> Option<usize> {
+    fn turn<P: SimStack>(&mut self, sim: &Simulation<P>) -> Option<usize> {
         let after = (self.next..sim.len()).chain(0..self.next.min(sim.len()));
         let index = { after }.find(|index| sim.is_live(*index))?;
         self.next = index + 1;
         Some(index)
     }
 
-    fn note<P: Protocols>(&mut self, found: Result<(), Violation>, sim: &Simulation<P>) {
+    fn note<P: SimStack>(&mut self, found: Result<(), Violation>, sim: &Simulation<P>) {
         if let Err(Violation { rule, detail }) = found
             && self.broken.is_none()
         {
@@ -82,6 +82,6 @@ impl Guard {
     }
 }
 
-fn messages<P: Protocols>(sim: &Simulation<P>) -> u64 {
+fn messages<P: SimStack>(sim: &Simulation<P>) -> u64 {
     sim.stats().messages.iter().map(|kind| kind.count).sum()
 }

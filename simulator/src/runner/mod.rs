@@ -28,7 +28,7 @@ pub use report::{
     RegionLatency, Report, Sent, Verdict,
 };
 
-use crate::engine::{Make, Protocols, Simulation};
+use crate::engine::{Make, SimStack, Simulation};
 use crate::faults::{self, Later, Ongoing};
 use crate::mutants::{Mutant, Plant};
 use crate::node::Peer;
@@ -130,7 +130,7 @@ fn run_broadcast<M: crate::strategy::SimMembership>(
 ///
 /// # Errors
 /// If the network cannot be built.
-pub fn run_with<P: Protocols>(
+pub fn run_with<P: SimStack>(
     threads: NonZeroUsize,
     scenario: &Scenario,
     make: Make<P>,
@@ -166,7 +166,7 @@ const SLICE: Duration = Duration::from_millis(100);
 /// The same where events are recorded: those of so much time are kept.
 const BATCH: Duration = Duration::from_millis(50);
 
-struct Runner<'a, P: Protocols, O> {
+struct Runner<'a, P: SimStack, O> {
     scenario: &'a Scenario,
     sim: Simulation<P>,
     agenda: Agenda,
@@ -182,7 +182,7 @@ struct Runner<'a, P: Protocols, O> {
     step: Duration,
 }
 
-impl<'a, P: Protocols, O: Observer> Runner<'a, P, O> {
+impl<'a, P: SimStack, O: Observer> Runner<'a, P, O> {
     fn new(scenario: &'a Scenario, mut sim: Simulation<P>, observer: &'a mut O) -> Self {
         let mut agenda = Agenda::default();
         agenda.add(Time::ZERO, Act::Join(0));

@@ -3,7 +3,7 @@
 use murmurate::membership::Time;
 
 use super::report::Point;
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::scenario::Span;
 use crate::watch::{Filter, Record};
 
@@ -27,7 +27,7 @@ pub trait Observer {
 
     /// The simulation at `at`, one of these moments, before what happens then. A moment at the end
     /// of the run or behind it is its end.
-    fn look<P: Protocols>(&mut self, _sim: &Simulation<P>, _at: Time) {}
+    fn look<P: SimStack>(&mut self, _sim: &Simulation<P>, _at: Time) {}
 
     /// A point of the time series, as soon as it is complete. What broadcasts came to is known at
     /// the end only.
@@ -58,7 +58,7 @@ impl<O: Observer> Observer for Option<O> {
         self.iter_mut().for_each(|one| one.fault(name, at, is_over));
     }
 
-    fn look<P: Protocols>(&mut self, sim: &Simulation<P>, at: Time) {
+    fn look<P: SimStack>(&mut self, sim: &Simulation<P>, at: Time) {
         self.iter_mut().for_each(|one| one.look(sim, at));
     }
 
@@ -97,7 +97,7 @@ impl<A: Observer, Z: Observer> Observer for (A, Z) {
         self.1.fault(name, at, is_over);
     }
 
-    fn look<P: Protocols>(&mut self, sim: &Simulation<P>, at: Time) {
+    fn look<P: SimStack>(&mut self, sim: &Simulation<P>, at: Time) {
         let wants = |moments: Vec<Span>| moments.iter().any(|span| Time::ZERO.after(span.0) == at);
         if wants(self.0.looks_at()) {
             self.0.look(sim, at);

@@ -1,6 +1,6 @@
 //! Whom each broadcast could reach, and whom it did.
 
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::reach;
 use crate::scenario::{Figure, Scenario};
 
@@ -17,14 +17,14 @@ impl Reach {
     }
 
     /// Node `index` is about to publish the next broadcast.
-    pub(super) fn note<P: Protocols>(&mut self, sim: &Simulation<P>, index: usize) {
+    pub(super) fn note<P: SimStack>(&mut self, sim: &Simulation<P>, index: usize) {
         if let Some(noted) = &mut self.noted {
             noted.extend(reach::Reach::note(sim, index));
         }
     }
 
     /// Of each broadcast the share that it reached of those it could.
-    pub(super) fn shares<P: Protocols>(&self, sim: &Simulation<P>) -> Vec<f64> {
+    pub(super) fn shares<P: SimStack>(&self, sim: &Simulation<P>) -> Vec<f64> {
         self.noted.iter().flatten().map(|reach| reach.judge(sim).share()).collect()
     }
 }

@@ -12,7 +12,7 @@ use super::report::{
     RegionLatency, Report, curve, least_reliability, mean,
 };
 use super::verdicts::{Judge, Measured, verdicts};
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::faults::Ongoing;
 use crate::overlay::{self, Overlay};
 use crate::scenario::{Scenario, Span};
@@ -119,7 +119,7 @@ impl Recorder {
     }
 
     /// Completes a point of the series.
-    pub(super) fn sample<P: Protocols>(
+    pub(super) fn sample<P: SimStack>(
         &mut self,
         sim: &mut Simulation<P>,
         observer: &mut impl Observer,
@@ -157,7 +157,7 @@ impl Recorder {
     }
 
     /// Looks at the overlay.
-    pub(super) fn look<P: Protocols>(&mut self, sim: &Simulation<P>) {
+    pub(super) fn look<P: SimStack>(&mut self, sim: &Simulation<P>) {
         let graph = overlay::graph(sim);
         let components = graph.components();
         self.overlays.push(OverlayPoint {
@@ -174,12 +174,12 @@ impl Recorder {
     }
 
     /// A phase begins, and so the one before ends.
-    pub(super) fn begin_phase<P: Protocols>(&mut self, at: usize, sim: &mut Simulation<P>) {
+    pub(super) fn begin_phase<P: SimStack>(&mut self, at: usize, sim: &mut Simulation<P>) {
         let name = self.names.get(at).cloned().unwrap_or_default();
         self.close_phase(sim, name);
     }
 
-    fn close_phase<P: Protocols>(&mut self, sim: &mut Simulation<P>, next: String) {
+    fn close_phase<P: SimStack>(&mut self, sim: &mut Simulation<P>, next: String) {
         let now = sim.now();
         let next = Open { name: next, from: now, latencies: latencies() };
         let phase = std::mem::replace(&mut self.phase, next);
@@ -197,7 +197,7 @@ impl Recorder {
     }
 
     /// The run is over.
-    pub(super) fn end<P: Protocols>(
+    pub(super) fn end<P: SimStack>(
         &mut self,
         sim: &mut Simulation<P>,
         observer: &mut impl Observer,
@@ -208,7 +208,7 @@ impl Recorder {
     }
 
     /// What it all comes to.
-    pub(super) fn report<P: Protocols>(
+    pub(super) fn report<P: SimStack>(
         self,
         scenario: &Scenario,
         sim: &Simulation<P>,
@@ -296,7 +296,7 @@ pub(super) fn published(all: &[Broadcast], from: Time, until: Time) -> Range<usi
 }
 
 /// What each node that ever ran carried.
-fn loads<P: Protocols>(sim: &Simulation<P>) -> Option<Loads> {
+fn loads<P: SimStack>(sim: &Simulation<P>) -> Option<Loads> {
     let loads: Option<Vec<Load>> = (0..sim.len()).map(|index| sim.load(index)).collect();
     loads.filter(|loads| !loads.is_empty()).map(|loads| Loads::of(&loads))
 }

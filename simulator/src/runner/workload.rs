@@ -7,7 +7,7 @@ use rand_distr::{Distribution, Exp1};
 use rand_xoshiro::SplitMix64;
 
 use super::reach::Reach;
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::faults::{random_running, random_such};
 use crate::scenario::{Channel, Pace, Scenario, Sender, Span, To, Workload};
 
@@ -43,7 +43,7 @@ impl Sending {
     }
 
     /// Sends the next broadcast or message, or of all nodes one each. When the next is due, if there is one.
-    pub(super) fn send<P: Protocols>(
+    pub(super) fn send<P: SimStack>(
         &mut self,
         sim: &mut Simulation<P>,
         reach: &mut Reach,
@@ -68,7 +68,7 @@ impl Sending {
         (more && next < self.until).then_some(next)
     }
 
-    fn senders<P: Protocols>(&mut self, sim: &Simulation<P>) -> Vec<usize> {
+    fn senders<P: SimStack>(&mut self, sim: &Simulation<P>) -> Vec<usize> {
         // Whom all messages are for sends none.
         let receiver = match &self.channel {
             Some((_, To::Node(node))) => Some(*node as usize),
@@ -102,7 +102,7 @@ impl Sending {
     }
 
     /// Whom the next message of `from` is for.
-    fn receiver<P: Protocols>(&mut self, sim: &Simulation<P>, from: usize) -> Option<usize> {
+    fn receiver<P: SimStack>(&mut self, sim: &Simulation<P>, from: usize) -> Option<usize> {
         match &self.channel.as_ref()?.1 {
             To::Node(index) => Some(*index as usize),
             To::Random => random_such(sim, &mut self.rng, |index| index != from),

@@ -6,7 +6,7 @@ use std::path::Path;
 use murmurate::membership::Time;
 
 use super::*;
-use crate::engine::{Protocols, Simulation};
+use crate::engine::{SimStack, Simulation};
 use crate::network::{Journey, Parcel};
 use crate::runner::Observer;
 use crate::scenario::Span;
@@ -130,7 +130,7 @@ impl Observer for Seen {
         vec![Span::secs(16), Span::secs(25), Span::secs(29)]
     }
 
-    fn look<P: Protocols>(&mut self, sim: &Simulation<P>, _: Time) {
+    fn look<P: SimStack>(&mut self, sim: &Simulation<P>, _: Time) {
         self.running.push(sim.live_nodes().collect());
         self.broadcasts = sim.stats().broadcasts.iter().map(|b| (b.origin, b.sent)).collect();
     }

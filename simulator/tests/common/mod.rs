@@ -86,11 +86,11 @@ pub(crate) fn components(sim: &Sim) -> usize {
 }
 
 pub(crate) fn active(sim: &Sim, index: usize) -> Vec<Peer> {
-    sorted(sim.protocols(index).expect("a node").membership().active())
+    sorted(sim.stack(index).expect("a node").membership().active())
 }
 
 pub(crate) fn passive(sim: &Sim, index: usize) -> Vec<Peer> {
-    sorted(sim.protocols(index).expect("a node").membership().passive())
+    sorted(sim.stack(index).expect("a node").membership().passive())
 }
 
 pub(crate) fn sorted(peers: impl Iterator<Item = Peer>) -> Vec<Peer> {

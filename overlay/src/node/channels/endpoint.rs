@@ -140,6 +140,7 @@ impl Endpoint {
             lane,
             epoch: 0,
             base: 0,
+            met: None,
         };
         let answer = timeout(hub.limits.handshake_wait, introduce(&mut stream, &hello)).await;
         match answer {

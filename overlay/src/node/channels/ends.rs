@@ -1,9 +1,12 @@
 //! The receiving ends that a node has, and how long it remembers those without a path.
 //!
 //! Who connects says itself who it is. Of a greeting that came hop by hop nobody knows who made it: ends
-//! of such have room of their own, and each neighbour that brings them a share of it.
+//! of such have room of their own, and each neighbour that brings them a share of it. Such a greeting
+//! takes over no lane of a node that connected, unless it knows what only that node was told: the name
+//! of the receiving half.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::declare::Carries;
@@ -13,21 +16,35 @@ use super::wire::Hello;
 use crate::NodeId;
 use crate::channel::Path;
 
-/// Ends of nodes that connected.
-const DIRECT: usize = 16_384;
+/// Ends of nodes that connected, and those of one node.
+const DIRECT: Room = Room { all: 16_384, each: 4_096 };
 /// Ends whose greeting came hop by hop, and those that came by one neighbour.
-pub(super) const RELAYED: usize = 1_024;
-pub(super) const RELAYED_BY_ONE: usize = 256;
+pub(super) const RELAYED: Room = Room { all: 1_024, each: 256 };
+
+/// How many ends there may be.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) all: usize,
+    /// Of those that one node answers for.
+    pub(super) each: usize,
+}
 
 /// All receiving ends of a node.
 #[derive(Debug, Default)]
 pub(crate) struct InboundLanes(Mutex<Ends>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ends {
-    direct: BTreeMap<Key, Arc<InboundLane>>,
-    /// Each with the neighbour that brought its greeting.
-    relayed: BTreeMap<Key, (NodeId, Arc<InboundLane>)>,
+    /// Each node answers for its own.
+    direct: Table,
+    /// The neighbour that brought its greeting answers for an end.
+    relayed: Table,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self { direct: Table::new(&DIRECT), relayed: Table::new(&RELAYED) }
+    }
 }
 
 impl InboundLanes {
@@ -36,30 +53,33 @@ impl InboundLanes {
     }
 
     /// The lane that a path belongs to, and whose turn it is. The path is a stream, or was laid `by` a
-    /// neighbour. `None`: there is no room for another lane, or it is one of before.
+    /// neighbour.
+    ///
+    /// # Errors
+    /// Why not. Nothing changed.
     pub(super) fn attach(
         &self,
         hub: &Hub,
         key: Key,
         hello: &Hello<'_>,
         by: Option<NodeId>,
-    ) -> Option<(Arc<InboundLane>, u64)> {
+    ) -> Result<(Arc<InboundLane>, u64), Unattached> {
         let declared = &hub.declared[key.channel];
-        let Carries::Messages(kind) = &declared.carries else { return None };
+        let Carries::Messages(kind) = &declared.carries else { return Err(Unattached::NoRoom) };
         let make = || {
             let receiving = kind.receiving(hello.base, declared.limits());
-            let (half, max) = (hub.new_half(), declared.max_message);
-            Arc::new(InboundLane::new(half, max, hello.epoch, receiving))
+            let max = declared.max_message;
+            Arc::new(InboundLane::new(hub.new_half(), max, hello.epoch, receiving))
         };
         let mut ends = self.ends();
         let lane = match by {
             None => ends.direct(key, hello.epoch, make)?,
-            Some(by) => ends.relayed(key, hello.epoch, by, make)?,
+            Some(by) => ends.relayed(key, hello, by, make)?,
         };
         drop(ends);
         let path = if by.is_some() { Path::Relay } else { Path::Stream };
         let turn = lane.attach(hub.now(), path);
-        Some((lane, turn))
+        Ok((lane, turn))
     }
 
     /// A path of a lane ended. The lane is forgotten, unless it must not be.
@@ -69,56 +89,59 @@ impl InboundLanes {
         if !lane.is_forgettable() {
             return;
         }
-        let is_this = |known: &Arc<InboundLane>| Arc::ptr_eq(known, lane);
-        if ends.direct.get(&key).is_some_and(is_this) {
-            ends.direct.remove(&key);
-        } else if ends.relayed.get(&key).is_some_and(|(_, known)| is_this(known)) {
-            ends.relayed.remove(&key);
+        let Ends { direct, relayed } = &mut *ends;
+        for table in [direct, relayed] {
+            if table.get(key).is_some_and(|known| Arc::ptr_eq(known, lane)) {
+                table.remove(key);
+            }
         }
     }
 
     /// Forgets what nobody came back to.
     pub(crate) fn tidy(&self) {
-        self.ends().tidy();
+        let mut ends = self.ends();
+        ends.direct.tidy();
+        ends.relayed.tidy();
     }
 }
 
-impl Ends {
-    fn tidy(&mut self) {
-        self.direct.retain(|_, lane| !lane.is_forgettable());
-        self.relayed.retain(|_, (_, lane)| !lane.is_forgettable());
-    }
+/// Why a path finds no lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unattached {
+    /// There is no room for another one.
+    NoRoom,
+    /// It is one of before.
+    Old,
+    /// The lane's own streams brought frames, and the greeting does not know what only they were told.
+    Unproven,
+}
 
+impl Ends {
     /// The lane of a stream.
     fn direct(
         &mut self,
         key: Key,
         epoch: u64,
         make: impl FnOnce() -> Arc<InboundLane>,
-    ) -> Option<Arc<InboundLane>> {
-        if let Some(known) = self.direct.get(&key).filter(|lane| lane.epoch() == epoch) {
-            return Some(Arc::clone(known));
+    ) -> Result<Arc<InboundLane>, Unattached> {
+        if let Some(known) = self.direct.get(key).filter(|lane| lane.epoch() == epoch) {
+            return Ok(Arc::clone(known));
         }
-        if self.direct.len() >= DIRECT && !self.direct.contains_key(&key) {
-            self.tidy();
-            if self.direct.len() >= DIRECT {
-                return None;
-            }
+        if !self.direct.make_room(key, key.from.node) {
+            return Err(Unattached::NoRoom);
         }
-        let lane = match self.relayed.get(&key) {
+        let before = self.relayed.remove(key);
+        let lane = match before {
             // It was reached hop by hop so far: now it is known whose it is.
-            Some((_, known)) if known.epoch() == epoch => Arc::clone(known),
-            _ => make(),
+            Some(known) if known.epoch() == epoch => known,
+            before => {
+                before.inspect(|before| before.end_relay());
+                make()
+            }
         };
-        if let Some((_, known)) = self.relayed.remove(&key)
-            && !Arc::ptr_eq(&known, &lane)
-        {
-            known.end_relay();
-        }
-        if let Some(before) = self.direct.insert(key, Arc::clone(&lane)) {
-            before.end_relay();
-        }
-        Some(lane)
+        let before = self.direct.insert(key, key.from.node, Arc::clone(&lane));
+        before.inspect(|before| before.end_relay());
+        Ok(lane)
     }
 
     /// The lane of a way that this neighbour brought. It takes the place of an earlier one that came
@@ -126,44 +149,110 @@ impl Ends {
     fn relayed(
         &mut self,
         key: Key,
-        epoch: u64,
+        hello: &Hello<'_>,
         by: NodeId,
         make: impl FnOnce() -> Arc<InboundLane>,
-    ) -> Option<Arc<InboundLane>> {
-        let known = self.direct.get(&key).into_iter();
-        let known = known.chain(self.relayed.get(&key).map(|(_, lane)| lane));
-        for lane in known {
+    ) -> Result<Arc<InboundLane>, Unattached> {
+        for lane in self.direct.get(key).into_iter().chain(self.relayed.get(key)) {
             match lane.epoch() {
-                of if of == epoch => return Some(Arc::clone(lane)),
+                of if of == hello.epoch && lane.knows(hello.met) => return Ok(Arc::clone(lane)),
+                of if of == hello.epoch => return Err(Unattached::Unproven),
                 // A greeting that was under way for long.
-                of if of > epoch => return None,
+                of if of > hello.epoch => return Err(Unattached::Old),
                 _ => {}
             }
         }
-        if !self.has_room(key, by) && !self.make_room(by) {
-            return None;
+        if !self.relayed.make_room(key, by) {
+            return Err(Unattached::NoRoom);
         }
         let lane = make();
-        if let Some((_, before)) = self.relayed.insert(key, (by, Arc::clone(&lane))) {
-            before.end_relay();
+        let before = self.relayed.insert(key, by, Arc::clone(&lane));
+        before.inspect(|before| before.end_relay());
+        Ok(lane)
+    }
+}
+
+/// Ends, each with the node that answers for it. Whoever has many of them makes room for whoever has
+/// few.
+#[derive(Debug)]
+struct Table {
+    room: &'static Room,
+    ends: BTreeMap<Key, (NodeId, Arc<InboundLane>)>,
+    /// How many each node answers for.
+    counts: BTreeMap<NodeId, usize>,
+}
+
+impl Table {
+    fn new(room: &'static Room) -> Self {
+        Self { room, ends: BTreeMap::new(), counts: BTreeMap::new() }
+    }
+
+    fn get(&self, key: Key) -> Option<&Arc<InboundLane>> {
+        self.ends.get(&key).map(|(_, lane)| lane)
+    }
+
+    fn count(&self, of: NodeId) -> usize {
+        self.counts.get(&of).copied().unwrap_or(0)
+    }
+
+    /// Puts a lane in a place; the one that had it.
+    fn insert(&mut self, key: Key, of: NodeId, lane: Arc<InboundLane>) -> Option<Arc<InboundLane>> {
+        let before = self.remove(key);
+        *self.counts.entry(of).or_default() += 1;
+        self.ends.insert(key, (of, lane));
+        before
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Arc<InboundLane>> {
+        let (of, lane) = self.ends.remove(&key)?;
+        if let Entry::Occupied(mut count) = self.counts.entry(of) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
         }
         Some(lane)
     }
 
-    fn has_room(&self, key: Key, by: NodeId) -> bool {
-        let others = self.relayed.iter().filter(|(other, _)| **other != key);
-        let (all, by_this) = others.fold((0, 0), |(all, by_this), (_, (brought, _))| {
-            (all + 1, by_this + usize::from(*brought == by))
-        });
-        all < RELAYED && by_this < RELAYED_BY_ONE
+    fn tidy(&mut self) {
+        let done = self.ends.iter().filter(|(_, (_, lane))| lane.is_forgettable());
+        let done: Vec<_> = done.map(|(key, _)| *key).collect();
+        for key in done {
+            self.remove(key);
+        }
     }
 
-    /// Forgets the end without a path for longest that this neighbour brought. What its sender said last may
-    /// have no known outcome then, and is not delivered twice: it does not meet that very half again.
-    fn make_room(&mut self, by: NodeId) -> bool {
-        let of_this = self.relayed.iter().filter(|(_, (brought, _))| *brought == by);
-        let idle = of_this.filter_map(|(key, (_, lane))| Some((lane.detached()?, *key)));
-        let longest = idle.min_by_key(|(since, _)| *since);
-        longest.is_some_and(|(_, key)| self.relayed.remove(&key).is_some())
+    /// Makes room for an end in this place that `of` answers for. Whether there is some.
+    fn make_room(&mut self, key: Key, of: NodeId) -> bool {
+        let replaced = self.ends.get(&key).map(|(of, _)| *of);
+        if replaced != Some(of) && self.count(of) >= self.room.each {
+            return self.evict(of, false);
+        }
+        if replaced.is_some() || self.ends.len() < self.room.all {
+            return true;
+        }
+        self.tidy();
+        if self.ends.len() < self.room.all {
+            return true;
+        }
+        let most = self.counts.iter().max_by_key(|(_, count)| **count);
+        let most = most.filter(|(_, count)| **count > self.count(of) + 1).map(|(of, _)| *of);
+        match most {
+            Some(most) => self.evict(most, true),
+            None => self.evict(of, false),
+        }
+    }
+
+    /// Forgets the end without a path for longest that a node answers for, or else, if it may be a
+    /// `served` one, one that is served hop by hop. What its sender said last may have no known outcome
+    /// then, and is not delivered twice: it does not meet that very half again.
+    fn evict(&mut self, of: NodeId, served: bool) -> bool {
+        let own = || self.ends.iter().filter(|(_, (by, _))| *by == of);
+        let idle = own().filter_map(|(key, (_, lane))| Some((lane.detached()?, *key)));
+        let longest = idle.min_by_key(|(since, _)| *since).map(|(_, key)| key);
+        let relayed = || own().find(|(_, (_, lane))| served && lane.is_relayed());
+        let key = longest.or_else(|| relayed().map(|(key, _)| *key));
+        let gone = key.and_then(|key| self.remove(key));
+        gone.inspect(|gone| gone.end_relay()).is_some()
     }
 }

@@ -44,7 +44,7 @@ pub(crate) struct Hub {
     pub(crate) inbound: InboundLanes,
     pub(super) relays: Relays,
     lanes: Mutex<BTreeMap<(NodeId, usize), Arc<Lanes>>>,
-    /// Counts the halves of lanes of this start, both kinds.
+    /// Counts the lanes of this start that send.
     epochs: AtomicU64,
     /// A lane does not keep its node running.
     commands: mpsc::WeakSender<Command>,
@@ -251,10 +251,16 @@ impl Hub {
         }
     }
 
-    /// A name for a receiving half.
+    /// A name for a receiving half, which nobody guesses.
     pub(super) fn new_half(&self) -> Half {
-        let number = self.epochs.fetch_add(1, Ordering::Relaxed);
-        Half { started: self.me.started, number }
+        Half { started: self.me.started, number: rand::random() }
+    }
+
+    /// A number for a sending lane: larger than those before, and guessed by nobody who would greet in
+    /// its name before it does.
+    fn new_epoch(&self) -> u64 {
+        let count = self.epochs.fetch_add(1, Ordering::Relaxed);
+        count << 32 | u64::from(rand::random::<u32>())
     }
 
     /// Hands a stream of bytes to the application, if it has not too many.
@@ -399,7 +405,7 @@ impl Lanes {
                 unreachable!("channels of bytes have no lanes");
             };
             let sending = kind.sending(declared.limits());
-            let epoch = hub.epochs.fetch_add(1, Ordering::Relaxed);
+            let epoch = hub.new_epoch();
             let acknowledges = kind.acknowledges();
             let index = index as u16;
             let lane = Lane::new(self.to, self.channel, index, slot, epoch, sending, acknowledges);

@@ -53,6 +53,8 @@ struct Inner {
     turn: u64,
     /// The last one.
     path: Path,
+    /// A stream brought frames: the sender knows this half.
+    known: bool,
     /// Since when it has no path.
     detached: Option<Instant>,
     /// The writer waits for a frame to send back.
@@ -77,6 +79,7 @@ impl InboundLane {
                 epoch,
                 turn: 0,
                 path: Path::Stream,
+                known: false,
                 detached: None,
                 writer: None,
                 handed: VecDeque::new(),
@@ -111,6 +114,7 @@ impl InboundLane {
         if inner.turn != turn {
             return Err(Ended::Replaced);
         }
+        inner.known |= inner.path == Path::Stream;
         let now = hub.now();
         let received = frames.drain(..).try_for_each(|frame| inner.receiving.receive(now, frame));
         // What came again is acknowledged again. A wake-up in vain would send the reader's task to
@@ -183,6 +187,12 @@ impl InboundLane {
         self.inner().epoch
     }
 
+    /// Whether a greeting that came hop by hop may be of whoever sent frames over a stream: it met this
+    /// half.
+    pub(super) fn knows(&self, met: Option<Half>) -> bool {
+        !self.inner().known || met == Some(self.half)
+    }
+
     /// Another path serves from now on; its turn.
     pub(super) fn attach(&self, now: Time, path: Path) -> u64 {
         let mut inner = self.inner();
@@ -216,6 +226,12 @@ impl InboundLane {
             inner.receiving.detach();
             inner.detached = Some(Instant::now());
         }
+    }
+
+    /// Whether it is served hop by hop.
+    pub(super) fn is_relayed(&self) -> bool {
+        let inner = self.inner();
+        inner.path == Path::Relay && inner.detached.is_none()
     }
 
     /// Since when it has no path.
@@ -303,7 +319,7 @@ async fn serve_lane(
 ) -> Result<(), Ended> {
     let key =
         Key { from: Incarnation { node: from, started: hello.started }, channel, lane: hello.lane };
-    let Some((lane, turn)) = hub.inbound.attach(hub, key, hello, None) else {
+    let Ok((lane, turn)) = hub.inbound.attach(hub, key, hello, None) else {
         hub.note_refusal(wire::HERE, from, &hello.channel, &Refusal::Busy);
         return Ok(wire::greet(&mut stream, &Answer::Refused(Refusal::Busy)).await?);
     };

@@ -55,6 +55,8 @@ struct Inner {
     state: State,
     /// The receiving half it was attached to last.
     half: Option<Half>,
+    /// That half's process has ended, as far as dials tell.
+    ended: bool,
     /// A task serves the lane.
     running: bool,
     /// The task waits for a frame to send.
@@ -105,6 +107,7 @@ impl Lane {
             receipts,
             state: State::Fresh,
             half: None,
+            ended: false,
             running: false,
             writer: None,
             looked: Time::ZERO,
@@ -272,9 +275,9 @@ impl Lane {
     /// The receiver was met.
     pub(super) fn attach(&self, hub: &Hub, path: Path, met: Met) -> Result<(), Nonsense> {
         let mut inner = self.inner();
-        let welcome = Welcome { resumed: inner.half == Some(met.half), heard: met.heard };
-        inner.sending.attach(hub.now(), path, welcome)?;
-        inner.half = Some(met.half);
+        let resumed = inner.half == Some(met.half) && !inner.ended;
+        inner.sending.attach(hub.now(), path, Welcome { resumed, heard: met.heard })?;
+        (inner.half, inner.ended) = (Some(met.half), false);
         inner.state = State::Met;
         self.finish(inner, hub);
         self.room.notify_waiters();
@@ -293,7 +296,7 @@ impl Lane {
         let welcome = Welcome { resumed: false, heard: 0 };
         let _ = inner.sending.attach(hub.now(), Path::Stream, welcome);
         inner.sending.detach();
-        inner.half = None;
+        inner.ended = true;
         self.finish(inner, hub);
     }
 
@@ -347,6 +350,11 @@ impl Lane {
 
     pub(super) fn met(&self) -> bool {
         matches!(self.inner().state, State::Met)
+    }
+
+    /// The receiving half it was attached to last.
+    pub(super) fn half(&self) -> Option<Half> {
+        self.inner().half
     }
 
     pub(super) fn base(&self) -> u64 {

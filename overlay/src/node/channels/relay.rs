@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::ends::Unattached;
 use super::error::SendError;
 use super::hub::Hub;
 use super::inbound::{InboundLane, Key};
@@ -39,10 +40,11 @@ const ATTEMPTS: usize = 5;
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Why a datagram is dropped, as `murmurate_channel_relayed_dropped_total` labels it.
-pub(super) const DROPPED: [&str; 3] = [NONSENSE, NO_LANE, NO_ROOM];
+pub(super) const DROPPED: [&str; 4] = [NONSENSE, NO_LANE, NO_ROOM, UNPROVEN];
 const NONSENSE: &str = "nonsense";
 const NO_LANE: &str = "no_lane";
 const NO_ROOM: &str = "no_room";
+const UNPROVEN: &str = "unproven";
 
 /// The lanes of a node that are relayed.
 #[derive(Debug, Default)]
@@ -119,7 +121,7 @@ fn take(
     let rest = data.slice(1 + size_of::<u64>()..);
     match *word {
         HELLO => {
-            let answer = hub.greet_relayed(by, from, number, &rest).ok_or(NONSENSE)?;
+            let answer = hub.greet_relayed(by, from, number, &rest)?;
             return Ok(Some(greeting(ANSWER, number, &answer)));
         }
         ANSWER => {
@@ -164,29 +166,33 @@ impl Relays {
 }
 
 impl Hub {
-    /// Takes in a lane that is relayed.
+    /// Takes in a lane that is relayed; what to answer, or why nothing is.
     fn greet_relayed(
         self: &Arc<Self>,
         by: NodeId,
         from: Incarnation,
         number: u64,
         hello: &[u8],
-    ) -> Option<Answer> {
-        let hello: Hello<'_> = wire::decode(hello).ok()?;
+    ) -> Result<Answer, &'static str> {
+        let hello: Hello<'_> = wire::decode(hello).map_err(|_| NONSENSE)?;
         if hello.started != from.started || hello.epoch != number {
-            return None;
+            return Err(NONSENSE);
         }
         let channel = match self.accepts(&hello) {
             Ok(channel) => channel,
             Err(refusal) => {
                 self.note_refusal(wire::HERE, from.node, &hello.channel, &refusal);
-                return Some(Answer::Refused(refusal));
+                return Ok(Answer::Refused(refusal));
             }
         };
         let key = Key { from, channel, lane: hello.lane };
-        let Some((lane, turn)) = self.inbound.attach(self, key, &hello, Some(by)) else {
-            self.note_refusal(wire::HERE, from.node, &hello.channel, &Refusal::Busy);
-            return Some(Answer::Refused(Refusal::Busy));
+        let (lane, turn) = match self.inbound.attach(self, key, &hello, Some(by)) {
+            Ok(attached) => attached,
+            Err(Unattached::Unproven) => return Err(UNPROVEN),
+            Err(Unattached::NoRoom | Unattached::Old) => {
+                self.note_refusal(wire::HERE, from.node, &hello.channel, &Refusal::Busy);
+                return Ok(Answer::Refused(Refusal::Busy));
+            }
         };
         let met = lane.met();
         let (give, frames) = mpsc::channel(WAITING);
@@ -200,7 +206,7 @@ impl Hub {
                 receiving.remove(&(from, number));
             }
         });
-        Some(Answer::Welcome(met))
+        Ok(Answer::Welcome(met))
     }
 }
 
@@ -349,8 +355,8 @@ impl Drop for Registered<'_> {
 mod tests {
     use std::borrow::Cow;
 
-    use super::super::ends::{RELAYED, RELAYED_BY_ONE};
-    use super::super::wire::Declared;
+    use super::super::ends::RELAYED;
+    use super::super::wire::{Declared, Half};
     use super::*;
     use crate::{Channel, Limits, Metrics};
 
@@ -364,6 +370,14 @@ mod tests {
     /// What a made-up node says of itself.
     fn origin(started: u64) -> Incarnation {
         Incarnation { node: node(9), started }
+    }
+
+    fn key(from: Incarnation) -> Key {
+        Key { from, channel: 0, lane: 0 }
+    }
+
+    fn message(number: u64) -> Frame {
+        Frame { tag: 0, number, body: Bytes::from_static(b"x") }
     }
 
     struct Site {
@@ -392,21 +406,39 @@ mod tests {
                 lane: 0,
                 epoch,
                 base: 0,
+                met: None,
             }
         }
 
         /// A greeting in the name of `from` comes by this neighbour. Whether it is welcome.
         fn greets(&self, by: NodeId, from: Incarnation, epoch: u64) -> bool {
-            let hello = greeting(HELLO, epoch, &self.hello(from, epoch));
-            let answer = on_datagram(&self.hub, by, from, &hello).expect("an answer");
-            let answer = wire::decode::<Answer>(&answer[9..]).expect("an answer");
-            matches!(answer, Answer::Welcome(_))
+            self.greets_having_met(None, by, from, epoch)
         }
 
-        /// A node that connected opens a stream.
-        fn opens(&self, from: Incarnation, epoch: u64) -> bool {
-            let key = Key { from, channel: 0, lane: 0 };
-            self.hub.inbound.attach(&self.hub, key, &self.hello(from, epoch), None).is_some()
+        fn greets_having_met(
+            &self,
+            met: Option<Half>,
+            by: NodeId,
+            from: Incarnation,
+            epoch: u64,
+        ) -> bool {
+            let hello = Hello { met, ..self.hello(from, epoch) };
+            let answer = on_datagram(&self.hub, by, from, &greeting(HELLO, epoch, &hello));
+            let answer = answer.as_ref().map(|answer| wire::decode::<Answer>(&answer[9..]));
+            matches!(answer, Some(Ok(Answer::Welcome(_))))
+        }
+
+        /// A node that connected opens a stream: the lane, and whose turn it is.
+        fn opens(&self, from: Incarnation, epoch: u64) -> Option<(Arc<InboundLane>, u64)> {
+            self.hub.inbound.attach(&self.hub, key(from), &self.hello(from, epoch), None).ok()
+        }
+
+        /// It opens one, sends something, and ends it: a lane that must be remembered.
+        fn comes_and_goes(&self, from: Incarnation) -> Option<Arc<InboundLane>> {
+            let (lane, turn) = self.opens(from, 1)?;
+            lane.receive(&self.hub, turn, &mut vec![message(0)]).expect("a message");
+            self.hub.inbound.release(key(from), &lane, turn);
+            Some(lane)
         }
 
         fn served(&self) -> usize {
@@ -438,37 +470,75 @@ mod tests {
         assert_eq!(site.served(), 1, "the last one");
         assert!(!site.greets(node(1), origin(1), 998), "a greeting that comes late ends no lane");
         assert!(site.greets(node(1), origin(1), 999), "its answer was lost");
-        assert!(site.opens(origin(1), 999), "it is reached after all");
+        assert!(site.opens(origin(1), 999).is_some(), "it is reached after all");
         settle().await;
         assert_eq!((site.served(), site.refused()), (0, 1));
     }
 
     #[tokio::test(start_paused = true)]
+    async fn nobody_takes_over_a_lane_of_a_node_that_connected() {
+        let site = Site::new();
+        let (lane, _) = site.opens(origin(1), 7).expect("a lane");
+        assert!(site.greets(node(1), origin(1), 7), "the answer was lost: it has met nobody");
+        let (same, turn) = site.opens(origin(1), 7).expect("a lane");
+        assert!(Arc::ptr_eq(&lane, &same));
+        lane.receive(&site.hub, turn, &mut vec![message(0)]).expect("a message");
+        assert!(!site.greets(node(1), origin(1), 7));
+        let wrong = Half { number: lane.met().half.number ^ 1, ..lane.met().half };
+        assert!(!site.greets_having_met(Some(wrong), node(1), origin(1), 7));
+        lane.receive(&site.hub, turn, &mut vec![message(1)]).expect("it goes on");
+        assert!(site.greets_having_met(Some(lane.met().half), node(1), origin(1), 7));
+        assert!(lane.receive(&site.hub, turn, &mut Vec::new()).is_err(), "hop by hop from now on");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn made_up_origins_take_no_place_of_others() {
         let site = Site::new();
-        assert!(site.opens(origin(0), 5));
+        assert!(site.opens(origin(0), 5).is_some());
         let welcome = (1..20_000).filter(|started| site.greets(node(1), origin(*started), 1));
         let welcome = welcome.count();
-        assert_eq!(welcome, RELAYED_BY_ONE);
+        assert_eq!(welcome, RELAYED.each);
         assert_eq!(site.refused() as usize, 19_999 - welcome);
-        let of_another = (30_000..40_000).filter(|at| site.greets(node(2), origin(*at), 1)).count();
-        assert_eq!(of_another, RELAYED_BY_ONE, "each neighbour has its share");
-        let of_all = (3..9).map(|by| {
-            (0..1_000)
-                .filter(|at| site.greets(node(by), origin(100_000 * u64::from(by) + at), 1))
-                .count()
-        });
-        assert_eq!(welcome + of_another + of_all.sum::<usize>(), RELAYED);
+        for by in 2..5 {
+            let made_up = (1..1_000).map(|at| origin(100_000 * u64::from(by) + at));
+            assert_eq!(made_up.filter(|of| site.greets(node(by), *of, 1)).count(), RELAYED.each);
+        }
+        settle().await;
+        assert_eq!(site.served(), RELAYED.all);
+        let share = RELAYED.all / 5;
+        for at in 0..share as u64 {
+            assert!(site.greets(node(5), origin(600_000 + at), 1), "{at}: others make room");
+        }
+        assert!(!site.greets(node(5), origin(700_000), 1), "each has as much now");
+        settle().await;
+        assert_eq!(site.served(), RELAYED.all);
         for started in 50_000..52_000 {
-            assert!(site.opens(origin(started), 1), "who connects has all the room there was");
+            assert!(site.opens(origin(started), 1).is_some(), "who connects has room of their own");
         }
         assert!(site.greets(node(1), origin(51_000), 1), "and goes on hop by hop if it must");
         settle().await;
-        assert_eq!(site.served(), RELAYED + 1);
+        assert_eq!(site.served(), RELAYED.all + 1);
         sleep(2 * SILENCE).await;
         settle().await;
         assert_eq!(site.served(), 0, "nothing is heard of them");
-        assert!(site.greets(node(1), origin(60_000), 1), "one of them makes room");
-        assert!(!site.greets(node(10), origin(60_001), 1), "of the others none does");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn made_up_starts_take_no_place_of_other_nodes() {
+        let site = Site::new();
+        let of = |node: u8, started| Incarnation { node: NodeId::from_bytes([node; 32]), started };
+        for liar in 1..=5 {
+            for started in 0..5_000 {
+                assert!(site.comes_and_goes(of(liar, started)).is_some(), "{liar}, {started}");
+            }
+        }
+        for honest in 6..=200 {
+            let lane = site.comes_and_goes(of(honest, 1)).expect("liars make room");
+            let (same, _) = site.opens(of(honest, 1), 1).expect("a lane");
+            assert!(Arc::ptr_eq(&lane, &same), "it is remembered");
+        }
+        let standing = (0..5_000).filter(|started| site.opens(of(201, *started), 1).is_some());
+        let (standing, fair) = (standing.count(), 16_384 / 6);
+        assert!((fair - 50..=fair).contains(&standing), "{standing} of six who want all");
     }
 }

@@ -17,9 +17,9 @@ use crate::channel::Frame;
 /// connection is for.
 pub(crate) const fn protocol(traffic: Traffic) -> &'static str {
     match traffic {
-        Traffic::Small => "/murmurate/channel/1",
-        Traffic::Bulk => "/murmurate/bulk/1",
-        Traffic::Bytes => "/murmurate/bytes/1",
+        Traffic::Small => "/murmurate/channel/2",
+        Traffic::Bulk => "/murmurate/bulk/2",
+        Traffic::Bytes => "/murmurate/bytes/2",
     }
 }
 
@@ -47,10 +47,12 @@ pub(crate) struct Hello<'a> {
     #[serde(borrow)]
     pub(crate) declared: Declared<'a>,
     pub(crate) lane: u16,
-    /// Which lane of that index: counts those that the sending node made.
+    /// Which lane of that index: larger than those that the sending node made before.
     pub(crate) epoch: u64,
     /// Where a new receiving half starts.
     pub(crate) base: u64,
+    /// The receiving half that it met last, which nobody else knows who did not carry this word.
+    pub(crate) met: Option<Half>,
 }
 
 /// What both ends must have declared alike.
@@ -86,7 +88,7 @@ pub(crate) struct Met {
 pub(crate) struct Half {
     /// Which start of its node.
     pub(crate) started: u64,
-    /// The how-manieth of that start.
+    /// At random.
     pub(crate) number: u64,
 }
 

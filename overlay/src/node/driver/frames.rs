@@ -11,6 +11,7 @@ use crate::node::host::{BroadcastMessage, Input, Message};
 use crate::node::id::Incarnation;
 use crate::node::link::Report;
 use crate::node::wire::{Contact, Frame, Kind, Views, encode_empty};
+use crate::service::Either;
 
 /// How many callers may wait for other nodes' views.
 const ASKING: usize = 1_024;
@@ -88,6 +89,9 @@ impl Driver {
             }
             Frame::Route(message) => self.on_route(from, message, bytes),
             Frame::Relay(relayed) => self.on_relayed(from, relayed, bytes),
+            Frame::Service(message) => {
+                self.receive(from, Message::Service(Either::Second(message)), bytes);
+            }
             Frame::Probe(number) => self.on_probe(from, number),
             Frame::Echo(echo) => self.on_echo(from, by, echo),
             // The reader keeps these.

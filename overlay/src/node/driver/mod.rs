@@ -51,12 +51,14 @@ use super::id::{Incarnation, MessageId, NodeId};
 use super::link::Report;
 use super::metrics::Level;
 use super::reach::Reach;
+use super::services::ServiceCommand;
 use super::store::Store;
 use super::streams;
 use super::transport::Behaviour;
 use super::wire::{Contact, Publication, Views};
 use super::{BroadcastError, Limits};
 use crate::discovery::Finding;
+use crate::service::Either;
 use connections::Connection;
 use dials::{Budget, Dial};
 use lanes::Pool;
@@ -87,6 +89,8 @@ pub(crate) enum Command {
         slot: Slot,
         reply: Reply,
     },
+    /// Something of a service.
+    Serve(ServiceCommand),
     /// A datagram for a node to which a way was laid.
     Relay {
         to: Incarnation,
@@ -104,7 +108,8 @@ pub(crate) struct Publish {
     pub(crate) deadline: Instant,
     /// There was no room at first.
     pub(crate) waited: bool,
-    pub(crate) reply: oneshot::Sender<Result<MessageId, BroadcastError>>,
+    /// `None`: a service's, which is not told.
+    pub(crate) reply: Option<oneshot::Sender<Result<MessageId, BroadcastError>>>,
 }
 
 /// A node as it sees itself.
@@ -423,6 +428,7 @@ impl Driver {
             }
             Command::AskViews { of, reply } => self.ask_views(&of, reply),
             Command::Open { node, slot, reply } => self.open_lane(node, slot, reply),
+            Command::Serve(command) => self.feed(Input::Command(Either::Second(command))),
             Command::Relay { to, data } => self.relay(to, data),
             Command::Leave if self.left => {}
             Command::Leave => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use libp2p::swarm::ConnectionId;
 use murmurate_broadcast::Payload as _;
 use murmurate_membership::Membership as _;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{AT_ONCE, Driver, Publish};
@@ -12,9 +13,24 @@ use crate::BroadcastError;
 use crate::node::clock::micros_since_1970;
 use crate::node::host::Input;
 use crate::node::id::Incarnation;
+use crate::node::metrics::Counters;
 use crate::node::pressure;
 use crate::node::route::{Route, Via};
 use crate::node::wire::Echo;
+
+/// Broadcasts that are held, those of services included.
+const HELD: usize = 4 * AT_ONCE;
+
+impl Publish {
+    /// It is not published. Whoever waits is told, and counts it.
+    fn refuse(self, metrics: &Counters, why: BroadcastError) {
+        match self.reply {
+            // Whoever waited no longer is no matter.
+            Some(reply) => drop(reply.send(Err(why))),
+            None => metrics.refused.inc(),
+        }
+    }
+}
 
 impl Driver {
     pub(super) fn more_publishes(&mut self) {
@@ -25,17 +41,35 @@ impl Driver {
         }
     }
 
+    /// Takes what services want broadcast. What finds no room is refused, like what waits for too long;
+    /// nobody waits for the answer.
+    fn hold_own(&mut self) {
+        let deadline = Instant::now() + self.limits.publish_wait;
+        for publication in self.host.own.drain(..) {
+            let publish = Publish { publication, deadline, waited: false, reply: None };
+            if self.held.len() < HELD {
+                self.held.push_back(publish);
+            } else {
+                publish.refuse(&self.host.metrics, BroadcastError::Congested);
+            }
+        }
+    }
+
     /// Publishes what waits, as long as there is a neighbour and room for it.
     pub(super) fn publish_held(&mut self) {
+        if !self.host.own.is_empty() {
+            self.hold_own();
+        }
         while let Some(publish) = self.held.front() {
             if self.left {
-                let publish = self.held.pop_front();
-                let _ = publish.map(|publish| publish.reply.send(Err(BroadcastError::Ended)));
+                if let Some(publish) = self.held.pop_front() {
+                    publish.refuse(&self.host.metrics, BroadcastError::Ended);
+                }
                 continue;
             }
             let (bytes, deadline) = (publish.publication.size(), publish.deadline);
             // Whoever gave up waiting did not publish.
-            if publish.reply.is_closed() {
+            if publish.reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
                 self.held.pop_front();
                 continue;
             }
@@ -46,21 +80,23 @@ impl Driver {
                     let new = new.map(|publish| publish.waited = true).count();
                     return self.host.metrics.waited.inc_by(new as u64);
                 }
-                let publish = self.held.pop_front();
-                let _ = publish.map(|publish| publish.reply.send(Err(why)));
+                if let Some(publish) = self.held.pop_front() {
+                    publish.refuse(&self.host.metrics, why);
+                }
                 continue;
             }
-            let Some(Publish { publication, reply, .. }) = self.held.pop_front() else { return };
+            let Some(publish) = self.held.pop_front() else { return };
             let Some(id) = self.ids.next() else {
-                let _ = reply.send(Err(BroadcastError::Ended));
+                publish.refuse(&self.host.metrics, BroadcastError::Ended);
                 continue;
             };
+            let Publish { publication, reply, .. } = publish;
             self.host.metrics.published.inc();
             self.host.pacer.publish(now, bytes);
             // What it waited here is none of its time on the way.
             let publication = publication.at(micros_since_1970());
             self.feed(Input::Publish { id, payload: publication });
-            let _ = reply.send(Ok(id));
+            let _ = reply.map(|reply| reply.send(Ok(id)));
         }
     }
 

@@ -25,6 +25,7 @@ pub(crate) fn encode(frame: &Frame) -> Vec<u8> {
         Frame::Views(views) => views.encode(),
         Frame::Route(message) => encode_route(message),
         Frame::Relay(relayed) => relayed.encode(),
+        Frame::Service(message) => message.encode(),
         Frame::Bye => encode_empty(Kind::Bye).to_vec(),
         Frame::Padding => encode_empty(Kind::Padding).to_vec(),
         Frame::Probe(number) => encode_probe(*number),
@@ -87,6 +88,7 @@ pub(crate) fn hold(frame: &Frame, taken: usize) {
         | Frame::Exchange(_)
         | Frame::AskViews
         | Frame::Relay(_)
+        | Frame::Service(_)
         | Frame::Bye
         | Frame::Padding
         | Frame::Probe(_)

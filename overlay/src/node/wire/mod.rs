@@ -9,6 +9,7 @@ mod contact;
 mod head;
 mod publication;
 mod relayed;
+mod served;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ pub(crate) use publication::{Publication, topic_length};
 pub(crate) use relayed::{Relayed, RouteMessage, encode_route};
 
 use super::id::{Incarnation, MessageId, NodeId};
+use super::services::ServiceMessage;
 
 /// The protocol's name and version, as streams negotiate it.
 pub(crate) const PROTOCOL: &str = "/murmurate/overlay/3";
@@ -131,6 +133,8 @@ pub(crate) enum Frame {
     Route(RouteMessage),
     /// A datagram on such a way.
     Relay(Relayed),
+    /// What a service says to its like.
+    Service(ServiceMessage),
     /// Nothing follows on this stream, and that is no failure.
     Bye,
     /// Nothing: what it takes up shows that the path carries it.
@@ -168,6 +172,7 @@ pub(crate) enum Kind {
     Reply = 12,
     Probe = 13,
     Echo = 14,
+    Service = 15,
 }
 
 /// Why bytes are not a frame. Nothing of it was used; the link ends.
@@ -184,7 +189,7 @@ pub(crate) enum FrameError {
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Hello,
         Self::Membership,
         Self::Control,
@@ -200,11 +205,12 @@ impl Kind {
         Self::Reply,
         Self::Probe,
         Self::Echo,
+        Self::Service,
     ];
 
     /// Whether its body is content, and as large as an overlay allows.
     fn is_content(self) -> bool {
-        matches!(self, Self::Gossip | Self::Repair | Self::Reply | Self::Relay)
+        matches!(self, Self::Gossip | Self::Repair | Self::Reply | Self::Relay | Self::Service)
     }
 }
 
@@ -247,6 +253,9 @@ impl Frame {
             Kind::Route => whole(kind, body).map(Self::Route),
             Kind::Relay => {
                 Relayed::decode(body).map(Self::Relay).ok_or(FrameError::Malformed(kind))
+            }
+            Kind::Service => {
+                ServiceMessage::decode(body).map(Self::Service).ok_or(FrameError::Malformed(kind))
             }
             Kind::Padding => Ok(Self::Padding),
             Kind::Probe => whole(kind, body).map(Self::Probe),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use murmurate::membership::{Membership as _, Time};
 use murmurate_simulator::Simulation;
-use murmurate_simulator::engine::Protocols;
+use murmurate_simulator::engine::SimStack;
 use murmurate_simulator::runner::{Observer, Point};
 use murmurate_simulator::scenario::{Scenario, Span};
 use ratatui::Terminal;
@@ -161,12 +161,12 @@ impl Observer for Live {
         self.looks.clone()
     }
 
-    fn look<P: Protocols>(&mut self, sim: &Simulation<P>, _: Time) {
+    fn look<P: SimStack>(&mut self, sim: &Simulation<P>, _: Time) {
         let step = sim.live().div_ceil(SAMPLE).max(1);
         let degrees = sim
             .live_nodes()
             .step_by(step)
-            .filter_map(|index| Some(sim.protocols(index)?.membership().active().len()));
+            .filter_map(|index| Some(sim.stack(index)?.membership().active().len()));
         self.view.look(sim.now(), sim.live(), degrees, &sim.stats().broadcasts);
         self.go_on();
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use murmurate::membership::Time;
 use murmurate_simulator::Simulation;
-use murmurate_simulator::engine::Protocols;
+use murmurate_simulator::engine::SimStack;
 use murmurate_simulator::export::{self, About};
 use murmurate_simulator::report::{self, Film};
 use murmurate_simulator::runner::{Observer, Report};
@@ -236,7 +236,7 @@ impl Observer for Outputs {
         self.trace(|tracer| tracer.fault(name, at, is_over));
     }
 
-    fn look<P: Protocols>(&mut self, sim: &Simulation<P>, at: Time) {
+    fn look<P: SimStack>(&mut self, sim: &Simulation<P>, at: Time) {
         if at == Time::ZERO.after(self.at.0) {
             self.export(&Topology::of(sim));
         }

@@ -124,10 +124,15 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("0b00002a 0301 A 80d095ffbc310508", Frame::Exchange(Exchange::Want([span(5, 8)].into_iter().collect()))),
         ("0c000048 A 0068e5cf8b01000007000000000000000100 2c010000046e65777300401e18240a060068656c6c6f", reply()),
         ("0800005eA 0068e5cf8b010000 B 0068e5cf8b01000007000000000000000f68656c6c6f", relayed()),
+        ("0f00000b 05636c6f636b 68656c6c6f", served()),
         ("0d000002 ac02", Frame::Probe(300)),
         ("0e000003 ac02 28", Frame::Echo(Echo { number: 300, delay: 40 })),
         ("0a000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", repair()),
     ]
+}
+
+fn served() -> Frame {
+    Frame::Service(ServiceMessage { name: "clock".into(), body: (&b"hello"[..]).into() })
 }
 
 fn hex(bytes: &[u8]) -> String {

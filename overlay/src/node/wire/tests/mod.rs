@@ -32,6 +32,7 @@ fn any_frame() -> impl Strategy<Value = Frame> {
             .prop_map(|(number, delay)| Frame::Echo(Echo { number, delay })),
         2 => any_route().prop_map(Frame::Route),
         1 => any_relayed().prop_map(Frame::Relay),
+        1 => any_served().prop_map(Frame::Service),
     ]
 }
 
@@ -188,6 +189,11 @@ fn any_relayed() -> impl Strategy<Value = Relayed> {
     )
 }
 
+fn any_served() -> impl Strategy<Value = ServiceMessage> {
+    ("\\PC{0,60}", vec(any::<u8>(), 0..200))
+        .prop_map(|(name, body)| ServiceMessage { name: name.into(), body: body.into() })
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_again(frame in any_frame()) {
@@ -207,6 +213,7 @@ proptest! {
             | Frame::Repair { payload, .. }
             | Frame::Reply { payload, .. } => payload.data().len(),
             Frame::Relay(relayed) => relayed.data.len(),
+            Frame::Service(message) => message.body.len(),
             _ => 0,
         };
         for end in 0..body.len() - payload_ends_anywhere {
