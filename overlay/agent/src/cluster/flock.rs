@@ -21,6 +21,9 @@ const JOINING: usize = 16;
 /// Bytes of payloads that all nodes together keep for those who ask: their copies are what many
 /// nodes in one process need most memory for.
 const KEPT: usize = 128 << 20;
+/// Few nodes pass on so many small ones a second that more of them are kept: a gap is asked for after a
+/// second.
+const SMALL: usize = 128;
 /// The topic of all broadcasts.
 pub(super) const TOPIC: &str = "cluster";
 
@@ -75,6 +78,7 @@ impl Flock {
             let builder = Node::builder().network("cluster").metrics(metrics.clone());
             let retained = anti_entropy::Parameters {
                 retained_bytes: KEPT / nodes,
+                retained: (KEPT / SMALL / nodes).max(1 << 14),
                 ..anti_entropy::Parameters::default()
             };
             let builder = builder.limits(limits).broadcast(kept).anti_entropy(retained);

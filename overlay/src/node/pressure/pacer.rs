@@ -14,14 +14,14 @@ const CONGESTED: Duration = Duration::from_millis(200);
 /// What is cut is seen once the queue is gone; it is not waited for longer than this.
 const DRAINED: Duration = Duration::from_millis(500);
 /// Cost a second to begin with, at least, and at most.
-const FIRST: f64 = 8.0 * 1_024.0;
-const LEAST: f64 = 1_024.0;
+const FIRST: f64 = 16.0 * 1_024.0;
+const LEAST: f64 = 256.0;
 const MOST: f64 = 1e12;
 /// What a step adds for each root of the rate, and the rate's share that it adds or takes.
 const SHARE: f64 = 10.0;
 const GAIN: f64 = 0.05;
 /// Cost that may be published at once.
-const BURST: f64 = 2.0 * 1_024.0;
+const BURST: f64 = 4.0 * 1_024.0;
 /// Seconds of the rate that may be published at once, and that a large broadcast takes at most.
 const AHEAD: f64 = 0.01;
 const BEHIND: f64 = 1.0;
