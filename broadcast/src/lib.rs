@@ -14,6 +14,7 @@ extern crate alloc;
 
 pub mod anti_entropy;
 mod cache;
+mod either;
 pub mod flood;
 mod id;
 mod mark;

@@ -15,6 +15,7 @@ extern crate alloc;
 #[cfg(feature = "serde")]
 pub mod bounded;
 mod catalogue;
+mod either;
 pub mod full_mesh;
 pub mod hyparview;
 mod links;

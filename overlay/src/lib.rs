@@ -30,11 +30,11 @@ pub use node::fuzzing;
 pub use node::id::{Incarnation, MessageId, NodeId, NodeIdError};
 #[cfg(feature = "libp2p")]
 pub use node::{
-    AnswerError, BroadcastCounts, BroadcastError, Builder, ByteStream, Channel, ConfigError,
-    DeclarationError, Delivery, Destination, Ended, Endpoint, Event, Graph, Info, JoinError,
-    Limits, Lost, Metrics, Neighbor, Node, NodeService, Overflow, Receipt, Received, Refusal,
-    SendError, ServiceError, ServiceHandle, SpawnError, Subscription, TopicError, Traffic,
-    Undelivered, UnknownChannel, UnknownService, state,
+    AnswerError, BroadcastCounts, BroadcastError, BroadcastParameters, Builder, ByteStream,
+    Channel, ConfigError, DeclarationError, Delivery, Destination, Ended, Endpoint, Event, Graph,
+    Info, JoinError, Limits, Lost, MembershipParameters, Metrics, Neighbor, Node, NodeService,
+    Overflow, Receipt, Received, Refusal, SendError, ServiceError, ServiceHandle, SpawnError,
+    Subscription, TopicError, Traffic, Undelivered, UnknownChannel, UnknownService, state,
 };
 pub use stack::{Effects, Input, Mark, Message, Stack, Timer};
 

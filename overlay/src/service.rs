@@ -18,7 +18,8 @@ use core::fmt::Debug;
 use core::marker::PhantomData;
 use core::time::Duration;
 
-use murmurate_membership::{DownReason, Peer, Sizes, Time, Violation, Wire};
+pub use either::Either;
+use murmurate_membership::{DownReason, Peer, Time, Violation, Wire};
 
 /// What is built on an overlay of peers `P` whose broadcasts carry a `T`.
 pub trait Service<P: Peer, T> {
@@ -135,15 +136,6 @@ impl<P: Peer, T> Service<P, T> for () {
     }
 }
 
-/// What is of one of two services.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Either<A, B> {
-    /// Of the first.
-    First(A),
-    /// Of the second.
-    Second(B),
-}
-
 /// Both services.
 impl<P, T, A, B> Service<P, T> for (A, B)
 where
@@ -164,22 +156,22 @@ where
     ) {
         let (first, second) = self;
         match input {
-            Input::Receive { from, message: Either::First(message) } => {
+            Input::Receive { from, message: Either::Left(message) } => {
                 first.handle(now, Input::Receive { from, message }, &mut First::of(fx));
             }
-            Input::Receive { from, message: Either::Second(message) } => {
+            Input::Receive { from, message: Either::Right(message) } => {
                 second.handle(now, Input::Receive { from, message }, &mut Second::of(fx));
             }
-            Input::Expired(Either::First(timer)) => {
+            Input::Expired(Either::Left(timer)) => {
                 first.handle(now, Input::Expired(timer), &mut First::of(fx));
             }
-            Input::Expired(Either::Second(timer)) => {
+            Input::Expired(Either::Right(timer)) => {
                 second.handle(now, Input::Expired(timer), &mut Second::of(fx));
             }
-            Input::Command(Either::First(command)) => {
+            Input::Command(Either::Left(command)) => {
                 first.handle(now, Input::Command(command), &mut First::of(fx));
             }
-            Input::Command(Either::Second(command)) => {
+            Input::Command(Either::Right(command)) => {
                 second.handle(now, Input::Command(command), &mut Second::of(fx));
             }
             for_both => {
@@ -219,7 +211,7 @@ where
     E: Effects<P, T, (A, B)>,
 {
     fn send(&mut self, to: P, message: A::Message) {
-        self.host.send(to, Either::First(message));
+        self.host.send(to, Either::Left(message));
     }
 
     fn broadcast(&mut self, payload: T) {
@@ -227,11 +219,11 @@ where
     }
 
     fn arm(&mut self, after: Duration, timer: A::Timer) {
-        self.host.arm(after, Either::First(timer));
+        self.host.arm(after, Either::Left(timer));
     }
 
     fn emit(&mut self, event: A::Event) {
-        self.host.emit(Either::First(event));
+        self.host.emit(Either::Left(event));
     }
 
     fn known(&self, node: P::Node) -> Option<P> {
@@ -259,7 +251,7 @@ where
     E: Effects<P, T, (A, B)>,
 {
     fn send(&mut self, to: P, message: B::Message) {
-        self.host.send(to, Either::Second(message));
+        self.host.send(to, Either::Right(message));
     }
 
     fn broadcast(&mut self, payload: T) {
@@ -267,55 +259,14 @@ where
     }
 
     fn arm(&mut self, after: Duration, timer: B::Timer) {
-        self.host.arm(after, Either::Second(timer));
+        self.host.arm(after, Either::Right(timer));
     }
 
     fn emit(&mut self, event: B::Event) {
-        self.host.emit(Either::Second(event));
+        self.host.emit(Either::Right(event));
     }
 
     fn known(&self, node: P::Node) -> Option<P> {
         self.host.known(node)
     }
 }
-
-impl<A: Wire, B: Wire> Wire for Either<A, B> {
-    const KINDS: &'static [&'static str] = {
-        const fn both<A: Wire, B: Wire>() -> [&'static str; MOST_KINDS] {
-            assert!(A::KINDS.len() + B::KINDS.len() <= MOST_KINDS, "too many kinds of messages");
-            let mut kinds = [""; MOST_KINDS];
-            let mut at = 0;
-            while at < A::KINDS.len() {
-                kinds[at] = A::KINDS[at];
-                at += 1;
-            }
-            while at < A::KINDS.len() + B::KINDS.len() {
-                kinds[at] = B::KINDS[at - A::KINDS.len()];
-                at += 1;
-            }
-            kinds
-        }
-        struct Both<A, B>(PhantomData<(A, B)>);
-        impl<A: Wire, B: Wire> Both<A, B> {
-            const KINDS: &'static [&'static str; MOST_KINDS] = &both::<A, B>();
-        }
-        Both::<A, B>::KINDS.split_at(A::KINDS.len() + B::KINDS.len()).0
-    };
-
-    fn kind(&self) -> usize {
-        match self {
-            Self::First(message) => message.kind(),
-            Self::Second(message) => A::KINDS.len() + message.kind(),
-        }
-    }
-
-    fn wire_len(&self, sizes: &Sizes) -> usize {
-        match self {
-            Self::First(message) => message.wire_len(sizes),
-            Self::Second(message) => message.wire_len(sizes),
-        }
-    }
-}
-
-/// Kinds of messages that services together may have.
-const MOST_KINDS: usize = 64;

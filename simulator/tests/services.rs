@@ -148,9 +148,9 @@ fn run(sim: &mut Simulation<Node>, time: Duration) {
 fn life(threads: usize) -> (Vec<String>, u64) {
     let mut sim = grown(threads);
     for (index, text) in [(7, "one"), (7, "two"), (31, "three")] {
-        assert!(sim.command(index, Either::First(text.to_owned())));
+        assert!(sim.command(index, Either::Left(text.to_owned())));
     }
-    assert!(sim.command(3, Either::Second(router::Command::Lookup { target: 40, path: true })));
+    assert!(sim.command(3, Either::Right(router::Command::Lookup { target: 40, path: true })));
     run(&mut sim, Duration::from_secs(5));
     check::safety(&sim).expect("all is in order");
     assert_eq!(sim.published(), 3);
@@ -161,11 +161,11 @@ fn life(threads: usize) -> (Vec<String>, u64) {
     let (mut thanked, mut slept, mut found) = (0, 0, 0);
     for (.., event) in &events {
         match event {
-            Either::First(Told::Heard(text)) => *heard.entry(text).or_default() += 1,
-            Either::First(Told::Thanked(_)) => thanked += 1,
-            Either::First(Told::Slept) => slept += 1,
-            Either::Second(router::Event::Found { path: true, .. }) => found += 1,
-            other @ Either::Second(_) => assert_eq!(format!("{other:?}"), "nothing else"),
+            Either::Left(Told::Heard(text)) => *heard.entry(text).or_default() += 1,
+            Either::Left(Told::Thanked(_)) => thanked += 1,
+            Either::Left(Told::Slept) => slept += 1,
+            Either::Right(router::Event::Found { path: true, .. }) => found += 1,
+            other @ Either::Right(_) => assert_eq!(format!("{other:?}"), "nothing else"),
         }
     }
     assert_eq!(heard, BTreeMap::from([("one", 49), ("two", 49), ("three", 49)]));
@@ -186,7 +186,7 @@ fn services_broadcast_speak_and_wait_the_same_on_any_number_of_threads() {
 fn who_stopped_broadcasts_nothing_and_a_new_start_knows_nothing() {
     let mut sim = grown(1);
     sim.crash(7);
-    assert!(!sim.command(7, Either::First("from the dead".to_owned())));
+    assert!(!sim.command(7, Either::Left("from the dead".to_owned())));
     run(&mut sim, Duration::from_secs(1));
     assert!(sim.restart(7, &[0]));
     run(&mut sim, Duration::from_secs(5));

@@ -2,12 +2,16 @@
 
 use thin_vec::ThinVec;
 
+#[cfg(feature = "serde")]
+use super::MAX_GOSSIP_LENGTH;
 use crate::links::LinkNumber;
 use crate::protocol::FRAME_HEADER;
 use crate::{Sizes, Wire};
 
 /// A full-mesh message. `link` is the number of the link it asks for or speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(bound(deserialize = "P: serde::Deserialize<'de>")))]
 pub enum Message<P> {
     /// Be my neighbour.
     Hello {
@@ -21,7 +25,13 @@ pub enum Message<P> {
     },
     /// Some of the sender's neighbours, at most
     /// [`MAX_GOSSIP_LENGTH`](super::MAX_GOSSIP_LENGTH).
-    Members(ThinVec<P>),
+    Members(
+        #[cfg_attr(
+            feature = "serde",
+            serde(deserialize_with = "crate::bounded::deserialize::<_, _, MAX_GOSSIP_LENGTH>")
+        )]
+        ThinVec<P>,
+    ),
     /// The link exists no longer, or never will.
     Disconnect {
         /// Which. Of no account if the sender is leaving: all its links end.
@@ -37,6 +47,18 @@ pub enum Message<P> {
 }
 
 impl<P> Message<P> {
+    /// The same message about peers named differently, as hosts do that send more of a peer than
+    /// its name.
+    pub fn map<Q>(self, name: impl FnMut(P) -> Q) -> Message<Q> {
+        match self {
+            Self::Hello { link } => Message::Hello { link },
+            Self::Accept { link } => Message::Accept { link },
+            Self::Members(members) => Message::Members(members.into_iter().map(name).collect()),
+            Self::Disconnect { link, leaving } => Message::Disconnect { link, leaving },
+            Self::Keepalive { link } => Message::Keepalive { link },
+        }
+    }
+
     /// The link the sender holds or hopes for: whoever does not hold it must say so.
     pub(super) fn claims(&self) -> Option<LinkNumber> {
         match *self {

@@ -8,12 +8,13 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
 use murmurate_broadcast::{anti_entropy, plumtree};
-use murmurate_membership::{OutOfRange, hyparview};
+use murmurate_membership::{OutOfRange, full_mesh, hyparview};
 
 use super::channels::{self, Channel, DeclarationError};
 use super::host::FAR;
 use super::services::{Declared, NodeService, ServiceError};
 use super::state::StateError;
+use super::strategies::{BroadcastParameters, MembershipParameters, Strategies};
 use super::wire::{MAX_BODY, MAX_NETWORK, Publication, Relayed, TopicError, topic_length};
 use super::{Metrics, Node};
 use crate::discovery::{ContactError, Discovery, can_listen, parse_contact};
@@ -38,8 +39,8 @@ pub struct Builder {
     pub(crate) identity: Option<Keypair>,
     pub(crate) state: Option<PathBuf>,
     pub(crate) discovery: Vec<Box<dyn Discovery>>,
-    pub(crate) membership: hyparview::Parameters,
-    pub(crate) broadcast: plumtree::Parameters,
+    pub(crate) membership: MembershipParameters,
+    pub(crate) broadcast: BroadcastParameters,
     pub(crate) anti_entropy: anti_entropy::Parameters,
     pub(crate) catch_up: BTreeSet<Box<str>>,
     pub(crate) limits: Limits,
@@ -207,6 +208,9 @@ pub enum ConfigError {
     /// A parameter of the membership.
     #[error("membership: {0}")]
     Membership(#[from] hyparview::ConfigError),
+    /// A parameter of the full mesh.
+    #[error("full_mesh: {0}")]
+    FullMesh(hyparview::ConfigError),
     /// A parameter of the broadcast.
     #[error("broadcast: {0}")]
     Broadcast(#[from] plumtree::ConfigError),
@@ -249,8 +253,7 @@ pub enum SpawnError {
 
 /// A checked configuration, in parts.
 pub(crate) struct Checked {
-    pub(crate) membership: Arc<hyparview::Config>,
-    pub(crate) broadcast: Arc<plumtree::Config>,
+    pub(crate) strategies: Strategies,
     pub(crate) anti_entropy: Arc<anti_entropy::Config>,
     pub(crate) router: Arc<router::Config>,
 }
@@ -264,8 +267,8 @@ impl Builder {
             identity: None,
             state: None,
             discovery: Vec::new(),
-            membership: Self::default_membership(),
-            broadcast: plumtree::Parameters::default(),
+            membership: Self::default_membership().into(),
+            broadcast: plumtree::Parameters::default().into(),
             anti_entropy: anti_entropy::Parameters::default(),
             catch_up: BTreeSet::new(),
             limits: Limits::default(),
@@ -275,12 +278,20 @@ impl Builder {
         }
     }
 
-    /// The membership's defaults on real connections: a request covers a dial, a handshake and an
+    /// HyParView's defaults on real connections: a request covers a dial, a handshake and an
     /// answer over the longest paths, some ten round trips.
     pub fn default_membership() -> hyparview::Parameters {
         hyparview::Parameters {
             request_timeout: Duration::from_secs(3),
             ..hyparview::Parameters::default()
+        }
+    }
+
+    /// The full mesh's defaults on real connections, likewise.
+    pub fn default_full_mesh() -> full_mesh::Parameters {
+        full_mesh::Parameters {
+            request_timeout: Duration::from_secs(3),
+            ..full_mesh::Parameters::default()
         }
     }
 
@@ -321,15 +332,17 @@ impl Builder {
         self
     }
 
-    /// The membership's parameters. Default: [`Builder::default_membership`].
-    pub fn membership(mut self, parameters: hyparview::Parameters) -> Self {
-        self.membership = parameters;
+    /// Who the node's neighbours are, the same strategy in the whole overlay. Default:
+    /// [`Builder::default_membership`]. With `full_mesh::Parameters` it is every node.
+    pub fn membership(mut self, parameters: impl Into<MembershipParameters>) -> Self {
+        self.membership = parameters.into();
         self
     }
 
-    /// The broadcast's parameters.
-    pub fn broadcast(mut self, parameters: plumtree::Parameters) -> Self {
-        self.broadcast = parameters;
+    /// How broadcasts reach everyone, the same strategy in the whole overlay. Default: Plumtree. With
+    /// `flood::Config` they go over every link.
+    pub fn broadcast(mut self, parameters: impl Into<BroadcastParameters>) -> Self {
+        self.broadcast = parameters.into();
         self
     }
 
@@ -376,7 +389,7 @@ impl Builder {
     /// Channels leave the overlay the connections it needs.
     fn check_connections(&self) -> Result<(), ConfigError> {
         let Limits { max_connections, max_channel_connections, .. } = self.limits;
-        let active_capacity = self.membership.active_capacity;
+        let active_capacity = self.membership.neighbors();
         if max_channel_connections.saturating_add(active_capacity) > max_connections {
             return Err(ConfigError::Connections {
                 max_connections,
@@ -410,8 +423,7 @@ impl Builder {
         let catch_up = !self.catch_up.is_empty();
         let anti_entropy = anti_entropy::Parameters { catch_up, ..self.anti_entropy.clone() };
         Ok(Checked {
-            membership: Arc::new(self.membership.clone().check()?),
-            broadcast: Arc::new(self.broadcast.clone().check()?),
+            strategies: Strategies::check(&self.membership, &self.broadcast)?,
             anti_entropy: Arc::new(anti_entropy.check()?),
             router: Arc::new(self.limits.router().check()?),
         })

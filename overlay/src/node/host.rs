@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use murmurate_broadcast::{
-    self as broadcasts, AntiEntropy, Mark, Plumtree, anti_entropy, plumtree,
-};
-use murmurate_membership::{self as membership, DownReason, HyParView, Notice};
+use either::Either;
+use murmurate_broadcast::{self as broadcasts, AntiEntropy, Mark, anti_entropy, flood, plumtree};
+use murmurate_membership::{self as membership, DownReason, Notice};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -23,16 +22,14 @@ use super::outbox::Pushed;
 use super::pressure::Pacer;
 use super::route::Route;
 use super::services::{ServiceMessage, ServiceTimer, Services};
+use super::strategies::{Membership, Tree};
 use super::topics::Topics;
 use super::wire::{
     Addresses, Contact, Head, Kind, Publication, Relayed, RouteMessage, encode_control,
     encode_exchange, encode_membership, encode_route,
 };
-use crate::service::Either;
 use crate::{Effects, router};
 
-pub(crate) type Membership = HyParView<Incarnation>;
-pub(crate) type Tree = Plumtree<Incarnation, MessageId, Publication>;
 pub(crate) type Broadcast = AntiEntropy<Tree>;
 pub(crate) type Router = router::Router<Incarnation, Bytes>;
 /// The node's own, and the application's.
@@ -207,13 +204,15 @@ impl Effects<Membership, Broadcast, Both> for Host {
         let frame = match message {
             Message::Broadcast(message) => Outgoing::of(message),
             Message::Membership(message) => {
-                Outgoing::Control(encode_membership(&message.map(|peer| self.contact(peer))))
+                let contact = |peer| self.contact(peer);
+                let message = message.map_either(|of| of.map(contact), |of| of.map(contact));
+                Outgoing::Control(encode_membership(&message))
             }
-            Message::Service(Either::First(message)) => match self.without_data(message) {
+            Message::Service(Either::Left(message)) => match self.without_data(message) {
                 Ok(message) => Outgoing::Control(encode_route(&message)),
                 Err(relayed) => Outgoing::Payload(None, relayed.encode().into()),
             },
-            Message::Service(Either::Second(message)) => {
+            Message::Service(Either::Right(message)) => {
                 Outgoing::Payload(None, message.encode().into())
             }
         };
@@ -226,8 +225,8 @@ impl Effects<Membership, Broadcast, Both> for Host {
 
     fn emit(&mut self, event: Either<router::Event<Incarnation, Bytes>, Infallible>) {
         match event {
-            Either::First(event) => self.routed.push_back(event),
-            Either::Second(never) => match never {},
+            Either::Left(event) => self.routed.push_back(event),
+            Either::Right(never) => match never {},
         }
     }
 
@@ -338,26 +337,29 @@ impl Outgoing {
         use anti_entropy::Message as Exchange;
         use plumtree::Message as Tree;
         let (kind, id, round, payload) = match message {
-            Exchange::Inner(Tree::Gossip { id, round, payload }) => {
-                (Kind::Gossip, id, round, payload)
-            }
-            Exchange::Inner(Tree::Repair { id, round, payload }) => {
+            Exchange::Inner(
+                Either::Left(Tree::Gossip { id, round, payload })
+                | Either::Right(flood::Message { id, round, payload }),
+            ) => (Kind::Gossip, id, round, payload),
+            Exchange::Inner(Either::Left(Tree::Repair { id, round, payload })) => {
                 (Kind::Repair, id, round, payload)
             }
             Exchange::Reply { id, round, age, payload } => {
                 let head = Head::of_reply(id, round, age, &payload);
                 return Self::Payload(Some(head), payload.bytes().clone());
             }
-            Exchange::Inner(Tree::IHave(batch)) => {
+            Exchange::Inner(Either::Left(Tree::IHave(batch))) => {
                 return Self::Control(encode_control(&Tree::IHave(batch)));
             }
-            Exchange::Inner(Tree::Graft { missing }) => {
+            Exchange::Inner(Either::Left(Tree::Graft { missing })) => {
                 return Self::Control(encode_control(&Tree::Graft { missing }));
             }
-            Exchange::Inner(Tree::Fetch(missing)) => {
+            Exchange::Inner(Either::Left(Tree::Fetch(missing))) => {
                 return Self::Control(encode_control(&Tree::Fetch(missing)));
             }
-            Exchange::Inner(Tree::Prune) => return Self::Control(encode_control(&Tree::Prune)),
+            Exchange::Inner(Either::Left(Tree::Prune)) => {
+                return Self::Control(encode_control(&Tree::Prune));
+            }
             Exchange::Compare { uptime, parts } => {
                 return Self::Control(encode_exchange(&Exchange::Compare { uptime, parts }));
             }
@@ -413,13 +415,14 @@ mod tests {
         let say = |host: &mut Host, to| {
             let data = Bytes::from_static(&[0; 900]);
             let relay = Routing::Relay { origin: to, to, number: 1, hops_left: 1, data };
-            let tree = |message| Message::Broadcast(anti_entropy::Message::Inner(message));
+            let tree =
+                |message| Message::Broadcast(anti_entropy::Message::Inner(Either::Left(message)));
             let payload = Publication::new("t", 0, &[0; 900]).expect("a short topic");
             let id = MessageId { origin: host.me, sequence: 1 };
             let gossip = plumtree::Message::Gossip { id, round: 1, payload };
             let lost = Routing::Lost { origin: to, number: 1 };
-            host.send(to, Message::Service(Either::First(lost)));
-            host.send(to, Message::Service(Either::First(relay)));
+            host.send(to, Message::Service(Either::Left(lost)));
+            host.send(to, Message::Service(Either::Left(relay)));
             host.send(to, tree(plumtree::Message::Prune));
             host.send(to, tree(gossip));
         };

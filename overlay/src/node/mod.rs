@@ -6,6 +6,7 @@
 //! | `config` | set-up, checked |
 //! | `driver` | the task that owns the peer |
 //! | `host` | what the peer says, performed |
+//! | `strategies` | which membership and which broadcast |
 //! | `route`, `outbox` | the way to one node and what waits for it |
 //! | `link` | the tasks that read and write streams |
 //! | `transport`, `streams` | the swarm, and the streams it hands out |
@@ -37,6 +38,7 @@ mod pressure;
 mod reach;
 mod route;
 mod services;
+mod strategies;
 mod streams;
 mod topics;
 mod transport;
@@ -49,8 +51,7 @@ use futures::StreamExt;
 use futures::stream::SelectAll;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
-use murmurate_broadcast::{AntiEntropy, Plumtree};
-use murmurate_membership::HyParView;
+use murmurate_broadcast::AntiEntropy;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -64,6 +65,7 @@ pub use crawl::Graph;
 pub use event::Event;
 pub use metrics::{BroadcastCounts, Metrics};
 pub use services::{NodeService, ServiceError, ServiceHandle, UnknownService};
+pub use strategies::{BroadcastParameters, MembershipParameters};
 pub use topics::{Delivery, Lost, Subscription};
 pub use wire::TopicError;
 
@@ -218,9 +220,9 @@ impl Node {
             if advertise.is_empty() { reach.choose(swarm.listeners()) } else { advertise };
         let full = addresses.full(node);
 
-        let reunion = checked.membership.reunion_interval;
-        let membership = HyParView::new(me, checked.membership, rand::random());
-        let broadcast = AntiEntropy::new(Plumtree::new(checked.broadcast), checked.anti_entropy);
+        let strategies = &checked.strategies;
+        let membership = strategies.membership(me, rand::random());
+        let broadcast = AntiEntropy::new(strategies.broadcast(), checked.anti_entropy);
         let router = Router::new(me, checked.router);
         let dropped = builder.metrics.counters().service_messages_dropped.clone();
         let max_data = builder.limits.max_service_data();
@@ -275,6 +277,7 @@ impl Node {
             stack,
             host,
             network: builder.network.clone(),
+            strategies: strategies.name(),
             limits: builder.limits.clone(),
             hub: Arc::clone(&hub),
             reach: builder.advertise.is_empty().then_some(reach),
@@ -283,7 +286,7 @@ impl Node {
             shown: Shown { active: show_active, addresses: show_addresses, end: show_end },
             discovery,
             store: state.map(Store::new),
-            reunion,
+            reunion: strategies.reunion(),
         });
         let known = kept.into_iter().flat_map(|kept| kept.peers).flat_map(|peer| {
             let addresses: Addresses = peer.addresses.iter().collect();

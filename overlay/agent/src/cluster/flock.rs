@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::Transport;
 use super::channels::{self, Arrivals};
 use super::work::{Outcome, Tally};
+use crate::config::{Settings, Strategies};
 
 /// Nodes that join at a time.
 const JOINING: usize = 16;
@@ -53,6 +54,7 @@ impl Flock {
     pub(super) async fn start(
         nodes: usize,
         transport: Transport,
+        strategies: Strategies,
         bar: &ProgressBar,
     ) -> Result<Self, Box<dyn Error>> {
         let metrics = Metrics::default();
@@ -81,7 +83,9 @@ impl Flock {
                 retained: (KEPT / SMALL / nodes).max(1 << 14),
                 ..anti_entropy::Parameters::default()
             };
-            let builder = builder.limits(limits).broadcast(kept).anti_entropy(retained);
+            let settings = Settings { strategies, broadcast: kept.into(), ..Settings::default() };
+            let builder = builder.membership(settings.membership()).broadcast(settings.broadcast());
+            let builder = builder.limits(limits).anti_entropy(retained);
             let builder = channels::declared().into_iter().fold(builder, Builder::channel);
             let node = builder.listen(anywhere.clone()).spawn().await?;
             Arc::clone(&tally).count(node.subscribe(TOPIC)?);

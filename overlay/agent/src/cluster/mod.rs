@@ -17,6 +17,7 @@ use murmurate::http::{self, Health};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+use crate::config::{BroadcastStrategy, MembershipStrategy, Strategies};
 use crate::failure::Outcome;
 use flock::Flock;
 use report::Report;
@@ -31,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
   murmurate cluster --nodes 16 --transport quic --for 5s
   murmurate cluster --nodes 50 --messages 20000 --rate 0 --kill 0 --json
   murmurate cluster --nodes 50 --messages 20000 --rate 0 --publishers 1 --kill 0 --json
+  murmurate cluster --nodes 32 --membership full-mesh --broadcast flood
   murmurate cluster --metrics 127.0.0.1:9464         then: curl 127.0.0.1:9464/metrics
 
 The exit status is 0 if the overlay formed, every broadcast reached all, every message on a channel
@@ -43,6 +45,12 @@ pub(crate) struct Options {
     /// What connections are made of.
     #[arg(long, value_enum, default_value_t = Transport::Tcp)]
     transport: Transport,
+    /// Who is whose neighbour.
+    #[arg(long, value_enum, default_value_t)]
+    membership: MembershipStrategy,
+    /// How broadcasts travel.
+    #[arg(long, value_enum, default_value_t)]
+    broadcast: BroadcastStrategy,
     /// Broadcasts, spread over the publishers.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     messages: u32,
@@ -88,7 +96,12 @@ const DEFAULT_SENDS: u32 = 10;
 fn sends(options: &Options) -> Result<u32, Box<dyn Error>> {
     let nodes = u64::from(options.nodes);
     // Connections for channels come and go; each has two ends here.
-    let files = |sends: u32| nodes * 14 + 256 + (u64::from(sends).min(64) * nodes * 3).min(1 << 14);
+    let links = match options.membership {
+        MembershipStrategy::HyParView => nodes * 14,
+        // Both ends of each, and some that two nodes dialled at once.
+        MembershipStrategy::FullMesh => nodes * nodes * 3 / 2,
+    };
+    let files = |sends: u32| links + 256 + (u64::from(sends).min(64) * nodes * 3).min(1 << 14);
     let sends = options.sends.unwrap_or(DEFAULT_SENDS);
     match usage::allow_files(files(sends)) {
         Ok(()) => Ok(sends),
@@ -107,7 +120,8 @@ pub(crate) async fn run(options: Options) -> Outcome {
     let begun = Instant::now();
     let nodes = options.nodes as usize;
     let bar = bar(options.nodes.into(), "starting nodes");
-    let mut flock = Flock::start(nodes, options.transport, &bar).await?;
+    let strategies = Strategies { membership: options.membership, broadcast: options.broadcast };
+    let mut flock = Flock::start(nodes, options.transport, strategies, &bar).await?;
     if let Some(address) = options.metrics {
         serve(address, &flock).await?;
     }

@@ -18,7 +18,7 @@ pub(crate) enum Kind {
 use Kind::{List, Number, Switch, Text};
 
 /// Every setting there is.
-pub(crate) const KEYS: [(&str, Kind); 69] = [
+pub(crate) const KEYS: [(&str, Kind); 81] = [
     ("network", Text),
     ("listen", List),
     ("advertise", List),
@@ -43,6 +43,8 @@ pub(crate) const KEYS: [(&str, Kind); 69] = [
     ("limits.slow_bytes_per_second", Number),
     ("limits.max_connections", Number),
     ("limits.max_channel_connections", Number),
+    ("strategies.membership", Text),
+    ("strategies.broadcast", Text),
     ("membership.active_capacity", Number),
     ("membership.passive_capacity", Number),
     ("membership.active_walk_length", Number),
@@ -59,6 +61,16 @@ pub(crate) const KEYS: [(&str, Kind); 69] = [
     ("membership.request_timeout", Text),
     ("membership.rejoin_pause", Text),
     ("membership.contacts_capacity", Number),
+    ("full_mesh.members_capacity", Number),
+    ("full_mesh.gossip_interval", Text),
+    ("full_mesh.gossip_length", Number),
+    ("full_mesh.keepalive_interval", Text),
+    ("full_mesh.keepalive_misses", Number),
+    ("full_mesh.request_timeout", Text),
+    ("full_mesh.requests_capacity", Number),
+    ("full_mesh.redial_pause", Text),
+    ("full_mesh.forget_after", Text),
+    ("full_mesh.contacts_capacity", Number),
     ("broadcast.graft_timeout", Text),
     ("broadcast.least_graft_timeout", Text),
     ("broadcast.graft_retry", Text),

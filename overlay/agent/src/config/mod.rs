@@ -20,7 +20,7 @@ use toml::{Table, Value};
 
 use crate::identity;
 use keys::Key;
-pub(crate) use settings::{LogFormat, Settings};
+pub(crate) use settings::{BroadcastStrategy, LogFormat, MembershipStrategy, Settings, Strategies};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,9 +90,9 @@ impl Config {
     pub(crate) fn builder(&self) -> Result<Builder, Wrong> {
         let settings = self.settings.clone();
         let mut builder = Node::builder()
+            .membership(settings.membership())
+            .broadcast(settings.broadcast())
             .network(settings.network)
-            .membership(settings.membership.into())
-            .broadcast(settings.broadcast.into())
             .anti_entropy(settings.anti_entropy.into())
             .limits(settings.limits.into());
         for address in settings.listen {

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use murmurate::broadcast::{anti_entropy, plumtree};
-use murmurate::membership::hyparview;
-use murmurate::{Builder, Limits, Multiaddr};
+use murmurate::broadcast::{anti_entropy, flood, plumtree};
+use murmurate::membership::{full_mesh, hyparview};
+use murmurate::{BroadcastParameters, Builder, Limits, MembershipParameters, Multiaddr};
 use serde::{Deserialize, Serialize};
 
 use super::channels::Channels;
@@ -34,7 +34,9 @@ pub(crate) struct Settings {
     pub(crate) admin: Option<PathBuf>,
     pub(crate) log: Log,
     pub(crate) limits: Bounds,
+    pub(crate) strategies: Strategies,
     pub(crate) membership: Membership,
+    pub(crate) full_mesh: FullMesh,
     pub(crate) broadcast: Broadcast,
     pub(crate) anti_entropy: Exchange,
     pub(crate) discovery: Discovery,
@@ -57,7 +59,9 @@ impl Default for Settings {
             admin: None,
             log: Log::default(),
             limits: Limits::default().into(),
+            strategies: Strategies::default(),
             membership: Builder::default_membership().into(),
+            full_mesh: FullMesh::default(),
             broadcast: plumtree::Parameters::default().into(),
             anti_entropy: Exchange::default(),
             discovery: Discovery::default(),
@@ -84,6 +88,65 @@ impl Default for Log {
 pub(crate) enum LogFormat {
     Text,
     Json,
+}
+
+/// Which membership and which broadcast the overlay runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Strategies {
+    pub(crate) membership: MembershipStrategy,
+    pub(crate) broadcast: BroadcastStrategy,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum MembershipStrategy {
+    /// A few neighbours, however many nodes there are.
+    #[default]
+    #[serde(rename = "hyparview")]
+    #[value(name = "hyparview")]
+    HyParView,
+    /// Every node: for up to some 50.
+    FullMesh,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum BroadcastStrategy {
+    /// Along a tree.
+    #[default]
+    Plumtree,
+    /// On every link.
+    Flood,
+}
+
+impl Settings {
+    /// The parameters of the membership that was chosen.
+    pub(crate) fn membership(&self) -> MembershipParameters {
+        match self.strategies.membership {
+            MembershipStrategy::HyParView => {
+                hyparview::Parameters::from(self.membership.clone()).into()
+            }
+            MembershipStrategy::FullMesh => {
+                full_mesh::Parameters::from(self.full_mesh.clone()).into()
+            }
+        }
+    }
+
+    /// The parameters of the broadcast that was chosen. A flood has some of Plumtree's.
+    pub(crate) fn broadcast(&self) -> BroadcastParameters {
+        let plumtree = plumtree::Parameters::from(self.broadcast.clone());
+        match self.strategies.broadcast {
+            BroadcastStrategy::Plumtree => plumtree.into(),
+            BroadcastStrategy::Flood => flood::Config {
+                seen_capacity: plumtree.seen_capacity,
+                origins_capacity: plumtree.origins_capacity,
+                origin_idle: plumtree.origin_idle,
+                hop_limit: plumtree.hop_limit,
+            }
+            .into(),
+        }
+    }
 }
 
 /// [`Settings`] of one section that are another type's fields, name for name: conversions both ways
@@ -163,6 +226,24 @@ mirror!(Membership, hyparview::Parameters {
     reunion_interval: Span => Span, |span: Span| span.0,
 });
 
+mirror!(FullMesh, full_mesh::Parameters {
+    members_capacity: usize,
+    #[serde(with = "humantime_serde")]
+    gossip_interval: Duration,
+    gossip_length: usize,
+    #[serde(with = "humantime_serde")]
+    keepalive_interval: Duration,
+    keepalive_misses: u8,
+    #[serde(with = "humantime_serde")]
+    request_timeout: Duration,
+    requests_capacity: usize,
+    #[serde(with = "humantime_serde")]
+    redial_pause: Duration,
+    #[serde(with = "humantime_serde")]
+    forget_after: Duration,
+    contacts_capacity: usize,
+} {});
+
 mirror!(Broadcast, plumtree::Parameters {
     #[serde(with = "humantime_serde")]
     graft_timeout: Duration,
@@ -215,6 +296,7 @@ macro_rules! default_of {
 
 default_of!(Bounds, Limits::default());
 default_of!(Membership, Builder::default_membership());
+default_of!(FullMesh, Builder::default_full_mesh());
 default_of!(Broadcast, plumtree::Parameters::default());
 default_of!(Exchange, anti_entropy::Parameters::default());
 

@@ -186,6 +186,7 @@ impl Driver {
                 }
                 let hello = Hello {
                     network: self.network.clone(),
+                    strategies: self.strategies.into(),
                     started: self.host.me.started,
                     max_frame: u32::try_from(self.limits.max_frame).unwrap_or(u32::MAX),
                     order,
@@ -209,6 +210,11 @@ impl Driver {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if hello.network != self.network {
             let why = format!("it belongs to network {:?}, not {:?}", hello.network, self.network);
+            return self.end_link(id, "wrong_network", Some(why));
+        }
+        if hello.strategies != self.strategies {
+            let (theirs, ours) = (&hello.strategies, self.strategies);
+            let why = format!("it runs {theirs:?}, not {ours:?}");
             return self.end_link(id, "wrong_network", Some(why));
         }
         if hello.max_frame as usize != self.limits.max_frame {

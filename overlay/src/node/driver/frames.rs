@@ -1,7 +1,8 @@
 //! What links bring.
 
+use either::Either;
 use libp2p::swarm::ConnectionId;
-use murmurate_broadcast::{anti_entropy, plumtree};
+use murmurate_broadcast::{anti_entropy, flood, plumtree};
 use murmurate_membership::Membership as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -10,8 +11,7 @@ use super::{AT_ONCE, DELIVERED_AT_ONCE, Driver, Look};
 use crate::node::host::{BroadcastMessage, Input, Message};
 use crate::node::id::Incarnation;
 use crate::node::link::Report;
-use crate::node::wire::{Contact, Frame, Kind, Views, encode_empty};
-use crate::service::Either;
+use crate::node::wire::{Contact, Frame, Kind, MAX_VIEW, Views, encode_empty};
 
 /// How many callers may wait for other nodes' views.
 const ASKING: usize = 1_024;
@@ -50,11 +50,14 @@ impl Driver {
     fn on_frame(&mut self, by: ConnectionId, from: Incarnation, frame: Frame, bytes: usize) {
         match frame {
             Frame::Membership(message) => {
-                let message = message.map(|contact| self.hear_of(&contact));
+                let message = match message {
+                    Either::Left(of) => Either::Left(of.map(|contact| self.hear_of(&contact))),
+                    Either::Right(of) => Either::Right(of.map(|contact| self.hear_of(&contact))),
+                };
                 self.receive(from, Message::Membership(message), bytes);
             }
             Frame::Control(message) => {
-                let message = message.map(|never| match never {});
+                let message = Either::Left(message.map(|never| match never {}));
                 self.hear(from, anti_entropy::Message::Inner(message), bytes);
             }
             Frame::Exchange(message) => {
@@ -63,7 +66,11 @@ impl Driver {
             }
             Frame::Gossip { id, round, payload } => {
                 let (before, published) = (self.host.delivered, payload.published());
-                let gossip = plumtree::Message::Gossip { id, round, payload };
+                let gossip = if self.stack.broadcast().inner().is_left() {
+                    Either::Left(plumtree::Message::Gossip { id, round, payload })
+                } else {
+                    Either::Right(flood::Message { id, round, payload })
+                };
                 self.hear_payload(from, anti_entropy::Message::Inner(gossip), bytes);
                 if self.host.delivered > before {
                     self.host.pacer.arrivals().note(Instant::now(), id.origin, published);
@@ -74,7 +81,7 @@ impl Driver {
                 self.hear_payload(from, reply, bytes);
             }
             Frame::Repair { id, round, payload } => {
-                let repair = plumtree::Message::Repair { id, round, payload };
+                let repair = Either::Left(plumtree::Message::Repair { id, round, payload });
                 self.hear_payload(from, anti_entropy::Message::Inner(repair), bytes);
             }
             Frame::AskViews => {
@@ -90,7 +97,7 @@ impl Driver {
             Frame::Route(message) => self.on_route(from, message, bytes),
             Frame::Relay(relayed) => self.on_relayed(from, relayed, bytes),
             Frame::Service(message) => {
-                self.receive(from, Message::Service(Either::Second(message)), bytes);
+                self.receive(from, Message::Service(Either::Right(message)), bytes);
             }
             Frame::Probe(number) => self.on_probe(from, number),
             Frame::Echo(echo) => self.on_echo(from, by, echo),
@@ -131,7 +138,10 @@ impl Driver {
         let eager: Vec<_> = self.stack.broadcast().eager().collect();
         let active = self.stack.membership().active();
         Views {
-            active: active.map(|peer| (self.host.contact(peer), eager.contains(&peer))).collect(),
+            active: active
+                .take(MAX_VIEW)
+                .map(|peer| (self.host.contact(peer), eager.contains(&peer)))
+                .collect(),
             passive: self.stack.membership().passive().len() as u32,
         }
     }

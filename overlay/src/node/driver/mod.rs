@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use either::Either;
 use futures::StreamExt;
 use futures::stream::SelectAll;
 use libp2p::multiaddr::Protocol;
@@ -58,7 +59,6 @@ use super::transport::Behaviour;
 use super::wire::{Contact, Publication, Views};
 use super::{BroadcastError, Limits};
 use crate::discovery::Finding;
-use crate::service::Either;
 use connections::Connection;
 use dials::{Budget, Dial};
 use lanes::Pool;
@@ -127,6 +127,7 @@ pub(crate) struct Parts {
     pub(crate) stack: Stack,
     pub(crate) host: Host,
     pub(crate) network: String,
+    pub(crate) strategies: &'static str,
     pub(crate) limits: Limits,
     pub(crate) hub: Arc<Hub>,
     pub(crate) reach: Option<Reach>,
@@ -162,6 +163,8 @@ pub(crate) struct Driver {
     stack: Stack,
     host: Host,
     network: String,
+    /// Their names.
+    strategies: &'static str,
     limits: Limits,
     hub: Arc<Hub>,
     pool: Pool,
@@ -260,6 +263,7 @@ impl Driver {
             stack,
             host,
             network,
+            strategies: parts.strategies,
             limits,
             hub,
             pool: Pool::default(),
@@ -428,7 +432,7 @@ impl Driver {
             }
             Command::AskViews { of, reply } => self.ask_views(&of, reply),
             Command::Open { node, slot, reply } => self.open_lane(node, slot, reply),
-            Command::Serve(command) => self.feed(Input::Command(Either::Second(command))),
+            Command::Serve(command) => self.feed(Input::Command(Either::Right(command))),
             Command::Relay { to, data } => self.relay(to, data),
             Command::Leave if self.left => {}
             Command::Leave => {

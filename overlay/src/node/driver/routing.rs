@@ -1,6 +1,7 @@
 //! What the router hears and what it comes to.
 
 use bytes::Bytes;
+use either::Either;
 
 use super::Driver;
 use crate::NodeId;
@@ -9,7 +10,6 @@ use crate::node::host::{Input, Message};
 use crate::node::id::Incarnation;
 use crate::node::wire::{Relayed, RouteMessage};
 use crate::router::{Command, Event, Message as Router};
-use crate::service::Either;
 
 impl Driver {
     pub(super) fn on_route(&mut self, from: Incarnation, message: RouteMessage, bytes: usize) {
@@ -21,24 +21,24 @@ impl Driver {
             Router::Lost { origin, number } => Router::Lost { origin, number },
             Router::Relay { data, .. } => match data {},
         };
-        self.receive(from, Message::Service(Either::First(message)), bytes);
+        self.receive(from, Message::Service(Either::Left(message)), bytes);
     }
 
     pub(super) fn on_relayed(&mut self, from: Incarnation, relayed: Relayed, bytes: usize) {
         let Relayed { origin, to, number, hops_left, data } = relayed;
         let message = Router::Relay { origin, to, number, hops_left, data };
-        self.receive(from, Message::Service(Either::First(message)), bytes);
+        self.receive(from, Message::Service(Either::Left(message)), bytes);
     }
 
     /// Looks for a node; with `path`, for a route to it.
     pub(super) fn look_up(&mut self, target: NodeId, path: bool) {
-        self.feed(Input::Command(Either::First(Command::Lookup { target, path })));
+        self.feed(Input::Command(Either::Left(Command::Lookup { target, path })));
     }
 
     pub(super) fn relay(&mut self, to: Incarnation, data: Bytes) {
         self.datagrams += 1;
         let number = self.datagrams;
-        self.feed(Input::Command(Either::First(Command::Relay { to, number, data })));
+        self.feed(Input::Command(Either::Left(Command::Relay { to, number, data })));
     }
 
     pub(super) fn on_routed(&mut self, event: Event<Incarnation, Bytes>) {

@@ -47,7 +47,8 @@ pub(crate) fn take(bytes: &[u8], max_frame: usize) -> Option<Result<(Frame, usiz
 /// A hello as a node says it.
 pub(crate) fn a_hello() -> Vec<u8> {
     let (order, addresses) = (Order::default(), Addresses::default());
-    Hello { network: "flock".into(), started: 1, max_frame: 1 << 20, order, addresses }.encode()
+    let (network, strategies) = ("flock".into(), "hyparview/plumtree".into());
+    Hello { network, strategies, started: 1, max_frame: 1 << 20, order, addresses }.encode()
 }
 
 /// Panics unless a frame that was decoded from `taken` bytes is within all bounds, can be sent on,
@@ -59,6 +60,7 @@ pub(crate) fn hold(frame: &Frame, taken: usize) {
     match frame {
         Frame::Hello(hello) => {
             assert!(hello.network.len() <= MAX_NETWORK);
+            assert!(hello.strategies.len() <= MAX_NETWORK);
             hold_addresses(&hello.addresses);
         }
         Frame::Membership(message) => hold_membership(message),
@@ -97,12 +99,23 @@ pub(crate) fn hold(frame: &Frame, taken: usize) {
 }
 
 fn hold_membership(message: &MembershipMessage) {
-    if let hyparview::Message::Shuffle { sample, .. }
-    | hyparview::Message::ShuffleReply { sample } = message
-    {
-        assert!(sample.len() <= MAX_SAMPLE);
+    let hold = |contact: Contact| hold_addresses(&contact.addresses);
+    match message {
+        Either::Left(message) => {
+            if let hyparview::Message::Shuffle { sample, .. }
+            | hyparview::Message::ShuffleReply { sample } = message
+            {
+                assert!(sample.len() <= MAX_SAMPLE);
+            }
+            let _ = message.clone().map(hold);
+        }
+        Either::Right(message) => {
+            if let full_mesh::Message::Members(members) = message {
+                assert!(members.len() <= full_mesh::MAX_GOSSIP_LENGTH);
+            }
+            let _ = message.clone().map(hold);
+        }
     }
-    let _ = message.clone().map(|contact| hold_addresses(&contact.addresses));
 }
 
 /// Few, short, each once, of use to whoever dials, and fit to be shown.

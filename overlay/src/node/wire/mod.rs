@@ -13,8 +13,9 @@ mod served;
 #[cfg(test)]
 mod tests;
 
+use either::Either;
 use murmurate_broadcast::{Announcement, anti_entropy, plumtree};
-use murmurate_membership::hyparview;
+use murmurate_membership::{full_mesh, hyparview};
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,9 @@ pub(crate) struct Hello {
     /// Which overlay: a node that found a recycled address must not mix two.
     #[serde(deserialize_with = "short")]
     pub(crate) network: String,
+    /// The names of the membership and broadcast strategies that the overlay runs.
+    #[serde(deserialize_with = "short")]
+    pub(crate) strategies: String,
     /// Which start of the node this is.
     pub(crate) started: u64,
     /// The largest body the node takes.
@@ -79,7 +83,8 @@ fn short<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
 }
 
 /// A membership message with the addresses its sender knows of the peers it names.
-pub(crate) type MembershipMessage = hyparview::Message<Contact>;
+pub(crate) type MembershipMessage =
+    Either<hyparview::Message<Contact>, full_mesh::Message<Contact>>;
 /// A broadcast message without payload.
 pub(crate) type ControlMessage = plumtree::Message<MessageId, Never>;
 
@@ -173,6 +178,7 @@ pub(crate) enum Kind {
     Probe = 13,
     Echo = 14,
     Service = 15,
+    Mesh = 16,
 }
 
 /// Why bytes are not a frame. Nothing of it was used; the link ends.
@@ -189,7 +195,7 @@ pub(crate) enum FrameError {
 }
 
 impl Kind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Hello,
         Self::Membership,
         Self::Control,
@@ -206,6 +212,7 @@ impl Kind {
         Self::Probe,
         Self::Echo,
         Self::Service,
+        Self::Mesh,
     ];
 
     /// Whether its body is content, and as large as an overlay allows.
@@ -243,7 +250,8 @@ impl Frame {
         }
         match kind {
             Kind::Hello => whole(kind, body).map(Self::Hello),
-            Kind::Membership => whole(kind, body).map(Self::Membership),
+            Kind::Membership => whole(kind, body).map(Either::Left).map(Self::Membership),
+            Kind::Mesh => whole(kind, body).map(Either::Right).map(Self::Membership),
             Kind::Control => whole(kind, body).map(Self::Control),
             Kind::Gossip | Kind::Repair | Kind::Reply => {
                 head::decode(kind, body).ok_or(FrameError::Malformed(kind))
@@ -290,7 +298,10 @@ impl Views {
 }
 
 pub(crate) fn encode_membership(message: &MembershipMessage) -> Vec<u8> {
-    Frame::control(Kind::Membership, message)
+    match message {
+        Either::Left(message) => Frame::control(Kind::Membership, message),
+        Either::Right(message) => Frame::control(Kind::Mesh, message),
+    }
 }
 
 pub(crate) fn encode_control(message: &ControlMessage) -> Vec<u8> {

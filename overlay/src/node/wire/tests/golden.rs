@@ -5,6 +5,7 @@ use std::fs;
 use murmurate_broadcast::Announcement;
 use murmurate_broadcast::anti_entropy::Message as Exchange;
 use murmurate_broadcast::plumtree::Message as Plumtree;
+use murmurate_membership::full_mesh::Message as Mesh;
 use murmurate_membership::hyparview::{Message, Priority};
 
 use super::super::check::{encode, take};
@@ -40,13 +41,18 @@ fn announced(sequence: u64, round: u16) -> Announcement<MessageId> {
     Announcement { id: id(sequence), round }
 }
 
-fn membership(message: MembershipMessage) -> Frame {
-    Frame::Membership(message)
+fn membership(message: Message<Contact>) -> Frame {
+    Frame::Membership(Either::Left(message))
+}
+
+fn mesh(message: Mesh<Contact>) -> Frame {
+    Frame::Membership(Either::Right(message))
 }
 
 fn hello() -> Frame {
     Frame::Hello(Hello {
         network: "flock".into(),
+        strategies: "hyparview/plumtree".into(),
         started: STARTED,
         max_frame: 1 << 20,
         order: Order { number: 3, heard: (STARTED, 300) },
@@ -91,7 +97,7 @@ const B: &str = "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3
 #[rustfmt::skip]
 fn golden() -> Vec<(&'static str, Frame)> {
     vec![
-        ("0000002205666c6f636b80d095ffbc318080400380d095ffbc31ac020108040a000001061ce8", hello()),
+        ("0000003505666c6f636b126879706172766965772f706c756d7472656580d095ffbc318080400380d095ffbc31ac020108040a000001061ce8", hello()),
         ("010000020001", membership(Message::Join { link: 1 })),
         ("0100003201 A 80d095ffbc310108040a000001061ce806", membership(Message::ForwardJoin { joiner: one(), ttl: 6 })),
         ("0100000402ac0200", membership(Message::Neighbor { link: 300, priority: Priority::High })),
@@ -125,6 +131,11 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("0c000048 A 0068e5cf8b01000007000000000000000100 2c010000046e65777300401e18240a060068656c6c6f", reply()),
         ("0800005eA 0068e5cf8b010000 B 0068e5cf8b01000007000000000000000f68656c6c6f", relayed()),
         ("0f00000b 05636c6f636b 68656c6c6f", served()),
+        ("100000020009", mesh(Mesh::Hello { link: 9 })),
+        ("100000020109", mesh(Mesh::Accept { link: 9 })),
+        ("1000003202 01 A 80d095ffbc310108040a000001061ce8", mesh(Mesh::Members([one()].into_iter().collect()))),
+        ("1000000303 09 01", mesh(Mesh::Disconnect { link: 9, leaving: true })),
+        ("10000002 0409", mesh(Mesh::Keepalive { link: 9 })),
         ("0d000002 ac02", Frame::Probe(300)),
         ("0e000003 ac02 28", Frame::Echo(Echo { number: 300, delay: 40 })),
         ("0a000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", repair()),

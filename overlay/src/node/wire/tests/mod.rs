@@ -6,6 +6,7 @@ mod mutation;
 use libp2p::Multiaddr;
 use murmurate_broadcast::Announcement;
 use murmurate_broadcast::plumtree::Message as Plumtree;
+use murmurate_membership::full_mesh::Message as Mesh;
 use murmurate_membership::hyparview::{Message, Priority};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -64,6 +65,7 @@ fn any_hello() -> impl Strategy<Value = Hello> {
     ("\\PC{1,16}", any::<u64>(), any::<u32>(), order, any_addresses()).prop_map(
         |(network, started, max_frame, order, addresses)| Hello {
             network,
+            strategies: "hyparview/plumtree".into(),
             started,
             max_frame,
             order,
@@ -81,25 +83,30 @@ fn any_membership() -> impl Strategy<Value = MembershipMessage> {
         Just(Priority::Low),
         any_contact().prop_map(|spare| Priority::Exchange { spare }),
     ];
-    prop_oneof![
-        link().prop_map(|link| Message::Join { link }),
-        (any_contact(), any::<u8>()).prop_map(|(joiner, ttl)| Message::ForwardJoin { joiner, ttl }),
-        (link(), priority).prop_map(|(link, priority)| Message::Neighbor { link, priority }),
-        (link(), maybe()).prop_map(|(link, evicted)| Message::Accept { link, evicted }),
-        link().prop_map(|link| Message::Reject { link }),
-        (link(), any::<bool>(), maybe()).prop_map(|(link, leaving, instead)| Message::Disconnect {
-            link,
-            leaving,
-            instead
-        }),
-        (any_contact(), any::<u8>(), sample()).prop_map(|(origin, ttl, sample)| Message::Shuffle {
-            origin,
-            ttl,
-            sample
-        }),
-        sample().prop_map(|sample| Message::ShuffleReply { sample }),
-        link().prop_map(|link| Message::Keepalive { link }),
-    ]
+    let hyparview =
+        prop_oneof![
+            link().prop_map(|link| Message::Join { link }),
+            (any_contact(), any::<u8>())
+                .prop_map(|(joiner, ttl)| Message::ForwardJoin { joiner, ttl }),
+            (link(), priority).prop_map(|(link, priority)| Message::Neighbor { link, priority }),
+            (link(), maybe()).prop_map(|(link, evicted)| Message::Accept { link, evicted }),
+            link().prop_map(|link| Message::Reject { link }),
+            (link(), any::<bool>(), maybe()).prop_map(|(link, leaving, instead)| {
+                Message::Disconnect { link, leaving, instead }
+            }),
+            (any_contact(), any::<u8>(), sample())
+                .prop_map(|(origin, ttl, sample)| Message::Shuffle { origin, ttl, sample }),
+            sample().prop_map(|sample| Message::ShuffleReply { sample }),
+            link().prop_map(|link| Message::Keepalive { link }),
+        ];
+    let mesh = prop_oneof![
+        link().prop_map(|link| Mesh::Hello { link }),
+        link().prop_map(|link| Mesh::Accept { link }),
+        sample().prop_map(Mesh::Members),
+        (link(), any::<bool>()).prop_map(|(link, leaving)| Mesh::Disconnect { link, leaving }),
+        link().prop_map(|link| Mesh::Keepalive { link }),
+    ];
+    prop_oneof![2 => hyparview.prop_map(Either::Left), 1 => mesh.prop_map(Either::Right)]
 }
 
 fn any_id() -> impl Strategy<Value = MessageId> {
@@ -262,12 +269,13 @@ fn counts_are_held_to_their_limits() {
     for (kind, before, most, one, after) in [
         (Kind::Membership, &shuffle[..], hyparview::MAX_SAMPLE, &contact[..], &[][..]),
         (Kind::Membership, &[7], hyparview::MAX_SAMPLE, &contact, &[]),
+        (Kind::Mesh, &[2], full_mesh::MAX_GOSSIP_LENGTH, &contact, &[]),
         (Kind::Control, &[1, 1], plumtree::MAX_ANNOUNCEMENTS, &announced, &[]),
         (Kind::Views, &[], MAX_VIEW, &viewed, &[0]),
         (Kind::Exchange, &[1, 0], anti_entropy::MAX_PARTS, &[0; 13], &[]),
         (Kind::Exchange, &[2, 0], anti_entropy::MAX_PARTS, &[0; 5], &[0, 0, 0]),
         (Kind::Exchange, &[3], anti_entropy::MAX_ORIGINS, &[0; 35], &[]),
-        (Kind::Hello, &[1, b'x', 0, 0, 0, 0, 0], Addresses::MAX, &[0], &[]),
+        (Kind::Hello, &[1, b'x', 1, b'y', 0, 0, 0, 0, 0], Addresses::MAX, &[0], &[]),
     ] {
         assert!(counted(kind, before, most, one, after), "{kind:?}");
         assert!(!counted(kind, before, most + 1, one, after), "{kind:?}");
@@ -279,18 +287,20 @@ fn counts_are_held_to_their_limits() {
 }
 
 #[test]
-fn a_network_id_is_short() {
+fn names_in_a_hello_are_short() {
     let hello = |length: usize| {
-        let body = [&[length as u8][..], &vec![b'x'; length], &[0; 6]].concat();
-        Frame::decode(Kind::Hello, &body)
+        let long = [&[length as u8][..], &vec![b'x'; length]].concat();
+        [[&long[..], &[0; 7]].concat(), [&[0], &long[..], &[0; 6]].concat()]
+            .map(|body| Frame::decode(Kind::Hello, &body))
     };
-    assert!(hello(MAX_NETWORK).is_ok());
-    assert_eq!(hello(MAX_NETWORK + 1), Err(FrameError::Malformed(Kind::Hello)));
+    assert!(hello(MAX_NETWORK).iter().all(Result::is_ok));
+    let malformed = Err(FrameError::Malformed(Kind::Hello));
+    assert_eq!(hello(MAX_NETWORK + 1), [malformed.clone(), malformed]);
 }
 
 /// What a hello with these addresses comes to.
 fn heard(addresses: &[&[u8]]) -> Result<Vec<String>, FrameError> {
-    let hello = ("x", 0_u64, 0_u32, Order::default(), addresses);
+    let hello = ("x", "y", 0_u64, 0_u32, Order::default(), addresses);
     let body = postcard::to_extend(&hello, Vec::new()).expect("data");
     let Frame::Hello(hello) = Frame::decode(Kind::Hello, &body)? else {
         unreachable!("the kind says so")

@@ -1,0 +1,147 @@
+//! The strategies that a node can run. All nodes of an overlay run the same: their hellos say which.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use either::Either;
+use murmurate_broadcast::{Flood, Plumtree, flood, plumtree};
+use murmurate_membership::{FullMesh, HyParView, full_mesh, hyparview};
+
+use super::config::ConfigError;
+use super::id::{Incarnation, MessageId};
+use super::wire::Publication;
+
+pub(crate) type Membership = Either<HyParView<Incarnation>, FullMesh<Incarnation>>;
+pub(crate) type Tree = Either<
+    Plumtree<Incarnation, MessageId, Publication>,
+    Flood<Incarnation, MessageId, Publication>,
+>;
+
+/// Who a node's neighbours are: a strategy with its parameters. They turn into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MembershipParameters {
+    /// A few neighbours, however many nodes there are.
+    HyParView(hyparview::Parameters),
+    /// Every node: up to some 50 of them.
+    FullMesh(full_mesh::Parameters),
+}
+
+/// How a broadcast reaches everyone: a strategy with its parameters. They turn into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BroadcastParameters {
+    /// Along a tree.
+    Plumtree(plumtree::Parameters),
+    /// On every link.
+    Flood(flood::Config),
+}
+
+impl From<hyparview::Parameters> for MembershipParameters {
+    fn from(parameters: hyparview::Parameters) -> Self {
+        Self::HyParView(parameters)
+    }
+}
+
+impl From<full_mesh::Parameters> for MembershipParameters {
+    fn from(parameters: full_mesh::Parameters) -> Self {
+        Self::FullMesh(parameters)
+    }
+}
+
+impl From<plumtree::Parameters> for BroadcastParameters {
+    fn from(parameters: plumtree::Parameters) -> Self {
+        Self::Plumtree(parameters)
+    }
+}
+
+impl From<flood::Config> for BroadcastParameters {
+    fn from(config: flood::Config) -> Self {
+        Self::Flood(config)
+    }
+}
+
+/// What was chosen, checked.
+#[derive(Debug)]
+pub(crate) struct Strategies {
+    membership: Either<Arc<hyparview::Config>, Arc<full_mesh::Config>>,
+    broadcast: Either<Arc<plumtree::Config>, Arc<flood::Config>>,
+}
+
+impl MembershipParameters {
+    /// Connections that its neighbours need at least.
+    pub(crate) fn neighbors(&self) -> usize {
+        match self {
+            Self::HyParView(parameters) => parameters.active_capacity,
+            Self::FullMesh(_) => 1,
+        }
+    }
+}
+
+impl Strategies {
+    pub(crate) fn check(
+        membership: &MembershipParameters,
+        broadcast: &BroadcastParameters,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            membership: match membership.clone() {
+                MembershipParameters::HyParView(of) => Either::Left(Arc::new(of.check()?)),
+                MembershipParameters::FullMesh(of) => {
+                    Either::Right(Arc::new(of.check().map_err(ConfigError::FullMesh)?))
+                }
+            },
+            broadcast: match broadcast.clone() {
+                BroadcastParameters::Plumtree(of) => Either::Left(Arc::new(of.check()?)),
+                BroadcastParameters::Flood(of) => Either::Right(Arc::new(check_flood(of)?)),
+            },
+        })
+    }
+
+    /// As hellos say it.
+    pub(crate) fn name(&self) -> &'static str {
+        match (self.membership.is_left(), self.broadcast.is_left()) {
+            (true, true) => "hyparview/plumtree",
+            (true, false) => "hyparview/flood",
+            (false, true) => "full-mesh/plumtree",
+            (false, false) => "full-mesh/flood",
+        }
+    }
+
+    /// How often whoever fell silent is tried again at least, if at all.
+    pub(crate) fn reunion(&self) -> Option<Duration> {
+        match &self.membership {
+            Either::Left(config) => config.reunion_interval,
+            Either::Right(config) => Some(config.redial_pause),
+        }
+    }
+
+    pub(crate) fn membership(&self, me: Incarnation, seed: u64) -> Membership {
+        match &self.membership {
+            Either::Left(config) => Either::Left(HyParView::new(me, Arc::clone(config), seed)),
+            Either::Right(config) => Either::Right(FullMesh::new(me, Arc::clone(config), seed)),
+        }
+    }
+
+    pub(crate) fn broadcast(&self) -> Tree {
+        match &self.broadcast {
+            Either::Left(config) => Either::Left(Plumtree::new(Arc::clone(config))),
+            Either::Right(config) => Either::Right(Flood::new(Arc::clone(config))),
+        }
+    }
+}
+
+/// The ranges of Plumtree's parameters of the same names.
+fn check_flood(config: flood::Config) -> Result<flood::Config, ConfigError> {
+    let flood::Config { seen_capacity, origins_capacity, origin_idle, hop_limit } = config;
+    let parameters = plumtree::Parameters {
+        seen_capacity,
+        origins_capacity,
+        origin_idle,
+        hop_limit,
+        ..plumtree::Parameters::default()
+    };
+    match parameters.check() {
+        Ok(_) => Ok(config),
+        Err(error) => Err(error.into()),
+    }
+}
