@@ -10,7 +10,7 @@
 //! service's message rather than let others wait for it. A service that waits for an answer sets a timer.
 //!
 //! Of one event the membership hears first, then the broadcast, then the services in their order, then
-//! the application. A service's own broadcasts are published once it has handled its input, and not
+//! the application; of [`Input::Leave`] the services hear first. A service's own broadcasts are published once it has handled its input, and not
 //! delivered to itself.
 
 use core::convert::Infallible;
@@ -25,7 +25,8 @@ use murmurate_membership::{DownReason, Peer, Time, Violation, Wire};
 pub trait Service<P: Peer, T> {
     /// What services say to each other.
     type Message: Wire + Clone + Debug;
-    /// What a service asks to be woken for. At most one of each kind is outstanding.
+    /// What a service asks to be woken for. It keeps at most one of each kind outstanding, so there is
+    /// nothing to cancel: whatever is armed comes back, each time.
     type Timer: Copy + Debug + PartialEq + Eq;
     /// What the application asks of it.
     type Command: Debug;
@@ -54,7 +55,8 @@ pub enum Input<'a, P: Peer, T, S: Service<P, T> + ?Sized> {
     /// The peer takes part from now on. Comes before all else, and once more each time it is told to
     /// join through other contacts.
     Join,
-    /// The peer leaves. What is sent from here on may still arrive.
+    /// The peer leaves. What is sent to others now still goes out, and is the last that does; broadcasts
+    /// do not.
     Leave,
     /// A peer entered the active view.
     NeighborUp(P),
@@ -70,7 +72,7 @@ pub enum Input<'a, P: Peer, T, S: Service<P, T> + ?Sized> {
     Delivered {
         /// What it carries.
         payload: &'a T,
-        /// It was published before this peer's time.
+        /// It was published before this peer's time. Such a one comes only where the host catches up.
         past: bool,
     },
     /// So many broadcasts, published in this peer's time, will never be delivered.
@@ -108,7 +110,10 @@ impl<'a, P: Peer, T, S: Service<P, T> + ?Sized> Input<'a, P, T, S> {
 
 /// What a service can ask of its host.
 pub trait Effects<P: Peer, T, S: Service<P, T> + ?Sized> {
-    /// Sends `message` to `to`, dialling if need be.
+    /// This peer.
+    fn me(&self) -> P;
+    /// Sends `message` to `to`, dialling if need be: a neighbour, or a peer that [`Effects::known`] knows.
+    /// To anybody else nothing leads, which is told as [`Input::LinkDown`].
     fn send(&mut self, to: P, message: S::Message);
     /// Broadcasts `payload`.
     fn broadcast(&mut self, payload: T);
@@ -210,6 +215,10 @@ where
     B: Service<P, T>,
     E: Effects<P, T, (A, B)>,
 {
+    fn me(&self) -> P {
+        self.host.me()
+    }
+
     fn send(&mut self, to: P, message: A::Message) {
         self.host.send(to, Either::Left(message));
     }
@@ -250,6 +259,10 @@ where
     B: Service<P, T>,
     E: Effects<P, T, (A, B)>,
 {
+    fn me(&self) -> P {
+        self.host.me()
+    }
+
     fn send(&mut self, to: P, message: B::Message) {
         self.host.send(to, Either::Right(message));
     }

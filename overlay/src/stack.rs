@@ -212,14 +212,15 @@ where
         fx: &mut E,
     ) {
         let Self { membership, broadcast, service } = self;
-        let upper = UpperLayers { now, service, host: fx, views: None, broadcast: PhantomData };
+        let me = membership.me();
+        let upper = UpperLayers { now, me, service, host: fx, views: None, broadcast: PhantomData };
         membership.handle(now, input, &mut MembershipLayer { broadcast, upper });
     }
 
     fn spread<E: Effects<M, B, S>>(&mut self, now: Time, input: broadcast::Input<B>, fx: &mut E) {
         let Self { membership, broadcast, service } = self;
-        let views = Some(&*membership);
-        let mut upper = UpperLayers { now, service, host: fx, views, broadcast: PhantomData };
+        let (me, views) = (membership.me(), Some(&*membership));
+        let mut upper = UpperLayers { now, me, service, host: fx, views, broadcast: PhantomData };
         broadcast.handle(now, input, &mut upper);
     }
 
@@ -229,8 +230,9 @@ where
         input: service::Input<'_, M::Peer, B::Payload, S>,
         fx: &mut E,
     ) {
-        let views = Some(&self.membership);
-        let mut layer = ServiceLayer { host: fx, views, broadcast: PhantomData };
+        let leaves = matches!(input, service::Input::Leave);
+        let (me, views) = (self.membership.me(), Some(&self.membership));
+        let mut layer = ServiceLayer { me, host: fx, views, leaves, broadcast: PhantomData };
         self.service.handle(now, input, &mut layer);
     }
 
@@ -255,7 +257,7 @@ where
 }
 
 /// What the membership layer speaks to: neighbour events go to the layers above it first.
-struct MembershipLayer<'a, M, B, S, E> {
+struct MembershipLayer<'a, M: Membership, B, S, E> {
     broadcast: &'a mut B,
     upper: UpperLayers<'a, M, B, S, E>,
 }
@@ -300,8 +302,9 @@ where
 }
 
 /// What the broadcast layer speaks to: the service hears of broadcasts, too.
-struct UpperLayers<'a, M, B, S, E> {
+struct UpperLayers<'a, M: Membership, B, S, E> {
     now: Time,
+    me: M::Peer,
     service: &'a mut S,
     host: &'a mut E,
     /// `None` while they may be about to change.
@@ -318,8 +321,14 @@ where
 {
     #[inline(always)]
     fn serve(&mut self, input: service::Input<'_, M::Peer, B::Payload, S>) {
-        let Self { views, .. } = *self;
-        let mut layer = ServiceLayer::<M, B, E> { host: self.host, views, broadcast: PhantomData };
+        let Self { me, views, .. } = *self;
+        let mut layer = ServiceLayer::<M, B, E> {
+            me,
+            host: self.host,
+            views,
+            leaves: false,
+            broadcast: PhantomData,
+        };
         self.service.handle(self.now, input, &mut layer);
     }
 }
@@ -361,9 +370,12 @@ where
 }
 
 /// What the service speaks to.
-struct ServiceLayer<'a, M, B, E> {
+struct ServiceLayer<'a, M: Membership, B, E> {
+    me: M::Peer,
     host: &'a mut E,
     views: Option<&'a M>,
+    /// Nobody publishes any more.
+    leaves: bool,
     broadcast: PhantomData<B>,
 }
 
@@ -374,12 +386,18 @@ where
     S: Service<M::Peer, B::Payload>,
     E: Effects<M, B, S>,
 {
+    fn me(&self) -> M::Peer {
+        self.me
+    }
+
     fn send(&mut self, to: M::Peer, message: S::Message) {
         self.host.send(to, Message::Service(message));
     }
 
     fn broadcast(&mut self, payload: B::Payload) {
-        self.host.broadcast(payload);
+        if !self.leaves {
+            self.host.broadcast(payload);
+        }
     }
 
     fn arm(&mut self, after: Duration, timer: S::Timer) {

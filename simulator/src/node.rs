@@ -5,7 +5,9 @@ use std::fmt;
 use murmurate::membership;
 
 /// A simulated peer: a node's index and its incarnation in one `u32`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Peer(u32);
 
 impl Peer {

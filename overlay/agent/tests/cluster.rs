@@ -73,6 +73,26 @@ fn wrong_arguments_are_named_with_their_range() {
 }
 
 #[test]
+fn every_membership_runs_with_every_broadcast() {
+    for membership in ["hyparview", "full-mesh"] {
+        for broadcast in ["plumtree", "flood"] {
+            let strategies = ["--membership", membership, "--broadcast", broadcast];
+            let load = ["--nodes", "12", "--messages", "60", "--size", "100", "--sends", "2"];
+            let output = cluster(&[&strategies[..], &load, &["--json"]].concat());
+            let said = String::from_utf8_lossy(&output.stdout);
+            let report: serde_json::Value = serde_json::from_str(&said).expect("one object");
+            for (part, nodes) in [(&report, 12_u64), (&report["after_kill"], 6)] {
+                assert_eq!(part["components"], 1, "{said}");
+                assert_eq!(part["delivered"], 60 * (nodes - 1), "{said}");
+                let degree = part["mean_degree"].as_f64().expect("a number");
+                let is_full = degree == (nodes - 1) as f64;
+                assert!(is_full || membership == "hyparview", "{degree}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_all_nodes_publish_as_fast_as_they_can_reaches_all_through_the_tree() {
     let arguments = ["--nodes", "32", "--messages", "8000", "--rate", "0", "--kill", "0"];
     // So small that all of them are kept: what is missed is fetched, however late.

@@ -75,6 +75,9 @@ pub(crate) const LOSSES: [Mark; 10] = [
     Mark::ReplyBudgetSpent,
 ];
 
+/// Broadcasts of services that wait until what came together is handled.
+const OWN: usize = 64;
+
 /// What the stack speaks to.
 pub(crate) struct Host {
     pub(crate) me: Incarnation,
@@ -103,6 +106,8 @@ pub(crate) struct Host {
     pub(crate) delivered: u64,
     /// What services want broadcast.
     pub(crate) own: Vec<Publication>,
+    /// Messages that services were given.
+    pub(crate) served: u64,
     /// Milestones to act on.
     pub(crate) notices: Vec<Notice>,
     /// What the router came to.
@@ -110,6 +115,11 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// What the application was given: broadcasts, and messages of its services.
+    pub(crate) fn given(&self) -> u64 {
+        self.delivered + self.served
+    }
+
     /// The route to a node, made if there is none.
     ///
     /// `None` if the node is known to run in another incarnation: its host would refuse the message,
@@ -231,7 +241,11 @@ impl Effects<Membership, Broadcast, Both> for Host {
     }
 
     fn broadcast(&mut self, publication: Publication) {
-        self.own.push(publication);
+        if self.own.len() < OWN {
+            self.own.push(publication);
+        } else {
+            self.metrics.refused.inc();
+        }
     }
 
     fn known(&self, node: NodeId, viewed: Option<Incarnation>) -> Option<Incarnation> {
@@ -403,6 +417,7 @@ mod tests {
             view_changed: false,
             delivered: 0,
             own: Vec::new(),
+            served: 0,
             notices: Vec::new(),
             routed: VecDeque::new(),
         }

@@ -226,7 +226,8 @@ impl Node {
         let router = Router::new(me, checked.router);
         let dropped = builder.metrics.counters().service_messages_dropped.clone();
         let max_data = builder.limits.max_service_data();
-        let (running, services) = Declared::start(builder.services, max_data, dropped);
+        let (running, services) =
+            Declared::start(builder.services, builder.catch_up.clone(), max_data, dropped);
         let stack = crate::Stack::new(membership, broadcast).with_service((router, running));
         let lagged = builder.metrics.counters().lagged.clone();
         let topics = Topics::new(builder.limits.subscription_capacity, builder.catch_up, lagged);
@@ -262,6 +263,7 @@ impl Node {
             view_changed: false,
             delivered: 0,
             own: Vec::new(),
+            served: 0,
             notices: Vec::new(),
             routed: Default::default(),
         };

@@ -184,7 +184,7 @@ impl Outbox {
             return Poll::Ready(Taken::End);
         }
         lanes.fill(batch);
-        if !batch.bytes.is_empty() {
+        if !batch.is_empty() {
             let more = !lanes.control.is_empty() || !lanes.payloads.is_empty();
             return Poll::Ready(Taken::Batch { more });
         }
@@ -197,6 +197,12 @@ impl Outbox {
         lanes.payloads.shrink_to(16);
         lanes.waker = Some(context.waker().clone());
         Poll::Pending
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.large.is_none()
     }
 }
 
@@ -265,6 +271,17 @@ mod tests {
         assert_eq!(outbox.depth().bytes, Head::LENGTH);
         outbox.took(BATCH + 1);
         assert_eq!(outbox.depth().taken, (Head::LENGTH + BATCH + 1) as u64);
+    }
+
+    #[test]
+    fn a_large_frame_without_a_head_is_a_batch_too() {
+        let outbox = Outbox::new(1 << 20);
+        let turn = outbox.attach();
+        let large = Bytes::from(vec![7; BATCH + 1]);
+        assert_eq!(outbox.push_payload(None, large.clone()), Pushed::Queued);
+        let (taken, batch) = take(&outbox, turn);
+        assert_eq!(taken, Poll::Ready(Taken::Batch { more: false }));
+        assert_eq!((batch.bytes.len(), batch.large), (0, Some(large)));
     }
 
     #[test]

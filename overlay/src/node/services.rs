@@ -4,6 +4,7 @@
 //! object each, their messages as bytes under the service's name.
 
 use std::any::{Any, TypeId};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -67,12 +68,12 @@ impl<S> NodeService for S where
 pub struct ServiceHandle<S: NodeService> {
     place: usize,
     commands: mpsc::WeakSender<Command>,
-    events: broadcast::Sender<S::Event>,
+    events: broadcast::WeakSender<S::Event>,
 }
 
 impl<S: NodeService> ServiceHandle<S> {
-    /// Asks something of the service; returns when the node has taken it. Dropping the future is safe:
-    /// the service is asked or not.
+    /// Asks something of the service; returns when that is on its way to it, in the order of calls.
+    /// Dropping the future is safe: the service is asked or not.
     ///
     /// # Errors
     /// The node has ended.
@@ -99,10 +100,15 @@ impl<S: NodeService> ServiceHandle<S> {
         seen.await.map_err(|_| Ended)
     }
 
-    /// What the service tells, from now on. Whoever falls behind by 1,024 events is told so.
+    /// What the service tells, from now on, until the node ends. Whoever falls behind by 1,024 events is
+    /// told so.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<S::Event> {
-        self.events.subscribe()
+        match self.events.upgrade() {
+            Some(events) => events.subscribe(),
+            // Nothing comes any more.
+            None => broadcast::channel(1).1,
+        }
     }
 
     async fn ask(&self, asked: Asked) -> Result<(), Ended> {
@@ -168,7 +174,7 @@ pub enum ServiceError {
 pub(crate) struct Declared {
     pub(crate) name: Box<str>,
     of: Type,
-    /// The sending end of its events, for handles.
+    /// The sending end of its events, for handles, which do not keep it.
     events: Box<dyn Any + Send + Sync>,
     hosted: Box<dyn Hosted>,
 }
@@ -192,7 +198,7 @@ impl Declared {
         Self {
             name: name.into(),
             of: Type::of::<S>(),
-            events: Box::new(events),
+            events: Box::new(events.downgrade()),
             hosted: Box::new(hosted),
         }
     }
@@ -213,10 +219,11 @@ impl Declared {
     /// What runs, and what its handles are made of.
     pub(crate) fn start(
         all: Vec<Self>,
+        catch_up: BTreeSet<Box<str>>,
         max_data: usize,
         dropped: IntCounterVec,
     ) -> (Services, Handles) {
-        let mut services = Services { all: Vec::new(), max_data, dropped };
+        let mut services = Services { all: Vec::new(), catch_up, max_data, dropped };
         let mut handles = Vec::new();
         for Self { name, of, events, hosted } in all {
             let name: Arc<str> = name.into();
@@ -248,7 +255,7 @@ impl Handles {
             return Err(UnknownService::Name { name: name.into(), known: known.join(", ") });
         };
         let (_, of, events) = &self.0[place];
-        match events.downcast_ref::<broadcast::Sender<S::Event>>() {
+        match events.downcast_ref::<broadcast::WeakSender<S::Event>>() {
             Some(events) if of.id == TypeId::of::<S>() => {
                 let commands = commands.downgrade();
                 Ok(ServiceHandle { place, commands, events: events.clone() })
@@ -264,6 +271,8 @@ impl Handles {
 /// All services of an application, as the one that the node's stack runs beside its router.
 pub(crate) struct Services {
     all: Vec<(Arc<str>, Box<dyn Hosted>)>,
+    /// Topics that also have what was published before the node's time.
+    catch_up: BTreeSet<Box<str>>,
     /// Bytes that fit a broadcast, whatever the service's name, and a message.
     max_data: usize,
     dropped: IntCounterVec,
@@ -345,6 +354,9 @@ impl Service<Incarnation, Publication> for Services {
             }
             Input::Delivered { payload, past } => {
                 let topic = payload.topic();
+                if past && !self.catch_up.contains(topic) {
+                    return;
+                }
                 if let Some(place) = self.all.iter().position(|(name, _)| **name == *topic) {
                     let data = payload.data();
                     let delivered = Input::Delivered { payload: &data, past };
@@ -389,7 +401,7 @@ impl Services {
         given: Given<'_>,
         fx: &mut E,
     ) {
-        let Self { all, max_data, dropped } = self;
+        let Self { all, max_data, dropped, .. } = self;
         let Some((name, service)) = all.get_mut(place) else { return };
         let max_data = max_data.saturating_sub(name.len());
         let mut seam = Seam { fx, place, name, max_data, dropped };
@@ -413,6 +425,7 @@ trait Hosted: Send {
 
 /// What such a service speaks to.
 trait Outside {
+    fn me(&self) -> Incarnation;
     fn send(&mut self, to: Incarnation, body: Bytes);
     fn broadcast(&mut self, data: &Bytes);
     fn arm(&mut self, after: Duration, number: u64);
@@ -429,6 +442,10 @@ struct Seam<'a, E> {
 }
 
 impl<E: Effects<Incarnation, Publication, Services>> Outside for Seam<'_, E> {
+    fn me(&self) -> Incarnation {
+        self.fx.me()
+    }
+
     fn send(&mut self, to: Incarnation, body: Bytes) {
         if body.len() > self.max_data {
             return self.dropped(TOO_LARGE);
@@ -505,6 +522,10 @@ struct Performed<'a, S: NodeService> {
 }
 
 impl<S: NodeService> Effects<Incarnation, Bytes, S> for Performed<'_, S> {
+    fn me(&self) -> Incarnation {
+        self.outside.me()
+    }
+
     fn send(&mut self, to: Incarnation, message: S::Message) {
         match postcard::to_allocvec(&message) {
             Ok(body) => self.outside.send(to, body.into()),

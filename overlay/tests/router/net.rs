@@ -62,6 +62,9 @@ pub(crate) struct Notes {
 }
 
 impl Effects<Node, (), Router<Node, Blob>> for Notes {
+    fn me(&self) -> Node {
+        unreachable!("a router knows")
+    }
     fn send(&mut self, to: Node, message: Message) {
         self.sent.push((to, message));
     }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::Transport;
 use super::channels::{self, Arrivals};
 use super::work::{Outcome, Tally};
-use crate::config::{Settings, Strategies};
+use crate::config::{BroadcastStrategy, Settings, Strategies};
 
 /// Nodes that join at a time.
 const JOINING: usize = 16;
@@ -33,6 +33,7 @@ pub(super) struct Flock {
     pub(super) metrics: Metrics,
     pub(super) tally: Arc<Tally>,
     pub(super) arrivals: Arc<Arrivals>,
+    pub(super) broadcast: BroadcastStrategy,
 }
 
 /// What the views of all nodes come to.
@@ -110,7 +111,8 @@ impl Flock {
                 bar.inc(1);
             }
         }
-        Ok(Self { nodes: started, metrics, tally, arrivals })
+        let broadcast = strategies.broadcast;
+        Ok(Self { nodes: started, metrics, tally, arrivals, broadcast })
     }
 
     pub(super) fn len(&self) -> usize {

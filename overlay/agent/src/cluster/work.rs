@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::flock::{Flock, Shape, TOPIC};
 use super::usage;
+use crate::config::BroadcastStrategy;
 
 /// Before what counts, rounds of a second: duplicates prune the tree. So many broadcasts a round at
 /// most, and so many deliveries, which one core bears.
@@ -174,7 +175,10 @@ impl Tally {
 pub(super) async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
     let others = flock.len() as u64 - 1;
     let tally = &flock.tally;
-    grow_tree(flock, load.size).await;
+    // A flood has none.
+    if flock.broadcast == BroadcastStrategy::Plumtree {
+        grow_tree(flock, load.size).await;
+    }
     tally.reset();
     let duplicates = flock.metrics.broadcasts().duplicate;
     let cpu = usage::cpu_time();

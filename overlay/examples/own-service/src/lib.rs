@@ -15,17 +15,16 @@ use serde::{Deserialize, Serialize};
 
 /// How often a node compares its counts with a neighbour's, in case a broadcast was lost.
 const COMPARED: Duration = Duration::from_secs(5);
-/// Nodes that are counted: nobody can make the others keep more.
-const NODES: usize = 4_096;
+/// Starts that are counted: nobody can make the others keep more.
+const STARTS: usize = 4_096;
 
-/// How much each node has added.
-type Counts<N> = BTreeMap<N, u64>;
+/// How much each start of a node has added: what one counted before it restarted stays counted.
+type Counts<P> = BTreeMap<P, u64>;
 
 /// One node's part of the counter.
 #[derive(Debug, Clone)]
-pub struct Tally<P: Peer> {
-    me: P::Node,
-    counts: Counts<P::Node>,
+pub struct Tally<P> {
+    counts: Counts<P>,
     neighbors: Vec<P>,
     /// Which neighbour is compared with next.
     turn: usize,
@@ -34,9 +33,9 @@ pub struct Tally<P: Peer> {
 
 /// What nodes say to each other: all counts, and whether the other's are wanted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(bound = "N: Serialize + DeserializeOwned + Ord")]
-pub struct Message<N: Ord> {
-    counts: Counts<N>,
+#[serde(bound = "P: Serialize + DeserializeOwned + Ord")]
+pub struct Message<P: Ord> {
+    counts: Counts<P>,
     answer: bool,
 }
 
@@ -54,7 +53,7 @@ pub enum Event {
     Total(u64),
 }
 
-impl<N: Ord> Wire for Message<N> {
+impl<P: Ord> Wire for Message<P> {
     const KINDS: &'static [&'static str] = &["counts"];
 
     fn kind(&self) -> usize {
@@ -66,25 +65,30 @@ impl<N: Ord> Wire for Message<N> {
     }
 }
 
-impl<P: Peer> Tally<P> {
-    /// The part of this node.
-    #[must_use]
-    pub fn new(me: P::Node) -> Self {
-        Self { me, counts: BTreeMap::new(), neighbors: Vec::new(), turn: 0, armed: false }
+impl<P> Default for Tally<P> {
+    fn default() -> Self {
+        Self { counts: BTreeMap::new(), neighbors: Vec::new(), turn: 0, armed: false }
     }
+}
 
+impl<P: Peer> Tally<P> {
     /// How much all nodes have added, as far as this one knows.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
-    /// Takes in what others count. Whether anything was new.
-    fn merge(&mut self, counts: impl IntoIterator<Item = (P::Node, u64)>) -> bool {
+    /// All that this node knows.
+    fn news(&self, answer: bool) -> Message<P> {
+        Message { counts: self.counts.clone(), answer }
+    }
+
+    /// Takes in counts. Whether anything was new.
+    fn merge(&mut self, counts: impl IntoIterator<Item = (P, u64)>) -> bool {
         let before = self.total();
-        for (node, count) in counts {
-            if self.counts.len() < NODES || self.counts.contains_key(&node) {
-                let known = self.counts.entry(node).or_default();
+        for (peer, count) in counts {
+            if self.counts.len() < STARTS || self.counts.contains_key(&peer) {
+                let known = self.counts.entry(peer).or_default();
                 *known = count.max(*known);
             }
         }
@@ -94,9 +98,9 @@ impl<P: Peer> Tally<P> {
 
 impl<P> Service<P, Bytes> for Tally<P>
 where
-    P: Peer<Node: Serialize + DeserializeOwned>,
+    P: Peer + Serialize + DeserializeOwned,
 {
-    type Message = Message<P::Node>;
+    type Message = Message<P>;
     type Timer = ();
     type Command = Command;
     type Event = Event;
@@ -109,28 +113,28 @@ where
     ) {
         let grew = match input {
             Input::Command(Command::Add(more)) => {
-                let count = self.counts.entry(self.me).or_default();
-                *count = count.saturating_add(more);
+                let own = self.counts.get(&fx.me()).copied().unwrap_or(0);
+                let news = (fx.me(), own.saturating_add(more));
                 // Everybody hears of it soon, if nothing goes wrong.
-                if let Ok(news) = postcard::to_allocvec(&(self.me, *count)) {
-                    fx.broadcast(news.into());
+                if let Ok(bytes) = postcard::to_allocvec(&news) {
+                    fx.broadcast(bytes.into());
                 }
-                more > 0
+                self.merge([news])
             }
             // Nothing that comes is trusted: what is no count is none.
             Input::Delivered { payload, .. } => {
-                postcard::from_bytes(payload).is_ok_and(|news: (P::Node, u64)| self.merge([news]))
+                postcard::from_bytes(payload).is_ok_and(|news: (P, u64)| self.merge([news]))
             }
             Input::Receive { from, message: Message { counts, answer } } => {
                 let grew = self.merge(counts);
                 if answer {
-                    fx.send(from, Message { counts: self.counts.clone(), answer: false });
+                    fx.send(from, self.news(false));
                 }
                 grew
             }
             Input::NeighborUp(peer) => {
                 self.neighbors.push(peer);
-                fx.send(peer, Message { counts: self.counts.clone(), answer: false });
+                fx.send(peer, self.news(false));
                 if !std::mem::replace(&mut self.armed, true) {
                     fx.arm(COMPARED, ());
                 }
@@ -144,7 +148,7 @@ where
                 self.turn = self.turn.wrapping_add(1);
                 let at = self.turn.checked_rem(self.neighbors.len());
                 if let Some(peer) = at.and_then(|at| self.neighbors.get(at)) {
-                    fx.send(*peer, Message { counts: self.counts.clone(), answer: true });
+                    fx.send(*peer, self.news(true));
                 }
                 self.armed = !self.neighbors.is_empty();
                 if self.armed {
@@ -166,6 +170,6 @@ where
             format!("{mine:?} instead of {neighbors:?}")
         })?;
         let counted = self.counts.len();
-        Violation::unless(counted <= NODES, "counts are bounded", || counted.to_string())
+        Violation::unless(counted <= STARTS, "counts are bounded", || counted.to_string())
     }
 }

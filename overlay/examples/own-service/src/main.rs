@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use murmurate::{Incarnation, Multiaddr, Node, ServiceHandle, identity};
+use murmurate::{Incarnation, Multiaddr, Node, ServiceHandle};
 use own_service::{Command, Event, Tally};
 use tokio::time::timeout;
 
@@ -14,10 +14,8 @@ type Counter = Tally<Incarnation>;
 /// A node that runs the service.
 async fn node() -> Result<(Node, ServiceHandle<Counter>), Box<dyn Error>> {
     let anywhere: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse()?;
-    let identity = identity::Keypair::generate_ed25519();
-    let tally = Counter::new((&identity.public()).try_into()?);
-    let builder = Node::builder().listen(anywhere).identity(identity);
-    let node = builder.service("tally", tally).spawn().await?;
+    let node =
+        Node::builder().listen(anywhere).service("tally", Counter::default()).spawn().await?;
     let counter = node.service("tally")?;
     Ok((node, counter))
 }

@@ -1,4 +1,4 @@
-//! The same service, simulated: two hundred nodes, messages that are lost, and a cut.
+//! The same service, simulated: two hundred nodes, messages that are lost, and nodes that restart.
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
@@ -23,12 +23,12 @@ fn overlay(seed: u64, lost: f64) -> Simulation<Node> {
         (Arc::new(hyparview::Config::default()), Arc::new(plumtree::Config::default()));
     let make = Arc::new(move |me: Peer, seed| {
         let membership = HyParView::new(me, Arc::clone(&membership), seed);
-        let tally = Tally::new(me.index() as u32);
-        Stack::new(membership, Plumtree::new(Arc::clone(&broadcast))).with_service(tally)
+        Stack::new(membership, Plumtree::new(Arc::clone(&broadcast))).with_service(Tally::default())
     });
     let latency = Latency::Uniform(Duration::from_millis(5), Duration::from_millis(50));
     let network = Network::new(seed, latency, lost).expect("valid");
     let mut sim = Simulation::new(seed, network, make);
+    sim.check_every_event();
     for index in 0..NODES {
         sim.start(if index == 0 { &[] } else { &[0] });
         run(&mut sim, Duration::from_millis(20));
@@ -49,9 +49,13 @@ fn all_count_the_same_although_messages_are_lost() {
             assert!(sim.command(index, Command::Add(index as u64)));
             run(&mut sim, Duration::from_millis(10));
         }
+        run(&mut sim, Duration::from_secs(5));
+        // What it counted before it restarts the others remember.
+        sim.crash(7);
+        assert!(sim.restart(7, &[0]) && sim.command(7, Command::Add(1_000)));
         run(&mut sim, Duration::from_secs(90));
         check::safety(&sim).expect("all is in order");
-        let all: u64 = (0..NODES as u64).sum();
+        let all = (0..NODES as u64).sum::<u64>() + 1_000;
         for index in 0..NODES {
             let counted = sim.stack(index).expect("it runs").service().total();
             assert_eq!(counted, all, "node {index} of seed {seed}");

@@ -226,7 +226,7 @@ impl Table {
     fn make_room(&mut self, key: Key, of: NodeId) -> bool {
         let replaced = self.ends.get(&key).map(|(of, _)| *of);
         if replaced != Some(of) && self.count(of) >= self.room.each {
-            return self.evict(of, false);
+            return self.evict(of, Served::Not);
         }
         if replaced.is_some() || self.ends.len() < self.room.all {
             return true;
@@ -235,24 +235,43 @@ impl Table {
         if self.ends.len() < self.room.all {
             return true;
         }
-        let most = self.counts.iter().max_by_key(|(_, count)| **count);
-        let most = most.filter(|(_, count)| **count > self.count(of) + 1).map(|(of, _)| *of);
-        match most {
-            Some(most) => self.evict(most, true),
-            None => self.evict(of, false),
-        }
+        let mine = self.count(of) + 1;
+        let more = self.counts.iter().filter(|(_, count)| **count > mine);
+        let mut more: Vec<_> = more.map(|(of, count)| (*count, *of)).collect();
+        more.sort_unstable_by(|one, other| other.cmp(one));
+        more.iter().any(|(_, of)| self.evict(*of, Served::HopByHop))
+            || self.evict(of, Served::Not)
+            || more.iter().any(|(_, of)| self.evict(*of, Served::ByStream))
     }
 
-    /// Forgets the end without a path for longest that a node answers for, or else, if it may be a
-    /// `served` one, one that is served hop by hop. What its sender said last may have no known outcome
-    /// then, and is not delivered twice: it does not meet that very half again.
-    fn evict(&mut self, of: NodeId, served: bool) -> bool {
+    /// Forgets the end without a path for longest that a node answers for, or else one that is served
+    /// no better than this. What its sender said last may have no known outcome then, and is not
+    /// delivered twice: it does not meet that very half again.
+    fn evict(&mut self, of: NodeId, at_most: Served) -> bool {
         let own = || self.ends.iter().filter(|(_, (by, _))| *by == of);
         let idle = own().filter_map(|(key, (_, lane))| Some((lane.detached()?, *key)));
         let longest = idle.min_by_key(|(since, _)| *since).map(|(_, key)| key);
-        let relayed = || own().find(|(_, (_, lane))| served && lane.is_relayed());
-        let key = longest.or_else(|| relayed().map(|(key, _)| *key));
+        let served = || own().find(|(_, (_, lane))| Served::of(lane) <= at_most);
+        let key = longest.or_else(|| served().map(|(key, _)| *key));
         let gone = key.and_then(|key| self.remove(key));
-        gone.inspect(|gone| gone.end_relay()).is_some()
+        gone.inspect(|gone| gone.end()).is_some()
+    }
+}
+
+/// How an end is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Served {
+    Not,
+    HopByHop,
+    ByStream,
+}
+
+impl Served {
+    fn of(lane: &InboundLane) -> Self {
+        match lane.detached() {
+            Some(_) => Self::Not,
+            None if lane.is_relayed() => Self::HopByHop,
+            None => Self::ByStream,
+        }
     }
 }

@@ -201,6 +201,11 @@ impl InboundLane {
         Self::next_turn(inner)
     }
 
+    /// Its path serves no more, whichever it is.
+    pub(super) fn end(&self) {
+        Self::next_turn(self.inner());
+    }
+
     /// Another lane took its place. A stream is read to its end, a way that was laid has none.
     pub(super) fn end_relay(&self) {
         let inner = self.inner();

@@ -55,6 +55,8 @@ struct Inner {
     state: State,
     /// The receiving half it was attached to last.
     half: Option<Half>,
+    /// The one that a stream led to last: whatever comes hop by hop any hop may have made up.
+    met: Option<Half>,
     /// That half's process has ended, as far as dials tell.
     ended: bool,
     /// A task serves the lane.
@@ -107,6 +109,7 @@ impl Lane {
             receipts,
             state: State::Fresh,
             half: None,
+            met: None,
             ended: false,
             running: false,
             writer: None,
@@ -278,6 +281,9 @@ impl Lane {
         let resumed = inner.half == Some(met.half) && !inner.ended;
         inner.sending.attach(hub.now(), path, Welcome { resumed, heard: met.heard })?;
         (inner.half, inner.ended) = (Some(met.half), false);
+        if path == Path::Stream {
+            inner.met = inner.half;
+        }
         inner.state = State::Met;
         self.finish(inner, hub);
         self.room.notify_waiters();
@@ -352,9 +358,9 @@ impl Lane {
         matches!(self.inner().state, State::Met)
     }
 
-    /// The receiving half it was attached to last.
-    pub(super) fn half(&self) -> Option<Half> {
-        self.inner().half
+    /// The receiving half that a stream led to last.
+    pub(super) fn met_half(&self) -> Option<Half> {
+        self.inner().met
     }
 
     pub(super) fn base(&self) -> u64 {

@@ -111,7 +111,7 @@ async fn serve_once(lane: &Lane, hub: &Arc<Hub>) -> Result<End, Failed> {
         lane: lane.index,
         epoch: lane.epoch,
         base: lane.base(),
-        met: lane.half(),
+        met: lane.met_half(),
     };
     let mut stream = match way {
         Way::Stream(stream) => stream,

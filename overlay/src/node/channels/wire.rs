@@ -51,7 +51,8 @@ pub(crate) struct Hello<'a> {
     pub(crate) epoch: u64,
     /// Where a new receiving half starts.
     pub(crate) base: u64,
-    /// The receiving half that it met last, which nobody else knows who did not carry this word.
+    /// The receiving half that a stream led it to last: nobody else knows it who did not carry this
+    /// word.
     pub(crate) met: Option<Half>,
 }
 

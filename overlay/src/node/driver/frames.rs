@@ -7,7 +7,7 @@ use murmurate_membership::Membership as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{AT_ONCE, DELIVERED_AT_ONCE, Driver, Look};
+use super::{AT_ONCE, Driver, GIVEN_AT_ONCE, Look};
 use crate::node::host::{BroadcastMessage, Input, Message};
 use crate::node::id::Incarnation;
 use crate::node::link::Report;
@@ -37,9 +37,9 @@ impl Driver {
 
     /// Handles what else has been reported, within reason.
     pub(super) fn more_reports(&mut self) {
-        let before = self.host.delivered;
+        let before = self.host.given();
         for _ in 1..AT_ONCE {
-            if self.host.delivered - before > DELIVERED_AT_ONCE {
+            if self.host.given() - before > GIVEN_AT_ONCE {
                 return;
             }
             let Ok((id, report)) = self.reports.try_recv() else { return };
@@ -97,6 +97,7 @@ impl Driver {
             Frame::Route(message) => self.on_route(from, message, bytes),
             Frame::Relay(relayed) => self.on_relayed(from, relayed, bytes),
             Frame::Service(message) => {
+                self.host.served += 1;
                 self.receive(from, Message::Service(Either::Right(message)), bytes);
             }
             Frame::Probe(number) => self.on_probe(from, number),

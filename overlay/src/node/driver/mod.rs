@@ -67,8 +67,9 @@ use twins::Twins;
 
 /// Reports and callers handled before the loop looks at everything else again.
 const AT_ONCE: usize = 64;
-/// Broadcasts delivered before subscribers get their turn: fewer than most subscriptions hold.
-const DELIVERED_AT_ONCE: u64 = 256;
+/// Broadcasts and messages of services that are handled before whoever reads them gets a turn: fewer
+/// than most subscriptions hold.
+const GIVEN_AT_ONCE: u64 = 256;
 
 /// What a node's handles ask of its driver.
 pub(crate) enum Command {
@@ -185,8 +186,10 @@ pub(crate) struct Driver {
     report_to: mpsc::Sender<(ConnectionId, Report)>,
     commands: mpsc::Receiver<Command>,
     publishes: mpsc::Receiver<Publish>,
-    /// Broadcasts that wait for a neighbour or for room.
-    held: VecDeque<Publish>,
+    /// Broadcasts that wait for a neighbour or for room: the application's, and its services'.
+    held: [VecDeque<Publish>; 2],
+    /// Whose turn it is.
+    turn: usize,
     /// Who waits for another node's views.
     asking: Vec<(NodeId, Instant, oneshot::Sender<Views>)>,
     discovery: SelectAll<Findings>,
@@ -238,7 +241,8 @@ impl Driver {
             report_to,
             commands: parts.commands,
             publishes: parts.publishes,
-            held: VecDeque::new(),
+            held: Default::default(),
+            turn: 0,
             asking: Vec::new(),
             discovery: parts.discovery,
             store: parts.store,
@@ -283,11 +287,11 @@ impl Driver {
         self.save();
         let mut tick = tokio::time::interval(upkeep::INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut delivered = 0;
+        let mut given = 0;
         let end = loop {
             self.settle();
-            if self.host.delivered - delivered > DELIVERED_AT_ONCE {
-                delivered = self.host.delivered;
+            if self.host.given() - given > GIVEN_AT_ONCE {
+                given = self.host.given();
                 tokio::task::yield_now().await;
             }
             if self.has_left() {
@@ -300,8 +304,8 @@ impl Driver {
                     self.on_report(connection, report);
                     self.more_reports();
                 }
-                Some(publish) = self.publishes.recv(), if self.held.len() < AT_ONCE => {
-                    self.held.push_back(publish);
+                Some(publish) = self.publishes.recv(), if self.held[0].len() < AT_ONCE => {
+                    self.held[0].push_back(publish);
                     self.more_publishes();
                 }
                 command = self.commands.recv() => match command {
@@ -314,8 +318,6 @@ impl Driver {
             }
         };
         self.save();
-        self.host.topics.end();
-        self.hub.end();
         self.shown.active.send_replace(Vec::new());
         let (store, shown) = (self.store.take(), self.shown.end.clone());
         // Dropping the swarm closes every connection.
@@ -351,6 +353,8 @@ impl Driver {
                 self.connect(node);
             } else if let Some(node) = self.host.stuck.pop() {
                 self.give_up(node);
+            } else if !self.host.own.is_empty() {
+                self.publish_held();
             } else {
                 break;
             }
@@ -488,6 +492,14 @@ impl Driver {
         let is_speaking =
             || self.connections.values().any(Connection::is_speaking) || self.hub.is_speaking();
         self.leaving.is_some_and(|deadline| deadline <= Instant::now() || !is_speaking())
+    }
+}
+
+/// However a driver ends, also by a panic of a service: nobody waits for ever.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.host.topics.end();
+        self.hub.end();
     }
 }
 

@@ -1,5 +1,6 @@
 //! Broadcasts of this node's own, until there is a neighbour and room for them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use libp2p::swarm::ConnectionId;
@@ -18,8 +19,8 @@ use crate::node::pressure;
 use crate::node::route::{Route, Via};
 use crate::node::wire::Echo;
 
-/// Broadcasts that are held, those of services included.
-const HELD: usize = 4 * AT_ONCE;
+/// Broadcasts of services that are held.
+const SERVICES: usize = 256;
 
 impl Publish {
     /// It is not published. Whoever waits is told, and counts it.
@@ -34,10 +35,10 @@ impl Publish {
 
 impl Driver {
     pub(super) fn more_publishes(&mut self) {
-        while self.held.len() < AT_ONCE
+        while self.held[0].len() < AT_ONCE
             && let Ok(publish) = self.publishes.try_recv()
         {
-            self.held.push_back(publish);
+            self.held[0].push_back(publish);
         }
     }
 
@@ -47,45 +48,45 @@ impl Driver {
         let deadline = Instant::now() + self.limits.publish_wait;
         for publication in self.host.own.drain(..) {
             let publish = Publish { publication, deadline, waited: false, reply: None };
-            if self.held.len() < HELD {
-                self.held.push_back(publish);
+            if self.held[1].len() < SERVICES {
+                self.held[1].push_back(publish);
             } else {
                 publish.refuse(&self.host.metrics, BroadcastError::Congested);
             }
         }
     }
 
-    /// Publishes what waits, as long as there is a neighbour and room for it.
+    /// Publishes what waits, as long as there is a neighbour and room for it: in turns the
+    /// application's and its services'.
     pub(super) fn publish_held(&mut self) {
         if !self.host.own.is_empty() {
             self.hold_own();
         }
-        while let Some(publish) = self.held.front() {
-            if self.left {
-                if let Some(publish) = self.held.pop_front() {
-                    publish.refuse(&self.host.metrics, BroadcastError::Ended);
-                }
-                continue;
+        loop {
+            if self.held[self.turn].is_empty() {
+                self.turn = 1 - self.turn;
             }
-            let (bytes, deadline) = (publish.publication.size(), publish.deadline);
+            let Some(publish) = self.held[self.turn].front() else { return };
+            let bytes = publish.publication.size();
             // Whoever gave up waiting did not publish.
             if publish.reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
-                self.held.pop_front();
+                self.held[self.turn].pop_front();
                 continue;
+            }
+            if self.left {
+                return self.refuse_held(None, &BroadcastError::Ended);
             }
             let now = Instant::now();
             if let Some(why) = self.must_wait(now, bytes) {
-                if deadline > now {
-                    let new = self.held.iter_mut().rev().take_while(|publish| !publish.waited);
-                    let new = new.map(|publish| publish.waited = true).count();
-                    return self.host.metrics.waited.inc_by(new as u64);
-                }
-                if let Some(publish) = self.held.pop_front() {
-                    publish.refuse(&self.host.metrics, why);
-                }
-                continue;
+                self.refuse_held(Some(now), &why);
+                let new = |queue: &mut VecDeque<Publish>| {
+                    let new = queue.iter_mut().rev().take_while(|publish| !publish.waited);
+                    new.map(|publish| publish.waited = true).count() as u64
+                };
+                return self.host.metrics.waited.inc_by(self.held.iter_mut().map(new).sum());
             }
-            let Some(publish) = self.held.pop_front() else { return };
+            let Some(publish) = self.held[self.turn].pop_front() else { return };
+            self.turn = 1 - self.turn;
             let Some(id) = self.ids.next() else {
                 publish.refuse(&self.host.metrics, BroadcastError::Ended);
                 continue;
@@ -97,6 +98,17 @@ impl Driver {
             let publication = publication.at(micros_since_1970());
             self.feed(Input::Publish { id, payload: publication });
             let _ = reply.map(|reply| reply.send(Ok(id)));
+        }
+    }
+
+    /// Refuses what has waited for long enough, or all. In each queue all wait equally long.
+    fn refuse_held(&mut self, now: Option<Instant>, why: &BroadcastError) {
+        for queue in &mut self.held {
+            while let Some(publish) =
+                queue.pop_front_if(|publish| now.is_none_or(|now| publish.deadline <= now))
+            {
+                publish.refuse(&self.host.metrics, why.clone());
+            }
         }
     }
 
@@ -115,8 +127,9 @@ impl Driver {
 
     /// When to look again whether what waits can be published.
     pub(super) fn next_publish(&self) -> Option<Instant> {
-        // All wait equally long: none behind the first has an earlier deadline.
-        let deadline = self.held.front()?.deadline;
+        // In each queue all wait equally long: none behind the first has an earlier deadline.
+        let fronts = self.held.iter().filter_map(|queue| queue.front());
+        let deadline = fronts.map(|publish| publish.deadline).min()?;
         let is_alone = self.stack.membership().active().next().is_none();
         // A first neighbour wakes the loop by itself.
         Some(if is_alone { deadline } else { deadline.min(self.host.pacer.next()) })

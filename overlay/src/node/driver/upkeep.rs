@@ -94,7 +94,8 @@ impl Driver {
         }
     }
 
-    /// Retires links to nodes that are no neighbours and to whom nothing was said for a while.
+    /// Retires links to nodes that are no neighbours and to whom nothing was said for a while. Where
+    /// something still waits to be sent, it goes on while it comes through, or is lost and told as that.
     fn retire_idle(&mut self, now: Instant) {
         let neighbors: Vec<_> = self.stack.membership().active().map(|peer| peer.node).collect();
         let patience = self.limits.idle_wait;
@@ -105,13 +106,25 @@ impl Driver {
             .filter(|(node, route)| {
                 now.duration_since(route.used) > patience && !neighbors.contains(node)
             })
-            .map(|(node, route)| (*node, route.via))
+            .map(|(node, route)| {
+                let waits = !route.outbox.is_empty();
+                (*node, route.peer, route.via, waits, route.is_slow())
+            })
             .collect();
-        for (node, via) in idle {
-            if let Via::Link(id) = via {
-                self.retire(id, "idle");
+        for (node, peer, via, waits, slow) in idle {
+            match via {
+                Via::Link(_) if waits && !slow => {}
+                Via::Pending if waits && self.is_coming(node) => {}
+                Via::Pending if waits => self.lose(peer, "nothing leads to it"),
+                Via::Link(id) => {
+                    self.retire(id, "idle");
+                    if waits {
+                        self.lose(peer, "it takes too little");
+                    }
+                    self.host.routes.remove(&node);
+                }
+                Via::Pending => drop(self.host.routes.remove(&node)),
             }
-            self.host.routes.remove(&node);
         }
     }
 

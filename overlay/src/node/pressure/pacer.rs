@@ -300,7 +300,8 @@ mod tests {
             }
         }
         let second = published as f64 / 100.0;
-        assert!(second > LEAST * 0.9 && second < LEAST * 1.4, "{second} a second");
+        let one = cost(SIZE) as f64;
+        assert!(one > LEAST && second > one * 0.9 && second < one * 1.1, "{second} a second");
     }
 
     #[tokio::test(start_paused = true)]

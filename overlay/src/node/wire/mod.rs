@@ -29,7 +29,7 @@ use super::id::{Incarnation, MessageId, NodeId};
 use super::services::ServiceMessage;
 
 /// The protocol's name and version, as streams negotiate it.
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/3";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/4";
 /// Bytes before a body.
 pub(crate) const HEADER: usize = 4;
 /// Bytes of a body other than a payload: far above the largest shuffle or batch of announcements.

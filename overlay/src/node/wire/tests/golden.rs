@@ -170,7 +170,7 @@ fn the_format_is_what_it_was() {
 
 #[test]
 fn the_name_of_the_protocol_is_what_it_was() {
-    assert_eq!(PROTOCOL, "/murmurate/overlay/3");
+    assert_eq!(PROTOCOL, "/murmurate/overlay/4");
 }
 
 /// The book shows the same bytes, in groups of any length.
