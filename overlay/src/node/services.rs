@@ -236,7 +236,10 @@ impl Declared {
 
 /// The services of a node by name, for its handles.
 #[derive(Clone)]
-pub(crate) struct Handles(Arc<[(Arc<str>, Type, Box<dyn Any + Send + Sync>)]>);
+pub(crate) struct Handles(Arc<[HandleParts]>);
+
+/// A service's name, its type, and the sending end of its events.
+type HandleParts = (Arc<str>, Type, Box<dyn Any + Send + Sync>);
 
 impl fmt::Debug for Handles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -302,8 +305,10 @@ pub(crate) struct ServiceCommand {
 /// What a handle asks.
 enum Asked {
     Command(Box<dyn Any + Send>),
-    Look(Box<dyn FnOnce(&dyn Any) + Send>),
+    Look(Box<Look>),
 }
+
+type Look = dyn FnOnce(&dyn Any) + Send;
 
 impl fmt::Debug for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
