@@ -5,7 +5,7 @@ use core::hash::Hash;
 
 use murmurate_membership::Peer;
 
-/// A broadcast's name: whose it is, and the how-manieth of its origin's it is, counted from 0.
+/// A broadcast's name: whose it is, and its number among those of its origin, from 0.
 ///
 /// Unique in the overlay; small, because every peer remembers thousands. Ordered by origin, then by
 /// sequence. [`MessageId`] is the one for real nodes.
@@ -31,7 +31,7 @@ impl Id for u32 {
     }
 }
 
-/// A broadcast's name: who published it, in which incarnation, and the how-manieth it was.
+/// A broadcast's name: who published it, in which incarnation, and its number among that one's.
 ///
 /// The origin carries its incarnation, so a restarted node cannot use a name again, whatever it
 /// forgot.

@@ -32,7 +32,7 @@ impl SimId for u32 {
     }
 }
 
-/// A broadcast's publisher, in one incarnation, and the how-manieth of its own it is, as real nodes
+/// A broadcast's publisher, in one incarnation, and its number among that one's, as real nodes
 /// name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BroadcastId {

@@ -74,7 +74,7 @@ pub enum Outcome {
     Shed,
 }
 
-/// The how-manieth message that a sending half took, from 0. Each gets one [`Outcome`].
+/// Counts the messages that a sending half takes, from 0. Each gets one [`Outcome`].
 pub type Ticket = u64;
 
 /// There is no room: the message was not taken.

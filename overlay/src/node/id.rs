@@ -120,7 +120,7 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// A broadcast's name: the publisher's incarnation and the how-manieth it was.
+/// A broadcast's name: the publisher's incarnation, and a number that counts its broadcasts.
 pub type MessageId = broadcast::MessageId<Incarnation>;
 
 #[cfg(test)]

@@ -41,9 +41,9 @@ impl Promises {
 pub struct Name {
     /// Which lane.
     pub lane: usize,
-    /// The how-manieth sending half of the lane.
+    /// Which sending half of the lane.
     pub incarnation: u64,
-    /// The how-manieth message it took.
+    /// The number of the message, as it counts.
     pub ticket: Ticket,
 }
 

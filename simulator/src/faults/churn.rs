@@ -31,9 +31,9 @@ pub(super) struct Churning {
 pub(crate) enum Turn {
     /// Somebody goes and somebody else comes.
     Replace,
-    /// A node goes, for the how-manieth time.
+    /// A node goes; counted.
     Go(usize, u32),
-    /// A node comes back, for the how-manieth time.
+    /// A node comes back; counted.
     Come(usize, u32),
     /// The next line of a trace.
     Line(usize),
@@ -119,7 +119,7 @@ impl Churning {
         if at < self.until { vec![(at, Later::Turn(turn))] } else { Plans::new() }
     }
 
-    /// How long the how-manieth session or pause of a node lasts.
+    /// How long a node's session or pause of this number lasts.
     fn length(&self, lengths: Lengths, node: usize, times: u32) -> Duration {
         let seed = mix(self.seed ^ mix(node as u64) ^ u64::from(times) << 40);
         draw(lengths, &mut SplitMix64::seed_from_u64(seed))

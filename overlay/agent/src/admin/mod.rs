@@ -156,7 +156,7 @@ pub(crate) struct Views {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Message {
-    /// Publisher, its start, and the how-manieth message of that start.
+    /// Publisher, its start, and the number of the message, counted by that start.
     pub(crate) id: String,
     pub(crate) from: String,
     pub(crate) topic: String,

@@ -33,7 +33,7 @@ impl Dialled {
         }
     }
 
-    /// Which start dialled it, and the how-manieth of its dials it was: larger with each.
+    /// Which start dialled it, and the number of that dial: larger with each.
     fn name(&self) -> (u64, u64) {
         (self.by.started, self.order.number)
     }
