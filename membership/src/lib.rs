@@ -19,7 +19,6 @@ pub mod full_mesh;
 pub mod hyparview;
 mod links;
 mod mark;
-mod mutant;
 mod peer;
 mod protocol;
 mod range;
@@ -29,7 +28,6 @@ mod time;
 pub use full_mesh::FullMesh;
 pub use hyparview::HyParView;
 pub use mark::Mark;
-pub use mutant::{Mutant, Planted};
 pub use peer::Peer;
 pub use protocol::{
     DownReason, Effects, FRAME_HEADER, Input, Membership, Notice, Sizes, Violation, Wire,

@@ -39,7 +39,6 @@ mod machine;
 pub mod marks;
 pub mod matrix;
 pub mod memory;
-pub mod mutants;
 pub mod network;
 mod node;
 pub mod overlay;

@@ -39,9 +39,9 @@ use thin_vec::ThinVec;
 pub use config::{Config, ConfigError, Parameters};
 pub use message::{MAX_SAMPLE, Message, Priority};
 
-use crate::links::{LinkNumber, Links, my_request_stands};
+use crate::links::{LinkNumber, Links};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
-use crate::{Mark, Mutant, Peer, Time};
+use crate::{Mark, Peer, Time};
 use passive::Passive;
 use reunion::Lost;
 
@@ -127,31 +127,12 @@ impl<P: Peer> HyParView<P> {
 
     /// Neither me nor linked: a peer the passive view may hold.
     fn is_stranger(&self, peer: P) -> bool {
-        let is_me = peer.is_same_node(self.me) && !self.config.has(Mutant::SelfRemembered);
-        !is_me && self.links.position_of_node(peer).is_none()
-    }
-
-    /// Both sides asked at once: whether this side's request stands.
-    fn mine_stands(&self, from: P) -> bool {
-        let stands = my_request_stands(self.me, from);
-        (stands || self.config.has(Mutant::TieBothStand)) && !self.config.has(Mutant::TieNoneStands)
-    }
-
-    fn passive_capacity(&self) -> usize {
-        let one_too_many = self.config.has(Mutant::PassiveOverflows);
-        self.config.passive_capacity + usize::from(one_too_many)
-    }
-
-    /// Passive peers that refused may be asked again.
-    fn retry_passive(&mut self) {
-        if !self.config.has(Mutant::PassiveTriedOnce) {
-            self.passive.retry();
-        }
+        !peer.is_same_node(self.me) && self.links.position_of_node(peer).is_none()
     }
 
     fn remember(&mut self, peer: P) {
         if self.is_stranger(peer) {
-            let capacity = self.passive_capacity();
+            let capacity = self.config.passive_capacity;
             self.passive.add(peer, capacity, &mut ThinVec::new(), &mut self.rng);
         }
     }
@@ -169,9 +150,6 @@ impl<P: Peer> HyParView<P> {
                 return false;
             }
             if held < from {
-                if self.config.has(Mutant::RestartUnnoticed) {
-                    return true;
-                }
                 fx.mark(Mark::NeighborRestarted);
                 self.drop_link(at, DownReason::Restarted, fx);
             } else {
@@ -183,9 +161,7 @@ impl<P: Peer> HyParView<P> {
 
     fn add_link(&mut self, now: Time, peer: P, link: LinkNumber, fx: &mut impl Effects<Self>) {
         let first = self.links.active().is_empty();
-        if !self.config.has(Mutant::LinkedRemembered) {
-            self.passive.forget_node(peer);
-        }
+        self.passive.forget_node(peer);
         self.links.link(peer, link);
         self.join_attempts = 0;
         self.find(peer, fx);
@@ -199,9 +175,7 @@ impl<P: Peer> HyParView<P> {
     /// Takes a peer out of the active view; whether it is remembered is the caller's choice.
     fn drop_link(&mut self, at: usize, reason: DownReason, fx: &mut impl Effects<Self>) -> P {
         let peer = self.links.unlink_at(at).peer;
-        if !self.config.has(Mutant::NeighborDownUntold) {
-            fx.neighbor_down(peer, reason);
-        }
+        fx.neighbor_down(peer, reason);
         if self.links.active().is_empty() && self.phase == Phase::Running {
             fx.mark(Mark::Isolated);
             fx.notify(Notice::Isolated);
@@ -258,7 +232,7 @@ impl<P: Peer> Membership for HyParView<P> {
             Input::Expired(Timer::Keepalive) => self.on_keepalive_timer(now, fx),
             Input::Expired(Timer::Request) => self.on_request_timer(now, fx),
             Input::Expired(Timer::Rejoin) => {
-                self.rejoin_armed = self.config.has(Mutant::RejoinOnce);
+                self.rejoin_armed = false;
                 self.repair(now, fx);
             }
             Input::LinkDown(peer) => self.on_link_down(now, peer, fx),

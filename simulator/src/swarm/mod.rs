@@ -11,6 +11,7 @@ mod promise;
 mod shrink;
 mod story;
 mod trouble;
+mod with;
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
@@ -24,9 +25,9 @@ use serde::Serialize;
 
 pub use plan::Plan;
 pub use shrink::{Shrunk, shrink};
+pub use with::With;
 
 use crate::marks::Marks;
-use crate::mutants::Mutant;
 use crate::runner::{self, Report};
 
 /// Every so many seeds are run twice: the same seed gives the same run.
@@ -97,10 +98,10 @@ pub fn try_plan(plan: &Plan) -> Outcome {
     }
 }
 
-/// Runs the plan of a seed, now and then twice. What fails with a mutant must be fine without it.
+/// Runs the plan of a seed, drawn with these, now and then twice.
 #[must_use]
-pub fn try_seed(seed: u64, mutant: Option<Mutant>) -> Outcome {
-    let plan = Plan::draw(seed, mutant);
+pub fn try_seed(seed: u64, with: &[With]) -> Outcome {
+    let plan = Plan::draw(seed, with);
     let mut outcome = try_plan(&plan);
     if seed.is_multiple_of(TWICE_EVERY) && outcome.failure.is_none() {
         let again = try_plan(&plan).digest;
@@ -112,13 +113,6 @@ pub fn try_seed(seed: u64, mutant: Option<Mutant>) -> Outcome {
                 is_final: false,
             });
         }
-    }
-    if mutant.is_some()
-        && let Some(failure) = &mut outcome.failure
-        && let Some(real) = try_plan(&plan.with(None)).failure
-    {
-        failure.rule = "it fails without the mutant, too".into();
-        failure.detail = format!("{}: {}", real.rule, real.detail);
     }
     outcome
 }
@@ -177,12 +171,12 @@ impl Summary {
     }
 }
 
-/// Runs seeds on so many threads, up to the lowest that fails: what comes of it does not depend on
-/// how many. `done` hears of each seed that is through.
+/// Runs seeds, drawn with these, on so many threads, up to the lowest that fails: what comes of it does
+/// not depend on how many. `done` hears of each seed that is through.
 pub fn run(
     seeds: Range<u64>,
     jobs: NonZeroUsize,
-    mutant: Option<Mutant>,
+    with: &[With],
     done: impl Fn() + Sync,
 ) -> Summary {
     let next = AtomicU64::new(seeds.start);
@@ -195,7 +189,7 @@ pub fn run(
                 return outcomes;
             }
             SEED.set(Some(seed));
-            let outcome = try_seed(seed, mutant);
+            let outcome = try_seed(seed, with);
             if outcome.failure.is_some() {
                 lowest.fetch_min(seed, Ordering::Relaxed);
             }
@@ -225,11 +219,7 @@ impl Shrunk {
     pub fn to_file(&self) -> Result<String, toml::ser::Error> {
         let Failure { rule, detail, .. } = &self.failure;
         let detail: String = detail.chars().take(200).collect();
-        let build = match self.plan.mutant {
-            Some(_) => " (built with --features mutants)",
-            None => "",
-        };
         let text = self.plan.scenario().to_toml()?;
-        Ok(format!("# Run it with murmurate-sim{build}. It fails:\n# {rule}: {detail}\n\n{text}"))
+        Ok(format!("# Run it with murmurate-sim. It fails:\n# {rule}: {detail}\n\n{text}"))
     }
 }

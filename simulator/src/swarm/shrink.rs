@@ -1,9 +1,8 @@
 //! Makes a plan that fails as small as it can be and still fails in the same way.
 //!
 //! Delta debugging: leave something out, run it, keep it out if the run still fails. First faults,
-//! then nodes, then time, then whatever makes the rest simpler to read. A plan with a deliberate bug
-//! must also be fine without it, or it would show something else; one without may promise no more
-//! than its configuration can keep.
+//! then nodes, then time, then whatever makes the rest simpler to read. It may promise no more than its
+//! configuration can keep.
 
 use std::time::Duration;
 
@@ -74,12 +73,8 @@ impl Shrinker {
         if plan == self.best.plan || self.is_tired() {
             return false;
         }
-        if plan.mutant.is_none() {
-            plan.promise = self.promise.and(Promise::of(&plan));
-            plan.patience = plan.patience();
-        } else {
-            plan.promise = plan.promise.of_smaller(&plan);
-        }
+        plan.promise = self.promise.and(Promise::of(&plan));
+        plan.patience = plan.patience();
         if !plan.scenario().check().is_empty() {
             return false;
         }
@@ -87,12 +82,6 @@ impl Shrinker {
         let Some(failure) = try_plan(&plan).failure else { return false };
         if failure.rule != self.best.failure.rule {
             return false;
-        }
-        if plan.mutant.is_some() {
-            self.best.runs += 1;
-            if try_plan(&plan.clone().with(None)).failure.is_some() {
-                return false;
-            }
         }
         (self.best.plan, self.best.failure) = (plan, failure);
         true
@@ -148,10 +137,6 @@ impl Shrinker {
             if self.attempt(|plan| set_nodes(plan, size)) {
                 break;
             }
-        }
-        if self.best.plan.mutant.is_some() {
-            self.attempt(|plan| plan.newcomers = 0);
-            self.attempt(|plan| plan.discovery = false);
         }
         self.attempt(|plan| plan.nodes.contacts = 1);
     }
@@ -220,11 +205,6 @@ impl Shrinker {
             });
         }
         self.attempt(set_peace);
-        if self.best.plan.mutant.is_some() {
-            for share in [8, 4, 2] {
-                self.attempt(|plan| plan.patience = rounded(plan.patience / share));
-            }
-        }
     }
 
     fn links(&mut self) {
