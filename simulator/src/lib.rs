@@ -39,6 +39,7 @@ mod machine;
 pub mod marks;
 pub mod matrix;
 pub mod memory;
+pub mod mutants;
 pub mod network;
 mod node;
 pub mod overlay;
