@@ -26,8 +26,6 @@ mod passive;
 mod repair;
 mod reunion;
 mod shuffle;
-#[cfg(test)]
-mod tests;
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -121,8 +119,27 @@ impl<P: Peer> HyParView<P> {
         }
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether the active view holds as many as it may.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
         self.links.active().len() >= self.config.active_capacity
+    }
+
+    /// The number of the link with a peer, if there is one.
+    #[must_use]
+    pub fn link_number(&self, peer: P) -> Option<u16> {
+        self.links.position(peer).map(|at| self.links.active()[at].number)
+    }
+
+    /// Peers that were asked for a link and have not answered.
+    pub fn asked(&self) -> impl Iterator<Item = P> {
+        self.links.requests().iter().map(|request| request.peer)
+    }
+
+    /// Peers to join through.
+    #[must_use]
+    pub fn contacts(&self) -> &[P] {
+        &self.contacts
     }
 
     /// Neither me nor linked: a peer the passive view may hold.
@@ -256,21 +273,6 @@ impl<P: Peer> Membership for HyParView<P> {
 
     fn lost(&self) -> impl Iterator<Item = P> + Clone {
         self.lost.iter().map(|lost| lost.peer)
-    }
-
-    fn spares_link(&self, from: P, message: &Message<P>) -> bool {
-        // It ends another link, one that these two had before.
-        matches!(*message, Message::Disconnect { link, leaving: false, .. }
-            if self.links.holds(from) && !self.links.has(from, link))
-    }
-
-    fn replaces_failed(&self) -> bool {
-        self.is_full() || !self.links.requests().is_empty() || self.passive.peers().is_empty()
-    }
-
-    fn looks_for_former(&self, peer: P) -> bool {
-        let lost = self.lost.iter().map(|lost| lost.peer);
-        self.contacts.iter().copied().chain(lost).any(|held| peer.supersedes(held))
     }
 
     fn check(&self) -> Result<(), Violation> {

@@ -179,6 +179,16 @@ pub fn run(
     with: &[With],
     done: impl Fn() + Sync,
 ) -> Summary {
+    run_by(seeds, jobs, |seed| try_seed(seed, with), done)
+}
+
+/// The same of what comes of each seed by this.
+fn run_by(
+    seeds: Range<u64>,
+    jobs: NonZeroUsize,
+    outcome: impl Fn(u64) -> Outcome + Sync,
+    done: impl Fn() + Sync,
+) -> Summary {
     let next = AtomicU64::new(seeds.start);
     let lowest = AtomicU64::new(seeds.end);
     let worker = || {
@@ -189,7 +199,7 @@ pub fn run(
                 return outcomes;
             }
             SEED.set(Some(seed));
-            let outcome = try_seed(seed, with);
+            let outcome = outcome(seed);
             if outcome.failure.is_some() {
                 lowest.fetch_min(seed, Ordering::Relaxed);
             }
@@ -221,5 +231,35 @@ impl Shrunk {
         let detail: String = detail.chars().take(200).collect();
         let text = self.plan.scenario().to_toml()?;
         Ok(format!("# Run it with murmurate-sim. It fails:\n# {rule}: {detail}\n\n{text}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_seed_that_fails_is_found_by_any_number_of_jobs() {
+        // The lower, the longer it takes.
+        let outcome = |seed: u64| {
+            std::thread::sleep(Duration::from_millis(50 - seed.min(50)));
+            let rule = format!("rule of {seed}");
+            let failure = (seed >= 11 && !seed.is_multiple_of(2)).then(|| Failure {
+                rule,
+                detail: String::new(),
+                at: Duration::ZERO,
+                is_final: true,
+            });
+            Outcome { failure, events: seed, ..Outcome::default() }
+        };
+        let of = |jobs| run_by(3..1_000, NonZeroUsize::new(jobs).expect("some"), outcome, || {});
+        let one = of(1);
+        assert_eq!(
+            one.failed.as_ref().map(|(seed, failure)| (*seed, &*failure.rule)),
+            Some((11, "rule of 11"))
+        );
+        assert_eq!((one.seeds, one.events), (9, (3..=11).sum()));
+        assert_eq!(one, of(2));
+        assert_eq!(one, of(5));
     }
 }

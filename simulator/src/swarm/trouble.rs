@@ -131,7 +131,8 @@ fn churn(dice: &mut Dice) -> Churn {
 
 /// What is drawn more often, beside all else.
 pub(super) fn favourite(dice: &mut Dice, with: &[With]) -> Vec<Fault> {
-    if !with.contains(&With::HyParView) {
+    // HyParView alone adds nothing and rolls the dice, so that it is drawn the same with any of these.
+    if ![With::HyParView, With::Crowds, With::Recycled].iter().any(|one| with.contains(one)) {
         return Vec::new();
     }
     let one = |dice: &mut Dice| match with {

@@ -7,7 +7,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::Duration;
 
 use clap::Parser;
 use murmurate_simulator::mutants::{self, Mutant};
@@ -78,12 +78,12 @@ fn default_scratch(root: &Path) -> PathBuf {
 /// is what this program has in it.
 fn try_mutant(args: &Args, scratch: &Scratch, mutant: &Mutant) -> Result<Option<Caught>, Broken> {
     scratch.apply(mutant)?;
-    let begun = Instant::now();
-    let program = scratch.build()?;
-    let (built, begun) = (begun.elapsed().as_secs(), Instant::now());
-    let found = scratch.swarm(&program, args, mutant)?;
-    eprint!("built in {built} s, run in {} s, ", begun.elapsed().as_secs());
-    let Some(mut found) = found else { return Ok(None) };
+    let (program, built) = timed(|| scratch.build());
+    let program = program?;
+    let (found, run) = timed(|| scratch.swarm(&program, args, mutant));
+    eprint!("built in {} s, run in {} s, ", built.as_secs(), run.as_secs());
+    let Some(mut found) = found? else { return Ok(None) };
+    scratch.shows(&program, &found.file)?;
     let real = swarm::try_plan(&Plan::draw(found.seed, &mutant.with)).failure;
     found.without = real.map(|real| format!("{}: {}", real.rule, real.detail));
     if found.without.is_none() {
@@ -95,9 +95,16 @@ fn try_mutant(args: &Args, scratch: &Scratch, mutant: &Mutant) -> Result<Option<
     Ok(Some(found))
 }
 
+#[expect(clippy::disallowed_methods, reason = "how long a build takes is no part of a run")]
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = std::time::Instant::now();
+    let result = work();
+    (result, start.elapsed())
+}
+
 /// What does not hold in a scenario, without the bug.
 fn fails(file: &Path) -> Result<Option<String>, Broken> {
     let scenario = Scenario::read(file, &[]).map_err(|error| Broken::Run(error.to_string()))?;
     let report = runner::run(&scenario, &mut ()).map_err(|error| Broken::Run(error.to_string()))?;
-    Ok((!report.holds()).then(|| format!("{}, shrunk", file.display())))
+    Ok((!report.holds()).then(|| format!("{} does not hold", file.display())))
 }

@@ -166,6 +166,17 @@ impl Scratch {
         Ok(said.violation.map(|found| Caught { mutant: mutant.name.clone(), ..found }))
     }
 
+    /// Makes sure that the file of what was found shows it again.
+    pub(crate) fn shows(&self, program: &Path, file: &Path) -> Result<(), Broken> {
+        let output = Command::new(program).args(["run", "--json"]).arg(file).output();
+        let output = output.map_err(|error| Broken::Run(error.to_string()))?;
+        if output.status.code() == Some(1) {
+            return Ok(());
+        }
+        let file = file.display();
+        Err(Broken::Run(format!("{file} does not show it: {}: {}", output.status, said(&output))))
+    }
+
     /// Keeps the file of what was found, and has it say how to see it again.
     pub(crate) fn keep(
         &self,
@@ -225,4 +236,69 @@ fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATCH: &str = "It says no.\nDrawn with: plumtree\n\n--- a/some/code.rs\n\
+        +++ b/some/code.rs\n@@ -1,3 +1,3 @@\n one\n-yes\n+no\n three\n";
+
+    fn tree(root: &Path, code: &str) {
+        for (file, text) in [("some/code.rs", code), ("target/built", "b"), ("Cargo.toml", "c")] {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, text).expect("written");
+        }
+    }
+
+    #[test]
+    fn a_bug_is_put_in_and_taken_out() {
+        let (root, folder) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two"));
+        tree(root.path(), "one\nyes\nthree\n");
+        let mutant = Mutant::parse("no", PATCH).expect("a patch");
+        let scratch = Scratch::of(root.path(), folder.path()).expect("a copy");
+        let copied = |file: &str| fs::read_to_string(folder.path().join("tree").join(file)).ok();
+        assert_eq!(copied("Cargo.toml").as_deref(), Some("c"));
+        assert_eq!(copied("target/built"), None, "what is built is left out");
+        scratch.apply(&mutant).expect("it applies");
+        assert_eq!(copied("some/code.rs").as_deref(), Some("one\nno\nthree\n"));
+        assert!(matches!(scratch.apply(&mutant), Err(Broken::Apply(_))), "it is there already");
+        scratch.restore(&mutant.files).expect("restored");
+        assert_eq!(copied("some/code.rs").as_deref(), Some("one\nyes\nthree\n"));
+
+        // What an earlier call left there is made right.
+        scratch.apply(&mutant).expect("it applies");
+        fs::write(folder.path().join("tree/more"), "m").expect("written");
+        Scratch::of(root.path(), folder.path()).expect("a copy");
+        assert_eq!(copied("some/code.rs").as_deref(), Some("one\nyes\nthree\n"));
+        assert_eq!(copied("more"), None);
+    }
+
+    #[test]
+    fn a_patch_that_does_not_apply_is_named() {
+        let (root, folder) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two"));
+        tree(root.path(), "one\nmaybe\nthree\n");
+        let mutant = Mutant::parse("no", PATCH).expect("a patch");
+        let scratch = Scratch::of(root.path(), folder.path()).expect("a copy");
+        let said = scratch.apply(&mutant).expect_err("other code").to_string();
+        assert!(said.starts_with("DOES NOT APPLY: no.patch: "), "{said}");
+        assert!(said.contains("some/code.rs"), "{said}");
+    }
+
+    #[test]
+    fn a_folder_in_a_repository_is_a_folder() {
+        let root = tempfile::tempdir().expect("a folder");
+        let git = Command::new("git").arg("init").current_dir(root.path()).output().expect("git");
+        assert!(git.status.success());
+        tree(root.path(), "one\nyes\nthree\n");
+        fs::write(root.path().join(".gitignore"), "target\n").expect("written");
+        let mutant = Mutant::parse("no", PATCH).expect("a patch");
+        let folder = root.path().join("target/mutants");
+        let scratch = Scratch::of(root.path(), &folder).expect("a copy");
+        scratch.apply(&mutant).expect("it applies");
+        assert!(folder.join("tree/some/code.rs").is_file());
+        assert!(!folder.join("tree/target").exists(), "what is ignored is left out");
+    }
 }

@@ -119,3 +119,42 @@ pub(crate) fn list(mutants: &[Mutant], json: bool) -> serde_json::Result<String>
     let line = |one: Listed<'_>| format!("{:<26}{}\n", one.mutant, one.about);
     Ok(listed.map(line).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caught(without: Option<&str>) -> Caught {
+        let text = r#"{"seeds": 4, "violation": {"seed": 3, "rule": "isolated", "detail": "d",
+            "nodes": 6, "faults": 1, "runs": 90, "file": "f.toml"}}"#;
+        let said: Said = serde_json::from_str(text).expect("as the swarm says it");
+        let found = said.violation.expect("one");
+        Caught { mutant: "echo".into(), without: without.map(Into::into), ..found }
+    }
+
+    #[test]
+    fn what_was_caught_and_what_not_is_told() {
+        let mut table = Table::of(20);
+        table.add("echo", Ok(Some(caught(None))));
+        assert_eq!(table.status(), 0);
+        table.add("quiet", Ok(None));
+        assert_eq!(table.status(), 1);
+        let text = table.to_string();
+        let rows: Vec<_> = text.lines().collect();
+        assert_eq!(rows[1], "echo                         3      6       1    90  isolated");
+        assert_eq!(rows[2], "mean                              6.0     1.0");
+        assert_eq!(rows[4..], ["1 of 2 mutants caught within 20 seeds", "  SURVIVED quiet"]);
+
+        table.add("old", Err(Broken::Apply("old.patch: no".into())));
+        assert_eq!(table.status(), 2);
+        table.add("other", Ok(Some(caught(Some("dead_links")))));
+        let text = table.to_string();
+        assert!(text.contains("1 of 4 mutants caught"), "{text}");
+        assert!(text.contains("  old: DOES NOT APPLY: old.patch: no\n"), "{text}");
+        assert!(text.contains("  other: IT FAILS WITHOUT THE BUG, TOO: dead_links\n"), "{text}");
+        let json: serde_json::Value =
+            serde_json::from_str(&table.to_json().expect("JSON")).expect("JSON");
+        assert_eq!(json["caught"][0]["mutant"], "echo");
+        assert_eq!((&json["survived"][0], &json["seeds"]), (&"quiet".into(), &20.into()));
+    }
+}
