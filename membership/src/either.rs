@@ -55,22 +55,6 @@ where
         self.as_ref().map_either(A::lost, B::lost)
     }
 
-    fn spares_link(&self, from: Self::Peer, message: &Self::Message) -> bool {
-        match (self, message) {
-            (Self::Left(strategy), Either::Left(message)) => strategy.spares_link(from, message),
-            (Self::Right(strategy), Either::Right(message)) => strategy.spares_link(from, message),
-            _ => true,
-        }
-    }
-
-    fn replaces_failed(&self) -> bool {
-        either::for_both!(self, strategy => strategy.replaces_failed())
-    }
-
-    fn looks_for_former(&self, peer: Self::Peer) -> bool {
-        either::for_both!(self, strategy => strategy.looks_for_former(peer))
-    }
-
     fn check(&self) -> Result<(), Violation> {
         either::for_both!(self, strategy => strategy.check())
     }

@@ -20,7 +20,6 @@ pub mod full_mesh;
 pub mod hyparview;
 mod links;
 mod mark;
-mod mutant;
 mod peer;
 mod protocol;
 mod range;
@@ -30,7 +29,6 @@ mod time;
 pub use full_mesh::FullMesh;
 pub use hyparview::HyParView;
 pub use mark::Mark;
-pub use mutant::{Mutant, Planted};
 pub use peer::Peer;
 pub use protocol::{
     DownReason, Effects, FRAME_HEADER, Input, Membership, Notice, Sizes, Violation, Wire,

@@ -50,25 +50,6 @@ pub trait Membership {
         core::iter::empty()
     }
 
-    /// Whether a message that is about to be handled is none of the business of the link that is held
-    /// with its sender, so that the link must still be there afterwards. Checkers ask before, and look
-    /// after it.
-    fn spares_link(&self, _from: Self::Peer, _message: &Self::Message) -> bool {
-        false
-    }
-
-    /// Whether a neighbour that has just failed is being replaced: by somebody known, if anybody is.
-    /// Checkers look after [`Input::LinkDown`].
-    fn replaces_failed(&self) -> bool {
-        true
-    }
-
-    /// Whether this peer goes on looking for `peer` in an incarnation that runs no more. Checkers look
-    /// after [`Input::Restarted`].
-    fn looks_for_former(&self, _peer: Self::Peer) -> bool {
-        false
-    }
-
     /// Whether all invariants hold: checkers of simulator, tests and fuzzers share it.
     ///
     /// # Errors

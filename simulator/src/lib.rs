@@ -62,6 +62,7 @@ pub mod sweep;
 pub mod topology;
 pub mod trace;
 pub mod watch;
+mod watched;
 mod wheel;
 
 pub use engine::Simulation;

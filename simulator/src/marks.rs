@@ -7,27 +7,52 @@ use murmurate::{Mark, broadcast, membership};
 /// A set of marks.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Marks {
-    membership: u64,
-    broadcast: u64,
+    membership: Bits<{ words(membership::Mark::ALL.len()) }>,
+    broadcast: Bits<{ words(broadcast::Mark::ALL.len()) }>,
 }
 
-// A word holds those of a layer.
-const _: () = assert!(membership::Mark::ALL.len() <= 64 && broadcast::Mark::ALL.len() <= 64);
+/// Those of a layer, a bit each.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Bits<const WORDS: usize>([u64; WORDS]);
+
+/// Words that hold so many bits.
+const fn words(bits: usize) -> usize {
+    bits.div_ceil(u64::BITS as usize)
+}
+
+impl<const WORDS: usize> Default for Bits<WORDS> {
+    fn default() -> Self {
+        Self([0; WORDS])
+    }
+}
+
+impl<const WORDS: usize> Bits<WORDS> {
+    #[inline]
+    fn set(&mut self, bit: usize) {
+        self.0[bit / u64::BITS as usize] |= 1 << (bit % u64::BITS as usize);
+    }
+
+    fn add(&mut self, other: Self) {
+        for (word, more) in self.0.iter_mut().zip(other.0) {
+            *word |= more;
+        }
+    }
+}
 
 impl Marks {
     /// Adds one.
     #[inline]
     pub(crate) fn note(&mut self, mark: Mark) {
         match mark {
-            Mark::Membership(mark) => self.membership |= 1 << mark as u32,
-            Mark::Broadcast(mark) => self.broadcast |= 1 << mark as u32,
+            Mark::Membership(mark) => self.membership.set(mark as usize),
+            Mark::Broadcast(mark) => self.broadcast.set(mark as usize),
         }
     }
 
     /// Adds those of another run, or of other nodes of the same.
     pub fn add(&mut self, other: Self) {
-        self.membership |= other.membership;
-        self.broadcast |= other.broadcast;
+        self.membership.add(other.membership);
+        self.broadcast.add(other.broadcast);
     }
 
     /// Whether it is among them.
@@ -83,6 +108,28 @@ mod tests {
         assert!(!some.has(Mark::Broadcast(broadcast::Mark::Asked)));
         some.add(others);
         assert_eq!(format!("{some:?}"), r#"{"tie-mine", "asked"}"#);
+    }
+
+    #[test]
+    fn there_is_room_for_any_number() {
+        assert_eq!([1, 64, 65, 128].map(words), [1, 1, 2, 2]);
+        let mut some = Bits::<2>::default();
+        for bit in [0, 63, 64, 127] {
+            some.set(bit);
+        }
+        let mut more = Bits::default();
+        more.set(1);
+        more.add(some);
+        assert_eq!(more.0, [1 << 63 | 3, 1 << 63 | 1]);
+        let every = Marks::every().map(|mark| {
+            let mut one = Marks::default();
+            one.note(mark);
+            one
+        });
+        for (at, one) in every.enumerate() {
+            let has: Vec<_> = Marks::every().filter(|mark| one.has(*mark)).collect();
+            assert_eq!(has.len(), 1, "mark {at}");
+        }
     }
 
     #[test]

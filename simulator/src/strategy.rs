@@ -12,13 +12,19 @@ use murmurate::{Input, Message, Stack, Timer};
 use crate::id::{BroadcastId, SimId};
 use crate::node::Peer;
 
+pub use crate::watched::Watched;
+
 /// A strategy the simulator can run as membership.
 pub trait SimMembership:
-    Membership<Peer = Peer, Message: Clone + Send, Timer: Send> + Clone + Send + 'static
+    Membership<Peer = Peer, Message: Clone + Send, Timer: Send> + Watched + Clone + Send + 'static
 {
 }
 impl<M> SimMembership for M where
-    M: Membership<Peer = Peer, Message: Clone + Send, Timer: Send> + Clone + Send + 'static
+    M: Membership<Peer = Peer, Message: Clone + Send, Timer: Send>
+        + Watched
+        + Clone
+        + Send
+        + 'static
 {
 }
 

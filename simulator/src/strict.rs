@@ -6,6 +6,7 @@ use murmurate::{Input, Message, Timer};
 
 use crate::node::Peer;
 use crate::strategy::{InputOf, SimStack};
+use crate::watched::Watched as _;
 
 /// The first thing found wrong: in time, and of those at one time at the lowest node.
 #[derive(Debug, Clone, Default)]

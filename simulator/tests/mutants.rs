@@ -1,61 +1,99 @@
-//! The swarm finds deliberate bugs: `cargo test -p murmurate-simulator --features mutants --test
-//! mutants`. `murmurate-sim swarm --mutants` tries them all.
+//! Deliberate bugs: that each still is one of the code that is there. Whether the swarm finds them takes
+//! a build of each: the program `mutants` does it.
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
-use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use murmurate_simulator::mutants::Mutant;
-use murmurate_simulator::runner;
-use murmurate_simulator::scenario::Document;
-use murmurate_simulator::swarm::{self, Plan};
+use murmurate_simulator::swarm::With;
 
-/// One of each layer, caught by an invariant, by what an event must do and must not do, by a promise
-/// and by a bound.
-const SOME: [&str; 8] = [
-    "disconnect-ignored",
-    "link-numbers-ignored",
-    "linked-remembered",
-    "passive-tried-once",
-    "old-incarnation-asked",
-    "shuffle-endless",
-    "mesh-silence-ignored",
-    "duplicates-delivered",
-];
+fn all() -> Vec<Mutant> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("mutants");
+    Mutant::all(&folder).expect("patches")
+}
 
-fn jobs(count: usize) -> NonZeroUsize {
-    NonZeroUsize::new(count).expect("some")
+/// The repository, if this is one and not the crate as it is published.
+fn repository() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    root.join(".git").exists().then(|| root.to_owned())
 }
 
 #[test]
-fn mutants_are_caught_shrunk_and_replayed() {
-    for name in SOME {
-        let mutant = Mutant::find(name);
-        assert!(mutant.is_some(), "{name} is a mutant");
-        let summary = swarm::run(0..1_000, jobs(2), mutant, || {});
-        let (seed, failure) = summary.failed.unwrap_or_else(|| panic!("{name} survived"));
-        let shrunk = swarm::shrink(Plan::draw(seed, mutant), failure.clone(), 500);
-        assert_eq!(shrunk.failure.rule, failure.rule, "{name} still fails in the same way");
-        assert!(shrunk.plan.nodes() <= 20 && shrunk.plan.faults() <= 6, "{name}: {shrunk:?}");
-
-        let text = shrunk.to_file().expect("TOML");
-        let document = Document::parse(name, &text).expect("TOML");
-        let mut scenario = document.scenario().unwrap_or_else(|error| panic!("{error}\n{text}"));
-        assert_eq!(scenario.mutant.as_deref(), Some(name));
-        let replayed = runner::run(&scenario, &mut ()).expect("it was checked");
-        assert!(!replayed.holds(), "{name}: the file shows it\n{text}");
-        scenario.mutant = None;
-        let without = runner::run(&scenario, &mut ()).expect("it was checked");
-        assert!(without.holds(), "{name}: and nothing else\n{text}");
+fn every_patch_applies() {
+    let Some(root) = repository() else { return };
+    for mutant in all() {
+        let patch = format!("simulator/mutants/{}.patch", mutant.name);
+        let git =
+            Command::new("git").args(["apply", "--check", &patch]).current_dir(&root).output();
+        let git = git.expect("git");
+        assert!(git.status.success(), "{patch}: {}", String::from_utf8_lossy(&git.stderr));
+        // From elsewhere git would leave it out and say nothing.
+        for file in &mutant.files {
+            assert!(root.join(file).is_file(), "{patch}: {}", file.display());
+        }
     }
 }
 
 #[test]
-fn the_lowest_seed_that_fails_is_found_by_any_number_of_jobs() {
-    let mutant = Mutant::find("disconnect-ignored");
-    let of = |count| swarm::run(0..1_000, jobs(count), mutant, || {});
-    let one = of(1);
-    assert!(one.failed.is_some());
-    assert_eq!(one, of(2));
-    assert_eq!(one, of(5));
+fn every_patch_says_what_it_is() {
+    let all = all();
+    assert!(all.len() >= 57, "{} are left", all.len());
+    for Mutant { name, about, with, files, .. } in all {
+        let is_name = name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        assert!(is_name && name.len() <= 24, "{name}");
+        assert!(
+            about.len() > 10 && about.starts_with(|c: char| c.is_uppercase()),
+            "{name}: {about}"
+        );
+        let of = |folder: &str| files.iter().all(|file| file.starts_with(folder));
+        let part = match with.first() {
+            Some(With::HyParView) => of("membership/src/hyparview"),
+            Some(With::FullMesh) => of("membership/src/full_mesh") && name.starts_with("mesh-"),
+            Some(With::Plumtree) => of("broadcast/src/plumtree"),
+            Some(With::AntiEntropy) => of("broadcast/src/anti_entropy"),
+            _ => false,
+        };
+        assert!(part, "{name} is drawn with {with:?} and changes {files:?}");
+    }
+}
+
+fn mutants(folder: &Path, arguments: &[&str]) -> Output {
+    let mut mutants = Command::new(env!("CARGO_BIN_EXE_mutants"));
+    mutants.args(arguments).current_dir(folder).output().expect("the program runs")
+}
+
+#[test]
+fn the_program_lists_them() {
+    let Some(root) = repository() else { return };
+    let text = String::from_utf8(mutants(&root, &["--list"]).stdout).expect("text");
+    assert_eq!(text.lines().count(), all().len());
+    let json = mutants(&root.join("docs"), &["--list", "--json", "echo"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    assert_eq!(json[0]["with"][0], "plumtree");
+}
+
+/// What goes wrong before anything is built.
+#[test]
+fn what_cannot_be_tried_is_said_with_status_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let says = |arguments: &[&str]| {
+        let output = mutants(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    assert!(says(&[]).contains("call it in the repository"));
+    let patches = folder.path().join("simulator/mutants");
+    std::fs::create_dir_all(&patches).expect("a folder");
+    let patch = "It says no.\nDrawn with: plumtree\n\n--- a/code.rs\n+++ b/code.rs\n\
+        @@ -1 +1 @@\n-yes\n+no\n";
+    std::fs::write(patches.join("denial.patch"), patch).expect("written");
+    std::fs::write(folder.path().join("code.rs"), "maybe\n").expect("written");
+    assert!(says(&["denail"]).contains("\"denail\" is no mutant: did you mean denial?"));
+    let said = says(&["--scratch", "scratch"]);
+    assert!(said.contains("0 of 1 mutants caught"), "{said}");
+    assert!(said.contains("denial: DOES NOT APPLY: denial.patch: error: patch failed"), "{said}");
+    std::fs::write(patches.join("denial.patch"), "It says no.\n").expect("written");
+    assert!(says(&[]).contains("denial.patch: the second line must begin with Drawn with:"));
 }

@@ -17,7 +17,7 @@ fn cores() -> NonZeroUsize {
 
 #[test]
 fn swarms_survive_their_faults() {
-    let summary = swarm::run(0..SEEDS, cores(), None, || {});
+    let summary = swarm::run(0..SEEDS, cores(), &[], || {});
     if let Some((seed, failure)) = &summary.failed {
         panic!("seed {seed}: {failure:?}\nmurmurate-sim swarm --first {seed} --seeds 1 shrinks it");
     }
@@ -30,7 +30,7 @@ fn swarms_survive_their_faults() {
 
 #[test]
 fn what_comes_of_it_does_not_depend_on_the_number_of_jobs() {
-    let of = |jobs| swarm::run(100..120, NonZeroUsize::new(jobs).expect("some"), None, || {});
+    let of = |jobs| swarm::run(100..120, NonZeroUsize::new(jobs).expect("some"), &[], || {});
     assert_eq!(of(1), of(3));
 }
 

@@ -3,9 +3,7 @@
 use core::ops::Deref;
 use core::time::Duration;
 
-use murmurate_membership::{OutOfRange, Planted};
-
-use crate::Mutant;
+use murmurate_membership::OutOfRange;
 
 /// The knobs of [`AntiEntropy`](super::AntiEntropy). Turn it into a [`Config`] with
 /// [`Parameters::check`].
@@ -60,27 +58,12 @@ pub enum ConfigError {
 
 /// Parameters that passed [`Parameters::check`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Config(Parameters, Planted<Mutant>);
+pub struct Config(Parameters);
 
 impl Deref for Config {
     type Target = Parameters;
     fn deref(&self) -> &Parameters {
         &self.0
-    }
-}
-
-impl Config {
-    /// The same with a deliberate bug.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn with(self, mutant: Mutant) -> Self {
-        Self(self.0, Planted::of(mutant))
-    }
-
-    /// Whether it has this bug: never, without the feature `mutants`.
-    #[inline]
-    pub(crate) fn has(&self, mutant: Mutant) -> bool {
-        self.1.is(mutant)
     }
 }
 
@@ -103,6 +86,6 @@ impl Parameters {
             ("retention", self.retention),
         ];
         OutOfRange::check(numbers, times)?;
-        Ok(Config(self, Planted::default()))
+        Ok(Config(self))
     }
 }

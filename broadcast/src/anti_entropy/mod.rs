@@ -31,7 +31,7 @@ pub use config::{Config, ConfigError, Parameters};
 pub use message::{MAX_ORIGINS, MAX_PARTS, Message, Part, Span, Summary};
 
 use crate::protocol::{Broadcast, Effects, Input, Origin, Payload};
-use crate::{Id, Mark, Mutant, Seen, SeenBounds, thrift};
+use crate::{Id, Mark, Seen, SeenBounds, thrift};
 use gaps::Gaps;
 use layer::Layer;
 use retention::{Retention, digest};
@@ -135,9 +135,7 @@ impl<B: Broadcast> AntiEntropy<B> {
         }
         let link = Link { peer, answers: ANSWERED, bytes: self.config.reply_bytes, awaited: 0 };
         thrift::push(&mut self.links, link);
-        if !self.config.has(Mutant::ExchangeSkipsNewLinks) {
-            self.compare(now, peer, fx);
-        }
+        self.compare(now, peer, fx);
         if !self.armed {
             self.armed = true;
             fx.arm(self.config.exchange_interval, Timer::Exchange);
@@ -150,10 +148,7 @@ impl<B: Broadcast> AntiEntropy<B> {
     }
 
     fn on_exchange_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
-        self.armed = !self.config.has(Mutant::ExchangeOnce);
-        if self.armed {
-            fx.arm(self.config.exchange_interval, Timer::Exchange);
-        }
+        fx.arm(self.config.exchange_interval, Timer::Exchange);
         self.retained.expire(now, &self.config);
         self.give_up(now, fx);
         let bytes = self.config.reply_bytes;
@@ -171,15 +166,13 @@ impl<B: Broadcast> AntiEntropy<B> {
         let (seen, _) = self.inner.seen_mut();
         for (origin, count) in self.gaps.give_up(now, seen, &self.config) {
             fx.mark(Mark::GapGivenUp);
-            if !self.config.has(Mutant::ExchangeLossUntold) {
-                fx.missed(origin, count);
-            }
+            fx.missed(origin, count);
         }
     }
 
     /// How long this peer has been there, as it tells others.
     fn uptime(&self, now: Time) -> u32 {
-        if self.config.catch_up || self.config.has(Mutant::ExchangeWantsHistory) {
+        if self.config.catch_up {
             return u32::MAX;
         }
         self.began.map_or(0, |began| millis(now.since(began)))
@@ -287,16 +280,13 @@ impl<B: Broadcast> AntiEntropy<B> {
             let held = theirs.iter().find(|theirs| theirs.origin == ours.origin);
             ours.from < ours.to && held.is_none_or(|theirs| theirs.to < ours.to)
         });
-        if !origins.is_empty() && !self.config.has(Mutant::ExchangeOneSided) {
+        if !origins.is_empty() {
             self.list(now, (from, since), (parts, origins, true), fx);
         }
     }
 
     /// Asks a neighbour for what is missed and nobody else was asked for.
     fn ask(&mut self, now: Time, peer: B::Peer, fx: &mut impl Effects<Self>) {
-        if self.config.has(Mutant::ExchangeAsksNothing) {
-            return;
-        }
         let spans = self.gaps.ask(now, self.inner.seen(), &self.config);
         if spans.is_empty() {
             return;
@@ -318,9 +308,6 @@ impl<B: Broadcast> AntiEntropy<B> {
     ) {
         let Self { retained, links, config, .. } = self;
         let Some(link) = links.iter_mut().find(|link| link.peer == from) else { return };
-        if config.has(Mutant::ExchangeSendsNothing) {
-            return;
-        }
         let kept = spans.iter().take(MAX_ORIGINS).flat_map(|span| retained.within(*span));
         for kept in kept.take(config.batch) {
             let bytes = kept.payload.size();

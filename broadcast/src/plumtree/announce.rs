@@ -35,8 +35,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             // What was published meanwhile waits for the next neighbour.
             return fx.mark(Mark::BatchWithoutNeighbors);
         }
-        let told = !self.config.has(Mutant::AnnouncementsDropped);
-        for neighbor in self.neighbors.iter().filter(|neighbor| !neighbor.eager && told) {
+        for neighbor in self.neighbors.iter().filter(|neighbor| !neighbor.eager) {
             self.announce_queued(neighbor.peer, fx);
         }
         self.queue = ThinVec::new();
@@ -53,8 +52,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             return fx.mark(Mark::IhaveOfStranger);
         }
         let wait = self.patience.wait(&self.config);
-        let unbounded = self.config.has(Mutant::MissingUnbounded);
-        let capacity = if unbounded { usize::MAX } else { self.config.missing_capacity };
+        let capacity = self.config.missing_capacity;
         let mut seen = ThinVec::new();
         for &announcement in announcements.iter().take(MAX_ANNOUNCEMENTS) {
             if self.has_seen(announcement.id) {

@@ -3,9 +3,9 @@
 use core::ops::Deref;
 use core::time::Duration;
 
-use murmurate_membership::{OutOfRange, Planted};
+use murmurate_membership::OutOfRange;
 
-use crate::{Mutant, SeenBounds, flood};
+use crate::{SeenBounds, flood};
 
 /// The knobs of [`Plumtree`](super::Plumtree). Turn it into a [`Config`] with
 /// [`Parameters::check`].
@@ -94,7 +94,7 @@ pub enum ConfigError {
 
 /// Parameters that passed [`Parameters::check`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Config(Parameters, Planted<Mutant>);
+pub struct Config(Parameters);
 
 impl Deref for Config {
     type Target = Parameters;
@@ -104,22 +104,9 @@ impl Deref for Config {
 }
 
 impl Config {
-    /// The same with a deliberate bug.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn with(self, mutant: Mutant) -> Self {
-        Self(self.0, Planted::of(mutant))
-    }
-
     /// Whether the paper's timer is used, and its graft of whoever is asked for a payload.
     pub(crate) fn is_fixed(&self) -> bool {
         self.least_graft_timeout == self.graft_timeout
-    }
-
-    /// Whether it has this bug: never, without the feature `mutants`.
-    #[inline]
-    pub(crate) fn has(&self, mutant: Mutant) -> bool {
-        self.1.is(mutant)
     }
 }
 
@@ -156,7 +143,7 @@ impl Parameters {
                 most: self.graft_timeout,
             });
         }
-        Ok(Config(self, Planted::default()))
+        Ok(Config(self))
     }
 }
 

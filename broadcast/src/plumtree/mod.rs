@@ -26,7 +26,7 @@ pub use message::{Announcement, Announcements, MAX_ANNOUNCEMENTS, Message};
 
 use crate::cache::{Cache, CacheBounds};
 use crate::protocol::{Broadcast, Effects, Input, Payload};
-use crate::{Id, Mark, Mutant, Seen, SeenBounds, Sight, thrift};
+use crate::{Id, Mark, Seen, SeenBounds, Sight, thrift};
 use missing::MissingList;
 use pace::{Pace, hash};
 use patience::Patience;
@@ -121,19 +121,12 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             } else {
                 fx.mark(Mark::DuplicateSpared);
             }
-            if self.config.has(Mutant::DuplicatesDelivered) {
-                fx.deliver(id, round, payload);
-            }
             return;
         }
         let Some(given_up) = self.remember(now, id, &payload, fx) else { return };
         let missed = self.missing.arrived(id, now).unwrap_or_default();
         self.graft_last(from, fx);
         self.relay(from, (id, round, &payload), false, fx);
-        if self.config.has(Mutant::PruneOnFirst) {
-            self.make_lazy(from);
-            fx.send(from, Message::Prune);
-        }
         if self.picks(id) {
             self.optimize(from, round, &missed.announcers, fx);
         }
@@ -149,10 +142,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     }
 
     fn has_seen(&self, id: I) -> bool {
-        match self.config.has(Mutant::ForgetsEarly) {
-            true => self.cache.get(id).is_some(),
-            false => self.seen.contains(id),
-        }
+        self.seen.contains(id)
     }
 
     /// Sees a new broadcast: how many older ones are given up for it, or `None` if there is no room to
@@ -235,8 +225,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         fetched: bool,
         fx: &mut impl Effects<Self>,
     ) {
-        let sender = (!self.config.has(Mutant::Echo)).then_some(from);
-        self.push((id, round.saturating_add(1), payload), sender, fetched, fx);
+        self.push((id, round.saturating_add(1), payload), Some(from), fetched, fx);
     }
 
     /// Eager push and lazy push (Algorithm 1), sparing whoever it came from.
@@ -264,7 +253,6 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                 announce = true;
             }
         }
-        announce &= sender.is_none() || !self.config.has(Mutant::RelaysUnannounced);
         if announce || !told {
             thrift::push(&mut self.queue, (Announcement { id, round }, sender));
         }
@@ -309,15 +297,12 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     }
 
     fn on_graft(&mut self, from: P, missing: Option<Announcement<I>>, fx: &mut impl Effects<Self>) {
-        if !self.config.has(Mutant::GraftOneSided) {
-            self.make_eager(from, fx);
-        }
+        self.make_eager(from, fx);
         let Some(Announcement { id, round }) = missing else { return };
         if !self.is_neighbor(from) {
             fx.mark(Mark::AskedByStranger);
         }
         match self.cache.get(id) {
-            Some(_) if self.config.has(Mutant::GraftUnanswered) => {}
             Some(payload) => {
                 fx.send(from, Message::Gossip { id, round, payload: payload.clone() });
             }
@@ -378,7 +363,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
                 self.on_recovered(now, from, (id, round, payload), is_past, fx);
             }
             Input::Expired(Timer::Batch) => {
-                self.batch_armed = self.config.has(Mutant::BatchOnce);
+                self.batch_armed = false;
                 self.announce_all(fx);
             }
             Input::Expired(Timer::Missing) => self.on_missing_timer(now, fx),
@@ -394,8 +379,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
                 // Algorithm 3: a new link is eager until a duplicate proves it superfluous. The
                 // others stay as they are: a new member must not wipe the tree.
                 if !self.is_neighbor(peer) {
-                    let eager = !self.config.has(Mutant::NewLinksLazy);
-                    thrift::push(&mut self.neighbors, Neighbor { peer, eager });
+                    thrift::push(&mut self.neighbors, Neighbor { peer, eager: true });
                     if self.batch_armed && self.neighbors.len() > 1 {
                         if self.announce_queued(peer, fx) {
                             fx.mark(Mark::NewLinkToldFirst);
@@ -407,13 +391,8 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
             }
             Input::NeighborDown(peer) => {
                 let was_eager = self.eager().any(|eager| eager == peer);
-                if self.config.has(Mutant::NeighborKept) {
-                    return;
-                }
                 self.neighbors.retain(|neighbor| neighbor.peer != peer);
-                if !self.config.has(Mutant::AnnouncersKept) {
-                    self.missing.forget(peer);
-                }
+                self.missing.forget(peer);
                 if was_eager && self.config.mend_at_once {
                     self.mend(now, fx);
                 }

@@ -76,13 +76,12 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     pub(super) fn on_missing_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         self.ask_overdue(now, fx);
         self.missing_eased = false;
-        self.missing_armed = self.missing.deadline().is_some_and(|deadline| {
-            if !self.config.has(Mutant::MissingTimerOnce) {
-                let wait = self.patience.wait(&self.config);
-                fx.arm(deadline.since(now).min(wait), Timer::Missing);
-            }
-            true
-        });
+        let next = self.missing.deadline();
+        self.missing_armed = next.is_some();
+        if let Some(deadline) = next {
+            let wait = self.patience.wait(&self.config);
+            fx.arm(deadline.since(now).min(wait), Timer::Missing);
+        }
     }
 
     fn ask_overdue(&mut self, now: Time, fx: &mut impl Effects<Self>) {
@@ -98,13 +97,9 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                     fx.send(peer, Message::Graft { missing: Some(announcement) });
                 } else {
                     self.graft_last(peer, fx);
-                    if config.has(Mutant::FetchGrafts) {
-                        self.graft(peer, fx);
-                    }
                     fx.send(peer, Message::Fetch(announcement));
                 }
             }
-            Turn::Broken(_) if config.has(Mutant::BrokenUngrafted) => {}
             Turn::Broken(peer) => {
                 fx.mark(Mark::BrokenGrafted);
                 self.graft(peer, fx);
@@ -138,7 +133,6 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             fx.mark(Mark::AskedByStranger);
         }
         match self.cache.get(id) {
-            Some(_) if self.config.has(Mutant::GraftUnanswered) => {}
             Some(payload) => {
                 fx.send(from, Message::Repair { id, round, payload: payload.clone() });
             }
@@ -157,18 +151,12 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             return fx.mark(Mark::TooManyHops);
         }
         if self.has_seen(id) {
-            if self.config.has(Mutant::RepairPrunes) {
-                self.make_lazy(from);
-                fx.send(from, Message::Prune);
-            }
             return fx.mark(Mark::RepairTwice);
         }
         let Some(given_up) = self.remember(now, id, &payload, fx) else { return };
         let wait = self.patience.wait(&self.config);
         let capacity = self.config.missing_capacity;
-        if !self.config.has(Mutant::RepairUnnoted)
-            && let Some(after) = self.missing.fetched(id, from, now, wait, capacity)
-        {
+        if let Some(after) = self.missing.fetched(id, from, now, wait, capacity) {
             fx.mark(Mark::AskedAnswered);
             self.patience.answered(after);
         }
@@ -203,6 +191,6 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         for eager in self.eager().filter(|eager| *eager != from) {
             fx.send(eager, Message::IHave(late.iter().copied().collect()));
         }
-        !self.config.has(Mutant::LateCopyPrunes)
+        true
     }
 }

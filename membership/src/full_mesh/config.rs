@@ -5,7 +5,6 @@ use core::time::Duration;
 
 use crate::OutOfRange;
 use crate::hyparview::ConfigError;
-use crate::mutant::{Mutant, Planted};
 
 /// Most members in one message, whoever sent it: their count takes one byte.
 pub const MAX_GOSSIP_LENGTH: usize = 255;
@@ -60,27 +59,12 @@ impl Default for Parameters {
 
 /// Parameters that passed [`Parameters::check`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Config(Parameters, Planted<Mutant>);
+pub struct Config(Parameters);
 
 impl Deref for Config {
     type Target = Parameters;
     fn deref(&self) -> &Parameters {
         &self.0
-    }
-}
-
-impl Config {
-    /// The same with a deliberate bug.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn with(self, mutant: Mutant) -> Self {
-        Self(self.0, Planted::of(mutant))
-    }
-
-    /// Whether it has this bug: never, without the feature `mutants`.
-    #[inline]
-    pub(crate) fn has(&self, mutant: Mutant) -> bool {
-        self.1.is(mutant)
     }
 }
 
@@ -133,7 +117,7 @@ impl Parameters {
                 return Err(ConfigError::Relation { smaller, smaller_value, larger, larger_value });
             }
         }
-        Ok(Config(self, Planted::default()))
+        Ok(Config(self))
     }
 }
 

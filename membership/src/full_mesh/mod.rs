@@ -39,7 +39,7 @@ pub use message::Message;
 
 use crate::links::{LinkNumber, Links};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
-use crate::{Mark, Mutant, Peer, Time};
+use crate::{Mark, Peer, Time};
 use departed::Departed;
 use known::Known;
 use redial::Redial;
@@ -119,9 +119,7 @@ impl<P: Peer> FullMesh<P> {
     /// Makes room for one more member and says whether there is.
     fn has_room(&mut self, for_hint: bool) -> bool {
         let members = self.links.active().len() + self.known.members().len();
-        members < self.config.members_capacity
-            || self.config.has(Mutant::MeshOverflows)
-            || self.known.evict(for_hint)
+        members < self.config.members_capacity || self.known.evict(for_hint)
     }
 
     /// A word from `from`: notes that it lives or that its node restarted, and says whether the

@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 use super::Config;
-use crate::{Mutant, Time};
+use crate::Time;
 
 /// A backoff: the pause doubles with each failure up to the longest one and is spread over half to
 /// one and a half of it, so that two sides of a split do not dial in step.
@@ -28,10 +28,6 @@ impl Redial {
 
     pub(super) fn failed(&mut self, now: Time, config: &Config, rng: &mut impl rand::Rng) {
         self.failures = self.failures.saturating_add(1);
-        if config.has(Mutant::MeshNeverRedials) {
-            self.due = Time::MAX;
-            return;
-        }
         let doubled = config.request_timeout.saturating_mul(1 << self.failures.min(16));
         let pause = doubled.min(config.redial_pause);
         self.due = now.after(pause / 2).after(pause.mul_f64(rng.random()));

@@ -8,7 +8,7 @@ use thin_vec::ThinVec;
 use super::{FullMesh, MAX_GOSSIP_LENGTH, Message, Phase, Timer};
 use crate::protocol::{DownReason, Effects};
 use crate::sample::{choose, sample_into};
-use crate::{Mark, Mutant, Peer, Time};
+use crate::{Mark, Peer, Time};
 
 impl<P: Peer> FullMesh<P> {
     /// Asks whose turn it is, as many as may be asked at once: contacts first, so that no number
@@ -94,8 +94,7 @@ impl<P: Peer> FullMesh<P> {
         let mut at = 0;
         while let Some(link) = self.links.active_mut().get_mut(at) {
             let (peer, number) = (link.peer, link.number);
-            let is_dead = link.silent >= self.config.keepalive_misses;
-            if is_dead && !self.config.has(Mutant::MeshSilenceIgnored) {
+            if link.silent >= self.config.keepalive_misses {
                 fx.mark(Mark::MeshSilent);
                 self.lose(now, peer, DownReason::Silent, fx);
                 continue;
@@ -108,9 +107,6 @@ impl<P: Peer> FullMesh<P> {
             fx.mark(Mark::MeshForgotten);
         }
         self.departed.reap(now);
-        if self.config.has(Mutant::MeshKeepaliveOnce) {
-            return;
-        }
         self.arm(self.config.keepalive_interval, Timer::Keepalive, fx);
     }
 
@@ -125,9 +121,6 @@ impl<P: Peer> FullMesh<P> {
     /// Tells `peer` of some neighbours. Not of those known only: nobody vouches for them, and the
     /// names of the dead would go round for ever.
     pub(super) fn tell_members(&mut self, peer: P, fx: &mut impl Effects<Self>) {
-        if self.config.has(Mutant::MeshGossipSilent) {
-            return;
-        }
         let mut members = ThinVec::new();
         let active = self.links.active().iter().map(|link| link.peer);
         sample_into(&mut members, active, self.config.gossip_length, &mut self.rng);

@@ -1,16 +1,15 @@
 //! Links asked for, accepted, refused and ended: both sides agree before either holds the other.
 
 use super::{HyParView, Message, Priority, Purpose, Timer};
-use crate::links::LinkNumber;
+use crate::links::{LinkNumber, my_request_stands};
 use crate::protocol::{DownReason, Effects};
 use crate::sample::choose_where;
-use crate::{Mark, Mutant, Peer, Time};
+use crate::{Mark, Peer, Time};
 
 impl<P: Peer> HyParView<P> {
     /// Whether another request fits the bound on requests under way.
     pub(super) fn may_ask(&self) -> bool {
         self.links.requests().len() < self.config.active_capacity + 2
-            || self.config.has(Mutant::RequestsUnbounded)
     }
 
     /// Opens a request and makes sure that its deadline is noticed.
@@ -70,7 +69,7 @@ impl<P: Peer> HyParView<P> {
             if self.is_joining_through(from) {
                 return fx.mark(Mark::NeighborWhileJoining);
             }
-            if self.mine_stands(from) {
+            if my_request_stands(self.me, from) {
                 return fx.mark(Mark::TieMine);
             }
             fx.mark(Mark::TieTheirs);
@@ -87,9 +86,6 @@ impl<P: Peer> HyParView<P> {
         let spare = match priority {
             Priority::Low if self.is_full() => {
                 fx.mark(Mark::LowRefused);
-                if self.config.has(Mutant::NeighborUnanswered) {
-                    return;
-                }
                 fx.send(from, Message::Reject { link });
                 // The freshest peer known, should a slot come free.
                 return self.remember(from);
@@ -98,9 +94,6 @@ impl<P: Peer> HyParView<P> {
             Priority::High | Priority::Low => from,
         };
         let evicted = self.make_room(from, spare, fx);
-        if self.config.has(Mutant::NeighborUnanswered) {
-            return self.add_link(now, from, link, fx);
-        }
         self.accept(now, from, link, evicted, fx);
     }
 
@@ -164,16 +157,10 @@ impl<P: Peer> HyParView<P> {
                 return fx.mark(Mark::AcceptTwice);
             }
             fx.mark(Mark::AcceptTooLate);
-            if self.config.has(Mutant::LateAcceptTaken) && self.is_stranger(from) {
-                return self.add_link(now, from, link, fx);
-            }
             // Timed out here meanwhile; the other side must not keep half a link.
             return fx.send(from, Message::Disconnect { link, leaving: false, instead: None });
         };
         debug_assert!(!self.links.holds(from), "a request is dropped when a link comes about");
-        if self.config.has(Mutant::AcceptOverflows) {
-            return self.add_link(now, from, link, fx);
-        }
         match request.why {
             Purpose::Join | Purpose::Admit => {
                 if self.make_room(from, from, fx).is_some() {
@@ -222,12 +209,8 @@ impl<P: Peer> HyParView<P> {
         instead: Option<P>,
         fx: &mut impl Effects<Self>,
     ) {
-        if self.config.has(Mutant::DisconnectIgnored) && self.links.has(from, link) {
-            return;
-        }
         // Leaving is final for an incarnation, whatever link it names.
-        let any = leaving || self.config.has(Mutant::LinkNumbersIgnored);
-        let ends = |number| any || number == link;
+        let ends = |number| leaving || number == link;
         let linked = self.links.active().iter().position(|l| l.peer == from && ends(l.number));
         if let Some(at) = linked {
             let reason = if leaving { DownReason::Left } else { DownReason::Dropped };

@@ -4,7 +4,6 @@ use core::ops::Deref;
 use core::time::Duration;
 
 use crate::OutOfRange;
-use crate::mutant::{Mutant, Planted};
 
 /// The knobs of [`HyParView`](super::HyParView). Turn it into a [`Config`] with
 /// [`Parameters::check`].
@@ -103,27 +102,12 @@ pub enum ConfigError {
 
 /// Parameters that passed [`Parameters::check`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Config(Parameters, Planted<Mutant>);
+pub struct Config(Parameters);
 
 impl Deref for Config {
     type Target = Parameters;
     fn deref(&self) -> &Parameters {
         &self.0
-    }
-}
-
-impl Config {
-    /// The same with a deliberate bug.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn with(self, mutant: Mutant) -> Self {
-        Self(self.0, Planted::of(mutant))
-    }
-
-    /// Whether it has this bug: never, without the feature `mutants`.
-    #[inline]
-    pub(crate) fn has(&self, mutant: Mutant) -> bool {
-        self.1.is(mutant)
     }
 }
 
@@ -165,7 +149,7 @@ impl Parameters {
                 return Err(ConfigError::Relation { smaller, smaller_value, larger, larger_value });
             }
         }
-        Ok(Config(self, Planted::default()))
+        Ok(Config(self))
     }
 }
 

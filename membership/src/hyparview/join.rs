@@ -7,10 +7,10 @@ use rand::RngExt;
 use thin_vec::ThinVec;
 
 use super::{HyParView, Message, Phase, Purpose, Timer};
-use crate::links::{Link, LinkNumber};
+use crate::links::{Link, LinkNumber, my_request_stands};
 use crate::protocol::{DownReason, Effects};
 use crate::sample::choose_where;
-use crate::{Mark, Mutant, Peer, Time};
+use crate::{Mark, Peer, Time};
 
 /// Rounds over the contacts after which the pause between them doubles no more.
 const LONGEST_ROUND: usize = 16;
@@ -82,8 +82,7 @@ impl<P: Peer> HyParView<P> {
             let first = self.rng.random_range(0..self.contacts.len());
             self.contacts.rotate_left(first);
         }
-        let turn = if self.config.has(Mutant::FirstContactOnly) { 0 } else { attempt };
-        let contact = self.contacts[turn % self.contacts.len()];
+        let contact = self.contacts[attempt % self.contacts.len()];
         self.join_attempts = (attempt + 1).try_into().unwrap_or(0);
         if (attempt + 1).is_multiple_of(self.contacts.len()) {
             // From now on a failure waits for the timer, not for the next contact.
@@ -115,12 +114,9 @@ impl<P: Peer> HyParView<P> {
             fx.mark(Mark::JoinTwice);
             return fx.send(from, Message::Accept { link, evicted: None });
         }
-        if self.is_joining_through(from) && self.mine_stands(from) {
+        if self.is_joining_through(from) && my_request_stands(self.me, from) {
             // Both are each other's contact and asked at once: one link comes of it.
             return fx.mark(Mark::JoinsCrossed);
-        }
-        if self.config.has(Mutant::JoinRefused) && self.is_full() {
-            return fx.send(from, Message::Reject { link });
         }
         self.links.abandon(from);
         if let Some(at) = self.links.position(from) {

@@ -26,8 +26,6 @@ mod passive;
 mod repair;
 mod reunion;
 mod shuffle;
-#[cfg(test)]
-mod tests;
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -39,9 +37,9 @@ use thin_vec::ThinVec;
 pub use config::{Config, ConfigError, Parameters};
 pub use message::{MAX_SAMPLE, Message, Priority};
 
-use crate::links::{LinkNumber, Links, my_request_stands};
+use crate::links::{LinkNumber, Links};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
-use crate::{Mark, Mutant, Peer, Time};
+use crate::{Mark, Peer, Time};
 use passive::Passive;
 use reunion::Lost;
 
@@ -121,37 +119,37 @@ impl<P: Peer> HyParView<P> {
         }
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether the active view holds as many as it may.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
         self.links.active().len() >= self.config.active_capacity
+    }
+
+    /// The number of the link with a peer, if there is one.
+    #[must_use]
+    pub fn link_number(&self, peer: P) -> Option<u16> {
+        self.links.position(peer).map(|at| self.links.active()[at].number)
+    }
+
+    /// Peers that were asked for a link and have not answered.
+    pub fn asked(&self) -> impl Iterator<Item = P> {
+        self.links.requests().iter().map(|request| request.peer)
+    }
+
+    /// Peers to join through.
+    #[must_use]
+    pub fn contacts(&self) -> &[P] {
+        &self.contacts
     }
 
     /// Neither me nor linked: a peer the passive view may hold.
     fn is_stranger(&self, peer: P) -> bool {
-        let is_me = peer.is_same_node(self.me) && !self.config.has(Mutant::SelfRemembered);
-        !is_me && self.links.position_of_node(peer).is_none()
-    }
-
-    /// Both sides asked at once: whether this side's request stands.
-    fn mine_stands(&self, from: P) -> bool {
-        let stands = my_request_stands(self.me, from);
-        (stands || self.config.has(Mutant::TieBothStand)) && !self.config.has(Mutant::TieNoneStands)
-    }
-
-    fn passive_capacity(&self) -> usize {
-        let one_too_many = self.config.has(Mutant::PassiveOverflows);
-        self.config.passive_capacity + usize::from(one_too_many)
-    }
-
-    /// Passive peers that refused may be asked again.
-    fn retry_passive(&mut self) {
-        if !self.config.has(Mutant::PassiveTriedOnce) {
-            self.passive.retry();
-        }
+        !peer.is_same_node(self.me) && self.links.position_of_node(peer).is_none()
     }
 
     fn remember(&mut self, peer: P) {
         if self.is_stranger(peer) {
-            let capacity = self.passive_capacity();
+            let capacity = self.config.passive_capacity;
             self.passive.add(peer, capacity, &mut ThinVec::new(), &mut self.rng);
         }
     }
@@ -169,9 +167,6 @@ impl<P: Peer> HyParView<P> {
                 return false;
             }
             if held < from {
-                if self.config.has(Mutant::RestartUnnoticed) {
-                    return true;
-                }
                 fx.mark(Mark::NeighborRestarted);
                 self.drop_link(at, DownReason::Restarted, fx);
             } else {
@@ -183,9 +178,7 @@ impl<P: Peer> HyParView<P> {
 
     fn add_link(&mut self, now: Time, peer: P, link: LinkNumber, fx: &mut impl Effects<Self>) {
         let first = self.links.active().is_empty();
-        if !self.config.has(Mutant::LinkedRemembered) {
-            self.passive.forget_node(peer);
-        }
+        self.passive.forget_node(peer);
         self.links.link(peer, link);
         self.join_attempts = 0;
         self.find(peer, fx);
@@ -199,9 +192,7 @@ impl<P: Peer> HyParView<P> {
     /// Takes a peer out of the active view; whether it is remembered is the caller's choice.
     fn drop_link(&mut self, at: usize, reason: DownReason, fx: &mut impl Effects<Self>) -> P {
         let peer = self.links.unlink_at(at).peer;
-        if !self.config.has(Mutant::NeighborDownUntold) {
-            fx.neighbor_down(peer, reason);
-        }
+        fx.neighbor_down(peer, reason);
         if self.links.active().is_empty() && self.phase == Phase::Running {
             fx.mark(Mark::Isolated);
             fx.notify(Notice::Isolated);
@@ -258,7 +249,7 @@ impl<P: Peer> Membership for HyParView<P> {
             Input::Expired(Timer::Keepalive) => self.on_keepalive_timer(now, fx),
             Input::Expired(Timer::Request) => self.on_request_timer(now, fx),
             Input::Expired(Timer::Rejoin) => {
-                self.rejoin_armed = self.config.has(Mutant::RejoinOnce);
+                self.rejoin_armed = false;
                 self.repair(now, fx);
             }
             Input::LinkDown(peer) => self.on_link_down(now, peer, fx),
@@ -282,21 +273,6 @@ impl<P: Peer> Membership for HyParView<P> {
 
     fn lost(&self) -> impl Iterator<Item = P> + Clone {
         self.lost.iter().map(|lost| lost.peer)
-    }
-
-    fn spares_link(&self, from: P, message: &Message<P>) -> bool {
-        // It ends another link, one that these two had before.
-        matches!(*message, Message::Disconnect { link, leaving: false, .. }
-            if self.links.holds(from) && !self.links.has(from, link))
-    }
-
-    fn replaces_failed(&self) -> bool {
-        self.is_full() || !self.links.requests().is_empty() || self.passive.peers().is_empty()
-    }
-
-    fn looks_for_former(&self, peer: P) -> bool {
-        let lost = self.lost.iter().map(|lost| lost.peer);
-        self.contacts.iter().copied().chain(lost).any(|held| peer.supersedes(held))
     }
 
     fn check(&self) -> Result<(), Violation> {

@@ -5,7 +5,7 @@ use rand::RngExt;
 use super::{HyParView, Message, Purpose, Timer};
 use crate::protocol::{DownReason, Effects};
 use crate::sample::{choose, choose_where};
-use crate::{Mark, Mutant, Peer, Time};
+use crate::{Mark, Peer, Time};
 
 /// One random promotion in this many tries a contact instead of a passive peer, so that sides of a
 /// split whose passive views have forgotten each other find together again.
@@ -44,15 +44,12 @@ impl<P: Peer> HyParView<P> {
         if let Some(at) = self.links.position(peer) {
             self.drop_link(at, DownReason::Failed, fx);
             self.miss_neighbor(now, peer, fx);
-            self.retry_passive();
+            self.passive.retry();
         }
         self.repair(now, fx);
     }
 
     pub(super) fn on_request_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
-        if self.config.has(Mutant::RequestTimerOnce) {
-            return;
-        }
         self.links.watched = false;
         while let Some(request) = self.links.overdue(now) {
             // It may have accepted, and the answer was lost: no half link is left behind.
@@ -73,14 +70,13 @@ impl<P: Peer> HyParView<P> {
         let mut at = 0;
         while let Some(link) = self.links.active_mut().get_mut(at) {
             let (peer, number) = (link.peer, link.number);
-            let is_dead = link.silent >= self.config.keepalive_misses;
-            if is_dead && !self.config.has(Mutant::SilenceIgnored) {
+            if link.silent >= self.config.keepalive_misses {
                 fx.mark(Mark::NeighborSilent);
                 let bye = Message::Disconnect { link: number, leaving: false, instead: None };
                 fx.send(peer, bye);
                 self.drop_link(at, DownReason::Silent, fx);
                 self.miss_neighbor(now, peer, fx);
-                self.retry_passive();
+                self.passive.retry();
                 continue;
             }
             link.silent = link.silent.saturating_add(1);
@@ -93,9 +89,7 @@ impl<P: Peer> HyParView<P> {
         }
         self.try_lost(now, fx);
         self.repair(now, fx);
-        if !self.config.has(Mutant::KeepaliveOnce) {
-            fx.arm(self.config.keepalive_interval, Timer::Keepalive);
-        }
+        fx.arm(self.config.keepalive_interval, Timer::Keepalive);
     }
 
     /// Makes dead neighbours show themselves when a full view is asked for a link. After a mass
@@ -114,7 +108,6 @@ impl<P: Peer> HyParView<P> {
 
     pub(super) fn plan_promotion(&mut self, now: Time) {
         self.promotion_due = match self.config.promotion_interval {
-            Some(_) if self.config.has(Mutant::NoExchange) => Time::MAX,
             Some(mean) => now.after(mean / 2).after(self.fraction(mean)),
             None => Time::MAX,
         };

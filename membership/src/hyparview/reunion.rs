@@ -15,7 +15,7 @@ use thin_vec::ThinVec;
 use super::{HyParView, Message, Purpose};
 use crate::protocol::Effects;
 use crate::time::nanos;
-use crate::{Mark, Mutant, Peer, Time};
+use crate::{Mark, Peer, Time};
 
 /// How long a peer is tried.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -55,10 +55,7 @@ impl<P: Peer> HyParView<P> {
         within: Duration,
         fx: &mut impl Effects<Self>,
     ) {
-        if self.config.reunion_interval.is_none()
-            || self.config.has(Mutant::LostForgotten)
-            || self.links.position_of_node(peer).is_some()
-        {
+        if self.config.reunion_interval.is_none() || self.links.position_of_node(peer).is_some() {
             return;
         }
         let due = now.after(self.fraction(within));
@@ -97,9 +94,6 @@ impl<P: Peer> HyParView<P> {
 
     /// A node runs as `peer`: contacts and lost peers of that name are this one now.
     pub(super) fn rename(&mut self, peer: P, fx: &mut impl Effects<Self>) {
-        if self.config.has(Mutant::OldIncarnationAsked) {
-            return;
-        }
         if let Some(contact) = self.contacts.iter_mut().find(|c| peer.supersedes(**c)) {
             *contact = peer;
             fx.mark(Mark::ContactRestarted);
@@ -114,9 +108,6 @@ impl<P: Peer> HyParView<P> {
     /// a view is not turned over at once.
     pub(super) fn try_lost(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         let Some(interval) = self.config.reunion_interval else { return };
-        if self.config.has(Mutant::LostOnlyAlone) && !self.links.active().is_empty() {
-            return;
-        }
         // Whoever is alone joins through its contacts.
         let joins = |peer| self.links.active().is_empty() && self.contacts.contains(&peer);
         let asks = |peer| self.links.is_asked(peer) || joins(peer);
@@ -127,9 +118,7 @@ impl<P: Peer> HyParView<P> {
         };
         // Pauses are three quarters of the interval on average.
         let day = nanos(GIVEN_UP_AFTER) / (nanos(interval) / 4 * 3).max(1);
-        if u64::from(tries) >= day.min(u64::from(u16::MAX))
-            || (tries > 0 && self.config.has(Mutant::LostTriedOnce))
-        {
+        if u64::from(tries) >= day.min(u64::from(u16::MAX)) {
             return self.forget(at);
         }
         fx.mark(Mark::LostTried);
@@ -163,12 +152,11 @@ impl<P: Peer> HyParView<P> {
         self.remember(peer);
         if is_linked {
             self.miss(now, peer, Duration::ZERO, fx);
-            self.retry_passive();
+            self.passive.retry();
         }
         if let Some(request) = asked.and_then(|asked| self.links.abandon(asked))
             && self.is_stranger(peer)
             && !self.links.is_asked(peer)
-            && !self.config.has(Mutant::OldIncarnationAsked)
         {
             fx.mark(Mark::AskedAnew);
             if request.why == Purpose::Join {

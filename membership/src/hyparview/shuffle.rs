@@ -5,12 +5,12 @@ use thin_vec::ThinVec;
 use super::{HyParView, Message, Timer};
 use crate::protocol::Effects;
 use crate::sample::{choose_where, sample_into};
-use crate::{Mark, Mutant, Peer, Time};
+use crate::{Mark, Peer, Time};
 
 impl<P: Peer> HyParView<P> {
     pub(super) fn on_shuffle_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         fx.arm(self.config.shuffle_interval, Timer::Shuffle);
-        self.retry_passive();
+        self.passive.retry();
         self.passive.refills = 0;
         self.splice_in(now, fx);
         self.repair(now, fx);
@@ -51,8 +51,7 @@ impl<P: Peer> HyParView<P> {
         if origin.is_same_node(self.me) {
             return fx.mark(Mark::ShuffleCameHome);
         }
-        let hop = u8::from(!self.config.has(Mutant::ShuffleEndless));
-        let ttl = ttl.min(self.config.shuffle_walk_length).saturating_sub(hop);
+        let ttl = ttl.min(self.config.shuffle_walk_length).saturating_sub(1);
         if ttl > 0 {
             let next = choose_where(
                 self.links.active().iter().map(|link| link.peer),
@@ -93,7 +92,7 @@ impl<P: Peer> HyParView<P> {
 
     /// §4.4: what was sent to the peer makes room first, and only then random ones.
     fn integrate(&mut self, peers: impl Iterator<Item = P>, sent: &mut ThinVec<P>) {
-        let capacity = self.passive_capacity();
+        let capacity = self.config.passive_capacity;
         for peer in peers.take(capacity) {
             if self.is_stranger(peer) {
                 self.passive.add(peer, capacity, sent, &mut self.rng);

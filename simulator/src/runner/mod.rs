@@ -30,7 +30,6 @@ pub use report::{
 
 use crate::engine::{Make, SimStack, Simulation};
 use crate::faults::{self, Later, Ongoing};
-use crate::mutants::{Mutant, Plant};
 use crate::node::Peer;
 use crate::regional::Regional;
 use crate::scenario::{Broadcast, Membership, Scenario};
@@ -74,17 +73,16 @@ pub fn run_on_threads(
     if !problems.is_empty() {
         return Err(RunError(problems));
     }
-    let mutant = scenario.mutant.as_deref().and_then(Mutant::find);
     match &scenario.membership {
         Membership::Hyparview(m) => {
             let m = m.clone().check().map_err(|error| RunError::of("membership", &error))?;
-            let m = Arc::new(m.plant(mutant));
+            let m = Arc::new(m);
             let membership = move |me, seed| HyParView::new(me, Arc::clone(&m), seed);
             run_broadcast(threads, scenario, membership, observer)
         }
         Membership::FullMesh(m) => {
             let m = m.clone().check().map_err(|error| RunError::of("membership", &error))?;
-            let m = Arc::new(m.plant(mutant));
+            let m = Arc::new(m);
             let membership = move |me, seed| FullMesh::new(me, Arc::clone(&m), seed);
             run_broadcast(threads, scenario, membership, observer)
         }
@@ -98,14 +96,11 @@ fn run_broadcast<M: crate::strategy::SimMembership>(
     membership: impl Fn(Peer, u64) -> M + Send + Sync + 'static,
     observer: &mut impl Observer,
 ) -> Result<Report, RunError> {
-    let mutant = scenario.mutant.as_deref().and_then(Mutant::find);
     let around = scenario.anti_entropy.clone().map(anti_entropy::Parameters::check).transpose();
     let around = around.map_err(|error| RunError::of("anti_entropy", &error))?;
-    let around = around.map(|around| around.plant(mutant));
     match (&scenario.broadcast, around) {
         (Broadcast::Plumtree(b), around) => {
             let b = b.clone().check().map_err(|error| RunError::of("broadcast", &error))?;
-            let b = b.plant(mutant);
             if let Some(around) = around {
                 let make = compose(membership, exchanging_plumtree(b, around));
                 return run_with(threads, scenario, make, observer);

@@ -79,10 +79,6 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
     /// What is measured how often.
     pub measure: Measure,
-    /// A deliberate bug in the protocols, to see what notices it: one of those that
-    /// `murmurate-sim swarm --mutants` lists.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mutant: Option<String>,
     /// What must hold; what does not hold makes the run fail.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<Assertion>,
@@ -105,7 +101,6 @@ impl Default for Scenario {
             workload: Vec::new(),
             faults: Vec::new(),
             measure: Measure::default(),
-            mutant: None,
             assertions: Vec::new(),
         }
     }

@@ -9,7 +9,6 @@ use super::{
 use crate::faults::read_trace;
 use crate::lanes;
 use crate::matrix::Matrix;
-use crate::mutants::{self, Mutant};
 use crate::network::{Bandwidth, Bursts, Latency, Network, Placement, Terms};
 use crate::node::Peer;
 
@@ -23,7 +22,6 @@ const AWS: &str = include_str!("../network/aws.csv");
 pub(super) fn check(scenario: &Scenario) -> Vec<Broken> {
     let mut broken = Vec::new();
     broken.extend(protocols(scenario));
-    broken.extend(mutant(scenario));
     let regions = match scenario.network() {
         Ok(network) => Some(network.placement().names().to_vec()),
         Err(problem) => {
@@ -59,18 +57,6 @@ fn protocols(scenario: &Scenario) -> impl Iterator<Item = Broken> {
     let around = around.map(|error| named("anti_entropy", &error));
     let membership = membership.map(|error| named("membership", &error));
     membership.into_iter().chain(around).chain(broadcast.map(|error| named("broadcast", &error)))
-}
-
-fn mutant(scenario: &Scenario) -> Option<Broken> {
-    let name = scenario.mutant.as_ref()?;
-    let message = match Mutant::find(name) {
-        None => format!("{name:?} is no mutant: {}", mutants::hint(name)),
-        Some(_) if !mutants::BUILT_IN => {
-            "this program has no mutants in it: build it with --features mutants".into()
-        }
-        Some(_) => return None,
-    };
-    Some(("mutant".to_owned(), message))
 }
 
 impl Scenario {

@@ -11,7 +11,7 @@ use super::plan::{FINALE, Plan};
 use super::promise::Promise;
 use super::story::{self, Story};
 use super::trouble::{end, favourite, keeps_all, trouble};
-use crate::mutants::Mutant;
+use super::with::With;
 use crate::scenario::{
     Bandwidth, BitRate, Broadcast, Bursts, Bytes, Fault, LatencyModel, Links, Membership, Nodes,
     Order, Pace, Region, Reorder, RoundTrip, Sender, Share, Span, What, Workload,
@@ -51,18 +51,13 @@ impl Dice {
 }
 
 impl Plan {
-    /// The plan of a seed. For a mutant the same draws, of the strategy that it is a bug of, and more
-    /// often what its branch is taken in.
+    /// The plan of a seed, drawn with all of these.
     #[must_use]
-    pub fn draw(seed: u64, mutant: Option<Mutant>) -> Self {
+    pub fn draw(seed: u64, with: &[With]) -> Self {
         let dice = &mut Dice(SplitMix64::seed_from_u64(seed ^ 0x5357_4152_4d01));
-        let mesh = dice.chance(20);
-        let mesh = match mutant {
-            Some(Mutant::HyParView(_)) => false,
-            Some(Mutant::FullMesh(_)) => true,
-            _ => mesh,
-        };
-        let story = if mesh { Story::Any } else { Story::draw(dice, mutant) };
+        let mesh = dice.chance(20) || with.contains(&With::FullMesh);
+        let mesh = mesh && !with.contains(&With::HyParView);
+        let story = if mesh { Story::Any } else { Story::draw(dice, with) };
         let count = story.count(dice, mesh);
         // Nothing else would find the other side again.
         let split = dice.chance(40);
@@ -81,7 +76,7 @@ impl Plan {
             Story::Late => story::latecomers(dice),
         };
         if story == Story::Any && !gentle {
-            trouble.extend(favourite(dice, mutant));
+            trouble.extend(favourite(dice, with));
         }
         trouble.sort_by_key(|fault| fault.at);
         let contacts = story.contacts(dice, gentle);
@@ -94,7 +89,7 @@ impl Plan {
                 false => hyparview(dice, count + joins(&trouble), promotion, story),
             },
             broadcast: Broadcast::default(),
-            anti_entropy: anti_entropy(seed, mutant),
+            anti_entropy: anti_entropy(seed, with),
             links: links(dice, gentle || matches!(story, Story::Pair | Story::Cut), &regions),
             regions,
             trouble,
@@ -106,7 +101,7 @@ impl Plan {
             finale: finale(dice),
             storm: dice.chance(90).then(|| dice.percent(5, 12)),
             promise: Promise::default(),
-            mutant,
+            with: with.to_vec(),
             end: None,
             only: None,
         };
@@ -128,7 +123,7 @@ impl Plan {
             self.load.iter_mut().for_each(|load| load.from = Span(load.from.0 + joined));
         }
         let flood = dice.chance(if story == Story::Late { 75 } else { 25 })
-            && !matches!(self.mutant, Some(Mutant::Plumtree(_)));
+            && !self.with.contains(&With::Plumtree);
         // Where nobody died, everybody's contacts still run.
         let known = promotion && self.trouble.iter().all(|fault| keeps_all(&fault.what));
         self.discovery = match story {
@@ -147,9 +142,9 @@ impl Plan {
 }
 
 /// Drawn apart from all else, so that with it and without it the same goes wrong.
-fn anti_entropy(seed: u64, mutant: Option<Mutant>) -> Option<anti_entropy::Parameters> {
+fn anti_entropy(seed: u64, with: &[With]) -> Option<anti_entropy::Parameters> {
     let dice = &mut Dice(SplitMix64::seed_from_u64(seed ^ 0x616e_7469));
-    if !dice.chance(50) && !matches!(mutant, Some(Mutant::AntiEntropy(_))) {
+    if !dice.chance(50) && !with.contains(&With::AntiEntropy) {
         return None;
     }
     let exchange_interval = dice.millis(200, 1_000);
@@ -380,7 +375,7 @@ mod tests {
     #[test]
     fn what_is_drawn_is_a_scenario_and_can_be_written() {
         for seed in 0..300 {
-            let scenario = Plan::draw(seed, None).scenario();
+            let scenario = Plan::draw(seed, &[]).scenario();
             assert_eq!(scenario.check(), [], "seed {seed}");
             let text = scenario.to_toml().expect("TOML");
             let document = crate::scenario::Document::parse("drawn", &text).expect("TOML");
@@ -392,7 +387,7 @@ mod tests {
 
     #[test]
     fn much_is_tried_and_much_is_promised() {
-        let plans: Vec<_> = (0..1_000).map(|seed| Plan::draw(seed, None)).collect();
+        let plans: Vec<_> = (0..1_000).map(|seed| Plan::draw(seed, &[])).collect();
         let share = |of: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| of(plan)).count();
         assert!(share(&|plan| plan.promise.whole) > 600, "one overlay");
         assert!(share(&|plan| plan.promise.stays_whole) > 500, "at every moment");
@@ -419,27 +414,39 @@ mod tests {
     }
 
     #[test]
-    fn for_a_mutant_what_it_shows_in_is_drawn_more_often() {
-        let shares = |of: &dyn Fn(&Plan) -> bool, name: &str| {
-            let drawn = |mutant| (0..500).filter(|seed| of(&Plan::draw(*seed, mutant))).count();
-            let bug = Mutant::find(name);
-            assert!(bug.is_some(), "{name} is a mutant");
-            (drawn(Mutant::find("no-exchange")), drawn(bug))
+    fn what_plans_are_drawn_with_is_there_more_often() {
+        let drawn = |of: &dyn Fn(&Plan) -> bool, with: &[With]| {
+            (0..500).filter(|seed| of(&Plan::draw(*seed, with))).count()
         };
         let has = |plan: &Plan, is: fn(&What) -> bool| plan.trouble.iter().any(|f| is(&f.what));
         let crowded = |plan: &Plan| has(plan, |w| matches!(w, What::Join { count: 20.., .. }));
         let recycled = |plan: &Plan| has(plan, |what| matches!(what, What::Recycle { .. }));
-        for (of, name) in [
-            (&(|plan: &Plan| plan.promise.meets) as &dyn Fn(&Plan) -> bool, "tie-both-stand"),
-            (&|plan: &Plan| plan.promise.meets, "tie-none-stands"),
-            (&is_lone, "first-contact-only"),
-            (&crowded, "requests-unbounded"),
-            (&recycled, "restart-unnoticed"),
-            (&Plan::is_calm, "exchange-wants-history"),
+        for (of, with) in [
+            (&(|plan: &Plan| plan.promise.meets) as &dyn Fn(&Plan) -> bool, With::Pairs),
+            (&is_lone, With::Lone),
+            (&|plan: &Plan| plan.promise.reunites, With::Cut),
+            (&crowded, With::Crowds),
+            (&recycled, With::Recycled),
+            (&Plan::is_calm, With::Late),
         ] {
-            let (others, own) = shares(of, name);
-            assert!(others > 0, "without {name}, too");
-            assert!(own as f64 > 1.3 * others as f64, "{name}: {own} of 500, {others} else");
+            let (others, own) =
+                (drawn(of, &[With::HyParView]), drawn(of, &[With::HyParView, with]));
+            assert!(others > 0, "without {with:?}, too");
+            assert!(own as f64 > 1.3 * others as f64, "{with:?}: {own} of 500, {others} else");
+        }
+    }
+
+    #[test]
+    fn what_plans_are_always_drawn_with_is_always_there() {
+        for seed in 0..200 {
+            let with = |one| Plan::draw(seed, &[one]);
+            let hyparview = with(With::HyParView).membership;
+            assert!(matches!(hyparview, Membership::Hyparview(_)), "seed {seed}");
+            let mesh = with(With::FullMesh).membership;
+            assert!(matches!(mesh, Membership::FullMesh(_)), "seed {seed}");
+            let plumtree = with(With::Plumtree).broadcast;
+            assert!(matches!(plumtree, Broadcast::Plumtree(_)), "seed {seed}");
+            assert!(with(With::AntiEntropy).anti_entropy.is_some(), "seed {seed}");
         }
     }
 }

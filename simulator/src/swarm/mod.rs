@@ -11,6 +11,7 @@ mod promise;
 mod shrink;
 mod story;
 mod trouble;
+mod with;
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
@@ -24,9 +25,9 @@ use serde::Serialize;
 
 pub use plan::Plan;
 pub use shrink::{Shrunk, shrink};
+pub use with::With;
 
 use crate::marks::Marks;
-use crate::mutants::Mutant;
 use crate::runner::{self, Report};
 
 /// Every so many seeds are run twice: the same seed gives the same run.
@@ -97,10 +98,10 @@ pub fn try_plan(plan: &Plan) -> Outcome {
     }
 }
 
-/// Runs the plan of a seed, now and then twice. What fails with a mutant must be fine without it.
+/// Runs the plan of a seed, drawn with these, now and then twice.
 #[must_use]
-pub fn try_seed(seed: u64, mutant: Option<Mutant>) -> Outcome {
-    let plan = Plan::draw(seed, mutant);
+pub fn try_seed(seed: u64, with: &[With]) -> Outcome {
+    let plan = Plan::draw(seed, with);
     let mut outcome = try_plan(&plan);
     if seed.is_multiple_of(TWICE_EVERY) && outcome.failure.is_none() {
         let again = try_plan(&plan).digest;
@@ -112,13 +113,6 @@ pub fn try_seed(seed: u64, mutant: Option<Mutant>) -> Outcome {
                 is_final: false,
             });
         }
-    }
-    if mutant.is_some()
-        && let Some(failure) = &mut outcome.failure
-        && let Some(real) = try_plan(&plan.with(None)).failure
-    {
-        failure.rule = "it fails without the mutant, too".into();
-        failure.detail = format!("{}: {}", real.rule, real.detail);
     }
     outcome
 }
@@ -177,12 +171,22 @@ impl Summary {
     }
 }
 
-/// Runs seeds on so many threads, up to the lowest that fails: what comes of it does not depend on
-/// how many. `done` hears of each seed that is through.
+/// Runs seeds, drawn with these, on so many threads, up to the lowest that fails: what comes of it does
+/// not depend on how many. `done` hears of each seed that is through.
 pub fn run(
     seeds: Range<u64>,
     jobs: NonZeroUsize,
-    mutant: Option<Mutant>,
+    with: &[With],
+    done: impl Fn() + Sync,
+) -> Summary {
+    run_by(seeds, jobs, |seed| try_seed(seed, with), done)
+}
+
+/// The same of what comes of each seed by this.
+fn run_by(
+    seeds: Range<u64>,
+    jobs: NonZeroUsize,
+    outcome: impl Fn(u64) -> Outcome + Sync,
     done: impl Fn() + Sync,
 ) -> Summary {
     let next = AtomicU64::new(seeds.start);
@@ -195,7 +199,7 @@ pub fn run(
                 return outcomes;
             }
             SEED.set(Some(seed));
-            let outcome = try_seed(seed, mutant);
+            let outcome = outcome(seed);
             if outcome.failure.is_some() {
                 lowest.fetch_min(seed, Ordering::Relaxed);
             }
@@ -225,11 +229,37 @@ impl Shrunk {
     pub fn to_file(&self) -> Result<String, toml::ser::Error> {
         let Failure { rule, detail, .. } = &self.failure;
         let detail: String = detail.chars().take(200).collect();
-        let build = match self.plan.mutant {
-            Some(_) => " (built with --features mutants)",
-            None => "",
-        };
         let text = self.plan.scenario().to_toml()?;
-        Ok(format!("# Run it with murmurate-sim{build}. It fails:\n# {rule}: {detail}\n\n{text}"))
+        Ok(format!("# Run it with murmurate-sim. It fails:\n# {rule}: {detail}\n\n{text}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_seed_that_fails_is_found_by_any_number_of_jobs() {
+        // The lower, the longer it takes.
+        let outcome = |seed: u64| {
+            std::thread::sleep(Duration::from_millis(50 - seed.min(50)));
+            let rule = format!("rule of {seed}");
+            let failure = (seed >= 11 && !seed.is_multiple_of(2)).then(|| Failure {
+                rule,
+                detail: String::new(),
+                at: Duration::ZERO,
+                is_final: true,
+            });
+            Outcome { failure, events: seed, ..Outcome::default() }
+        };
+        let of = |jobs| run_by(3..1_000, NonZeroUsize::new(jobs).expect("some"), outcome, || {});
+        let one = of(1);
+        assert_eq!(
+            one.failed.as_ref().map(|(seed, failure)| (*seed, &*failure.rule)),
+            Some((11, "rule of 11"))
+        );
+        assert_eq!((one.seeds, one.events), (9, (3..=11).sum()));
+        assert_eq!(one, of(2));
+        assert_eq!(one, of(5));
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use murmurate::broadcast::anti_entropy;
 
 use super::promise::Promise;
+use super::with::With;
 use crate::check::Agreement;
-use crate::mutants::Mutant;
 use crate::scenario::{
     Assertion, Broadcast, Fault, LatencyModel, Links, Measure, Membership, Nodes, Pace, Region,
     Scenario, Sender, Share, Span, What, Who, Workload,
@@ -63,8 +63,8 @@ pub struct Plan {
     /// Whether there is trouble once more, of which the broadcasts are to come through.
     pub(super) storm: Option<Share>,
     pub(super) promise: Promise,
-    /// A deliberate bug.
-    pub(super) mutant: Option<Mutant>,
+    /// What it was drawn with.
+    pub(super) with: Vec<With>,
     /// The run ends here.
     pub(super) end: Option<Duration>,
     /// Only what is promised of this figure.
@@ -72,13 +72,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// With this bug in its protocols.
-    #[must_use]
-    pub fn with(mut self, mutant: Option<Mutant>) -> Self {
-        self.mutant = mutant;
-        self
-    }
-
     /// Nodes that join in all.
     #[must_use]
     pub fn nodes(&self) -> u32 {
@@ -133,12 +126,13 @@ impl Plan {
         }
         faults.retain(|fault| fault.at <= duration);
         workload.retain(|workload| workload.from <= duration);
-        let what =
-            self.mutant.map_or_else(String::new, |mutant| format!(" with {}", mutant.name()));
+        let with: Vec<_> = self.with.iter().map(|with| with.name()).collect();
+        let with =
+            if with.is_empty() { String::new() } else { format!(" with {}", with.join(", ")) };
         Scenario {
             channels: Vec::new(),
             name: format!("swarm-{}", self.seed),
-            description: format!("drawn by the swarm from seed {}{what}", self.seed),
+            description: format!("drawn by the swarm from seed {}{with}", self.seed),
             seed: self.noise,
             duration,
             nodes: self.nodes.clone(),
@@ -156,7 +150,6 @@ impl Plan {
                 agreement: self.agreement(),
                 ..Measure::default()
             },
-            mutant: self.mutant.map(|mutant| mutant.name().to_owned()),
             assertions: self.assertions(),
         }
     }

@@ -133,16 +133,6 @@ impl Promise {
         }
     }
 
-    /// The same of this smaller plan: whatever takes a time takes no longer than there.
-    pub(super) fn of_smaller(self, plan: &Plan) -> Self {
-        Self {
-            prompt: self.prompt.map(|_| plan.far() + plan.waits()),
-            first: self.first.map(|_| plan.near()),
-            settled: self.settled.map(|_| plan.near()),
-            ..self
-        }
-    }
-
     /// Bounds of what may be under way and of what may be said, far above what ever is.
     pub(super) fn always(self, plan: &Plan) -> [String; 2] {
         let nodes = plan.most_nodes() as f64;
@@ -418,26 +408,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_smaller_plan_is_faster() {
-        let plans = (0..200).map(|seed| Plan::draw(seed, None));
-        let large = plans.filter(|plan| plan.promise.settled.is_some() && plan.nodes() > 30);
-        let large = large.collect::<Vec<_>>();
-        assert!(!large.is_empty());
-        for mut plan in large {
-            let before = plan.promise;
-            assert_eq!(before.of_smaller(&plan), before, "no smaller");
-            plan.nodes.count = 2;
-            plan.trouble.clear();
-            let after = before.of_smaller(&plan);
-            assert!(after.settled < before.settled, "{before:?}, {after:?}");
-            assert_eq!(after.first.is_some(), before.first.is_some());
-            assert_eq!(after.prompt, before.prompt, "that is not by the number of nodes");
-        }
-    }
-
-    #[test]
     fn company_is_whoever_is_left() {
-        let mut plan = Plan::draw(0, None);
+        let mut plan = Plan::draw(0, &[]);
         let death = |count| {
             let what = What::Leave { who: Who::Count(count), linger: Span::default() };
             Fault { at: Span::default(), name: None, what }

@@ -1,9 +1,8 @@
 //! Makes a plan that fails as small as it can be and still fails in the same way.
 //!
 //! Delta debugging: leave something out, run it, keep it out if the run still fails. First faults,
-//! then nodes, then time, then whatever makes the rest simpler to read. A plan with a deliberate bug
-//! must also be fine without it, or it would show something else; one without may promise no more
-//! than its configuration can keep.
+//! then nodes, then time, then whatever makes the rest simpler to read. It may promise no more than its
+//! configuration can keep.
 
 use std::time::Duration;
 
@@ -36,8 +35,19 @@ pub struct Shrunk {
 /// Shrinks a plan that fails like this, in so many runs at most.
 #[must_use]
 pub fn shrink(plan: Plan, failure: Failure, most_runs: u32) -> Shrunk {
+    shrink_by(plan, failure, most_runs, |plan| try_plan(plan).failure)
+}
+
+/// The same of plans that fail like this.
+fn shrink_by(
+    plan: Plan,
+    failure: Failure,
+    most_runs: u32,
+    fails: impl Fn(&Plan) -> Option<Failure>,
+) -> Shrunk {
     let promise = plan.promise;
-    let mut shrinker = Shrinker { best: Shrunk { plan, failure, runs: 0 }, promise, most_runs };
+    let best = Shrunk { plan, failure, runs: 0 };
+    let mut shrinker = Shrinker { best, promise, most_runs, fails };
     shrinker.narrow();
     loop {
         let before = shrinker.best.plan.clone();
@@ -55,14 +65,15 @@ pub fn shrink(plan: Plan, failure: Failure, most_runs: u32) -> Shrunk {
     }
 }
 
-struct Shrinker {
+struct Shrinker<F> {
     best: Shrunk,
     /// What the first plan promised.
     promise: Promise,
     most_runs: u32,
+    fails: F,
 }
 
-impl Shrinker {
+impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
     fn is_tired(&self) -> bool {
         self.best.runs >= self.most_runs
     }
@@ -74,25 +85,15 @@ impl Shrinker {
         if plan == self.best.plan || self.is_tired() {
             return false;
         }
-        if plan.mutant.is_none() {
-            plan.promise = self.promise.and(Promise::of(&plan));
-            plan.patience = plan.patience();
-        } else {
-            plan.promise = plan.promise.of_smaller(&plan);
-        }
+        plan.promise = self.promise.and(Promise::of(&plan));
+        plan.patience = plan.patience();
         if !plan.scenario().check().is_empty() {
             return false;
         }
         self.best.runs += 1;
-        let Some(failure) = try_plan(&plan).failure else { return false };
+        let Some(failure) = (self.fails)(&plan) else { return false };
         if failure.rule != self.best.failure.rule {
             return false;
-        }
-        if plan.mutant.is_some() {
-            self.best.runs += 1;
-            if try_plan(&plan.clone().with(None)).failure.is_some() {
-                return false;
-            }
         }
         (self.best.plan, self.best.failure) = (plan, failure);
         true
@@ -148,10 +149,6 @@ impl Shrinker {
             if self.attempt(|plan| set_nodes(plan, size)) {
                 break;
             }
-        }
-        if self.best.plan.mutant.is_some() {
-            self.attempt(|plan| plan.newcomers = 0);
-            self.attempt(|plan| plan.discovery = false);
         }
         self.attempt(|plan| plan.nodes.contacts = 1);
     }
@@ -220,11 +217,6 @@ impl Shrinker {
             });
         }
         self.attempt(set_peace);
-        if self.best.plan.mutant.is_some() {
-            for share in [8, 4, 2] {
-                self.attempt(|plan| plan.patience = rounded(plan.patience / share));
-            }
-        }
     }
 
     fn links(&mut self) {
@@ -427,3 +419,36 @@ const PLUMTREE: [Set<plumtree::Parameters>; 8] = [
     |p, d| (p.seen_capacity, p.payload_capacity) = (d.seen_capacity, d.payload_capacity),
     |p, d| p.missing_capacity = d.missing_capacity,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails wherever three nodes or more crash, now and then in another way.
+    fn failure(plan: &Plan) -> Option<Failure> {
+        let crashes = plan.trouble.iter().any(|fault| matches!(fault.what, What::Crash { .. }));
+        let rule = if plan.nodes.count.is_multiple_of(7) { "seven" } else { "crash" };
+        let (rule, detail) = (rule.to_owned(), String::new());
+        let failed = Failure { rule, detail, at: Duration::from_secs(1), is_final: false };
+        (crashes && plan.nodes.count >= 3).then_some(failed)
+    }
+
+    #[test]
+    fn what_does_not_matter_is_left_out() {
+        let plans = (0..100).map(|seed| Plan::draw(seed, &[]));
+        let failed = plans.filter_map(|plan| Some((failure(&plan)?, plan)));
+        let mut tried = 0;
+        for (failed, plan) in
+            failed.filter(|(failed, plan)| failed.rule == "crash" && plan.load.len() > 1)
+        {
+            let shrunk = shrink_by(plan.clone(), failed.clone(), 1_000, failure);
+            assert_eq!(shrunk.failure, failed, "it still fails in the same way");
+            assert_eq!((shrunk.plan.nodes.count, shrunk.plan.faults()), (3, 1), "{shrunk:?}");
+            assert!(shrunk.plan.load.is_empty() && shrunk.runs < 1_000, "{shrunk:?}");
+            let kept = shrink_by(plan.clone(), failed, 0, failure);
+            assert_eq!((kept.plan, kept.runs), (plan, 0), "without a run nothing is left out");
+            tried += 1;
+        }
+        assert!(tried > 5, "{tried} plans");
+    }
+}

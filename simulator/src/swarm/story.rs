@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::draw::Dice;
 use super::promise::ROUND_TRIP;
 use super::trouble::{death, fault};
-use crate::mutants::Mutant;
+use super::with::With;
 use crate::scenario::{Fault, Span, What, Who};
 
 /// What a plan tells of.
@@ -27,22 +27,10 @@ pub(super) enum Story {
 }
 
 impl Story {
-    pub(super) fn draw(dice: &mut Dice, mutant: Option<Mutant>) -> Self {
-        use murmurate::broadcast::Mutant as Around;
-        use murmurate::membership::Mutant as Bug;
-        // Of some bugs others know nothing.
-        let (pairs, lone, cut, late) = match mutant {
-            Some(Mutant::HyParView(Bug::TieBothStand | Bug::TieNoneStands)) => (50, 6, 10, 4),
-            Some(Mutant::HyParView(Bug::FirstContactOnly)) => (6, 50, 10, 4),
-            Some(Mutant::HyParView(
-                Bug::LostForgotten
-                | Bug::LostOnlyAlone
-                | Bug::LostTriedOnce
-                | Bug::OldIncarnationAsked,
-            )) => (6, 6, 50, 4),
-            Some(Mutant::AntiEntropy(Around::ExchangeWantsHistory)) => (6, 6, 10, 50),
-            _ => (6, 6, 10, 4),
-        };
+    pub(super) fn draw(dice: &mut Dice, with: &[With]) -> Self {
+        let share = |one, by_itself| if with.contains(&one) { 50 } else { by_itself };
+        let (pairs, lone) = (share(With::Pairs, 6), share(With::Lone, 6));
+        let (cut, late) = (share(With::Cut, 10), share(With::Late, 4));
         match dice.between(1, 100) {
             roll if roll <= pairs => Self::Pair,
             roll if roll <= pairs + lone => Self::Lone,

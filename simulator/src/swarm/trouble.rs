@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::draw::Dice;
 use super::promise::ROUND_TRIP;
-use crate::mutants::Mutant;
+use super::with::With;
 use crate::scenario::{Churn, Death, Fault, Lengths, Region, Span, What, Who};
 
 pub(super) fn fault(at: Duration, what: What) -> Fault {
@@ -129,13 +129,15 @@ fn churn(dice: &mut Dice) -> Churn {
     Churn::Sessions { up: lengths(dice, 5_000, 40_000), down: lengths(dice, 1_000, 15_000) }
 }
 
-/// What the branch of a mutant is often taken in.
-pub(super) fn favourite(dice: &mut Dice, mutant: Option<Mutant>) -> Vec<Fault> {
-    use murmurate::membership::Mutant as Bug;
-    let Some(Mutant::HyParView(bug)) = mutant else { return Vec::new() };
-    let one = |dice: &mut Dice| match bug {
-        Bug::RequestsUnbounded => Some(crowd(dice)),
-        Bug::RestartUnnoticed => Some(What::Recycle { who: few(dice, 3) }),
+/// What is drawn more often, beside all else.
+pub(super) fn favourite(dice: &mut Dice, with: &[With]) -> Vec<Fault> {
+    // HyParView alone adds nothing and rolls the dice, so that it is drawn the same with any of these.
+    if ![With::HyParView, With::Crowds, With::Recycled].iter().any(|one| with.contains(one)) {
+        return Vec::new();
+    }
+    let one = |dice: &mut Dice| match with {
+        _ if with.contains(&With::Crowds) => Some(crowd(dice)),
+        _ if with.contains(&With::Recycled) => Some(What::Recycle { who: few(dice, 3) }),
         _ => None,
     };
     let count = dice.between(0, 4);

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use murmurate_simulator::Peer;
 use murmurate_simulator::network::MIN_LATENCY;
 use murmurate_simulator::scenario::{LatencyModel, Span};
+use murmurate_simulator::swarm::With;
 
 use crate::compare::Compare;
 use crate::merge::Merge;
@@ -155,7 +156,7 @@ impl Default for Run {
 /// the protocols that no seed reached.
 #[derive(Debug, Args)]
 pub(crate) struct Swarm {
-    /// How many seeds; with --mutants, for each mutant at most
+    /// How many seeds
     #[arg(long, default_value = "1000", value_parser = |text: &str| whole(text, 1..=1_000_000_000))]
     pub(crate) seeds: u64,
     /// The first of them
@@ -164,12 +165,10 @@ pub(crate) struct Swarm {
     /// Seeds run at a time [default: as many as there are cores]
     #[arg(long, value_parser = |text: &str| whole(text, 1..=1_024))]
     pub(crate) jobs: Option<u64>,
-    /// Put this deliberate bug into the protocols, to see it caught
-    #[arg(long, value_name = "NAME", conflicts_with = "mutants")]
-    pub(crate) mutant: Option<String>,
-    /// Put every deliberate bug in, one after the other, and see which are caught
-    #[arg(long)]
-    pub(crate) mutants: bool,
+    /// Draw with these, always (hyparview, full-mesh, plumtree, anti-entropy) or more often (pairs,
+    /// lone, cut, late, crowds, recycled)
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub(crate) with: Vec<With>,
     /// Runs that it may take to make one that fails small; with 0 it is written as it was drawn
     #[arg(long, default_value = "1000", value_parser = |text: &str| whole(text, 0..=1_000_000))]
     pub(crate) shrink: u64,

@@ -1,0 +1,160 @@
+//! What came of it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use murmurate_simulator::mutants::Mutant;
+use serde::{Deserialize, Serialize};
+
+use crate::scratch::Broken;
+
+/// What `murmurate-sim swarm --json` says, as far as it matters here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Said {
+    pub(crate) violation: Option<Caught>,
+}
+
+/// A bug, and what it was caught by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Caught {
+    #[serde(default)]
+    pub(crate) mutant: String,
+    pub(crate) seed: u64,
+    pub(crate) rule: String,
+    pub(crate) detail: String,
+    pub(crate) nodes: u32,
+    pub(crate) faults: usize,
+    pub(crate) runs: u32,
+    pub(crate) file: PathBuf,
+    /// What fails without the bug, too, so that this shows something else.
+    #[serde(default)]
+    pub(crate) without: Option<String>,
+}
+
+/// What came of all.
+#[derive(Debug, Serialize)]
+pub(crate) struct Table {
+    /// Seeds run of each at most.
+    seeds: u64,
+    caught: Vec<Caught>,
+    survived: Vec<String>,
+    /// Those of which nothing can be said, and why.
+    broken: Vec<(String, String)>,
+}
+
+impl Table {
+    pub(crate) fn of(seeds: u64) -> Self {
+        Self { seeds, caught: Vec::new(), survived: Vec::new(), broken: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, name: &str, outcome: Result<Option<Caught>, Broken>) {
+        match outcome {
+            Ok(Some(Caught { without: Some(without), .. })) => {
+                let why = format!("IT FAILS WITHOUT THE BUG, TOO: {without}");
+                self.broken.push((name.to_owned(), why));
+            }
+            Ok(Some(caught)) => self.caught.push(caught),
+            Ok(None) => self.survived.push(name.to_owned()),
+            Err(broken) => self.broken.push((name.to_owned(), broken.to_string())),
+        }
+    }
+
+    /// What the program ends with.
+    pub(crate) fn status(&self) -> u8 {
+        match (self.broken.is_empty(), self.survived.is_empty()) {
+            (false, _) => crate::BROKEN,
+            (true, false) => 1,
+            (true, true) => 0,
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> serde_json::Result<String> {
+        Ok(format!("{}\n", serde_json::to_string(self)?))
+    }
+
+    fn mean(&self, of: impl Fn(&Caught) -> f64) -> f64 {
+        self.caught.iter().map(of).sum::<f64>() / self.caught.len().max(1) as f64
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [mutant, seed, nodes, faults, runs] = ["mutant", "seed", "nodes", "faults", "runs"];
+        writeln!(f, "{mutant:<24}{seed:>6}{nodes:>7}{faults:>8}{runs:>6}  caught by")?;
+        for Caught { mutant, seed, nodes, faults, runs, rule, .. } in &self.caught {
+            writeln!(f, "{mutant:<24}{seed:>6}{nodes:>7}{faults:>8}{runs:>6}  {rule}")?;
+        }
+        let nodes = self.mean(|one| f64::from(one.nodes));
+        let faults = self.mean(|one| one.faults as f64);
+        writeln!(f, "{:<30}{nodes:>7.1}{faults:>8.1}", "mean")?;
+        let all = self.caught.len() + self.survived.len() + self.broken.len();
+        let (caught, seeds) = (self.caught.len(), self.seeds);
+        writeln!(f, "\n{caught} of {all} mutants caught within {seeds} seeds")?;
+        for name in &self.survived {
+            writeln!(f, "  SURVIVED {name}")?;
+        }
+        for (name, why) in &self.broken {
+            writeln!(f, "  {name}: {why}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Which there are.
+pub(crate) fn list(mutants: &[Mutant], json: bool) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Listed<'a> {
+        mutant: &'a str,
+        about: &'a str,
+        with: Vec<&'static str>,
+    }
+    let listed = mutants.iter().map(|mutant| Listed {
+        mutant: &mutant.name,
+        about: &mutant.about,
+        with: mutant.with.iter().map(|with| with.name()).collect(),
+    });
+    if json {
+        return Ok(format!("{}\n", serde_json::to_string(&listed.collect::<Vec<_>>())?));
+    }
+    let line = |one: Listed<'_>| format!("{:<26}{}\n", one.mutant, one.about);
+    Ok(listed.map(line).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caught(without: Option<&str>) -> Caught {
+        let text = r#"{"seeds": 4, "violation": {"seed": 3, "rule": "isolated", "detail": "d",
+            "nodes": 6, "faults": 1, "runs": 90, "file": "f.toml"}}"#;
+        let said: Said = serde_json::from_str(text).expect("as the swarm says it");
+        let found = said.violation.expect("one");
+        Caught { mutant: "echo".into(), without: without.map(Into::into), ..found }
+    }
+
+    #[test]
+    fn what_was_caught_and_what_not_is_told() {
+        let mut table = Table::of(20);
+        table.add("echo", Ok(Some(caught(None))));
+        assert_eq!(table.status(), 0);
+        table.add("quiet", Ok(None));
+        assert_eq!(table.status(), 1);
+        let text = table.to_string();
+        let rows: Vec<_> = text.lines().collect();
+        assert_eq!(rows[1], "echo                         3      6       1    90  isolated");
+        assert_eq!(rows[2], "mean                              6.0     1.0");
+        assert_eq!(rows[4..], ["1 of 2 mutants caught within 20 seeds", "  SURVIVED quiet"]);
+
+        table.add("old", Err(Broken::Apply("old.patch: no".into())));
+        assert_eq!(table.status(), 2);
+        table.add("other", Ok(Some(caught(Some("dead_links")))));
+        let text = table.to_string();
+        assert!(text.contains("1 of 4 mutants caught"), "{text}");
+        assert!(text.contains("  old: DOES NOT APPLY: old.patch: no\n"), "{text}");
+        assert!(text.contains("  other: IT FAILS WITHOUT THE BUG, TOO: dead_links\n"), "{text}");
+        let json: serde_json::Value =
+            serde_json::from_str(&table.to_json().expect("JSON")).expect("JSON");
+        assert_eq!(json["caught"][0]["mutant"], "echo");
+        assert_eq!((&json["survived"][0], &json["seeds"]), (&"quiet".into(), &20.into()));
+    }
+}
