@@ -43,13 +43,22 @@ fn run(args: &Args) -> Result<u8, Box<dyn std::error::Error>> {
     let folder = args.scratch.clone().unwrap_or_else(|| default_scratch(&root));
     let scratch = Scratch::of(&root, &folder)?;
     let mut table = Table::of(args.seeds);
+    if !args.json {
+        println!("{}", table::head());
+    }
     for (at, mutant) in chosen.iter().enumerate() {
         eprint!("[{}/{}] {}: ", at + 1, chosen.len(), mutant.name);
         let caught = try_mutant(args, &scratch, mutant);
         // Whatever came of it, the next one begins with what is in the repository.
         scratch.restore(&mutant.files)?;
         match &caught {
-            Ok(Some(caught)) => eprintln!("{} at seed {}", caught.rule, caught.seed),
+            Ok(Some(caught)) => {
+                eprintln!("{} at seed {}", caught.rule, caught.seed);
+                // At once: it may be long until the next one, and nobody may wait for the last.
+                if !args.json && caught.without.is_none() {
+                    println!("{caught}");
+                }
+            }
             Ok(None) => eprintln!("not caught"),
             Err(broken) => eprintln!("{broken}"),
         }
