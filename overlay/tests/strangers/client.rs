@@ -22,7 +22,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/3";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/4";
+/// What the nodes run.
+pub(crate) const STRATEGIES: &str = "hyparview/plumtree";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An authenticated, multiplexed connection to a node.
@@ -267,7 +269,8 @@ pub(crate) fn ordered_hello(
     dialled: u64,
     heard: (u64, u64),
 ) -> Vec<u8> {
-    let parts = [number(network.len() as u64), network.into(), number(1), number(max_frame)];
+    let text = |text: &str| [number(text.len() as u64), text.into()].concat();
+    let parts = [text(network), text(STRATEGIES), number(1), number(max_frame)];
     let order = [number(dialled), number(heard.0), number(heard.1)];
     frame(0, &[parts.concat(), order.concat(), number(0)].concat())
 }

@@ -3,7 +3,7 @@
 
 use libp2p::identity::Keypair;
 
-use super::client::{Door, ordered_hello};
+use super::client::{Door, STRATEGIES, ordered_hello};
 use super::*;
 
 const GREETING: u8 = 0;
@@ -86,7 +86,7 @@ async fn dialled_by_the_node(house: &House, key: &Keypair) -> (Speaker, (u64, u6
 
 /// Which start of the node says it, and how many connections it has dialled.
 fn order(hello: &[u8]) -> (u64, u64) {
-    let mut rest = hello[1 + NETWORK.len()..].iter();
+    let mut rest = hello[2 + NETWORK.len() + STRATEGIES.len()..].iter();
     let mut number = || {
         let (mut number, mut shift) = (0, 0);
         for byte in rest.by_ref() {
