@@ -10,8 +10,8 @@
 //! service's message rather than let others wait for it. A service that waits for an answer sets a timer.
 //!
 //! Of one event the membership hears first, then the broadcast, then the services in their order, then
-//! the application; of [`Input::Leave`] the services hear first. A service's own broadcasts are published once it has handled its input, and not
-//! delivered to itself.
+//! the application; of [`Input::Leave`] the services hear first. A service's own broadcasts are published
+//! once it has handled its input, and not delivered to itself.
 
 use core::convert::Infallible;
 use core::fmt::Debug;
