@@ -15,6 +15,7 @@ mod latest;
 mod queue;
 mod request;
 mod retry;
+pub mod session;
 
 use core::fmt;
 use core::time::Duration;

@@ -20,6 +20,7 @@ use super::lane::{Receipt, Slot};
 use super::sender::introduce;
 use super::wire::{Answer, Declared, Hello};
 use crate::NodeId;
+use crate::channel::session::Greeting;
 use crate::node::driver::Command;
 
 /// A channel at this node: sends to any node of the overlay, and receives. Cheap to clone.
@@ -138,9 +139,7 @@ impl Endpoint {
             channel: (&declared.name).into(),
             declared: Declared::of(declared),
             lane,
-            epoch: 0,
-            base: 0,
-            met: None,
+            greeting: Greeting { epoch: 0, attempt: 0, base: 0, met: None },
         };
         let answer = timeout(hub.limits.handshake_wait, introduce(&mut stream, &hello)).await;
         match answer {

@@ -15,6 +15,8 @@ use super::inbound::{InboundLane, Key};
 use super::wire::Hello;
 use crate::NodeId;
 use crate::channel::Path;
+use crate::channel::session::{Fit, Greeting, Met};
+use murmurate_membership::Time;
 
 /// Ends of nodes that connected, and those of one node.
 const DIRECT: Room = Room { all: 16_384, each: 4_096 };
@@ -52,8 +54,8 @@ impl InboundLanes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lane that a path belongs to, and whose turn it is. The path is a stream, or was laid `by` a
-    /// neighbour.
+    /// The lane that a path belongs to, whose turn it is, and what to answer. The path is a stream, or was
+    /// laid `by` a neighbour.
     ///
     /// # Errors
     /// Why not. Nothing changed.
@@ -63,30 +65,31 @@ impl InboundLanes {
         key: Key,
         hello: &Hello<'_>,
         by: Option<NodeId>,
-    ) -> Result<(Arc<InboundLane>, u64), Unattached> {
-        let declared = &hub.declared[key.channel];
+    ) -> Result<(Arc<InboundLane>, u64, Met), Unattached> {
+        let (declared, greeting) = (&hub.declared[key.channel], hello.greeting);
         let Carries::Messages(kind) = &declared.carries else { return Err(Unattached::NoRoom) };
         let make = || {
-            let receiving = kind.receiving(hello.base, declared.limits());
+            let receiving = kind.receiving(greeting.base, declared.limits());
             let max = declared.max_message;
-            Arc::new(InboundLane::new(hub.new_half(), max, hello.epoch, receiving))
+            Arc::new(InboundLane::new(hub.new_half(), max, greeting.epoch, receiving))
         };
+        let now = hub.now();
         let mut ends = self.ends();
-        let lane = match by {
-            None => ends.direct(key, hello.epoch, make)?,
-            Some(by) => ends.relayed(key, hello, by, make)?,
+        let (lane, path) = match by {
+            None => (ends.direct(now, key, greeting, make)?, Path::Stream),
+            Some(by) => (ends.relayed(now, key, greeting, by, make)?, Path::Relay),
         };
+        // Before anybody else greets it.
+        let (turn, met) = lane.greet(now, greeting, path);
         drop(ends);
-        let path = if by.is_some() { Path::Relay } else { Path::Stream };
-        let turn = lane.attach(hub.now(), path);
-        Ok((lane, turn))
+        Ok((lane, turn, met))
     }
 
     /// A path of a lane ended. The lane is forgotten, unless it must not be.
-    pub(super) fn release(&self, key: Key, lane: &Arc<InboundLane>, turn: u64) {
-        lane.detach(turn);
+    pub(super) fn release(&self, now: Time, key: Key, lane: &Arc<InboundLane>, turn: u64) {
+        lane.detach(now, turn);
         let mut ends = self.ends();
-        if !lane.is_forgettable() {
+        if !lane.is_forgettable(now) {
             return;
         }
         let Ends { direct, relayed } = &mut *ends;
@@ -98,10 +101,10 @@ impl InboundLanes {
     }
 
     /// Forgets what nobody came back to.
-    pub(crate) fn tidy(&self) {
+    pub(crate) fn tidy(&self, now: Time) {
         let mut ends = self.ends();
-        ends.direct.tidy();
-        ends.relayed.tidy();
+        ends.direct.tidy(now);
+        ends.relayed.tidy(now);
     }
 }
 
@@ -120,27 +123,30 @@ impl Ends {
     /// The lane of a stream.
     fn direct(
         &mut self,
+        now: Time,
         key: Key,
-        epoch: u64,
+        greeting: Greeting,
         make: impl FnOnce() -> Arc<InboundLane>,
     ) -> Result<Arc<InboundLane>, Unattached> {
-        if let Some(known) = self.direct.get(key).filter(|lane| lane.epoch() == epoch) {
-            return Ok(Arc::clone(known));
+        match self.direct.get(key).map(|lane| (lane, lane.fit(greeting, Path::Stream))) {
+            Some((known, Fit::Resumes)) => return Ok(Arc::clone(known)),
+            Some((_, Fit::Old)) => return Err(Unattached::Old),
+            _ => {}
         }
-        if !self.direct.make_room(key, key.from.node) {
+        if !self.direct.make_room(now, key, key.from.node) {
             return Err(Unattached::NoRoom);
         }
         let before = self.relayed.remove(key);
         let lane = match before {
             // It was reached hop by hop so far: now it is known whose it is.
-            Some(known) if known.epoch() == epoch => known,
+            Some(known) if known.fit(greeting, Path::Stream) == Fit::Resumes => known,
             before => {
-                before.inspect(|before| before.end_relay());
+                before.inspect(|before| before.end_relay(now));
                 make()
             }
         };
         let before = self.direct.insert(key, key.from.node, Arc::clone(&lane));
-        before.inspect(|before| before.end_relay());
+        before.inspect(|before| before.end_relay(now));
         Ok(lane)
     }
 
@@ -148,26 +154,27 @@ impl Ends {
     /// like that, and none of those of nodes that connected.
     fn relayed(
         &mut self,
+        now: Time,
         key: Key,
-        hello: &Hello<'_>,
+        greeting: Greeting,
         by: NodeId,
         make: impl FnOnce() -> Arc<InboundLane>,
     ) -> Result<Arc<InboundLane>, Unattached> {
         for lane in self.direct.get(key).into_iter().chain(self.relayed.get(key)) {
-            match lane.epoch() {
-                of if of == hello.epoch && lane.knows(hello.met) => return Ok(Arc::clone(lane)),
-                of if of == hello.epoch => return Err(Unattached::Unproven),
+            match lane.fit(greeting, Path::Relay) {
+                Fit::Resumes => return Ok(Arc::clone(lane)),
+                Fit::Unproven => return Err(Unattached::Unproven),
                 // A greeting that was under way for long.
-                of if of > hello.epoch => return Err(Unattached::Old),
-                _ => {}
+                Fit::Old => return Err(Unattached::Old),
+                Fit::Newer => {}
             }
         }
-        if !self.relayed.make_room(key, by) {
+        if !self.relayed.make_room(now, key, by) {
             return Err(Unattached::NoRoom);
         }
         let lane = make();
         let before = self.relayed.insert(key, by, Arc::clone(&lane));
-        before.inspect(|before| before.end_relay());
+        before.inspect(|before| before.end_relay(now));
         Ok(lane)
     }
 }
@@ -214,8 +221,8 @@ impl Table {
         Some(lane)
     }
 
-    fn tidy(&mut self) {
-        let done = self.ends.iter().filter(|(_, (_, lane))| lane.is_forgettable());
+    fn tidy(&mut self, now: Time) {
+        let done = self.ends.iter().filter(|(_, (_, lane))| lane.is_forgettable(now));
         let done: Vec<_> = done.map(|(key, _)| *key).collect();
         for key in done {
             self.remove(key);
@@ -223,15 +230,15 @@ impl Table {
     }
 
     /// Makes room for an end in this place that `of` answers for. Whether there is some.
-    fn make_room(&mut self, key: Key, of: NodeId) -> bool {
+    fn make_room(&mut self, now: Time, key: Key, of: NodeId) -> bool {
         let replaced = self.ends.get(&key).map(|(of, _)| *of);
         if replaced != Some(of) && self.count(of) >= self.room.each {
-            return self.evict(of, Served::Not);
+            return self.evict(now, of, Served::Not);
         }
         if replaced.is_some() || self.ends.len() < self.room.all {
             return true;
         }
-        self.tidy();
+        self.tidy(now);
         if self.ends.len() < self.room.all {
             return true;
         }
@@ -239,22 +246,22 @@ impl Table {
         let more = self.counts.iter().filter(|(_, count)| **count > mine);
         let mut more: Vec<_> = more.map(|(of, count)| (*count, *of)).collect();
         more.sort_unstable_by(|one, other| other.cmp(one));
-        more.iter().any(|(_, of)| self.evict(*of, Served::HopByHop))
-            || self.evict(of, Served::Not)
-            || more.iter().any(|(_, of)| self.evict(*of, Served::ByStream))
+        more.iter().any(|(_, of)| self.evict(now, *of, Served::HopByHop))
+            || self.evict(now, of, Served::Not)
+            || more.iter().any(|(_, of)| self.evict(now, *of, Served::ByStream))
     }
 
     /// Forgets the end without a path for longest that a node answers for, or else one that is served
     /// no better than this. What its sender said last may have no known outcome then, and is not
     /// delivered twice: it does not meet that very half again.
-    fn evict(&mut self, of: NodeId, at_most: Served) -> bool {
+    fn evict(&mut self, now: Time, of: NodeId, at_most: Served) -> bool {
         let own = || self.ends.iter().filter(|(_, (by, _))| *by == of);
         let idle = own().filter_map(|(key, (_, lane))| Some((lane.detached()?, *key)));
         let longest = idle.min_by_key(|(since, _)| *since).map(|(_, key)| key);
         let served = || own().find(|(_, (_, lane))| Served::of(lane) <= at_most);
         let key = longest.or_else(|| served().map(|(key, _)| *key));
         let gone = key.and_then(|key| self.remove(key));
-        gone.inspect(|gone| gone.end()).is_some()
+        gone.inspect(|gone| gone.end(now)).is_some()
     }
 }
 

@@ -18,8 +18,9 @@ use super::error::SendError;
 use super::inbox::Inbox;
 use super::lane::{Lane, Slot};
 use super::relay::Relays;
-use super::sender::BATCH;
-use super::wire::{self, Answer, HEADER, Half, Met, Refusal, WireError};
+use super::sender::{BATCH, Ended};
+use super::wire::{self, Answer, HEADER, Refusal, WireError};
+use crate::channel::session::{End, Half, Met, Patience, SenderSession};
 use crate::node::driver::{Command, NoWay, Opening};
 use crate::node::id::Incarnation;
 use crate::node::metrics::Counters;
@@ -80,6 +81,18 @@ pub(super) struct Failed {
 impl From<SendError> for Failed {
     fn from(error: SendError) -> Self {
         Self { error, refused: false }
+    }
+}
+
+impl Failed {
+    /// What a lane's session is told.
+    pub(super) fn ended(self) -> Ended {
+        let why = match self.error {
+            SendError::Unreachable { .. } if self.refused => End::Nobody,
+            SendError::Unreachable { .. } => End::Silent,
+            _ => End::Refused,
+        };
+        (why, self.error)
     }
 }
 
@@ -188,7 +201,7 @@ impl Hub {
     pub(crate) fn waiting(&self, channel: usize) -> usize {
         let of_channel = |((_, of), lanes): (&(NodeId, usize), &Arc<Lanes>)| {
             let lanes = lanes.lanes.iter().filter_map(OnceLock::get);
-            if *of == channel { lanes.map(|lane| lane.pushed().1).sum() } else { 0 }
+            if *of == channel { lanes.map(|lane| lane.waiting()).sum() } else { 0 }
         };
         let sent: usize = self.lanes().iter().map(of_channel).sum();
         sent + self.inboxes[channel].depth().0
@@ -251,6 +264,11 @@ impl Hub {
         }
     }
 
+    fn patience(&self) -> Patience {
+        let Limits { handshake_wait, idle_wait, .. } = self.limits;
+        Patience { handshake: handshake_wait, idle: idle_wait }
+    }
+
     /// A name for a receiving half, which nobody guesses.
     pub(super) fn new_half(&self) -> Half {
         Half { started: self.me.started, number: rand::random() }
@@ -268,11 +286,12 @@ impl Hub {
         &self,
         channel: usize,
         from: NodeId,
+        attempt: u64,
         mut stream: Stream,
     ) -> Result<(), WireError> {
         match self.accepts[channel].offer.try_reserve() {
             Ok(place) => {
-                let welcome = Answer::Welcome(Met { half: self.new_half(), heard: 0 });
+                let welcome = Answer::Welcome(Met { attempt, half: self.new_half(), heard: 0 });
                 wire::greet(&mut stream, &welcome).await?;
                 place.send((from, stream));
                 Ok(())
@@ -405,11 +424,9 @@ impl Lanes {
                 unreachable!("channels of bytes have no lanes");
             };
             let sending = kind.sending(declared.limits());
-            let epoch = hub.new_epoch();
-            let acknowledges = kind.acknowledges();
-            let index = index as u16;
-            let lane = Lane::new(self.to, self.channel, index, slot, epoch, sending, acknowledges);
-            Arc::new(lane)
+            let session = SenderSession::new(sending, hub.patience(), hub.new_epoch());
+            let (index, acknowledges) = (index as u16, kind.acknowledges());
+            Arc::new(Lane::new(self.to, self.channel, index, slot, session, acknowledges))
         })
     }
 }

@@ -1,27 +1,24 @@
 //! The receiving end of lanes, and the streams that come in.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::swarm::Stream;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::declare::Carries;
 use super::hub::Hub;
 use super::sender::{BATCH, Batch};
-use super::wire::{self, Answer, Declared, FrameReader, Half, Hello, Met, Refusal, WireError};
+use super::wire::{self, Answer, Declared, FrameReader, Hello, Refusal, WireError};
 use crate::NodeId;
+use crate::channel::session::{Fit, Greeting, Half, Met, ReceiverSession};
 use crate::channel::{Frame, Nonsense, Path, Receiving};
 use crate::node::id::Incarnation;
 use murmurate_membership::Time;
 
-/// How long a lane without a stream is remembered, so that nothing is delivered twice.
-const MEMORY: Duration = Duration::from_secs(600);
 /// Frames handled together.
 const TOGETHER: usize = 64;
 
@@ -36,7 +33,6 @@ pub(super) struct Key {
 /// The receiving end of a lane; it outlives its streams.
 #[derive(Debug)]
 pub(crate) struct InboundLane {
-    half: Half,
     /// Bytes of the largest answer.
     pub(super) max_message: usize,
     /// Nothing goes back.
@@ -46,21 +42,11 @@ pub(crate) struct InboundLane {
 
 #[derive(Debug)]
 struct Inner {
-    receiving: Box<dyn Receiving>,
-    /// Which lane of its index, as the sender counts them.
-    epoch: u64,
+    session: ReceiverSession,
     /// Counts the paths: only the last one serves.
     turn: u64,
-    /// The last one.
-    path: Path,
-    /// A stream brought frames: the sender knows this half.
-    known: bool,
-    /// Since when it has no path.
-    detached: Option<Instant>,
     /// The writer waits for a frame to send back.
     writer: Option<Waker>,
-    /// Messages that the application has, in order, and whether it is done with them.
-    handed: VecDeque<(u64, bool)>,
 }
 
 impl InboundLane {
@@ -70,21 +56,10 @@ impl InboundLane {
         epoch: u64,
         receiving: Box<dyn Receiving>,
     ) -> Self {
-        Self {
-            half,
-            max_message,
-            silent: receiving.is_silent(),
-            inner: Mutex::new(Inner {
-                receiving,
-                epoch,
-                turn: 0,
-                path: Path::Stream,
-                known: false,
-                detached: None,
-                writer: None,
-                handed: VecDeque::new(),
-            }),
-        }
+        let silent = receiving.is_silent();
+        let session = ReceiverSession::new(receiving, half, epoch);
+        let inner = Mutex::new(Inner { session, turn: 0, writer: None });
+        Self { max_message, silent, inner }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -95,8 +70,8 @@ impl InboundLane {
     /// The application is done with a message.
     pub(super) fn done(&self, number: u64, answer: Option<Bytes>) {
         let mut inner = self.inner();
-        inner.done(number, answer);
-        let writer = if inner.receiving.has_frame() { inner.writer.take() } else { None };
+        inner.session.done(number, answer);
+        let writer = if inner.session.has_frame() { inner.writer.take() } else { None };
         drop(inner);
         if let Some(writer) = writer {
             writer.wake();
@@ -114,12 +89,11 @@ impl InboundLane {
         if inner.turn != turn {
             return Err(Ended::Replaced);
         }
-        inner.known |= inner.path == Path::Stream;
         let now = hub.now();
-        let received = frames.drain(..).try_for_each(|frame| inner.receiving.receive(now, frame));
+        let received = frames.drain(..).try_for_each(|frame| inner.session.receive(now, frame));
         // What came again is acknowledged again. A wake-up in vain would send the reader's task to
         // another thread.
-        let writer = if inner.receiving.has_frame() { inner.writer.take() } else { None };
+        let writer = if inner.session.has_frame() { inner.writer.take() } else { None };
         drop(inner);
         if let Some(writer) = writer {
             writer.wake();
@@ -135,14 +109,10 @@ impl InboundLane {
     /// Hands to the application what the inbox has room for. Whether that was all.
     pub(super) fn deliver(self: &Arc<Self>, hub: &Hub, channel: usize, from: NodeId) -> bool {
         let mut inner = self.inner();
-        let remembers = !self.silent && inner.receiving.in_order();
         let mut delivered = 0;
         let all = hub.inboxes[channel].fill(from, self, || {
-            let delivery = inner.receiving.next_delivery()?;
+            let delivery = inner.session.next_delivery()?;
             delivered += 1;
-            if remembers {
-                inner.handed.push_back((delivery.number, false));
-            }
             Some(delivery)
         });
         hub.counts[channel].delivered.inc_by(delivered);
@@ -164,7 +134,7 @@ impl InboundLane {
             let now = hub.now();
             let mut taken = 0;
             while taken < BATCH
-                && let Some(frame) = inner.receiving.next_frame(now)
+                && let Some(frame) = inner.session.next_frame(now)
             {
                 taken += frame.body.len() + wire::HEADER;
                 frames.push(frame);
@@ -178,39 +148,29 @@ impl InboundLane {
         .await
     }
 
-    /// What its sending half must know.
-    pub(super) fn met(&self) -> Met {
-        Met { half: self.half, heard: self.inner().receiving.heard() }
+    /// Whether a greeting is for it.
+    pub(super) fn fit(&self, greeting: Greeting, path: Path) -> Fit {
+        self.inner().session.fit(greeting, path)
     }
 
-    pub(super) fn epoch(&self) -> u64 {
-        self.inner().epoch
-    }
-
-    /// Whether a greeting that came hop by hop may be of whoever sent frames over a stream: it met this
-    /// half.
-    pub(super) fn knows(&self, met: Option<Half>) -> bool {
-        !self.inner().known || met == Some(self.half)
-    }
-
-    /// Another path serves from now on; its turn.
-    pub(super) fn attach(&self, now: Time, path: Path) -> u64 {
+    /// Another path serves from now on; its turn, and what its sending half must know.
+    pub(super) fn greet(&self, now: Time, greeting: Greeting, path: Path) -> (u64, Met) {
         let mut inner = self.inner();
-        (inner.path, inner.detached) = (path, None);
-        inner.receiving.attach(now, path);
-        Self::next_turn(inner)
+        let met = inner.session.greet(now, greeting, path);
+        (Self::next_turn(inner), met)
     }
 
     /// Its path serves no more, whichever it is.
-    pub(super) fn end(&self) {
-        Self::next_turn(self.inner());
+    pub(super) fn end(&self, now: Time) {
+        let mut inner = self.inner();
+        inner.session.detach(now);
+        Self::next_turn(inner);
     }
 
     /// Another lane took its place. A stream is read to its end, a way that was laid has none.
-    pub(super) fn end_relay(&self) {
-        let inner = self.inner();
-        if inner.path == Path::Relay {
-            Self::next_turn(inner);
+    pub(super) fn end_relay(&self, now: Time) {
+        if self.is_relayed() {
+            self.end(now);
         }
     }
 
@@ -225,49 +185,26 @@ impl InboundLane {
         turn
     }
 
-    pub(super) fn detach(&self, turn: u64) {
+    pub(super) fn detach(&self, now: Time, turn: u64) {
         let mut inner = self.inner();
         if inner.turn == turn {
-            inner.receiving.detach();
-            inner.detached = Some(Instant::now());
+            inner.session.detach(now);
         }
     }
 
     /// Whether it is served hop by hop.
     pub(super) fn is_relayed(&self) -> bool {
-        let inner = self.inner();
-        inner.path == Path::Relay && inner.detached.is_none()
+        self.inner().session.path() == Some(Path::Relay)
     }
 
     /// Since when it has no path.
-    pub(super) fn detached(&self) -> Option<Instant> {
-        self.inner().detached
+    pub(super) fn detached(&self) -> Option<Time> {
+        self.inner().session.detached()
     }
 
     /// Whether nothing is lost by forgetting it.
-    pub(super) fn is_forgettable(&self) -> bool {
-        let inner = self.inner();
-        inner.detached.is_some_and(|since| !inner.receiving.remembers() || since.elapsed() > MEMORY)
-    }
-}
-
-impl Inner {
-    fn done(&mut self, number: u64, answer: Option<Bytes>) {
-        if !self.receiving.in_order() {
-            return self.receiving.done(number, answer);
-        }
-        // Mostly the first.
-        let at = match self.handed.front() {
-            Some((first, _)) if *first == number => Ok(0),
-            _ => self.handed.binary_search_by_key(&number, |(number, _)| *number),
-        };
-        if let Ok(at) = at {
-            self.handed[at].1 = true;
-        }
-        while let Some((number, true)) = self.handed.front() {
-            self.receiving.done(*number, None);
-            self.handed.pop_front();
-        }
+    pub(super) fn is_forgettable(&self, now: Time) -> bool {
+        self.inner().session.is_forgettable(now)
     }
 }
 
@@ -299,7 +236,7 @@ pub(crate) async fn serve(mut stream: Stream, from: NodeId, hub: Arc<Hub>) {
             }
         };
         if matches!(hub.declared[channel].carries, Carries::Bytes) {
-            return Ok(hub.accept_bytes(channel, from, stream).await?);
+            return Ok(hub.accept_bytes(channel, from, hello.greeting.attempt, stream).await?);
         }
         serve_lane(stream, from, channel, &hello, &hub).await
     };
@@ -324,12 +261,11 @@ async fn serve_lane(
 ) -> Result<(), Ended> {
     let key =
         Key { from: Incarnation { node: from, started: hello.started }, channel, lane: hello.lane };
-    let Ok((lane, turn)) = hub.inbound.attach(hub, key, hello, None) else {
+    let Ok((lane, turn, met)) = hub.inbound.attach(hub, key, hello, None) else {
         hub.note_refusal(wire::HERE, from, &hello.channel, &Refusal::Busy);
         return Ok(wire::greet(&mut stream, &Answer::Refused(Refusal::Busy)).await?);
     };
     let _speaks = hub.speak();
-    let met = lane.met();
     let served = async {
         wire::greet(&mut stream, &Answer::Welcome(met)).await?;
         let (read, write) = stream.split();
@@ -340,12 +276,12 @@ async fn serve_lane(
         }
     };
     let ended = served.await;
-    hub.inbound.release(key, &lane, turn);
+    hub.inbound.release(hub.now(), key, &lane, turn);
     // What arrived whole is delivered, whatever became of its stream.
     while !lane.deliver(hub, channel, from) {
         hub.inboxes[channel].room().await;
     }
-    hub.inbound.release(key, &lane, turn);
+    hub.inbound.release(hub.now(), key, &lane, turn);
     ended
 }
 

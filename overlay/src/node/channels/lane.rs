@@ -1,4 +1,4 @@
-//! The sending end of a lane: what callers push and its task sends.
+//! The sending end of a lane: what callers push, the session sends, and its task carries.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,9 +16,9 @@ use super::error::{SendError, Undelivered};
 use super::hub::Hub;
 use super::receipts::Receipts;
 use super::sender;
-use super::wire::{Half, Met};
 use crate::NodeId;
-use crate::channel::{Depth, Frame, Full, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
+use crate::channel::session::{End, Greeting, Half, Met, Next, SenderSession, Want};
+use crate::channel::{Depth, Frame, Full, Nonsense, Outcome, Path, Ticket};
 use crate::node::bulk;
 
 /// How long a failure is told to everybody before a lane tries again.
@@ -39,8 +39,6 @@ pub(crate) struct Lane {
     pub(crate) channel: usize,
     pub(crate) index: u16,
     pub(crate) slot: Slot,
-    /// Tells this lane from others of its index before and after it.
-    pub(crate) epoch: u64,
     inner: Mutex<Inner>,
     /// Senders that wait for room, or for the first connection: whoever came first has it, and waits...
     turn: tokio::sync::Mutex<()>,
@@ -50,23 +48,16 @@ pub(crate) struct Lane {
 
 #[derive(Debug)]
 struct Inner {
-    sending: Box<dyn Sending>,
+    session: SenderSession,
     receipts: Receipts,
-    state: State,
-    /// The receiving half it was attached to last.
-    half: Option<Half>,
-    /// The one that a stream led to last: whatever comes hop by hop any hop may have made up.
-    met: Option<Half>,
-    /// That half's process has ended, as far as dials tell.
-    ended: bool,
+    /// Why it gave up last, and when.
+    failed: Option<(SendError, Instant)>,
     /// A task serves the lane.
     running: bool,
-    /// The task waits for a frame to send.
+    /// The task waits for something to send.
     writer: Option<Waker>,
     /// The time when the task last looked at it: not long ago while something waits.
     looked: Time,
-    /// Messages ever pushed.
-    pushed: u64,
     /// Frames sent again that are counted.
     retransmitted: u64,
     /// Senders that wait for room, or for the receiver to be met.
@@ -84,13 +75,25 @@ enum Caller {
     First,
 }
 
-#[derive(Debug, Clone)]
-enum State {
-    /// No connection was ever made, or the last one was given up.
-    Fresh,
-    /// A receiving half was there once.
-    Met,
-    Failed(SendError, Instant),
+/// What a lane's task does next.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// Waits.
+    Rest(Duration),
+    /// Opens a path.
+    Open,
+    /// Ends: nothing is to be done.
+    End,
+}
+
+/// What a lane's task carries next.
+#[derive(Debug)]
+pub(super) enum Said {
+    Greeting(Greeting),
+    /// Frames for this half, and whether others wait behind them.
+    Frames(Half, bool),
+    /// The node leaves, and everything has its outcome.
+    Nothing,
 }
 
 impl Lane {
@@ -99,28 +102,23 @@ impl Lane {
         channel: usize,
         index: u16,
         slot: Slot,
-        epoch: u64,
-        sending: Box<dyn Sending>,
+        session: SenderSession,
         acknowledges: bool,
     ) -> Self {
         let receipts = Receipts::new(acknowledges);
         let inner = Inner {
-            sending,
+            session,
             receipts,
-            state: State::Fresh,
-            half: None,
-            met: None,
-            ended: false,
+            failed: None,
             running: false,
             writer: None,
             looked: Time::ZERO,
-            pushed: 0,
             retransmitted: 0,
             waiting: 0,
         };
         let inner = Mutex::new(inner);
         let (turn, room) = Default::default();
-        Self { to, channel, index, slot, epoch, inner, turn, room }
+        Self { to, channel, index, slot, inner, turn, room }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -172,11 +170,11 @@ impl Lane {
         if hub.has_ended() {
             return Some(Err(SendError::Ended));
         }
-        if let State::Failed(error, since) = &inner.state {
+        if let Some((error, since)) = &inner.failed {
             if since.elapsed() < REMEMBERED {
                 return Some(Err(error.clone()));
             }
-            inner.state = State::Fresh;
+            inner.failed = None;
         }
         if !inner.running {
             inner.running = true;
@@ -186,15 +184,15 @@ impl Lane {
         }
         let must_wait = match caller {
             Caller::Tries => false,
-            Caller::First => matches!(inner.state, State::Fresh),
-            Caller::Comes => matches!(inner.state, State::Fresh) || inner.goes_in_turn(),
+            Caller::First => !inner.session.knows(),
+            Caller::Comes => !inner.session.knows() || inner.goes_in_turn(),
         };
         if must_wait {
             return None;
         }
         let counts = &hub.counts[self.channel];
         let now = inner.push_time(hub);
-        let pushed = match (inner.sending.push(now, message.clone()), declared.overflow) {
+        let pushed = match (inner.session.push(now, message.clone()), declared.overflow) {
             (Ok(ticket), _) => Ok(ticket),
             (Err(Full), Overflow::Wait) => return None,
             (Err(Full), Overflow::DropNewest) => Err(Full),
@@ -205,7 +203,6 @@ impl Lane {
             return Some(Ok(Receipt { lane: None, ticket: 0, shed: inner.receipts.kept }));
         };
         counts.sent.inc();
-        inner.pushed += 1;
         let kept = inner.receipts.kept;
         if kept {
             inner.receipts.add(now);
@@ -221,37 +218,60 @@ impl Lane {
         Some(Ok(Receipt { lane: kept.then(|| Arc::clone(self)), ticket, shed: false }))
     }
 
-    /// The next frames to send, or waits for some; whether others wait behind them. None once the
-    /// node leaves and all is sent.
-    pub(super) async fn take(&self, hub: &Hub, frames: &mut Vec<Frame>, bytes: usize) -> bool {
+    /// What its task does next, while it has no path.
+    pub(super) fn next(&self, hub: &Hub) -> Task {
+        let mut inner = self.inner();
+        let now = hub.now();
+        let wanted = inner.waiting > 0 && inner.failed.is_none() && !inner.is_pointless(hub);
+        let want = inner.session.wants_path(now, wanted);
+        match want {
+            Want::Path => Task::Open,
+            Want::Later(at) => Task::Rest(at.since(now)),
+            Want::Nothing => {
+                inner.running = false;
+                Task::End
+            }
+        }
+    }
+
+    /// The path that was asked for is open.
+    pub(super) fn opened(&self, hub: &Hub, path: Path) {
+        self.inner().session.opened(hub.now(), path);
+    }
+
+    /// What to say next on the path, up to so many bytes of frames, or waits for something.
+    pub(super) async fn take(&self, hub: &Hub, frames: &mut Vec<Frame>, bytes: usize) -> Said {
         poll_fn(|context| {
             let mut inner = self.inner();
+            if let Some(greeting) = inner.session.greeting() {
+                return Poll::Ready(Said::Greeting(greeting));
+            }
             let now = hub.now();
             inner.looked = now;
             let mut taken = 0;
             while taken < bytes
-                && let Some(frame) = inner.sending.next_frame(now)
+                && let Some(frame) = inner.session.next_frame(now)
             {
                 taken += frame.body.len() + super::wire::HEADER;
                 frames.push(frame);
             }
-            if frames.is_empty() {
+            let Some(half) = inner.session.attached().filter(|_| !frames.is_empty()) else {
                 if inner.is_done(hub) {
-                    return Poll::Ready(false);
+                    return Poll::Ready(Said::Nothing);
                 }
                 inner.writer = Some(context.waker().clone());
                 return Poll::Pending;
-            }
-            let more = inner.sending.has_frame();
+            };
+            let more = inner.session.half().has_frame();
             let settled = inner.settle(hub, self.channel);
             drop(inner);
             self.note_settled(settled);
-            Poll::Ready(more)
+            Poll::Ready(Said::Frames(half, more))
         })
         .await
     }
 
-    /// Takes what came back.
+    /// Takes what came back from the half that the path leads to.
     pub(super) fn receive(
         &self,
         hub: &Hub,
@@ -259,61 +279,64 @@ impl Lane {
     ) -> Result<(), Nonsense> {
         let mut inner = self.inner();
         let now = hub.now();
-        let received = frames.into_iter().try_for_each(|frame| inner.sending.receive(now, frame));
+        let received = frames.into_iter().try_for_each(|frame| inner.session.receive(now, frame));
         self.finish(inner, hub);
         received
     }
 
-    /// Does what is due.
-    pub(super) fn expire(&self, hub: &Hub) {
+    /// Does what is due. Whether the path ended by that.
+    pub(super) fn expire(&self, hub: &Hub) -> bool {
         let mut inner = self.inner();
         let now = hub.now();
         inner.looked = now;
-        if inner.sending.deadline().is_some_and(|due| due <= now) {
-            inner.sending.expire(now);
-            self.finish(inner, hub);
+        if inner.session.deadline().is_none_or(|due| due > now) {
+            return false;
         }
+        let ended = inner.session.expire(now);
+        let reason = "it does not answer".to_owned();
+        let silent = SendError::Unreachable { node: self.to, reason };
+        match ended {
+            Some((_, next)) => self.ended(inner, hub, next, silent),
+            None => self.finish(inner, hub),
+        }
+        ended.is_some()
     }
 
-    /// The receiver was met.
-    pub(super) fn attach(&self, hub: &Hub, path: Path, met: Met) -> Result<(), Nonsense> {
+    /// The other end answers a greeting. Whether the path stands: answers may come late.
+    pub(super) fn welcome(&self, hub: &Hub, met: Met) -> Result<bool, Nonsense> {
         let mut inner = self.inner();
-        let resumed = inner.half == Some(met.half) && !inner.ended;
-        inner.sending.attach(hub.now(), path, Welcome { resumed, heard: met.heard })?;
-        (inner.half, inner.ended) = (Some(met.half), false);
-        if path == Path::Stream {
-            inner.met = inner.half;
-        }
-        inner.state = State::Met;
+        let stands = inner.session.welcome(hub.now(), met)?;
         self.finish(inner, hub);
         self.room.notify_waiters();
-        Ok(())
+        Ok(stands)
     }
 
-    pub(super) fn detach(&self, hub: &Hub) {
+    /// The path is no more, or there is none. If that is the end of all that waits, this is why.
+    pub(super) fn end(&self, hub: &Hub, why: End, error: SendError) {
         let mut inner = self.inner();
-        inner.sending.detach();
-        self.finish(inner, hub);
+        let next = inner.session.end(hub.now(), why);
+        self.ended(inner, hub, next, error);
     }
 
-    /// The receiving process has ended. What was not sent waits, as if the next start had come and gone.
-    pub(super) fn receiver_ended(&self, hub: &Hub) {
-        let mut inner = self.inner();
-        let welcome = Welcome { resumed: false, heard: 0 };
-        let _ = inner.sending.attach(hub.now(), Path::Stream, welcome);
-        inner.sending.detach();
-        inner.ended = true;
-        self.finish(inner, hub);
+    fn ended(&self, inner: MutexGuard<'_, Inner>, hub: &Hub, next: Next, error: SendError) {
+        match next {
+            Next::Retries => self.finish(inner, hub),
+            Next::GaveUp => self.failed(inner, hub, error),
+        }
     }
 
     /// Gives all up, and says why for a while.
     pub(super) fn fail(&self, hub: &Hub, error: SendError) {
         let mut inner = self.inner();
-        inner.sending.abandon();
+        inner.session.give_up();
+        self.failed(inner, hub, error);
+    }
+
+    fn failed(&self, mut inner: MutexGuard<'_, Inner>, hub: &Hub, error: SendError) {
         inner.receipts.because = Some(error.clone());
         let settled = inner.settle(hub, self.channel);
         inner.receipts.because = None;
-        inner.state = State::Failed(error, Instant::now());
+        inner.failed = Some((error, Instant::now()));
         drop(inner);
         self.note_settled(settled);
         self.room.notify_waiters();
@@ -330,17 +353,7 @@ impl Lane {
 
     /// Whether the node leaves, and nobody waits for the receiver to be met.
     pub(super) fn is_pointless(&self, hub: &Hub) -> bool {
-        let inner = self.inner();
-        !matches!(inner.state, State::Met) && inner.is_done(hub)
-    }
-
-    /// Lets the task end if nothing waits any more. Whether it may.
-    pub(super) fn stop(&self) -> bool {
-        let mut inner = self.inner();
-        let nothing = inner.sending.depth().messages == 0 && inner.waiting == 0;
-        let failed = matches!(inner.state, State::Failed(..));
-        inner.running = !(nothing || failed);
-        !inner.running
+        self.inner().is_pointless(hub)
     }
 
     /// Whether nothing waits, and nobody uses it.
@@ -348,36 +361,27 @@ impl Lane {
         !self.inner().running
     }
 
-    /// Messages pushed so far, and how many have no outcome.
-    pub(super) fn pushed(&self) -> (u64, usize) {
-        let inner = self.inner();
-        (inner.pushed, inner.sending.depth().messages)
+    /// Messages that have no outcome.
+    pub(super) fn waiting(&self) -> usize {
+        self.inner().session.half().depth().messages
     }
 
-    pub(super) fn met(&self) -> bool {
-        matches!(self.inner().state, State::Met)
+    /// The receiving half that the path leads to.
+    pub(super) fn attached(&self) -> Option<Half> {
+        self.inner().session.attached()
     }
 
-    /// The receiving half that a stream led to last.
-    pub(super) fn met_half(&self) -> Option<Half> {
-        self.inner().met
-    }
-
-    pub(super) fn base(&self) -> u64 {
-        self.inner().sending.base()
-    }
-
-    pub(super) fn resumes(&self) -> bool {
-        self.inner().sending.resumes()
+    pub(super) fn epoch(&self) -> u64 {
+        self.inner().session.epoch()
     }
 
     /// Hands out outcomes and wakes whoever waits for what changed.
     fn finish(&self, mut inner: MutexGuard<'_, Inner>, hub: &Hub) {
         let settled = inner.settle(hub, self.channel);
-        let again = inner.sending.retransmitted();
+        let again = inner.session.half().retransmitted();
         hub.counts[self.channel].retransmitted.inc_by(again - inner.retransmitted);
         inner.retransmitted = again;
-        let wakes = inner.sending.has_frame() || inner.is_done(hub);
+        let wakes = inner.session.has_something_to_say() || inner.is_done(hub);
         let writer = if wakes { inner.writer.take() } else { None };
         drop(inner);
         self.note_settled(settled);
@@ -397,13 +401,18 @@ impl Lane {
 impl Inner {
     /// Whether the node leaves, and everything has its outcome.
     fn is_done(&self, hub: &Hub) -> bool {
-        hub.has_ended() && self.sending.depth().messages == 0
+        hub.has_ended() && self.session.half().depth().messages == 0
+    }
+
+    /// Whether the node leaves, and nobody waits for the receiver to be met.
+    fn is_pointless(&self, hub: &Hub) -> bool {
+        !self.session.knows() && self.is_done(hub)
     }
 
     /// When a message was pushed: exactly if its latency is told. Reading the clock takes longer than
     /// pushing, and a deadline is looked at as often as `looked` is set.
     fn push_time(&mut self, hub: &Hub) -> Time {
-        if self.receipts.kept || self.sending.depth().messages == 0 {
+        if self.receipts.kept || self.session.half().depth().messages == 0 {
             self.looked = hub.now();
         }
         self.looked
@@ -416,8 +425,8 @@ impl Inner {
         message: &Bytes,
     ) -> Result<Ticket, Full> {
         debug_assert_eq!(declared.overflow, Overflow::DropOldest);
-        while self.sending.shed_oldest() {
-            if let Ok(ticket) = self.sending.push(hub.now(), message.clone()) {
+        while self.session.half_mut().shed_oldest() {
+            if let Ok(ticket) = self.session.push(hub.now(), message.clone()) {
                 return Ok(ticket);
             }
         }
@@ -436,7 +445,7 @@ impl Inner {
     fn settle(&mut self, hub: &Hub, channel: usize) -> bool {
         let counts = &hub.counts[channel];
         let mut any = false;
-        while let Some((ticket, outcome)) = self.sending.settled() {
+        while let Some((ticket, outcome)) = self.session.half_mut().settled() {
             any = true;
             match outcome {
                 Outcome::Delivered | Outcome::Answered(_) => counts.acknowledged.inc(),
@@ -457,7 +466,7 @@ impl Inner {
             return true;
         }
         // What only has to be written goes on by itself: nobody is woken for one place alone.
-        let Depth { messages, bytes } = self.sending.depth();
+        let Depth { messages, bytes } = self.session.half().depth();
         let declared = &hub.declared[channel];
         4 * messages <= 3 * declared.queue_messages && 4 * bytes <= 3 * declared.queue_bytes
     }

@@ -1,57 +1,58 @@
 //! Lanes hop by hop over the overlay, to nodes that no dial reaches.
 //!
-//! What a stream would carry travels in datagrams: a word, then a greeting or a frame. The sending
-//! node's number of the lane says which lane it is.
+//! What a stream would carry travels in datagrams: a word, the sending node's number of the lane, and a
+//! greeting, its answer, or the number of the receiving half and a frame.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use super::ends::Unattached;
 use super::error::SendError;
 use super::hub::Hub;
-use super::inbound::{InboundLane, Key};
-use super::lane::Lane;
-use super::sender::BATCH;
+use super::inbound::{self, InboundLane, Key};
+use super::lane::{Lane, Said};
+use super::sender::{BATCH, Ended, hello, unreachable};
 use super::wire::{self, Answer, HEADER, Head, Hello, Refusal};
 use crate::NodeId;
+use crate::channel::session::End;
 use crate::channel::{Frame, Path};
 use crate::node::id::Incarnation;
 
-/// The word before a sending half's greeting, its answer, a frame forth, a frame back.
+/// The word before a sending half's greeting, its answer, a frame forth, a frame back, and the news that
+/// there is no such half.
 const HELLO: u8 = 0;
 const ANSWER: u8 = 1;
 const FORTH: u8 = 2;
 const BACK: u8 = 3;
+const UNKNOWN: u8 = 4;
 
 /// Bytes of a datagram before a frame's body.
-const OVERHEAD: usize = 1 + size_of::<u64>() + HEADER;
+const OVERHEAD: usize = 1 + 2 * size_of::<u64>() + HEADER;
 /// Frames that wait for a lane's task; what does not fit is lost, as on the way.
 const WAITING: usize = 256;
-/// How long a greeting's answer is waited for, and how often it is asked for.
-const PATIENCE: Duration = Duration::from_secs(1);
-const ATTEMPTS: usize = 5;
 /// How long a receiving half is served of which nothing is heard.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Why a datagram is dropped, as `murmurate_channel_relayed_dropped_total` labels it.
-pub(super) const DROPPED: [&str; 4] = [NONSENSE, NO_LANE, NO_ROOM, UNPROVEN];
+pub(super) const DROPPED: [&str; 5] = [NONSENSE, NO_LANE, NO_ROOM, UNPROVEN, LATE];
 const NONSENSE: &str = "nonsense";
 const NO_LANE: &str = "no_lane";
 const NO_ROOM: &str = "no_room";
 const UNPROVEN: &str = "unproven";
+const LATE: &str = "late";
 
 /// The lanes of a node that are relayed.
 #[derive(Debug, Default)]
 pub(super) struct Relays {
     /// Those that send, by number, with whom they lead to.
     sending: Mutex<BTreeMap<u64, (Incarnation, mpsc::Sender<Back>)>>,
-    /// Those that receive, by who sends and its number.
+    /// Those that receive, by who sends and the number of the half.
     receiving: Mutex<BTreeMap<(Incarnation, u64), mpsc::Sender<Frame>>>,
 }
 
@@ -59,7 +60,10 @@ pub(super) struct Relays {
 #[derive(Debug)]
 enum Back {
     Answer(Answer),
-    Frame(Frame),
+    /// Of the half of this number.
+    Frame(u64, Frame),
+    /// There is no half of this number.
+    Unknown(u64),
     /// The way is no more.
     Lost,
 }
@@ -77,11 +81,12 @@ fn greeting<T: Serialize>(word: u8, number: u64, greeting: &T) -> Bytes {
     bytes.into()
 }
 
-fn frame(word: u8, number: u64, frame: Frame, compressed: bool) -> Bytes {
+fn frame(word: u8, number: u64, half: u64, frame: Frame, compressed: bool) -> Bytes {
     let (header, body) = wire::encode(frame, compressed);
     let mut bytes = BytesMut::with_capacity(OVERHEAD + body.len());
     bytes.put_u8(word);
     bytes.put_u64(number);
+    bytes.put_u64(half);
     bytes.put_slice(&header);
     bytes.put_slice(&body);
     bytes.freeze()
@@ -115,11 +120,10 @@ fn take(
     from: Incarnation,
     data: &Bytes,
 ) -> Result<Option<Bytes>, &'static str> {
-    let (word, rest) = data.split_first().ok_or(NONSENSE)?;
-    let (number, _) = rest.split_first_chunk::<8>().ok_or(NONSENSE)?;
-    let number = u64::from_be_bytes(*number);
-    let rest = data.slice(1 + size_of::<u64>()..);
-    match *word {
+    let mut rest = data.clone();
+    let word = rest.try_get_u8().map_err(|_| NONSENSE)?;
+    let number = rest.try_get_u64().map_err(|_| NONSENSE)?;
+    match word {
         HELLO => {
             let answer = hub.greet_relayed(by, from, number, &rest)?;
             return Ok(Some(greeting(ANSWER, number, &answer)));
@@ -127,20 +131,42 @@ fn take(
         ANSWER => {
             let answer = wire::decode(&rest).map_err(|_| NONSENSE)?;
             hub.relays.give_back(from, number, Back::Answer(answer))?;
+            return Ok(None);
         }
+        _ => {}
+    }
+    let half = rest.try_get_u64().map_err(|_| NONSENSE)?;
+    let max_message = super::declare::MAX_MESSAGE;
+    match word {
         FORTH => {
-            let frame = decode(rest, super::declare::MAX_MESSAGE).ok_or(NONSENSE)?;
+            let frame = decode(rest, max_message).ok_or(NONSENSE)?;
             let receiving = lock(&hub.relays.receiving);
-            let lane = receiving.get(&(from, number)).ok_or(NO_LANE)?;
-            lane.try_send(frame).map_err(|error| why(&error))?;
+            match receiving.get(&(from, half)).map(|lane| lane.try_send(frame)) {
+                Some(Ok(())) => {}
+                Some(Err(TrySendError::Full(_))) => return Err(NO_ROOM),
+                Some(Err(TrySendError::Closed(_))) | None => {
+                    hub.relayed_dropped.with_label_values(&[NO_LANE]).inc();
+                    return Ok(Some(unknown(number, half)));
+                }
+            }
         }
         BACK => {
-            let frame = decode(rest, super::declare::MAX_MESSAGE).ok_or(NONSENSE)?;
-            hub.relays.give_back(from, number, Back::Frame(frame))?;
+            let frame = decode(rest, max_message).ok_or(NONSENSE)?;
+            hub.relays.give_back(from, number, Back::Frame(half, frame))?;
         }
+        UNKNOWN if rest.is_empty() => hub.relays.give_back(from, number, Back::Unknown(half))?,
         _ => return Err(NONSENSE),
     }
     Ok(None)
+}
+
+/// Says that there is no such half here.
+fn unknown(number: u64, half: u64) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(OVERHEAD - HEADER);
+    bytes.put_u8(UNKNOWN);
+    bytes.put_u64(number);
+    bytes.put_u64(half);
+    bytes.freeze()
 }
 
 fn why<T>(error: &TrySendError<T>) -> &'static str {
@@ -175,7 +201,7 @@ impl Hub {
         hello: &[u8],
     ) -> Result<Answer, &'static str> {
         let hello: Hello<'_> = wire::decode(hello).map_err(|_| NONSENSE)?;
-        if hello.started != from.started || hello.epoch != number {
+        if hello.started != from.started || hello.greeting.epoch != number {
             return Err(NONSENSE);
         }
         let channel = match self.accepts(&hello) {
@@ -186,24 +212,25 @@ impl Hub {
             }
         };
         let key = Key { from, channel, lane: hello.lane };
-        let (lane, turn) = match self.inbound.attach(self, key, &hello, Some(by)) {
+        let (lane, turn, met) = match self.inbound.attach(self, key, &hello, Some(by)) {
             Ok(attached) => attached,
             Err(Unattached::Unproven) => return Err(UNPROVEN),
-            Err(Unattached::NoRoom | Unattached::Old) => {
+            Err(Unattached::Old) => return Err(LATE),
+            Err(Unattached::NoRoom) => {
                 self.note_refusal(wire::HERE, from.node, &hello.channel, &Refusal::Busy);
                 return Ok(Answer::Refused(Refusal::Busy));
             }
         };
-        let met = lane.met();
+        let half = met.half.number;
         let (give, frames) = mpsc::channel(WAITING);
-        lock(&self.relays.receiving).insert((from, number), give);
+        lock(&self.relays.receiving).insert((from, half), give);
         let hub = Arc::clone(self);
         tokio::spawn(async move {
-            receive(&lane, &hub, key, turn, number, frames).await;
-            hub.inbound.release(key, &lane, turn);
+            receive(&lane, &hub, key, turn, (number, half), frames).await;
+            hub.inbound.release(hub.now(), key, &lane, turn);
             let mut receiving = lock(&hub.relays.receiving);
-            if receiving.get(&(from, number)).is_some_and(mpsc::Sender::is_closed) {
-                receiving.remove(&(from, number));
+            if receiving.get(&(from, half)).is_some_and(mpsc::Sender::is_closed) {
+                receiving.remove(&(from, half));
             }
         });
         Ok(Answer::Welcome(met))
@@ -216,7 +243,7 @@ async fn receive(
     hub: &Hub,
     key: Key,
     turn: u64,
-    number: u64,
+    (number, half): (u64, u64),
     mut frames: mpsc::Receiver<Frame>,
 ) {
     let inbox = &hub.inboxes[key.channel];
@@ -232,7 +259,7 @@ async fn receive(
                     return;
                 }
                 for answer in back.drain(..) {
-                    hub.relay(key.from, frame(BACK, number, answer, compressed)).await;
+                    hub.relay(key.from, frame(BACK, number, half, answer, compressed)).await;
                 }
             }
             () = inbox.room(), if !all => {}
@@ -240,7 +267,7 @@ async fn receive(
                 let Ok(Some(frame)) = more else { return };
                 batch.push(frame);
                 // What makes no sense may be any hop's doing: it is dropped.
-                if matches!(lane.receive(hub, turn, &mut batch), Err(super::inbound::Ended::Replaced)) {
+                if matches!(lane.receive(hub, turn, &mut batch), Err(inbound::Ended::Replaced)) {
                     return;
                 }
             }
@@ -248,96 +275,62 @@ async fn receive(
     }
 }
 
-/// Why a relayed path ended.
-pub(super) enum RelayEnd {
-    /// Nothing was sent for a while.
-    Idle,
-    /// The way is no more, or nothing comes back.
-    Broken,
-}
-
 /// Introduces a lane to a node hop by hop, and sends until the way ends.
-///
-/// # Errors
-/// Why it cannot be used.
-pub(super) async fn send(
-    lane: &Lane,
-    hub: &Hub,
-    to: Incarnation,
-    hello: &Hello<'_>,
-) -> Result<RelayEnd, SendError> {
+pub(super) async fn send(lane: &Lane, hub: &Hub, to: Incarnation) -> Ended {
     let (give, mut back) = mpsc::channel(WAITING);
-    lock(&hub.relays.sending).insert(lane.epoch, (to, give));
+    lock(&hub.relays.sending).insert(lane.epoch(), (to, give));
     let _until_the_end = Registered(lane, hub);
-    let unreachable = |reason: String| SendError::Unreachable { node: lane.to, reason };
-    let met = match introduce(lane, hub, to, hello, &mut back).await {
-        Some(Answer::Welcome(met)) => met,
-        Some(Answer::Refused(refusal)) => return Err(hub.refused(lane.to, lane.channel, refusal)),
-        None => return Err(unreachable("it does not answer through the overlay".into())),
-    };
-    lane.attach(hub, Path::Relay, met).map_err(|error| unreachable(error.to_string()))?;
+    lane.opened(hub, Path::Relay);
     let most = hub.limits.max_datagram() - OVERHEAD;
     let compressed = hub.declared[lane.channel].compressed;
     let mut frames = Vec::new();
-    let mut heard = Instant::now();
     loop {
         tokio::select! {
             biased;
-            came = back.recv() => match came {
-                Some(Back::Frame(frame)) => {
-                    heard = Instant::now();
-                    // What makes no sense may be any hop's doing: it is dropped.
-                    let _ = lane.receive(hub, [frame]);
+            came = back.recv() => {
+                if let Some(ended) = came_back(lane, hub, came.unwrap_or(Back::Lost)) {
+                    return ended;
                 }
-                Some(Back::Answer(_)) => {}
-                Some(Back::Lost) | None => return Ok(RelayEnd::Broken),
-            },
-            _ = lane.take(hub, &mut frames, BATCH) => {
-                if frames.is_empty() {
-                    return Ok(RelayEnd::Idle);
+            }
+            said = lane.take(hub, &mut frames, BATCH) => match said {
+                Said::Nothing => return (End::Idle, SendError::Ended),
+                Said::Greeting(said) => {
+                    let word = greeting(HELLO, said.epoch, &hello(lane, hub, said));
+                    hub.relay(to, word).await;
                 }
-                for next in frames.drain(..) {
+                Said::Frames(half, _) => for next in frames.drain(..) {
                     if next.body.len() > most {
                         let size = next.body.len();
                         let reason = format!("only hop by hop, which takes {most} bytes, not {size}");
-                        return Err(unreachable(reason));
+                        return (End::Silent, unreachable(lane, reason));
                     }
-                    hub.relay(to, frame(FORTH, lane.epoch, next, compressed)).await;
-                }
-            }
-            () = sleep(hub.limits.idle_wait) => {
-                if lane.pushed().1 == 0 {
-                    return Ok(RelayEnd::Idle);
-                }
-            }
-        }
-        if heard.elapsed() > 2 * hub.limits.idle_wait && lane.resumes() && lane.pushed().1 > 0 {
-            return Ok(RelayEnd::Broken);
+                    let word = frame(FORTH, lane.epoch(), half.number, next, compressed);
+                    hub.relay(to, word).await;
+                },
+            },
         }
     }
 }
 
-async fn introduce(
-    lane: &Lane,
-    hub: &Hub,
-    to: Incarnation,
-    hello: &Hello<'_>,
-    back: &mut mpsc::Receiver<Back>,
-) -> Option<Answer> {
-    for _ in 0..ATTEMPTS {
-        hub.relay(to, greeting(HELLO, lane.epoch, hello)).await;
-        let answer = async {
-            loop {
-                match back.recv().await? {
-                    Back::Answer(answer) => return Some(answer),
-                    Back::Lost => return None,
-                    Back::Frame(_) => {}
-                }
-            }
-        };
-        if let Ok(answer) = timeout(PATIENCE, answer).await {
-            return answer;
+/// Takes what came back; why the path ends, if it does. What makes no sense may be any hop's doing: it
+/// is dropped.
+fn came_back(lane: &Lane, hub: &Hub, back: Back) -> Option<Ended> {
+    let half = lane.attached();
+    let is_current = |number: u64| half.is_some_and(|half| half.number == number);
+    match back {
+        Back::Answer(Answer::Welcome(met)) => drop(lane.welcome(hub, met)),
+        Back::Answer(Answer::Refused(refusal)) if half.is_none() => {
+            return Some((End::Refused, hub.refused(lane.to, lane.channel, refusal)));
         }
+        Back::Frame(number, frame) if is_current(number) => drop(lane.receive(hub, [frame])),
+        Back::Unknown(number) if is_current(number) => {
+            return Some((End::Broken, unreachable(lane, "it has forgotten the lane")));
+        }
+        Back::Lost => {
+            let why = if half.is_some() { End::Broken } else { End::Silent };
+            return Some((why, unreachable(lane, "the way to it is lost")));
+        }
+        Back::Answer(_) | Back::Frame(..) | Back::Unknown(_) => {}
     }
     None
 }
@@ -347,17 +340,19 @@ struct Registered<'a>(&'a Lane, &'a Hub);
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        lock(&self.1.relays.sending).remove(&self.0.epoch);
+        lock(&self.1.relays.sending).remove(&self.0.epoch());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
+    use std::cell::Cell;
 
     use super::super::ends::RELAYED;
-    use super::super::wire::{Declared, Half};
+    use super::super::wire::Declared;
     use super::*;
+    use crate::channel::session::{Greeting, Half, Met};
     use crate::{Channel, Limits, Metrics};
 
     const ME: u8 = 0;
@@ -383,6 +378,7 @@ mod tests {
     struct Site {
         hub: Arc<Hub>,
         metrics: Metrics,
+        attempts: Cell<u64>,
     }
 
     impl Site {
@@ -394,19 +390,19 @@ mod tests {
             let counters = metrics.counters();
             let network = "test".to_owned();
             let hub = Hub::new(me, network, Limits::default(), declared, &commands, &counters);
-            Self { hub: Arc::new(hub), metrics }
+            Self { hub: Arc::new(hub), metrics, attempts: Cell::new(0) }
         }
 
-        fn hello(&self, from: Incarnation, epoch: u64) -> Hello<'_> {
+        fn hello(&self, from: Incarnation, epoch: u64, met: Option<Half>) -> Hello<'_> {
+            let attempt = self.attempts.get() + 1;
+            self.attempts.set(attempt);
             Hello {
                 network: Cow::Borrowed(&self.hub.network),
                 started: from.started,
                 channel: Cow::Borrowed(CHANNEL),
                 declared: Declared::of(&self.hub.declared[0]),
                 lane: 0,
-                epoch,
-                base: 0,
-                met: None,
+                greeting: Greeting { epoch, attempt, base: 0, met },
             }
         }
 
@@ -422,22 +418,23 @@ mod tests {
             from: Incarnation,
             epoch: u64,
         ) -> bool {
-            let hello = Hello { met, ..self.hello(from, epoch) };
+            let hello = self.hello(from, epoch, met);
             let answer = on_datagram(&self.hub, by, from, &greeting(HELLO, epoch, &hello));
             let answer = answer.as_ref().map(|answer| wire::decode::<Answer>(&answer[9..]));
             matches!(answer, Some(Ok(Answer::Welcome(_))))
         }
 
         /// A node that connected opens a stream: the lane, and whose turn it is.
-        fn opens(&self, from: Incarnation, epoch: u64) -> Option<(Arc<InboundLane>, u64)> {
-            self.hub.inbound.attach(&self.hub, key(from), &self.hello(from, epoch), None).ok()
+        fn opens(&self, from: Incarnation, epoch: u64) -> Option<(Arc<InboundLane>, u64, Met)> {
+            let hello = self.hello(from, epoch, None);
+            self.hub.inbound.attach(&self.hub, key(from), &hello, None).ok()
         }
 
         /// It opens one, sends something, and ends it: a lane that must be remembered.
         fn comes_and_goes(&self, from: Incarnation) -> Option<Arc<InboundLane>> {
-            let (lane, turn) = self.opens(from, 1)?;
+            let (lane, turn, _) = self.opens(from, 1)?;
             lane.receive(&self.hub, turn, &mut vec![message(0)]).expect("a message");
-            self.hub.inbound.release(key(from), &lane, turn);
+            self.hub.inbound.release(self.hub.now(), key(from), &lane, turn);
             Some(lane)
         }
 
@@ -446,9 +443,16 @@ mod tests {
         }
 
         fn refused(&self) -> u64 {
+            self.count("murmurate_channel_refusals_total{by=\"here\",reason=\"busy\"} ")
+        }
+
+        fn late(&self) -> u64 {
+            self.count("murmurate_channel_relayed_dropped_total{reason=\"late\"} ")
+        }
+
+        fn count(&self, series: &str) -> u64 {
             let text = self.metrics.render();
-            let busy = "murmurate_channel_refusals_total{by=\"here\",reason=\"busy\"} ";
-            let count = text.lines().find_map(|line| line.strip_prefix(busy));
+            let count = text.lines().find_map(|line| line.strip_prefix(series));
             count.and_then(|count| count.parse().ok()).expect("a series")
         }
     }
@@ -472,22 +476,22 @@ mod tests {
         assert!(site.greets(node(1), origin(1), 999), "its answer was lost");
         assert!(site.opens(origin(1), 999).is_some(), "it is reached after all");
         settle().await;
-        assert_eq!((site.served(), site.refused()), (0, 1));
+        assert_eq!((site.served(), site.late(), site.refused()), (0, 1, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_takes_over_a_lane_of_a_node_that_connected() {
         let site = Site::new();
-        let (lane, _) = site.opens(origin(1), 7).expect("a lane");
+        let (lane, ..) = site.opens(origin(1), 7).expect("a lane");
         assert!(site.greets(node(1), origin(1), 7), "the answer was lost: it has met nobody");
-        let (same, turn) = site.opens(origin(1), 7).expect("a lane");
+        let (same, turn, met) = site.opens(origin(1), 7).expect("a lane");
         assert!(Arc::ptr_eq(&lane, &same));
         lane.receive(&site.hub, turn, &mut vec![message(0)]).expect("a message");
         assert!(!site.greets(node(1), origin(1), 7));
-        let wrong = Half { number: lane.met().half.number ^ 1, ..lane.met().half };
+        let wrong = Half { number: met.half.number ^ 1, ..met.half };
         assert!(!site.greets_having_met(Some(wrong), node(1), origin(1), 7));
         lane.receive(&site.hub, turn, &mut vec![message(1)]).expect("it goes on");
-        assert!(site.greets_having_met(Some(lane.met().half), node(1), origin(1), 7));
+        assert!(site.greets_having_met(Some(met.half), node(1), origin(1), 7));
         assert!(lane.receive(&site.hub, turn, &mut Vec::new()).is_err(), "hop by hop from now on");
     }
 
@@ -518,7 +522,7 @@ mod tests {
         assert!(site.greets(node(1), origin(51_000), 1), "and goes on hop by hop if it must");
         settle().await;
         assert_eq!(site.served(), RELAYED.all + 1);
-        sleep(2 * SILENCE).await;
+        tokio::time::sleep(2 * SILENCE).await;
         settle().await;
         assert_eq!(site.served(), 0, "nothing is heard of them");
     }
@@ -534,7 +538,7 @@ mod tests {
         }
         for honest in 6..=200 {
             let lane = site.comes_and_goes(of(honest, 1)).expect("liars make room");
-            let (same, _) = site.opens(of(honest, 1), 1).expect("a lane");
+            let (same, ..) = site.opens(of(honest, 1), 1).expect("a lane");
             assert!(Arc::ptr_eq(&lane, &same), "it is remembered");
         }
         let standing = (0..5_000).filter(|started| site.opens(of(201, *started), 1).is_some());

@@ -12,14 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use super::declare::{Channel, Traffic};
 use crate::channel::Frame;
+use crate::channel::session::{Greeting, Met};
 
 /// The protocol's name and version, as streams negotiate it; both sides learn from it which traffic a
 /// connection is for.
 pub(crate) const fn protocol(traffic: Traffic) -> &'static str {
     match traffic {
-        Traffic::Small => "/murmurate/channel/2",
-        Traffic::Bulk => "/murmurate/bulk/2",
-        Traffic::Bytes => "/murmurate/bytes/2",
+        Traffic::Small => "/murmurate/channel/3",
+        Traffic::Bulk => "/murmurate/bulk/3",
+        Traffic::Bytes => "/murmurate/bytes/3",
     }
 }
 
@@ -47,13 +48,7 @@ pub(crate) struct Hello<'a> {
     #[serde(borrow)]
     pub(crate) declared: Declared<'a>,
     pub(crate) lane: u16,
-    /// Which lane of that index: larger than those that the sending node made before.
-    pub(crate) epoch: u64,
-    /// Where a new receiving half starts.
-    pub(crate) base: u64,
-    /// The receiving half that a stream led it to last: nobody else knows it who did not carry this
-    /// word.
-    pub(crate) met: Option<Half>,
+    pub(crate) greeting: Greeting,
 }
 
 /// What both ends must have declared alike.
@@ -73,24 +68,6 @@ pub(crate) struct Declared<'a> {
 pub(crate) enum Answer {
     Welcome(Met),
     Refused(Refusal),
-}
-
-/// The receiving half of a lane, or whoever accepts a stream of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Met {
-    pub(crate) half: Half,
-    /// All numbers below this one are done with.
-    pub(crate) heard: u64,
-}
-
-/// Names a receiving half: whether it is the one from before only the sending half can tell, because
-/// a greeting's answer may be lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Half {
-    /// Which start of its node.
-    pub(crate) started: u64,
-    /// At random.
-    pub(crate) number: u64,
 }
 
 /// Why a node refuses a lane.

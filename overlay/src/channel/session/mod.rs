@@ -1,0 +1,75 @@
+//! How the two ends of a lane find, keep and change the path between them.
+//!
+//! A [`SenderSession`] asks its host for a path when something waits, greets the other end over it,
+//! repeats the greeting where datagrams get lost, resumes with the receiving half that it knows, notices
+//! silence, pauses between attempts, and gives up when nobody is there. A [`ReceiverSession`] answers
+//! greetings, and tells those of now from those that come late, twice, or from somebody else.
+//!
+//! ```text
+//! SenderSession                                   ReceiverSession
+//!    wants_path ──► the host opens a path
+//!    greeting   ─────── Greeting { epoch, attempt, base, met } ──────►  fit, greet
+//!    welcome    ◄────── Welcome { attempt, half, heard } ─────────────
+//!    next_frame ─────── half, Frame ─────────────────────────────────►  receive
+//!    receive    ◄────── half, Frame ──────────────────────────────────  next_frame
+//!    end        ◄────── "no such half here" ──────────────────────────
+//! ```
+//!
+//! Both are pure: the node's tasks and the simulator perform what they decide.
+
+mod receiver;
+mod sender;
+#[cfg(test)]
+mod tests;
+
+pub use receiver::{Fit, ReceiverSession};
+pub use sender::{End, Next, SenderSession, Want};
+
+use core::time::Duration;
+
+/// How long the ends of a lane wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For the answer to a greeting on a stream.
+    pub handshake: Duration,
+    /// Until a path that nobody uses is given back.
+    pub idle: Duration,
+}
+
+/// Names a receiving half. Whether it is the one from before only the sending end can tell, because a
+/// greeting's answer may be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "libp2p", derive(serde::Serialize, serde::Deserialize))]
+pub struct Half {
+    /// Which start of its node.
+    pub started: u64,
+    /// One that nobody guesses, where there are liars.
+    pub number: u64,
+}
+
+/// What the sending end says first on a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "libp2p", derive(serde::Serialize, serde::Deserialize))]
+pub struct Greeting {
+    /// Tells this lane from those in its place before and after it: the sending node counts them.
+    pub epoch: u64,
+    /// Counts the lane's greetings: of those under way only the last one counts.
+    pub attempt: u64,
+    /// Where a new receiving half starts.
+    pub base: u64,
+    /// The receiving half that a stream led to last: nobody else knows it who did not carry this
+    /// word.
+    pub met: Option<Half>,
+}
+
+/// What the receiving end answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "libp2p", derive(serde::Serialize, serde::Deserialize))]
+pub struct Met {
+    /// The greeting's.
+    pub attempt: u64,
+    /// Who answers.
+    pub half: Half,
+    /// All numbers below this one are done with.
+    pub heard: u64,
+}
