@@ -213,6 +213,35 @@ impl<P: SimStack> Host<'_, P> {
         self.common.queue.push(Event { time, what, to, from, sequence });
     }
 
+    /// Puts a word on a stream to another node, where whatever is lost is sent again. Whether it
+    /// arrives: a cut either way lets nothing through.
+    fn post_until_it_arrives(&mut self, to: Peer, kind: usize, bytes: u64, word: Word) -> bool {
+        let sequence = self.next_sequence();
+        let (from, now) = (self.me, self.now.as_nanos());
+        let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
+        let parcel = Parcel { from, to, sequence, bytes, now };
+        let Some(carried) = self.network.send_on_stream(&parcel, port) else { return false };
+        let sent = &mut self.common.stats.messages[kind];
+        sent.count += carried.times;
+        sent.bytes += carried.times * bytes;
+        self.common.stats.lost += carried.times - 1;
+        let time = carried.arrives;
+        if let Some(watch) = &mut self.common.watch {
+            watch.sent(self.place, bytes);
+            watch.see(self.now, from, EventKind::Send, |record| Record {
+                peer: Some(to),
+                message: Some(self.common.stats.messages[kind].name),
+                bytes: Some(bytes),
+                sequence: Some(sequence),
+                arrives: Some(Time::from_nanos(time)),
+                ..record
+            });
+        }
+        let what = What::Lane(Box::new(word));
+        self.common.queue.push(Event { time, what, to, from, sequence });
+        true
+    }
+
     /// Sets something for later, by the node's own clock.
     #[inline(always)]
     fn set(&mut self, after: Duration, what: What<P>) {
@@ -240,9 +269,13 @@ impl<P: SimStack> Line for Host<'_, P> {
         self.machine.as_ref().map_or(self.now, |machine| machine.clock.local(self.now))
     }
 
-    fn say(&mut self, to: Peer, word: Word, bytes: u64) {
+    fn say(&mut self, to: Peer, word: Word, bytes: u64) -> bool {
         let kind = word.place(self.common.stats.messages.len());
+        if word.is_on_stream() {
+            return self.post_until_it_arrives(to, kind, bytes, word);
+        }
         self.post(to, kind, bytes, What::Lane(Box::new(word)));
+        true
     }
 
     fn wake(&mut self, after: Duration, word: Word) {

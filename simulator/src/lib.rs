@@ -22,7 +22,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod channels;
 pub mod check;
 mod control;
 mod crew;

@@ -9,15 +9,15 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use murmurate::membership::{Membership as _, Time};
+use murmurate::membership::{Membership as _, Time, nanos};
 use murmurate::{Input, Timer};
 
 use crate::crew::Work;
 use crate::host::{Common, Event, Host, What};
 use crate::id::SimId as _;
-use crate::lanes::{Lanes, Line, Word};
+use crate::lanes::{Act, Lanes, Line, Word};
 use crate::machine::{Admission, Machine};
-use crate::network::Network;
+use crate::network::{Network, STREAM_TIMEOUT};
 use crate::node::Peer;
 use crate::queue::{Deal, Queue};
 use crate::stats::Broadcast;
@@ -213,17 +213,11 @@ impl<P: SimStack> Part<P> {
         node.handle(local, input, &mut host);
     }
 
-    /// Has node `index` send a message on a channel to another.
-    pub(crate) fn send_on(
-        &mut self,
-        network: &Network,
-        index: usize,
-        now: Time,
-        (channel, to, bytes): (u16, u32, usize),
-    ) {
+    /// Something happens to the lanes of node `index`.
+    pub(crate) fn act_on_lanes(&mut self, network: &Network, index: usize, now: Time, act: Act) {
         let place = self.deal.place(index);
         if let (_, Some(lanes), mut host) = self.host(network, place, now, 0) {
-            lanes.push(place, &mut host, (channel, to), bytes);
+            lanes.act(place, &mut host, act);
         }
     }
 
@@ -410,6 +404,10 @@ impl<P: SimStack> Part<P> {
             Admission::Now => event.what = what,
             Admission::Shed => {
                 self.common.stats.shed += 1;
+                if matches!(&what, What::Lane(word) if word.is_on_stream()) {
+                    let time = event.time.saturating_add(nanos(STREAM_TIMEOUT));
+                    Event { time, what, ..*event }.queue(end, &mut self.common);
+                }
                 return false;
             }
             Admission::At(time) => {

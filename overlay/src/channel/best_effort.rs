@@ -40,7 +40,7 @@ impl Kind for BestEffort {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sender {
     queue: Queue,
     /// The number of the next message that is sent.
@@ -120,7 +120,7 @@ impl Sending for Sender {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Receiver {
     limits: Limits,
     ready: VecDeque<Delivery>,
@@ -213,7 +213,7 @@ const WINDOW: u64 = 1 << 10;
 const WORDS: usize = (WINDOW / 64) as usize;
 
 /// Which of the latest numbers came.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Seen {
     /// One more than the highest that came.
     next: u64,

@@ -22,6 +22,7 @@ use core::time::Duration;
 
 use alloc::boxed::Box;
 use bytes::Bytes;
+use dyn_clone::DynClone;
 use murmurate_membership::{Time, Violation};
 
 pub use acknowledged::Acknowledged;
@@ -137,8 +138,9 @@ pub struct Welcome {
     pub heard: u64,
 }
 
-/// The half of a lane that takes messages from the application.
-pub trait Sending: Send + fmt::Debug {
+/// The half of a lane that takes messages from the application. A clone of it is what it would be in
+/// another copy of the world: simulations are copied.
+pub trait Sending: DynClone + Send + fmt::Debug {
     /// Takes a message, and returns its ticket: 0, 1, 2…
     ///
     /// # Errors
@@ -208,6 +210,9 @@ pub trait Sending: Send + fmt::Debug {
     }
 }
 
+dyn_clone::clone_trait_object!(Sending);
+dyn_clone::clone_trait_object!(Receiving);
+
 /// A message for the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -219,7 +224,7 @@ pub struct Delivery {
 
 /// The half of a lane that gives messages to the application. It has no deadlines: what depends on time
 /// is the sending half's.
-pub trait Receiving: Send + fmt::Debug {
+pub trait Receiving: DynClone + Send + fmt::Debug {
     /// Takes a frame of the sending half.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use murmurate_membership::{Time, Violation};
 use super::{Depth, Full, Limits, Outcome, Ticket};
 
 /// A message without outcome.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Held {
     /// When it was taken.
     pub(super) at: Time,
@@ -18,7 +18,7 @@ pub(super) struct Held {
 
 /// The messages that were not sent yet, the oldest first; the count of all that have no outcome,
 /// wherever they are; and the outcomes that nobody asked for yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Queue {
     limits: Limits,
     waiting: VecDeque<Held>,
@@ -139,13 +139,13 @@ const SPARE: usize = 64;
 
 /// Outcomes in the order they came about. Those of messages that follow each other are one entry, so
 /// a lane on which all goes well keeps one, however seldom it is asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Settled {
     ranges: VecDeque<Range>,
     capacity: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Range {
     first: Ticket,
     end: Ticket,

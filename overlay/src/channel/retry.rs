@@ -13,7 +13,7 @@ pub(super) const MOST: Duration = Duration::from_secs(5);
 
 /// One timer for all that is under way: it waits a few round trips, and twice as long each time
 /// that it was in vain.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Retry {
     /// The round trip in the mean, once one was measured.
     mean: Option<Duration>,

@@ -12,7 +12,7 @@ use murmurate::membership::{Membership as _, Sizes, Time, Violation};
 use crate::deliveries::{DeliveryLog, Joined};
 use crate::host::What;
 use crate::id::SimId as _;
-use crate::lanes::{self, Audit, Channel, Lanes, Tally, Watch};
+use crate::lanes::{self, Act, Audit, Channel, Happened, Lanes, Tally, Watch};
 use crate::machine::Machine;
 use crate::network::Network;
 use crate::node::Peer;
@@ -426,11 +426,57 @@ impl<P: SimStack> Simulation<P> {
         let is_open = lanes.is_some_and(|lanes| channel < lanes.channels());
         let is_fine = is_open && self.is_live(from) && from != to && to < self.len;
         if is_fine {
-            let what = (channel as u16, to as u32, bytes);
-            self.parts.of_mut(from).send_on(&self.network, from, self.now, what);
-            self.parts.exchange();
+            self.act_on_lanes(from, Act::Push { channel: channel as u16, to: to as u32, bytes });
         }
         is_fine
+    }
+
+    /// From now on the applications of a node take no messages from its channels, or take them again.
+    pub fn stop_taking(&mut self, index: usize, stops: bool) {
+        self.act_on_lanes(index, Act::Stop(stops));
+    }
+
+    /// The streams of channels between two nodes break, with what is under way. Their ends notice within
+    /// 3 s.
+    pub fn break_streams(&mut self, one: usize, other: usize) {
+        self.act_on_lanes(one, Act::Break { peer: other as u32 });
+        self.act_on_lanes(other, Act::Break { peer: one as u32 });
+    }
+
+    /// The channels of a node look for another path to a node, as if they doubted the one they have.
+    pub fn switch_paths(&mut self, from: usize, to: usize) {
+        self.act_on_lanes(from, Act::Switch { to: to as u32 });
+    }
+
+    /// A node forgets the receiving halves that have no path, as one does that needs the room.
+    pub fn forget_lanes(&mut self, index: usize) {
+        self.act_on_lanes(index, Act::Forget);
+    }
+
+    fn act_on_lanes(&mut self, index: usize, act: Act) {
+        if self.is_live(index) {
+            self.parts.of_mut(index).act_on_lanes(&self.network, index, self.now, act);
+            self.parts.exchange();
+        }
+    }
+
+    /// From now on all that happens to messages on channels is kept, for
+    /// [`Simulation::channel_messages`].
+    pub fn keep_channel_messages(&mut self) {
+        let parts = self.parts.all_mut().iter_mut();
+        parts.filter_map(|part| part.lanes.as_mut()).for_each(|lanes| lanes.keep_all());
+    }
+
+    /// What happened to messages since [`Simulation::keep_channel_messages`], in each node's order: the
+    /// place of the channel, who sent, to which node, and which of its messages there.
+    pub fn channel_messages(&self) -> BTreeMap<(u16, Peer, u32, u64), Vec<Happened>> {
+        let mut all = BTreeMap::<_, Vec<_>>::new();
+        for lanes in self.parts.all().iter().filter_map(|part| part.lanes.as_ref()) {
+            for (message, happened) in lanes.ledger().all() {
+                all.entry(*message).or_default().extend_from_slice(happened);
+            }
+        }
+        all
     }
 
     /// What became of messages on channels: by channel, and by watch.

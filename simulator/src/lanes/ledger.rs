@@ -150,8 +150,19 @@ struct Taken {
     last: Option<u64>,
 }
 
+/// What happened to a message of a channel, counted at its sending half.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happened {
+    /// An application sent it.
+    Sent,
+    /// This start of the receiver took it.
+    Taken(Peer),
+    /// Its sender was told.
+    Settled(Outcome),
+}
+
 /// What was counted at the nodes of a part.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     tallies: Vec<Tally>,
     watches: Vec<(Watch, Tally)>,
@@ -161,6 +172,8 @@ pub(crate) struct Ledger {
     told: BTreeMap<(u16, Peer, u32), Tickets>,
     /// The first broken promise: when, and at whose.
     broken: Option<(Time, Peer, Violation)>,
+    /// All that happened, by channel, sender, receiving node and message, if it is kept.
+    all: Option<BTreeMap<(u16, Peer, u32, u64), Vec<Happened>>>,
 }
 
 impl Ledger {
@@ -171,11 +184,23 @@ impl Ledger {
             taken: BTreeMap::new(),
             told: BTreeMap::new(),
             broken: None,
+            all: None,
         }
     }
 
-    pub(super) fn watches(&self) -> Vec<Watch> {
-        self.watches.iter().map(|(watch, _)| *watch).collect()
+    pub(super) fn keep_all(&mut self) {
+        self.all.get_or_insert_default();
+    }
+
+    /// All that happened to messages, if it is kept.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&(u16, Peer, u32, u64), &Vec<Happened>)> {
+        self.all.iter().flatten()
+    }
+
+    fn keep(&mut self, (channel, from, to): (u16, Peer, u32), ticket: u64, what: Happened) {
+        if let Some(all) = &mut self.all {
+            all.entry((channel, from, to, ticket)).or_default().push(what);
+        }
     }
 
     /// The figures by channel, and those that are watched.
@@ -212,6 +237,11 @@ impl Ledger {
         });
     }
 
+    /// It was taken.
+    pub(super) fn sent(&mut self, lane: (u16, Peer, u32), ticket: u64) {
+        self.keep(lane, ticket, Happened::Sent);
+    }
+
     pub(super) fn retransmitted(&mut self, channel: u16, frames: u64) {
         self.tallies[usize::from(channel)].retransmitted += frames;
     }
@@ -227,6 +257,7 @@ impl Ledger {
         let starts = (channel, from, Peer::new(to.index(), 0))..(channel, from, to);
         let mut earlier = self.taken.range(starts);
         let again = earlier.any(|(_, taken)| taken.tickets.has(name.ticket));
+        self.keep((channel, from, to.index() as u32), name.ticket, Happened::Taken(to));
         let taken = self.taken.entry((channel, from, to)).or_default();
         let is_new = taken.tickets.insert(name.ticket);
         let last = taken.last.replace(name.ticket);
@@ -253,11 +284,11 @@ impl Ledger {
         now: Time,
         (channel, from, to): (u16, Peer, u32),
         name: Name,
-        outcome: &Outcome,
+        outcome: Outcome,
         given_up: bool,
     ) {
         self.count(channel, name.pushed, |tally| {
-            let known = match outcome {
+            let known = match &outcome {
                 Outcome::Sent => &mut tally.sent,
                 Outcome::Delivered => &mut tally.acknowledged,
                 Outcome::Answered(_) => &mut tally.answered,
@@ -274,6 +305,7 @@ impl Ledger {
         if matches!(outcome, Outcome::Delivered | Outcome::Answered(_)) {
             self.told.entry((channel, from, to)).or_default().insert(name.ticket);
         }
+        self.keep((channel, from, to), name.ticket, Happened::Settled(outcome));
     }
 }
 

@@ -1,37 +1,28 @@
-//! The host of a sending half: dials, carries its words, and keeps its deadlines.
+//! The host of a sending half: performs what its session decides, and is the application.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use murmurate::channel::{Frame, Outcome, Path, Sending, Ticket, Welcome};
+use murmurate::channel::session::{End, Met, Next, Patience, SenderSession, Want};
+use murmurate::channel::{Frame, Outcome, Path, Ticket};
 use murmurate::membership::{Time, Violation};
 
 use super::content::{LEAST_BYTES, Name};
-use super::word::{Say, Word};
+use super::stream::Stream;
+use super::word::{Say, Via, Word};
 use super::{Channel, Scene, honest};
 use crate::network::mix;
 use crate::node::Peer;
 
-/// How long an answer to a dial is waited for, and how often it is asked for before there is a pause.
-const PATIENCE: Duration = Duration::from_secs(1);
-const ATTEMPTS: u32 = 5;
-/// Pauses between dials.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Sender {
-    half: Box<dyn Sending>,
+    session: SenderSession,
     to: u32,
-    route: Route,
-    /// The receiving half that it was attached to last: whose it is, and its number.
-    known: Option<(Peer, u64)>,
-    /// Attempts to reach the other so far.
-    ways: u64,
-    attempts: u32,
-    pause: Duration,
-    /// By the node's clock: when it dials, or gives a dial up.
-    dial_at: Option<Time>,
+    /// Whoever answered last.
+    peer: Option<Peer>,
+    /// The path, if it is a stream.
+    stream: Option<Stream<Heard>>,
+    /// Frames on the stream that the other end has not read.
+    unread: usize,
     /// The deadline that was set last, and when it is.
     turn: u64,
     armed: Option<Time>,
@@ -43,14 +34,14 @@ pub(super) struct Sender {
     open: BTreeMap<Ticket, Open>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Route {
-    None,
-    Dialled(u64),
-    Stands(u64, Peer),
+/// What comes from the other end over a stream.
+#[derive(Debug, Clone)]
+pub(super) enum Heard {
+    Welcome(Peer, Met),
+    Frame(Frame),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Open {
     name: Name,
     /// By the node's clock.
@@ -61,18 +52,14 @@ struct Open {
 }
 
 impl Sender {
-    /// `first` is above all ways of the simulation that this one is a clone of.
-    pub(super) fn new(channel: &Channel, to: u32, first: u64) -> Self {
+    pub(super) fn new(channel: &Channel, patience: Patience, to: u32) -> Self {
         Self {
-            half: channel.kind.sending(channel.limits),
+            session: SenderSession::new(channel.kind.sending(channel.limits), patience, 0),
             to,
-            route: Route::None,
-            known: None,
-            ways: first,
-            attempts: 0,
-            pause: FIRST_PAUSE,
-            dial_at: None,
-            turn: first,
+            peer: None,
+            stream: None,
+            unread: 0,
+            turn: 0,
             armed: None,
             retransmitted: 0,
             pushed: 0,
@@ -81,22 +68,27 @@ impl Sender {
         }
     }
 
-    /// The way that stands, and to whom.
-    pub(super) fn way(&self) -> Option<(u64, Peer)> {
-        match self.route {
-            Route::Stands(way, peer) => Some((way, peer)),
-            _ => None,
-        }
+    /// The path that stands, and to whom.
+    pub(super) fn path(&self) -> Option<(Via, Peer)> {
+        let half = self.session.attached()?;
+        let via = match &self.stream {
+            Some(stream) => Via::Stream { attempt: stream.attempt, place: 0 },
+            None => Via::Relay { half: half.number },
+        };
+        Some((via, self.peer?))
     }
 
     pub(super) fn check(&self) -> Result<(), Violation> {
-        self.half.check()
+        self.session.half().check()
     }
 
-    pub(super) fn push(&mut self, mut scene: Scene<'_>, bytes: usize) -> Result<(), Violation> {
+    pub(super) fn push(&mut self, scene: &mut Scene<'_>, bytes: usize) -> Result<(), Violation> {
         let name = Name { ticket: self.pushed, pushed: scene.line.now() };
         let pushed = scene.line.local();
-        let taken = self.half.push(pushed, name.message(bytes));
+        let mut taken = self.session.push(pushed, name.message(bytes));
+        while taken.is_err() && scene.channel.sheds && self.session.half_mut().shed_oldest() {
+            taken = self.session.push(pushed, name.message(bytes));
+        }
         scene.ledger.offered(scene.number, name.pushed, taken.is_ok());
         if let Ok(ticket) = taken {
             Violation::unless(ticket == self.pushed, "tickets count messages", || {
@@ -104,151 +96,232 @@ impl Sender {
             })?;
             self.open.insert(ticket, Open { name, pushed, sent: 0, to: None });
             self.pushed += 1;
-        }
-        if self.route == Route::None && self.dial_at.is_none() {
-            self.dial(&mut scene);
+            scene.ledger.sent((scene.number, scene.line.me(), self.to), ticket);
         }
         self.go_on(scene)
     }
 
     /// A deadline passed, unless another one was set since.
-    pub(super) fn wake(&mut self, mut scene: Scene<'_>, turn: u64) -> Result<(), Violation> {
+    pub(super) fn wake(&mut self, scene: &mut Scene<'_>, turn: u64) -> Result<(), Violation> {
         if turn != self.turn {
             return Ok(());
         }
         self.armed = None;
         let now = scene.line.local();
-        let is_due = |deadline: Option<Time>| deadline.is_some_and(|deadline| deadline <= now);
-        if is_due(self.half.deadline()) {
-            self.half.expire(now);
-            let deadline = self.half.deadline();
-            Violation::unless(!is_due(deadline), "what was due is done", || {
-                format!("{deadline:?} at {now:?}")
-            })?;
+        let ended = self.session.expire(now);
+        if let Some((_, next)) = ended {
+            self.ended(next);
         }
-        if is_due(self.dial_at) {
-            self.dial_at = None;
-            match self.route {
-                Route::Dialled(_) if self.attempts >= ATTEMPTS => self.rest(&scene),
-                _ if self.half.depth().messages > 0 => self.dial(&mut scene),
-                _ => self.route = Route::None,
-            }
-        }
+        let half = self.session.half().deadline();
+        Violation::unless(half.is_none_or(|due| due > now), "what was due is done", || {
+            format!("{half:?} at {now:?}")
+        })?;
         self.go_on(scene)
     }
 
-    /// Asks for the receiving half at the address of its node, whoever runs there now.
-    fn dial(&mut self, scene: &mut Scene<'_>) {
-        self.ways += 1;
-        self.attempts += 1;
-        self.route = Route::Dialled(self.ways);
-        self.dial_at = Some(scene.line.local().after(PATIENCE));
-        let address = self.known.map_or_else(|| Peer::new(self.to as usize, 0), |(peer, _)| peer);
-        scene.say(address, self.ways, Say::Hello { base: self.half.base() });
+    fn ended(&mut self, next: Next) {
+        (self.stream, self.unread) = (None, 0);
+        self.given_up |= next == Next::GaveUp;
     }
 
-    /// Nobody is there. Whom it has met may come back; of others nothing is expected.
-    fn rest(&mut self, scene: &Scene<'_>) {
-        self.route = Route::None;
-        self.attempts = 0;
-        if self.known.is_none() {
-            self.half.abandon();
-            self.given_up = true;
-            return;
-        }
-        let draw = mix(mix(u64::from(scene.line.me().bits()) ^ self.ways) ^ u64::from(self.to));
-        // From half of it on: not all at once after what many saw.
-        let share = 0.5 + (draw >> 11) as f64 / (1u64 << 54) as f64;
-        self.dial_at = Some(scene.line.local().after(self.pause.mul_f64(share)));
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    fn end(&mut self, scene: &mut Scene<'_>, why: End) -> Result<(), Violation> {
+        let next = self.session.end(scene.line.local(), why);
+        self.ended(next);
+        self.go_on(scene)
     }
 
     pub(super) fn welcome(
         &mut self,
-        scene: Scene<'_>,
-        half: (Peer, u64),
-        way: u64,
-        heard: u64,
+        scene: &mut Scene<'_>,
+        from: Peer,
+        met: Met,
+        via: Via,
     ) -> Result<(), Violation> {
-        if self.route != Route::Dialled(way) {
-            return Ok(());
+        match via {
+            Via::Stream { attempt, place } => {
+                self.heard(scene, attempt, place, Heard::Welcome(from, met))
+            }
+            Via::Relay { .. } if self.stream.is_none() => {
+                self.welcomed(scene, from, met)?;
+                self.go_on(scene)
+            }
+            Via::Relay { .. } => Ok(()),
         }
-        let welcome = Welcome { resumed: self.known == Some(half), heard };
-        honest(self.half.attach(scene.line.local(), Path::Relay, welcome))?;
-        self.route = Route::Stands(way, half.0);
-        self.known = Some(half);
-        (self.dial_at, self.attempts, self.pause) = (None, 0, FIRST_PAUSE);
-        self.go_on(scene)
+    }
+
+    fn welcomed(&mut self, scene: &Scene<'_>, from: Peer, met: Met) -> Result<(), Violation> {
+        let mut stands = false;
+        honest(self.session.welcome(scene.line.local(), met).map(|welcome| stands = welcome))?;
+        if stands {
+            self.peer = Some(from);
+        }
+        Ok(())
     }
 
     pub(super) fn hear(
         &mut self,
-        scene: Scene<'_>,
-        half: (Peer, u64),
-        way: u64,
+        scene: &mut Scene<'_>,
+        from: Peer,
+        via: Via,
         frame: Frame,
     ) -> Result<(), Violation> {
-        if self.route != Route::Stands(way, half.0) || self.known != Some(half) {
-            return Ok(());
-        }
-        honest(self.half.receive(scene.line.local(), frame))?;
-        self.go_on(scene)
-    }
-
-    /// The way is no more, or there is none.
-    pub(super) fn end(&mut self, scene: Scene<'_>, way: u64) -> Result<(), Violation> {
-        match self.route {
-            Route::Dialled(dialled) if dialled == way => self.rest(&scene),
-            Route::Stands(stood, _) if stood == way => {
-                self.half.detach();
-                self.rest(&scene);
+        match via {
+            Via::Stream { attempt, place } => {
+                self.heard(scene, attempt, place, Heard::Frame(frame))
             }
-            _ => return Ok(()),
+            Via::Relay { .. } if self.path() == Some((via, from)) => {
+                honest(self.session.receive(scene.line.local(), frame))?;
+                self.go_on(scene)
+            }
+            Via::Relay { .. } => Ok(()),
+        }
+    }
+
+    /// Something came over a stream.
+    fn heard(
+        &mut self,
+        scene: &mut Scene<'_>,
+        attempt: u64,
+        place: u64,
+        what: Heard,
+    ) -> Result<(), Violation> {
+        let Some(stream) = self.stream.as_mut().filter(|stream| stream.attempt == attempt) else {
+            return Ok(());
+        };
+        stream.hear(place, what);
+        while let Some(what) = self.stream.as_mut().and_then(Stream::next) {
+            match what {
+                Heard::Welcome(from, met) => self.welcomed(scene, from, met)?,
+                Heard::Frame(frame) => honest(self.session.receive(scene.line.local(), frame))?,
+            }
         }
         self.go_on(scene)
     }
 
-    /// Says all that the half has to say, hears what became of messages, and sees to deadlines.
-    fn go_on(&mut self, mut scene: Scene<'_>) -> Result<(), Violation> {
-        self.speak(&mut scene)?;
-        self.settle(&mut scene)?;
-        let depth = self.half.depth();
+    /// The other end has read from a stream.
+    pub(super) fn read(
+        &mut self,
+        scene: &mut Scene<'_>,
+        attempt: u64,
+        frames: usize,
+    ) -> Result<(), Violation> {
+        if self.is_on(attempt) {
+            self.unread = self.unread.saturating_sub(frames);
+            self.go_on(scene)?;
+        }
+        Ok(())
+    }
+
+    fn is_on(&self, attempt: u64) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.attempt == attempt)
+    }
+
+    /// Nobody answers a greeting.
+    pub(super) fn nobody(
+        &mut self,
+        scene: &mut Scene<'_>,
+        attempt: u64,
+    ) -> Result<(), Violation> {
+        if self.session.attempt() == attempt && self.session.attached().is_none() {
+            self.end(scene, End::Nobody)?;
+        }
+        Ok(())
+    }
+
+    /// The path is no more.
+    pub(super) fn gone(&mut self, scene: &mut Scene<'_>, via: Via) -> Result<(), Violation> {
+        match (via, self.path()) {
+            (Via::Stream { attempt, .. }, _) if self.is_on(attempt) => {
+                self.end(scene, End::Broken)
+            }
+            (Via::Relay { .. }, Some((stands, _))) if stands == via => {
+                self.end(scene, End::Broken)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The stream carries nothing any more; what is under way is lost. It is noticed later.
+    pub(super) fn break_stream(&mut self, scene: &mut Scene<'_>) {
+        if let Some(stream) = &mut self.stream {
+            stream.break_off();
+            scene.notice(self.to, stream.attempt, true);
+        }
+    }
+
+    /// Another path is wanted, whatever this one is.
+    pub(super) fn switch(&mut self, scene: &mut Scene<'_>) -> Result<(), Violation> {
+        self.end(scene, End::Broken)
+    }
+
+    /// Says all that the session has to say, hears what became of messages, and sees to deadlines.
+    pub(super) fn go_on(&mut self, scene: &mut Scene<'_>) -> Result<(), Violation> {
+        self.open_path(scene);
+        self.speak(scene)?;
+        self.settle(scene)?;
+        let depth = self.session.half().depth();
         if depth.messages > scene.channel.promises.least_room {
             depth.check(scene.channel.limits)?;
         }
-        debug_assert_eq!(self.half.check(), Ok(()));
-        let frames = self.half.retransmitted();
+        debug_assert_eq!(self.check(), Ok(()));
+        let frames = self.session.half().retransmitted();
         scene.ledger.retransmitted(scene.number, frames - self.retransmitted);
         self.retransmitted = frames;
-        if depth.messages == 0 && self.route == Route::None {
-            self.dial_at = None;
-        }
-        let deadline = [self.half.deadline(), self.dial_at].into_iter().flatten().min();
-        if let Some(deadline) = deadline
+        if let Some(deadline) = self.session.deadline()
             && self.armed.is_none_or(|armed| deadline < armed)
         {
             self.turn += 1;
             self.armed = Some(deadline);
             let after = deadline.since(scene.line.local());
-            let say = Say::Wake { to: self.to };
-            scene.line.wake(after, Word { channel: scene.number, way: self.turn, say });
+            let say = Say::Wake { to: self.to, turn: self.turn };
+            scene.line.wake(after, Word { channel: scene.number, say });
         }
         Ok(())
     }
 
+    fn open_path(&mut self, scene: &mut Scene<'_>) {
+        let now = scene.line.local();
+        if self.session.wants_path(now, false) == Want::Path {
+            let lane = u64::from(scene.line.me().bits()) << 32 | u64::from(self.to);
+            let draw = mix(mix(lane) ^ self.session.ended_paths());
+            let relayed = (draw as f64) < scene.channel.relayed * u64::MAX as f64;
+            let path = if relayed { Path::Relay } else { Path::Stream };
+            self.session.opened(now, path);
+        }
+        let Some(greeting) = self.session.greeting() else { return };
+        let path = self.session.path().unwrap_or(Path::Relay);
+        self.stream = (path == Path::Stream).then(|| Stream::new(greeting.attempt));
+        self.unread = 0;
+        // Whoever runs at the address now.
+        let address = self.peer.unwrap_or_else(|| Peer::new(self.to as usize, 0));
+        scene.say(address, Say::Hello { greeting, path });
+    }
+
     fn speak(&mut self, scene: &mut Scene<'_>) -> Result<(), Violation> {
-        while let (Route::Stands(way, peer), Some(half)) = (self.route, self.known) {
-            let had = self.half.has_frame();
-            let frame = self.half.next_frame(scene.line.local());
+        while let Some((via, peer)) = self.path() {
+            let is_stuck = |stream: &Stream<_>| stream.is_broken;
+            if self.unread >= scene.channel.window || self.stream.as_ref().is_some_and(is_stuck) {
+                break;
+            }
+            let had = self.session.half().has_frame();
+            let frame = self.session.next_frame(scene.line.local());
             Violation::unless(had == frame.is_some(), "a half has the frame it says", || {
                 format!("{had}, {frame:?}")
             })?;
             let Some(frame) = frame else { break };
             if frame.body.len() >= LEAST_BYTES {
-                let one_half = scene.channel.promises.one_half;
-                self.note_sent(&frame, half, one_half)?;
+                let half = self.session.attached().map_or(0, |half| half.number);
+                self.note_sent(&frame, (peer, half), scene.channel.promises.one_half)?;
             }
-            scene.say(peer, way, Say::Forth { half: half.1, frame });
+            let Some(stream) = &mut self.stream else {
+                scene.say(peer, Say::Forth { via, frame });
+                continue;
+            };
+            self.unread += 1;
+            let via = Via::Stream { attempt: stream.attempt, place: stream.place() };
+            if !scene.say(peer, Say::Forth { via, frame }) {
+                self.break_stream(scene);
+            }
         }
         Ok(())
     }
@@ -276,14 +349,14 @@ impl Sender {
     }
 
     fn settle(&mut self, scene: &mut Scene<'_>) -> Result<(), Violation> {
-        while let Some((ticket, outcome)) = self.half.settled() {
+        while let Some((ticket, outcome)) = self.session.half_mut().settled() {
             let open = self.open.remove(&ticket).ok_or_else(|| Violation {
                 rule: "a message has one outcome",
                 detail: format!("message {ticket}, and now {outcome:?}"),
             })?;
             self.is_true(scene, &open, &outcome)?;
             let who = (scene.number, scene.line.me(), self.to);
-            scene.ledger.settled(scene.line.now(), who, open.name, &outcome, self.given_up);
+            scene.ledger.settled(scene.line.now(), who, open.name, outcome, self.given_up);
         }
         self.given_up = false;
         Ok(())
@@ -293,18 +366,20 @@ impl Sender {
     fn is_true(&self, scene: &Scene<'_>, open: &Open, outcome: &Outcome) -> Result<(), Violation> {
         let now = scene.line.local();
         let promises = scene.channel.promises;
+        let half = self.session.attached().map(|half| half.number);
+        let is_attached = || open.to.is_some_and(|(_, number)| Some(number) == half);
         let holds = match outcome {
             Outcome::Sent => open.sent == 1,
             Outcome::Delivered => open.sent > 0,
             Outcome::Answered(answer) => open.sent > 0 && open.name.is_answered_by(answer),
             // What survives is gone only with the half that it was sent to.
-            Outcome::Gone => open.sent > 0 && (!promises.survives || open.to != self.known),
+            Outcome::Gone => open.sent > 0 && (!promises.survives || !is_attached()),
             Outcome::TimedOut => open.pushed.after(scene.channel.limits.timeout) <= now,
             Outcome::Shed => open.sent == 0,
             _ => true,
         };
         Violation::unless(holds, "what the sender is told is what happened", || {
-            format!("{open:?} at {now:?}: {outcome:?}, half {:?}", self.known)
+            format!("{open:?} at {now:?}: {outcome:?}, half {half:?}")
         })
     }
 }

@@ -19,12 +19,18 @@ use latency::Sampler;
 pub use placement::Placement;
 use terms::Drawn;
 pub use terms::{Bandwidth, Bursts, Terms};
-pub(crate) use terms::{Journey, Parcel, Port};
+pub(crate) use terms::{Carried, Journey, Parcel, Port};
 
 use crate::node::Peer;
 
 /// No link is faster than this; whatever a model draws below it takes this long.
 pub const MIN_LATENCY: Duration = Duration::from_micros(20);
+
+/// How long a stream waits before it sends again what was lost, at first; twice as long each time after
+/// it. As Linux' TCP does at least (`TCP_RTO_MIN`).
+pub(crate) const STREAM_TIMEOUT: Duration = Duration::from_millis(200);
+/// How often it sends it.
+const STREAM_ATTEMPTS: u64 = 8;
 
 /// Latency, loss and cuts between nodes.
 #[derive(Debug, Clone)]
@@ -252,6 +258,33 @@ impl Network {
             Some(latency) if !burst => terms.arrives(parcel, departs, latency, port, draw),
             _ => Journey::Lost,
         }
+    }
+
+    /// What becomes of a word on a stream: whatever is lost is sent again after a while. `None` if a cut
+    /// lies between the two, or all is lost.
+    pub(crate) fn send_on_stream(
+        &self,
+        parcel: &Parcel,
+        mut port: Option<&mut Port>,
+    ) -> Option<Carried> {
+        let Parcel { from, to, sequence, mut now, .. } = *parcel;
+        for times in 1..=STREAM_ATTEMPTS {
+            // The other way acknowledgements go.
+            let severs = |from, to| self.cuts.sever(from, to, now, &self.placement);
+            if !self.cuts.is_empty() && (severs(from, to) || severs(to, from)) {
+                return None;
+            }
+            // A draw of its own each time.
+            let sequence = mix(u64::from(sequence) << 32 | times) as u32;
+            match self.send(&Parcel { sequence, now, ..*parcel }, port.as_deref_mut()) {
+                Journey::Arrives(arrives) | Journey::Twice(arrives, _) => {
+                    return Some(Carried { arrives, times });
+                }
+                Journey::Lost | Journey::Shed => {}
+            }
+            now = now.saturating_add(nanos(STREAM_TIMEOUT) << (times - 1));
+        }
+        None
     }
 
     /// As [`Network::carry`], for the connection resets that a host sends for a dead process.

@@ -91,6 +91,14 @@ pub(crate) enum Journey {
     Shed,
 }
 
+/// A word that a stream carried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Carried {
+    pub(crate) arrives: u64,
+    /// How often it was sent.
+    pub(crate) times: u64,
+}
+
 /// What a node remembers of its links.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Port {

@@ -6,18 +6,19 @@ use murmurate::channel::{Acknowledged, BestEffort, Kind, Latest, Limits, Request
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::{Bytes, Span};
+use super::values::{Bytes, Share, Span};
 use crate::lanes::{self, Promises};
 
+
 /// A channel, as all nodes declare it. Workloads send on it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Channel {
     /// What workloads and assertions call it: 1 to 64 letters, digits, `.`, `_` and `-`.
     pub name: String,
     /// What it promises.
     pub kind: ChannelKind,
-    /// Messages without outcome that a node holds for another; more are refused.
+    /// Messages without outcome that a node holds for another.
     #[serde(default = "queue_messages")]
     #[schemars(range(min = 1, max = 1_048_576))]
     pub queue_messages: u32,
@@ -31,7 +32,33 @@ pub struct Channel {
     /// Content of each answer, on a channel of requests.
     #[serde(default = "answer")]
     pub answer: Bytes,
+    /// What becomes of a message for which there is no room.
+    #[serde(default)]
+    pub overflow: Overflow,
+    /// Share of the paths that lead over other nodes, as between nodes that no dial reaches: each message
+    /// is lost or late on its own. The others are streams.
+    #[serde(default)]
+    pub relayed: Share,
+    /// The longest that a receiver takes for a message. It works on up to four at a time.
+    #[serde(default)]
+    pub work: Span,
 }
+
+/// What becomes of a message for which there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overflow {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It takes the place of the oldest one that was not sent.
+    DropOldest,
+}
+
+/// Messages that a receiver works on at a time.
+const AT_ONCE: usize = 4;
+/// Frames on a stream that its reader has not read.
+const WINDOW: usize = 64;
 
 fn queue_messages() -> u32 {
     4_096
@@ -66,6 +93,9 @@ pub enum ChannelKind {
 impl From<&Channel> for lanes::Channel {
     fn from(channel: &Channel) -> Self {
         let (kind, promises): (Arc<dyn Kind>, _) = match channel.kind {
+            ChannelKind::BestEffort if channel.relayed == Share::NONE => {
+                (Arc::new(BestEffort), Promises::BEST_EFFORT)
+            }
             ChannelKind::BestEffort => (Arc::new(BestEffort), Promises::BEST_EFFORT_RELAYED),
             ChannelKind::Acknowledged => (Arc::new(Acknowledged), Promises::ACKNOWLEDGED),
             ChannelKind::Latest => (Arc::new(Latest), Promises::LATEST),
@@ -82,6 +112,11 @@ impl From<&Channel> for lanes::Channel {
             promises,
             limits,
             answer: channel.answer.0 as usize,
+            relayed: channel.relayed.get(),
+            window: WINDOW,
+            work: channel.work.0,
+            at_once: AT_ONCE,
+            sheds: channel.overflow == Overflow::DropOldest,
         }
     }
 }

@@ -47,7 +47,7 @@ impl Kind for Fresh {
 /// The only word there is: a message.
 const DATA: u8 = 0;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sender {
     limits: Limits,
     age: Duration,
@@ -150,7 +150,7 @@ impl Sending for Sender {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Receiver {
     /// One more than the highest number that came.
     next: u64,

@@ -7,7 +7,7 @@ use murmurate_membership::{Time, Violation};
 use super::super::{Delivery, Depth, Frame, Limits, Nonsense, Path, Receiving};
 use super::{ACK, DATA, RELAY_WINDOW, SKIP};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Receiver {
     limits: Limits,
     path: Option<Path>,

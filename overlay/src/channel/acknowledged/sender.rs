@@ -9,7 +9,7 @@ use super::super::retry::Retry;
 use super::super::{Depth, Frame, Full, Limits, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
 use super::{ACK, DATA, RELAY_WINDOW, SKIP};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Sender {
     queue: Queue,
     /// Sent at least once and without outcome. The first has the number `base`, and so on.

@@ -54,7 +54,7 @@ impl Kind for Latest {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sender {
     limits: Limits,
     tickets: Ticket,
@@ -252,7 +252,7 @@ impl Sending for Sender {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Receiver {
     /// The newest that came, if the application has not taken it.
     ready: Option<Delivery>,

@@ -7,7 +7,7 @@ use murmurate_membership::{Time, Violation};
 use super::super::{Delivery, Depth, Frame, Limits, Nonsense, Path, Receiving};
 use super::{ANSWER, REQUEST, SPAN};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Receiver {
     limits: Limits,
     relayed: bool,
@@ -27,7 +27,7 @@ pub(super) struct Receiver {
 }
 
 /// What came over a relay lately, and the answers to some of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Recent {
     came: BTreeSet<u64>,
     answers: BTreeMap<u64, Bytes>,

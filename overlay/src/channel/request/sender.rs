@@ -11,7 +11,7 @@ use super::super::retry::{FIRST, MOST};
 use super::super::{Depth, Frame, Full, Limits, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
 use super::{ANSWER, REQUEST, SPAN};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Sender {
     queue: Queue,
     /// Sent and not answered, by number.
@@ -26,7 +26,7 @@ pub(super) struct Sender {
     retransmitted: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Asked {
     held: Held,
     /// How long to wait this time, and until when. One takes longer to answer than another, so each

@@ -28,7 +28,7 @@ pub enum Fit {
 }
 
 /// The receiving half of a lane; it outlives its paths.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ReceiverSession {
     receiving: Box<dyn Receiving>,
     half: Half,

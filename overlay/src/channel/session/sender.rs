@@ -69,7 +69,7 @@ enum Route {
 }
 
 /// The sending half of a lane, and how it gets to the receiving one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SenderSession {
     half: Box<dyn Sending>,
     patience: Patience,
@@ -139,6 +139,21 @@ impl SenderSession {
     #[must_use]
     pub fn attached(&self) -> Option<Half> {
         self.attached.filter(|_| matches!(self.route, Route::Stands(_)))
+    }
+
+    /// The last greeting.
+    #[must_use]
+    pub fn attempt(&self) -> u64 {
+        self.attempt
+    }
+
+    /// The path that is greeted on, or stands.
+    #[must_use]
+    pub fn path(&self) -> Option<Path> {
+        match self.route {
+            Route::Greeting { path, .. } | Route::Stands(path) => Some(path),
+            Route::None { .. } | Route::Opening => None,
+        }
     }
 
     /// Whether somebody is there, as far as it knows: on a path, or before one that broke.
