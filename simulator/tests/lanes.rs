@@ -22,9 +22,14 @@ fn read(text: &str) -> Scenario {
 
 /// Twelve nodes that all send to node 0 for 20 s, then 30 s in which nothing new is sent.
 fn all_to_one(kind: &str, seed: u64, more: &str) -> Scenario {
+    all_to_one_by(0.0, kind, seed, more)
+}
+
+/// The same, by paths of which a share is hop by hop.
+fn all_to_one_by(relayed: f64, kind: &str, seed: u64, more: &str) -> Scenario {
     read(&format!(
         "seed = {seed}\nduration = '60s'\nnodes = {{ count = 12, joining = '2s' }}\n\
-         channels = [{{ name = 'c', kind = '{kind}', timeout = '12s' }}]\n\
+         channels = [{{ name = 'c', kind = '{kind}', timeout = '12s', relayed = {relayed} }}]\n\
          workload = [{{ from = '10s', until = '30s', pace = {{ rate = 8.0 }}, sender = 'all', \
          payload = 100, send = {{ channel = 'c', to = {{ node = 0 }} }} }}]\n{more}"
     ))
@@ -47,18 +52,21 @@ fn only_channel(scenario: &Scenario) -> ChannelReport {
 const LOSSY: &str = "[links]\nloss = 0.2\nduplicate = 0.1\njitter = '30ms'\norder = 'any'\n";
 
 #[test]
-fn best_effort_loses_what_the_network_loses_and_sends_nothing_again() {
-    let c = only_channel(&all_to_one("best-effort", 1, LOSSY));
+fn best_effort_loses_what_relays_lose_and_sends_nothing_again() {
+    let c = only_channel(&all_to_one_by(1.0, "best-effort", 1, LOSSY));
     assert_eq!((c.sent, c.retransmitted), (c.messages, 0), "{c:?}");
     let share = c.delivered as f64 / c.messages as f64;
     assert!((0.75..0.85).contains(&share), "{c:?}");
-    let calm = only_channel(&all_to_one("best-effort", 1, ""));
-    assert_eq!((calm.delivered, calm.delivered_again), (calm.messages, 0), "{calm:?}");
+    // A stream is sent again what the network loses.
+    for more in ["", LOSSY] {
+        let all = only_channel(&all_to_one("best-effort", 1, more));
+        assert_eq!((all.delivered, all.delivered_again), (all.messages, 0), "{all:?}");
+    }
 }
 
 #[test]
 fn acknowledged_messages_all_get_through_once() {
-    let c = only_channel(&all_to_one("acknowledged", 2, LOSSY));
+    let c = only_channel(&all_to_one_by(1.0, "acknowledged", 2, LOSSY));
     assert!(c.messages > 1_500 && c.retransmitted > 100, "{c:?}");
     assert_eq!((c.delivered, c.acknowledged), (c.messages, c.messages), "{c:?}");
     let round_trip = c.round_trip_seconds.expect("words of delivery").p50;
@@ -67,11 +75,11 @@ fn acknowledged_messages_all_get_through_once() {
 
 #[test]
 fn requests_are_all_answered_and_each_is_asked_once() {
-    let c = only_channel(&all_to_one("request", 3, LOSSY));
+    let c = only_channel(&all_to_one_by(1.0, "request", 3, LOSSY));
     assert!(c.retransmitted > 100, "{c:?}");
     // Two out of three words come through there and back, and there are five attempts in 12 s.
-    assert_eq!((c.delivered, c.answered + c.timed_out), (c.messages, c.messages), "{c:?}");
-    assert!(c.timed_out < c.messages / 100, "{c:?}");
+    assert_eq!(c.answered + c.timed_out, c.messages, "{c:?}");
+    assert!(c.delivered + 5 > c.messages && c.timed_out < c.messages / 100, "{c:?}");
 }
 
 #[test]
@@ -151,8 +159,10 @@ fn a_node_that_started_anew_is_found_over_lines_that_take_their_time() {
 fn whatever_goes_wrong_promises_are_kept_on_any_number_of_threads() {
     let mut again = 0;
     for seed in 0..6 {
-        let channels =
-            KINDS.map(|kind| format!("{{ name = '{kind}', kind = '{kind}', timeout = '8s' }}"));
+        let channels = KINDS.map(|kind| {
+            let how = "timeout = '8s', relayed = 0.5, work = '20ms', overflow = 'drop-oldest'";
+            format!("{{ name = '{kind}', kind = '{kind}', {how} }}")
+        });
         let sends = KINDS.map(|kind| {
             format!(
                 "{{ from = '5s', pace = {{ poisson = 4.0 }}, sender = 'all', payload = 300, \
@@ -181,7 +191,7 @@ fn whatever_goes_wrong_promises_are_kept_on_any_number_of_threads() {
         ));
         let report = run(&scenario);
         for c in &report.channels {
-            assert!(c.delivered > 1_000 && c.duplicates == 0, "seed {seed}: {c:?}");
+            assert!(c.delivered > 700 && c.duplicates == 0, "seed {seed}: {c:?}");
         }
         again += report.channels[2].delivered_again;
         for threads in [2, 3] {
@@ -194,7 +204,7 @@ fn whatever_goes_wrong_promises_are_kept_on_any_number_of_threads() {
 }
 
 #[test]
-fn a_clone_begins_its_lanes_anew() {
+fn a_clone_goes_on_with_its_lanes() {
     let latency = Latency::Constant(Duration::from_millis(10));
     let network = Network::new(1, latency, 0.0).expect("valid");
     let nodes =
@@ -215,11 +225,11 @@ fn a_clone_begins_its_lanes_anew() {
     send(&mut sim);
     sim.run_until(sim.now().after(Duration::from_millis(25)));
     let mut clone = sim.clone();
-    for (sim, messages) in [(&mut sim, 2), (&mut clone, 1)] {
+    for sim in [&mut sim, &mut clone] {
         send(sim);
         sim.run_until(sim.now().after(Duration::from_secs(5)));
         assert_eq!(check::safety(sim), Ok(()));
         let tally = &sim.channel_tallies().0[0];
-        assert_eq!((tally.messages, tally.acknowledged), (messages, messages));
+        assert_eq!((tally.messages, tally.acknowledged, tally.duplicates), (2, 2, 0));
     }
 }

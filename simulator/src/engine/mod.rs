@@ -12,7 +12,7 @@ use murmurate::membership::{Membership as _, Sizes, Time, Violation};
 use crate::deliveries::{DeliveryLog, Joined};
 use crate::host::What;
 use crate::id::SimId as _;
-use crate::lanes::{self, Act, Audit, Channel, Happened, Lanes, Tally, Watch};
+use crate::lanes::{self, Act, Audit, Channel, ChannelMessage, Happened, Lanes, Tally, Watch};
 use crate::machine::Machine;
 use crate::network::Network;
 use crate::node::Peer;
@@ -467,9 +467,9 @@ impl<P: SimStack> Simulation<P> {
         parts.filter_map(|part| part.lanes.as_mut()).for_each(|lanes| lanes.keep_all());
     }
 
-    /// What happened to messages since [`Simulation::keep_channel_messages`], in each node's order: the
-    /// place of the channel, who sent, to which node, and which of its messages there.
-    pub fn channel_messages(&self) -> BTreeMap<(u16, Peer, u32, u64), Vec<Happened>> {
+    /// What happened to messages since [`Simulation::keep_channel_messages`]. On several threads what
+    /// happened at the sender comes before what happened at the receiver, or after it.
+    pub fn channel_messages(&self) -> BTreeMap<ChannelMessage, Vec<Happened>> {
         let mut all = BTreeMap::<_, Vec<_>>::new();
         for lanes in self.parts.all().iter().filter_map(|part| part.lanes.as_ref()) {
             for (message, happened) in lanes.ledger().all() {
@@ -477,6 +477,13 @@ impl<P: SimStack> Simulation<P> {
             }
         }
         all
+    }
+
+    /// Messages that a start of a node has sent on a channel to a node, since
+    /// [`Simulation::keep_channel_messages`].
+    pub fn channel_sent(&self, channel: usize, from: Peer, to: usize) -> u64 {
+        let lanes = self.parts.of(from.index()).lanes.as_ref();
+        lanes.map_or(0, |lanes| lanes.ledger().sent_on((channel as u16, from, to as u32)))
     }
 
     /// What became of messages on channels: by channel, and by watch.

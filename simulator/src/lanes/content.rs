@@ -9,7 +9,7 @@ pub const LEAST_BYTES: usize = 16;
 
 /// Which message of its sending half it is, and when that took it by the true time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Name {
+pub(crate) struct Name {
     pub(super) ticket: Ticket,
     pub(super) pushed: Time,
 }

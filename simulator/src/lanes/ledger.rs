@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
-use murmurate::channel::Outcome;
+use murmurate::channel::{Outcome, Ticket};
 use murmurate::membership::{Time, Violation};
 
 use super::Promises;
@@ -147,10 +147,31 @@ type Pair = (u16, Peer, Peer);
 #[derive(Debug, Clone, Default)]
 struct Taken {
     tickets: Tickets,
-    last: Option<u64>,
+    last: Option<Ticket>,
+    /// The receiving half, and what that took, where another one may take the same.
+    half: u64,
+    of_half: Tickets,
 }
 
-/// What happened to a message of a channel, counted at its sending half.
+impl Taken {
+    /// Whether this half has not taken the message before, and whether it comes in order.
+    fn insert(&mut self, half: u64, ticket: Ticket, promises: Promises) -> (bool, bool) {
+        let goes_back = if half == self.half { 0 } else { u64::from(!promises.one_half) };
+        let is_first = self.tickets.insert(ticket);
+        if goes_back > 0 {
+            self.of_half = Tickets::default();
+        }
+        self.half = half;
+        let is_new = if promises.one_half { is_first } else { self.of_half.insert(ticket) };
+        let last = self.last.replace(ticket);
+        (is_new, last.is_none_or(|last| last < ticket + goes_back))
+    }
+}
+
+/// A message: the place of its channel, who sent it, to which node, and which of its messages there.
+pub type ChannelMessage = (u16, Peer, u32, Ticket);
+
+/// What happened to a message of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Happened {
     /// An application sent it.
@@ -172,8 +193,8 @@ pub(crate) struct Ledger {
     told: BTreeMap<(u16, Peer, u32), Tickets>,
     /// The first broken promise: when, and at whose.
     broken: Option<(Time, Peer, Violation)>,
-    /// All that happened, by channel, sender, receiving node and message, if it is kept.
-    all: Option<BTreeMap<(u16, Peer, u32, u64), Vec<Happened>>>,
+    /// All that happened, if it is kept.
+    all: Option<BTreeMap<ChannelMessage, Vec<Happened>>>,
 }
 
 impl Ledger {
@@ -193,8 +214,15 @@ impl Ledger {
     }
 
     /// All that happened to messages, if it is kept.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&(u16, Peer, u32, u64), &Vec<Happened>)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&ChannelMessage, &Vec<Happened>)> {
         self.all.iter().flatten()
+    }
+
+    /// Messages sent on a lane, if they are kept.
+    pub(crate) fn sent_on(&self, (channel, from, to): (u16, Peer, u32)) -> u64 {
+        let all = (channel, from, to, 0)..=(channel, from, to, Ticket::MAX);
+        let last = self.all.as_ref().and_then(|kept| kept.range(all).next_back());
+        last.map_or(0, |((.., ticket), _)| ticket + 1)
     }
 
     fn keep(&mut self, (channel, from, to): (u16, Peer, u32), ticket: u64, what: Happened) {
@@ -251,16 +279,17 @@ impl Ledger {
         &mut self,
         now: Time,
         (channel, from, to): Pair,
-        name: Name,
+        (half, name): (u64, Name),
         promises: Promises,
     ) -> Result<(), Violation> {
         let starts = (channel, from, Peer::new(to.index(), 0))..(channel, from, to);
         let mut earlier = self.taken.range(starts);
-        let again = earlier.any(|(_, taken)| taken.tickets.has(name.ticket));
+        let mut again = earlier.any(|(_, taken)| taken.tickets.has(name.ticket));
         self.keep((channel, from, to.index() as u32), name.ticket, Happened::Taken(to));
         let taken = self.taken.entry((channel, from, to)).or_default();
-        let is_new = taken.tickets.insert(name.ticket);
-        let last = taken.last.replace(name.ticket);
+        again |= taken.tickets.has(name.ticket);
+        let before = taken.last;
+        let (is_new, in_order) = taken.insert(half, name.ticket, promises);
         self.count(channel, name.pushed, |tally| match (is_new, again) {
             (false, _) => tally.duplicates += 1,
             (true, true) => tally.delivered_again += 1,
@@ -270,11 +299,10 @@ impl Ledger {
             }
         });
         let which = || format!("{name:?} from {from:?} to {to:?} at {now:?}");
-        Violation::unless(is_new, "nothing is delivered twice to one start of a node", which)?;
+        Violation::unless(is_new, "nothing is delivered twice to one half", which)?;
         Violation::unless(!again || !promises.one_half, "no message goes to two halves", which)?;
-        let in_order = last.is_none_or(|last| last < name.ticket);
         Violation::unless(!promises.in_order || in_order, "a lane delivers in order", || {
-            format!("{} after {last:?}", which())
+            format!("{} after {before:?}", which())
         })
     }
 

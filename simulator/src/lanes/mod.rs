@@ -34,12 +34,12 @@ use crate::node::Peer;
 pub use content::LEAST_BYTES;
 pub(crate) use ledger::Audit;
 use ledger::Ledger;
-pub use ledger::{Happened, Tally, Watch};
+pub use ledger::{ChannelMessage, Happened, Tally, Watch};
 pub use promises::Promises;
 use receiver::Receiver;
 use sender::Sender;
-use word::{Say, Via};
 pub(crate) use word::{KINDS, Word};
+use word::{Say, Via};
 
 /// A channel, as all nodes declare it.
 #[derive(Debug, Clone)]
@@ -70,6 +70,8 @@ pub struct Channel {
 /// As the node's [limits](murmurate::Limits) are by default.
 const PATIENCE: Patience =
     Patience { handshake: Duration::from_secs(5), idle: Duration::from_secs(30) };
+/// How long a stream's reader may read nothing before it is asked whether it is still there.
+const DOUBT: Duration = Duration::from_secs(1);
 /// The longest that it takes an end to notice that its stream is broken.
 const NOTICE: Duration = Duration::from_secs(3);
 
@@ -156,8 +158,7 @@ impl Lanes {
         let mut scene = |channel: u16, act: &mut dyn FnMut(&mut Scene<'_>) -> Kept| {
             let is_stopped = desk.is_stopped;
             let declared = &channels[usize::from(channel)];
-            let mut scene =
-                Scene { line, channel: declared, number: channel, ledger, is_stopped };
+            let mut scene = Scene { line, channel: declared, number: channel, ledger, is_stopped };
             let kept = act(&mut scene);
             ledger.judge(now, me, kept);
         };
@@ -246,9 +247,9 @@ fn desk(desks: &mut Vec<Option<Box<Desk>>>, place: usize) -> &mut Desk {
 impl Desk {
     fn hear(&mut self, scene: &mut Scene<'_>, from: Peer, say: Say) -> Kept {
         let node = match say {
-            Say::Wake { to, .. } => to,
+            Say::Wake { to, .. } | Say::Doubt { to, .. } => to,
             Say::Notice { peer, .. } => peer,
-            Say::Done { from, .. } => from.index() as u32,
+            Say::Done { from: peer, .. } => peer.index() as u32,
             _ => from.index() as u32,
         };
         let key = (scene.number, node);
@@ -261,8 +262,10 @@ impl Desk {
             (Say::Wake { turn, .. }, Some(sender), _) => sender.wake(scene, turn),
             (Say::Welcome { met, via }, Some(sender), _) => sender.welcome(scene, from, met, via),
             (Say::Back { via, frame }, Some(sender), _) => sender.hear(scene, from, via, frame),
-            (Say::Read { attempt, frames }, Some(sender), _) => {
-                sender.read(scene, attempt, frames)
+            (Say::Read { attempt, frames }, Some(sender), _) => sender.read(scene, attempt, frames),
+            (Say::Doubt { attempt, .. }, Some(sender), _) => {
+                sender.doubt(scene, attempt);
+                Ok(())
             }
             (Say::Nobody { attempt }, Some(sender), _) => sender.nobody(scene, attempt),
             (Say::Gone { via, to_sender: true }, Some(sender), _) => sender.gone(scene, via),
@@ -274,6 +277,13 @@ impl Desk {
             }
             (Say::Forth { via: via @ Via::Relay { .. }, .. }, _, None) => {
                 scene.unknown(from, via);
+                Ok(())
+            }
+            (Say::Probe { attempt }, _, receiver) => {
+                let stands = |end: &mut Receiver| end.is_on(from, attempt);
+                if !receiver.is_some_and(stands) {
+                    scene.unknown(from, Via::Stream { attempt, place: 0 });
+                }
                 Ok(())
             }
             (Say::Done { from, half, number, name }, _, Some(receiver)) => {

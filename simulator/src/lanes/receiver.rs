@@ -37,6 +37,11 @@ impl Receiver {
         Some((via, self.of))
     }
 
+    /// Whether it reads this stream.
+    pub(super) fn is_on(&self, from: Peer, attempt: u64) -> bool {
+        self.of == from && self.stream.as_ref().is_some_and(|stream| stream.attempt == attempt)
+    }
+
     pub(super) fn check(&self) -> Result<(), Violation> {
         self.session.as_ref().map_or(Ok(()), ReceiverSession::check)
     }
@@ -53,9 +58,8 @@ impl Receiver {
             return Ok(());
         }
         let now = scene.line.local();
-        let session = self.session.take().filter(|session| {
-            from == self.of && !session.is_forgettable(now)
-        });
+        let session =
+            self.session.take().filter(|session| from == self.of && !session.is_forgettable(now));
         let session = match session.as_ref().map(|session| session.fit(greeting, path)) {
             Some(Fit::Resumes) => session,
             Some(Fit::Old | Fit::Unproven) => {
@@ -101,8 +105,6 @@ impl Receiver {
             {
                 stream.hear(place, frame);
             }
-            // Of a stream that was left: the connection tells its sender, who knows.
-            (Via::Stream { .. }, _) => return Ok(()),
             (Via::Relay { half }, None)
                 if is_current && self.session.as_ref().is_some_and(|s| s.half().number == half) =>
             {
@@ -110,7 +112,8 @@ impl Receiver {
                     honest(session.receive(scene.line.local(), frame))?;
                 }
             }
-            (Via::Relay { .. }, _) => {
+            // Of a half that was forgotten, or a stream that is closed.
+            _ => {
                 scene.unknown(from, via);
                 return Ok(());
             }
@@ -149,10 +152,14 @@ impl Receiver {
         }
     }
 
-    /// Its stream is noticed to be broken.
-    pub(super) fn notice(&mut self, scene: &Scene<'_>, attempt: u64) {
+    /// Its stream is noticed to be broken. The other end hears of it as soon as anything gets through.
+    pub(super) fn notice(&mut self, scene: &mut Scene<'_>, attempt: u64) {
         if self.stream.as_ref().is_some_and(|stream| stream.attempt == attempt) {
             self.detach(scene);
+        }
+        let via = Via::Stream { attempt, place: 0 };
+        if !scene.say(self.of, Say::Gone { via, to_sender: true }) {
+            scene.notice(self.of.index() as u32, attempt, false);
         }
     }
 
@@ -221,7 +228,8 @@ impl Receiver {
                 detail: format!("{} bytes from {from:?}", delivery.message.len()),
             })?;
             let (pair, promises) = ((scene.number, from, scene.line.me()), scene.channel.promises);
-            scene.ledger.taken(scene.line.now(), pair, name, promises)?;
+            let half = session.half().number;
+            scene.ledger.taken(scene.line.now(), pair, (half, name), promises)?;
             let number = delivery.number;
             if scene.channel.work.is_zero() {
                 session.done(number, Some(name.answer(scene.channel.answer)));
@@ -230,7 +238,6 @@ impl Receiver {
             self.at_work += 1;
             let draw = mix(mix(u64::from(from.bits()) ^ name.ticket) ^ name.pushed.as_nanos());
             let work = u128::from(draw) * u128::from(nanos(scene.channel.work)) >> 64;
-            let half = session.half().number;
             let say = Say::Done { from, half, number, name };
             let after = std::time::Duration::from_nanos(work as u64);
             scene.line.wake(after, Word { channel: scene.number, say });

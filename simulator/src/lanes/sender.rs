@@ -9,7 +9,7 @@ use murmurate::membership::{Time, Violation};
 use super::content::{LEAST_BYTES, Name};
 use super::stream::Stream;
 use super::word::{Say, Via, Word};
-use super::{Channel, Scene, honest};
+use super::{Channel, DOUBT, Scene, honest};
 use crate::network::mix;
 use crate::node::Peer;
 
@@ -23,6 +23,8 @@ pub(super) struct Sender {
     stream: Option<Stream<Heard>>,
     /// Frames on the stream that the other end has not read.
     unread: usize,
+    /// They are as many as may be, and it will be asked whether it is there.
+    doubts: bool,
     /// The deadline that was set last, and when it is.
     turn: u64,
     armed: Option<Time>,
@@ -59,6 +61,7 @@ impl Sender {
             peer: None,
             stream: None,
             unread: 0,
+            doubts: false,
             turn: 0,
             armed: None,
             retransmitted: 0,
@@ -120,7 +123,7 @@ impl Sender {
     }
 
     fn ended(&mut self, next: Next) {
-        (self.stream, self.unread) = (None, 0);
+        (self.stream, self.unread, self.doubts) = (None, 0, false);
         self.given_up |= next == Next::GaveUp;
     }
 
@@ -217,11 +220,7 @@ impl Sender {
     }
 
     /// Nobody answers a greeting.
-    pub(super) fn nobody(
-        &mut self,
-        scene: &mut Scene<'_>,
-        attempt: u64,
-    ) -> Result<(), Violation> {
+    pub(super) fn nobody(&mut self, scene: &mut Scene<'_>, attempt: u64) -> Result<(), Violation> {
         if self.session.attempt() == attempt && self.session.attached().is_none() {
             self.end(scene, End::Nobody)?;
         }
@@ -231,12 +230,8 @@ impl Sender {
     /// The path is no more.
     pub(super) fn gone(&mut self, scene: &mut Scene<'_>, via: Via) -> Result<(), Violation> {
         match (via, self.path()) {
-            (Via::Stream { attempt, .. }, _) if self.is_on(attempt) => {
-                self.end(scene, End::Broken)
-            }
-            (Via::Relay { .. }, Some((stands, _))) if stands == via => {
-                self.end(scene, End::Broken)
-            }
+            (Via::Stream { attempt, .. }, _) if self.is_on(attempt) => self.end(scene, End::Broken),
+            (Via::Relay { .. }, Some((stands, _))) if stands == via => self.end(scene, End::Broken),
             _ => Ok(()),
         }
     }
@@ -291,7 +286,7 @@ impl Sender {
         let Some(greeting) = self.session.greeting() else { return };
         let path = self.session.path().unwrap_or(Path::Relay);
         self.stream = (path == Path::Stream).then(|| Stream::new(greeting.attempt));
-        self.unread = 0;
+        (self.unread, self.doubts) = (0, false);
         // Whoever runs at the address now.
         let address = self.peer.unwrap_or_else(|| Peer::new(self.to as usize, 0));
         scene.say(address, Say::Hello { greeting, path });
@@ -299,8 +294,10 @@ impl Sender {
 
     fn speak(&mut self, scene: &mut Scene<'_>) -> Result<(), Violation> {
         while let Some((via, peer)) = self.path() {
-            let is_stuck = |stream: &Stream<_>| stream.is_broken;
-            if self.unread >= scene.channel.window || self.stream.as_ref().is_some_and(is_stuck) {
+            if let Some(stream) = &self.stream
+                && (stream.is_broken || self.unread >= scene.channel.window)
+            {
+                self.wait(scene);
                 break;
             }
             let had = self.session.half().has_frame();
@@ -324,6 +321,31 @@ impl Sender {
             }
         }
         Ok(())
+    }
+
+    /// The reader is to read on, if it is there.
+    fn wait(&mut self, scene: &mut Scene<'_>) {
+        if let Some(stream) = self.stream.as_ref().filter(|stream| !stream.is_broken)
+            && !std::mem::replace(&mut self.doubts, true)
+        {
+            let say = Say::Doubt { to: self.to, attempt: stream.attempt };
+            scene.line.wake(DOUBT, Word { channel: scene.number, say });
+        }
+    }
+
+    /// Asks the reader of this stream whether it is there, if it has read nothing since.
+    pub(super) fn doubt(&mut self, scene: &mut Scene<'_>, attempt: u64) {
+        if !self.is_on(attempt) {
+            return;
+        }
+        self.doubts = false;
+        if self.unread < scene.channel.window {
+            return;
+        }
+        match self.peer {
+            Some(peer) if !scene.say(peer, Say::Probe { attempt }) => self.break_stream(scene),
+            _ => self.wait(scene),
+        }
     }
 
     fn note_sent(
@@ -366,8 +388,8 @@ impl Sender {
     fn is_true(&self, scene: &Scene<'_>, open: &Open, outcome: &Outcome) -> Result<(), Violation> {
         let now = scene.line.local();
         let promises = scene.channel.promises;
-        let half = self.session.attached().map(|half| half.number);
-        let is_attached = || open.to.is_some_and(|(_, number)| Some(number) == half);
+        let half = self.session.attached().and_then(|half| Some((self.peer?, half.number)));
+        let is_attached = || open.to.is_some() && open.to == half;
         let holds = match outcome {
             Outcome::Sent => open.sent == 1,
             Outcome::Delivered => open.sent > 0,

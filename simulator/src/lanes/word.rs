@@ -57,12 +57,17 @@ pub(crate) enum Say {
     Back { via: Via, frame: Frame },
     /// So many frames of this stream were read.
     Read { attempt: u64, frames: usize },
+    /// Whether this stream still stands, although its reader has read nothing for a while: as TCP probes
+    /// a window that is closed.
+    Probe { attempt: u64 },
     /// Nobody runs there who could answer this greeting.
     Nobody { attempt: u64 },
     /// The other end is no more, or does not know this half.
     Gone { via: Via, to_sender: bool },
     /// To oneself: a deadline of the lane to this node.
     Wake { to: u32, turn: u64 },
+    /// To oneself: it is time for a probe of this stream to this node.
+    Doubt { to: u32, attempt: u64 },
     /// To oneself: the stream to or from this node is noticed to be broken.
     Notice { peer: u32, attempt: u64, to_sender: bool },
     /// To oneself: the application is done with a message.
@@ -77,9 +82,9 @@ impl Word {
             Say::Welcome { .. } => 1,
             Say::Forth { .. } => 2,
             Say::Back { .. } => 3,
-            Say::Read { .. } => 4,
+            Say::Read { .. } | Say::Probe { .. } => 4,
             Say::Nobody { .. } | Say::Gone { .. } => 5,
-            Say::Wake { .. } | Say::Notice { .. } | Say::Done { .. } => 6,
+            Say::Wake { .. } | Say::Doubt { .. } | Say::Notice { .. } | Say::Done { .. } => 6,
         }
     }
 
@@ -102,10 +107,11 @@ impl Word {
     pub(crate) fn is_on_stream(&self) -> bool {
         match self.say {
             Say::Hello { path, .. } => path == Path::Stream,
-            Say::Welcome { via, .. } | Say::Forth { via, .. } | Say::Back { via, .. } => {
-                matches!(via, Via::Stream { .. })
-            }
-            Say::Read { .. } => true,
+            Say::Welcome { via, .. }
+            | Say::Forth { via, .. }
+            | Say::Back { via, .. }
+            | Say::Gone { via, .. } => matches!(via, Via::Stream { .. }),
+            Say::Read { .. } | Say::Probe { .. } => true,
             _ => false,
         }
     }
@@ -127,8 +133,8 @@ impl Word {
                 let before = if matches!(via, Via::Relay { .. }) { DATAGRAM } else { 0 };
                 before + FRAME + frame.body.len() as u64
             }
-            Say::Read { .. } | Say::Nobody { .. } | Say::Gone { .. } => SEGMENT,
-            Say::Wake { .. } | Say::Notice { .. } | Say::Done { .. } => 0,
+            Say::Wake { .. } | Say::Doubt { .. } | Say::Notice { .. } | Say::Done { .. } => 0,
+            _ => SEGMENT,
         }
     }
 
@@ -137,6 +143,9 @@ impl Word {
         let say = match self.say {
             Say::Hello { greeting, .. } => Say::Nobody { attempt: greeting.attempt },
             Say::Forth { via, .. } => Say::Gone { via, to_sender: true },
+            Say::Probe { attempt } => {
+                Say::Gone { via: Via::Stream { attempt, place: 0 }, to_sender: true }
+            }
             Say::Welcome { via, .. } | Say::Back { via, .. } => Say::Gone { via, to_sender: false },
             _ => return None,
         };

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::values::{Bytes, Share, Span};
 use crate::lanes::{self, Promises};
 
-
 /// A channel, as all nodes declare it. Workloads send on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

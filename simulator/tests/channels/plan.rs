@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use murmurate::channel::Limits;
-use murmurate_simulator::channels::{Conditions, Habits};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
+
+use crate::world::{Conditions, Habits, KINDS};
 
 /// Everything about one run.
 #[derive(Debug, Clone)]
@@ -24,12 +25,12 @@ pub(crate) struct Plan {
 /// Nodes and lanes are named by a random number modulo those that there are.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    Push { lane: usize, count: usize, bytes: usize },
+    Push { kind: usize, lane: usize, count: usize, bytes: usize },
     Restart(usize),
     Break(usize),
     Switch(usize),
     Forget(usize),
-    Cut { from: usize, to: usize, one_way: bool },
+    Cut { to: usize, one_way: bool },
     Heal,
     Stop(usize),
     GoOn(usize),
@@ -45,10 +46,9 @@ impl Plan {
         let rng = &mut SplitMix64::seed_from_u64(seed ^ 0x6c61_6e65);
         let nodes = rng.random_range(2..=4);
         let relays = [0.0, 0.0, 1.0, rng.random_range(0.0..1.0)][rng.random_range(0..4)];
-        let least = millis(rng, 0, 20);
+        let least = millis(rng, 1, 20);
         let conditions = Conditions {
-            least,
-            most: least + millis(rng, 0, 100),
+            latency: (least, least + millis(rng, 0, 100)),
             loss: if rng.random_bool(0.3) { 0.0 } else { rng.random_range(0.0..0.4) },
             copies: rng.random_range(0.0..0.3),
             relays,
@@ -57,9 +57,9 @@ impl Plan {
         let most_messages = if rng.random_bool(0.3) { 100 } else { 12 };
         let habits = Habits {
             unread: rng.random_range(1..=30),
-            in_hand: rng.random_range(1..=4),
+            at_once: rng.random_range(1..=4),
             work: millis(rng, 0, most_work),
-            shed: rng.random(),
+            sheds: rng.random(),
         };
         let limits = Limits {
             messages: rng.random_range(1..=most_messages),
@@ -74,7 +74,7 @@ impl Plan {
 
     fn draw_steps(rng: &mut SplitMix64) -> Vec<(u64, Step)> {
         let span = rng.random_range(5_000..30_000);
-        let pushes = rng.random_range(5..40);
+        let pushes = rng.random_range(20..100);
         let faults = rng.random_range(0..15);
         let mut steps: Vec<_> = (0..pushes + faults)
             .map(|at| {
@@ -89,7 +89,8 @@ impl Plan {
     fn push(rng: &mut SplitMix64) -> Step {
         let most = if rng.random_bool(0.2) { 40 } else { 4 };
         let count = rng.random_range(1..=most);
-        Step::Push { lane: rng.random_range(0..60), count, bytes: rng.random_range(0..200) }
+        let (kind, lane) = (rng.random_range(0..KINDS.len()), rng.random_range(0..60));
+        Step::Push { kind, lane, count, bytes: rng.random_range(0..200) }
     }
 
     fn fault(rng: &mut SplitMix64) -> Step {
@@ -99,9 +100,7 @@ impl Plan {
             15..=34 => Step::Break(pick),
             35..=44 => Step::Switch(pick),
             45..=54 => Step::Forget(pick),
-            55..=69 => {
-                Step::Cut { from: pick, to: rng.random_range(0..120), one_way: rng.random() }
-            }
+            55..=69 => Step::Cut { to: pick, one_way: rng.random() },
             70..=79 => Step::Heal,
             80..=87 => Step::Stop(pick),
             88..=94 => Step::GoOn(pick),

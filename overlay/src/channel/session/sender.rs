@@ -93,6 +93,8 @@ pub struct SenderSession {
     heard_of: Time,
     used: Time,
     moved: Time,
+    /// Since when something has waited without progress. That it is given up is none.
+    waits_since: Option<Time>,
 }
 
 impl SenderSession {
@@ -115,6 +117,7 @@ impl SenderSession {
             heard_of: Time::ZERO,
             used: Time::ZERO,
             moved: Time::ZERO,
+            waits_since: None,
         }
     }
 
@@ -173,12 +176,9 @@ impl SenderSession {
     /// # Errors
     /// There is no room.
     pub fn push(&mut self, now: Time, message: Bytes) -> Result<Ticket, Full> {
-        let waits = self.half.depth().messages > 0;
         let pushed = self.half.push(now, message)?;
         self.used = now;
-        if !waits {
-            self.moved = now;
-        }
+        self.waits_since.get_or_insert(now);
         Ok(pushed)
     }
 
@@ -242,7 +242,8 @@ impl SenderSession {
             self.met = self.attached;
         }
         (self.knows, self.process_ended, self.refusals) = (true, false, 0);
-        (self.pause, self.used, self.moved) = (FIRST_PAUSE, now, now);
+        (self.pause, self.used) = (FIRST_PAUSE, now);
+        self.progress(now);
         Ok(true)
     }
 
@@ -257,7 +258,7 @@ impl SenderSession {
         let frame = self.half.next_frame(now)?;
         // What a stream takes was carried on. A relay takes everything.
         if self.route == Route::Stands(Path::Stream) {
-            self.moved = now;
+            self.progress(now);
         }
         Some(frame)
     }
@@ -268,8 +269,13 @@ impl SenderSession {
     /// It makes no sense. Nothing changed.
     pub fn receive(&mut self, now: Time, frame: Frame) -> Result<(), Nonsense> {
         self.half.receive(now, frame)?;
-        self.moved = now;
+        self.progress(now);
         Ok(())
+    }
+
+    fn progress(&mut self, now: Time) {
+        self.moved = now;
+        self.waits_since = (self.half.depth().messages > 0).then_some(now);
     }
 
     /// The path that was asked for, greeted on or used is no more, and why.
@@ -347,8 +353,8 @@ impl SenderSession {
             _ if self.half.depth().messages == 0 => {
                 self.used.max(self.moved).after(self.patience.idle)
             }
-            Path::Stream => self.moved.after(STREAM_SILENCE),
-            Path::Relay => self.moved.after(RELAY_SILENCE),
+            Path::Stream => self.waits_since.unwrap_or(self.used).after(STREAM_SILENCE),
+            Path::Relay => self.waits_since.unwrap_or(self.used).after(RELAY_SILENCE),
         }
     }
 
@@ -369,7 +375,8 @@ impl SenderSession {
             Route::Stands(_) if self.half.depth().messages == 0 => End::Idle,
             Route::Stands(_) if self.half.resumes() => End::Broken,
             Route::Stands(_) => {
-                self.moved = now;
+                // It would lose what is under way by that.
+                self.waits_since = Some(now);
                 return None;
             }
         };

@@ -220,6 +220,21 @@ fn silence_is_doubted() {
     }
 }
 
+/// A stream to a process that is gone, of which nobody told: what waits for it is given up, again and
+/// again.
+#[test]
+fn silence_is_doubted_although_messages_are_given_up_before() {
+    let limits = Limits { timeout: Duration::from_secs(2), ..LIMITS };
+    let mut sender = SenderSession::new(Acknowledged.sending(limits), PATIENCE, 3);
+    let mut receiver = receiver(HALF);
+    push(&mut sender, at(0), 1);
+    connect(&mut sender, &mut receiver, at(0), Path::Stream);
+    assert_eq!(sender.expire(at(2_000)), None);
+    assert_eq!(outcomes(&mut sender), [Outcome::TimedOut]);
+    push(&mut sender, at(2_500), 2);
+    assert_eq!(sender.expire(at(3_000)), Some((End::Broken, Next::Retries)));
+}
+
 #[test]
 fn a_path_that_nobody_uses_is_given_back() {
     let (mut sender, mut receiver) = (sender(), receiver(HALF));
