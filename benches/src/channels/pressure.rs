@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::StreamExt;
 use murmurate::{Channel, Destination, Node, SendError, Traffic};
-use murmurate_simulator::memory::peak_rss_bytes;
+use murmurate_simulator::observe::memory::peak_rss_bytes;
 use tokio::task::yield_now;
 use tokio::time::{interval, sleep, timeout};
 

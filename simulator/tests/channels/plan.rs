@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use murmurate::channel::Limits;
-use murmurate_simulator::channels::{Conditions, Habits};
+use murmurate_simulator::engine::channels::{Conditions, Habits};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use murmurate::channel::{Acknowledged, BestEffort, Kind, Latest, Outcome, Request};
 use murmurate::membership::{Time, Violation};
-use murmurate_simulator::channels::{Conditions, Name, Promises, World};
+use murmurate_simulator::engine::channels::{Conditions, Name, Promises, World};
 
 use crate::plan::{Plan, Step};
 

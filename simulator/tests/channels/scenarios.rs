@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use murmurate::channel::{Acknowledged, BestEffort, Kind, Latest, Limits, Outcome, Request};
 use murmurate::membership::Time;
-use murmurate_simulator::channels::{Conditions, Habits, Name, World};
+use murmurate_simulator::engine::channels::{Conditions, Habits, Name, World};
 
 use crate::run::promises;
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use murmurate_simulator::Peer;
-use murmurate_simulator::network::MIN_LATENCY;
-use murmurate_simulator::scenario::{LatencyModel, Span};
-use murmurate_simulator::swarm::With;
+use murmurate_simulator::experiment::scenario::{LatencyModel, Span};
+use murmurate_simulator::model::network::MIN_LATENCY;
+use murmurate_simulator::study::swarm::With;
 
 use crate::compare::Compare;
 use crate::merge::Merge;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use murmurate_simulator::scenario::{Document, Scenario, ScenarioError};
-use murmurate_simulator::sweep::compare::{self, Compared, Comparison, SIGNIFICANT};
+use murmurate_simulator::experiment::scenario::{Document, Scenario, ScenarioError};
+use murmurate_simulator::study::sweep::compare::{self, Compared, Comparison, SIGNIFICANT};
 use serde::Serialize;
 
 use crate::args::whole;

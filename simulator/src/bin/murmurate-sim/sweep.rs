@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use murmurate_simulator::scenario::Document;
-use murmurate_simulator::sweep::{self, Jobs, Ledger, MOST_RUNS, Outputs, Shard};
+use murmurate_simulator::experiment::scenario::Document;
+use murmurate_simulator::study::sweep::{self, Jobs, Ledger, MOST_RUNS, Outputs, Shard};
 
 use crate::args::{threads, whole};
 use crate::progress;

@@ -10,10 +10,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use murmurate_simulator::mutants::{self, Mutant};
-use murmurate_simulator::runner;
-use murmurate_simulator::scenario::Scenario;
-use murmurate_simulator::swarm::{self, Plan};
+use murmurate_simulator::experiment::runner;
+use murmurate_simulator::experiment::scenario::Scenario;
+use murmurate_simulator::study::mutants::{self, Mutant};
+use murmurate_simulator::study::swarm::{self, Plan};
 
 use args::Args;
 use scratch::{Broken, Scratch};

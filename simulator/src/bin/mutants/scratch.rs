@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use murmurate_simulator::mutants::Mutant;
+use murmurate_simulator::study::mutants::Mutant;
 
 use crate::args::Args;
 use crate::table::{Caught, Said};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use murmurate_simulator::mutants::Mutant;
+use murmurate_simulator::study::mutants::Mutant;
 use serde::{Deserialize, Serialize};
 
 use crate::scratch::Broken;
