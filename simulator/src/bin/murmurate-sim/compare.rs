@@ -8,9 +8,9 @@ use murmurate_simulator::experiment::scenario::{Document, Scenario, ScenarioErro
 use murmurate_simulator::study::sweep::compare::{self, Compared, Comparison, SIGNIFICANT};
 use serde::Serialize;
 
-use crate::args::whole;
 use crate::sweep::Force;
 use crate::tables::estimate;
+use crate::values::whole;
 use crate::{progress, summary};
 
 #[derive(Debug, Args)]

@@ -16,8 +16,8 @@ use murmurate_simulator::study::mutants::{self, Mutant};
 use murmurate_simulator::study::swarm::{self, Plan};
 
 use args::Args;
-use scratch::{Broken, Scratch};
-use table::{Caught, Table};
+use scratch::Scratch;
+use table::{Broken, Caught, Table};
 
 /// Nothing could be said of a bug: it does not apply, or cannot be built.
 const BROKEN: u8 = 2;

@@ -5,7 +5,7 @@ use murmurate::membership::{Membership as _, hyparview};
 
 use super::*;
 use crate::engine::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
-use crate::experiment::scenario::{Churn, Lengths, Share, Span};
+use crate::experiment::scenario::{Churn, Lengths, Share, Span, read_trace};
 use crate::model::network::{Latency, Network, Placement};
 use crate::observe::check;
 

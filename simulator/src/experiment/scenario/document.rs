@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use toml::{Table, Value};
 
 use super::tree::{Item, Node, Place, entries};
-use super::{Scenario, gallery, rules, schema};
+use super::{Scenario, gallery, keys, rules, schema};
 
 /// What is wrong with a scenario, in the order of the text; a line each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +34,7 @@ pub struct Document {
     text: Arc<str>,
     /// Where the files are that it names.
     folder: PathBuf,
-    pub(super) root: Item,
+    root: Item,
 }
 
 impl Document {
@@ -111,6 +111,14 @@ impl Document {
         self.put_default_shapes(&path, &place)
             .and_then(|()| self.root.put(&path, item))
             .map_err(|message| self.error(&place, format!("{key}: {message}")))
+    }
+
+    /// The whole path of a key that is written as a path with dots or as the end of one.
+    ///
+    /// # Errors
+    /// If no key ends so, or several do; the message names them, or the nearest.
+    pub fn find_key(&self, key: &str) -> Result<String, String> {
+        keys::find(&self.root, key)
     }
 
     /// A table that nobody has written yet is of the shape that it has by default.

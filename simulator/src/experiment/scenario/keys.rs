@@ -3,46 +3,32 @@
 use serde_json::Value as Json;
 use toml::Value;
 
-use super::document::Document;
+use super::nearest::nearest;
 use super::schema::{SCHEMA, Shape, resolved, shape};
 use super::tree::{Item, Node};
 use super::{Scenario, shape_of};
 
-/// Words less alike than this are not meant for each other.
-const ALIKE: f64 = 0.75;
-
-impl Document {
-    /// The whole path of a key that is written as a path with dots or as the end of one.
-    ///
-    /// # Errors
-    /// If no key ends so, or several do; the message names them, or the nearest.
-    pub fn find_key(&self, key: &str) -> Result<String, String> {
-        let keys = self.keys();
-        if keys.iter().any(|known| known == key) {
-            return Ok(key.to_owned());
-        }
-        let ends_so =
-            |known: &&String| known.strip_suffix(key).is_some_and(|before| before.ends_with('.'));
-        match keys.iter().filter(ends_so).collect::<Vec<_>>()[..] {
-            [only] => Ok(only.clone()),
-            [] if is_within(key) => Ok(key.to_owned()),
-            [] => Err(match nearest(key, &keys) {
-                Some(nearest) => format!("{key} is no key: did you mean {nearest}?"),
-                None => format!("{key} is no key: murmurate-sim schema --reference lists them"),
-            }),
-            ref several => {
-                let names = several.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ");
-                Err(format!("{key} can be any of {names}: write which"))
-            }
-        }
+/// The whole path of a key that is written as a path with dots or as the end of one, in what is written
+/// and what stands there by default.
+pub(super) fn find(root: &Item, key: &str) -> Result<String, String> {
+    let mut keys = Vec::new();
+    below(&SCHEMA, Some(root), Some(&Scenario::default_value()), "", &mut keys);
+    if keys.iter().any(|known| known == key) {
+        return Ok(key.to_owned());
     }
-
-    /// All keys of what is written, and of what stands there by default.
-    fn keys(&self) -> Vec<String> {
-        let default = Scenario::default_value();
-        let mut keys = Vec::new();
-        below(&SCHEMA, Some(&self.root), Some(&default), "", &mut keys);
-        keys
+    let ends_so =
+        |known: &&String| known.strip_suffix(key).is_some_and(|before| before.ends_with('.'));
+    match keys.iter().filter(ends_so).collect::<Vec<_>>()[..] {
+        [only] => Ok(only.clone()),
+        [] if is_within(key) => Ok(key.to_owned()),
+        [] => Err(match nearest(key, &keys) {
+            Some(nearest) => format!("{key} is no key: did you mean {nearest}?"),
+            None => format!("{key} is no key: murmurate-sim schema --reference lists them"),
+        }),
+        ref several => {
+            let names = several.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ");
+            Err(format!("{key} can be any of {names}: write which"))
+        }
     }
 }
 
@@ -51,17 +37,6 @@ impl Document {
 fn is_within(key: &str) -> bool {
     let first = key.split('.').next().unwrap_or_default();
     SCHEMA["properties"].get(first).is_some() && first != key
-}
-
-/// The name that is most like this one, by its end or as a whole, if one is.
-pub(crate) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
-    let end = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    let likeness = |known: &String| {
-        let ends = strsim::jaro_winkler(&end(name), &end(known));
-        ends.max(strsim::jaro_winkler(name, known))
-    };
-    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    best.filter(|best| likeness(best) > ALIKE).map(String::as_str)
 }
 
 /// The keys below a value.
@@ -118,7 +93,7 @@ fn below(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::Document;
 
     fn find(text: &str, key: &str) -> Result<String, String> {
         Document::parse("f", text).unwrap().find_key(key)
