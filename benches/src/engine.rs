@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 use clap::{Parser, ValueEnum};
 use murmurate::broadcast::plumtree;
 use murmurate::membership::{Time, hyparview};
-use murmurate_simulator::memory::peak_rss_bytes;
-use murmurate_simulator::network::{Latency, Network};
-use murmurate_simulator::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
-use murmurate_simulator::trace::{Format, Tracer};
-use murmurate_simulator::watch::Filter;
-use murmurate_simulator::{Simulation, check, overlay};
+use murmurate_simulator::Simulation;
+use murmurate_simulator::engine::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
+use murmurate_simulator::engine::watch::Filter;
+use murmurate_simulator::model::network::{Latency, Network};
+use murmurate_simulator::observe::memory::peak_rss_bytes;
+use murmurate_simulator::observe::{check, overlay};
+use murmurate_simulator::present::trace::{Format, Tracer};
 
 /// Payloads, and ids, that a peer remembers.
 const WINDOW: usize = 64;

@@ -16,18 +16,20 @@ pub mod discovery;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "libp2p")]
+mod id;
+#[cfg(feature = "libp2p")]
 mod node;
 pub mod router;
 pub mod service;
 mod stack;
 
 #[cfg(feature = "libp2p")]
+pub use id::{Incarnation, MessageId, NodeId, NodeIdError};
+#[cfg(feature = "libp2p")]
 pub use libp2p::{Multiaddr, PeerId, identity};
 #[cfg(all(fuzzing, feature = "libp2p"))]
 #[doc(hidden)]
 pub use node::fuzzing;
-#[cfg(feature = "libp2p")]
-pub use node::id::{Incarnation, MessageId, NodeId, NodeIdError};
 #[cfg(feature = "libp2p")]
 pub use node::{
     AnswerError, BroadcastCounts, BroadcastError, BroadcastParameters, Builder, ByteStream,

@@ -6,8 +6,10 @@
 //! ```
 //! use std::time::Duration;
 //! use murmurate::{broadcast::plumtree, membership::hyparview};
-//! use murmurate_simulator::network::{Latency, Network};
-//! use murmurate_simulator::{Simulation, check, strategy};
+//! use murmurate_simulator::Simulation;
+//! use murmurate_simulator::engine::strategy;
+//! use murmurate_simulator::model::network::{Latency, Network};
+//! use murmurate_simulator::observe::check;
 //!
 //! let network = Network::new(7, Latency::Constant(Duration::from_millis(10)), 0.0)?;
 //! let nodes = strategy::hyparview_plumtree(hyparview::Config::default(), plumtree::Config::default());
@@ -21,49 +23,25 @@
 //! check::reaches_everyone(&mut sim, 42, Duration::from_secs(5))?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Rooms
+//!
+//! The modules lie in six rooms, each built on those before it and on none behind it:
+//!
+//! - [`model`]: the simulated world: peers, the network between them, their machines and where they stand.
+//! - [`engine`]: runs the nodes' protocols and channels in virtual time, and counts and records what they do.
+//! - [`observe`]: looks at a simulation from outside: its overlay, whom broadcasts reach, what must always hold.
+//! - [`experiment`]: reads a scenario, does what it says to a simulation, and reports what came of it.
+//! - [`study`]: runs many experiments: sweeps over parameters, random ones, those of the papers.
+//! - [`present`]: shows results: pages, charts, traces and files for other tools.
 
-pub mod check;
-mod control;
-mod crew;
-mod deliveries;
 pub mod engine;
 pub mod experiment;
-pub mod export;
-pub mod faults;
-pub mod graph;
-mod host;
-mod id;
-pub mod lanes;
-mod machine;
-pub mod marks;
-pub mod matrix;
-pub mod memory;
-pub mod mutants;
-pub mod network;
-mod node;
-pub mod overlay;
-pub mod paper;
-mod part;
-mod parts;
-#[cfg(feature = "plot")]
-pub mod plot;
-mod queue;
-pub mod reach;
-pub mod regional;
-pub mod report;
-pub mod runner;
-pub mod scenario;
-pub mod stats;
-pub mod strategy;
-mod strict;
-pub mod swarm;
-pub mod sweep;
-pub mod topology;
-pub mod trace;
-pub mod watch;
-mod watched;
-mod wheel;
+pub mod model;
+pub mod observe;
+pub mod present;
+pub mod study;
 
 pub use engine::Simulation;
-pub use id::{BroadcastId, SimId};
-pub use node::Peer;
+pub use model::id::{BroadcastId, SimId};
+pub use model::node::Peer;

@@ -11,9 +11,11 @@ use common::*;
 use murmurate::broadcast::plumtree::{self, Announcement, Parameters};
 use murmurate::broadcast::{Broadcast, Input, MessageIds};
 use murmurate::membership::{Membership, Time, hyparview};
-use murmurate_simulator::network::{Latency, Network};
-use murmurate_simulator::strategy::hyparview_plumtree;
-use murmurate_simulator::{Peer, Simulation, check, stats};
+use murmurate_simulator::engine::stats;
+use murmurate_simulator::engine::strategy::hyparview_plumtree;
+use murmurate_simulator::model::network::{Latency, Network};
+use murmurate_simulator::observe::check;
+use murmurate_simulator::{Peer, Simulation};
 
 /// An overlay in which broadcasts of node 0 have grown a tree.
 fn with_tree(nodes: usize, seed: u64) -> Sim {

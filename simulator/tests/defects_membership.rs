@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use common::*;
 use murmurate::membership::{DownReason, hyparview};
-use murmurate_simulator::network::Latency;
-use murmurate_simulator::{Peer, check};
+use murmurate_simulator::Peer;
+use murmurate_simulator::model::network::Latency;
+use murmurate_simulator::observe::check;
 
 const LATENCY: Latency = Latency::Constant(Duration::from_millis(20));
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use murmurate::broadcast::plumtree;
 use murmurate::membership::hyparview;
+use murmurate_simulator::engine::strategy::hyparview_plumtree;
 use murmurate_simulator::experiment::Experiment;
-use murmurate_simulator::network::Latency;
-use murmurate_simulator::runner::{self, Report};
-use murmurate_simulator::scenario::{Broadcast, LatencyModel, Membership, Share, Span};
-use murmurate_simulator::strategy::hyparview_plumtree;
+use murmurate_simulator::experiment::runner::{self, Report};
+use murmurate_simulator::experiment::scenario::{Broadcast, LatencyModel, Membership, Share, Span};
+use murmurate_simulator::model::network::Latency;
 
 fn outcome(seed: u64) -> Report {
     let experiment = Experiment {
@@ -61,7 +61,7 @@ fn another_binary_of_the_same_commit_gives_the_same_digest_on_more_threads() {
 #[test]
 fn a_clone_lives_the_same_life() {
     use murmurate_simulator::Simulation;
-    use murmurate_simulator::network::Network;
+    use murmurate_simulator::model::network::Network;
     let ms = Duration::from_millis;
     let latency = Latency::Uniform(ms(10), ms(100));
     let network = Network::new(3, latency, 0.05).expect("valid");

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use murmurate_simulator::scenario::{reference, schema};
+use murmurate_simulator::experiment::scenario::{reference, schema};
 
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);

@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use murmurate_simulator::runner::{self, Report};
-use murmurate_simulator::scenario::{Document, Scenario, gallery, schema};
+use murmurate_simulator::experiment::runner::{self, Report};
+use murmurate_simulator::experiment::scenario::{Document, Scenario, gallery, schema};
 
 /// So many nodes at most.
 const SMALL: u32 = 400;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use murmurate_simulator::graph::Graph;
+use murmurate_simulator::observe::graph::Graph;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 use rustworkx_core::connectivity::connected_components;

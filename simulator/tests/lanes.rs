@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use murmurate::broadcast::plumtree;
 use murmurate::membership::hyparview;
-use murmurate_simulator::lanes::Channel;
-use murmurate_simulator::network::{Latency, Network};
-use murmurate_simulator::runner::{self, ChannelReport, Report};
-use murmurate_simulator::scenario::{Document, Scenario};
-use murmurate_simulator::{Simulation, check, strategy};
+use murmurate_simulator::Simulation;
+use murmurate_simulator::engine::lanes::Channel;
+use murmurate_simulator::engine::strategy;
+use murmurate_simulator::experiment::runner::{self, ChannelReport, Report};
+use murmurate_simulator::experiment::scenario::{Document, Scenario};
+use murmurate_simulator::model::network::{Latency, Network};
+use murmurate_simulator::observe::check;
 
 const KINDS: [&str; 4] = ["best-effort", "acknowledged", "latest", "request"];
 

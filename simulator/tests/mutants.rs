@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use murmurate_simulator::mutants::Mutant;
-use murmurate_simulator::swarm::With;
+use murmurate_simulator::study::mutants::Mutant;
+use murmurate_simulator::study::swarm::With;
 
 fn all() -> Vec<Mutant> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("mutants");

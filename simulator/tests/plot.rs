@@ -86,13 +86,13 @@ fn a_png_has_letters_and_twice_the_pixels() {
     let side = |at: usize| u32::from_be_bytes([png[at], png[at + 1], png[at + 2], png[at + 3]]);
     assert_eq!((side(16), side(20)), (800, 600));
     // Without its letters the image is less than half as large.
-    let svg = murmurate_simulator::plot::Plot {
+    let svg = murmurate_simulator::present::plot::Plot {
         name: String::new(),
         title: String::new(),
         svg: "<svg xmlns='http://www.w3.org/2000/svg' width='90' height='20'><text x='2' y='15' font-family='sans-serif'>murmurate</text></svg>".to_owned(),
     };
     let [with, without] = [svg.svg.clone(), svg.svg.replace("murmurate<", "<")]
-        .map(|svg| murmurate_simulator::plot::png(&svg, 1.0).expect("an image").len());
+        .map(|svg| murmurate_simulator::present::plot::png(&svg, 1.0).expect("an image").len());
     assert!(with > 2 * without, "{with} bytes with letters, {without} without");
 }
 

@@ -9,7 +9,7 @@
 mod common;
 
 use common::{Sim, grown, run, secs};
-use murmurate_simulator::reach::Reach;
+use murmurate_simulator::observe::reach::Reach;
 
 fn published(sim: &mut Sim, index: usize) -> Reach {
     let reach = Reach::note(sim, index).expect("it runs");

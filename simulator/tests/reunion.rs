@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::{Sim, components, quiet_within, run, secs, simulation_of};
 use murmurate::membership::Membership;
 use murmurate::membership::hyparview::Parameters;
-use murmurate_simulator::network::Latency;
+use murmurate_simulator::model::network::Latency;
 
 const LATENCY: Latency = Latency::Constant(Duration::from_millis(20));
 /// Two reunion intervals by default.

@@ -13,9 +13,10 @@ use murmurate::broadcast::flood;
 use murmurate::membership::{HyParView, Membership as _, Time, hyparview};
 use murmurate::router::{self, Command, Event, Router};
 use murmurate_simulator::engine::Make;
-use murmurate_simulator::network::{Latency, Network};
-use murmurate_simulator::strategy::{SimFlood, SimHyParView};
-use murmurate_simulator::{Peer, Simulation, check};
+use murmurate_simulator::engine::strategy::{SimFlood, SimHyParView};
+use murmurate_simulator::model::network::{Latency, Network};
+use murmurate_simulator::observe::check;
+use murmurate_simulator::{Peer, Simulation};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use murmurate_simulator::scenario::{Document, Scenario};
+use murmurate_simulator::experiment::scenario::{Document, Scenario};
 
 /// A file, and the message about it.
 const WRONG: &[(&str, &str)] = &[
@@ -300,7 +300,7 @@ fn a_name_that_is_nowhere_is_told_with_the_nearest_of_the_gallery() {
 /// is wrong under the published schema, too, as far as JSON Schema can say it.
 #[test]
 fn the_published_schema_refuses_wrong_keys_and_shapes() {
-    let schema = murmurate_simulator::scenario::schema();
+    let schema = murmurate_simulator::experiment::scenario::schema();
     let validator = jsonschema::validator_for(&schema).expect("a schema");
     let mut refused = 0;
     for (text, message) in WRONG {

@@ -13,9 +13,10 @@ use murmurate::broadcast::{Payload, Plumtree, plumtree};
 use murmurate::membership::{HyParView, Sizes, Time, Violation, Wire, hyparview};
 use murmurate::router::{self, Router};
 use murmurate::service::{Effects, Either, Input, Service};
-use murmurate_simulator::network::{Latency, Network};
-use murmurate_simulator::strategy::SimPayload;
-use murmurate_simulator::{Peer, Simulation, check};
+use murmurate_simulator::engine::strategy::SimPayload;
+use murmurate_simulator::model::network::{Latency, Network};
+use murmurate_simulator::observe::check;
+use murmurate_simulator::{Peer, Simulation};
 
 /// What a broadcast says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,9 +4,9 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use murmurate_simulator::runner;
-use murmurate_simulator::scenario::Scenario;
-use murmurate_simulator::swarm;
+use murmurate_simulator::experiment::runner;
+use murmurate_simulator::experiment::scenario::Scenario;
+use murmurate_simulator::study::swarm;
 
 /// Seeds in CI; `murmurate-sim swarm --seeds 10000` runs more.
 const SEEDS: u64 = 300;

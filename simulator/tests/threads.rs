@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use murmurate::broadcast::{flood, plumtree};
 use murmurate::membership::{Membership as _, full_mesh, hyparview};
-use murmurate_simulator::engine::{Make, SimStack};
-use murmurate_simulator::matrix::Matrix;
-use murmurate_simulator::network::{Bandwidth, Bursts, Latency, Network, Side, Terms};
-use murmurate_simulator::regional::Regional;
-use murmurate_simulator::stats::Stats;
-use murmurate_simulator::strategy::{
+use murmurate_simulator::engine::stats::Stats;
+use murmurate_simulator::engine::strategy::{
     full_mesh_flood, full_mesh_plumtree, hyparview_flood, hyparview_plumtree,
 };
+use murmurate_simulator::engine::{Make, SimStack};
+use murmurate_simulator::model::matrix::Matrix;
+use murmurate_simulator::model::network::{Bandwidth, Bursts, Latency, Network, Side, Terms};
+use murmurate_simulator::model::regional::Regional;
 use murmurate_simulator::{Peer, Simulation};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};

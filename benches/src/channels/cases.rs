@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use crate::transport::Transport;
 use crate::{Error, Figures, lines, pressure, raw};
 
 /// What one run measures.
@@ -35,25 +36,6 @@ pub(crate) enum Case {
     Isolation,
     /// A receiver that stops reading one channel
     Stalled,
-}
-
-/// What the connections are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum Transport {
-    /// TCP, Noise and Yamux
-    Tcp,
-    /// QUIC
-    Quic,
-}
-
-impl Transport {
-    /// Any port of this machine.
-    pub(crate) fn anywhere(self) -> &'static str {
-        match self {
-            Self::Tcp => "/ip4/127.0.0.1/tcp/0",
-            Self::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
-        }
-    }
 }
 
 /// As the command line calls it.

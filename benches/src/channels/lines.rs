@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use murmurate::{Channel, Destination, Endpoint, Node, SendError};
 
-use crate::cases::Transport;
 use crate::latency::{Latencies, rate, repeat};
 use crate::nodes::{echo, pair};
 use crate::raw::{MESSAGE, PING, bulk};
+use crate::transport::Transport;
 use crate::{Error, Figures};
 
 /// Messages of 1 KiB one way, as many as go, from so many tasks.

@@ -17,6 +17,7 @@ mod pressure;
 mod raw;
 mod report;
 mod swarm;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -24,7 +25,8 @@ use std::process::{Command, Stdio};
 
 use clap::{Parser, Subcommand};
 
-use crate::cases::{Case, Transport};
+use crate::cases::Case;
+use crate::transport::Transport;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 /// What one run gave, by name.

@@ -6,7 +6,7 @@ use murmurate::{Channel, Endpoint, Node};
 use tokio::time::timeout;
 
 use crate::Error;
-use crate::cases::Transport;
+use crate::transport::Transport;
 
 /// Two nodes that declare the same channels, and are neighbours.
 pub(crate) async fn pair(

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::StreamExt;
 use murmurate::{Channel, Destination, Node, SendError, Traffic};
-use murmurate_simulator::memory::peak_rss_bytes;
+use murmurate_simulator::observe::memory::peak_rss_bytes;
 use tokio::task::yield_now;
 use tokio::time::{interval, sleep, timeout};
 
-use crate::cases::Transport;
 use crate::latency::{Latencies, WARM_UP};
 use crate::lines::{asks, count_messages};
 use crate::nodes::{echo, pair};
 use crate::raw::MESSAGE;
+use crate::transport::Transport;
 use crate::{Error, Figures};
 
 /// Messages of a burst.

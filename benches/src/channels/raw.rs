@@ -7,9 +7,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 
-use crate::cases::Transport;
 use crate::latency::{rate, repeat};
 use crate::swarm::streams;
+use crate::transport::Transport;
 use crate::{Error, Figures};
 
 /// Bytes written at a time.

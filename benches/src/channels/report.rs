@@ -4,7 +4,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
 use crate::Results;
-use crate::cases::{Case, Transport, name};
+use crate::cases::{Case, name};
+use crate::transport::Transport;
 
 /// What a line is held to.
 #[derive(Debug, Clone, Copy)]

@@ -18,7 +18,7 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
 
 use crate::Error;
-use crate::cases::Transport;
+use crate::transport::Transport;
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/raw/1");
 

@@ -2,10 +2,17 @@
 
 use std::io::IsTerminal as _;
 
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::{LogFormat, Settings};
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
 
 /// What is logged: `info`, or directives such as `info,murmurate=debug`.
 ///
@@ -26,14 +33,14 @@ pub(crate) fn filter(level: &str) -> Result<EnvFilter, String> {
 }
 
 /// Begins to log. Colours are for terminals, unless `NO_COLOR` is set.
-pub(crate) fn start(settings: &Settings) -> Result<(), String> {
+pub(crate) fn start(level: &str, format: LogFormat) -> Result<(), String> {
     let colours = std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter(&settings.log.level)?)
+        .with_env_filter(filter(level)?)
         .with_writer(std::io::stderr)
         .with_ansi(colours);
-    let started = match settings.log.format {
+    let started = match format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };

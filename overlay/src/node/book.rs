@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::id::NodeId;
 use super::wire::Addresses;
+use crate::id::NodeId;
 
 /// Nodes a book remembers beside those of the views, which are touched to be kept.
 const CAPACITY: usize = 512;

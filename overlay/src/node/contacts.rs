@@ -20,7 +20,7 @@ use rand::seq::SliceRandom;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::id::NodeId;
+use crate::id::NodeId;
 
 /// Addresses remembered: as many as a file names.
 const CAPACITY: usize = 1_024;

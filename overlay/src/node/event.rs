@@ -3,7 +3,7 @@
 use libp2p::Multiaddr;
 use murmurate_membership::DownReason;
 
-use super::id::NodeId;
+use crate::id::NodeId;
 
 /// Something that happened to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,6 @@ use tokio::time::Instant;
 use super::book::Book;
 use super::clock::micros_since_1970;
 use super::event::Event;
-use super::id::{Incarnation, MessageId, NodeId};
 use super::metrics::Counters;
 use super::outbox::Pushed;
 use super::pressure::Pacer;
@@ -28,6 +27,7 @@ use super::wire::{
     Addresses, Contact, Head, Kind, Publication, Relayed, RouteMessage, encode_control,
     encode_exchange, encode_membership, encode_route,
 };
+use crate::id::{Incarnation, MessageId, NodeId};
 use crate::{Effects, router};
 
 pub(crate) type Broadcast = AntiEntropy<Tree>;

@@ -30,7 +30,6 @@ mod event;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod host;
-pub(crate) mod id;
 mod link;
 mod metrics;
 mod outbox;
@@ -70,12 +69,12 @@ pub use topics::{Delivery, Lost, Subscription};
 pub use wire::TopicError;
 
 use crate::discovery::Announcement;
+use crate::id::{Incarnation, MessageId, NodeId};
 use crate::router::Router;
 use book::Book;
 use channels::Hub;
 use driver::{Command, Driver, End, Look, Parts, Publish, Shown};
 use host::Host;
-use id::{Incarnation, MessageId, NodeId};
 use pressure::Pacer;
 use reach::Reach;
 use services::{Declared, Handles};

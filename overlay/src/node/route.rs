@@ -7,10 +7,10 @@ use bytes::Bytes;
 use libp2p::swarm::ConnectionId;
 use tokio::time::Instant;
 
-use super::id::Incarnation;
 use super::outbox::{Depth, Outbox, Pushed};
 use super::pressure::Flow;
 use super::wire::{Head, encode_probe};
+use crate::id::Incarnation;
 
 /// What leads, or will lead, to one incarnation of a node.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
-    use crate::node::id::NodeId;
+    use crate::id::NodeId;
     use crate::node::outbox::Batch;
 
     #[tokio::test(start_paused = true)]

@@ -20,8 +20,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::Ended;
 use super::clock::micros_since_1970;
 use super::driver::Command;
-use super::id::{Incarnation, NodeId};
 use super::wire::{Publication, TopicError, topic_length};
+use crate::id::{Incarnation, NodeId};
 use crate::service::{Effects, Input, Service};
 
 /// Events that a reader of a service's may fall behind.

@@ -8,8 +8,8 @@ use murmurate_broadcast::{Flood, Plumtree, flood, plumtree};
 use murmurate_membership::{FullMesh, HyParView, full_mesh, hyparview};
 
 use super::config::ConfigError;
-use super::id::{Incarnation, MessageId};
 use super::wire::Publication;
+use crate::id::{Incarnation, MessageId};
 
 pub(crate) type Membership = Either<HyParView<Incarnation>, FullMesh<Incarnation>>;
 pub(crate) type Tree = Either<

@@ -12,8 +12,8 @@ use futures::Stream;
 use prometheus::IntCounter;
 use tokio::sync::mpsc;
 
-use super::id::{Incarnation, MessageId};
 use super::wire::Publication;
+use crate::id::{Incarnation, MessageId};
 
 /// Items that a subscription takes out of its queue at a time.
 const TAKEN_AT_ONCE: usize = 64;
@@ -242,7 +242,7 @@ mod tests {
     use futures::{FutureExt, StreamExt};
 
     use super::*;
-    use crate::node::id::{Incarnation, NodeId};
+    use crate::id::{Incarnation, NodeId};
 
     fn topics() -> Topics {
         catching_up(BTreeSet::new())

@@ -1,8 +1,21 @@
 //! What routers say to each other.
 
+use core::fmt::Debug;
+
+use bytes::Bytes;
 use murmurate_membership::{FRAME_HEADER, Sizes, Wire};
 
-use super::Data;
+/// A datagram's content, cheap to clone.
+pub trait Data: Clone + Debug {
+    /// Its bytes.
+    fn size(&self) -> usize;
+}
+
+impl Data for Bytes {
+    fn size(&self) -> usize {
+        self.len()
+    }
+}
 
 /// A router's message, about peers `P` and nodes `N`, with datagrams `D`. `C` is how peers are named
 /// to somebody who may want to dial them: hosts send addresses along.

@@ -32,8 +32,8 @@ use alloc::vec::Vec;
 use murmurate_membership::{Peer, Time, Violation};
 
 pub use config::{Config, ConfigError, Parameters, RINGS};
-pub use message::Message;
-pub use protocol::{Command, Data, Event, MessageOf, Timer};
+pub use message::{Data, Message};
+pub use protocol::{Command, Event, MessageOf, Timer};
 
 use crate::service::{Effects, Input, Service};
 use lookups::{Lookups, Ring};

@@ -1,23 +1,8 @@
 //! The seam between a router and its host: the router is a [`Service`](crate::service::Service).
 
-use core::fmt::Debug;
-
-use bytes::Bytes;
 use murmurate_membership::Peer;
 
 use super::Message;
-
-/// A datagram's content, cheap to clone.
-pub trait Data: Clone + Debug {
-    /// Its bytes.
-    fn size(&self) -> usize;
-}
-
-impl Data for Bytes {
-    fn size(&self) -> usize {
-        self.len()
-    }
-}
 
 /// What routers of peers `P` with datagrams `D` say to each other.
 pub type MessageOf<P, D> = Message<P, <P as Peer>::Node, D>;

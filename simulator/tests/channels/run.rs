@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use murmurate::channel::Outcome;
 use murmurate::membership::{Time, Violation};
-use murmurate_simulator::lanes::ChannelMessage;
+use murmurate_simulator::engine::lanes::ChannelMessage;
 
 use crate::plan::{Plan, Step};
 use crate::world::{BEST_EFFORT, KINDS, REQUEST, World, is_well, outcome};

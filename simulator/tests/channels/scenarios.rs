@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use murmurate::channel::{Limits, Outcome};
 use murmurate::membership::Time;
-use murmurate_simulator::lanes::{ChannelMessage, Happened};
+use murmurate_simulator::engine::lanes::{ChannelMessage, Happened};
 
 use crate::world::{
     ACKNOWLEDGED, BEST_EFFORT, Conditions, Habits, KINDS, LATEST, REQUEST, World, is_well,

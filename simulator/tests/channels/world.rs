@@ -5,9 +5,10 @@ use std::time::Duration;
 use murmurate::broadcast::flood;
 use murmurate::channel::{Acknowledged, BestEffort, Kind, Latest, Limits, Outcome, Request};
 use murmurate::membership::{Time, Violation, full_mesh};
-use murmurate_simulator::lanes::{Channel, ChannelMessage, Happened, Promises};
-use murmurate_simulator::network::{Latency, Network, Terms};
-use murmurate_simulator::{Peer, Simulation, strategy};
+use murmurate_simulator::engine::lanes::{Channel, ChannelMessage, Happened, Promises};
+use murmurate_simulator::engine::strategy;
+use murmurate_simulator::model::network::{Latency, Network, Terms};
+use murmurate_simulator::{Peer, Simulation};
 
 /// The kinds that come with the crate.
 pub(crate) const KINDS: [&str; 4] = ["best-effort", "acknowledged", "latest", "request"];

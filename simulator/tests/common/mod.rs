@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use murmurate::broadcast::{self, Broadcast, plumtree};
 use murmurate::membership::{self, DownReason, Membership, Notice, Time, hyparview};
-use murmurate_simulator::network::{Latency, Network};
-use murmurate_simulator::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
-use murmurate_simulator::{Peer, Simulation, check, overlay};
+use murmurate_simulator::engine::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
+use murmurate_simulator::model::network::{Latency, Network};
+use murmurate_simulator::observe::{check, overlay};
+use murmurate_simulator::{Peer, Simulation};
 
 pub(crate) type Sim = Simulation<murmurate::Stack<SimHyParView, SimPlumtree>>;
 pub(crate) type ViewMessage = hyparview::Message<Peer>;

@@ -61,7 +61,8 @@ pub(crate) async fn run(options: &args::Node) -> Outcome {
     let settings = &options.settings;
     let config = Config::load(settings.config.as_deref(), &settings.flags());
     let config = config.map_err(Usage::from)?;
-    crate::log::start(&config.settings)?;
+    let log = &config.settings.log;
+    crate::log::start(&log.level, log.format)?;
     // From here on a signal is ours, so that none is lost between the start and the loop.
     let signals = Signals {
         terminate: signal(SignalKind::terminate())?,

@@ -20,7 +20,7 @@ use toml::{Table, Value};
 
 use crate::identity;
 use keys::Key;
-pub(crate) use settings::{BroadcastStrategy, LogFormat, MembershipStrategy, Settings, Strategies};
+pub(crate) use settings::{BroadcastStrategy, MembershipStrategy, Settings, Strategies};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

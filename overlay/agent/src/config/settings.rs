@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channels::Channels;
 use super::text::{OrOff, Span, addresses, contacts};
+use crate::log::LogFormat;
 
 /// Everything an agent can be told. `docs/agent.md` says what each is for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,13 +82,6 @@ impl Default for Log {
     fn default() -> Self {
         Self { level: "info".into(), format: LogFormat::Text }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
 }
 
 /// Which membership and which broadcast the overlay runs.

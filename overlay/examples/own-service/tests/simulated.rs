@@ -9,8 +9,9 @@ use bytes::Bytes;
 use murmurate::Stack;
 use murmurate::broadcast::{Plumtree, plumtree};
 use murmurate::membership::{HyParView, hyparview};
-use murmurate_simulator::network::{Latency, Network};
-use murmurate_simulator::{Peer, Simulation, check};
+use murmurate_simulator::model::network::{Latency, Network};
+use murmurate_simulator::observe::check;
+use murmurate_simulator::{Peer, Simulation};
 use own_service::{Command, Event, Tally};
 
 type Node = Stack<HyParView<Peer>, Plumtree<Peer, u32, Bytes>, Tally<Peer>>;

@@ -21,8 +21,8 @@ use super::relay::Relays;
 use super::sender::{BATCH, Ended};
 use super::wire::{self, Answer, HEADER, Refusal, WireError};
 use crate::channel::session::{End, Half, Met, Patience, SenderSession};
+use crate::id::Incarnation;
 use crate::node::driver::{Command, NoWay, Opening};
-use crate::node::id::Incarnation;
 use crate::node::metrics::Counters;
 use crate::{Limits, NodeId};
 

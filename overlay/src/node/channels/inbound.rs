@@ -16,7 +16,7 @@ use super::wire::{self, Answer, Declared, FrameReader, Hello, Refusal, WireError
 use crate::NodeId;
 use crate::channel::session::{Fit, Greeting, Half, Met, ReceiverSession};
 use crate::channel::{Frame, Nonsense, Path, Receiving};
-use crate::node::id::Incarnation;
+use crate::id::Incarnation;
 use murmurate_membership::Time;
 
 /// Frames handled together.

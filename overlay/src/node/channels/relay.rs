@@ -22,7 +22,7 @@ use super::wire::{self, Answer, HEADER, Head, Hello, Refusal};
 use crate::NodeId;
 use crate::channel::session::End;
 use crate::channel::{Frame, Path};
-use crate::node::id::Incarnation;
+use crate::id::Incarnation;
 
 /// The word before a sending half's greeting, its answer, a frame forth, a frame back, and the news that
 /// there is no such half.

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::Driver;
 use crate::NodeId;
+use crate::id::Incarnation;
 use crate::node::channels::Slot;
 use crate::node::event::Event;
 use crate::node::host::Input;
-use crate::node::id::Incarnation;
 use crate::node::transport;
 
 /// Contacts a caller's join dials at once; the rest comes with the rounds.

@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{AT_ONCE, Driver, GIVEN_AT_ONCE, Look};
+use crate::id::Incarnation;
 use crate::node::host::{BroadcastMessage, Input, Message};
-use crate::node::id::Incarnation;
 use crate::node::link::Report;
 use crate::node::wire::{Contact, Frame, Kind, MAX_VIEW, Views, encode_empty};
 

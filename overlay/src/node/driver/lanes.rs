@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::Driver;
 use super::dials::Dial;
 use crate::NodeId;
+use crate::id::Incarnation;
 use crate::node::channels::{self, Slot, Traffic};
-use crate::node::id::Incarnation;
 use crate::node::{bulk, streams};
 
 /// Who waits for a way to a node.

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::{AT_ONCE, Driver, Publish};
 use crate::BroadcastError;
+use crate::id::Incarnation;
 use crate::node::clock::micros_since_1970;
 use crate::node::host::Input;
-use crate::node::id::Incarnation;
 use crate::node::metrics::Counters;
 use crate::node::pressure;
 use crate::node::route::{Route, Via};

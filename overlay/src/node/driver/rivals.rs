@@ -9,7 +9,7 @@
 //! That is an order: a side numbers its dials as it greets, and what it has heard of only grows. So of any
 //! number of connections one goes on, in whatever order they are compared.
 
-use crate::node::id::Incarnation;
+use crate::id::Incarnation;
 use crate::node::wire::Order;
 
 /// A dial that became a connection.

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::Driver;
 use crate::NodeId;
+use crate::id::Incarnation;
 use crate::node::event::Event;
-use crate::node::id::Incarnation;
 
 /// Nodes that are told of.
 const TOLD: usize = 64;

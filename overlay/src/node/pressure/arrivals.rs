@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Shortest, most};
-use crate::node::id::Incarnation;
+use crate::id::Incarnation;
 
 /// Origins that are looked at. More tell nothing more.
 const ORIGINS: usize = 64;
@@ -83,7 +83,7 @@ impl Arrivals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::id::NodeId;
+    use crate::id::NodeId;
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 

@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use thin_vec::ThinVec;
 
-use crate::node::id::{Incarnation, NodeId};
+use crate::id::{Incarnation, NodeId};
 
 /// A peer and the addresses somebody knows of it: hints, whoever says them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

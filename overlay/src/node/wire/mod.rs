@@ -25,8 +25,8 @@ pub use publication::TopicError;
 pub(crate) use publication::{Publication, topic_length};
 pub(crate) use relayed::{Relayed, RouteMessage, encode_route};
 
-use super::id::{Incarnation, MessageId, NodeId};
 use super::services::ServiceMessage;
+use crate::id::{Incarnation, MessageId, NodeId};
 
 /// The protocol's name and version, as streams negotiate it.
 pub(crate) const PROTOCOL: &str = "/murmurate/overlay/4";

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Contact, Frame, HEADER, Kind, Never, put_header};
-use crate::node::id::{Incarnation, NodeId};
+use crate::id::{Incarnation, NodeId};
 use crate::router;
 
 /// A router's message without content, with the addresses its sender knows of whom it names.

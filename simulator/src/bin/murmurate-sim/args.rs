@@ -9,14 +9,15 @@ use std::time::Duration;
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use murmurate_simulator::Peer;
-use murmurate_simulator::network::MIN_LATENCY;
-use murmurate_simulator::scenario::{LatencyModel, Span};
-use murmurate_simulator::swarm::With;
+use murmurate_simulator::experiment::scenario::{LatencyModel, Span};
+use murmurate_simulator::model::network::MIN_LATENCY;
+use murmurate_simulator::study::swarm::With;
 
 use crate::compare::Compare;
 use crate::merge::Merge;
 use crate::outputs::OutputArgs;
 use crate::sweep::Sweep;
+use crate::values::{threads, whole};
 
 /// Runs Murmurate's membership and broadcast protocols - the very code that ships - on simulated
 /// nodes under a virtual clock. A run is a function of its options and its seed.
@@ -296,17 +297,6 @@ fn latency(text: &str) -> Result<Duration, String> {
     } else {
         Err(format!("{text} is out of range: {MIN_LATENCY:?} to 100s"))
     }
-}
-
-pub(crate) fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
-    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
-        format!("allowed is a whole number from {} to {}", range.start(), range.end())
-    })
-}
-
-pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
-    let threads = whole(text, 1..=256)?;
-    NonZeroUsize::new(threads as usize).ok_or_else(|| "allowed is at least 1".to_owned())
 }
 
 fn number(text: &str, range: RangeInclusive<f64>, unit: &str) -> Result<f64, String> {

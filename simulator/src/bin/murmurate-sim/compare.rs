@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use murmurate_simulator::scenario::{Document, Scenario, ScenarioError};
-use murmurate_simulator::sweep::compare::{self, Compared, Comparison, SIGNIFICANT};
+use murmurate_simulator::experiment::scenario::{Document, Scenario, ScenarioError};
+use murmurate_simulator::study::sweep::compare::{self, Compared, Comparison, SIGNIFICANT};
 use serde::Serialize;
 
-use crate::args::whole;
 use crate::sweep::Force;
 use crate::tables::estimate;
+use crate::values::whole;
 use crate::{progress, summary};
 
 #[derive(Debug, Args)]

@@ -16,6 +16,7 @@ mod summary;
 mod swarm;
 mod sweep;
 mod tables;
+mod values;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use murmurate_simulator::sweep::{self, Shard};
+use murmurate_simulator::study::sweep::{self, Shard};
 
 use crate::tables::{Output, shown, write};
 

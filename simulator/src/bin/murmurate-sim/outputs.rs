@@ -9,13 +9,13 @@ use clap::Args;
 use murmurate::membership::Time;
 use murmurate_simulator::Simulation;
 use murmurate_simulator::engine::SimStack;
-use murmurate_simulator::export::{self, About};
-use murmurate_simulator::report::{self, Film};
-use murmurate_simulator::runner::{Observer, Report};
-use murmurate_simulator::scenario::{Scenario, Span};
-use murmurate_simulator::topology::Topology;
-use murmurate_simulator::trace::{self, Tracer};
-use murmurate_simulator::watch::{Filter, Record};
+use murmurate_simulator::engine::watch::{Filter, Record};
+use murmurate_simulator::experiment::runner::{Observer, Report};
+use murmurate_simulator::experiment::scenario::{Scenario, Span};
+use murmurate_simulator::observe::topology::Topology;
+use murmurate_simulator::present::export::{self, About};
+use murmurate_simulator::present::report::{self, Film};
+use murmurate_simulator::present::trace::{self, Tracer};
 
 use crate::summary::strategies;
 

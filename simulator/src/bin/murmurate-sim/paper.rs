@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use murmurate_simulator::paper::{Figure, NODES, Paper as Experiment, Progress};
+use murmurate_simulator::study::paper::{Figure, NODES, Paper as Experiment, Progress};
 use serde::Serialize;
 
 use crate::args::{Paper, PaperKind};

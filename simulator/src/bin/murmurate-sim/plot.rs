@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use murmurate_simulator::plot::{self, Plot};
+use murmurate_simulator::present::plot::{self, Plot};
 
 /// What to draw.
 #[derive(Debug, Args)]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use murmurate::membership::{Time, nanos};
-use murmurate_simulator::runner::{Observer, Point};
-use murmurate_simulator::scenario::Scenario;
+use murmurate_simulator::experiment::runner::{Observer, Point};
+use murmurate_simulator::experiment::scenario::Scenario;
 
 /// A bar of `steps` steps. It draws on standard error, and only if that is a terminal.
 pub(crate) fn bar(steps: u64, what: &str) -> ProgressBar {

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use murmurate_simulator::experiment::Experiment;
-use murmurate_simulator::memory::peak_rss_bytes;
-use murmurate_simulator::runner::{self, PhaseReport, Report};
-use murmurate_simulator::scenario::{Broadcast, Document, Membership, Scenario, Share};
+use murmurate_simulator::experiment::runner::{self, PhaseReport, Report};
+use murmurate_simulator::experiment::scenario::{Broadcast, Document, Membership, Scenario, Share};
+use murmurate_simulator::observe::memory::peak_rss_bytes;
 use serde::Serialize;
 
 use crate::args::{self, BroadcastKind, MembershipKind, Run};

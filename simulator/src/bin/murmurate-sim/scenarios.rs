@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use murmurate_simulator::scenario::{self, Scenario, gallery};
+use murmurate_simulator::experiment::scenario::{self, Scenario, gallery};
 use serde::Serialize;
 
 use crate::args::{Check, Scenarios, Schema};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use indicatif::HumanBytes;
-use murmurate_simulator::runner::{ChannelReport, PhaseReport, Quantiles, Report};
-use murmurate_simulator::scenario::{Broadcast, Membership, Scenario};
+use murmurate_simulator::experiment::runner::{ChannelReport, PhaseReport, Quantiles, Report};
+use murmurate_simulator::experiment::scenario::{Broadcast, Membership, Scenario};
 
 pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory: Option<u64>) {
     if !report.description.is_empty() {

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use murmurate_simulator::marks;
-use murmurate_simulator::swarm::{self, Plan, Shrunk, Summary};
+use murmurate_simulator::engine::marks;
+use murmurate_simulator::study::swarm::{self, Plan, Shrunk, Summary};
 use serde::Serialize;
 
 use crate::args::Swarm;

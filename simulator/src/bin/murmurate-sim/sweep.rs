@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use murmurate_simulator::scenario::Document;
-use murmurate_simulator::sweep::{self, Jobs, Ledger, MOST_RUNS, Outputs, Shard};
+use murmurate_simulator::experiment::scenario::Document;
+use murmurate_simulator::study::sweep::{self, Jobs, Ledger, MOST_RUNS, Outputs, Shard};
 
-use crate::args::{threads, whole};
 use crate::progress;
 use crate::tables::{Output, shown, write};
+use crate::values::{threads, whole};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

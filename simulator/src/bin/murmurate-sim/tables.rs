@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use murmurate_simulator::sweep::estimate::Estimate;
-use murmurate_simulator::sweep::{Cell, Layout, Ledger, Outputs, Shard, SweepError};
+use murmurate_simulator::study::sweep::estimate::Estimate;
+use murmurate_simulator::study::sweep::{Cell, Layout, Ledger, Outputs, Shard, SweepError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 

@@ -10,14 +10,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use murmurate_simulator::mutants::{self, Mutant};
-use murmurate_simulator::runner;
-use murmurate_simulator::scenario::Scenario;
-use murmurate_simulator::swarm::{self, Plan};
+use murmurate_simulator::experiment::runner;
+use murmurate_simulator::experiment::scenario::Scenario;
+use murmurate_simulator::study::mutants::{self, Mutant};
+use murmurate_simulator::study::swarm::{self, Plan};
 
 use args::Args;
-use scratch::{Broken, Scratch};
-use table::{Caught, Table};
+use scratch::Scratch;
+use table::{Broken, Caught, Table};
 
 /// Nothing could be said of a bug: it does not apply, or cannot be built.
 const BROKEN: u8 = 2;

@@ -7,24 +7,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use murmurate_simulator::mutants::Mutant;
+use murmurate_simulator::study::mutants::Mutant;
 
 use crate::args::Args;
-use crate::table::{Caught, Said};
-
-/// Why nothing can be said of a bug.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Broken {
-    /// The code that it changes is not there any more.
-    #[error("DOES NOT APPLY: {0}")]
-    Apply(String),
-    /// The compiler refuses it.
-    #[error("CANNOT BE BUILT:\n{0}")]
-    Build(String),
-    /// The simulator did not say what came of it.
-    #[error("CANNOT BE RUN: {0}")]
-    Run(String),
-}
+use crate::table::{Broken, Caught, Said};
 
 /// The copy.
 #[derive(Debug)]

@@ -3,10 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use murmurate_simulator::mutants::Mutant;
+use murmurate_simulator::study::mutants::Mutant;
 use serde::{Deserialize, Serialize};
-
-use crate::scratch::Broken;
 
 /// What `murmurate-sim swarm --json` says, as far as it matters here.
 #[derive(Debug, Deserialize)]
@@ -29,6 +27,20 @@ pub(crate) struct Caught {
     /// What fails without the bug, too, so that this shows something else.
     #[serde(default)]
     pub(crate) without: Option<String>,
+}
+
+/// Why nothing can be said of a bug.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Broken {
+    /// The code that it changes is not there any more.
+    #[error("DOES NOT APPLY: {0}")]
+    Apply(String),
+    /// The compiler refuses it.
+    #[error("CANNOT BE BUILT:\n{0}")]
+    Build(String),
+    /// The simulator did not say what came of it.
+    #[error("CANNOT BE RUN: {0}")]
+    Run(String),
 }
 
 /// What came of all.

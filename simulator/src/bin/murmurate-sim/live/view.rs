@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use murmurate::membership::Time;
-use murmurate_simulator::runner::Point;
-use murmurate_simulator::stats::Broadcast;
+use murmurate_simulator::engine::stats::Broadcast;
+use murmurate_simulator::experiment::runner::Point;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize as _};

@@ -1,0 +1,72 @@
+//! What reaches a node, and when.
+
+use crate::engine::lanes::Word;
+use crate::engine::strategy::{IdOf, MessageOf, SimStack, TimerOf};
+use crate::model::id::SimId as _;
+use crate::model::node::Peer;
+
+/// Something that reaches a node at a time.
+#[derive(Debug, Clone)]
+pub(crate) struct Event<P: SimStack> {
+    pub(crate) time: u64,
+    pub(crate) what: What<P>,
+    pub(crate) to: Peer,
+    pub(crate) from: Peer,
+    /// Counts what `from` sent and armed.
+    pub(crate) sequence: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum What<P: SimStack> {
+    Message(MessageOf<P>),
+    Timer(TimerOf<P>),
+    /// `from` does not run.
+    Reset,
+    /// `from` runs, in a later incarnation than the one written to.
+    Restarted,
+    /// A word about a lane of a channel.
+    Lane(Box<Word>),
+    /// Something that came earlier and that the node gets to now.
+    Late(Box<Self>),
+}
+
+impl<P: SimStack> Event<P> {
+    /// The order within a bucket: by node, then time. No two events have the same key.
+    pub(crate) fn key(&self) -> (u32, u64, u32, u32) {
+        (self.to.index() as u32, self.time, self.from.bits(), self.sequence)
+    }
+}
+
+impl<P: SimStack> What<P> {
+    /// What the host says of a process that is gone to whoever wrote to it, also if that waited.
+    pub(crate) fn refusal(&self) -> Option<Self> {
+        match self {
+            Self::Message(_) => Some(Self::Reset),
+            Self::Late(what) => what.refusal(),
+            Self::Lane(word) => word.refusal().map(|word| Self::Lane(Box::new(word))),
+            Self::Timer(_) | Self::Reset | Self::Restarted => None,
+        }
+    }
+
+    /// The broadcast whose payload it carries.
+    pub(crate) fn carries(&self) -> Option<u32> {
+        match self {
+            Self::Message(message) => message.carries().map(IdOf::<P>::index),
+            _ => None,
+        }
+    }
+
+    /// Whether it is for whoever runs at an address, whichever start of the node that is.
+    pub(crate) fn is_for_anyone(&self) -> bool {
+        matches!(self, Self::Lane(word) if word.is_hello())
+    }
+
+    /// Whether it goes by the clock of the node that set it.
+    pub(crate) fn is_timer(&self) -> bool {
+        match self {
+            Self::Timer(_) => true,
+            Self::Lane(word) => word.is_timer(),
+            _ => false,
+        }
+    }
+}

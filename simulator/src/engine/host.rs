@@ -1,0 +1,289 @@
+//! The simulator as a host: turns what a node says into events.
+
+use std::time::Duration;
+
+use murmurate::broadcast::Origin;
+use murmurate::membership::{DownReason, Notice, Time, nanos};
+use murmurate::{Effects, Mark};
+
+use crate::engine::deliveries::DeliveryLog;
+use crate::engine::event::{Event, What};
+use crate::engine::lanes::{Line, Word};
+use crate::engine::queue::Queue;
+use crate::engine::stats::Stats;
+use crate::engine::strategy::{EventOf, IdOf, MessageOf, PayloadOf, SimStack, TimerOf};
+use crate::engine::watch::{EventKind, Record, Watch};
+use crate::model::id::SimId as _;
+use crate::model::machine::Machine;
+use crate::model::network::{Journey, Network, Parcel};
+use crate::model::node::Peer;
+use crate::model::regional::Regional;
+
+/// What the nodes of a shard write to.
+#[derive(Clone)]
+pub(crate) struct Common<P: SimStack> {
+    pub(crate) queue: Queue<P>,
+    /// What the node being run set itself within the bucket, latest first.
+    pub(crate) soon: Vec<Event<P>>,
+    /// What was counted at these nodes.
+    pub(crate) stats: Stats,
+    pub(crate) regional: Option<Box<Regional>>,
+    pub(crate) deliveries: Option<DeliveryLog>,
+    pub(crate) watch: Option<Box<Watch>>,
+    /// What the nodes' services told their host within the bucket.
+    pub(crate) told: Vec<Told<P>>,
+}
+
+/// What a node's service tells its host, who acts at the bucket's end.
+#[derive(Debug, Clone)]
+pub(crate) struct Told<P: SimStack> {
+    pub(crate) at: Time,
+    pub(crate) from: Peer,
+    pub(crate) what: Tell<P>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Tell<P: SimStack> {
+    /// Something for the application.
+    Event(EventOf<P>),
+    /// A broadcast to publish.
+    Broadcast(PayloadOf<P>),
+}
+
+impl<P: SimStack> Common<P> {
+    pub(crate) fn new(queue: Queue<P>) -> Self {
+        Self {
+            queue,
+            soon: Vec::new(),
+            stats: Stats::new::<P>(),
+            regional: None,
+            deliveries: None,
+            watch: None,
+            told: Vec::new(),
+        }
+    }
+
+    /// Queues what a node set itself while the bucket that ends at `end` is run: what falls into it
+    /// goes among the node's own, latest first.
+    #[inline]
+    pub(crate) fn schedule(&mut self, event: Event<P>, end: u64) {
+        if event.time >= end {
+            self.queue.push_own(event);
+        } else {
+            let at = self.soon.partition_point(|other| other.key() > event.key());
+            self.soon.insert(at, event);
+        }
+    }
+}
+
+/// What one node speaks to while it handles one input.
+pub(crate) struct Host<'a, P: SimStack> {
+    pub(crate) me: Peer,
+    pub(crate) place: usize,
+    pub(crate) born: u32,
+    pub(crate) now: Time,
+    /// End of the bucket being run: what the node arms for before it is not queued any more.
+    pub(crate) end: u64,
+    pub(crate) sequence: &'a mut u32,
+    pub(crate) network: &'a Network,
+    /// The node's own, where it is not an ideal one.
+    pub(crate) machine: Option<&'a mut Machine>,
+    pub(crate) common: &'a mut Common<P>,
+}
+
+impl<P: SimStack> Host<'_, P> {
+    fn next_sequence(&mut self) -> u32 {
+        *self.sequence = self.sequence.wrapping_add(1);
+        *self.sequence
+    }
+
+    /// Tells whoever watches events that one happens here and now.
+    #[inline]
+    fn see(&mut self, kind: EventKind, of: impl FnOnce(Record) -> Record) {
+        if let Some(watch) = &mut self.common.watch {
+            watch.see(self.now, self.me, kind, of);
+        }
+    }
+
+    /// Puts a message of this kind on the network.
+    #[inline(always)]
+    fn post(&mut self, to: Peer, kind: usize, bytes: u64, what: What<P>) {
+        let sent = &mut self.common.stats.messages[kind];
+        sent.count += 1;
+        sent.bytes += bytes;
+        let sequence = self.next_sequence();
+        let (from, now) = (self.me, self.now.as_nanos());
+        let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
+        let journey = self.network.send(&Parcel { from, to, sequence, bytes, now }, port);
+        if let Some(watch) = &mut self.common.watch {
+            watch.sent(self.place, bytes);
+            let (arrives, detail) = match journey {
+                Journey::Arrives(time) => (Some(time), None),
+                Journey::Twice(first, _) => (Some(first), Some("twice")),
+                Journey::Lost => (None, Some("lost")),
+                Journey::Shed => (None, Some("shed")),
+            };
+            watch.see(self.now, from, EventKind::Send, |record| Record {
+                peer: Some(to),
+                message: Some(self.common.stats.messages[kind].name),
+                broadcast: what.carries(),
+                bytes: Some(bytes),
+                sequence: Some(sequence),
+                arrives: arrives.map(Time::from_nanos),
+                detail,
+                ..record
+            });
+        }
+        let time = match journey {
+            Journey::Arrives(time) => time,
+            Journey::Twice(first, second) => {
+                self.common.stats.duplicated += 1;
+                let what = what.clone();
+                self.common.queue.push(Event { time: second, what, to, from, sequence });
+                first
+            }
+            Journey::Lost => return self.common.stats.lost += 1,
+            Journey::Shed => return self.common.stats.shed += 1,
+        };
+        self.common.queue.push(Event { time, what, to, from, sequence });
+    }
+
+    /// Puts a word on a stream to another node, where whatever is lost is sent again. Whether it
+    /// arrives: a cut either way lets nothing through.
+    fn post_until_it_arrives(&mut self, to: Peer, kind: usize, bytes: u64, word: Word) -> bool {
+        let sequence = self.next_sequence();
+        let (from, now) = (self.me, self.now.as_nanos());
+        let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
+        let parcel = Parcel { from, to, sequence, bytes, now };
+        let Some(carried) = self.network.send_on_stream(&parcel, port) else { return false };
+        let sent = &mut self.common.stats.messages[kind];
+        sent.count += carried.times;
+        sent.bytes += carried.times * bytes;
+        self.common.stats.lost += carried.times - 1;
+        let time = carried.arrives;
+        if let Some(watch) = &mut self.common.watch {
+            watch.sent(self.place, bytes);
+            watch.see(self.now, from, EventKind::Send, |record| Record {
+                peer: Some(to),
+                message: Some(self.common.stats.messages[kind].name),
+                bytes: Some(bytes),
+                sequence: Some(sequence),
+                arrives: Some(Time::from_nanos(time)),
+                ..record
+            });
+        }
+        let what = What::Lane(Box::new(word));
+        self.common.queue.push(Event { time, what, to, from, sequence });
+        true
+    }
+
+    /// Sets something for later, by the node's own clock.
+    #[inline(always)]
+    fn set(&mut self, after: Duration, what: What<P>) {
+        let sequence = self.next_sequence();
+        let after = match &self.machine {
+            None => nanos(after),
+            Some(machine) => machine.clock.true_span(nanos(after)),
+        };
+        let time = self.now.as_nanos().saturating_add(after);
+        let event = Event { time, what, to: self.me, from: self.me, sequence };
+        self.common.schedule(event, self.end);
+    }
+}
+
+impl<P: SimStack> Line for Host<'_, P> {
+    fn me(&self) -> Peer {
+        self.me
+    }
+
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn local(&self) -> Time {
+        self.machine.as_ref().map_or(self.now, |machine| machine.clock.local(self.now))
+    }
+
+    fn say(&mut self, to: Peer, word: Word, bytes: u64) -> bool {
+        let kind = word.place(self.common.stats.messages.len());
+        if word.is_on_stream() {
+            return self.post_until_it_arrives(to, kind, bytes, word);
+        }
+        self.post(to, kind, bytes, What::Lane(Box::new(word)));
+        true
+    }
+
+    fn wake(&mut self, after: Duration, word: Word) {
+        self.set(after, What::Lane(Box::new(word)));
+    }
+}
+
+impl<P: SimStack> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_, P> {
+    fn send(&mut self, to: Peer, message: MessageOf<P>) {
+        let bytes = self.common.stats.wire_len::<P>(&message);
+        self.post(to, message.kind(), bytes, What::Message(message));
+    }
+
+    fn arm(&mut self, after: Duration, timer: TimerOf<P>) {
+        self.set(after, What::Timer(timer));
+    }
+
+    fn emit(&mut self, event: EventOf<P>) {
+        let what = Tell::Event(event);
+        self.common.told.push(Told { at: self.now, from: self.me, what });
+    }
+
+    fn broadcast(&mut self, content: PayloadOf<P>) {
+        let what = Tell::Broadcast(content);
+        self.common.told.push(Told { at: self.now, from: self.me, what });
+    }
+
+    fn deliver(&mut self, id: IdOf<P>, hops: u16, _content: PayloadOf<P>) {
+        let id = id.index();
+        if let Some(log) = &mut self.common.deliveries {
+            log.note(self.place, self.me, id);
+        }
+        if id < self.born {
+            return;
+        }
+        let (broadcast, hops_crossed) = (Some(id), Some(hops));
+        self.see(EventKind::Deliver, |record| Record { broadcast, hops: hops_crossed, ..record });
+        let broadcast = &mut self.common.stats.broadcasts[id as usize];
+        broadcast.delivered += 1;
+        broadcast.last_hop = broadcast.last_hop.max(hops);
+        let latency = self.now.since(broadcast.sent);
+        if let Some(regional) = &mut self.common.regional {
+            regional.record(broadcast.origin, self.me.index(), latency);
+        }
+        self.common.stats.record_latency(latency);
+    }
+
+    fn missed(&mut self, origin: Origin<P::Broadcast>, count: u64) {
+        self.common.stats.missed += count;
+        if let (Some(log), Some(publisher)) =
+            (&mut self.common.deliveries, IdOf::<P>::publisher(origin))
+        {
+            log.missed(self.me, publisher, count);
+        }
+    }
+
+    fn neighbor_up(&mut self, peer: Peer) {
+        self.common.stats.neighbor_ups += 1;
+        if let Some(log) = &mut self.common.deliveries {
+            log.linked(self.me, self.now, self.common.stats.broadcasts.len());
+        }
+        self.see(EventKind::NeighborUp, |record| Record { peer: Some(peer), ..record });
+    }
+
+    fn neighbor_down(&mut self, peer: Peer, reason: DownReason) {
+        self.common.stats.neighbor_downs[reason as usize] += 1;
+        let detail = Some(Record::reason(reason));
+        self.see(EventKind::NeighborDown, |record| Record { peer: Some(peer), detail, ..record });
+    }
+
+    fn notify(&mut self, _notice: Notice) {}
+
+    fn mark(&mut self, mark: Mark) {
+        self.common.stats.marks.note(mark);
+    }
+}

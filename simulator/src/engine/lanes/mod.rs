@@ -1,0 +1,333 @@
+//! Channels within a simulation: the shipped sessions, hosted by the nodes beside their protocols.
+//!
+//! A lane leads from one node to another for one channel. Its sending end lives at the one, its
+//! receiving end at the other, each in the shard of its node, from its first message until the node
+//! stops. What they say travels over the simulated network: on a stream each word once and in order,
+//! until a cut breaks it; on a relay each word on its own, lost, late or twice like any message.
+//!
+//! The hosts do what the node's tasks do: what [`SenderSession`] and [`ReceiverSession`] decide. A process
+//! that is gone answers with a reset. Deadlines are those of the node's own clock. What the kinds promise
+//! is checked at every step, see [`Promises`].
+//!
+//! [`SenderSession`]: murmurate::channel::session::SenderSession
+//! [`ReceiverSession`]: murmurate::channel::session::ReceiverSession
+
+mod content;
+mod ledger;
+mod promises;
+mod receiver;
+mod sender;
+mod stream;
+mod tickets;
+mod word;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use murmurate::channel::session::Patience;
+use murmurate::channel::{Kind, Limits};
+use murmurate::membership::{Time, Violation};
+
+use crate::model::network::mix;
+use crate::model::node::Peer;
+pub use content::LEAST_BYTES;
+pub(crate) use ledger::Audit;
+use ledger::Ledger;
+pub use ledger::{ChannelMessage, Happened, Tally, Watch};
+pub use promises::Promises;
+use receiver::Receiver;
+use sender::Sender;
+pub(crate) use word::{KINDS, Word};
+use word::{Say, Via};
+
+/// A channel, as all nodes declare it.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// Its name.
+    pub name: String,
+    /// Makes its halves.
+    pub kind: Arc<dyn Kind>,
+    /// What is checked.
+    pub promises: Promises,
+    /// What a half may keep.
+    pub limits: Limits,
+    /// Bytes of the answer to each message, if the kind has answers; at least [`LEAST_BYTES`].
+    pub answer: usize,
+    /// The share of paths that are hop by hop. The others are streams.
+    pub relayed: f64,
+    /// Frames on a stream that the other end has not read, at most.
+    pub window: usize,
+    /// The longest that the application takes for a message.
+    pub work: Duration,
+    /// Messages that it works on at a time.
+    pub at_once: usize,
+    /// A message that does not fit takes the place of the oldest that was not sent. Otherwise it is
+    /// refused.
+    pub sheds: bool,
+}
+
+/// As the node's [limits](murmurate::Limits) are by default.
+const PATIENCE: Patience =
+    Patience { handshake: Duration::from_secs(5), idle: Duration::from_secs(30) };
+/// How long a stream's reader may read nothing before it is asked whether it is still there.
+const DOUBT: Duration = Duration::from_secs(1);
+/// The longest that it takes an end to notice that its stream is broken.
+const NOTICE: Duration = Duration::from_secs(3);
+
+/// What a node's lanes speak to while they handle one input.
+pub(crate) trait Line {
+    /// Who it is.
+    fn me(&self) -> Peer;
+    /// The true time.
+    fn now(&self) -> Time;
+    /// What the node's clock shows.
+    fn local(&self) -> Time;
+    /// Puts a word on the network. Whether it is on its way, or may be.
+    fn say(&mut self, to: Peer, word: Word, bytes: u64) -> bool;
+    /// The word comes back after so much time of the node's clock.
+    fn wake(&mut self, after: Duration, word: Word);
+}
+
+/// What a half's host deals with while it handles one input.
+struct Scene<'a> {
+    line: &'a mut dyn Line,
+    channel: &'a Channel,
+    /// Its place among the channels.
+    number: u16,
+    ledger: &'a mut Ledger,
+    /// The node's applications take nothing.
+    is_stopped: bool,
+}
+
+/// The lanes of one node. Only what was used is there.
+#[derive(Debug, Clone, Default)]
+struct Desk {
+    /// By channel, and index of the other node.
+    sending: BTreeMap<(u16, u32), Sender>,
+    receiving: BTreeMap<(u16, u32), Receiver>,
+    /// Receiving halves made so far.
+    halves: u64,
+    /// Its applications take nothing.
+    is_stopped: bool,
+}
+
+/// The lanes of a shard's nodes.
+#[derive(Debug, Clone)]
+pub(crate) struct Lanes {
+    channels: Arc<[Channel]>,
+    /// By place, up to the last node that uses channels.
+    desks: Vec<Option<Box<Desk>>>,
+    ledger: Ledger,
+}
+
+/// What happens to lanes from outside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Act {
+    /// A message of so many bytes is sent on a channel to a node.
+    Push { channel: u16, to: u32, bytes: usize },
+    /// The applications of the node take nothing, or go on.
+    Stop(bool),
+    /// The streams with a node break, with what is under way.
+    Break { peer: u32 },
+    /// The senders to a node look for another path.
+    Switch { to: u32 },
+    /// What has no path is forgotten.
+    Forget,
+}
+
+impl Lanes {
+    pub(crate) fn new(channels: Arc<[Channel]>, watches: Vec<Watch>) -> Self {
+        let ledger = Ledger::new(channels.len(), watches);
+        Self { channels, desks: Vec::new(), ledger }
+    }
+
+    /// From now on all that happens to messages is kept.
+    pub(crate) fn keep_all(&mut self) {
+        self.ledger.keep_all();
+    }
+
+    /// Something happens to the lanes of the node at `place`.
+    pub(crate) fn act(&mut self, place: usize, line: &mut dyn Line, act: Act) {
+        let Self { channels, desks, ledger } = self;
+        let desk = desk(desks, place);
+        let (now, me) = (line.now(), line.me());
+        if let Act::Stop(stops) = act {
+            desk.is_stopped = stops;
+        }
+        let mut scene = |channel: u16, act: &mut dyn FnMut(&mut Scene<'_>) -> Kept| {
+            let is_stopped = desk.is_stopped;
+            let declared = &channels[usize::from(channel)];
+            let mut scene = Scene { line, channel: declared, number: channel, ledger, is_stopped };
+            let kept = act(&mut scene);
+            ledger.judge(now, me, kept);
+        };
+        if let Act::Push { channel, to, bytes } = act {
+            let declared = &channels[usize::from(channel)];
+            let sender = desk.sending.entry((channel, to));
+            let sender = sender.or_insert_with(|| Sender::new(declared, PATIENCE, to));
+            return scene(channel, &mut |scene| sender.push(scene, bytes));
+        }
+        for ((channel, peer), sender) in &mut desk.sending {
+            scene(*channel, &mut |scene| match act {
+                Act::Break { peer: of } if of == *peer => Ok(sender.break_stream(scene)),
+                Act::Switch { to } if to == *peer => sender.switch(scene),
+                _ => Ok(()),
+            });
+        }
+        for ((channel, peer), receiver) in &mut desk.receiving {
+            scene(*channel, &mut |scene| match act {
+                Act::Break { peer: of } if of == *peer => Ok(receiver.break_stream(scene)),
+                Act::Stop(_) => receiver.go_on(scene),
+                Act::Forget if receiver.path().is_none() => Ok(receiver.forget()),
+                _ => Ok(()),
+            });
+        }
+    }
+
+    /// A word reached the node at `place`.
+    pub(crate) fn hear(&mut self, place: usize, line: &mut dyn Line, from: Peer, word: Word) {
+        let Self { channels, desks, ledger } = self;
+        let Word { channel, say } = word;
+        let desk = desk(desks, place);
+        let (now, me) = (line.now(), line.me());
+        let (declared, is_stopped) = (&channels[usize::from(channel)], desk.is_stopped);
+        let mut scene = Scene { line, channel: declared, number: channel, ledger, is_stopped };
+        let kept = desk.hear(&mut scene, from, say);
+        ledger.judge(now, me, kept);
+    }
+
+    /// The process of the node at `place` ends. Whom its host tells so, where it does.
+    pub(crate) fn hang_up(&mut self, place: usize) -> Vec<(Peer, Word)> {
+        let Some(desk) = self.desks.get_mut(place).and_then(Option::take) else {
+            return Vec::new();
+        };
+        let gone = |channel: u16, path: Option<(Via, Peer)>, to_sender| {
+            let (via, peer) = path?;
+            Some((peer, Word { channel, say: Say::Gone { via, to_sender } }))
+        };
+        let sending = desk.sending.iter();
+        let sending = sending.filter_map(|((channel, _), end)| gone(*channel, end.path(), false));
+        let receiving = desk.receiving.iter();
+        let receiving =
+            receiving.filter_map(|((channel, _), end)| gone(*channel, end.path(), true));
+        sending.chain(receiving).collect()
+    }
+
+    /// How many channels there are.
+    pub(crate) fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// What was counted here.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The first invariant of a half that does not hold.
+    pub(crate) fn check(&self) -> Result<(), Violation> {
+        for desk in self.desks.iter().flatten() {
+            desk.sending.values().try_for_each(Sender::check)?;
+            desk.receiving.values().try_for_each(Receiver::check)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether promises are kept.
+type Kept = Result<(), Violation>;
+
+fn desk(desks: &mut Vec<Option<Box<Desk>>>, place: usize) -> &mut Desk {
+    if desks.len() <= place {
+        desks.resize_with(place + 1, || None);
+    }
+    desks[place].get_or_insert_default()
+}
+
+impl Desk {
+    fn hear(&mut self, scene: &mut Scene<'_>, from: Peer, say: Say) -> Kept {
+        let node = match say {
+            Say::Wake { to, .. } | Say::Doubt { to, .. } => to,
+            Say::Notice { peer, .. } => peer,
+            Say::Done { from: peer, .. } => peer.index() as u32,
+            _ => from.index() as u32,
+        };
+        let key = (scene.number, node);
+        if let Say::Hello { greeting, path } = say {
+            let receiver = self.receiving.entry(key).or_insert_with(|| Receiver::new(from));
+            return receiver.greet(scene, from, (greeting, path), &mut self.halves);
+        }
+        let (sender, receiver) = (self.sending.get_mut(&key), self.receiving.get_mut(&key));
+        match (say, sender, receiver) {
+            (Say::Wake { turn, .. }, Some(sender), _) => sender.wake(scene, turn),
+            (Say::Welcome { met, via }, Some(sender), _) => sender.welcome(scene, from, met, via),
+            (Say::Back { via, frame }, Some(sender), _) => sender.hear(scene, from, via, frame),
+            (Say::Read { attempt, frames }, Some(sender), _) => sender.read(scene, attempt, frames),
+            (Say::Doubt { attempt, .. }, Some(sender), _) => {
+                sender.doubt(scene, attempt);
+                Ok(())
+            }
+            (Say::Nobody { attempt }, Some(sender), _) => sender.nobody(scene, attempt),
+            (Say::Gone { via, to_sender: true }, Some(sender), _) => sender.gone(scene, via),
+            (Say::Notice { attempt, to_sender: true, .. }, Some(sender), _) => {
+                sender.gone(scene, Via::Stream { attempt, place: 0 })
+            }
+            (Say::Forth { via, frame }, _, Some(receiver)) => {
+                receiver.hear(scene, from, via, frame)
+            }
+            (Say::Forth { via: via @ Via::Relay { .. }, .. }, _, None) => {
+                scene.unknown(from, via);
+                Ok(())
+            }
+            (Say::Probe { attempt }, _, receiver) => {
+                let stands = |end: &mut Receiver| end.is_on(from, attempt);
+                if !receiver.is_some_and(stands) {
+                    scene.unknown(from, Via::Stream { attempt, place: 0 });
+                }
+                Ok(())
+            }
+            (Say::Done { from, half, number, name }, _, Some(receiver)) => {
+                receiver.done(scene, from, half, (number, name))
+            }
+            (Say::Gone { via, to_sender: false }, _, Some(receiver)) => {
+                receiver.gone(scene, from, via);
+                Ok(())
+            }
+            (Say::Notice { attempt, to_sender: false, .. }, _, Some(receiver)) => {
+                receiver.notice(scene, attempt);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Scene<'_> {
+    /// Says something to the other end. Whether it is on its way, or may be.
+    fn say(&mut self, to: Peer, say: Say) -> bool {
+        let word = Word { channel: self.number, say };
+        let bytes = word.bytes(self.channel);
+        self.line.say(to, word, bytes)
+    }
+
+    /// Nobody here knows this half.
+    fn unknown(&mut self, to: Peer, via: Via) {
+        self.say(to, Say::Gone { via, to_sender: true });
+    }
+
+    /// An end notices after a while that its stream is broken.
+    fn notice(&mut self, peer: u32, attempt: u64, to_sender: bool) {
+        let draw = mix(mix(u64::from(self.line.me().bits()) ^ attempt) ^ u64::from(peer));
+        let after = NOTICE.mul_f64((draw >> 11) as f64 / (1u64 << 53) as f64);
+        let say = Say::Notice { peer, attempt, to_sender };
+        self.line.wake(after, Word { channel: self.number, say });
+    }
+}
+
+/// What an honest half says makes sense.
+fn honest(outcome: Result<(), murmurate::channel::Nonsense>) -> Kept {
+    outcome.map_err(|nonsense| Violation {
+        rule: "what an honest half says makes sense",
+        detail: nonsense.to_string(),
+    })
+}

@@ -1,0 +1,154 @@
+//! What the ends of a lane say to each other, and to themselves.
+
+use murmurate::channel::session::{Greeting, Met};
+use murmurate::channel::{Frame, Path};
+
+use super::Channel;
+use super::content::Name;
+use crate::model::node::Peer;
+
+/// Bytes before a body: on a stream, and in a datagram with its word, lane and half.
+const FRAME: u64 = 12;
+const DATAGRAM: u64 = 1 + 8 + 8;
+/// Bytes of a greeting beside the channel's name: of a datagram its word and lane; the network's name
+/// (10), the start (6), what is declared (24), lane, epoch, attempt and base (8).
+const HELLO: u64 = 9 + 48;
+/// Bytes of its answer: nine, which greeting, the half, its start, and what it has heard.
+const WELCOME: u64 = 9 + 13;
+/// Bytes that say how much was read, or that there is nothing: about those of an empty TCP segment.
+const SEGMENT: u64 = 40;
+
+/// Words that travel, as statistics call them.
+pub(crate) const KINDS: [&str; 6] = [
+    "channel_hello",
+    "channel_welcome",
+    "channel_forth",
+    "channel_back",
+    "channel_read",
+    "channel_gone",
+];
+
+/// A word about a lane.
+#[derive(Debug, Clone)]
+pub(crate) struct Word {
+    /// Which channel, by its place among them. The lane's nodes are those who talk.
+    pub(crate) channel: u16,
+    pub(crate) say: Say,
+}
+
+/// What a word came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// The stream that this greeting opened, in this place of its direction.
+    Stream { attempt: u64, place: u64 },
+    /// Hop by hop, to or from the receiving half of this number.
+    Relay { half: u64 },
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Say {
+    /// To whoever runs at an address.
+    Hello { greeting: Greeting, path: Path },
+    /// Its answer.
+    Welcome { met: Met, via: Via },
+    /// To the receiving half.
+    Forth { via: Via, frame: Frame },
+    /// From it.
+    Back { via: Via, frame: Frame },
+    /// So many frames of this stream were read.
+    Read { attempt: u64, frames: usize },
+    /// Whether this stream still stands, although its reader has read nothing for a while: as TCP probes
+    /// a window that is closed.
+    Probe { attempt: u64 },
+    /// Nobody runs there who could answer this greeting.
+    Nobody { attempt: u64 },
+    /// The other end is no more, or does not know this half.
+    Gone { via: Via, to_sender: bool },
+    /// To oneself: a deadline of the lane to this node.
+    Wake { to: u32, turn: u64 },
+    /// To oneself: it is time for a probe of this stream to this node.
+    Doubt { to: u32, attempt: u64 },
+    /// To oneself: the stream to or from this node is noticed to be broken.
+    Notice { peer: u32, attempt: u64, to_sender: bool },
+    /// To oneself: the application is done with a message.
+    Done { from: Peer, half: u64, number: u64, name: Name },
+}
+
+impl Word {
+    /// The place of its kind in [`KINDS`], or behind them.
+    pub(crate) fn kind(&self) -> usize {
+        match self.say {
+            Say::Hello { .. } => 0,
+            Say::Welcome { .. } => 1,
+            Say::Forth { .. } => 2,
+            Say::Back { .. } => 3,
+            Say::Read { .. } | Say::Probe { .. } => 4,
+            Say::Nobody { .. } | Say::Gone { .. } => 5,
+            Say::Wake { .. } | Say::Doubt { .. } | Say::Notice { .. } | Say::Done { .. } => 6,
+        }
+    }
+
+    /// The place of its kind among so many, of which these are the last.
+    pub(crate) fn place(&self, kinds: usize) -> usize {
+        kinds - KINDS.len() + self.kind()
+    }
+
+    /// Whether it is a deadline, and does not travel.
+    pub(crate) fn is_timer(&self) -> bool {
+        self.kind() == KINDS.len()
+    }
+
+    /// Whether it is for whoever runs at an address now.
+    pub(crate) fn is_hello(&self) -> bool {
+        matches!(self.say, Say::Hello { .. })
+    }
+
+    /// Whether it is sent again until it arrives.
+    pub(crate) fn is_on_stream(&self) -> bool {
+        match self.say {
+            Say::Hello { path, .. } => path == Path::Stream,
+            Say::Welcome { via, .. }
+            | Say::Forth { via, .. }
+            | Say::Back { via, .. }
+            | Say::Gone { via, .. } => matches!(via, Via::Stream { .. }),
+            Say::Read { .. } | Say::Probe { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Its size on the wire.
+    pub(crate) fn bytes(&self, channel: &Channel) -> u64 {
+        match &self.say {
+            Say::Hello { .. } => HELLO + channel.name.len() as u64,
+            _ => self.bytes_on_line(),
+        }
+    }
+
+    /// Its size on a line, where the channel's name does not matter.
+    pub(crate) fn bytes_on_line(&self) -> u64 {
+        match &self.say {
+            Say::Hello { .. } => HELLO,
+            Say::Welcome { .. } => WELCOME,
+            Say::Forth { via, frame } | Say::Back { via, frame } => {
+                let before = if matches!(via, Via::Relay { .. }) { DATAGRAM } else { 0 };
+                before + FRAME + frame.body.len() as u64
+            }
+            Say::Wake { .. } | Say::Doubt { .. } | Say::Notice { .. } | Say::Done { .. } => 0,
+            _ => SEGMENT,
+        }
+    }
+
+    /// What the host of a process that is gone says instead of it.
+    pub(crate) fn refusal(&self) -> Option<Self> {
+        let say = match self.say {
+            Say::Hello { greeting, .. } => Say::Nobody { attempt: greeting.attempt },
+            Say::Forth { via, .. } => Say::Gone { via, to_sender: true },
+            Say::Probe { attempt } => {
+                Say::Gone { via: Via::Stream { attempt, place: 0 }, to_sender: true }
+            }
+            Say::Welcome { via, .. } | Say::Back { via, .. } => Say::Gone { via, to_sender: false },
+            _ => return None,
+        };
+        Some(Self { say, ..*self })
+    }
+}

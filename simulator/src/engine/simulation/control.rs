@@ -1,0 +1,55 @@
+//! What one can do to the machines of a simulation: slow them down, stop them, change their clocks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use murmurate::membership::nanos;
+
+use super::Simulation;
+use crate::engine::strategy::SimStack;
+
+impl<P: SimStack> Simulation<P> {
+    /// From now on node `index` needs so much time for each input, one after the other. Zero, as in
+    /// the beginning, is at once.
+    pub fn set_work(&mut self, index: usize, work: Duration) {
+        if let Some(machine) = self.machine_mut(index) {
+            machine.set_work(nanos(work));
+        }
+    }
+
+    /// Node `index` does nothing for so long, though its connections stay. What reaches it meanwhile
+    /// it handles afterwards, in order.
+    pub fn stall(&mut self, index: usize, lasting: Duration) {
+        let until = self.now().after(lasting).as_nanos();
+        if let Some(machine) = self.machine_mut(index) {
+            machine.stall(until);
+        }
+    }
+
+    /// From now on the clocks of these nodes run at this speed, above 0: their seconds in a true one.
+    /// Timers that run already go on at the new speed.
+    pub fn set_clock_rate(&mut self, nodes: &[usize], rate: f64) {
+        let now = self.now();
+        let factors = nodes
+            .iter()
+            .filter_map(|&index| Some((index, self.machine_mut(index)?.clock.run_at(rate, now))));
+        let factors: BTreeMap<usize, f64> = factors.collect();
+        self.retime(
+            |index| factors.contains_key(&index),
+            |index, left| (left as f64 * factors.get(&index).copied().unwrap_or(1.0)) as u64,
+        );
+    }
+
+    /// The clocks of these nodes jump ahead. Timers that were due by then go off at once.
+    pub fn jump_clocks(&mut self, nodes: &[usize], by: Duration) {
+        let now = self.now();
+        let jumps = nodes.iter().filter_map(|&index| {
+            Some((index, self.machine_mut(index)?.clock.jump(nanos(by), now)))
+        });
+        let jumps: BTreeMap<usize, u64> = jumps.collect();
+        self.retime(
+            |index| jumps.contains_key(&index),
+            |index, left| left.saturating_sub(jumps.get(&index).copied().unwrap_or(0)),
+        );
+    }
+}

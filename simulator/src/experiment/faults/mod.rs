@@ -1,0 +1,287 @@
+//! Faults: what a timeline does to a simulation.
+//!
+//! Each fault draws from a generator of its own, which follows from the seed, its kind and its time:
+//! to add or drop one leaves what the others do as it is.
+
+mod churn;
+mod victims;
+
+use std::time::Duration;
+
+use murmurate::membership::{Membership as _, Time};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::SplitMix64;
+
+pub(crate) use churn::Turn;
+pub(crate) use victims::{random_running, random_such};
+
+use crate::engine::{SimStack, Simulation};
+use crate::experiment::scenario::{Death, Fault, What, Who};
+use crate::model::network::mix;
+use crate::model::node::Peer;
+use churn::Churning;
+use victims::{side, victims};
+
+/// A fault of a timeline, as far as it got.
+#[derive(Debug)]
+pub(crate) struct Ongoing {
+    fault: Fault,
+    rng: SplitMix64,
+    /// Contacts of whoever joins.
+    contacts: usize,
+    /// How many nodes it struck so far.
+    pub(crate) struck: usize,
+    /// What ends with it.
+    ending: Ending,
+    churning: Option<Churning>,
+}
+
+#[derive(Debug, Default)]
+enum Ending {
+    #[default]
+    Nothing,
+    /// A partition, or links that flap.
+    Cut(u32),
+    /// Slow nodes get as fast as the others.
+    Slowness(Vec<usize>),
+    /// Clocks run right again.
+    Drift(Vec<usize>),
+}
+
+/// Something a fault does later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Later {
+    /// A new node joins.
+    Join,
+    /// A node that does not run starts again.
+    Restart(usize),
+    /// A process stops whose node left.
+    Stop(Peer),
+    /// A step of churn.
+    Turn(Turn),
+    /// It ends.
+    End,
+}
+
+/// What is to be done later, and when.
+pub(crate) type Plans = Vec<(Time, Later)>;
+
+impl Ongoing {
+    /// `twin` counts the faults of the same kind and time before it.
+    pub(crate) fn new(fault: Fault, seed: u64, contacts: usize, twin: u64) -> Self {
+        let name = fault.what.kind().bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
+        let at = Time::ZERO.after(fault.at.0).as_nanos();
+        let rng = SplitMix64::seed_from_u64(mix(mix(seed ^ name) ^ at).wrapping_add(twin));
+        Self { fault, rng, contacts, struck: 0, ending: Ending::Nothing, churning: None }
+    }
+
+    pub(crate) fn fault(&self) -> &Fault {
+        &self.fault
+    }
+
+    /// It happens, or begins. Returns what is to be done later.
+    pub(crate) fn strike<P: SimStack>(&mut self, sim: &mut Simulation<P>) -> Plans {
+        let what = self.fault.what.clone();
+        let mut plans = Plans::new();
+        if let Some(lasting) = what.lasting() {
+            plans.push((sim.now().after(lasting.0), Later::End));
+        }
+        match what {
+            What::Crash { who, notice } => {
+                self.each(sim, &who, |sim, index| stop(sim, index, notice));
+            }
+            What::Leave { who, linger } if linger.0.is_zero() => {
+                self.each(sim, &who, Simulation::leave);
+            }
+            What::Leave { who, linger } => {
+                let end = sim.now().after(linger.0);
+                let nodes = self.each(sim, &who, Simulation::leave_and_stay);
+                let peers = nodes.into_iter().filter_map(|index| sim.peer(index));
+                plans.extend(peers.map(|peer| (end, Later::Stop(peer))));
+            }
+            What::Restart { who, over, .. } => {
+                let dead = (0..sim.len()).filter(|index| !sim.is_live(*index)).collect();
+                let nodes = victims(&who, dead, sim.network().placement(), &mut self.rng);
+                let times = spread(sim.now(), over.0, nodes.len());
+                plans.extend(times.zip(nodes).map(|(time, node)| (time, Later::Restart(node))));
+            }
+            What::Recycle { who } => self.recycle(sim, &who),
+            What::Join { count, over } => {
+                let times = spread(sim.now(), over.0, count as usize);
+                plans.extend(times.map(|time| (time, Later::Join)));
+            }
+            What::Churn { lasting, how, .. } => {
+                let until = sim.now().after(lasting.0);
+                let churning = Churning::new(how, until, self.rng.random());
+                plans.extend(churning.begin(sim));
+                self.churning = Some(churning);
+            }
+            What::Discover { who } => {
+                let contacts = self.contacts(sim);
+                self.each(sim, &who, |sim, index| sim.join(index, &contacts));
+            }
+            What::Slow { who, times, work, .. } => {
+                let work = Duration::try_from_secs_f64(work.0.as_secs_f64() * times);
+                let work = work.unwrap_or(Duration::MAX);
+                let nodes = self.each(sim, &who, |sim, index| sim.set_work(index, work));
+                self.ending = Ending::Slowness(nodes);
+            }
+            What::Stall { who, lasting } => {
+                self.each(sim, &who, |sim, index| sim.stall(index, lasting.0));
+            }
+            What::ClockDrift { who, rate, .. } => {
+                let nodes = self.each(sim, &who, |_, _| {});
+                sim.set_clock_rate(&nodes, rate);
+                self.ending = Ending::Drift(nodes);
+            }
+            What::ClockJump { who, by } => {
+                let nodes = self.each(sim, &who, |_, _| {});
+                sim.jump_clocks(&nodes, by.0);
+            }
+            What::Partition { .. }
+            | What::Heal
+            | What::Calm
+            | What::Flap { .. }
+            | What::Loss { .. } => self.strike_links(&what, sim),
+        }
+        plans
+    }
+
+    fn strike_links<P: SimStack>(&mut self, what: &What, sim: &mut Simulation<P>) {
+        match what {
+            What::Partition { who, one_way, .. } => {
+                let (side, size) = side(who, sim, &mut self.rng);
+                self.struck += size;
+                self.ending = Ending::Cut(sim.network_mut().cut_off(side, *one_way));
+            }
+            What::Heal => sim.network_mut().heal(),
+            What::Calm => sim.network_mut().calm(),
+            What::Flap { who, up, down, .. } => {
+                let (side, size) = side(who, sim, &mut self.rng);
+                self.struck += size;
+                self.ending = Ending::Cut(sim.network_mut().flap(side, up.0, down.0));
+            }
+            What::Loss { share } => {
+                // A share is in range.
+                let _ = sim.network_mut().set_loss(share.get());
+            }
+            _ => {}
+        }
+    }
+
+    /// Does what it planned.
+    pub(crate) fn go_on<P: SimStack>(&mut self, sim: &mut Simulation<P>, later: Later) -> Plans {
+        match later {
+            Later::Join => self.join(sim),
+            Later::Restart(index) => self.restart(sim, index),
+            Later::Stop(peer) if sim.peer(peer.index()) == Some(peer) => sim.crash(peer.index()),
+            Later::Stop(_) => {}
+            Later::Turn(turn) => return self.turn(sim, turn),
+            Later::End => match std::mem::take(&mut self.ending) {
+                Ending::Nothing => {}
+                Ending::Cut(number) => sim.network_mut().mend(number),
+                Ending::Slowness(nodes) => {
+                    nodes.into_iter().for_each(|index| sim.set_work(index, Duration::ZERO));
+                }
+                Ending::Drift(nodes) => sim.set_clock_rate(&nodes, 1.0),
+            },
+        }
+        Plans::new()
+    }
+
+    /// Strikes whom it is for, and returns them.
+    fn each<P: SimStack>(
+        &mut self,
+        sim: &mut Simulation<P>,
+        who: &Who,
+        mut strike: impl FnMut(&mut Simulation<P>, usize),
+    ) -> Vec<usize> {
+        let running = sim.live_nodes().collect();
+        let nodes = victims(who, running, sim.network().placement(), &mut self.rng);
+        self.struck += nodes.len();
+        nodes.iter().for_each(|&index| strike(sim, index));
+        nodes
+    }
+
+    fn contacts<P: SimStack>(&mut self, sim: &Simulation<P>) -> Vec<usize> {
+        let count = self.contacts.min(sim.live());
+        (0..count).filter_map(|_| random_running(sim, &mut self.rng)).collect()
+    }
+
+    fn join<P: SimStack>(&mut self, sim: &mut Simulation<P>) {
+        let contacts = self.contacts(sim);
+        self.struck += usize::from(sim.start(&contacts).is_some());
+    }
+
+    fn restart<P: SimStack>(&mut self, sim: &mut Simulation<P>, index: usize) {
+        let disk = matches!(self.fault.what, What::Restart { disk: true, .. });
+        let mut contacts = if disk { remembered(sim, index) } else { Vec::new() };
+        if contacts.is_empty() {
+            contacts = self.contacts(sim);
+        }
+        self.struck += usize::from(sim.restart(index, &contacts));
+    }
+
+    /// The old ones are gone without a word, and where they were somebody else answers.
+    fn recycle<P: SimStack>(&mut self, sim: &mut Simulation<P>, who: &Who) {
+        for index in self.each(sim, who, Simulation::crash) {
+            let contacts = self.contacts(sim);
+            sim.restart(index, &contacts);
+        }
+    }
+
+    fn turn<P: SimStack>(&mut self, sim: &mut Simulation<P>, turn: Turn) -> Plans {
+        let Some(churning) = &self.churning else { return Plans::new() };
+        let (next, happens) = churning.turn(sim, turn, &mut self.rng);
+        match happens {
+            churn::Happens::Nothing => {}
+            churn::Happens::Comes(index) => {
+                let contacts = self.contacts(sim);
+                self.struck += usize::from(sim.restart(index, &contacts));
+            }
+            churn::Happens::Goes(index) => self.depart(sim, index),
+            churn::Happens::IsReplaced(index) => {
+                self.depart(sim, index);
+                self.join(sim);
+            }
+        }
+        next
+    }
+
+    fn depart<P: SimStack>(&mut self, sim: &mut Simulation<P>, index: usize) {
+        let What::Churn { notice, goodbye, .. } = &self.fault.what else { return };
+        let leaves = self.rng.random_bool(goodbye.get());
+        self.struck += usize::from(sim.is_live(index));
+        if leaves { sim.leave(index) } else { stop(sim, index, *notice) }
+    }
+}
+
+fn stop<P: SimStack>(sim: &mut Simulation<P>, index: usize, notice: Death) {
+    match notice {
+        Death::Closed => sim.kill(index),
+        Death::Reset => sim.crash(index),
+        Death::Silent => {
+            sim.network_mut().set_dark(index, true);
+            sim.crash(index);
+        }
+    }
+}
+
+/// Peers that a node finds on its disk.
+const REMEMBERED: usize = 8;
+
+/// Whom a node that does not run had in its views, or had lost, neighbours first.
+fn remembered<P: SimStack>(sim: &Simulation<P>, index: usize) -> Vec<usize> {
+    let Some(peer) = sim.stack(index) else { return Vec::new() };
+    let membership = peer.membership();
+    let known = membership.active().chain(membership.lost()).chain(membership.passive());
+    known.map(Peer::index).take(REMEMBERED).collect()
+}
+
+/// `count` times, evenly from now on.
+fn spread(now: Time, over: Duration, count: usize) -> impl Iterator<Item = Time> {
+    (0..count).map(move |at| now.after(over.mul_f64(at as f64 / count as f64)))
+}
+
+#[cfg(test)]
+mod tests;

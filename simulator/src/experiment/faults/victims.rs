@@ -1,0 +1,81 @@
+//! Whom a fault strikes.
+
+use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
+
+use crate::engine::{SimStack, Simulation};
+use crate::experiment::scenario::Who;
+use crate::model::network::{Placement, Side};
+
+/// Draws before a running node is looked for one by one, which is slow.
+const TRIES: usize = 256;
+
+/// Those of the candidates whom `who` means, in the order of their indices.
+pub(super) fn victims(
+    who: &Who,
+    mut candidates: Vec<usize>,
+    placement: &Placement,
+    rng: &mut impl Rng,
+) -> Vec<usize> {
+    let count = match who {
+        Who::All => return candidates,
+        Who::Nodes(nodes) => {
+            candidates.retain(|index| nodes.iter().any(|node| *node as usize == *index));
+            return candidates;
+        }
+        Who::Region(name) => {
+            let region = placement.find(name);
+            candidates.retain(|index| Some(placement.of(*index)) == region);
+            return candidates;
+        }
+        Who::Share(share) => share.of(candidates.len()),
+        Who::Count(count) => (*count as usize).min(candidates.len()),
+    };
+    let (chosen, _) = candidates.partial_shuffle(rng, count);
+    let mut chosen = chosen.to_vec();
+    chosen.sort_unstable();
+    chosen
+}
+
+/// The far side of a cut, and how many run there.
+pub(super) fn side<P: SimStack>(
+    who: &Who,
+    sim: &Simulation<P>,
+    rng: &mut impl Rng,
+) -> (Side, usize) {
+    let placement = sim.network().placement();
+    let nodes = victims(who, sim.live_nodes().collect(), placement, rng);
+    // Whoever joins a region later is on the region's side.
+    if let Who::Region(name) = who
+        && let Some(region) = placement.find(name)
+    {
+        return (Side::Region(region), nodes.len());
+    }
+    (Side::of(sim.len(), |index| nodes.binary_search(&index).is_ok()), nodes.len())
+}
+
+/// A random node that runs.
+pub(crate) fn random_running<P: SimStack>(
+    sim: &Simulation<P>,
+    rng: &mut impl Rng,
+) -> Option<usize> {
+    random_such(sim, rng, |_| true)
+}
+
+/// A random node that runs and for which `fits` holds.
+pub(crate) fn random_such<P: SimStack>(
+    sim: &Simulation<P>,
+    rng: &mut impl Rng,
+    fits: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    if sim.live() == 0 {
+        return None;
+    }
+    let fits = |index: &usize| sim.is_live(*index) && fits(*index);
+    let mut tries = (0..TRIES).map(|_| rng.random_range(0..sim.len()));
+    if let Some(found) = tries.find(fits) {
+        return Some(found);
+    }
+    let all: Vec<usize> = sim.live_nodes().filter(fits).collect();
+    (!all.is_empty()).then(|| all[rng.random_range(0..all.len())])
+}

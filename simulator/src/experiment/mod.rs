@@ -1,0 +1,8 @@
+//! One experiment: a scenario, what it does to a simulation, and the report of what came of it.
+
+pub mod faults;
+pub mod runner;
+pub mod scenario;
+mod standard;
+
+pub use standard::Experiment;

@@ -1,0 +1,352 @@
+//! Runs scenarios.
+//!
+//! A run is a function of its scenario: what happens waits on an agenda, in between the simulation
+//! runs. [`run`] gives all that was measured as plain data; an [`Observer`] can look at the
+//! simulation itself on the way.
+
+mod agenda;
+mod guard;
+mod observer;
+mod reach;
+mod recorder;
+mod report;
+mod verdicts;
+mod workload;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use murmurate::broadcast::anti_entropy;
+use murmurate::membership::{FullMesh, HyParView, Time};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::SplitMix64;
+
+pub use observer::Observer;
+pub use report::{
+    Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
+    RegionLatency, Report, Sent, Verdict,
+};
+
+use crate::engine::strategy::{
+    SimFlood, SimPlumtree, compose, exchanging_flood, exchanging_plumtree,
+};
+use crate::engine::{Make, SimStack, Simulation};
+use crate::experiment::faults::{self, Later, Ongoing};
+use crate::experiment::scenario::{Broadcast, Membership, Scenario};
+use crate::model::node::Peer;
+use crate::model::regional::Regional;
+use agenda::{Act, Agenda};
+use guard::Guard;
+use reach::Reach;
+use recorder::Recorder;
+use workload::Sending;
+
+/// Why a scenario cannot be run; nothing was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(|(key, what)| format!("{key}: {what}")).collect::<Vec<_>>().join("\n"))]
+pub struct RunError(pub Vec<(String, String)>);
+
+impl RunError {
+    fn of(key: &str, error: &dyn std::error::Error) -> Self {
+        Self(vec![(key.to_owned(), error.to_string())])
+    }
+}
+
+/// Runs a scenario on one thread.
+///
+/// # Errors
+/// What [`Scenario::check`] finds.
+pub fn run(scenario: &Scenario, observer: &mut impl Observer) -> Result<Report, RunError> {
+    run_on_threads(NonZeroUsize::MIN, scenario, observer)
+}
+
+/// Runs a scenario on so many threads, the caller's included. What comes of it is the same for any
+/// number.
+///
+/// # Errors
+/// What [`Scenario::check`] finds.
+pub fn run_on_threads(
+    threads: NonZeroUsize,
+    scenario: &Scenario,
+    observer: &mut impl Observer,
+) -> Result<Report, RunError> {
+    let problems = scenario.check();
+    if !problems.is_empty() {
+        return Err(RunError(problems));
+    }
+    match &scenario.membership {
+        Membership::Hyparview(m) => {
+            let m = m.clone().check().map_err(|error| RunError::of("membership", &error))?;
+            let m = Arc::new(m);
+            let membership = move |me, seed| HyParView::new(me, Arc::clone(&m), seed);
+            run_broadcast(threads, scenario, membership, observer)
+        }
+        Membership::FullMesh(m) => {
+            let m = m.clone().check().map_err(|error| RunError::of("membership", &error))?;
+            let m = Arc::new(m);
+            let membership = move |me, seed| FullMesh::new(me, Arc::clone(&m), seed);
+            run_broadcast(threads, scenario, membership, observer)
+        }
+    }
+}
+
+/// The same with the membership made.
+fn run_broadcast<M: crate::engine::strategy::SimMembership>(
+    threads: NonZeroUsize,
+    scenario: &Scenario,
+    membership: impl Fn(Peer, u64) -> M + Send + Sync + 'static,
+    observer: &mut impl Observer,
+) -> Result<Report, RunError> {
+    let around = scenario.anti_entropy.clone().map(anti_entropy::Parameters::check).transpose();
+    let around = around.map_err(|error| RunError::of("anti_entropy", &error))?;
+    match (&scenario.broadcast, around) {
+        (Broadcast::Plumtree(b), around) => {
+            let b = b.clone().check().map_err(|error| RunError::of("broadcast", &error))?;
+            if let Some(around) = around {
+                let make = compose(membership, exchanging_plumtree(b, around));
+                return run_with(threads, scenario, make, observer);
+            }
+            let b = Arc::new(b);
+            let make = compose(membership, move || SimPlumtree::new(Arc::clone(&b)));
+            run_with(threads, scenario, make, observer)
+        }
+        (Broadcast::Flood(b), Some(around)) => {
+            let make = compose(membership, exchanging_flood(*b, around));
+            run_with(threads, scenario, make, observer)
+        }
+        (Broadcast::Flood(b), None) => {
+            let b = Arc::new(*b);
+            let make = compose(membership, move || SimFlood::new(Arc::clone(&b)));
+            run_with(threads, scenario, make, observer)
+        }
+    }
+}
+
+/// Runs a scenario on nodes that `make` makes, whatever strategies the scenario names.
+///
+/// # Errors
+/// If the network cannot be built.
+pub fn run_with<P: SimStack>(
+    threads: NonZeroUsize,
+    scenario: &Scenario,
+    make: Make<P>,
+    observer: &mut impl Observer,
+) -> Result<Report, RunError> {
+    let network = scenario.network().map_err(|(key, message)| RunError(vec![(key, message)]))?;
+    let regional = Regional::new(&network);
+    let mut sim = Simulation::on_threads(threads, scenario.seed, network, make);
+    if regional.tells_apart() {
+        sim.watch_regions(&regional);
+    }
+    if scenario.measure.load {
+        sim.watch_loads();
+    }
+    if scenario.measure.every_event {
+        sim.check_every_event();
+    }
+    if let Some(filter) = observer.wants_events() {
+        sim.watch_events(&filter);
+    }
+    sim.log_deliveries();
+    if scenario.measure.agreement.is_some() {
+        sim.log_joins();
+    }
+    let mut runner = Runner::new(scenario, sim, observer);
+    runner.run();
+    let Runner { sim, recorder, faults, reach, guard, .. } = runner;
+    Ok(recorder.report(scenario, &sim, &faults, &reach.shares(&sim), guard.broken))
+}
+
+/// Virtual time between two looks at what must always hold, and two words to the observer.
+const SLICE: Duration = Duration::from_millis(100);
+/// The same where events are recorded: those of so much time are kept.
+const BATCH: Duration = Duration::from_millis(50);
+
+struct Runner<'a, P: SimStack, O> {
+    scenario: &'a Scenario,
+    sim: Simulation<P>,
+    agenda: Agenda,
+    /// Whom those that join in the beginning join through.
+    contacts: SplitMix64,
+    sendings: Vec<Sending>,
+    faults: Vec<Ongoing>,
+    recorder: Recorder,
+    reach: Reach,
+    guard: Guard,
+    observer: &'a mut O,
+    /// Virtual time between two looks at the simulation.
+    step: Duration,
+}
+
+impl<'a, P: SimStack, O: Observer> Runner<'a, P, O> {
+    fn new(scenario: &'a Scenario, mut sim: Simulation<P>, observer: &'a mut O) -> Self {
+        let mut agenda = Agenda::default();
+        agenda.add(Time::ZERO, Act::Join(0));
+        for (at, workload) in scenario.workload.iter().enumerate() {
+            agenda.add(Time::ZERO.after(workload.from.0), Act::Send(at));
+        }
+        for (at, fault) in scenario.faults.iter().enumerate() {
+            agenda.add(Time::ZERO.after(fault.at.0), Act::Strike(at));
+        }
+        for (at, phase) in scenario.measure.phases.iter().enumerate() {
+            agenda.add(Time::ZERO.after(phase.from.0), Act::Phase(at));
+        }
+        agenda.add(Time::ZERO.after(scenario.measure.every.0), Act::Sample);
+        for time in observer.looks_at() {
+            agenda.add(Time::ZERO.after(time.0), Act::Show(Time::ZERO.after(time.0)));
+        }
+        let recorder = Recorder::new(scenario);
+        for time in recorder.overlay_looks() {
+            agenda.add(*time, Act::Look);
+        }
+        let reach = Reach::new(scenario);
+        if !scenario.channels.is_empty() {
+            let channels: Vec<_> = scenario.channels.iter().map(Into::into).collect();
+            sim.open_channels(&channels, &verdicts::watches(scenario));
+        }
+        let contacts = SplitMix64::seed_from_u64(scenario.seed ^ 0x6578_7065);
+        Self {
+            sendings: sendings(scenario, &contacts),
+            faults: ongoing(scenario),
+            scenario,
+            sim,
+            agenda,
+            contacts,
+            recorder,
+            step: if observer.wants_events().is_some() { BATCH } else { SLICE },
+            reach,
+            guard: Guard::new(scenario),
+            observer,
+        }
+    }
+
+    fn run(&mut self) {
+        let end = Time::ZERO.after(self.scenario.duration.0);
+        while let Some((time, act)) = self.agenda.next_before(end) {
+            if !self.advance(time) {
+                break;
+            }
+            self.perform(act);
+        }
+        if self.advance(end) {
+            self.guard.end(&self.sim);
+        }
+        self.recorder.end(&mut self.sim, self.observer);
+        let moments = self.observer.looks_at().into_iter().map(|span| Time::ZERO.after(span.0));
+        for at in moments.filter(|at| *at >= end) {
+            self.observer.look(&self.sim, at);
+        }
+    }
+
+    /// Lets time pass, looks whether all is well and now and then says how much did. `false` if the
+    /// run is over because something is not.
+    fn advance(&mut self, until: Time) -> bool {
+        while self.guard.broken.is_none() && self.sim.now() < until {
+            self.sim.run_until(self.sim.now().after(self.step).min(until));
+            self.tell_events();
+            self.observer.progress(self.sim.now());
+            if !self.guard.goes_on(&self.sim) {
+                return false;
+            }
+        }
+        self.guard.broken.is_none()
+    }
+
+    fn tell_events(&mut self) {
+        if self.observer.wants_events().is_some() {
+            self.observer.events(&self.sim.take_records());
+        }
+    }
+
+    fn perform(&mut self, act: Act) {
+        match act {
+            Act::Sample => {
+                self.recorder.sample(&mut self.sim, self.observer);
+                self.agenda.add(self.recorder.next_sample(), Act::Sample);
+            }
+            Act::Look => self.recorder.look(&self.sim),
+            Act::Show(at) => self.observer.look(&self.sim, at),
+            Act::Phase(at) => {
+                self.recorder.sample(&mut self.sim, self.observer);
+                self.recorder.begin_phase(at, &mut self.sim);
+            }
+            Act::Strike(at) => {
+                let name = self.faults[at].fault().label();
+                self.observer.fault(name, self.sim.now(), false);
+                let plans = self.faults[at].strike(&mut self.sim);
+                self.plan(at, plans);
+            }
+            Act::Later(at, later) => {
+                if later == Later::End {
+                    let name = self.faults[at].fault().label();
+                    self.observer.fault(name, self.sim.now(), true);
+                }
+                let plans = self.faults[at].go_on(&mut self.sim, later);
+                self.plan(at, plans);
+            }
+            Act::Join(index) => self.join(index),
+            Act::Send(at) => {
+                if let Some(next) = self.sendings[at].send(&mut self.sim, &mut self.reach) {
+                    self.agenda.add(next, Act::Send(at));
+                }
+            }
+        }
+    }
+
+    fn plan(&mut self, fault: usize, plans: Vec<(Time, Later)>) {
+        for (time, later) in plans {
+            self.agenda.add(time, Act::Later(fault, later));
+        }
+    }
+
+    /// One of the nodes at the beginning joins, through some that run, and the next one is planned.
+    fn join(&mut self, index: usize) {
+        let nodes = &self.scenario.nodes;
+        let count = (nodes.contacts as usize).min(self.sim.live());
+        let contacts: Vec<usize> = (0..count)
+            .filter_map(|_| faults::random_running(&self.sim, &mut self.contacts))
+            .collect();
+        self.sim.start(&contacts);
+        let next = index + 1;
+        if next < nodes.count as usize {
+            let share = next as f64 / f64::from(nodes.count);
+            let time = Time::ZERO.after(nodes.joining.0.mul_f64(share));
+            self.agenda.add(time, Act::Join(next));
+        }
+    }
+}
+
+/// The first workload's draws go on where those of the joins end, as they always did: so the digests
+/// of runs without a scenario stay comparable from version to version.
+fn sendings(scenario: &Scenario, contacts: &SplitMix64) -> Vec<Sending> {
+    let nodes = &scenario.nodes;
+    let mut rng = contacts.clone();
+    for index in 0..nodes.count {
+        for _ in 0..nodes.contacts.min(index) {
+            rng.random_range(0..index as usize);
+        }
+    }
+    let end = scenario.duration;
+    let sending = |(at, workload): (usize, &_)| {
+        let mut own = rng.clone();
+        if at > 0 {
+            own = SplitMix64::seed_from_u64(own.random::<u64>() ^ at as u64);
+        }
+        Sending::new(workload, scenario, own, end)
+    };
+    scenario.workload.iter().enumerate().map(sending).collect()
+}
+
+fn ongoing(scenario: &Scenario) -> Vec<Ongoing> {
+    let contacts = scenario.nodes.contacts as usize;
+    let all = &scenario.faults;
+    let one = |(at, fault): (usize, &crate::experiment::scenario::Fault)| {
+        let is_twin = |other: &&crate::experiment::scenario::Fault| {
+            other.at == fault.at && other.what.kind() == fault.what.kind()
+        };
+        let twins = all[..at].iter().filter(is_twin).count() as u64;
+        Ongoing::new(fault.clone(), scenario.seed, contacts, twins)
+    };
+    all.iter().enumerate().map(one).collect()
+}

@@ -1,0 +1,119 @@
+//! Who looks at a run while it goes on.
+
+use murmurate::membership::Time;
+
+use super::report::Point;
+use crate::engine::watch::{Filter, Record};
+use crate::engine::{SimStack, Simulation};
+use crate::experiment::scenario::Span;
+
+/// Somebody who looks at a simulation while it runs. Nobody can change it.
+pub trait Observer {
+    /// When it wants to look at the simulation itself.
+    fn looks_at(&self) -> Vec<Span> {
+        Vec::new()
+    }
+
+    /// Which events it wants to have.
+    fn wants_events(&self) -> Option<Filter> {
+        None
+    }
+
+    /// Events as they were recorded, in order. They come in batches, all up to a moment.
+    fn events(&mut self, _records: &[Record]) {}
+
+    /// A fault of the timeline strikes or begins, or one that lasts is over.
+    fn fault(&mut self, _name: &str, _at: Time, _is_over: bool) {}
+
+    /// The simulation at `at`, one of these moments, before what happens then. A moment at the end
+    /// of the run or behind it is its end.
+    fn look<P: SimStack>(&mut self, _sim: &Simulation<P>, _at: Time) {}
+
+    /// A point of the time series, as soon as it is complete. What broadcasts came to is known at
+    /// the end only.
+    fn point(&mut self, _point: &Point) {}
+
+    /// How far the virtual time is.
+    fn progress(&mut self, _now: Time) {}
+}
+
+/// Nobody looks.
+impl Observer for () {}
+
+/// Perhaps somebody does.
+impl<O: Observer> Observer for Option<O> {
+    fn looks_at(&self) -> Vec<Span> {
+        self.as_ref().map_or_else(Vec::new, Observer::looks_at)
+    }
+
+    fn wants_events(&self) -> Option<Filter> {
+        self.as_ref().and_then(Observer::wants_events)
+    }
+
+    fn events(&mut self, records: &[Record]) {
+        self.iter_mut().for_each(|one| one.events(records));
+    }
+
+    fn fault(&mut self, name: &str, at: Time, is_over: bool) {
+        self.iter_mut().for_each(|one| one.fault(name, at, is_over));
+    }
+
+    fn look<P: SimStack>(&mut self, sim: &Simulation<P>, at: Time) {
+        self.iter_mut().for_each(|one| one.look(sim, at));
+    }
+
+    fn point(&mut self, point: &Point) {
+        self.iter_mut().for_each(|one| one.point(point));
+    }
+
+    fn progress(&mut self, now: Time) {
+        self.iter_mut().for_each(|one| one.progress(now));
+    }
+}
+
+/// Two look, each when it wants to. Events are those of the first that wants any.
+impl<A: Observer, Z: Observer> Observer for (A, Z) {
+    fn looks_at(&self) -> Vec<Span> {
+        let mut moments = [self.0.looks_at(), self.1.looks_at()].concat();
+        moments.sort_unstable();
+        moments.dedup();
+        moments
+    }
+
+    fn wants_events(&self) -> Option<Filter> {
+        self.0.wants_events().or_else(|| self.1.wants_events())
+    }
+
+    fn events(&mut self, records: &[Record]) {
+        if self.0.wants_events().is_some() {
+            self.0.events(records);
+        } else {
+            self.1.events(records);
+        }
+    }
+
+    fn fault(&mut self, name: &str, at: Time, is_over: bool) {
+        self.0.fault(name, at, is_over);
+        self.1.fault(name, at, is_over);
+    }
+
+    fn look<P: SimStack>(&mut self, sim: &Simulation<P>, at: Time) {
+        let wants = |moments: Vec<Span>| moments.iter().any(|span| Time::ZERO.after(span.0) == at);
+        if wants(self.0.looks_at()) {
+            self.0.look(sim, at);
+        }
+        if wants(self.1.looks_at()) {
+            self.1.look(sim, at);
+        }
+    }
+
+    fn point(&mut self, point: &Point) {
+        self.0.point(point);
+        self.1.point(point);
+    }
+
+    fn progress(&mut self, now: Time) {
+        self.0.progress(now);
+        self.1.progress(now);
+    }
+}

@@ -1,0 +1,336 @@
+//! Measures a run while it goes on.
+
+use std::collections::BTreeSet;
+
+use hdrhistogram::Histogram;
+use murmurate::membership::Time;
+
+use super::Observer;
+use super::report::{
+    Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
+    RegionLatency, Report, curve, least_reliability, mean, published, seconds,
+};
+use super::verdicts::{Judge, Measured, verdicts};
+use crate::engine::stats::{Broadcast, Stats};
+use crate::engine::watch::Load;
+use crate::engine::{SimStack, Simulation};
+use crate::experiment::faults::Ongoing;
+use crate::experiment::scenario::{Scenario, Span};
+use crate::observe::overlay::{self, Overlay};
+
+/// Everything measured so far.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    every: Span,
+    /// When the next point of the series is due.
+    due: Time,
+    sampled: Time,
+    counted: Counted,
+    points: Vec<(Time, Point)>,
+    looks: BTreeSet<Time>,
+    overlays: Vec<OverlayPoint>,
+    phase: Open,
+    phases: Vec<Closed>,
+    names: Vec<String>,
+    judge: Judge,
+}
+
+/// The phase that goes on.
+#[derive(Debug)]
+struct Open {
+    name: String,
+    from: Time,
+    latencies: Histogram<u64>,
+}
+
+/// A phase that is over.
+#[derive(Debug)]
+struct Closed {
+    name: String,
+    from: Time,
+    until: Time,
+    latencies: Quantiles,
+    curve: Curve,
+    regions: Vec<RegionLatency>,
+    overlay: Overlay,
+}
+
+/// Counters, to tell what happened since.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counted {
+    events: u64,
+    messages: u64,
+    bytes: u64,
+    lost: u64,
+    shed: u64,
+    ups: u64,
+    downs: u64,
+}
+
+impl Counted {
+    fn of(stats: &Stats) -> Self {
+        Self {
+            events: stats.events,
+            messages: stats.messages.iter().map(|kind| kind.count).sum(),
+            bytes: stats.messages.iter().map(|kind| kind.bytes).sum(),
+            lost: stats.lost,
+            shed: stats.shed,
+            ups: stats.neighbor_ups,
+            downs: stats.neighbor_downs.iter().sum(),
+        }
+    }
+}
+
+impl Recorder {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let every = scenario.measure.every;
+        let names: Vec<String> = scenario.measure.phases.iter().map(|p| p.name.clone()).collect();
+        let starts = scenario.measure.phases.first().is_some_and(|p| p.from == Span::default());
+        let first = if names.is_empty() { "all" } else { "before" };
+        Self {
+            every,
+            due: Time::ZERO.after(every.0),
+            sampled: Time::ZERO,
+            counted: Counted::default(),
+            points: Vec::new(),
+            looks: looks(scenario),
+            overlays: Vec::new(),
+            phase: Open {
+                name: if starts { String::new() } else { first.to_owned() },
+                from: Time::ZERO,
+                latencies: latencies(),
+            },
+            phases: Vec::new(),
+            names,
+            judge: Judge::new(scenario),
+        }
+    }
+
+    /// When the overlay is to be looked at.
+    pub(super) fn overlay_looks(&self) -> &BTreeSet<Time> {
+        &self.looks
+    }
+
+    /// When the next point of the series is due, which is the one after that then.
+    pub(super) fn next_sample(&mut self) -> Time {
+        self.due = self.due.after(self.every.0);
+        self.due
+    }
+
+    /// Completes a point of the series.
+    pub(super) fn sample<P: SimStack>(
+        &mut self,
+        sim: &mut Simulation<P>,
+        observer: &mut impl Observer,
+    ) {
+        let now = sim.now();
+        if now == self.sampled {
+            return;
+        }
+        let stats = sim.stats();
+        let latencies = stats.latencies();
+        let (before, counted) = (self.counted, Counted::of(stats));
+        let point = Point {
+            at: seconds(now),
+            running_nodes: sim.live(),
+            events: counted.events - before.events,
+            messages: counted.messages - before.messages,
+            bytes: counted.bytes - before.bytes,
+            lost: counted.lost - before.lost,
+            shed: counted.shed - before.shed,
+            neighbor_ups: counted.ups - before.ups,
+            neighbor_downs: counted.downs - before.downs,
+            deliveries: latencies.len(),
+            latency_seconds: (!latencies.is_empty()).then(|| Quantiles::of(latencies)),
+            broadcasts: published(&stats.broadcasts, self.sampled, now).len(),
+            reliability: None,
+            rmr: None,
+            ldh: None,
+        };
+        self.judge.note(seconds(self.sampled), &point, latencies);
+        self.phase.latencies += latencies;
+        observer.point(&point);
+        self.points.push((self.sampled, point));
+        (self.sampled, self.counted) = (now, counted);
+        sim.clear_latencies();
+    }
+
+    /// Looks at the overlay.
+    pub(super) fn look<P: SimStack>(&mut self, sim: &Simulation<P>) {
+        let graph = overlay::graph(sim);
+        let components = graph.components();
+        self.overlays.push(OverlayPoint {
+            at: seconds(sim.now()),
+            running_nodes: graph.nodes(),
+            components: components.count,
+            largest_component: components.largest,
+            isolated: graph.degrees().first().copied().unwrap_or(0),
+            mean_degree: graph.mean_degree(),
+            asymmetric_links: graph.asymmetric,
+            dead_links: overlay::dead_links(sim).count(),
+            unlinked_pairs: graph.nodes() * graph.nodes().saturating_sub(1) / 2 - graph.edges(),
+        });
+    }
+
+    /// A phase begins, and so the one before ends.
+    pub(super) fn begin_phase<P: SimStack>(&mut self, at: usize, sim: &mut Simulation<P>) {
+        let name = self.names.get(at).cloned().unwrap_or_default();
+        self.close_phase(sim, name);
+    }
+
+    fn close_phase<P: SimStack>(&mut self, sim: &mut Simulation<P>, next: String) {
+        let now = sim.now();
+        let next = Open { name: next, from: now, latencies: latencies() };
+        let phase = std::mem::replace(&mut self.phase, next);
+        if now > phase.from {
+            self.phases.push(Closed {
+                name: phase.name,
+                from: phase.from,
+                until: now,
+                latencies: Quantiles::of(&phase.latencies),
+                curve: curve(&phase.latencies, 1e6),
+                regions: sim.take_regions().map_or_else(Vec::new, |r| RegionLatency::all(&r)),
+                overlay: overlay::measure(sim),
+            });
+        }
+    }
+
+    /// The run is over.
+    pub(super) fn end<P: SimStack>(
+        &mut self,
+        sim: &mut Simulation<P>,
+        observer: &mut impl Observer,
+    ) {
+        self.sample(sim, observer);
+        self.close_phase(sim, String::new());
+        self.look(sim);
+    }
+
+    /// What it all comes to.
+    pub(super) fn report<P: SimStack>(
+        self,
+        scenario: &Scenario,
+        sim: &Simulation<P>,
+        faults: &[Ongoing],
+        reach: &[f64],
+        violation: Option<Broken>,
+    ) -> Report {
+        let stats = sim.stats();
+        let series: Vec<Point> =
+            self.points.into_iter().map(|(from, point)| finished(from, point, stats)).collect();
+        let phases = self.phases.into_iter().map(|phase| phase.report(stats)).collect();
+        let (channels, watched) = sim.channel_tallies();
+        let channels = scenario.channels.iter().zip(&channels);
+        let measured = Measured {
+            broadcasts: &stats.broadcasts,
+            reach,
+            series: &series,
+            overlays: &self.overlays,
+            peak_pending: sim.peak_pending(),
+            watched: &watched,
+        };
+        let verdicts = verdicts(scenario, &measured, &self.judge);
+        Report {
+            scenario: scenario.name.clone(),
+            description: scenario.description.clone(),
+            seed: scenario.seed,
+            started_nodes: sim.len(),
+            simulated_seconds: seconds(sim.now()),
+            digest: format!("{:016x}", stats.digest),
+            events: stats.events,
+            lost: stats.lost,
+            shed: stats.shed,
+            duplicated: stats.duplicated,
+            peak_pending: sim.peak_pending(),
+            messages: stats.messages.iter().map(Into::into).collect(),
+            channels: channels.map(|(c, tally)| ChannelReport::of(&c.name, tally)).collect(),
+            phases,
+            timeline: faults.iter().map(happened).collect(),
+            load: loads(sim),
+            series,
+            overlay_series: self.overlays,
+            verdicts,
+            violation,
+            marks: stats.marks,
+        }
+    }
+}
+
+impl Closed {
+    fn report(self, stats: &Stats) -> PhaseReport {
+        let broadcasts = &stats.broadcasts[published(&stats.broadcasts, self.from, self.until)];
+        PhaseReport {
+            phase: self.name,
+            from: seconds(self.from),
+            until: seconds(self.until),
+            broadcasts: broadcasts.len(),
+            reliability: mean(broadcasts, Broadcast::reliability),
+            least_reliability: least_reliability(broadcasts),
+            rmr: mean(broadcasts, Broadcast::rmr),
+            ldh: mean(broadcasts, |broadcast| f64::from(broadcast.last_hop)),
+            latency_seconds: self.latencies,
+            latency_curve: self.curve,
+            regions: self.regions,
+            overlay: self.overlay,
+        }
+    }
+}
+
+/// A point, with what its broadcasts came to in the end.
+fn finished(from: Time, mut point: Point, stats: &Stats) -> Point {
+    let all = &stats.broadcasts;
+    let first = all.partition_point(|broadcast| broadcast.sent < from);
+    let broadcasts = &all[first..][..point.broadcasts];
+    point.reliability = mean(broadcasts, Broadcast::reliability);
+    point.rmr = mean(broadcasts, Broadcast::rmr);
+    point.ldh = mean(broadcasts, |broadcast| f64::from(broadcast.last_hop));
+    point
+}
+
+/// What each node that ever ran carried.
+fn loads<P: SimStack>(sim: &Simulation<P>) -> Option<Loads> {
+    let loads: Option<Vec<Load>> = (0..sim.len()).map(|index| sim.load(index)).collect();
+    loads.filter(|loads| !loads.is_empty()).map(|loads| Loads::of(&loads))
+}
+
+fn happened(ongoing: &Ongoing) -> Happened {
+    let fault = ongoing.fault();
+    Happened {
+        fault: fault.label().to_owned(),
+        kind: fault.what.kind(),
+        at: fault.at.0.as_secs_f64(),
+        until: fault.what.lasting().map(|lasting| (fault.at.0 + lasting.0).as_secs_f64()),
+        struck: ongoing.struck,
+    }
+}
+
+/// When the overlay is looked at: as often as asked for, and when assertions are about it.
+fn looks(scenario: &Scenario) -> BTreeSet<Time> {
+    let end = scenario.duration.0;
+    let every = |span: Span| {
+        let times = (1..).map(move |count| span.0.saturating_mul(count));
+        times.take_while(move |time| *time < end).map(|time| Time::ZERO.after(time))
+    };
+    let mut looks: BTreeSet<Time> =
+        scenario.measure.overlay_every.into_iter().flat_map(every).collect();
+    for assertion in &scenario.assertions {
+        let window = super::verdicts::moments(scenario, assertion);
+        match window {
+            None => {}
+            Some((from, until)) if from == until => {
+                looks.insert(Time::ZERO.after(from.0));
+            }
+            Some((from, until)) => {
+                let (from, until) = (Time::ZERO.after(from.0), Time::ZERO.after(until.0));
+                let within = |time: &Time| (from..=until).contains(time);
+                looks.extend(every(scenario.measure.every).filter(within));
+            }
+        }
+    }
+    looks
+}
+
+/// As the simulation's own.
+fn latencies() -> Histogram<u64> {
+    crate::engine::stats::latency_histogram()
+}

@@ -1,0 +1,121 @@
+//! Channels between the nodes.
+
+use std::sync::Arc;
+
+use murmurate::channel::{Acknowledged, BestEffort, Kind, Latest, Limits, Request};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::values::{Bytes, Share, Span};
+use crate::engine::lanes::{self, Promises};
+
+/// A channel, as all nodes declare it. Workloads send on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Channel {
+    /// What workloads and assertions call it: 1 to 64 letters, digits, `.`, `_` and `-`.
+    pub name: String,
+    /// What it promises.
+    pub kind: ChannelKind,
+    /// Messages without outcome that a node holds for another.
+    #[serde(default = "queue_messages")]
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub queue_messages: u32,
+    /// Bytes of them. One message always fits.
+    #[serde(default = "queue_bytes")]
+    pub queue_bytes: Bytes,
+    /// Without outcome for longer, a message is given up.
+    #[serde(default = "timeout")]
+    #[schemars(extend("x-least" = "1ms"))]
+    pub timeout: Span,
+    /// Content of each answer, on a channel of requests.
+    #[serde(default = "answer")]
+    pub answer: Bytes,
+    /// What becomes of a message for which there is no room.
+    #[serde(default)]
+    pub overflow: Overflow,
+    /// Share of the paths that lead over other nodes, as between nodes that no dial reaches: each message
+    /// is lost or late on its own. The others are streams.
+    #[serde(default)]
+    pub relayed: Share,
+    /// The longest that a receiver takes for a message. It works on up to four at a time.
+    #[serde(default)]
+    pub work: Span,
+}
+
+/// What becomes of a message for which there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overflow {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It takes the place of the oldest one that was not sent.
+    DropOldest,
+}
+
+/// Messages that a receiver works on at a time.
+const AT_ONCE: usize = 4;
+/// Frames on a stream that its reader has not read.
+const WINDOW: usize = 64;
+
+fn queue_messages() -> u32 {
+    4_096
+}
+
+fn queue_bytes() -> Bytes {
+    Bytes(4 << 20)
+}
+
+fn timeout() -> Span {
+    Span::secs(30)
+}
+
+fn answer() -> Bytes {
+    Bytes(1024)
+}
+
+/// What a channel promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChannelKind {
+    /// Each message is sent once, and delivered at most once.
+    BestEffort,
+    /// In order, each once to a start of its receiver, and the sender knows.
+    Acknowledged,
+    /// The newest message, never an older one after it.
+    Latest,
+    /// Each message is answered, in any order.
+    Request,
+}
+
+impl From<&Channel> for lanes::Channel {
+    fn from(channel: &Channel) -> Self {
+        let (kind, promises): (Arc<dyn Kind>, _) = match channel.kind {
+            ChannelKind::BestEffort if channel.relayed == Share::NONE => {
+                (Arc::new(BestEffort), Promises::BEST_EFFORT)
+            }
+            ChannelKind::BestEffort => (Arc::new(BestEffort), Promises::BEST_EFFORT_RELAYED),
+            ChannelKind::Acknowledged => (Arc::new(Acknowledged), Promises::ACKNOWLEDGED),
+            ChannelKind::Latest => (Arc::new(Latest), Promises::LATEST),
+            ChannelKind::Request => (Arc::new(Request), Promises::REQUEST),
+        };
+        let limits = Limits {
+            messages: channel.queue_messages as usize,
+            bytes: channel.queue_bytes.0 as usize,
+            timeout: channel.timeout.0,
+        };
+        Self {
+            name: channel.name.clone(),
+            kind,
+            promises,
+            limits,
+            answer: channel.answer.0 as usize,
+            relayed: channel.relayed.get(),
+            window: WINDOW,
+            work: channel.work.0,
+            at_once: AT_ONCE,
+            sheds: channel.overflow == Overflow::DropOldest,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What could have been meant by a name that is none.
+
+/// Words less alike than this are not meant for each other.
+const ALIKE: f64 = 0.75;
+
+/// The name that is most like this one, by its end or as a whole, if one is.
+pub(crate) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
+    let end = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let likeness = |known: &String| {
+        let ends = strsim::jaro_winkler(&end(name), &end(known));
+        ends.max(strsim::jaro_winkler(name, known))
+    };
+    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    best.filter(|best| likeness(best) > ALIKE).map(String::as_str)
+}

@@ -1,0 +1,438 @@
+//! What no single value of a scenario tells: whether its parts fit together.
+
+use std::collections::BTreeSet;
+
+use super::churn_trace;
+use super::{
+    Broadcast, Churn, Figure, LatencyModel, Membership, Scenario, Sender, Span, To, What, Who,
+    Window, Workload, gallery, nearest,
+};
+use crate::engine::lanes;
+use crate::model::matrix::Matrix;
+use crate::model::network::{Bandwidth, Bursts, Latency, Network, Placement, Terms};
+use crate::model::node::Peer;
+
+/// The path of a key, and what is wrong with its value.
+type Broken = (String, String);
+
+/// Round trips between AWS regions.
+const AWS: &str = include_str!("../../model/network/aws.csv");
+
+/// All that is wrong with a scenario whose values are right one by one.
+pub(super) fn check(scenario: &Scenario) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    broken.extend(protocols(scenario));
+    let regions = match scenario.network() {
+        Ok(network) => Some(network.placement().names().to_vec()),
+        Err(problem) => {
+            broken.push(problem);
+            None
+        }
+    };
+    let regions = regions.as_deref();
+    broken.extend(channels(scenario));
+    broken.extend(workload(scenario, regions));
+    broken.extend(faults(scenario, regions));
+    broken.extend(phases(scenario));
+    broken.extend(assertions(scenario));
+    broken
+}
+
+fn protocols(scenario: &Scenario) -> impl Iterator<Item = Broken> {
+    // Errors begin with the name of the parameter.
+    let named = |layer: &str, error: &dyn std::error::Error| {
+        let message = error.to_string();
+        let key = message.split(' ').next().unwrap_or_default();
+        (format!("{layer}.{key}"), message)
+    };
+    let membership = match &scenario.membership {
+        Membership::Hyparview(parameters) => parameters.clone().check().err(),
+        Membership::FullMesh(parameters) => parameters.clone().check().err(),
+    };
+    let broadcast = match &scenario.broadcast {
+        Broadcast::Plumtree(parameters) => parameters.clone().check().err(),
+        Broadcast::Flood(_) => None,
+    };
+    let around = scenario.anti_entropy.clone().and_then(|around| around.check().err());
+    let around = around.map(|error| named("anti_entropy", &error));
+    let membership = membership.map(|error| named("membership", &error));
+    membership.into_iter().chain(around).chain(broadcast.map(|error| named("broadcast", &error)))
+}
+
+impl Scenario {
+    /// The network that the links and regions stand for.
+    ///
+    /// # Errors
+    /// The path of the key that is wrong, and what is wrong with it.
+    pub fn network(&self) -> Result<Network, (String, String)> {
+        let (latency, placement) = self.latency()?;
+        let at = |key: &str| {
+            let key = key.to_owned();
+            move |error: crate::model::network::NetworkError| (key, error.to_string())
+        };
+        let network = Network::new(self.seed, latency, self.links.loss.get())
+            .map_err(at("links.latency"))?
+            .with(&self.terms())
+            .map_err(at("links"))?;
+        Ok(match placement {
+            Some(placement) => network.placed(placement),
+            None => network,
+        })
+    }
+
+    fn terms(&self) -> Terms {
+        let links = &self.links;
+        Terms {
+            jitter: links.jitter.unwrap_or_default().0,
+            fifo: links.order == super::Order::Fifo,
+            bursts: links.bursts.map(|bursts| Bursts {
+                share: bursts.share.get(),
+                length: bursts.length.0,
+                loss: bursts.loss.get(),
+            }),
+            duplicate: links.duplicate.get(),
+            reorder: links.reorder.map(|reorder| (reorder.share.get(), reorder.by.0)),
+            bandwidth: links.bandwidth.map(|line| Bandwidth {
+                up: line.up.0,
+                down: line.down.0,
+                queue: line.queue.0.into(),
+            }),
+        }
+    }
+
+    /// The latency, and where the nodes stand if anybody says so.
+    fn latency(&self) -> Result<(Latency, Option<Placement>), Broken> {
+        let here = |message: String| ("links.latency".to_owned(), message);
+        self.region_names()?;
+        let regions: Vec<_> = self.regions.iter().map(|r| (r.name.clone(), r.weight)).collect();
+        let placement = (!regions.is_empty()).then(|| Placement::regions(&regions));
+        let latency = match &self.links.latency {
+            LatencyModel::Constant { time } => Latency::Constant(time.0),
+            LatencyModel::Uniform { from, to } => Latency::Uniform(from.0, to.0),
+            LatencyModel::LogNormal { median, sigma } => {
+                Latency::LogNormal { median: median.0, sigma: *sigma }
+            }
+            LatencyModel::Regions { round_trips_ms } => {
+                let names: Vec<String> = regions.into_iter().map(|(name, _)| name).collect();
+                let rows: Vec<Vec<f64>> = round_trips_ms
+                    .iter()
+                    .map(|row| row.iter().map(|round_trip| round_trip.0).collect())
+                    .collect();
+                let matrix = (!names.is_empty())
+                    .then(|| Matrix::of_round_trips(&names, &rows))
+                    .flatten()
+                    .ok_or_else(|| {
+                        let count = names.len();
+                        let message = format!(
+                            "the matrix must have a row and a column for each of the {count} regions"
+                        );
+                        ("links.latency.round_trips_ms".to_owned(), message)
+                    })?;
+                Latency::Matrix(matrix)
+            }
+            LatencyModel::Matrix { file } => {
+                let wrong = |error: &dyn std::fmt::Display| {
+                    let file = file.display();
+                    ("links.latency.file".to_owned(), format!("{file}: {error}"))
+                };
+                let reader = gallery::open(file).map_err(|error| wrong(&error))?;
+                let matrix = Matrix::from_csv(reader).map_err(|error| wrong(&error))?;
+                return self.sites(matrix, placement);
+            }
+            LatencyModel::Aws {} => {
+                let matrix = Matrix::from_csv(AWS.as_bytes()).map_err(|e| here(e.to_string()))?;
+                return self.sites(matrix, placement);
+            }
+        };
+        Ok((latency, placement))
+    }
+
+    /// A matrix with those of its sites that are regions here, or all.
+    fn sites(
+        &self,
+        matrix: Matrix,
+        placement: Option<Placement>,
+    ) -> Result<(Latency, Option<Placement>), Broken> {
+        if self.regions.is_empty() {
+            let names: Vec<_> = matrix.names().iter().map(|name| (name.clone(), 1.0)).collect();
+            let placement = (!names.is_empty()).then(|| Placement::regions(&names));
+            return Ok((Latency::Matrix(matrix), placement));
+        }
+        let names = self.regions.iter().map(|region| region.name.as_str());
+        match matrix.only(names) {
+            Ok(matrix) => Ok((Latency::Matrix(matrix), placement)),
+            Err(name) => {
+                let at = self.regions.iter().position(|region| region.name == name);
+                Err((
+                    format!("regions.{}.name", at.unwrap_or(0)),
+                    format!("{name:?} is no site of the latency matrix{}", known(matrix.names())),
+                ))
+            }
+        }
+    }
+
+    /// Regions have names of their own.
+    fn region_names(&self) -> Result<(), Broken> {
+        let mut seen = BTreeSet::new();
+        for (at, region) in self.regions.iter().enumerate() {
+            if region.name.is_empty() || !seen.insert(&region.name) {
+                let message = format!("{:?} must be a name of its own", region.name);
+                return Err((format!("regions.{at}.name"), message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nodes that there are at most, unless churn brings more.
+    fn most_nodes(&self) -> u64 {
+        let joins = self.faults.iter().map(|fault| match fault.what {
+            What::Join { count, .. } => u64::from(count),
+            _ => 0,
+        });
+        u64::from(self.nodes.count) + joins.sum::<u64>()
+    }
+}
+
+fn known(names: &[String]) -> String {
+    match names {
+        [] => ", which has no names".into(),
+        names => format!("; they are {}", names.join(", ")),
+    }
+}
+
+/// What is wrong with the name of a region, if the regions are known.
+fn region(path: String, name: &str, regions: Option<&[String]>) -> Option<Broken> {
+    let regions = regions?;
+    let there = regions.iter().any(|region| region == name);
+    let known = if regions.is_empty() { ": there are none".into() } else { known(regions) };
+    (!there).then(|| (path, format!("{name:?} is no region{known}")))
+}
+
+fn node(path: String, index: u32, scenario: &Scenario) -> Option<Broken> {
+    let most = scenario.most_nodes();
+    (u64::from(index) >= most)
+        .then(|| (path, format!("there is no node {index}: there are {most}, from 0")))
+}
+
+/// What is wrong with a time that must lie within the run.
+fn within(path: String, time: Span, scenario: &Scenario) -> Option<Broken> {
+    let end = scenario.duration;
+    (time > end).then(|| (path, format!("{time} is after the end at {end}")))
+}
+
+fn workload(scenario: &Scenario, regions: Option<&[String]>) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    for (at, workload) in scenario.workload.iter().enumerate() {
+        let path = format!("workload.{at}");
+        broken.extend(within(format!("{path}.from"), workload.from, scenario));
+        if let Some(until) = workload.until
+            && until <= workload.from
+        {
+            let from = workload.from;
+            broken.push((format!("{path}.until"), format!("{until} is not after from, {from}")));
+        }
+        match &workload.sender {
+            Sender::Region(name) => {
+                broken.extend(region(format!("{path}.sender.region"), name, regions));
+            }
+            Sender::Node(index) => {
+                broken.extend(node(format!("{path}.sender.node"), *index, scenario));
+            }
+            Sender::Random | Sender::One | Sender::All => {}
+        }
+        broken.extend(sends(&path, workload, scenario, regions));
+    }
+    broken
+}
+
+/// The most that a frame's three bytes of length can say.
+const MOST_SENT: u32 = (1 << 24) - 1;
+
+/// What is wrong with a size of what travels on a channel.
+fn size(path: String, bytes: u32) -> Option<Broken> {
+    let allowed = lanes::LEAST_BYTES as u32..=MOST_SENT;
+    let what =
+        format!("{bytes} bytes: on a channel allowed are {allowed:?}").replace("..=", " to ");
+    (!allowed.contains(&bytes)).then_some((path, what))
+}
+
+/// A channel's name, or the nearest or all there are.
+fn channel(path: String, name: &str, scenario: &Scenario) -> Option<Broken> {
+    let names: Vec<String> = scenario.channels.iter().map(|c| c.name.clone()).collect();
+    if names.iter().any(|known| known == name) {
+        return None;
+    }
+    let instead = match (nearest(name, &names), names.is_empty()) {
+        (Some(nearest), _) => format!("did you mean {nearest}?"),
+        (None, true) => "there are none".into(),
+        (None, false) => format!("they are {}", names.join(", ")),
+    };
+    Some((path, format!("{name:?} is no channel: {instead}")))
+}
+
+/// What is wrong with what a workload sends on a channel.
+fn sends(
+    path: &str,
+    workload: &Workload,
+    scenario: &Scenario,
+    regions: Option<&[String]>,
+) -> Vec<Broken> {
+    let Some(send) = &workload.send else { return Vec::new() };
+    let at = |key: &str| format!("{path}.{key}");
+    let mut broken = Vec::new();
+    broken.extend(channel(at("send.channel"), &send.channel, scenario));
+    broken.extend(size(at("payload"), workload.payload.0));
+    match &send.to {
+        To::Random => {}
+        To::Region(name) => broken.extend(region(at("send.to.region"), name, regions)),
+        To::Node(index) => {
+            broken.extend(node(at("send.to.node"), *index, scenario));
+            if workload.sender == Sender::Node(*index) {
+                let message = format!("node {index} does not send to itself");
+                broken.push((at("send.to.node"), message));
+            }
+        }
+    }
+    broken
+}
+
+/// Channels have names that assertions can say, each its own, and answers that can be sent.
+fn channels(scenario: &Scenario) -> Vec<Broken> {
+    let mut seen = BTreeSet::new();
+    let mut broken = Vec::new();
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    for (at, channel) in scenario.channels.iter().enumerate() {
+        let (name, path) = (&channel.name, format!("channels.{at}"));
+        if name.is_empty() || name.len() > 64 || !name.chars().all(is_fine) {
+            let message =
+                format!("{name:?}: allowed are 1 to 64 letters, digits, \".\", \"_\" and \"-\"");
+            broken.push((format!("{path}.name"), message));
+        } else if !seen.insert(name) {
+            broken.push((format!("{path}.name"), format!("{name:?} must be a name of its own")));
+        }
+        if channel.queue_bytes.0 == 0 {
+            let message = "0: allowed is at least 1 byte".to_owned();
+            broken.push((format!("{path}.queue_bytes"), message));
+        }
+        broken.extend(size(format!("{path}.answer"), channel.answer.0));
+    }
+    let most = 1 << 16;
+    if scenario.channels.len() > most {
+        broken.push(("channels".into(), format!("allowed are {most}")));
+    }
+    broken
+}
+
+fn faults(scenario: &Scenario, regions: Option<&[String]>) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    if scenario.most_nodes() > Peer::MAX_NODES as u64 {
+        let message =
+            format!("{} nodes with those that join: allowed are 16777216", scenario.most_nodes());
+        broken.push(("nodes.count".to_owned(), message));
+    }
+    for (at, fault) in scenario.faults.iter().enumerate() {
+        let path = format!("faults.{at}");
+        broken.extend(within(format!("{path}.at"), fault.at, scenario));
+        let path = format!("{path}.do.{}", fault.what.kind());
+        match fault.what.who() {
+            Some(Who::Region(name)) => {
+                broken.extend(region(format!("{path}.who.region"), name, regions));
+            }
+            Some(Who::Nodes(nodes)) => {
+                let wrong = nodes
+                    .iter()
+                    .find_map(|index| node(format!("{path}.who.nodes"), *index, scenario));
+                broken.extend(wrong);
+            }
+            _ => {}
+        }
+        if let What::Churn { how: Churn::Trace { file }, .. } = &fault.what {
+            let path = format!("{path}.how.trace.file");
+            let named = |message: String| (path.clone(), format!("{}: {message}", file.display()));
+            match churn_trace::read(file) {
+                Err(error) => broken.push(named(error.to_string())),
+                Ok(changes) => {
+                    let highest = changes.iter().map(|change| change.node).max().unwrap_or(0);
+                    if highest as u64 >= scenario.most_nodes() {
+                        let most = scenario.most_nodes();
+                        let message = format!("node {highest} of {most}, which count from 0");
+                        broken.push(named(message));
+                    }
+                }
+            }
+        }
+    }
+    broken
+}
+
+fn phases(scenario: &Scenario) -> Vec<Broken> {
+    let phases = &scenario.measure.phases;
+    let path = |at: usize| format!("measure.phases.{at}.from");
+    let mut broken: Vec<Broken> = phases
+        .iter()
+        .enumerate()
+        .filter_map(|(at, phase)| within(path(at), phase.from, scenario))
+        .collect();
+    for (at, pair) in phases.windows(2).enumerate() {
+        if pair[1].from <= pair[0].from {
+            let (name, from) = (&pair[0].name, pair[0].from);
+            let message = format!("{} is not after {name:?}, which begins at {from}", pair[1].from);
+            broken.push((path(at + 1), message));
+        }
+    }
+    broken
+}
+
+fn assertions(scenario: &Scenario) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    for (at, assertion) in scenario.assertions.iter().enumerate() {
+        let path = format!("assertions.{at}");
+        if assertion.figure == Figure::Pending && assertion.window != Window::Whole {
+            let message = "pending is counted over the whole run: it takes no window";
+            broken.push((path.clone(), message.to_owned()));
+        }
+        if let Some(name) = &assertion.channel {
+            broken.extend(channel(path.clone(), name, scenario));
+        }
+        match &assertion.window {
+            Window::Whole => {}
+            Window::Between(from, until) => {
+                broken.extend(within(path.clone(), until.unwrap_or(*from), scenario));
+                if until.is_some_and(|until| until <= *from) {
+                    broken.push((path, "the window ends before it begins".into()));
+                }
+            }
+            Window::At(time) => broken.extend(within(path, *time, scenario)),
+            Window::Within(time, event) if event.parse::<Span>().is_ok() => {
+                let moment = event.parse::<Span>().unwrap_or_default();
+                broken.extend(within(path, Span(moment.0.saturating_add(time.0)), scenario));
+            }
+            Window::Within(time, event) => {
+                let mut named = scenario.faults.iter().filter(|fault| fault.label() == event);
+                match named.clone().count() {
+                    1 => {}
+                    0 => {
+                        let labels: Vec<_> =
+                            scenario.faults.iter().map(super::Fault::label).collect();
+                        let known = match labels.is_empty() {
+                            true => "there are none".into(),
+                            false => format!("they are {}", labels.join(", ")),
+                        };
+                        let message =
+                            format!("no entry of the timeline is called {event:?}: {known}");
+                        broken.push((path.clone(), message));
+                    }
+                    many => broken.push((
+                        path.clone(),
+                        format!("{many} entries of the timeline are called {event:?}: name one"),
+                    )),
+                }
+                if let Some(fault) = named.next_back() {
+                    let until = Span(fault.at.0.saturating_add(time.0));
+                    broken.extend(within(path, until, scenario));
+                }
+            }
+        }
+    }
+    broken
+}

@@ -1,0 +1,185 @@
+//! The machine that a node runs on, where it is not an ideal one: its clock, how fast it works, and
+//! its network port. A restarted node finds the same machine.
+
+use murmurate::membership::Time;
+
+use crate::model::network::{Bandwidth, Port};
+
+/// Messages that wait for a slow or stopped process; more are shed, as by a full socket.
+const MOST_WAITING: u32 = 1 << 16;
+
+/// What is peculiar about a machine.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Machine {
+    pub(crate) clock: Clock,
+    pub(crate) port: Option<Port>,
+    /// Nanoseconds of work for each input.
+    work: u64,
+    /// When it has done all that waits.
+    free: u64,
+    waiting: u32,
+}
+
+/// When an input is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Now,
+    At(u64),
+    /// Never: there is no room for it.
+    Shed,
+}
+
+impl Machine {
+    /// An ideal one with this port.
+    pub(crate) fn with(port: Port) -> Self {
+        Self { port: Some(port), ..Self::default() }
+    }
+
+    /// From now on it needs `work` nanoseconds for an input.
+    pub(crate) fn set_work(&mut self, work: u64) {
+        self.work = work;
+    }
+
+    /// It does nothing before this time.
+    pub(crate) fn stall(&mut self, until: u64) {
+        self.free = self.free.max(until);
+    }
+
+    /// Takes in what reached it at `time`: when it gets to it. `line` and `bytes` are there for
+    /// messages over a line that takes its time.
+    pub(crate) fn admit(
+        &mut self,
+        time: u64,
+        message: Option<(u64, Option<Bandwidth>)>,
+    ) -> Admission {
+        let mut ready = time;
+        if let (Some((bytes, Some(line))), Some(port)) = (message, &mut self.port) {
+            match port.receive(time, bytes, line) {
+                Some(whole) => ready = whole,
+                None => return Admission::Shed,
+            }
+        }
+        if self.work > 0 || self.free > ready {
+            if message.is_some() && self.waiting >= MOST_WAITING {
+                return Admission::Shed;
+            }
+            // One after the other, also where the work itself is nothing: order is kept by time.
+            self.free = self.free.max(ready).saturating_add(self.work.max(1));
+            ready = self.free;
+        }
+        if ready == time {
+            return Admission::Now;
+        }
+        self.waiting += 1;
+        Admission::At(ready)
+    }
+
+    /// It got to something that waited.
+    pub(crate) fn resume(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
+    }
+
+    /// Its process starts anew: nothing waits any more.
+    pub(crate) fn reboot(&mut self, now: u64) {
+        (self.free, self.waiting) = (now, 0);
+        if let Some(port) = &mut self.port {
+            port.clear();
+        }
+    }
+}
+
+/// A clock that goes wrong: a line through its last change.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Clock {
+    /// Its seconds in a true second.
+    rate: f64,
+    /// The last change, and what it showed then.
+    since: u64,
+    shown: u64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { rate: 1.0, since: 0, shown: 0 }
+    }
+}
+
+impl Clock {
+    /// What it shows.
+    pub(crate) fn local(&self, now: Time) -> Time {
+        let passed = now.as_nanos().saturating_sub(self.since);
+        let local = if self.rate == 1.0 { passed } else { (passed as f64 * self.rate) as u64 };
+        Time::from_nanos(self.shown.saturating_add(local))
+    }
+
+    /// The true time that it takes for so much to pass. Rounded up: a timer that went off before the
+    /// clock shows its time would be set for nothing again and again.
+    pub(crate) fn true_span(&self, local: u64) -> u64 {
+        if self.rate == 1.0 { local } else { (local as f64 / self.rate).ceil() as u64 }
+    }
+
+    /// From now on it runs at another speed; returns by what factor the true time shrinks until
+    /// what it was set for before.
+    pub(crate) fn run_at(&mut self, rate: f64, now: Time) -> f64 {
+        (self.shown, self.since) = (self.local(now).as_nanos(), now.as_nanos());
+        std::mem::replace(&mut self.rate, rate) / rate
+    }
+
+    /// It jumps ahead; returns the true time by which what it was set for comes earlier.
+    pub(crate) fn jump(&mut self, by: u64, now: Time) -> u64 {
+        (self.shown, self.since) = (self.local(now).as_nanos().saturating_add(by), now.as_nanos());
+        self.true_span(by)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_shows_what_its_speed_and_its_jumps_make_of_time() {
+        let mut clock = Clock::default();
+        assert_eq!(clock.run_at(2.0, Time::from_nanos(100)), 0.5);
+        assert_eq!(clock.local(Time::from_nanos(150)).as_nanos(), 200);
+        assert_eq!((clock.true_span(40), clock.true_span(41), clock.true_span(1)), (20, 21, 1));
+        assert_eq!(clock.jump(1_000, Time::from_nanos(150)), 500);
+        assert_eq!(clock.run_at(1.0, Time::from_nanos(200)), 2.0);
+        assert_eq!(clock.local(Time::from_nanos(201)).as_nanos(), 1_301);
+    }
+
+    #[test]
+    fn no_timer_goes_off_before_its_time() {
+        for rate in [0.2, 0.7, 1.1, 3.3, 5.0, 49.9] {
+            let mut clock = Clock::default();
+            clock.run_at(rate, Time::from_nanos(12_345));
+            for (now, local) in [(20_000, 1), (20_001, 2), (1 << 40, 7), (99_999_999, 1_000_003)] {
+                let due = now + clock.true_span(local);
+                let passed =
+                    clock.local(Time::from_nanos(due)).since(clock.local(Time::from_nanos(now)));
+                assert!(passed.as_nanos() >= u128::from(local), "{local} ns at {rate}: {passed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_slow_machine_works_one_thing_after_the_other() {
+        let mut machine = Machine::default();
+        assert_eq!(machine.admit(5, None), Admission::Now);
+        machine.set_work(10);
+        let times = [100, 100, 105, 200].map(|time| machine.admit(time, None));
+        assert_eq!(times, [110, 120, 130, 210].map(Admission::At));
+        machine.set_work(0);
+        machine.stall(1_000);
+        let times = [300, 999, 1_000, 1_500].map(|time| machine.admit(time, None));
+        let late = [1_001, 1_002, 1_003].map(Admission::At);
+        assert_eq!(times, [late[0], late[1], late[2], Admission::Now]);
+        machine.stall(3_000);
+        for _ in 0..MOST_WAITING {
+            machine.admit(2_000, Some((1, None)));
+        }
+        assert_eq!(machine.admit(2_000, Some((1, None))), Admission::Shed);
+        assert!(matches!(machine.admit(2_000, None), Admission::At(_)), "timers are never shed");
+        machine.reboot(2_000);
+        assert_eq!(machine.admit(2_000, Some((1, None))), Admission::Now);
+    }
+}

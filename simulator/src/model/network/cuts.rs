@@ -1,0 +1,84 @@
+//! Who does not hear whom: partitions, one-way or both ways, and links that go up and down.
+
+use super::{Placement, mix};
+use crate::model::node::Peer;
+
+/// Some of the nodes.
+#[derive(Debug, Clone)]
+pub enum Side {
+    /// Those for which this holds, by index.
+    Nodes(Vec<bool>),
+    /// Those in a region, also who joins later.
+    Region(usize),
+}
+
+impl Side {
+    /// Those of a number of nodes for which `is_in` holds.
+    pub fn of(nodes: usize, is_in: impl Fn(usize) -> bool) -> Self {
+        Self::Nodes((0..nodes).map(is_in).collect())
+    }
+
+    fn has(&self, peer: Peer, placement: &Placement) -> bool {
+        match self {
+            Self::Nodes(nodes) => nodes.get(peer.index()).copied().unwrap_or(false),
+            Self::Region(region) => placement.of(peer.index()) == *region,
+        }
+    }
+}
+
+/// When a link is down.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum When {
+    /// As long as the cut stands, both ways or towards the side only.
+    Always { one_way: bool },
+    /// Again and again, each link at times of its own: up for so many nanoseconds, then down.
+    Flapping { up: u64, down: u64, seed: u64 },
+}
+
+/// The cuts that stand.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cuts {
+    cuts: Vec<(u32, Side, When)>,
+    next: u32,
+}
+
+impl Cuts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.cuts.is_empty()
+    }
+
+    pub(super) fn add(&mut self, side: Side, when: When) -> u32 {
+        self.next += 1;
+        self.cuts.push((self.next, side, when));
+        self.next
+    }
+
+    pub(super) fn end(&mut self, number: u32) {
+        self.cuts.retain(|(cut, ..)| *cut != number);
+    }
+
+    /// Ends partitions; flapping links go on.
+    pub(super) fn heal(&mut self) {
+        self.cuts.retain(|(_, _, when)| matches!(when, When::Flapping { .. }));
+    }
+
+    pub(super) fn sever(&self, from: Peer, to: Peer, now: u64, placement: &Placement) -> bool {
+        self.cuts.iter().any(|(_, side, when)| {
+            let (near, far) = (side.has(from, placement), side.has(to, placement));
+            match *when {
+                When::Always { one_way } => near != far && (!one_way || far),
+                When::Flapping { up, down, seed } => {
+                    (near || far) && is_down(from, to, now, (up, down), seed)
+                }
+            }
+        })
+    }
+}
+
+/// Both directions of a link flap together, and no two links at the same time.
+fn is_down(from: Peer, to: Peer, now: u64, (up, down): (u64, u64), seed: u64) -> bool {
+    let (low, high) = (from.index().min(to.index()), from.index().max(to.index()));
+    let period = up.saturating_add(down).max(1);
+    let phase = mix(seed ^ mix((low as u64) << 32 | high as u64)) % period;
+    (now % period + phase) % period >= up
+}

@@ -1,0 +1,335 @@
+//! The network between the nodes: latency, loss, cuts, and what else happens to messages.
+//!
+//! Every draw is a hash of (seed, source, destination, sequence): adding one fault shifts no other
+//! draw, and the order in which nodes are run does not matter.
+
+mod cuts;
+mod latency;
+mod placement;
+mod terms;
+
+use std::time::Duration;
+
+use murmurate::membership::nanos;
+
+pub use cuts::Side;
+use cuts::{Cuts, When};
+pub use latency::Latency;
+use latency::Sampler;
+pub use placement::Placement;
+use terms::Drawn;
+pub use terms::{Bandwidth, Bursts, Terms};
+pub(crate) use terms::{Carried, Journey, Parcel, Port};
+
+use crate::model::node::Peer;
+
+/// No link is faster than this; whatever a model draws below it takes this long.
+pub const MIN_LATENCY: Duration = Duration::from_micros(20);
+
+/// How long a stream waits before it sends again what was lost, at first; twice as long each time after
+/// it. As Linux' TCP does at least (`TCP_RTO_MIN`).
+pub(crate) const STREAM_TIMEOUT: Duration = Duration::from_millis(200);
+/// How often it sends it.
+const STREAM_ATTEMPTS: u64 = 8;
+
+/// Latency, loss and cuts between nodes.
+#[derive(Debug, Clone)]
+pub struct Network {
+    seed: u64,
+    latency: Sampler,
+    /// Whether the latency of a link differs from message to message.
+    varies: bool,
+    placement: Placement,
+    least: u64,
+    /// A message is lost if its draw is below this share of 2⁶⁴.
+    loss: u64,
+    cuts: Cuts,
+    /// Nodes whose machine is gone: nothing answers for them.
+    dark: Vec<bool>,
+    /// Mean time added to the way of a connection reset.
+    reset_delay: u64,
+    /// What else there is to a journey, unless there is nothing.
+    terms: Option<Box<Drawn>>,
+    remembers: bool,
+}
+
+/// Why a network cannot be built; nothing was changed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum NetworkError {
+    /// Not a probability.
+    #[error("loss {0} is out of range: 0 to 1")]
+    Loss(f64),
+    /// Not a probability either.
+    #[error("share {0} is out of range: 0 to 1")]
+    Share(f64),
+    /// The second is smaller than the first.
+    #[error("uniform latency {0:?},{1:?}: the second must be at least the first")]
+    Uniform(Duration, Duration),
+    /// A latency outside the model.
+    #[error("latency {0:?} is out of range: {MIN_LATENCY:?} to 100s")]
+    Latency(Duration),
+    /// A spread outside the model.
+    #[error("log-normal sigma {0} is out of range: 0 to 5")]
+    Sigma(f64),
+}
+
+impl Network {
+    /// A network with this latency that loses `loss` of all messages, at random.
+    ///
+    /// # Errors
+    /// If a value is out of its range.
+    pub fn new(seed: u64, latency: Latency, loss: f64) -> Result<Self, NetworkError> {
+        let mut network = Self {
+            seed,
+            varies: latency.varies(),
+            placement: Placement::sites(latency.sites()),
+            least: nanos(latency.least()),
+            latency: Sampler::new(latency)?,
+            loss: 0,
+            cuts: Cuts::default(),
+            dark: Vec::new(),
+            reset_delay: 0,
+            terms: None,
+            remembers: false,
+        };
+        network.set_loss(loss)?;
+        Ok(network)
+    }
+
+    /// The same network with nodes placed like this. The sites of a matrix are the regions.
+    #[must_use]
+    pub fn placed(self, placement: Placement) -> Self {
+        Self { placement, ..self }
+    }
+
+    /// The same network under these terms.
+    ///
+    /// # Errors
+    /// If a share is none.
+    pub fn with(mut self, terms: &Terms) -> Result<Self, NetworkError> {
+        let bursts = terms.bursts.map_or([0.0; 2], |bursts| [bursts.share, bursts.loss]);
+        let reorder = terms.reorder.map_or(0.0, |(share, _)| share);
+        for share in [terms.duplicate, reorder, bursts[0], bursts[1]] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(NetworkError::Share(share));
+            }
+        }
+        // Where every message of a link takes as long as the others, order keeps itself.
+        let varies = self.varies || !terms.jitter.is_zero() || terms.reorder.is_some();
+        let terms = Terms { fifo: terms.fifo && varies, ..*terms };
+        self.remembers = terms.remember();
+        self.terms = (!terms.are_perfect()).then(|| Box::new(Drawn::new(&terms)));
+        Ok(self)
+    }
+
+    /// From now on loses `loss` of all messages.
+    ///
+    /// # Errors
+    /// If `loss` is no probability.
+    pub fn set_loss(&mut self, loss: f64) -> Result<(), NetworkError> {
+        if !(0.0..=1.0).contains(&loss) {
+            return Err(NetworkError::Loss(loss));
+        }
+        self.loss = threshold(loss);
+        Ok(())
+    }
+
+    /// From now on hosts take this long to notice a dead peer, give or take half of it, in addition
+    /// to the latency.
+    pub fn set_reset_delay(&mut self, mean: Duration) {
+        self.reset_delay = nanos(mean);
+    }
+
+    /// Cuts the nodes for which `is_far` holds off from the others: silently, as a network does.
+    /// One way, only messages towards them are lost.
+    pub fn cut(&mut self, nodes: usize, is_far: impl Fn(usize) -> bool, one_way: bool) {
+        self.cut_off(Side::of(nodes, is_far), one_way);
+    }
+
+    /// As [`Network::cut`], and returns the number by which [`Network::mend`] ends this cut only.
+    pub fn cut_off(&mut self, side: Side, one_way: bool) -> u32 {
+        self.cuts.add(side, When::Always { one_way })
+    }
+
+    /// From now on the links of `side` go down and up again, each at times of its own, until
+    /// [`Network::mend`] ends it.
+    pub fn flap(&mut self, side: Side, up: Duration, down: Duration) -> u32 {
+        let seed = mix(self.seed ^ 0x666c_6170);
+        self.cuts.add(side, When::Flapping { up: nanos(up), down: nanos(down), seed })
+    }
+
+    /// Ends a cut, or what made links flap.
+    pub fn mend(&mut self, number: u32) {
+        self.cuts.end(number);
+    }
+
+    /// Ends all cuts.
+    pub fn heal(&mut self) {
+        self.cuts.heal();
+    }
+
+    /// From now on nothing answers whoever writes to node `index` while it does not run, or its
+    /// host does again.
+    pub fn set_dark(&mut self, index: usize, dark: bool) {
+        if dark && self.dark.len() <= index {
+            self.dark.resize(index + 1, false);
+        }
+        if let Some(is_dark) = self.dark.get_mut(index) {
+            *is_dark = dark;
+        }
+    }
+
+    /// From now on no message is lost by chance, copied or held back. Cuts stay.
+    pub fn calm(&mut self) {
+        self.loss = 0;
+        if let Some(terms) = &mut self.terms {
+            terms.calm();
+        }
+    }
+
+    /// Whether nothing answers for node `index`.
+    pub(crate) fn is_dark(&self, index: usize) -> bool {
+        self.dark.get(index).copied().unwrap_or(false)
+    }
+
+    /// Where the nodes stand.
+    #[must_use]
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// The shortest ways between all sites in nanoseconds, row by row: what no protocol can beat.
+    /// `None` where the way is drawn for each message.
+    #[must_use]
+    pub fn shortest(&self) -> Option<Vec<u64>> {
+        self.latency.shortest()
+    }
+
+    /// A node's memory of its links, if this network needs one.
+    pub(crate) fn port(&self) -> Option<Port> {
+        self.remembers.then(Port::default)
+    }
+
+    /// What a node's access line carries, if that is bounded.
+    #[inline]
+    pub(crate) fn bandwidth(&self) -> Option<Bandwidth> {
+        self.terms.as_ref().and_then(|terms| terms.bandwidth)
+    }
+
+    /// No message takes less than this many nanoseconds.
+    pub(crate) fn least_latency(&self) -> u64 {
+        self.least
+    }
+
+    /// How many nanoseconds the `sequence`-th word of `from` takes to `to` if it is sent `now` and
+    /// nothing is in its way; `None` if it is lost.
+    #[inline]
+    pub(crate) fn carry(&self, from: Peer, to: Peer, sequence: u32, now: u64) -> Option<u64> {
+        if !self.cuts.is_empty() && self.cuts.sever(from, to, now, &self.placement) {
+            return None;
+        }
+        let draw = self.draw(from, to, sequence);
+        if self.loss > 0 && mix(draw ^ 0x6c6f_7373) < self.loss {
+            return None;
+        }
+        Some(self.latency(from, to, draw))
+    }
+
+    /// What becomes of a message; `port` is its sender's.
+    #[inline(always)]
+    pub(crate) fn send(&self, parcel: &Parcel, port: Option<&mut Port>) -> Journey {
+        match &self.terms {
+            None => {
+                let Parcel { from, to, sequence, now, .. } = *parcel;
+                let latency = self.carry(from, to, sequence, now);
+                latency.map_or(Journey::Lost, |l| Journey::Arrives(now.saturating_add(l)))
+            }
+            Some(terms) => self.send_under(terms, parcel, port.unwrap_or(&mut Port::default())),
+        }
+    }
+
+    #[inline(never)]
+    fn send_under(&self, terms: &Drawn, parcel: &Parcel, port: &mut Port) -> Journey {
+        let Parcel { from, to, sequence, .. } = *parcel;
+        let Some(departs) = terms.departs(parcel, port) else { return Journey::Shed };
+        let draw = self.draw(from, to, sequence);
+        let burst = terms.loses(parcel, departs, port, draw);
+        match self.carry(from, to, sequence, departs) {
+            Some(latency) if !burst => terms.arrives(parcel, departs, latency, port, draw),
+            _ => Journey::Lost,
+        }
+    }
+
+    /// What becomes of a word on a stream: whatever is lost is sent again after a while. `None` if a cut
+    /// lies between the two, or all is lost.
+    pub(crate) fn send_on_stream(
+        &self,
+        parcel: &Parcel,
+        mut port: Option<&mut Port>,
+    ) -> Option<Carried> {
+        let Parcel { from, to, sequence, mut now, .. } = *parcel;
+        for times in 1..=STREAM_ATTEMPTS {
+            // The other way acknowledgements go.
+            let severs = |from, to| self.cuts.sever(from, to, now, &self.placement);
+            if !self.cuts.is_empty() && (severs(from, to) || severs(to, from)) {
+                return None;
+            }
+            // A draw of its own each time.
+            let sequence = mix(u64::from(sequence) << 32 | times) as u32;
+            match self.send(&Parcel { sequence, now, ..*parcel }, port.as_deref_mut()) {
+                Journey::Arrives(arrives) | Journey::Twice(arrives, _) => {
+                    return Some(Carried { arrives, times });
+                }
+                Journey::Lost | Journey::Shed => {}
+            }
+            now = now.saturating_add(nanos(STREAM_TIMEOUT) << (times - 1));
+        }
+        None
+    }
+
+    /// As [`Network::carry`], for the connection resets that a host sends for a dead process.
+    pub(crate) fn carry_reset(&self, from: Peer, to: Peer, sequence: u32, now: u64) -> Option<u64> {
+        if self.is_dark(from.index()) || self.cuts.sever(from, to, now, &self.placement) {
+            return None;
+        }
+        let draw = self.draw(from, to, sequence);
+        let spread = share_of(mix(draw ^ 0x7265_7365), self.reset_delay);
+        let delay = (self.reset_delay / 2).saturating_add(spread);
+        Some(self.latency(from, to, draw).saturating_add(delay))
+    }
+
+    #[inline]
+    fn draw(&self, from: Peer, to: Peer, sequence: u32) -> u64 {
+        let pair = u64::from(from.bits()) << 32 | u64::from(to.bits());
+        mix(mix(self.seed ^ pair) ^ u64::from(sequence))
+    }
+
+    #[inline]
+    fn latency(&self, from: Peer, to: Peer, draw: u64) -> u64 {
+        let sites = || (self.placement.of(from.index()), self.placement.of(to.index()));
+        self.latency.sample(draw, sites)
+    }
+}
+
+/// A draw below this comes with this probability.
+fn threshold(share: f64) -> u64 {
+    (share * u64::MAX as f64) as u64
+}
+
+/// A draw from 0 to `span`, uniform: the high half of draw × (span + 1).
+#[inline]
+fn share_of(draw: u64, span: u64) -> u64 {
+    ((u128::from(draw) * (u128::from(span) + 1)) >> 64) as u64
+}
+
+/// SplitMix64's finaliser: every bit of the result depends on every bit of `x`.
+#[inline]
+pub(crate) fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! The overlay of the running nodes, measured as a graph.
+
+use murmurate::membership::Membership as _;
+use serde::Serialize;
+
+use crate::engine::{SimStack, Simulation};
+use crate::model::node::Peer;
+use crate::observe::graph::Graph;
+
+/// Path lengths are exact up to this many nodes and from this many sources above.
+const EXACT_PATHS: usize = 10_000;
+/// Sources of the path lengths in larger overlays.
+const SAMPLED_SOURCES: usize = 256;
+
+/// What the papers measure of an overlay. Links to nodes that do not run do not count.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Overlay {
+    /// Running nodes.
+    pub running_nodes: usize,
+    /// Mean number of neighbours.
+    pub mean_degree: f64,
+    /// Nodes by their number of neighbours; the index is the number.
+    pub degrees: Vec<usize>,
+    /// Average local clustering coefficient, 0 to 1.
+    pub clustering: f64,
+    /// Average shortest path in hops over all connected pairs.
+    pub average_shortest_path: f64,
+    /// Whether all pairs were looked at, or those of 256 sources.
+    pub paths_exact: bool,
+    /// Connected components.
+    pub components: usize,
+    /// Nodes in the largest.
+    pub largest_component: usize,
+    /// Views that hold a running node that does not hold them.
+    pub asymmetric_links: usize,
+}
+
+/// The overlay graph of the running nodes, renumbered from 0 in the order of their indices.
+pub fn graph<P: SimStack>(sim: &Simulation<P>) -> Graph {
+    let mut number = vec![u32::MAX; sim.len()];
+    for (new, index) in (0..).zip(sim.live_nodes()) {
+        number[index] = new;
+    }
+    let number = &number;
+    let arcs = sim.live_nodes().flat_map(move |index| {
+        let peers = sim.stack(index).into_iter().flat_map(|p| p.membership().active());
+        peers
+            .filter(|peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(*peer))
+            .map(move |peer| (number[index], number[peer.index()]))
+    });
+    Graph::from_arcs(sim.live(), arcs)
+}
+
+/// Running nodes whose views hold nodes that do not run, each with whom it holds.
+pub fn dead_links<P: SimStack>(sim: &Simulation<P>) -> impl Iterator<Item = (usize, Peer)> + '_ {
+    let runs = |peer: Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
+    sim.live_nodes().flat_map(move |index| {
+        let active = sim.stack(index).into_iter().flat_map(|p| p.membership().active());
+        active.filter(move |peer| !runs(*peer)).map(move |peer| (index, peer))
+    })
+}
+
+/// Measures the overlay of the running nodes.
+pub fn measure<P: SimStack>(sim: &Simulation<P>) -> Overlay {
+    let graph = graph(sim);
+    let components = graph.components();
+    let sources = if graph.nodes() <= EXACT_PATHS { EXACT_PATHS } else { SAMPLED_SOURCES };
+    let paths = graph.paths(sources);
+    Overlay {
+        running_nodes: graph.nodes(),
+        mean_degree: graph.mean_degree(),
+        degrees: graph.degrees(),
+        clustering: graph.clustering(),
+        average_shortest_path: paths.average,
+        paths_exact: paths.exact,
+        components: components.count,
+        largest_component: components.largest,
+        asymmetric_links: graph.asymmetric,
+    }
+}

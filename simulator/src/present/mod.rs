@@ -1,0 +1,7 @@
+//! Shows results: pages, charts, traces, and files for other tools.
+
+pub mod export;
+#[cfg(feature = "plot")]
+pub mod plot;
+pub mod report;
+pub mod trace;

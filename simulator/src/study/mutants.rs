@@ -1,0 +1,156 @@
+//! Deliberate bugs in the protocols, to try the checks on: patches, in the folder `mutants` beside this
+//! crate's sources, that the program `mutants` applies one after the other.
+//!
+//! A patch begins with a line that says what the bug is and one that says what the swarm draws with,
+//! which a bug of one part, or of rare trouble, is found sooner by:
+//!
+//! ```text
+//! A payload goes back to whom it came from.
+//! Drawn with: plumtree
+//!
+//! --- a/broadcast/src/plumtree/mod.rs
+//! +++ b/broadcast/src/plumtree/mod.rs
+//! @@ ...
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use crate::study::swarm::With;
+
+/// Where the patches are, from the root of the repository.
+pub const FOLDER: &str = "simulator/mutants";
+
+/// A deliberate bug.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mutant {
+    /// Its name: that of the file.
+    pub name: String,
+    /// What it is, in a line.
+    pub about: String,
+    /// What the swarm draws with.
+    pub with: Vec<With>,
+    /// The files that it changes, from the root of the repository.
+    pub files: Vec<PathBuf>,
+    /// The patch, as `git apply` reads it.
+    pub patch: String,
+}
+
+impl Mutant {
+    /// What stands in a patch.
+    ///
+    /// # Errors
+    /// What is missing in it or makes no sense.
+    pub fn parse(name: &str, patch: &str) -> Result<Self, String> {
+        let wrong = |what: String| format!("{name}.patch: {what}");
+        let mut lines = patch.lines();
+        let is_about = |line: &&str| !line.is_empty() && !line.starts_with(['-', '+', '@', ' ']);
+        let about = lines.next().filter(is_about);
+        let about = about.ok_or_else(|| wrong("the first line must say what the bug is".into()))?;
+        let with = lines.next().and_then(|line| line.strip_prefix("Drawn with:"));
+        let with =
+            with.ok_or_else(|| wrong("the second line must begin with Drawn with:".into()))?;
+        let with = with.split(',').map(|one| one.trim().parse()).collect::<Result<_, _>>();
+        let files = patch.lines().filter_map(|line| line.strip_prefix("+++ b/"));
+        let files: Vec<PathBuf> = files.map(PathBuf::from).collect();
+        if files.is_empty() {
+            return Err(wrong("no file is changed: no line begins with +++ b/".into()));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            about: about.trim_end_matches('.').to_owned(),
+            with: with.map_err(wrong)?,
+            files,
+            patch: patch.to_owned(),
+        })
+    }
+
+    /// All in a folder, by name.
+    ///
+    /// # Errors
+    /// The file that cannot be read, and why.
+    pub fn all(folder: &Path) -> Result<Vec<Self>, String> {
+        let cannot = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+        let mut all = Vec::new();
+        for entry in folder.read_dir().map_err(|error| cannot(folder, error))? {
+            let path = entry.map_err(|error| cannot(folder, error))?.path();
+            let Some(name) = path.file_stem().and_then(|name| name.to_str()) else { continue };
+            if path.extension().is_some_and(|extension| extension == "patch") {
+                let text = std::fs::read_to_string(&path).map_err(|error| cannot(&path, error))?;
+                all.push(Self::parse(name, &text)?);
+            }
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+}
+
+/// The mutants with these names, or all if there are none.
+///
+/// # Errors
+/// The name that is none, and which was meant.
+pub fn select(all: Vec<Mutant>, names: &[String]) -> Result<Vec<Mutant>, String> {
+    if names.is_empty() {
+        return Ok(all);
+    }
+    let find = |name: &String| {
+        let found = all.iter().find(|mutant| mutant.name == *name).cloned();
+        found.ok_or_else(|| format!("{name:?} is no mutant: {}", hint(&all, name)))
+    };
+    names.iter().map(find).collect()
+}
+
+/// Which was meant by a name that is none, or all there are.
+fn hint(all: &[Mutant], name: &str) -> String {
+    let names = || all.iter().map(|mutant| mutant.name.as_str());
+    let likeness = |known| (strsim::jaro_winkler(name, known), known);
+    match names().map(likeness).max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((likeness, nearest)) if likeness > 0.75 => format!("did you mean {nearest}?"),
+        _ => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATCH: &str = "A payload goes back.\nDrawn with: plumtree, late\n\n\
+        --- a/broadcast/src/lib.rs\n+++ b/broadcast/src/lib.rs\n@@ -1 +1 @@\n-a\n+b\n\
+        --- a/broadcast/src/id.rs\n+++ b/broadcast/src/id.rs\n@@ -1 +1 @@\n-a\n+b\n";
+
+    #[test]
+    fn a_patch_says_what_it_is() {
+        let mutant = Mutant::parse("echo", PATCH).expect("a patch");
+        assert_eq!((mutant.name.as_str(), mutant.about.as_str()), ("echo", "A payload goes back"));
+        assert_eq!(mutant.with, [With::Plumtree, With::Late]);
+        let files = ["broadcast/src/lib.rs", "broadcast/src/id.rs"].map(PathBuf::from);
+        assert_eq!(mutant.files, files);
+    }
+
+    #[test]
+    fn what_is_missing_in_a_patch_is_named() {
+        let says = |patch: &str| Mutant::parse("echo", patch).expect_err("broken");
+        let diff = &PATCH[PATCH.find("---").expect("a diff")..];
+        assert!(says("").contains("what the bug is"));
+        assert!(says(diff).contains("echo.patch: the first line must say what the bug is"));
+        assert!(says(&format!("It is.\n{diff}")).contains("Drawn with:"));
+        let with = says(&PATCH.replace("late", "latr"));
+        assert!(with.starts_with("echo.patch: \"latr\" is nothing to draw with"), "{with}");
+        assert!(says("It is.\nDrawn with: late\n").contains("no file is changed"));
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_guessed() {
+        let all: Vec<_> =
+            ["echo", "batch-once"].map(|n| Mutant::parse(n, PATCH).expect("a patch")).into();
+        let names = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            let chosen = select(all.clone(), &names)?;
+            Ok::<_, String>(chosen.into_iter().map(|mutant| mutant.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[]).as_deref(), Ok(["echo", "batch-once"].map(String::from).as_slice()));
+        assert_eq!(names(&["batch-once"]).as_deref(), Ok(["batch-once".to_owned()].as_slice()));
+        let said = |wrong| names(&[wrong]).expect_err("no such mutant");
+        assert_eq!(said("batch-onc"), "\"batch-onc\" is no mutant: did you mean batch-once?");
+        assert_eq!(said("xyz"), "\"xyz\" is no mutant: there are echo, batch-once");
+    }
+}

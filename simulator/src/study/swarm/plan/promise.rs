@@ -1,0 +1,422 @@
+//! What a plan promises: not every configuration can promise everything.
+
+use std::time::Duration;
+
+use murmurate::membership::{full_mesh, hyparview};
+
+use super::{MEASURE_EVERY, Plan, SETTLING, Times};
+use crate::experiment::scenario::{Broadcast, Fault, Membership, Pace, Share, Span, What, Who};
+use crate::study::swarm::trouble::{ROUND_TRIP, end};
+
+/// How long the last one to join may take.
+const JOINED: Duration = Duration::from_secs(5);
+/// Nodes from which on a storm's broadcasts can be counted on: with fewer, one that loses all that
+/// its publisher sends weighs too much.
+pub(crate) const MANY: u64 = 12;
+
+/// Two that are told of each other are linked this much later.
+const MEETING: Duration = Duration::from_secs(1);
+/// Payloads more than one for each node, once the tree has settled.
+const MOST_RMR: f64 = 0.5;
+/// Nodes up to which a tree has settled then: in a larger mesh the broadcasts before may be too few
+/// to try all links.
+const FEW: u64 = 8;
+
+/// What must hold in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Promise {
+    /// Views agree.
+    pub(crate) agrees: bool,
+    /// One overlay.
+    pub(crate) whole: bool,
+    /// One overlay at every moment, so that no broadcast fails.
+    pub(crate) stays_whole: bool,
+    /// Everyone is linked with everyone.
+    pub(crate) complete: bool,
+    /// Nobody is alone.
+    pub(crate) together: bool,
+    /// A broadcast reaches all that links lead to.
+    pub(crate) reaches: bool,
+    /// Two that are told of each other at the same moment are linked at once.
+    pub(crate) meets: bool,
+    /// One overlay within two reunion intervals of the peace.
+    pub(crate) reunites: bool,
+    /// Half of the deliveries take no longer than this.
+    pub(crate) prompt: Option<Duration>,
+    /// So do those of the first broadcast ever, which goes over all links...
+    pub(crate) first: Option<Duration>,
+    /// ...and those of others, once the tree has settled.
+    pub(crate) settled: Option<Duration>,
+    /// Then hardly any payload is sent twice.
+    pub(crate) thrifty: bool,
+    /// Of broadcasts in a storm most come through.
+    pub(crate) survives: bool,
+}
+
+impl Promise {
+    /// What a plan can promise.
+    ///
+    /// Sides that have full views and know nobody outside meet again by exchanges and by nothing
+    /// else; joins at once, loss and mass failures leave such sides now and then. With two
+    /// neighbours each an overlay is a set of rings, which every other exchange splits or joins;
+    /// with three, an exchange can split it until the next one. With one, whoever is left over takes
+    /// somebody else's, for ever.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let mesh = |m: &full_mesh::Parameters| m.members_capacity as u64 >= 2 * plan.most_nodes();
+        let (whole, stays_whole, reaches, complete) = match &plan.membership {
+            Membership::FullMesh(m) => (mesh(m), mesh(m), mesh(m), mesh(m)),
+            Membership::Hyparview(m) => {
+                let active = m.active_capacity;
+                let whole = match m.promotion_interval {
+                    Some(_) => active >= 3,
+                    None => active >= 4 && plan.is_gentle(),
+                };
+                (whole, whole && active >= 4, active >= 3, false)
+            }
+        };
+        let fits = plan.fits_queues();
+        let (stays_whole, reaches) = (stays_whole && fits, reaches && fits);
+        let plumtree = matches!(plan.broadcast, Broadcast::Plumtree(_));
+        let pairs = |m: &hyparview::Parameters| m.active_capacity == 1;
+        let agrees = !matches!(&plan.membership, Membership::Hyparview(m) if pairs(m));
+        let is_mesh = matches!(plan.membership, Membership::FullMesh(_));
+        let together = agrees && (complete || !is_mesh);
+        let keeps = |fault: &Fault| {
+            !matches!(fault.what, What::Crash { .. } | What::Leave { .. } | What::Churn { .. })
+        };
+        let many = u64::from(plan.nodes.count) >= MANY && plan.trouble.iter().all(keeps);
+        let prompt = stays_whole && plan.has_company();
+        let pause = match plan.finale.pace {
+            Pace::Pause(pause) if plan.links.bandwidth.is_none() => Some(pause),
+            _ => None,
+        };
+        let first = prompt && plan.load.is_empty() && pause.is_some_and(|p| p >= MEASURE_EVERY);
+        // Some broadcasts go out after that.
+        let late =
+            |pause: Span| pause.0 * plan.finale.count.unwrap_or(0).saturating_sub(1) > SETTLING;
+        let settled = prompt && pause.is_some_and(late);
+        Self {
+            agrees,
+            whole,
+            stays_whole,
+            complete,
+            together: together && plan.has_company(),
+            reaches,
+            meets: !is_mesh && plan.is_pair(),
+            reunites: plan.is_cut(),
+            prompt: prompt.then(|| plan.far() + plan.waits()),
+            first: first.then(|| plan.near()),
+            settled: settled.then(|| plan.near()),
+            thrifty: settled && plan.is_still() && plan.is_patient(),
+            survives: stays_whole && plumtree && many,
+        }
+    }
+
+    /// What both promise.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            agrees: self.agrees && other.agrees,
+            whole: self.whole && other.whole,
+            stays_whole: self.stays_whole && other.stays_whole,
+            complete: self.complete && other.complete,
+            together: self.together && other.together,
+            reaches: self.reaches && other.reaches,
+            meets: self.meets && other.meets,
+            reunites: self.reunites && other.reunites,
+            thrifty: self.thrifty && other.thrifty,
+            prompt: longer(self.prompt, other.prompt),
+            first: longer(self.first, other.first),
+            settled: longer(self.settled, other.settled),
+            survives: self.survives && other.survives,
+        }
+    }
+
+    /// Bounds of what may be under way and of what may be said, far above what ever is.
+    pub(crate) fn always(self, plan: &Plan) -> [String; 2] {
+        let nodes = plan.most_nodes() as f64;
+        let broadcasts = plan.broadcasts() as f64;
+        let seconds = (plan.well() + Duration::from_secs(200)).as_secs_f64();
+        let (links, said) = match &plan.membership {
+            Membership::Hyparview(m) => (m.active_capacity as f64, chatter(m)),
+            Membership::FullMesh(m) => {
+                let links = nodes.min(m.members_capacity as f64);
+                (links, links / m.keepalive_interval.as_secs_f64() * 6.0 + 4.0)
+            }
+        };
+        let around = plan.anti_entropy.as_ref();
+        let exchanges = around.map_or(0.0, |p| 16.0 / p.exchange_interval.as_secs_f64());
+        let said = said + exchanges;
+        let at_once = plan.at_once() as f64 + broadcasts / 20.0;
+        let pending = 4.0 * nodes * (6.0 + (8.0 + at_once) * (links + 2.0)) + 20_000.0;
+        let again = if around.is_some() { 12.0 } else { 4.0 };
+        let messages = 4.0 * nodes * (said * seconds + broadcasts * again * links) + 100_000.0;
+        [format!("pending <= {pending:.0}"), format!("messages <= {messages:.0}")]
+    }
+
+    /// What holds at these times.
+    pub(crate) fn then(self, times: &Times) -> Vec<String> {
+        let packed = |span: &Span| span.to_string().replace(' ', "");
+        let (well, looks) = (packed(&times.well), packed(&times.looks));
+        let (finale, storm) = (packed(&times.finale), packed(&times.storm));
+        let mut texts = vec![format!("dead_links == 0 from {well}")];
+        if self.meets {
+            let soon = Span(times.peace.0 + MEETING);
+            texts.push(format!("isolated == 0 at {}", packed(&soon)));
+        }
+        if let Some(interval) = times.reunion.filter(|_| self.reunites) {
+            let (twice, peace) = (packed(&Span(interval * 2)), packed(&times.peace));
+            texts.push(format!("components == 1 within {twice} of {peace}"));
+        }
+        if self.agrees {
+            texts.push(format!("asymmetric_links == 0 within {looks} of {well}"));
+        }
+        if self.whole {
+            texts.push(format!("components == 1 within {looks} of {well}"));
+        }
+        if self.together {
+            texts.push(format!("isolated == 0 within {looks} of {well}"));
+        }
+        if self.complete {
+            texts.push(format!("unlinked_pairs == 0 within {looks} of {well}"));
+        }
+        if self.stays_whole {
+            texts.push(format!("least_reliability == 1 from {finale} until {storm}"));
+        } else if self.reaches {
+            let patience = packed(&times.finale_for);
+            texts.push(format!("reach == 1 within {patience} of {finale}"));
+        }
+        if let Some(longest) = self.prompt {
+            let longest = packed(&Span(longest));
+            texts.push(format!("latency_p50 <= {longest} from {finale} until {storm}"));
+        }
+        if let Some(longest) = self.first {
+            let (longest, second) = (Span(longest), Span(times.finale.0 + MEASURE_EVERY.0));
+            let (longest, second) = (packed(&longest), packed(&second));
+            texts.push(format!("latency_p50 <= {longest} from {finale} until {second}"));
+        }
+        let settled = packed(&times.settled);
+        if let Some(longest) = self.settled {
+            let longest = packed(&Span(longest));
+            texts.push(format!("latency_p50 <= {longest} from {settled} until {storm}"));
+        }
+        if self.thrifty {
+            texts.push(format!("rmr <= {MOST_RMR} from {settled} until {storm}"));
+        }
+        if self.survives {
+            texts.push(format!("reliability >= 0.8 from {storm}"));
+        }
+        texts
+    }
+}
+
+/// What is promised twice is promised as far as both do.
+fn longer(one: Option<Duration>, another: Option<Duration>) -> Option<Duration> {
+    one.zip(another).map(|(one, another)| one.max(another))
+}
+
+/// Messages that a node of HyParView says in a second at most, on the whole: keep-alives and probes,
+/// shuffles in and out of turn that are passed on, candidates and the lost asked and the answers.
+fn chatter(m: &hyparview::Parameters) -> f64 {
+    let keepalives = 2.0 * m.active_capacity as f64 / m.keepalive_interval.as_secs_f64();
+    let shuffles = f64::from(m.shuffle_walk_length) + 2.0;
+    let candidates = 2.0 * (m.passive_capacity + m.active_capacity) as f64 + 10.0;
+    let turns = 1.0 + f64::from(m.reactive_shuffles);
+    let lost = m
+        .reunion_interval
+        .map_or(0.0, |interval| 20.0 * m.contacts_capacity as f64 / interval.as_secs_f64());
+    keepalives + lost + turns * (shuffles + candidates) / m.shuffle_interval.as_secs_f64()
+}
+
+impl Plan {
+    /// How long after the last fault all must be well: the dead are noticed, lists of dead candidates
+    /// are worked off, the isolated try their contacts, and (each one, a few times) sides that forgot
+    /// each other meet by exchanges.
+    pub(crate) fn patience(&self) -> Duration {
+        match &self.membership {
+            Membership::Hyparview(m) => {
+                let notice = m.keepalive_interval * (u32::from(m.keepalive_misses) + 2);
+                let candidates = m.request_timeout * (m.passive_capacity as u32 + 10);
+                let promotions = m.promotion_interval.unwrap_or_default() * 12;
+                let lost = m.reunion_interval.unwrap_or_default() * 2;
+                let meeting = m.rejoin_pause * 3 + m.shuffle_interval * 10 + promotions + lost;
+                notice + candidates + meeting
+            }
+            Membership::FullMesh(m) => {
+                let notice = m.keepalive_interval * (u32::from(m.keepalive_misses) + 2);
+                notice + m.redial_pause * 8 + m.gossip_interval * 30 + m.request_timeout * 20
+            }
+        }
+    }
+
+    /// Time in which half of all nodes can be reached, whatever way that is.
+    fn far(&self) -> Duration {
+        self.longest_way() * 30
+    }
+
+    /// The same in a good tree.
+    fn near(&self) -> Duration {
+        self.longest_way() * self.most_nodes().clamp(3, 15) as u32
+    }
+
+    /// How long a payload that was announced is waited for.
+    fn waits(&self) -> Duration {
+        match &self.broadcast {
+            Broadcast::Plumtree(b) => b.graft_timeout + b.ihave_interval,
+            Broadcast::Flood(_) => Duration::ZERO,
+        }
+    }
+
+    /// Whether links stay as they are in peace: nobody swaps neighbours, or knows nobody to swap for.
+    fn is_still(&self) -> bool {
+        match &self.membership {
+            Membership::FullMesh(_) => true,
+            Membership::Hyparview(m) => {
+                m.promotion_interval.is_none() || self.most_nodes() <= m.active_capacity as u64 + 1
+            }
+        }
+    }
+
+    /// Whether a payload on the longest way through a tree that has settled comes before anyone asks
+    /// another who announced it: the wait is long enough, or found out by then.
+    fn is_patient(&self) -> bool {
+        let nodes = self.most_nodes();
+        let Broadcast::Plumtree(b) = &self.broadcast else { return false };
+        let finds_out = b.least_graft_timeout < b.graft_timeout;
+        nodes <= FEW && (finds_out || b.least_graft_timeout >= self.longest_way() * nodes as u32)
+    }
+
+    /// Whether what is published at once fits the queue of a line: what does not, nobody gets, and
+    /// nobody hears of it.
+    fn fits_queues(&self) -> bool {
+        let Some(bandwidth) = &self.links.bandwidth else { return true };
+        let links = match &self.membership {
+            Membership::FullMesh(_) => self.most_nodes(),
+            Membership::Hyparview(m) => m.active_capacity as u64,
+        };
+        let at_once = match self.finale.pace {
+            Pace::Pause(_) => 1,
+            _ => u64::from(self.finale.count.unwrap_or(0)),
+        };
+        let bytes = u64::from(self.finale.payload.0) + 200;
+        2 * at_once * links * bytes <= u64::from(bandwidth.queue.0)
+    }
+
+    /// Whether nobody can be left as the only one: newcomers come, or two at least go on running.
+    fn has_company(&self) -> bool {
+        let all = self.most_nodes();
+        let struck = |who: &Who| match who {
+            Who::Count(count) => u64::from(*count),
+            Who::Share(share) => (share.get() * all as f64).ceil() as u64 + 1,
+            _ => all,
+        };
+        let dead = self.trouble.iter().map(|fault| match &fault.what {
+            What::Crash { who, .. } | What::Leave { who, .. } => struck(who),
+            What::Churn { .. } => all,
+            _ => 0,
+        });
+        self.newcomers > 1 || u64::from(self.nodes.count) >= dead.sum::<u64>() + 2
+    }
+
+    /// Whether two nodes, and no others, have nothing but links that were down, and that lose nothing
+    /// any more when both are told of each other: whichever of them asks, and if both do, one link
+    /// comes of it after a way there and one back. One of them may have heard of it a way later.
+    fn is_pair(&self) -> bool {
+        let severs = |what: &What| {
+            matches!(what, What::Partition { lasting: Some(_), .. } | What::Flap { .. })
+        };
+        let quiet = Duration::from_secs(5);
+        let over = |fault: &Fault| end(fault) + quiet <= self.peace;
+        self.nodes.count == 2
+            && self.newcomers == 0
+            && self.discovery
+            && self.links_are_harmless()
+            && self.longest_way() * 3 < MEETING
+            && self.trouble.iter().all(|fault| severs(&fault.what) && over(fault))
+    }
+
+    /// Whether nothing goes wrong but that an overlay is cut in two and nodes start again, each time
+    /// long enough between two attempts to reach whoever fell silent that each is tried.
+    fn is_cut(&self) -> bool {
+        let cuts = |what: &What| matches!(what, What::Partition { who: Who::Nodes(_), .. });
+        let restarts = |what: &What| matches!(what, What::Crash { .. } | What::Restart { .. });
+        let Membership::Hyparview(m) = &self.membership else { return false };
+        m.active_capacity >= 4
+            && m.reunion_interval.is_some_and(|interval| interval >= m.keepalive_interval * 10)
+            && self.newcomers == 0
+            && self.links_are_harmless()
+            && self.trouble.first().is_some_and(|first| cuts(&first.what))
+            && self.trouble[1..].iter().all(|fault| restarts(&fault.what))
+    }
+
+    /// Whether nothing goes wrong and every broadcast is everywhere in seconds, so that nobody has
+    /// anything of long ago to pass on: Flood keeps nothing for a neighbour to come.
+    pub(crate) fn is_calm(&self) -> bool {
+        let joins = |fault: &Fault| matches!(fault.what, What::Join { .. });
+        let flood = matches!(self.broadcast, Broadcast::Flood(_));
+        let fits = self.fits_queues() && self.links.bandwidth.is_none();
+        // What is published while some join is for some of them only.
+        let fits = fits && self.load.iter().all(|load| load.from.0 >= self.joined());
+        flood
+            && fits
+            && self.promise.stays_whole
+            && self.is_gentle()
+            && self.trouble.iter().all(joins)
+    }
+
+    /// Whether all clocks run: whoever came how long ago is told by them.
+    pub(crate) fn clocks_run(&self) -> bool {
+        let wrong = |what: &What| matches!(what, What::ClockDrift { .. } | What::ClockJump { .. });
+        !self.trouble.iter().any(|fault| wrong(&fault.what))
+    }
+
+    /// Whether no message is lost, said twice or overtaken by much.
+    pub(crate) fn links_are_harmless(&self) -> bool {
+        let links = &self.links;
+        links.loss == Share::NONE
+            && links.bursts.is_none()
+            && links.duplicate == Share::NONE
+            && links.reorder.is_none()
+    }
+
+    /// When those of the beginning have joined.
+    pub(crate) fn joined(&self) -> Duration {
+        self.nodes.joining.0 + JOINED
+    }
+
+    /// Whether nothing happens that may leave a side which knows nobody else: whoever joins through
+    /// one that is alone makes one.
+    pub(crate) fn is_gentle(&self) -> bool {
+        let apart = self.nodes.joining.0 / self.nodes.count.max(1) >= ROUND_TRIP;
+        let few = |who: &Who| matches!(who, Who::Count(0..=2));
+        let gently = |what: &What| match what {
+            What::Crash { who, .. } | What::Leave { who, .. } => few(who),
+            What::Restart { over, who, disk: false } => few(who) && over.0 >= ROUND_TRIP * 2,
+            What::Join { count, over } => over.0 >= ROUND_TRIP * *count,
+            _ => false,
+        };
+        self.links_are_harmless()
+            && apart
+            && self.nodes.contacts > 1
+            && self.trouble.iter().all(|fault| fault.at.0 >= self.joined() && gently(&fault.what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn company_is_whoever_is_left() {
+        let mut plan = Plan::draw(0, &[]);
+        let death = |count| {
+            let what = What::Leave { who: Who::Count(count), linger: Span::default() };
+            Fault { at: Span::default(), name: None, what }
+        };
+        (plan.nodes.count, plan.newcomers, plan.trouble) = (6, 0, vec![death(1), death(3)]);
+        assert!(plan.has_company(), "two are left");
+        plan.trouble.push(death(1));
+        assert!(!plan.has_company(), "one may be");
+        plan.newcomers = 2;
+        assert!(plan.has_company(), "others come");
+    }
+}

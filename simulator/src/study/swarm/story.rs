@@ -1,0 +1,143 @@
+//! What a plan tells of: mostly of anything, now and then of what hardly ever comes about by chance.
+
+use std::time::Duration;
+
+use super::dice::Dice;
+use super::trouble::{ROUND_TRIP, death, fault};
+use super::with::With;
+use crate::experiment::scenario::{Fault, Span, What, Who};
+
+/// What a plan tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Story {
+    /// Whatever comes.
+    Any,
+    /// Two that have lost sight of each other, or never met, are told of each other at the same
+    /// moment. There is nobody else.
+    Pair,
+    /// Many die, one is cut off from the rest, and nobody looks for it: it must find its way back
+    /// through those of its contacts that live.
+    Lone,
+    /// An overlay is cut in two, nodes of both sides start again meanwhile, and when the cut is mended
+    /// nobody is told of anybody.
+    Cut,
+    /// Nothing goes wrong. Some come late, and what was broadcast long before is not for them.
+    Late,
+}
+
+impl Story {
+    pub(super) fn draw(dice: &mut Dice, with: &[With]) -> Self {
+        let share = |one, by_itself| if with.contains(&one) { 50 } else { by_itself };
+        let (pairs, lone) = (share(With::Pairs, 6), share(With::Lone, 6));
+        let (cut, late) = (share(With::Cut, 10), share(With::Late, 4));
+        match dice.between(1, 100) {
+            roll if roll <= pairs => Self::Pair,
+            roll if roll <= pairs + lone => Self::Lone,
+            roll if roll <= pairs + lone + cut => Self::Cut,
+            roll if roll <= pairs + lone + cut + late => Self::Late,
+            _ => Self::Any,
+        }
+    }
+
+    pub(super) fn count(self, dice: &mut Dice, mesh: bool) -> u32 {
+        match self {
+            Self::Pair => 2,
+            Self::Lone | Self::Late => dice.between(10, 20),
+            Self::Cut => dice.between(4, 40),
+            Self::Any if dice.chance(20) => dice.between(1, 6),
+            Self::Any if mesh => dice.between(7, 30),
+            Self::Any => dice.between(7, 80),
+        }
+    }
+
+    /// Time between two joins.
+    pub(super) fn pause_ms(self, dice: &mut Dice, gentle: bool) -> u64 {
+        match self {
+            Self::Pair => 0,
+            Self::Lone | Self::Cut => dice.between(1, 200),
+            Self::Any | Self::Late if gentle => dice.between(ROUND_TRIP.as_millis() as u64, 600),
+            Self::Any if dice.chance(25) => 0,
+            Self::Any | Self::Late => dice.between(1, 400),
+        }
+    }
+
+    pub(super) fn contacts(self, dice: &mut Dice, gentle: bool) -> u32 {
+        match self {
+            Self::Pair => dice.between(3, 4),
+            Self::Lone | Self::Cut => 2,
+            Self::Any | Self::Late => dice.between(if gentle { 2 } else { 1 }, 4),
+        }
+    }
+}
+
+/// Two lose sight of each other, often before they have met, and for long enough to forget.
+pub(super) fn partings(dice: &mut Dice) -> Vec<Fault> {
+    let mut trouble = Vec::new();
+    let mut at = if dice.chance(75) { Duration::ZERO } else { dice.millis(1_000, 20_000) };
+    for _ in 0..dice.between(1, 2) {
+        let lasting = dice.millis(500, 40_000);
+        let what = match dice.chance(80) {
+            true => {
+                let lasting = Some(Span(lasting));
+                What::Partition { who: Who::Count(1), one_way: dice.chance(20), lasting }
+            }
+            false => What::Flap {
+                who: Who::Count(1),
+                up: Span(dice.millis(500, 8_000)),
+                down: Span(dice.millis(300, 6_000)),
+                lasting: Span(lasting),
+            },
+        };
+        trouble.push(fault(at, what));
+        at += lasting + dice.millis(0, 20_000);
+    }
+    trouble
+}
+
+/// Some come long after the others.
+pub(super) fn latecomers(dice: &mut Dice) -> Vec<Fault> {
+    let count = dice.between(1, 5);
+    vec![fault(
+        dice.millis(15_000, 40_000),
+        What::Join { count, over: Span(ROUND_TRIP * 2 * count) },
+    )]
+}
+
+/// Two sides lose sight of each other, for long enough to replace each other, and nodes start again
+/// meanwhile: some of both sides with what they had written down, and of one side maybe all without.
+pub(super) fn cut(dice: &mut Dice, count: u32, joining: Duration) -> Vec<Fault> {
+    let (side, other): (Vec<u32>, Vec<u32>) = (0..count).partition(|_| dice.chance(50));
+    // Nobody is cut off from nobody.
+    let side = if other.is_empty() { side[1..].to_vec() } else { side };
+    let at = joining + dice.millis(5_000, 60_000);
+    let parting = What::Partition { who: Who::Nodes(side.clone()), one_way: false, lasting: None };
+    let mut trouble = vec![fault(at, parting)];
+    let (keeps, share) = (dice.chance(50), dice.one_of(&[0, 30, 100]));
+    for node in 0..count {
+        let disk = keeps || !side.contains(&node);
+        if dice.chance(share) {
+            let (who, notice) = (Who::Nodes(vec![node]), death(dice));
+            let (died, over) = (at + dice.millis(0, 60_000), Span::default());
+            trouble.push(fault(died, What::Crash { who: who.clone(), notice }));
+            let back = died + dice.millis(0, 10_000);
+            trouble.push(fault(back, What::Restart { who, disk, over }));
+        }
+    }
+    trouble
+}
+
+/// Many die, then one is cut off. Everybody is told of some who live, the one as well, as by a host
+/// that finds them in another way; nobody can reach it to tell it more.
+pub(super) fn bereaved(dice: &mut Dice, joining: Duration) -> Vec<Fault> {
+    let died = joining + dice.millis(1_000, 20_000);
+    let cut = died + dice.millis(0, 10_000);
+    let told = cut + dice.millis(20_000, 40_000);
+    let dying = What::Crash { who: Who::Share(dice.percent(20, 50)), notice: death(dice) };
+    let lasting = Some(Span(told - cut + dice.millis(1_000, 20_000)));
+    let parting = What::Partition { who: Who::Count(1), one_way: false, lasting };
+    let telling = (0..3).map(|count| {
+        let at = told + Duration::from_millis(100) * count;
+        fault(at, What::Discover { who: Who::All })
+    });
+    [fault(died, dying), fault(cut, parting)].into_iter().chain(telling).collect()
+}

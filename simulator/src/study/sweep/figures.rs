@@ -1,0 +1,215 @@
+//! What a run comes to in numbers, each with a name: the columns of tables.
+
+use super::SweepError;
+use crate::experiment::runner::{ChannelReport, PhaseReport, Report, Verdict};
+use crate::experiment::scenario::{Scenario, Span, nearest};
+
+type Of<T> = fn(&T) -> Option<f64>;
+
+/// Of a whole run.
+const RUN: &[(&str, Of<Report>)] = &[
+    ("holds", |run| Some(f64::from(u8::from(run.holds())))),
+    ("events", |run| Some(run.events as f64)),
+    ("messages", |run| Some(run.messages.iter().map(|sent| sent.count).sum::<u64>() as f64)),
+    ("bytes", |run| Some(run.messages.iter().map(|sent| sent.bytes).sum::<u64>() as f64)),
+    ("lost", |run| Some(run.lost as f64)),
+    ("shed", |run| Some(run.shed as f64)),
+    ("duplicated", |run| Some(run.duplicated as f64)),
+    ("started_nodes", |run| Some(run.started_nodes as f64)),
+    ("neighbor_ups", |run| Some(run.series.iter().map(|p| p.neighbor_ups).sum::<u64>() as f64)),
+    ("neighbor_downs", |run| Some(run.series.iter().map(|p| p.neighbor_downs).sum::<u64>() as f64)),
+];
+
+/// Of each phase; latencies in seconds.
+const PHASE: &[(&str, Of<PhaseReport>)] = &[
+    ("broadcasts", |phase| Some(phase.broadcasts as f64)),
+    ("reliability", |phase| phase.reliability),
+    ("least_reliability", |phase| phase.least_reliability),
+    ("rmr", |phase| phase.rmr),
+    ("hops", |phase| phase.ldh),
+    ("latency_mean", |phase| delivered(phase, phase.latency_seconds.mean)),
+    ("latency_p50", |phase| delivered(phase, phase.latency_seconds.p50)),
+    ("latency_p99", |phase| delivered(phase, phase.latency_seconds.p99)),
+    ("latency_max", |phase| delivered(phase, phase.latency_seconds.max)),
+    ("running_nodes", |phase| Some(phase.overlay.running_nodes as f64)),
+    ("mean_degree", |phase| Some(phase.overlay.mean_degree)),
+    ("clustering", |phase| Some(phase.overlay.clustering)),
+    ("average_shortest_path", |phase| Some(phase.overlay.average_shortest_path)),
+    ("components", |phase| Some(phase.overlay.components as f64)),
+    ("largest_component", |phase| Some(phase.overlay.largest_component as f64)),
+    ("asymmetric_links", |phase| Some(phase.overlay.asymmetric_links as f64)),
+];
+
+/// Of each channel; latencies in seconds.
+const CHANNEL: &[(&str, Of<ChannelReport>)] = &[
+    ("messages", |channel| Some(channel.messages as f64)),
+    ("delivered", |channel| {
+        (channel.messages > 0).then(|| channel.delivered as f64 / channel.messages as f64)
+    }),
+    ("refused", |channel| Some(channel.refused as f64)),
+    ("shed", |channel| Some(channel.shed as f64)),
+    ("unreachable", |channel| Some(channel.unreachable as f64)),
+    ("gone", |channel| Some(channel.gone as f64)),
+    ("timed_out", |channel| Some(channel.timed_out as f64)),
+    ("retransmitted", |channel| Some(channel.retransmitted as f64)),
+    ("latency_mean", |channel| channel.latency_seconds.map(|latency| latency.mean)),
+    ("latency_p50", |channel| channel.latency_seconds.map(|latency| latency.p50)),
+    ("latency_p99", |channel| channel.latency_seconds.map(|latency| latency.p99)),
+    ("latency_max", |channel| channel.latency_seconds.map(|latency| latency.max)),
+];
+
+/// Of each assertion.
+const ASSERTION: &[(&str, Of<Verdict>)] = &[
+    ("holds", |verdict| Some(f64::from(u8::from(verdict.holds)))),
+    ("found", |verdict| verdict.found),
+    ("at", |verdict| verdict.at),
+];
+
+fn delivered(phase: &PhaseReport, latency: f64) -> Option<f64> {
+    // Nothing travels in no time.
+    (phase.latency_seconds.max > 0.0).then_some(latency)
+}
+
+/// The names of a scenario's figures.
+pub fn names(scenario: &Scenario) -> Vec<String> {
+    let phases = phases(scenario);
+    let mut names: Vec<String> = RUN.iter().map(|(name, _)| (*name).to_owned()).collect();
+    for phase in &phases {
+        names.extend(PHASE.iter().map(|(name, _)| match phases.len() {
+            1 => (*name).to_owned(),
+            _ => format!("{phase}.{name}"),
+        }));
+    }
+    for channel in &scenario.channels {
+        let channel = &channel.name;
+        names.extend(CHANNEL.iter().map(|(name, _)| format!("channel.{channel}.{name}")));
+    }
+    for at in 0..scenario.assertions.len() {
+        names.extend(ASSERTION.iter().map(|(name, _)| format!("assertions.{at}.{name}")));
+    }
+    names
+}
+
+/// The figures of a run of this scenario, in the order of their names; those of phases that had no
+/// time are absent.
+pub fn values(scenario: &Scenario, report: &Report) -> Vec<Option<f64>> {
+    let mut values: Vec<_> = RUN.iter().map(|(_, of)| of(report)).collect();
+    for name in phases(scenario) {
+        let phase = report.phases.iter().find(|phase| phase.phase == name);
+        values.extend(PHASE.iter().map(|(_, of)| phase.and_then(of)));
+    }
+    for channel in &report.channels {
+        values.extend(CHANNEL.iter().map(|(_, of)| of(channel)));
+    }
+    for verdict in &report.verdicts {
+        values.extend(ASSERTION.iter().map(|(_, of)| of(verdict)));
+    }
+    values
+}
+
+/// The places of those that are wanted. A name without a phase or an assertion stands for that figure
+/// in all of them.
+///
+/// # Errors
+/// The first name that is none, and the nearest that is one.
+pub fn select(all: &[String], wanted: &[String]) -> Result<Vec<usize>, SweepError> {
+    let mut selected = Vec::new();
+    for name in wanted {
+        let is_it = |(_, known): &(usize, &String)| {
+            let phase = known.strip_suffix(name.as_str());
+            phase.is_some_and(|phase| phase.is_empty() || phase.ends_with('.'))
+        };
+        let places: Vec<usize> = all.iter().enumerate().filter(is_it).map(|(at, _)| at).collect();
+        if places.is_empty() {
+            let hint = match nearest(name, all) {
+                Some(nearest) => format!("did you mean {nearest}?"),
+                None => format!("they are {}", all.join(", ")),
+            };
+            return Err(SweepError::Wrong(format!(
+                "--figures {name}: there is no such figure: {hint}"
+            )));
+        }
+        selected.extend(places.into_iter().filter(|at| !selected.contains(at)).collect::<Vec<_>>());
+    }
+    Ok(selected)
+}
+
+/// Phases as reports call them.
+fn phases(scenario: &Scenario) -> Vec<&str> {
+    let all = &scenario.measure.phases;
+    let first = match all.first() {
+        None => Some("all"),
+        Some(phase) if phase.from > Span::default() => Some("before"),
+        Some(_) => None,
+    };
+    first.into_iter().chain(all.iter().map(|phase| phase.name.as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::experiment::runner;
+
+    #[test]
+    fn figures_are_chosen_by_name_in_one_phase_or_in_all() {
+        let all = ["events", "a.rmr", "b.rmr", "b.latency_p99"].map(str::to_owned);
+        let select = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            select(&all, &names).map_err(|error| error.to_string())
+        };
+        assert_eq!(select(&["rmr", "events", "b.rmr"]), Ok(vec![1, 2, 0]));
+        let expected = "--figures b.rmrs: there is no such figure: did you mean b.rmr?";
+        assert_eq!(select(&["b.rmrs"]), Err(expected.to_owned()));
+    }
+
+    #[test]
+    fn channels_have_figures_of_their_own() {
+        let set = ["nodes.count=20", "duration=40s"].map(str::to_owned);
+        let text = crate::experiment::scenario::gallery::find("channels").unwrap().text;
+        let mut document = crate::experiment::scenario::Document::parse("channels", text).unwrap();
+        set.iter().for_each(|set| document.set(set).unwrap());
+        document.set("assertions=[]").unwrap();
+        document.set("faults=[]").unwrap();
+        document.set("workload=[{ from='20s', count=5, send={ channel='ticks' } }]").unwrap();
+        let scenario = document.scenario().unwrap();
+        let report = runner::run(&scenario, &mut ()).unwrap();
+        let (names, values) = (names(&scenario), values(&scenario, &report));
+        assert_eq!(names.len(), values.len());
+        let at = |name: &str| values[names.iter().position(|known| known == name).unwrap()];
+        assert_eq!(at("channel.ticks.messages"), Some(5.0));
+        assert_eq!(at("channel.ticks.delivered"), Some(1.0));
+        assert_eq!(at("channel.orders.delivered"), None);
+    }
+
+    #[test]
+    fn every_figure_has_a_name_and_every_phase_its_figures() {
+        for (phases, expected) in [
+            ("[]", vec!["all"]),
+            ("[{ name = 'a', from = '0s' }, { name = 'b', from = '5s' }]", vec!["a", "b"]),
+            ("[{ name = 'b', from = '5s' }]", vec!["before", "b"]),
+        ] {
+            let set =
+                ["nodes.count=20", "duration=20s", "workload.0.from=12s", "assertions=['rmr < 2']"]
+                    .map(str::to_owned);
+            let set = [&set[..], &[format!("measure.phases={phases}")]].concat();
+            let scenario = Scenario::read(Path::new("quickstart"), &set).unwrap();
+            let report = runner::run(&scenario, &mut ()).unwrap();
+            let found: Vec<_> = report.phases.iter().map(|phase| phase.phase.as_str()).collect();
+            assert_eq!(found, expected, "as the report has them");
+            let (names, values) = (names(&scenario), values(&scenario, &report));
+            assert_eq!(names.len(), values.len());
+            let value = |name: &str| names.iter().position(|n| n == name).and_then(|at| values[at]);
+            let last = match expected[..] {
+                [_] => String::new(),
+                [.., last] => format!("{last}."),
+                [] => unreachable!(),
+            };
+            assert_eq!(value(&format!("{last}running_nodes")), Some(20.0));
+            assert_eq!(value(&format!("{last}reliability")), Some(1.0));
+            assert_eq!(value("assertions.0.holds"), Some(1.0));
+            assert_eq!(value("events"), Some(report.events as f64));
+        }
+    }
+}

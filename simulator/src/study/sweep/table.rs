@@ -1,0 +1,188 @@
+//! Tables as files: where they go, and how they are written.
+
+use std::error::Error;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use csv::{StringRecord, Writer};
+
+use super::SweepError;
+use super::layout::Kind;
+use super::ledger::Ledger;
+use super::parquet;
+use super::rows::Sheet;
+use super::summary::{Cell, Summing};
+
+/// Where tables go; the ending of a file says how it is written.
+#[derive(Debug, Clone, Default)]
+pub struct Outputs {
+    /// A row a run.
+    pub tables: Vec<PathBuf>,
+    /// A row a figure of a cell: its mean over the seeds and the interval.
+    pub summary: Option<PathBuf>,
+}
+
+impl Outputs {
+    /// Whether all of them can be written, before anything runs. What is there already is in the
+    /// way, unless it may be written over.
+    ///
+    /// # Errors
+    /// The file that cannot be written, and why.
+    pub fn check(&self, overwrite: bool) -> Result<(), SweepError> {
+        let all: Vec<&PathBuf> = self.tables.iter().chain(&self.summary).collect();
+        for (at, path) in all.iter().enumerate() {
+            Format::of(path)?;
+            if all[..at].contains(path) {
+                return Err(SweepError::file(path, &"is to be two tables"));
+            }
+            if path.exists() && !overwrite {
+                let message = "is there already: choose another file, or --overwrite it";
+                return Err(SweepError::file(path, &message));
+            }
+            let draft = draft(path);
+            File::create(&draft)
+                .and_then(|_| std::fs::remove_file(&draft))
+                .map_err(|error| SweepError::file(path, &format!("cannot be written: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// Writes all tables from the rows of a ledger, in the order of their runs, and calls `seen`
+    /// with every cell on the way. At most a cell is in memory.
+    ///
+    /// # Errors
+    /// If something cannot be read or written.
+    pub fn write(&self, ledger: &Ledger, mut seen: impl FnMut(&Cell)) -> Result<(), SweepError> {
+        let layout = ledger.layout();
+        let axes = kinds_of_axes(ledger)?;
+        let kinds = layout.kinds(&axes);
+        let mut tables = self
+            .tables
+            .iter()
+            .map(|path| Draft::create(path, layout.columns(), &kinds))
+            .collect::<Result<Vec<_>, _>>()?;
+        let columns = layout.summary_columns();
+        let numbers = [Kind::Text, Kind::Whole, Kind::Number, Kind::Number, Kind::Number];
+        let kinds = [&[Kind::Text], &axes[..], &numbers].concat();
+        let path = self.summary.as_ref();
+        let mut summary = path.map(|path| Draft::create(path, &columns, &kinds)).transpose()?;
+        let mut sum = |cell: Option<Cell>| {
+            let Some(cell) = cell else { return Ok(()) };
+            seen(&cell);
+            let Some(table) = &mut summary else { return Ok(()) };
+            summary_rows(ledger, &cell).try_for_each(|row| table.add(&row))
+        };
+        let mut summing = Summing::new(layout);
+        for row in ledger.rows()? {
+            let row = row?;
+            tables.iter_mut().try_for_each(|table| table.add(&row))?;
+            sum(summing.add(&row))?;
+        }
+        sum(summing.end())?;
+        tables.into_iter().chain(summary).try_for_each(Draft::finish)
+    }
+}
+
+fn summary_rows(ledger: &Ledger, cell: &Cell) -> impl Iterator<Item = StringRecord> {
+    let number = |number: Option<f64>| number.map_or_else(String::new, |n| n.to_string());
+    let figures = ledger.layout().figures().iter().zip(&cell.figures);
+    figures.map(move |(name, figure)| {
+        let mut row = StringRecord::from(vec![ledger.sweep()]);
+        row.extend(&cell.values);
+        row.extend([name, &figure.n.to_string()]);
+        row.extend([figure.mean, figure.ci_low, figure.ci_high].map(number));
+        row
+    })
+}
+
+/// What stands in the columns of the varied keys: numbers only if all are.
+fn kinds_of_axes(ledger: &Ledger) -> Result<Vec<Kind>, SweepError> {
+    let layout = ledger.layout();
+    let mut kinds = vec![Kind::Whole; layout.axes().len()];
+    for row in ledger.rows()? {
+        for (kind, value) in kinds.iter_mut().zip(layout.values_of(&row?)) {
+            if *kind == Kind::Whole && value.parse::<i64>().is_err() {
+                *kind = Kind::Number;
+            }
+            // As it was written, so that tables can be read again.
+            let is_number = value.parse::<f64>().is_ok_and(|number| number.to_string() == value);
+            if *kind == Kind::Number && !is_number {
+                *kind = Kind::Text;
+            }
+        }
+    }
+    Ok(kinds)
+}
+
+/// How a table is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Csv,
+    Parquet,
+}
+
+impl Format {
+    pub(super) fn of(path: &Path) -> Result<Self, SweepError> {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("csv") => Ok(Self::Csv),
+            Some("parquet") => {
+                parquet::built_in().map_err(|error| SweepError::file(path, &error))?;
+                Ok(Self::Parquet)
+            }
+            _ => {
+                let message = "is no table by its ending: allowed are .csv and .parquet";
+                Err(SweepError::file(path, &message))
+            }
+        }
+    }
+}
+
+impl Sheet for Writer<File> {
+    fn add(&mut self, row: &StringRecord) -> Result<(), Box<dyn Error>> {
+        Ok(self.write_record(row)?)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), Box<dyn Error>> {
+        Ok(self.flush()?)
+    }
+}
+
+/// Tables appear whole: until then they have another name.
+fn draft(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+/// A table that is being written.
+struct Draft<'a> {
+    path: &'a Path,
+    sheet: Box<dyn Sheet>,
+}
+
+impl<'a> Draft<'a> {
+    fn create(path: &'a Path, columns: &[String], kinds: &[Kind]) -> Result<Self, SweepError> {
+        let format = Format::of(path)?;
+        let create = || -> Result<Box<dyn Sheet>, Box<dyn Error>> {
+            let file = File::create(draft(path))?;
+            if format == Format::Parquet {
+                return parquet::write(file, columns, kinds);
+            }
+            let mut writer = Writer::from_writer(file);
+            writer.write_record(columns)?;
+            Ok(Box::new(writer))
+        };
+        let sheet = create().map_err(|error| SweepError::file(path, &error))?;
+        Ok(Self { path, sheet })
+    }
+
+    fn add(&mut self, row: &StringRecord) -> Result<(), SweepError> {
+        self.sheet.add(row).map_err(|error| SweepError::file(self.path, &error))
+    }
+
+    fn finish(self) -> Result<(), SweepError> {
+        let wrong = |error: &dyn std::fmt::Display| SweepError::file(self.path, error);
+        self.sheet.finish().map_err(|error| wrong(&error))?;
+        std::fs::rename(draft(self.path), self.path).map_err(|error| wrong(&error))
+    }
+}
