@@ -12,7 +12,7 @@ use clap::Parser;
 ///   git diff > simulator/mutants/NAME.patch; git checkout membership broadcast
 /// with two lines before the diff: what the bug is, and "Drawn with:" and what of `murmurate-sim swarm
 /// --with` it shows in.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "mutants", after_help = EXAMPLES, verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Which bugs; without one all

@@ -95,7 +95,10 @@ fn try_mutant(args: &Args, scratch: &Scratch, mutant: &Mutant) -> Result<Option<
     scratch.shows(&program, &found.file)?;
     let real = swarm::try_plan(&Plan::draw(found.seed, &mutant.with)).failure;
     found.without = real.map(|real| format!("{}: {}", real.rule, real.detail));
-    if found.without.is_none() {
+    if found.without.is_none() && fails(&found.file)?.is_some() {
+        // Made so small that it goes wrong by itself: as it was drawn it does not.
+        let as_drawn = scratch.swarm(&program, &Args { shrink: 0, ..args.clone() }, mutant)?;
+        found = as_drawn.unwrap_or(found);
         found.without = fails(&found.file)?;
     }
     if let Some(out) = &args.out {

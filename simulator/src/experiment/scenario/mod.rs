@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::observe::check::Agreement;
 pub use assertion::{Assertion, AssertionError, Comparison, Window};
-pub use channels::{Channel, ChannelKind};
+pub use channels::{Channel, ChannelKind, Overflow};
 pub use churn_trace::{Change, TraceError, read as read_trace};
 pub use document::{Document, Problem, ScenarioError};
 pub use faults::{Churn, Death, Fault, Lengths, What, Who};

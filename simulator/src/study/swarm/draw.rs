@@ -8,6 +8,7 @@ use murmurate::membership::{full_mesh, hyparview};
 use super::dice::Dice;
 use super::plan::{FINALE, Plan, Promise};
 use super::story::{self, Story};
+use super::talk::Talk;
 use super::trouble::{end, favourite, keeps_all, trouble};
 use super::with::With;
 use crate::experiment::scenario::{
@@ -63,6 +64,7 @@ impl Plan {
             regions,
             trouble,
             load: Vec::new(),
+            talk: Talk::default(),
             peace: Duration::ZERO,
             newcomers: if story == Story::Any { 2 } else { 0 },
             discovery: true,
@@ -87,6 +89,10 @@ impl Plan {
         let over = self.trouble.iter().map(end).max().unwrap_or_default() + Duration::from_secs(5);
         self.peace = Duration::from_secs(over.max(self.nodes.joining.0).as_secs() + 1);
         self.load = load(dice, self.peace);
+        // It would keep all else from lines that carry little.
+        if self.links.bandwidth.is_none() {
+            self.talk = Talk::draw(self.seed, self.peace);
+        }
         if story == Story::Late {
             let joined = self.joined();
             self.load.iter_mut().for_each(|load| load.from = Span(load.from.0 + joined));

@@ -10,6 +10,7 @@ mod draw;
 mod plan;
 mod shrink;
 mod story;
+mod talk;
 mod trouble;
 mod with;
 

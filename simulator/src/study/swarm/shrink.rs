@@ -10,6 +10,7 @@ use murmurate::broadcast::plumtree;
 use murmurate::membership::{full_mesh, hyparview};
 
 use super::plan::{Plan, Promise};
+use super::talk::Talk;
 use super::trouble::end;
 use super::{Failure, try_plan};
 use crate::experiment::scenario::{
@@ -238,6 +239,14 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
     }
 
     fn load(&mut self) {
+        self.attempt(|plan| plan.talk = Talk::default());
+        for at in (0..self.best.plan.talk.channels.len()).rev() {
+            if !self.attempt(|plan| plan.talk.without(at)) {
+                self.attempt(|plan| {
+                    plan.talk.workload[at].count = plan.talk.workload[at].count.map(|n| n / 4);
+                });
+            }
+        }
         self.attempt(|plan| plan.load.clear());
         for at in (0..self.best.plan.load.len()).rev() {
             if !self.attempt(|plan| drop(plan.load.remove(at))) {

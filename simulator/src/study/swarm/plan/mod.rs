@@ -13,6 +13,7 @@ use murmurate::broadcast::anti_entropy;
 
 pub(super) use promise::Promise;
 
+use super::talk::Talk;
 use super::with::With;
 use crate::experiment::scenario::{
     Assertion, Broadcast, Fault, LatencyModel, Links, Measure, Membership, Nodes, Pace, Region,
@@ -53,6 +54,8 @@ pub struct Plan {
     pub(super) trouble: Vec<Fault>,
     /// What is broadcast meanwhile.
     pub(super) load: Vec<Workload>,
+    /// What is sent on channels meanwhile.
+    pub(super) talk: Talk,
     /// When all faults are over.
     pub(super) peace: Duration,
     /// How long nodes that start then have to wait: newcomers find an overlay that is being healed.
@@ -127,13 +130,14 @@ impl Plan {
                 ..Workload::default()
             });
         }
+        workload.extend(self.talk.workload.iter().cloned());
         faults.retain(|fault| fault.at <= duration);
         workload.retain(|workload| workload.from <= duration);
         let with: Vec<_> = self.with.iter().map(|with| with.name()).collect();
         let with =
             if with.is_empty() { String::new() } else { format!(" with {}", with.join(", ")) };
         Scenario {
-            channels: Vec::new(),
+            channels: self.talk.channels.clone(),
             name: format!("swarm-{}", self.seed),
             description: format!("drawn by the swarm from seed {}{with}", self.seed),
             seed: self.noise,

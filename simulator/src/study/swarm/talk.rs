@@ -1,0 +1,73 @@
+//! What nodes send to each other on channels meanwhile.
+
+use std::time::Duration;
+
+use super::dice::Dice;
+use crate::experiment::scenario::{
+    Bytes, Channel, ChannelKind, Overflow, Pace, Send, Sender, Share, Span, To, Workload,
+};
+
+/// Channels, and what is sent on them. What they promise is checked by every run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Talk {
+    pub(super) channels: Vec<Channel>,
+    pub(super) workload: Vec<Workload>,
+}
+
+impl Talk {
+    /// Drawn apart from all else, so that with it and without it the same goes wrong.
+    pub(super) fn draw(seed: u64, until: Duration) -> Self {
+        let dice = &mut Dice::new(seed ^ 0x7461_6c6b);
+        if dice.chance(50) {
+            return Self::default();
+        }
+        let kinds = [
+            ("best-effort", ChannelKind::BestEffort),
+            ("acknowledged", ChannelKind::Acknowledged),
+            ("latest", ChannelKind::Latest),
+            ("request", ChannelKind::Request),
+        ];
+        let mut talk = Self::default();
+        for (name, kind) in kinds {
+            if dice.chance(40) {
+                continue;
+            }
+            let full = dice.chance(30);
+            talk.channels.push(Channel {
+                name: name.into(),
+                kind,
+                queue_messages: if full { dice.between(1, 10) } else { dice.between(10, 1_000) },
+                queue_bytes: Bytes(dice.between(100, 1 << 20)),
+                timeout: Span(dice.millis(1_000, 20_000)),
+                answer: Bytes(dice.between(16, 2_000)),
+                overflow: if dice.chance(30) { Overflow::DropOldest } else { Overflow::Refuse },
+                relayed: match dice.between(0, 3) {
+                    0 | 1 => Share::NONE,
+                    2 => Share::ALL,
+                    _ => dice.percent(10, 90),
+                },
+                work: if dice.chance(60) { Span::default() } else { Span(dice.millis(1, 500)) },
+            });
+            talk.workload.push(Workload {
+                from: Span(dice.millis(0, until.as_millis() as u64)),
+                until: None,
+                count: Some(dice.between(20, 300)),
+                pace: Pace::Rate(f64::from(dice.between(1, 50))),
+                sender: Sender::Random,
+                payload: Bytes(dice.between(16, 2_000)),
+                send: Some(Send {
+                    channel: name.into(),
+                    to: if dice.chance(50) { To::Random } else { To::Node(0) },
+                }),
+            });
+        }
+        talk
+    }
+
+    /// Without one of its channels.
+    pub(super) fn without(&mut self, at: usize) {
+        let channel = self.channels.remove(at);
+        let is_of_it = |send: &Send| send.channel == channel.name;
+        self.workload.retain(|workload| !workload.send.as_ref().is_some_and(is_of_it));
+    }
+}
