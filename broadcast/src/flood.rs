@@ -24,29 +24,19 @@ pub struct Flood<P, I: Id, D> {
     payload: PhantomData<D>,
 }
 
-/// The knobs of [`Flood`]; see [`plumtree::Parameters`](crate::plumtree::Parameters) for what they
-/// mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Config {
-    /// Broadcasts of one origin that are told apart. At least 1.
-    pub seen_capacity: usize,
-    /// Origins of which is remembered what was seen. At least 1.
-    pub origins_capacity: usize,
-    /// How long an origin must be silent to be forgotten when there are too many.
-    pub origin_idle: Duration,
-    /// Links a broadcast crosses at most. At least 1.
-    pub hop_limit: u16,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        let SeenBounds { span, origins, idle } = SeenBounds::default();
-        Self {
-            seen_capacity: span,
-            origins_capacity: origins,
-            origin_idle: idle,
-            hop_limit: HOP_LIMIT,
-        }
+murmurate_membership::parameters! {
+    /// The knobs of [`Flood`]; see [`plumtree::Parameters`](crate::plumtree::Parameters) for what they
+    /// mean.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Config of "Flood" {
+        /// Broadcasts of one origin that are told apart while they are under way together.
+        seen_capacity: usize = SeenBounds::DEFAULT.span, in 1..=1 << 24;
+        /// Origins of which is remembered what was seen.
+        origins_capacity: usize = SeenBounds::DEFAULT.origins, in 1..=1 << 24;
+        /// How long an origin must be silent to be forgotten when there are too many.
+        origin_idle: Duration = SeenBounds::DEFAULT.idle;
+        /// Links a broadcast crosses at most.
+        hop_limit: u16 = HOP_LIMIT, in 1..=u16::MAX as usize;
     }
 }
 

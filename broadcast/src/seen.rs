@@ -49,6 +49,10 @@ pub struct SeenBounds {
 }
 
 impl SeenBounds {
+    /// What [`SeenBounds::default`] gives.
+    pub const DEFAULT: Self =
+        Self { span: 16_384, origins: 65_536, idle: Duration::from_secs(128 * 60) };
+
     /// The same for a peer's own broadcasts: one origin more, so that there is always room for it.
     #[must_use]
     pub fn for_own(self) -> Self {
@@ -58,7 +62,7 @@ impl SeenBounds {
 
 impl Default for SeenBounds {
     fn default() -> Self {
-        Self { span: 16_384, origins: 65_536, idle: Duration::from_secs(128 * 60) }
+        Self::DEFAULT
     }
 }
 

@@ -20,6 +20,7 @@ pub mod full_mesh;
 pub mod hyparview;
 mod links;
 mod mark;
+pub mod parameters;
 mod peer;
 mod protocol;
 mod range;
@@ -29,6 +30,7 @@ mod time;
 pub use full_mesh::FullMesh;
 pub use hyparview::HyParView;
 pub use mark::Mark;
+pub use parameters::ConfigError;
 pub use peer::Peer;
 pub use protocol::{
     DownReason, Effects, FRAME_HEADER, Input, Membership, Notice, Sizes, Violation, Wire,

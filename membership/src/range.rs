@@ -27,6 +27,14 @@ pub enum OutOfRange {
 }
 
 impl OutOfRange {
+    /// The setting.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Number { name, .. } | Self::ZeroTime { name } => name,
+        }
+    }
+
     /// Checks numbers, each given with its smallest and its largest value, and times, none of which
     /// may be zero.
     ///

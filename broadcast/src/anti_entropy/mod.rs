@@ -27,7 +27,8 @@ use core::time::Duration;
 use murmurate_membership::{Time, Violation, nanos};
 use thin_vec::ThinVec;
 
-pub use config::{Config, ConfigError, Parameters};
+pub use config::{Config, Parameters};
+pub use murmurate_membership::ConfigError;
 pub use message::{MAX_ORIGINS, MAX_PARTS, Message, Part, Span, Summary};
 
 use crate::protocol::{Broadcast, Effects, Input, Origin, Payload};

@@ -21,7 +21,8 @@ use alloc::sync::Arc;
 use murmurate_membership::{Peer, Time, Violation};
 use thin_vec::ThinVec;
 
-pub use config::{Config, ConfigError, Parameters};
+pub use config::{Config, Parameters};
+pub use murmurate_membership::ConfigError;
 pub use message::{Announcement, Announcements, MAX_ANNOUNCEMENTS, Message};
 
 use crate::cache::{Cache, CacheBounds};

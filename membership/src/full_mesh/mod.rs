@@ -33,7 +33,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 use thin_vec::ThinVec;
 
-pub use crate::hyparview::ConfigError;
+pub use crate::ConfigError;
 pub use config::{Config, MAX_GOSSIP_LENGTH, Parameters};
 pub use message::Message;
 
