@@ -4,9 +4,10 @@
 //! machine: the code that ships is the code that is simulated.
 //!
 //! The feature `libp2p`, on by default, is the node: the stack on real connections. `dns` and `mdns`
-//! add sources of contacts, and `http` answers for metrics and health.
+//! add sources of contacts, and `http` answers for metrics and health. `serde` reads parameters from
+//! files.
 
-#![cfg_attr(not(any(test, feature = "libp2p")), no_std)]
+#![cfg_attr(not(any(test, feature = "libp2p", feature = "serde")), no_std)]
 
 extern crate alloc;
 
@@ -15,6 +16,8 @@ pub mod channel;
 pub mod discovery;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "serde")]
+pub mod keys;
 #[cfg(feature = "libp2p")]
 mod id;
 #[cfg(feature = "libp2p")]

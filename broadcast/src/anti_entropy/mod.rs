@@ -28,8 +28,8 @@ use murmurate_membership::{Time, Violation, nanos};
 use thin_vec::ThinVec;
 
 pub use config::{Config, Parameters};
-pub use murmurate_membership::ConfigError;
 pub use message::{MAX_ORIGINS, MAX_PARTS, Message, Part, Span, Summary};
+pub use murmurate_membership::ConfigError;
 
 use crate::protocol::{Broadcast, Effects, Input, Origin, Payload};
 use crate::{Id, Mark, Seen, SeenBounds, thrift};

@@ -22,8 +22,8 @@ use murmurate_membership::{Peer, Time, Violation};
 use thin_vec::ThinVec;
 
 pub use config::{Config, Parameters};
-pub use murmurate_membership::ConfigError;
 pub use message::{Announcement, Announcements, MAX_ANNOUNCEMENTS, Message};
+pub use murmurate_membership::ConfigError;
 
 use crate::cache::{Cache, CacheBounds};
 use crate::protocol::{Broadcast, Effects, Input, Payload};

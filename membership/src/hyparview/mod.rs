@@ -34,8 +34,8 @@ use rand::SeedableRng;
 use rand_xoshiro::SplitMix64;
 use thin_vec::ThinVec;
 
-pub use config::{Config, Parameters};
 pub use crate::ConfigError;
+pub use config::{Config, Parameters};
 pub use message::{MAX_SAMPLE, Message, Priority};
 
 use crate::links::{LinkNumber, Links};

@@ -8,7 +8,8 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
 use murmurate_broadcast::{anti_entropy, plumtree};
-use murmurate_membership::{OutOfRange, full_mesh, hyparview};
+use murmurate_membership::parameters::{self, ParameterSet as _};
+use murmurate_membership::{full_mesh, hyparview};
 
 use super::channels::{self, Channel, DeclarationError};
 use super::host::FAR;
@@ -49,83 +50,43 @@ pub struct Builder {
     pub(crate) services: Vec<Declared>,
 }
 
-/// What a node allows itself and others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of the largest message on the wire; the same in the whole overlay. Links must carry it
-    /// in the time that a neighbour may be silent, 6 s by default. Data may be as
-    /// large as [`Node::max_data`] says. 1 KiB to 16 MiB; default 1 MiB.
-    pub max_frame: usize,
-    /// Bytes of payloads that may wait for one peer; what does not fit is shed. At least
-    /// `max_frame`; default 4 MiB.
-    pub outbox_bytes: usize,
-    /// Messages a subscription holds before it reports [`Lost::Lagged`](super::Lost::Lagged). 1 to 65,536;
-    /// default 1,024.
-    pub subscription_capacity: usize,
-    /// How long a broadcast waits for a first neighbour, or for room in the overlay, before it is
-    /// refused. Default 5 s.
-    pub publish_wait: Duration,
-    /// How long [`Node::join`] tries before it says why not. Default 10 s.
-    pub join_wait: Duration,
-    /// Time from a connection's begin to its first frame. Default 10 s.
-    pub handshake_wait: Duration,
-    /// How long a connection nobody uses is kept. Default 10 s.
-    pub idle_wait: Duration,
-    /// How long a node that leaves still delivers what its channels have taken. Default 5 s.
-    pub leave_wait: Duration,
-    /// How long a message that began to arrive may pause before its link ends. Default 30 s.
-    pub stall_wait: Duration,
-    /// Bytes a second that a peer with messages waiting must take, measured over two seconds, or
-    /// its link counts as slow. Default 64 KiB.
-    pub slow_bytes_per_second: usize,
-    /// Connections at a time, in and out: enough for those of channels and all neighbours. 8 to
-    /// 65,536; default 1,024.
-    pub max_connections: usize,
-    /// Of these, connections that this node dialled for channels. 1 to 65,536; default 512.
-    pub max_channel_connections: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_frame: 1 << 20,
-            outbox_bytes: 4 << 20,
-            subscription_capacity: 1_024,
-            publish_wait: Duration::from_secs(5),
-            join_wait: Duration::from_secs(10),
-            handshake_wait: Duration::from_secs(10),
-            idle_wait: Duration::from_secs(10),
-            leave_wait: Duration::from_secs(5),
-            stall_wait: Duration::from_secs(30),
-            slow_bytes_per_second: 64 << 10,
-            max_connections: 1_024,
-            max_channel_connections: 512,
-        }
+murmurate_membership::parameters! {
+    /// What a node allows itself and others.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Limits of "Node" {
+        /// Bytes of the largest message on the wire; the same in the whole overlay.
+        /// Links must carry it in the time that a neighbour may be silent, 6 s by default. Data may
+        /// be as large as [`Node::max_data`] says.
+        max_frame: usize = 1 << 20, in 1 << 10..=MAX_BODY, "bytes";
+        /// Bytes of payloads that may wait for one peer; what does not fit is shed.
+        outbox_bytes: usize = 4 << 20, in 1..=1 << 30, "bytes", >= max_frame;
+        /// Messages a subscription holds before it counts those it loses.
+        /// It reports them as [`Lost::Lagged`](super::Lost::Lagged).
+        subscription_capacity: usize = 1_024, in 1..=1 << 16;
+        /// How long a broadcast waits for a first neighbour, or for room, before it is refused.
+        publish_wait: Duration = Duration::from_secs(5);
+        /// How long joining may take until it is said why it has not worked yet.
+        /// See [`Node::join`].
+        join_wait: Duration = Duration::from_secs(10);
+        /// Time from a connection's begin to its first frame.
+        handshake_wait: Duration = Duration::from_secs(10);
+        /// How long a message that began to arrive may pause before its link ends.
+        stall_wait: Duration = Duration::from_secs(30);
+        /// How long a connection nobody uses is kept.
+        idle_wait: Duration = Duration::from_secs(10);
+        /// How long a node that leaves still delivers what its channels have taken.
+        leave_wait: Duration = Duration::from_secs(5);
+        /// Bytes a second a peer with messages waiting must take, or its link counts as slow.
+        /// Measured over two seconds.
+        slow_bytes_per_second: usize = 64 << 10, in 0..=usize::MAX, "bytes";
+        /// Connections at a time, in and out: enough for those of channels and all neighbours.
+        max_connections: usize = 1_024, in 8..=1 << 16;
+        /// Of these, connections that this node dialled for channels.
+        max_channel_connections: usize = 512, in 1..=1 << 16;
     }
 }
 
 impl Limits {
-    /// # Errors
-    /// The first limit out of its range.
-    fn check(&self) -> Result<(), OutOfRange> {
-        let numbers = [
-            ("max_frame", self.max_frame, 1 << 10, MAX_BODY),
-            ("outbox_bytes", self.outbox_bytes, self.max_frame, 1 << 30),
-            ("subscription_capacity", self.subscription_capacity, 1, 1 << 16),
-            ("max_connections", self.max_connections, 8, 1 << 16),
-            ("max_channel_connections", self.max_channel_connections, 1, 1 << 16),
-        ];
-        let times = [
-            ("publish_wait", self.publish_wait),
-            ("join_wait", self.join_wait),
-            ("handshake_wait", self.handshake_wait),
-            ("idle_wait", self.idle_wait),
-            ("leave_wait", self.leave_wait),
-            ("stall_wait", self.stall_wait),
-        ];
-        OutOfRange::check(numbers, times)
-    }
-
     /// The same with times whose sum with now does not overflow.
     pub(crate) fn finite(mut self) -> Self {
         for time in [
@@ -168,9 +129,9 @@ impl Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A number outside its range, or a time of zero.
+    /// One of the [`Limits`].
     #[error(transparent)]
-    OutOfRange(#[from] OutOfRange),
+    Limits(parameters::ConfigError),
     /// Connections for channels would leave too few for the neighbours.
     #[error(
         "max_connections = {max_connections} is too few: max_channel_connections = \
@@ -207,16 +168,16 @@ pub enum ConfigError {
     Service(#[from] ServiceError),
     /// A parameter of the membership.
     #[error("membership: {0}")]
-    Membership(#[from] hyparview::ConfigError),
+    Membership(parameters::ConfigError),
     /// A parameter of the full mesh.
     #[error("full_mesh: {0}")]
-    FullMesh(hyparview::ConfigError),
+    FullMesh(parameters::ConfigError),
     /// A parameter of the broadcast.
     #[error("broadcast: {0}")]
-    Broadcast(#[from] plumtree::ConfigError),
+    Broadcast(parameters::ConfigError),
     /// A parameter of anti-entropy.
     #[error("anti_entropy: {0}")]
-    AntiEntropy(#[from] anti_entropy::ConfigError),
+    AntiEntropy(parameters::ConfigError),
     /// A topic that nothing can have.
     #[error("catch_up: {0}")]
     CatchUp(TopicError),
@@ -413,7 +374,7 @@ impl Builder {
         if let Some(address) = self.listen.iter().find(|address| !can_listen(address)) {
             return Err(ConfigError::Listen(address.clone()));
         }
-        self.limits.check()?;
+        self.limits.validate().map_err(ConfigError::Limits)?;
         self.check_connections()?;
         channels::check(&self.channels)?;
         Declared::check(&self.services)?;
@@ -424,7 +385,7 @@ impl Builder {
         let anti_entropy = anti_entropy::Parameters { catch_up, ..self.anti_entropy.clone() };
         Ok(Checked {
             strategies: Strategies::check(&self.membership, &self.broadcast)?,
-            anti_entropy: Arc::new(anti_entropy.check()?),
+            anti_entropy: Arc::new(anti_entropy.check().map_err(ConfigError::AntiEntropy)?),
             router: Arc::new(self.limits.router().check()?),
         })
     }
@@ -464,7 +425,7 @@ mod tests {
         let wrong = Limits { max_frame: 10, ..Limits::default() };
         assert_eq!(says(limits(wrong)), "max_frame = 10 is out of range: 1024 to 16777215");
         let wrong = Limits { outbox_bytes: 10, ..Limits::default() };
-        assert!(says(limits(wrong)).starts_with("outbox_bytes = 10 is out of range: 1048576 to"));
+        assert!(says(limits(wrong)).starts_with("outbox_bytes 10 < max_frame 1048576"));
         let wrong = Limits { max_connections: 516, ..Limits::default() };
         assert_eq!(
             says(limits(wrong)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use either::Either;
 use murmurate_broadcast::{Flood, Plumtree, flood, plumtree};
+use murmurate_membership::parameters::ParameterSet as _;
 use murmurate_membership::{FullMesh, HyParView, full_mesh, hyparview};
 
 use super::config::ConfigError;
@@ -85,14 +86,21 @@ impl Strategies {
     ) -> Result<Self, ConfigError> {
         Ok(Self {
             membership: match membership.clone() {
-                MembershipParameters::HyParView(of) => Either::Left(Arc::new(of.check()?)),
+                MembershipParameters::HyParView(of) => {
+                    Either::Left(Arc::new(of.check().map_err(ConfigError::Membership)?))
+                }
                 MembershipParameters::FullMesh(of) => {
                     Either::Right(Arc::new(of.check().map_err(ConfigError::FullMesh)?))
                 }
             },
             broadcast: match broadcast.clone() {
-                BroadcastParameters::Plumtree(of) => Either::Left(Arc::new(of.check()?)),
-                BroadcastParameters::Flood(of) => Either::Right(Arc::new(check_flood(of)?)),
+                BroadcastParameters::Plumtree(of) => {
+                    Either::Left(Arc::new(of.check().map_err(ConfigError::Broadcast)?))
+                }
+                BroadcastParameters::Flood(of) => {
+                    of.validate().map_err(ConfigError::Broadcast)?;
+                    Either::Right(Arc::new(of))
+                }
             },
         })
     }
@@ -127,21 +135,5 @@ impl Strategies {
             Either::Left(config) => Either::Left(Plumtree::new(Arc::clone(config))),
             Either::Right(config) => Either::Right(Flood::new(Arc::clone(config))),
         }
-    }
-}
-
-/// The ranges of Plumtree's parameters of the same names.
-fn check_flood(config: flood::Config) -> Result<flood::Config, ConfigError> {
-    let flood::Config { seen_capacity, origins_capacity, origin_idle, hop_limit } = config;
-    let parameters = plumtree::Parameters {
-        seen_capacity,
-        origins_capacity,
-        origin_idle,
-        hop_limit,
-        ..plumtree::Parameters::default()
-    };
-    match parameters.check() {
-        Ok(_) => Ok(config),
-        Err(error) => Err(error.into()),
     }
 }

@@ -89,9 +89,11 @@ const KINDS: &str = "say one of \"best-effort\", \"acknowledged\", \"latest\", \
 ///
 /// # Errors
 /// One has no kind.
-pub(super) fn declare(channels: &Channels) -> Result<Vec<Channel>, String> {
+pub(super) fn declare(channels: &Channels) -> Result<Vec<Channel>, (String, String)> {
     let one = |(name, declared): (&String, &Declared)| {
-        let kind = declared.kind.ok_or_else(|| format!("channels.{name}.kind is not set: {KINDS}"));
+        let key = format!("channels.{name}.kind");
+        let message = format!("{key} is not set: {KINDS}");
+        let kind = declared.kind.ok_or((key, message));
         let channel = match kind? {
             Kind::BestEffort => Channel::best_effort(name),
             Kind::Acknowledged => Channel::acknowledged(name),
@@ -117,14 +119,18 @@ pub(super) fn declare(channels: &Channels) -> Result<Vec<Channel>, String> {
     channels.iter().map(one).collect()
 }
 
-/// A declaration's error with the setting's whole name in front.
-pub(super) fn qualified(error: &DeclarationError) -> String {
+/// A declaration's error: the setting, and what to say, with the setting's whole name in front.
+pub(super) fn qualified(error: &DeclarationError) -> (String, String) {
     match error {
-        DeclarationError::OutOfRange { channel, option } => format!("channels.{channel}.{option}"),
+        DeclarationError::OutOfRange { channel, option } => (
+            format!("channels.{channel}.{}", option.name()),
+            format!("channels.{channel}.{option}"),
+        ),
         DeclarationError::Name(name) => {
-            format!("channels.{name:?}: a channel's name must have 1 to 64 bytes")
+            let message = format!("channels.{name:?}: a channel's name must have 1 to 64 bytes");
+            (String::new(), message)
         }
-        error => format!("channels: {error}"),
+        error => (String::new(), format!("channels: {error}")),
     }
 }
 

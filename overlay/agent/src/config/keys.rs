@@ -1,6 +1,12 @@
 //! The settings by name, in the order they are shown.
 
 use std::fmt;
+use std::sync::LazyLock;
+
+use murmurate::Limits;
+use murmurate::broadcast::{anti_entropy, plumtree};
+use murmurate::membership::parameters::{self, Parameter, ParameterSet as _};
+use murmurate::membership::{full_mesh, hyparview};
 
 /// What a setting's text means where it is not TOML: in the environment and on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +23,9 @@ pub(crate) enum Kind {
 
 use Kind::{List, Number, Switch, Text};
 
-/// Every setting there is.
-pub(crate) const KEYS: [(&str, Kind); 81] = [
+/// Settings that are no parameters: in front of the limits, between them and the strategies', behind
+/// all.
+const FIRST: [(&str, Kind); 12] = [
     ("network", Text),
     ("listen", List),
     ("advertise", List),
@@ -31,68 +38,9 @@ pub(crate) const KEYS: [(&str, Kind); 81] = [
     ("admin", Text),
     ("log.level", Text),
     ("log.format", Text),
-    ("limits.max_frame", Number),
-    ("limits.outbox_bytes", Number),
-    ("limits.subscription_capacity", Number),
-    ("limits.publish_wait", Text),
-    ("limits.join_wait", Text),
-    ("limits.handshake_wait", Text),
-    ("limits.stall_wait", Text),
-    ("limits.idle_wait", Text),
-    ("limits.leave_wait", Text),
-    ("limits.slow_bytes_per_second", Number),
-    ("limits.max_connections", Number),
-    ("limits.max_channel_connections", Number),
-    ("strategies.membership", Text),
-    ("strategies.broadcast", Text),
-    ("membership.active_capacity", Number),
-    ("membership.passive_capacity", Number),
-    ("membership.active_walk_length", Number),
-    ("membership.passive_walk_length", Number),
-    ("membership.shuffle_active", Number),
-    ("membership.shuffle_passive", Number),
-    ("membership.shuffle_walk_length", Number),
-    ("membership.shuffle_interval", Text),
-    ("membership.reactive_shuffles", Number),
-    ("membership.keepalive_interval", Text),
-    ("membership.keepalive_misses", Number),
-    ("membership.promotion_interval", Text),
-    ("membership.reunion_interval", Text),
-    ("membership.request_timeout", Text),
-    ("membership.rejoin_pause", Text),
-    ("membership.contacts_capacity", Number),
-    ("full_mesh.members_capacity", Number),
-    ("full_mesh.gossip_interval", Text),
-    ("full_mesh.gossip_length", Number),
-    ("full_mesh.keepalive_interval", Text),
-    ("full_mesh.keepalive_misses", Number),
-    ("full_mesh.request_timeout", Text),
-    ("full_mesh.requests_capacity", Number),
-    ("full_mesh.redial_pause", Text),
-    ("full_mesh.forget_after", Text),
-    ("full_mesh.contacts_capacity", Number),
-    ("broadcast.graft_timeout", Text),
-    ("broadcast.least_graft_timeout", Text),
-    ("broadcast.graft_retry", Text),
-    ("broadcast.graft_attempts", Number),
-    ("broadcast.mend_at_once", Switch),
-    ("broadcast.ihave_interval", Text),
-    ("broadcast.optimization_threshold", Number),
-    ("broadcast.seen_capacity", Number),
-    ("broadcast.origins_capacity", Number),
-    ("broadcast.origin_idle", Text),
-    ("broadcast.hop_limit", Number),
-    ("broadcast.payload_capacity", Number),
-    ("broadcast.payload_bytes", Number),
-    ("broadcast.missing_capacity", Number),
-    ("anti_entropy.exchange_interval", Text),
-    ("anti_entropy.patience", Text),
-    ("anti_entropy.give_up_after", Text),
-    ("anti_entropy.retention", Text),
-    ("anti_entropy.retained", Number),
-    ("anti_entropy.retained_bytes", Number),
-    ("anti_entropy.batch", Number),
-    ("anti_entropy.reply_bytes", Number),
+];
+const CHOICE: [(&str, Kind); 2] = [("strategies.membership", Text), ("strategies.broadcast", Text)];
+const LAST: [(&str, Kind); 7] = [
     ("discovery.file", Text),
     ("discovery.mdns", Switch),
     ("discovery.dns.name", Text),
@@ -101,6 +49,43 @@ pub(crate) const KEYS: [(&str, Kind); 81] = [
     ("discovery.dns.interval", Text),
     ("discovery.dns.server", Text),
 ];
+
+/// The sections of parameters, with those that have a key there.
+pub(crate) const SECTIONS: [(&str, &[Parameter]); 5] = [
+    ("limits", Limits::PARAMETERS),
+    ("membership", hyparview::Parameters::PARAMETERS),
+    ("full_mesh", full_mesh::Parameters::PARAMETERS),
+    ("broadcast", plumtree::Parameters::PARAMETERS),
+    // The last one is whether to catch up, which is said by topic.
+    ("anti_entropy", anti_entropy::Parameters::PARAMETERS.split_at(8).0),
+];
+
+static KEYS: LazyLock<Vec<(String, Kind)>> = LazyLock::new(|| {
+    let plain = |(key, kind): (&str, Kind)| (key.to_owned(), kind);
+    let parameters = |(section, table): (&'static str, &'static [Parameter])| {
+        table.iter().map(move |of| (format!("{section}.{}", of.name), of.kind.into()))
+    };
+    let [limits, strategies @ ..] = SECTIONS;
+    let first = FIRST.into_iter().map(plain).chain(parameters(limits));
+    let strategies =
+        CHOICE.into_iter().map(plain).chain(strategies.into_iter().flat_map(parameters));
+    first.chain(strategies).chain(LAST.into_iter().map(plain)).collect()
+});
+
+/// Every setting there is.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, Kind)> {
+    KEYS.iter().map(|(key, kind)| (key.as_str(), *kind))
+}
+
+impl From<parameters::Kind> for Kind {
+    fn from(kind: parameters::Kind) -> Self {
+        match kind {
+            parameters::Kind::Switch => Switch,
+            parameters::Kind::Number { .. } => Number,
+            parameters::Kind::Time { .. } => Text,
+        }
+    }
+}
 
 /// What a channel can be told, in tables `channels.NAME`.
 pub(crate) const CHANNEL_KEYS: [(&str, Kind); 9] = [
@@ -121,7 +106,7 @@ pub(crate) const CHANNELS: &str = "channels";
 /// Which setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
-    /// One of [`KEYS`].
+    /// One of [`all`].
     Setting(&'static str),
     /// One of [`CHANNEL_KEYS`], of the channel of this name, which may have dots.
     Channel(String, &'static str),
@@ -148,8 +133,7 @@ impl Key {
 
 /// The setting of this name, and what its text means.
 pub(crate) fn find(name: &str) -> Option<(Key, Kind)> {
-    let named = |(key, _): &(&str, Kind)| *key == name;
-    if let Some((key, kind)) = KEYS.into_iter().find(named) {
+    if let Some((key, kind)) = all().find(|(key, _)| *key == name) {
         return Some((Key::Setting(key), kind));
     }
     let (channel, option) = option_of(name)?;
@@ -175,8 +159,7 @@ pub(crate) fn unknown(name: &str) -> String {
     let near = match option_of(name) {
         Some((channel, option)) => nearest(option, CHANNEL_KEYS.into_iter().map(|(key, _)| key))
             .map(|option| format!("{CHANNELS}.{channel}.{option}")),
-        None => nearest(name, KEYS.into_iter().map(|(key, _)| key).chain([CHANNELS]))
-            .map(ToOwned::to_owned),
+        None => nearest(name, all().map(|(key, _)| key).chain([CHANNELS])).map(ToOwned::to_owned),
     };
     match near {
         Some(near) if near != name => format!("unknown key {name}: did you mean {near}?"),

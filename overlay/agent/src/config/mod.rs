@@ -4,6 +4,8 @@
 
 pub(crate) mod channels;
 mod keys;
+#[cfg(test)]
+mod reference;
 mod settings;
 mod show;
 mod text;
@@ -14,6 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use murmurate::discovery::{Dns, File, Mdns, Transport};
+use murmurate::membership::parameters;
 use murmurate::{Builder, ConfigError, Node};
 use serde::Deserialize as _;
 use toml::{Table, Value};
@@ -80,9 +83,9 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Wrong> {
-        crate::log::filter(&self.settings.log.level).map_err(|why| {
-            self.blame(format!("log.level = {:?}: {why}", self.settings.log.level))
-        })?;
+        let level = &self.settings.log.level;
+        crate::log::filter(level)
+            .map_err(|why| self.blame("log.level", format!("log.level = {level:?}: {why}")))?;
         self.builder().map(|_| ())
     }
 
@@ -93,8 +96,8 @@ impl Config {
             .membership(settings.membership())
             .broadcast(settings.broadcast())
             .network(settings.network)
-            .anti_entropy(settings.anti_entropy.into())
-            .limits(settings.limits.into());
+            .anti_entropy(settings.anti_entropy)
+            .limits(settings.limits);
         for address in settings.listen {
             builder = builder.listen(address);
         }
@@ -109,24 +112,20 @@ impl Config {
         }
         if let Some(path) = settings.identity_file {
             let read = identity::read(&path);
-            let blame = |why| self.blame(format!("identity_file = {:?}: {why}", path.display()));
+            let why = |why| format!("identity_file = {:?}: {why}", path.display());
+            let blame = |error| self.blame("identity_file", why(error));
             builder = builder.identity(read.map_err(blame)?);
         }
-        for channel in channels::declare(&self.settings.channels).map_err(|why| self.blame(why))? {
+        let blame = |(key, message): (String, String)| self.blame(&key, message);
+        for channel in channels::declare(&self.settings.channels).map_err(blame)? {
             builder = builder.channel(channel);
         }
-        builder.validate().map_err(|error| self.blame(qualified(&error)))?;
-        sources(&self.settings, builder).map_err(|why| self.blame(why))
+        builder.validate().map_err(|error| blame(qualified(&error)))?;
+        sources(&self.settings, builder).map_err(|(key, why)| self.blame(key, why))
     }
 
-    /// An error about the setting that `message` begins with, and who set it.
-    fn blame(&self, message: String) -> Wrong {
-        // A channel's name may hold what ends others.
-        let of_channel = |key: &&String| {
-            key.starts_with(keys::CHANNELS) && message.starts_with(&format!("{key} "))
-        };
-        let first = message.split([' ', ':']).next().unwrap_or_default();
-        let key = self.sources.keys().find(of_channel).map_or(first, |key| key);
+    /// An error about a setting, and who set it.
+    fn blame(&self, key: &str, message: String) -> Wrong {
         match self.sources.get(key) {
             None | Some(Source::Default) => Wrong(message),
             Some(source) => Wrong(format!("{message} ({source})")),
@@ -135,7 +134,7 @@ impl Config {
 }
 
 /// Adds the discovery sources that are configured.
-fn sources(settings: &Settings, mut builder: Builder) -> Result<Builder, String> {
+fn sources(settings: &Settings, mut builder: Builder) -> Result<Builder, (&'static str, String)> {
     let discovery = &settings.discovery;
     if let Some(path) = &discovery.file {
         builder = builder.discovery(File::new(path));
@@ -149,9 +148,11 @@ fn sources(settings: &Settings, mut builder: Builder) -> Result<Builder, String>
         } else {
             Dns::hosts(name, discovery.dns.port, Transport::Tcp)
         };
-        let mut dns = found.map_err(|error| format!("discovery.dns.name: {error}"))?;
+        let wrong = |key, what: String| (key, format!("{key}{what}"));
+        let mut dns = found.map_err(|error| wrong("discovery.dns.name", format!(": {error}")))?;
         if discovery.dns.interval.is_zero() {
-            return Err("discovery.dns.interval = 0s is out of range: it must be longer".into());
+            let what = " = 0s is out of range: it must be longer";
+            return Err(wrong("discovery.dns.interval", what.into()));
         }
         dns = dns.every(discovery.dns.interval);
         if let Some(server) = discovery.dns.server {
@@ -162,15 +163,28 @@ fn sources(settings: &Settings, mut builder: Builder) -> Result<Builder, String>
     Ok(builder)
 }
 
-/// A node's error with the setting's whole name in front.
-fn qualified(error: &ConfigError) -> String {
+/// A node's error: the setting it is about, and what to say, with the setting's whole name in front.
+fn qualified(error: &ConfigError) -> (String, String) {
+    let parameter = |section: &str, error: &parameters::ConfigError| {
+        (format!("{section}.{}", error.parameter()), format!("{section}.{error}"))
+    };
+    let of = |key: &str| (key.to_owned(), error.to_string());
     match error {
-        ConfigError::OutOfRange(error) => format!("limits.{error}"),
-        ConfigError::Membership(error) => format!("membership.{error}"),
-        ConfigError::Broadcast(error) => format!("broadcast.{error}"),
+        ConfigError::Limits(error) => parameter("limits", error),
+        ConfigError::Connections { .. } => {
+            ("limits.max_connections".into(), format!("limits.{error}"))
+        }
+        ConfigError::Membership(error) => parameter("membership", error),
+        ConfigError::FullMesh(error) => parameter("full_mesh", error),
+        ConfigError::Broadcast(error) => parameter("broadcast", error),
+        ConfigError::AntiEntropy(error) => parameter("anti_entropy", error),
         ConfigError::Channel(error) => channels::qualified(error),
-        ConfigError::Advertise(_) => format!("advertise: {error}"),
-        error => error.to_string(),
+        ConfigError::Advertise(_) => ("advertise".into(), format!("advertise: {error}")),
+        ConfigError::Advertised(_) => of("advertise"),
+        ConfigError::Network(_) => of("network"),
+        ConfigError::Listen(_) => of("listen"),
+        ConfigError::CatchUp(_) => of("catch_up"),
+        error => (String::new(), error.to_string()),
     }
 }
 
@@ -203,15 +217,12 @@ impl Layers {
         let defaults = Table::try_from(Settings::default());
         let mut layers = Self {
             table: defaults.map_err(|error| Wrong(error.to_string()))?,
-            sources: keys::KEYS
-                .into_iter()
-                .map(|(key, _)| (key.to_owned(), Source::Default))
-                .collect(),
+            sources: keys::all().map(|(key, _)| (key.to_owned(), Source::Default)).collect(),
         };
         if let Some(path) = file {
             layers.read_file(path)?;
         }
-        for (key, kind) in keys::KEYS {
+        for (key, kind) in keys::all() {
             let name = keys::variable(key);
             if let Some(text) = variable(&name)? {
                 let value = keys::value(kind, &text);
@@ -303,7 +314,7 @@ impl Layers {
 fn leaves(prefix: &str, table: Table, found: &mut Vec<(String, Value)>) {
     for (name, value) in table {
         let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
-        let is_section = keys::KEYS.iter().any(|(key, _)| key.starts_with(&format!("{name}.")));
+        let is_section = keys::all().any(|(key, _)| key.starts_with(&format!("{name}.")));
         match value {
             Value::Table(table) if is_section => leaves(&name, table, found),
             value => found.push((name, value)),

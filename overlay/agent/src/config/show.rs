@@ -49,7 +49,7 @@ impl Config {
     }
 
     fn in_order(&self) -> impl Iterator<Item = (Key, &Source)> {
-        let settings = keys::KEYS.into_iter().map(|(key, _)| Key::Setting(key));
+        let settings = keys::all().map(|(key, _)| Key::Setting(key));
         let channels = self.settings.channels.keys().flat_map(|name| {
             let options = keys::CHANNEL_KEYS.into_iter();
             options.map(move |(option, _)| Key::Channel(name.clone(), option))

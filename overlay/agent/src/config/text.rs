@@ -1,93 +1,44 @@
 //! How values are written that TOML has no type for.
 
 use std::fmt;
-use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::str::FromStr;
-use std::time::Duration;
 
 use murmurate::Multiaddr;
 use murmurate::discovery::parse_contact;
 use serde::de::{Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A value, or `off`.
+/// An address to serve on, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OrOff<T>(pub(crate) Option<T>);
+pub(crate) struct OrOff(pub(crate) Option<SocketAddr>);
 
-/// What can be `off`: its text, and an example for who wrote something else.
-pub(crate) trait Word: Sized {
-    const EXAMPLE: &'static str;
-    fn read(text: &str) -> Option<Self>;
-    fn number(_number: u64) -> Option<Self> {
-        None
-    }
-}
-
-impl Word for std::net::SocketAddr {
-    const EXAMPLE: &'static str = "an address and a port like 127.0.0.1:7401, or off";
-    fn read(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-}
-
-impl Word for u16 {
-    const EXAMPLE: &'static str = "a whole number from 0 to 65535, or off";
-    fn read(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-    fn number(number: u64) -> Option<Self> {
-        number.try_into().ok()
-    }
-}
-
-/// A time, as [`OrOff`] needs one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span(pub(crate) Duration);
-
-impl Word for Span {
-    const EXAMPLE: &'static str = "a time like 5m, or off";
-    fn read(text: &str) -> Option<Self> {
-        humantime::parse_duration(text).ok().map(Self)
-    }
-}
-
-impl Serialize for Span {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        humantime_serde::serialize(&self.0, serializer)
-    }
-}
-
-impl<T: Serialize> Serialize for OrOff<T> {
+impl Serialize for OrOff {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
-            Some(value) => value.serialize(serializer),
+            Some(address) => address.serialize(serializer),
             None => serializer.serialize_str("off"),
         }
     }
 }
 
-impl<'de, T: Word> Deserialize<'de> for OrOff<T> {
+impl<'de> Deserialize<'de> for OrOff {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader<T>(PhantomData<T>);
-        impl<T: Word> Visitor<'_> for Reader<T> {
-            type Value = OrOff<T>;
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = OrOff;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(T::EXAMPLE)
+                f.write_str("an address and a port like 127.0.0.1:7401, or off")
             }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<OrOff<T>, E> {
-                if text == "off" {
-                    return Ok(OrOff(None));
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<OrOff, E> {
+                match text.parse() {
+                    _ if text == "off" => Ok(OrOff(None)),
+                    Ok(address) => Ok(OrOff(Some(address))),
+                    Err(_) => Err(E::invalid_value(Unexpected::Str(text), &self)),
                 }
-                let read = T::read(text).map(|value| OrOff(Some(value)));
-                read.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-            }
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<OrOff<T>, E> {
-                let read = u64::try_from(number).ok().and_then(T::number);
-                let read = read.map(|value| OrOff(Some(value)));
-                read.ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
             }
         }
-        deserializer.deserialize_any(Reader(PhantomData))
+        deserializer.deserialize_str(Reader)
     }
 }
 

@@ -67,8 +67,8 @@ pub struct Scenario {
     /// How a message reaches everyone.
     pub broadcast: Broadcast,
     /// How neighbours find out what either missed; without it they do not.
-    #[serde(skip_serializing_if = "Option::is_none", with = "protocols::anti_entropy_keys")]
-    #[schemars(with = "Option<protocols::AntiEntropyKeys>")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "murmurate::keys::optional")]
+    #[schemars(with = "Option<protocols::Table<anti_entropy::Parameters>>")]
     pub anti_entropy: Option<anti_entropy::Parameters>,
     /// How messages travel.
     pub links: Links,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::churn_trace;
 use super::{
-    Broadcast, Churn, Figure, LatencyModel, Membership, Scenario, Sender, Span, To, What, Who,
-    Window, Workload, gallery, nearest,
+    Churn, Figure, LatencyModel, Scenario, Sender, Span, To, What, Who, Window, Workload, gallery,
+    nearest, protocols,
 };
 use crate::engine::lanes;
 use crate::model::matrix::Matrix;
@@ -21,7 +21,7 @@ const AWS: &str = include_str!("../../model/network/aws.csv");
 /// All that is wrong with a scenario whose values are right one by one.
 pub(super) fn check(scenario: &Scenario) -> Vec<Broken> {
     let mut broken = Vec::new();
-    broken.extend(protocols(scenario));
+    broken.extend(protocols::check(scenario));
     let regions = match scenario.network() {
         Ok(network) => Some(network.placement().names().to_vec()),
         Err(problem) => {
@@ -36,27 +36,6 @@ pub(super) fn check(scenario: &Scenario) -> Vec<Broken> {
     broken.extend(phases(scenario));
     broken.extend(assertions(scenario));
     broken
-}
-
-fn protocols(scenario: &Scenario) -> impl Iterator<Item = Broken> {
-    // Errors begin with the name of the parameter.
-    let named = |layer: &str, error: &dyn std::error::Error| {
-        let message = error.to_string();
-        let key = message.split(' ').next().unwrap_or_default();
-        (format!("{layer}.{key}"), message)
-    };
-    let membership = match &scenario.membership {
-        Membership::Hyparview(parameters) => parameters.clone().check().err(),
-        Membership::FullMesh(parameters) => parameters.clone().check().err(),
-    };
-    let broadcast = match &scenario.broadcast {
-        Broadcast::Plumtree(parameters) => parameters.clone().check().err(),
-        Broadcast::Flood(_) => None,
-    };
-    let around = scenario.anti_entropy.clone().and_then(|around| around.check().err());
-    let around = around.map(|error| named("anti_entropy", &error));
-    let membership = membership.map(|error| named("membership", &error));
-    membership.into_iter().chain(around).chain(broadcast.map(|error| named("broadcast", &error)))
 }
 
 impl Scenario {

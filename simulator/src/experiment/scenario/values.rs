@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Unreadable(pub(super) &'static str);
 
 const TIMES: Unreadable = Unreadable("a time such as \"10s\", \"250ms\" or \"1m 30s\"");
+const NUMBERS: &str = "\"off\", or a whole number";
 const SHARES: Unreadable = Unreadable("a share from 0 to 1, or a percentage such as \"30%\"");
 const SIZES: Unreadable =
     Unreadable("a whole number of bytes, or a size such as \"64 KiB\", up to 1 GiB");
@@ -145,6 +146,8 @@ pub(super) fn check_text(format: &str, text: &str) -> Option<Result<(), String>>
         "duration-or-off" if text == "off" => Ok(()),
         "duration-or-off" => plain(text.parse::<Span>().map(drop))
             .map_err(|allowed| format!("{allowed}, or \"off\"")),
+        "number-or-off" if text == "off" => Ok(()),
+        "number-or-off" => Err(NUMBERS.into()),
         "share" => plain(text.parse::<Share>().map(drop)),
         "bytes" => plain(text.parse::<Bytes>().map(drop)),
         "bit-rate" => plain(text.parse::<BitRate>().map(drop)),
@@ -157,6 +160,7 @@ pub(super) fn allowed(format: &str) -> Option<String> {
     Some(match format {
         "duration" => TIMES.to_string(),
         "duration-or-off" => format!("{TIMES}, or \"off\""),
+        "number-or-off" => NUMBERS.into(),
         "share" => SHARES.to_string(),
         "bytes" => SIZES.to_string(),
         "bit-rate" => RATES.to_string(),
@@ -254,47 +258,6 @@ schema_of!(Share, { "type": ["number", "string"], "minimum": 0, "maximum": 1, "f
 schema_of!(Bytes, {
     "type": ["integer", "string"], "minimum": 0, "maximum": MOST_BYTES, "format": "bytes"
 });
-
-/// A [`Duration`] of another crate's parameters.
-pub(super) mod plain_time {
-    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer, Span};
-
-    pub(crate) fn serialize<S: Serializer>(time: &Duration, s: S) -> Result<S::Ok, S::Error> {
-        Span(*time).serialize(s)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
-        Span::deserialize(d).map(|span| span.0)
-    }
-}
-
-/// A [`Duration`] that can be turned off.
-pub(super) mod time_or_off {
-    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer, Span, de, time};
-
-    pub(crate) fn serialize<S: Serializer>(
-        time: &Option<Duration>,
-        s: S,
-    ) -> Result<S::Ok, S::Error> {
-        match time {
-            None => s.serialize_str("off"),
-            Some(time) => Span(*time).serialize(s),
-        }
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        d: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        match &*String::deserialize(d)? {
-            "off" => Ok(None),
-            text => time(text).map(Some).map_err(de::Error::custom),
-        }
-    }
-}
-
-/// How the schema shows a [`Duration`] that can be turned off.
-pub(super) struct TimeOrOff;
-schema_of!(TimeOrOff, { "type": "string", "format": "duration-or-off" });
 
 #[cfg(test)]
 mod tests {

@@ -110,12 +110,9 @@ impl Paper {
 /// Why an experiment cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ExperimentError {
-    /// Wrong membership parameters.
+    /// Wrong parameters.
     #[error(transparent)]
-    Membership(#[from] murmurate::membership::hyparview::ConfigError),
-    /// Wrong broadcast parameters.
-    #[error(transparent)]
-    Broadcast(#[from] murmurate::broadcast::plumtree::ConfigError),
+    Parameters(#[from] murmurate::membership::ConfigError),
     /// A wrong network.
     #[error(transparent)]
     Network(#[from] crate::model::network::NetworkError),

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use murmurate::broadcast::plumtree;
+use murmurate::membership::parameters::{Parameter, ParameterSet, Value};
 use murmurate::membership::{full_mesh, hyparview};
 
 use super::plan::{Plan, Promise};
@@ -275,35 +276,23 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
                 };
             });
         });
-        match self.best.plan.membership.clone() {
-            Membership::Hyparview(_) => {
-                for set in HYPARVIEW {
-                    self.attempt(|plan| {
-                        brief(plan, &|plan| {
-                            if let Membership::Hyparview(parameters) = &mut plan.membership {
-                                set(parameters, Default::default());
-                            }
-                        });
-                    });
-                }
-            }
-            Membership::FullMesh(_) => {
-                for set in FULL_MESH {
-                    self.attempt(|plan| {
-                        brief(plan, &|plan| {
-                            if let Membership::FullMesh(parameters) = &mut plan.membership {
-                                set(parameters, Default::default());
-                            }
-                        });
-                    });
-                }
-            }
+        let table = match &self.best.plan.membership {
+            Membership::Hyparview(_) => hyparview::Parameters::PARAMETERS,
+            Membership::FullMesh(_) => full_mesh::Parameters::PARAMETERS,
+        };
+        for of in table {
+            self.attempt(|plan| {
+                brief(plan, &|plan| match &mut plan.membership {
+                    Membership::Hyparview(parameters) => plainer(parameters, of),
+                    Membership::FullMesh(parameters) => plainer(parameters, of),
+                });
+            });
         }
         self.attempt(|plan| plan.broadcast = Broadcast::default());
-        for set in PLUMTREE {
+        for of in plumtree::Parameters::PARAMETERS {
             self.attempt(|plan| {
                 if let Broadcast::Plumtree(parameters) = &mut plan.broadcast {
-                    set(parameters, Default::default());
+                    plainer(parameters, of);
                 }
             });
         }
@@ -378,55 +367,22 @@ fn shorten(what: &mut What) {
     *time = Span(rounded(time.0 / 2));
 }
 
-/// Sets one parameter to that of the second.
-type Set<P> = fn(&mut P, P);
-
-const HYPARVIEW: [Set<hyparview::Parameters>; 14] = [
-    |p, d| (p.active_capacity, p.passive_capacity) = (d.active_capacity, d.passive_capacity),
-    |p, d| p.passive_capacity = d.passive_capacity,
-    |p, d| {
-        (p.active_walk_length, p.passive_walk_length) =
-            (d.active_walk_length, d.passive_walk_length);
-    },
-    |p, d| p.shuffle_active = d.shuffle_active,
-    |p, d| p.shuffle_passive = d.shuffle_passive,
-    |p, d| p.shuffle_walk_length = d.shuffle_walk_length,
-    |p, d| p.shuffle_interval = d.shuffle_interval,
-    |p, d| p.reactive_shuffles = d.reactive_shuffles,
-    |p, d| {
-        (p.keepalive_interval, p.keepalive_misses) = (d.keepalive_interval, d.keepalive_misses);
-    },
-    |p, _| p.promotion_interval = None,
-    |p, _| p.reunion_interval = None,
-    |p, d| p.request_timeout = d.request_timeout,
-    |p, d| p.rejoin_pause = d.rejoin_pause,
-    |p, d| p.contacts_capacity = d.contacts_capacity,
-];
-
-const FULL_MESH: [Set<full_mesh::Parameters>; 7] = [
-    |p, d| p.members_capacity = d.members_capacity,
-    |p, d| (p.gossip_interval, p.gossip_length) = (d.gossip_interval, d.gossip_length),
-    |p, d| {
-        (p.keepalive_interval, p.keepalive_misses) = (d.keepalive_interval, d.keepalive_misses);
-    },
-    |p, d| p.request_timeout = d.request_timeout,
-    |p, d| p.requests_capacity = d.requests_capacity,
-    |p, d| (p.redial_pause, p.forget_after) = (d.redial_pause, d.forget_after),
-    |p, d| p.contacts_capacity = d.contacts_capacity,
-];
-
-const PLUMTREE: [Set<plumtree::Parameters>; 8] = [
-    |p, d| {
-        (p.graft_timeout, p.least_graft_timeout) = (d.graft_timeout, d.least_graft_timeout);
-    },
-    |p, d| p.graft_retry = d.graft_retry,
-    |p, d| p.graft_attempts = d.graft_attempts,
-    |p, d| p.mend_at_once = d.mend_at_once,
-    |p, d| p.ihave_interval = d.ihave_interval,
-    |p, d| p.optimization_threshold = d.optimization_threshold,
-    |p, d| (p.seen_capacity, p.payload_capacity) = (d.seen_capacity, d.payload_capacity),
-    |p, d| p.missing_capacity = d.missing_capacity,
-];
+/// One parameter as by default, or off if it can be; and those it is tied to where it must not be
+/// alone.
+fn plainer<P: ParameterSet>(parameters: &mut P, of: &Parameter) {
+    let default = P::default();
+    let mut reset = |of: &Parameter| {
+        let value = default.get(of.name).filter(|_| !of.can_be_off).unwrap_or(Value::Off);
+        // Every parameter takes its default, and those that can be off take that.
+        let _ = parameters.set(of.name, value);
+        parameters.validate().is_ok()
+    };
+    if !reset(of) {
+        let tied =
+            |one: &&Parameter| one.at_least == Some(of.name) || of.at_least == Some(one.name);
+        P::PARAMETERS.iter().filter(tied).for_each(|one| drop(reset(one)));
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,157 @@
+//! Parameters as tables of files, in any format that `serde` speaks: a key for each, all optional.
+//!
+//! ```ignore
+//! #[derive(Serialize, Deserialize)]
+//! struct Settings {
+//!     #[serde(default, with = "murmurate::keys")]
+//!     membership: hyparview::Parameters,
+//! }
+//! ```
+//!
+//! Times are texts such as `"10s"`, and what is off is `"off"`.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::string::{String, ToString as _};
+use std::vec::Vec;
+
+use murmurate_membership::parameters::{Kind, Parameter, ParameterSet, Value};
+use serde::de::{DeserializeSeed, Error, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Writes every parameter.
+///
+/// # Errors
+/// If the format takes no table.
+pub fn serialize<P: ParameterSet, S: Serializer>(of: &P, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(of.values().map(|(of, value)| (of.name, Written(value))))
+}
+
+/// Reads parameters; those without a key are as by default.
+///
+/// # Errors
+/// A key that is no parameter's, and a value that is none of its type; says what is allowed. Ranges
+/// are for [`ParameterSet::validate`] to check, when all is read.
+pub fn deserialize<'de, P: ParameterSet, D: Deserializer<'de>>(from: D) -> Result<P, D::Error> {
+    from.deserialize_map(Table(PhantomData))
+}
+
+/// The same where there may be no table.
+pub mod optional {
+    use super::{Deserialize, Deserializer, ParameterSet, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Keys<P: ParameterSet>(#[serde(with = "super")] P);
+
+    /// Writes every parameter, if there are any.
+    ///
+    /// # Errors
+    /// If the format takes no table.
+    pub fn serialize<P: ParameterSet, S: Serializer>(
+        of: &Option<P>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        of.clone().map(Keys).serialize(to)
+    }
+
+    /// Reads parameters, if there is a table.
+    ///
+    /// # Errors
+    /// As of [`super::deserialize`].
+    pub fn deserialize<'de, P: ParameterSet, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<P>, D::Error> {
+        Option::<Keys<P>>::deserialize(from).map(|keys| keys.map(|keys| keys.0))
+    }
+}
+
+struct Written(Value);
+
+impl Serialize for Written {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Switch(on) => to.serialize_bool(on),
+            Value::Number(number) => to.serialize_u64(number as u64),
+            Value::Time(time) => to.collect_str(&humantime::format_duration(time)),
+            Value::Off => to.serialize_str("off"),
+        }
+    }
+}
+
+struct Table<P>(PhantomData<P>);
+
+impl<'de, P: ParameterSet> Visitor<'de> for Table<P> {
+    type Value = P;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a table with parameters of {}", P::OF)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<P, A::Error> {
+        let mut read = P::default();
+        while let Some(name) = map.next_key::<String>()? {
+            let Some(of) = P::parameter(&name) else {
+                let known: Vec<_> = P::PARAMETERS.iter().map(|of| of.name).collect();
+                let known = known.join(", ");
+                return Err(A::Error::custom(format_args!("{name} is no key: they are {known}")));
+            };
+            let value = map.next_value_seed(Of(of))?;
+            // What does not fit the type is out of range, too.
+            read.set(of.name, value).map_err(|unfit| match of.check(value) {
+                Err(range) => A::Error::custom(range),
+                Ok(()) => A::Error::custom(unfit),
+            })?;
+        }
+        Ok(read)
+    }
+}
+
+/// Reads the value of one.
+struct Of(&'static Parameter);
+
+impl<'de> DeserializeSeed<'de> for Of {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Of {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_string())
+    }
+
+    fn visit_bool<E: Error>(self, on: bool) -> Result<Value, E> {
+        match self.0.kind {
+            Kind::Switch => Ok(Value::Switch(on)),
+            _ => Err(E::invalid_type(Unexpected::Bool(on), &self)),
+        }
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
+        match (self.0.kind, usize::try_from(number)) {
+            (Kind::Number { .. }, Ok(number)) => Ok(Value::Number(number)),
+            _ => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
+        match (self.0.kind, usize::try_from(number)) {
+            (Kind::Number { .. }, Ok(number)) => Ok(Value::Number(number)),
+            _ => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+        }
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        let time = || humantime::parse_duration(text).ok().map(Value::Time);
+        let value = match self.0.kind {
+            _ if text == "off" && self.0.can_be_off => Some(Value::Off),
+            Kind::Time { .. } => time(),
+            _ => None,
+        };
+        value.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
