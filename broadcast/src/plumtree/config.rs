@@ -11,14 +11,14 @@ murmurate_membership::parameters! {
     /// "The paper" is Leitão, Pereira, Rodrigues: *Epidemic broadcast trees*, SRDS 2007.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Parameters of "Plumtree", checked as Config {
-        /// How long to wait at first for an announced payload before asking an announcer.
-        /// The paper's first timer. Each peer then finds out how long payloads take that come by
-        /// themselves, and waits twice as long. It also is the while in which one broadcast may
-        /// change the tree.
+        /// How long to wait at first for an announced payload; then each peer finds its own wait.
+        /// The paper's first timer, before an announcer is asked. Each peer finds out how long
+        /// payloads take that come by themselves, and waits twice as long. It also is the while in
+        /// which one broadcast may change the tree.
         graft_timeout: Duration = Duration::from_secs(1), >= least_graft_timeout;
-        /// How long to wait at least, however early payloads come.
-        /// As long as `graft_timeout`: the paper's fixed timer, after which the link of whoever is
-        /// asked is grafted at once.
+        /// How long to wait at least; as long as the graft timeout: always so long.
+        /// That is the paper's fixed timer, after which the link of whoever is asked is grafted at
+        /// once.
         least_graft_timeout: Duration = Duration::from_millis(25);
         /// How long to wait before asking the next announcer, unless answers take longer.
         /// The paper's second, shorter timer, above a round trip to a neighbour. Less as long as

@@ -10,19 +10,21 @@ use toml::{Table, Value};
 use super::{Config, Flags, Settings, keys};
 
 /// In words, where there is any.
-fn range(of: &Parameter, quote: &str) -> String {
+fn range(of: &Parameter, table: &[Parameter], quote: &str) -> String {
     let range = match of.kind {
         Kind::Number { least: 0, most: usize::MAX } | Kind::Switch => None,
         Kind::Number { least, most } => Some(format!("{least} to {most}")),
         Kind::Time { zero } => (!zero).then(|| "above 0".to_owned()),
     };
-    let relation = of.at_least.map(|other| format!("at least {quote}{other}{quote}"));
-    range.into_iter().chain(relation).collect::<Vec<_>>().join(", ")
+    let least = of.at_least.map(|other| format!("at least {quote}{other}{quote}"));
+    let larger = table.iter().filter(|other| other.at_least == Some(of.name));
+    let most = larger.map(|other| format!("at most {quote}{}{quote}", other.name));
+    range.into_iter().chain(least).chain(most).collect::<Vec<_>>().join(", ")
 }
 
 /// A comment and the default.
-fn example(of: &Parameter, default: &Value) -> String {
-    let mut range = range(of, "");
+fn example(of: &Parameter, table: &[Parameter], default: &Value) -> String {
+    let mut range = range(of, table, "");
     if of.can_be_off {
         range += "; \"off\" for none";
     }
@@ -34,7 +36,7 @@ fn example(of: &Parameter, default: &Value) -> String {
 }
 
 /// A row of the table of keys.
-fn row(section: &str, of: &Parameter, default: &Value) -> String {
+fn row(section: &str, of: &Parameter, table: &[Parameter], default: &Value) -> String {
     let kind = match of.kind {
         Kind::Switch => "boolean",
         Kind::Number { .. } => of.unit.unwrap_or("number"),
@@ -47,7 +49,7 @@ fn row(section: &str, of: &Parameter, default: &Value) -> String {
     };
     let mut about = of.about.trim_end_matches('.').to_owned();
     about[..1].make_ascii_lowercase();
-    let (name, range) = (of.name, range(of, "`"));
+    let (name, range) = (of.name, range(of, table, "`"));
     format!("| `{section}.{name}` | {kind}{off} | {default} | {range} | {about} |\n")
 }
 
@@ -75,12 +77,13 @@ fn the_example_and_the_guide_are_written_from_the_tables() {
     for (section, table) in keys::SECTIONS {
         let with_default = table.iter().map(|of| (of, &defaults[section][of.name]));
         let header = format!("[{section}]\n");
-        let lines: String = with_default.clone().map(|(of, value)| example(of, value)).collect();
+        let lines: String =
+            with_default.clone().map(|(of, value)| example(of, table, value)).collect();
         let lines = format!("{header}{lines}");
         new_example = replaced(&new_example, |line| line == header, |line| line != "\n", &lines);
         let begin = format!("| `{section}.");
         let is_row = |line: &str| line.starts_with(&begin);
-        let rows: String = with_default.map(|(of, value)| row(section, of, value)).collect();
+        let rows: String = with_default.map(|(of, value)| row(section, of, table, value)).collect();
         new_guide = replaced(&new_guide, is_row, is_row, &rows);
     }
     if std::env::var_os("WRITE_REFERENCE").is_some() {

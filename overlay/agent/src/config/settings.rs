@@ -153,9 +153,10 @@ mod exchange {
     use serde::{Serialize as _, Serializer};
 
     pub(super) fn serialize<S: Serializer>(of: &Parameters, to: S) -> Result<S::Ok, S::Error> {
-        let mut table = keys::serialize(of, toml::value::Serializer).map_err(S::Error::custom)?;
-        if let toml::Value::Table(table) = &mut table {
-            table.remove("catch_up");
+        let table = keys::serialize(of, serde_json::value::Serializer);
+        let mut table = table.map_err(S::Error::custom)?;
+        if let Some(keys) = table.as_object_mut() {
+            keys.remove("catch_up");
         }
         table.serialize(to)
     }

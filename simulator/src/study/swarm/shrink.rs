@@ -371,16 +371,16 @@ fn shorten(what: &mut What) {
 /// alone.
 fn plainer<P: ParameterSet>(parameters: &mut P, of: &Parameter) {
     let default = P::default();
-    let mut reset = |of: &Parameter| {
+    let reset = |parameters: &mut P, of: &Parameter| {
         let value = default.get(of.name).filter(|_| !of.can_be_off).unwrap_or(Value::Off);
         // Every parameter takes its default, and those that can be off take that.
         let _ = parameters.set(of.name, value);
-        parameters.validate().is_ok()
     };
-    if !reset(of) {
+    reset(parameters, of);
+    if parameters.validate().is_err() {
         let tied =
             |one: &&Parameter| one.at_least == Some(of.name) || of.at_least == Some(one.name);
-        P::PARAMETERS.iter().filter(tied).for_each(|one| drop(reset(one)));
+        P::PARAMETERS.iter().filter(tied).for_each(|one| reset(parameters, one));
     }
 }
 
