@@ -84,7 +84,7 @@ impl Flock {
                 retained: (KEPT / SMALL / nodes).max(1 << 14),
                 ..anti_entropy::Parameters::default()
             };
-            let settings = Settings { strategies, broadcast: kept.into(), ..Settings::default() };
+            let settings = Settings { strategies, broadcast: kept, ..Settings::default() };
             let builder = builder.membership(settings.membership()).broadcast(settings.broadcast());
             let builder = builder.limits(limits).anti_entropy(retained);
             let builder = channels::declared().into_iter().fold(builder, Builder::channel);
