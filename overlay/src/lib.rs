@@ -16,10 +16,10 @@ pub mod channel;
 pub mod discovery;
 #[cfg(feature = "http")]
 pub mod http;
-#[cfg(feature = "serde")]
-pub mod keys;
 #[cfg(feature = "libp2p")]
 mod id;
+#[cfg(feature = "serde")]
+pub mod keys;
 #[cfg(feature = "libp2p")]
 mod node;
 pub mod router;

@@ -5,7 +5,7 @@
 use murmurate::broadcast::{anti_entropy, flood, plumtree};
 use murmurate::membership::parameters::{Kind, Parameter, ParameterSet as _};
 use murmurate::membership::{full_mesh, hyparview};
-use murmurate_simulator::scenario::{Document, reference};
+use murmurate_simulator::experiment::scenario::{Document, reference};
 
 /// Of each strategy: a scenario that has it, the section, and its parameters.
 const STRATEGIES: [(&str, &str, &[Parameter]); 5] = [
