@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "catalogue",
             "range",
+            "parameters",
             "time",
             "peer",
             "bounded",
@@ -55,7 +56,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "either",
         ],
     ),
-    ("overlay/src", &["service", "channel", "router", "stack", "id", "discovery", "node", "http"]),
+    (
+        "overlay/src",
+        &["keys", "service", "channel", "router", "stack", "id", "discovery", "node", "http"],
+    ),
     ("simulator/src", &["model", "engine", "observe", "experiment", "study", "present"]),
 ];
 
