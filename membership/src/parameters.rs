@@ -1,6 +1,6 @@
 //! Parameters, each declared once: name, type, default, range, unit, one sentence, source.
 //!
-//! [`parameters!`](crate::parameters) makes a struct of a list of them, and the table
+//! [`parameters!`](macro@crate::parameters) makes a struct of a list of them, and the table
 //! [`ParameterSet::PARAMETERS`], from which everything else follows: range checks, keys of files,
 //! schemas, reference pages.
 

@@ -74,13 +74,13 @@ impl Lane {
 
 #[test]
 fn a_connection_that_is_killed_costs_an_acknowledged_lane_nothing() {
-    let mut world = lane(ACKNOWLEDGED, STREAMS);
-    let names = world.push(100);
-    world.run(540);
-    world.world.break_stream(0);
-    world.run(9_000);
-    assert_eq!((world.well(&names), world.taken(&names)), (100, 100));
-    assert!(world.retransmitted() > 0, "some were in flight");
+    let mut lane = lane(ACKNOWLEDGED, STREAMS);
+    let names = lane.push(100);
+    lane.run(540);
+    lane.world.break_stream(0);
+    lane.run(9_000);
+    assert_eq!((lane.well(&names), lane.taken(&names)), (100, 100));
+    assert!(lane.retransmitted() > 0, "some were in flight");
 }
 
 #[test]
@@ -106,24 +106,24 @@ fn a_connection_that_is_killed_takes_what_it_carries() {
 
 #[test]
 fn a_receiver_that_is_killed_takes_what_was_under_way_and_gets_the_rest() {
-    let mut world = lane(ACKNOWLEDGED, STREAMS);
-    let names = world.push(100);
-    world.run(540);
-    world.world.restart(1);
-    world.run(9_000);
-    let gone = world.with(&names, &Outcome::Gone);
+    let mut lane = lane(ACKNOWLEDGED, STREAMS);
+    let names = lane.push(100);
+    lane.run(540);
+    lane.world.restart(1);
+    lane.run(9_000);
+    let gone = lane.with(&names, &Outcome::Gone);
     assert!((1..=2 * HABITS.unread).contains(&gone), "{gone} are gone");
-    assert_eq!(world.well(&names) + gone, 100);
-    assert_eq!(world.retransmitted(), 0, "the new one may not get what the old one had");
+    assert_eq!(lane.well(&names) + gone, 100);
+    assert_eq!(lane.retransmitted(), 0, "the new one may not get what the old one had");
 }
 
 #[test]
 fn the_newest_gets_through_to_a_receiver_that_started_anew() {
-    let mut world = lane(LATEST, STREAMS);
-    let names = world.push(1);
-    world.world.restart(1);
-    world.run(9_000);
-    assert_eq!((world.well(&names), world.taken(&names)), (1, 1));
+    let mut lane = lane(LATEST, STREAMS);
+    let names = lane.push(1);
+    lane.world.restart(1);
+    lane.run(9_000);
+    assert_eq!((lane.well(&names), lane.taken(&names)), (1, 1));
 }
 
 #[test]
@@ -144,28 +144,28 @@ fn a_relay_that_loses_a_third_loses_nothing_in_the_end() {
     let (well_so_far, late) = (request.well(&names), request.with(&names, &Outcome::TimedOut));
     assert!(well_so_far >= 180 && well_so_far + late == 200, "{well_so_far} and {late}");
 
-    let mut world = lane(LATEST, RELAYS);
-    world.run(3_000);
-    let names = world.push(200);
-    world.run(13_000);
-    assert_eq!(world.well(&names[199..]), 1);
-    assert_eq!(world.well(&names) + world.with(&names, &Outcome::Shed), 200);
+    let mut lane = lane(LATEST, RELAYS);
+    lane.run(3_000);
+    let names = lane.push(200);
+    lane.run(13_000);
+    assert_eq!(lane.well(&names[199..]), 1);
+    assert_eq!(lane.well(&names) + lane.with(&names, &Outcome::Shed), 200);
 }
 
 #[test]
 fn a_one_way_cut_in_either_direction_ends() {
     for to in [1, 0] {
         for conditions in [STREAMS, RELAYS] {
-            let mut world = lane(ACKNOWLEDGED, conditions);
-            world.run(3_000);
-            let mut names = world.push(50);
-            world.world.cut(to, true);
-            world.run(5_000);
-            names.extend(world.push(50));
-            assert!(world.well(&names) < 100, "nobody could say that all were taken");
-            world.world.heal();
-            world.run(12_900);
-            assert_eq!((world.well(&names), world.taken(&names)), (100, 100), "to {to}");
+            let mut lane = lane(ACKNOWLEDGED, conditions);
+            lane.run(3_000);
+            let mut names = lane.push(50);
+            lane.world.cut(to, true);
+            lane.run(5_000);
+            names.extend(lane.push(50));
+            assert!(lane.well(&names) < 100, "nobody could say that all were taken");
+            lane.world.heal();
+            lane.run(12_900);
+            assert_eq!((lane.well(&names), lane.taken(&names)), (100, 100), "to {to}");
         }
     }
 }
@@ -173,62 +173,62 @@ fn a_one_way_cut_in_either_direction_ends() {
 #[test]
 fn a_partition_that_lasts_longer_than_the_timeout_costs_what_is_older() {
     for kind in [ACKNOWLEDGED, REQUEST] {
-        let mut world = lane(kind, STREAMS);
-        world.world.cut(1, false);
-        world.run(5_000);
-        let old = world.push(50);
-        world.run(14_000);
-        let young = world.push(50);
-        world.run(16_000);
+        let mut lane = lane(kind, STREAMS);
+        lane.world.cut(1, false);
+        lane.run(5_000);
+        let old = lane.push(50);
+        lane.run(14_000);
+        let young = lane.push(50);
+        lane.run(16_000);
         // One request finds out that the stream is broken.
-        let (old_gone, of) = (world.with(&old, &Outcome::Gone), KINDS[kind]);
-        assert_eq!(world.with(&old, &Outcome::TimedOut) + old_gone, 50, "{of}");
+        let (old_gone, of) = (lane.with(&old, &Outcome::Gone), KINDS[kind]);
+        assert_eq!(lane.with(&old, &Outcome::TimedOut) + old_gone, 50, "{of}");
         assert_eq!(old_gone, usize::from(kind == REQUEST), "{of}");
-        world.world.heal();
-        world.run(22_000);
-        assert_eq!((world.well(&young), world.taken(&young)), (50, 50), "{}", KINDS[kind]);
-        assert_eq!(world.taken(&old), 0, "{}", KINDS[kind]);
+        lane.world.heal();
+        lane.run(22_000);
+        assert_eq!((lane.well(&young), lane.taken(&young)), (50, 50), "{}", KINDS[kind]);
+        assert_eq!(lane.taken(&old), 0, "{}", KINDS[kind]);
     }
 }
 
 #[test]
 fn what_a_relay_could_not_bring_in_time_does_not_block_what_follows() {
-    let mut world = lane(ACKNOWLEDGED, RELAYS);
-    world.run(3_000);
-    world.world.cut(1, true);
-    let old = world.push(10);
-    world.run(12_000);
-    let young = world.push(10);
-    world.run(14_000);
-    assert_eq!(world.with(&old, &Outcome::TimedOut), 10);
-    world.world.heal();
-    world.run(21_900);
-    assert_eq!((world.well(&young), world.taken(&young)), (10, 10));
+    let mut lane = lane(ACKNOWLEDGED, RELAYS);
+    lane.run(3_000);
+    lane.world.cut(1, true);
+    let old = lane.push(10);
+    lane.run(12_000);
+    let young = lane.push(10);
+    lane.run(14_000);
+    assert_eq!(lane.with(&old, &Outcome::TimedOut), 10);
+    lane.world.heal();
+    lane.run(21_900);
+    assert_eq!((lane.well(&young), lane.taken(&young)), (10, 10));
 }
 
 #[test]
 fn a_receiver_that_stops_taking_fills_the_lane_and_no_more() {
     for conditions in [STREAMS, Conditions { loss: 0.0, ..RELAYS }] {
         for kind in [BEST_EFFORT, ACKNOWLEDGED, REQUEST] {
-            let mut world = lane(kind, conditions);
-            world.world.stop_taking(1, true);
+            let mut lane = lane(kind, conditions);
+            lane.world.stop_taking(1, true);
             let mut names = Vec::new();
             for round in 1..100 {
                 while names.len() < 2_000
-                    && let Some(name) = world.try_push()
+                    && let Some(name) = lane.try_push()
                 {
                     names.push(name);
                 }
-                world.run(500 + round * 20);
+                lane.run(500 + round * 20);
             }
             // Over a relay, best effort finds out from nobody that nobody takes it.
             let relayed = conditions.relays > 0.0 && kind == BEST_EFFORT;
             assert_eq!(names.len() > 300, relayed, "{} took {}", KINDS[kind], names.len());
-            world.world.stop_taking(1, false);
-            world.run(9_000);
-            assert_eq!(world.well(&names), names.len(), "{}", KINDS[kind]);
+            lane.world.stop_taking(1, false);
+            lane.run(9_000);
+            assert_eq!(lane.well(&names), names.len(), "{}", KINDS[kind]);
             if !relayed {
-                assert_eq!(world.taken(&names), names.len(), "{}", KINDS[kind]);
+                assert_eq!(lane.taken(&names), names.len(), "{}", KINDS[kind]);
             }
         }
     }
@@ -236,45 +236,45 @@ fn a_receiver_that_stops_taking_fills_the_lane_and_no_more() {
 
 #[test]
 fn a_receiver_that_stops_taking_gets_the_newest_when_it_goes_on() {
-    let mut world = lane(LATEST, STREAMS);
-    let mut names = world.push(1);
-    world.run(600);
-    world.world.stop_taking(1, true);
+    let mut lane = lane(LATEST, STREAMS);
+    let mut names = lane.push(1);
+    lane.run(600);
+    lane.world.stop_taking(1, true);
     for round in 0..20 {
-        names.extend(world.push(1));
-        world.run(700 + round * 100);
+        names.extend(lane.push(1));
+        lane.run(700 + round * 100);
     }
-    world.world.stop_taking(1, false);
-    world.run(4_000);
-    assert_eq!(world.well(&names[20..]), 1, "the newest");
-    assert_eq!(world.taken(&names), 3, "and the one that was under way");
-    assert_eq!(world.with(&names, &Outcome::Shed), 18);
+    lane.world.stop_taking(1, false);
+    lane.run(4_000);
+    assert_eq!(lane.well(&names[20..]), 1, "the newest");
+    assert_eq!(lane.taken(&names), 3, "and the one that was under way");
+    assert_eq!(lane.with(&names, &Outcome::Shed), 18);
 }
 
 #[test]
 fn a_sender_that_starts_anew_is_a_new_lane() {
     for kind in 0..KINDS.len() {
-        let mut world = lane(kind, STREAMS);
-        world.push(20);
-        world.run(520);
-        world.world.restart(0);
-        let names = world.push(20);
-        world.run(9_000);
-        assert_eq!((world.well(&names[19..]), world.taken(&names[19..])), (1, 1));
-        world.world.is_complete().expect("all have an outcome");
+        let mut lane = lane(kind, STREAMS);
+        lane.push(20);
+        lane.run(520);
+        lane.world.restart(0);
+        let names = lane.push(20);
+        lane.run(9_000);
+        assert_eq!((lane.well(&names[19..]), lane.taken(&names[19..])), (1, 1));
+        lane.world.is_complete().expect("all have an outcome");
     }
 }
 
 #[test]
 fn a_receiver_that_never_comes_leaves_nothing_behind() {
-    for kind in 0..KINDS.len() {
+    for (kind, name) in KINDS.iter().enumerate() {
         let mut world = World::new(7, 2, LIMITS, STREAMS, HABITS);
         world.cut(1, true);
         world.lane(0, 1);
-        let mut world = Lane { world, kind };
-        let names = world.push(100);
-        world.run(10_000);
-        let shed = world.with(&names, &Outcome::Shed);
-        assert_eq!(world.with(&names, &Outcome::TimedOut) + shed, 100, "{}", KINDS[kind]);
+        let mut lane = Lane { world, kind };
+        let names = lane.push(100);
+        lane.run(10_000);
+        let shed = lane.with(&names, &Outcome::Shed);
+        assert_eq!(lane.with(&names, &Outcome::TimedOut) + shed, 100, "{name}");
     }
 }

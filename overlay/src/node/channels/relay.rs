@@ -302,7 +302,7 @@ pub(super) async fn send(lane: &Lane, hub: &Hub, to: Incarnation) -> Ended {
                     if next.body.len() > most {
                         let size = next.body.len();
                         let reason = format!("only hop by hop, which takes {most} bytes, not {size}");
-                        return (End::Silent, unreachable(lane, reason));
+                        return (End::Silent, unreachable(lane, &reason));
                     }
                     let word = frame(FORTH, lane.epoch(), half.number, next, compressed);
                     hub.relay(to, word).await;
@@ -324,11 +324,11 @@ fn came_back(lane: &Lane, hub: &Hub, back: Back) -> Option<Ended> {
         }
         Back::Frame(number, frame) if is_current(number) => drop(lane.receive(hub, [frame])),
         Back::Unknown(number) if is_current(number) => {
-            return Some((End::Broken, unreachable(lane, "it has forgotten the lane")));
+            return Some((End::Broken, unreachable(lane, &"it has forgotten the lane")));
         }
         Back::Lost => {
             let why = if half.is_some() { End::Broken } else { End::Silent };
-            return Some((why, unreachable(lane, "the way to it is lost")));
+            return Some((why, unreachable(lane, &"the way to it is lost")));
         }
         Back::Answer(_) | Back::Frame(..) | Back::Unknown(_) => {}
     }

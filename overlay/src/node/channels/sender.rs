@@ -86,7 +86,7 @@ pub(super) fn hello<'a>(lane: &Lane, hub: &'a Hub, greeting: Greeting) -> Hello<
 }
 
 /// What the sender is told of a node that it cannot speak to.
-pub(super) fn unreachable(lane: &Lane, reason: impl ToString) -> SendError {
+pub(super) fn unreachable(lane: &Lane, reason: &dyn std::fmt::Display) -> SendError {
     SendError::Unreachable { node: lane.to, reason: reason.to_string() }
 }
 
@@ -101,12 +101,12 @@ async fn over_stream(lane: &Lane, hub: &Hub, mut stream: Stream) -> Ended {
         Ok(Answer::Refused(refusal)) => {
             return (End::Refused, hub.refused(lane.to, lane.channel, refusal));
         }
-        Err(error) => return (End::Silent, unreachable(lane, error)),
+        Err(error) => return (End::Silent, unreachable(lane, &error)),
     };
     match lane.welcome(hub, met) {
         Ok(true) => exchange(lane, hub, stream).await,
-        Ok(false) => (End::Silent, unreachable(lane, "it answers to something else")),
-        Err(nonsense) => (End::Silent, unreachable(lane, nonsense)),
+        Ok(false) => (End::Silent, unreachable(lane, &"it answers to something else")),
+        Err(nonsense) => (End::Silent, unreachable(lane, &nonsense)),
     }
 }
 
@@ -121,10 +121,10 @@ async fn exchange(lane: &Lane, hub: &Hub, stream: Stream) -> Ended {
     let (read, write) = stream.split();
     tokio::select! {
         biased;
-        Err(error) = write_frames(lane, hub, write) => (End::Broken, unreachable(lane, error)),
+        Err(error) = write_frames(lane, hub, write) => (End::Broken, unreachable(lane, &error)),
         ended = read_frames(lane, hub, read) => match ended {
             Ok(()) => (End::Refused, hub.refused(lane.to, lane.channel, Refusal::Leaving)),
-            Err(error) => (End::Broken, unreachable(lane, error)),
+            Err(error) => (End::Broken, unreachable(lane, &error)),
         },
     }
 }

@@ -170,16 +170,25 @@ impl Lanes {
         }
         for ((channel, peer), sender) in &mut desk.sending {
             scene(*channel, &mut |scene| match act {
-                Act::Break { peer: of } if of == *peer => Ok(sender.break_stream(scene)),
+                Act::Break { peer: of } if of == *peer => {
+                    sender.break_stream(scene);
+                    Ok(())
+                }
                 Act::Switch { to } if to == *peer => sender.switch(scene),
                 _ => Ok(()),
             });
         }
         for ((channel, peer), receiver) in &mut desk.receiving {
             scene(*channel, &mut |scene| match act {
-                Act::Break { peer: of } if of == *peer => Ok(receiver.break_stream(scene)),
+                Act::Break { peer: of } if of == *peer => {
+                    receiver.break_stream(scene);
+                    Ok(())
+                }
                 Act::Stop(_) => receiver.go_on(scene),
-                Act::Forget if receiver.path().is_none() => Ok(receiver.forget()),
+                Act::Forget if receiver.path().is_none() => {
+                    receiver.forget();
+                    Ok(())
+                }
                 _ => Ok(()),
             });
         }

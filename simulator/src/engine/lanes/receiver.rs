@@ -237,7 +237,7 @@ impl Receiver {
             }
             self.at_work += 1;
             let draw = mix(mix(u64::from(from.bits()) ^ name.ticket) ^ name.pushed.as_nanos());
-            let work = u128::from(draw) * u128::from(nanos(scene.channel.work)) >> 64;
+            let work = (u128::from(draw) * u128::from(nanos(scene.channel.work))) >> 64;
             let say = Say::Done { from, half, number, name };
             let after = std::time::Duration::from_nanos(work as u64);
             scene.line.wake(after, Word { channel: scene.number, say });
