@@ -20,7 +20,7 @@ murmurate_membership::parameters! {
         /// How many are kept.
         retained: usize = 16_384, in 1..=1 << 24;
         /// Bytes of them that are kept.
-        retained_bytes: usize = 64 << 20, in 1..=1 << 32, "bytes";
+        retained_bytes: usize = 64 << 20, in 1..=u32::MAX as usize, "bytes";
         /// Broadcasts asked for at a time.
         batch: usize = 1_024, in 1..=1 << 16;
         /// Bytes of broadcasts that a neighbour may ask for between two comparisons.
