@@ -275,7 +275,7 @@ fn any_broadcast() -> impl Strategy<Value = plumtree::Parameters> {
     let seen = prop_oneof![6 => 1..20usize, 6 => 100..300usize, 1 => Just(5_000usize)];
     let interval = prop_oneof![Just(Duration::ZERO), any_time()];
     let missing = prop_oneof![8 => 1..40usize, 1 => Just(3_000usize)];
-    let threshold = proptest::option::of(prop_oneof![0..9u16, Just(u16::MAX)]);
+    let threshold = proptest::option::of(prop_oneof![1..9u16, Just(u16::MAX)]);
     let limits = (seen, 1..300usize, 1..100_000usize, missing);
     let attempts = (prop_oneof![1..9u8, Just(u8::MAX)], any::<bool>(), any_time());
     (limits, any_time(), any_time(), interval, threshold, attempts).prop_map(
