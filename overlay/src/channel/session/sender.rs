@@ -256,9 +256,9 @@ impl SenderSession {
     /// The next frame for [`SenderSession::attached`].
     pub fn next_frame(&mut self, now: Time) -> Option<Frame> {
         let frame = self.half.next_frame(now)?;
-        // What a stream takes was carried on. A relay takes everything.
+        // What a stream takes was carried on, and waits for a word now. A relay takes everything.
         if self.route == Route::Stands(Path::Stream) {
-            self.progress(now);
+            (self.moved, self.waits_since) = (now, Some(now));
         }
         Some(frame)
     }
