@@ -302,7 +302,7 @@ pub(super) async fn send(lane: &Lane, hub: &Hub, to: Incarnation) -> Ended {
                     if next.body.len() > most {
                         let size = next.body.len();
                         let reason = format!("only hop by hop, which takes {most} bytes, not {size}");
-                        return (End::Silent, unreachable(lane, &reason));
+                        return (End::Refused, unreachable(lane, &reason));
                     }
                     let word = frame(FORTH, lane.epoch(), half.number, next, compressed);
                     hub.relay(to, word).await;
