@@ -305,6 +305,9 @@ async fn whom_no_dial_reaches_is_spoken_to_hop_by_hop() {
     let relayed = one.metrics().render();
     let relayed = relayed.lines().find(|line| line.contains("kind=\"relay\"")).expect("a metric");
     assert!(!relayed.ends_with(" 0"), "{relayed}");
+    let sure = one.channel("sure").expect("declared");
+    let large = soon(sure.send(hermit.id(), vec![0; 1 << 20])).await.expect("taken");
+    assert_eq!(soon(large).await, Err(Undelivered::Gone), "no relay takes as much: told at once");
 }
 
 /// The dial that ended in silence is remembered: only the first lane waited for it.

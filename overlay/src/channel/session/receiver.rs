@@ -12,6 +12,9 @@ use crate::channel::{Delivery, Depth, Frame, Nonsense, Path, Receiving};
 
 /// How long a lane without a path is remembered, so that nothing is delivered twice.
 const MEMORY: Duration = Duration::from_secs(600);
+/// So many greetings before the last one come late. Anything else is new: whoever makes up a greeting
+/// far ahead keeps the true ones out no longer than this.
+const LATE: u64 = 64;
 
 /// Whether a greeting is for a receiving half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +90,7 @@ impl ReceiverSession {
             core::cmp::Ordering::Greater => Fit::Newer,
             core::cmp::Ordering::Less => Fit::Old,
             _ if relayed && self.proven && met != Some(self.half) => Fit::Unproven,
-            _ if relayed && attempt <= self.attempt => Fit::Old,
+            _ if relayed && self.attempt.wrapping_sub(attempt) < LATE => Fit::Old,
             _ => Fit::Resumes,
         }
     }

@@ -9,7 +9,9 @@ use murmurate_membership::Time;
 use super::{Greeting, Half, Met, Patience};
 use crate::channel::{Frame, Full, Nonsense, Path, Sending, Ticket, Welcome};
 
-/// How long the answer to a greeting that may get lost is waited for, and how often it is asked for.
+/// How long the answer to a first greeting that may get lost is waited for, and how often it is asked
+/// for. Each one is waited for so much longer than the one before: only the last one's answer counts,
+/// and it may take longer than the first wait.
 const ANSWER: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 5;
 /// Nothing goes on for so long although something must: the path is doubted. What is relayed is sent
@@ -150,6 +152,12 @@ impl SenderSession {
         self.attempt
     }
 
+    /// Whether an answer to this greeting is still waited for.
+    #[must_use]
+    pub fn awaits(&self, attempt: u64) -> bool {
+        matches!(self.route, Route::Greeting { .. }) && attempt == self.attempt
+    }
+
     /// The path that is greeted on, or stands.
     #[must_use]
     pub fn path(&self) -> Option<Path> {
@@ -210,7 +218,7 @@ impl SenderSession {
         self.attempt += 1;
         let wait = match path {
             Path::Stream => self.patience.handshake,
-            Path::Relay => ANSWER,
+            Path::Relay => ANSWER * asked,
         };
         self.route = Route::Greeting { path, asked, said: false, until: now.after(wait) };
     }
@@ -230,10 +238,9 @@ impl SenderSession {
     /// # Errors
     /// It says that it has heard what was never sent. Nothing changed.
     pub fn welcome(&mut self, now: Time, welcome: Met) -> Result<bool, Nonsense> {
-        let Route::Greeting { path, .. } = self.route else { return Ok(false) };
-        if welcome.attempt != self.attempt {
+        let Some(path) = self.path().filter(|_| self.awaits(welcome.attempt)) else {
             return Ok(false);
-        }
+        };
         let resumed = self.attached == Some(welcome.half) && !self.process_ended;
         self.half.attach(now, path, Welcome { resumed, heard: welcome.heard })?;
         self.route = Route::Stands(path);
@@ -349,13 +356,17 @@ impl SenderSession {
 
     /// When a path that stands is looked at.
     fn doubts(&self, path: Path) -> Time {
-        match path {
-            _ if self.half.depth().messages == 0 => {
-                self.used.max(self.moved).after(self.patience.idle)
-            }
-            Path::Stream => self.waits_since.unwrap_or(self.used).after(STREAM_SILENCE),
-            Path::Relay => self.waits_since.unwrap_or(self.used).after(RELAY_SILENCE),
+        let silence = match path {
+            Path::Stream => STREAM_SILENCE,
+            Path::Relay => RELAY_SILENCE,
+        };
+        if self.half.depth().messages > 0 {
+            return self.waits_since.unwrap_or(self.used).after(silence);
         }
+        let idle = self.used.max(self.moved).after(self.patience.idle);
+        // The last message was given up, and nothing came since.
+        let suspected = self.waits_since.filter(|_| self.half.resumes());
+        suspected.map_or(idle, |since| since.after(silence).min(idle))
     }
 
     /// Does what is due. If a path ended by that: why, and what comes next.

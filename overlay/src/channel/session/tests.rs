@@ -134,14 +134,15 @@ fn what_may_get_lost_is_asked_for_five_times() {
     let mut sender = sender();
     push(&mut sender, at(0), 1);
     let mut attempts = Vec::from([greeted(&mut sender, at(0), Path::Relay).attempt]);
-    for second in 1..5 {
-        assert_eq!(sender.expire(at(1_000 * second - 1)), None);
+    for until in [1_000, 3_000, 6_000, 10_000] {
+        assert_eq!(sender.expire(at(until - 1)), None);
         assert!(sender.greeting().is_none());
-        assert_eq!(sender.expire(at(1_000 * second)), None);
+        assert_eq!(sender.expire(at(until)), None);
         attempts.push(sender.greeting().expect("another one").attempt);
     }
     assert_eq!(attempts, [1, 2, 3, 4, 5]);
-    assert_eq!(sender.expire(at(5_000)), Some((End::Silent, Next::GaveUp)), "it knows nobody");
+    assert_eq!(sender.expire(at(14_999)), None);
+    assert_eq!(sender.expire(at(15_000)), Some((End::Silent, Next::GaveUp)), "it knows nobody");
     assert_eq!(outcomes(&mut sender), [Outcome::Shed]);
 }
 
@@ -162,6 +163,7 @@ fn only_the_answer_to_the_last_greeting_counts() {
     sender.expire(at(1_000));
     let second = sender.greeting().expect("another one");
     let late = receiver.greet(at(1_001), first, Path::Relay);
+    assert!(!sender.awaits(first.attempt) && sender.awaits(second.attempt));
     assert_eq!(sender.welcome(at(1_002), late), Ok(false));
     assert_eq!(sender.attached(), None);
     let answer = receiver.greet(at(1_003), second, Path::Relay);
@@ -233,6 +235,33 @@ fn silence_is_doubted_although_messages_are_given_up_before() {
     assert_eq!(outcomes(&mut sender), [Outcome::TimedOut]);
     push(&mut sender, at(2_500), 2);
     assert_eq!(sender.expire(at(3_000)), Some((End::Broken, Next::Retries)));
+}
+
+#[test]
+fn a_path_on_which_the_last_message_was_given_up_ends_by_itself() {
+    let limits = Limits { timeout: Duration::from_secs(2), ..LIMITS };
+    let mut sender = SenderSession::new(Acknowledged.sending(limits), PATIENCE, 3);
+    let mut receiver = receiver(HALF);
+    push(&mut sender, at(0), 1);
+    connect(&mut sender, &mut receiver, at(0), Path::Stream);
+    assert_eq!(sender.expire(at(2_000)), None);
+    assert_eq!(outcomes(&mut sender), [Outcome::TimedOut]);
+    assert_eq!(sender.deadline(), Some(at(3_000)));
+    assert_eq!(sender.expire(at(3_000)), Some((End::Idle, Next::Retries)));
+    push(&mut sender, at(60_000), 2);
+    assert_eq!(sender.wants_path(at(60_000), false), Want::Path, "without a pause");
+}
+
+#[test]
+fn a_greeting_from_far_ahead_keeps_no_later_one_out() {
+    let mut receiver = receiver(HALF);
+    let greeting = |attempt| Greeting { epoch: 3, attempt, base: 0, met: Some(HALF) };
+    receiver.greet(at(0), greeting(7), Path::Relay);
+    assert_eq!(receiver.fit(greeting(7), Path::Relay), Fit::Old);
+    receiver.greet(at(1), greeting(u64::MAX), Path::Relay);
+    assert_eq!(receiver.fit(greeting(8), Path::Relay), Fit::Resumes);
+    receiver.greet(at(2), greeting(8), Path::Relay);
+    assert_eq!(receiver.fit(greeting(7), Path::Relay), Fit::Old);
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl Endpoint {
             Err(_) => Err(unreachable("it does not answer on the channel".into())),
             Ok(Err(error)) => Err(unreachable(error.to_string())),
             Ok(Ok(Answer::Welcome(_))) => Ok(ByteStream(stream)),
-            Ok(Ok(Answer::Refused(refusal))) => Err(hub.refused(to, self.channel, refusal)),
+            Ok(Ok(Answer::Refused { why, .. })) => Err(hub.refused(to, self.channel, why)),
         }
     }
 

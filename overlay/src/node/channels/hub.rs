@@ -298,7 +298,7 @@ impl Hub {
             }
             Err(_) => {
                 self.note_refusal(wire::HERE, from, &self.declared[channel].name, &Refusal::Busy);
-                wire::greet(&mut stream, &Answer::Refused(Refusal::Busy)).await
+                wire::greet(&mut stream, &Answer::Refused { attempt, why: Refusal::Busy }).await
             }
         }
     }

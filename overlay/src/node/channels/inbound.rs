@@ -231,7 +231,8 @@ pub(crate) async fn serve(mut stream: Stream, from: NodeId, hub: Arc<Hub>) {
             Ok(channel) => channel,
             Err(refusal) => {
                 hub.note_refusal(wire::HERE, from, &hello.channel, &refusal);
-                wire::greet(&mut stream, &Answer::Refused(refusal)).await?;
+                let attempt = hello.greeting.attempt;
+                wire::greet(&mut stream, &Answer::Refused { attempt, why: refusal }).await?;
                 return Ok(stream.close().await.map_err(WireError::from)?);
             }
         };
@@ -263,7 +264,8 @@ async fn serve_lane(
         Key { from: Incarnation { node: from, started: hello.started }, channel, lane: hello.lane };
     let Ok((lane, turn, met)) = hub.inbound.attach(hub, key, hello, None) else {
         hub.note_refusal(wire::HERE, from, &hello.channel, &Refusal::Busy);
-        return Ok(wire::greet(&mut stream, &Answer::Refused(Refusal::Busy)).await?);
+        let answer = Answer::Refused { attempt: hello.greeting.attempt, why: Refusal::Busy };
+        return Ok(wire::greet(&mut stream, &answer).await?);
     };
     let _speaks = hub.speak();
     let served = async {

@@ -371,6 +371,11 @@ impl Lane {
         self.inner().session.attached()
     }
 
+    /// Whether an answer to this greeting is still waited for.
+    pub(super) fn awaits(&self, attempt: u64) -> bool {
+        self.inner().session.awaits(attempt)
+    }
+
     pub(super) fn epoch(&self) -> u64 {
         self.inner().session.epoch()
     }

@@ -204,22 +204,20 @@ impl Hub {
         if hello.started != from.started || hello.greeting.epoch != number {
             return Err(NONSENSE);
         }
+        let refused = |why: Refusal| {
+            self.note_refusal(wire::HERE, from.node, &hello.channel, &why);
+            Ok(Answer::Refused { attempt: hello.greeting.attempt, why })
+        };
         let channel = match self.accepts(&hello) {
             Ok(channel) => channel,
-            Err(refusal) => {
-                self.note_refusal(wire::HERE, from.node, &hello.channel, &refusal);
-                return Ok(Answer::Refused(refusal));
-            }
+            Err(refusal) => return refused(refusal),
         };
         let key = Key { from, channel, lane: hello.lane };
         let (lane, turn, met) = match self.inbound.attach(self, key, &hello, Some(by)) {
             Ok(attached) => attached,
             Err(Unattached::Unproven) => return Err(UNPROVEN),
             Err(Unattached::Old) => return Err(LATE),
-            Err(Unattached::NoRoom) => {
-                self.note_refusal(wire::HERE, from.node, &hello.channel, &Refusal::Busy);
-                return Ok(Answer::Refused(Refusal::Busy));
-            }
+            Err(Unattached::NoRoom) => return refused(Refusal::Busy),
         };
         let half = met.half.number;
         let (give, frames) = mpsc::channel(WAITING);
@@ -319,8 +317,8 @@ fn came_back(lane: &Lane, hub: &Hub, back: Back) -> Option<Ended> {
     let is_current = |number: u64| half.is_some_and(|half| half.number == number);
     match back {
         Back::Answer(Answer::Welcome(met)) => drop(lane.welcome(hub, met)),
-        Back::Answer(Answer::Refused(refusal)) if half.is_none() => {
-            return Some((End::Refused, hub.refused(lane.to, lane.channel, refusal)));
+        Back::Answer(Answer::Refused { attempt, why }) if lane.awaits(attempt) => {
+            return Some((End::Refused, hub.refused(lane.to, lane.channel, why)));
         }
         Back::Frame(number, frame) if is_current(number) => drop(lane.receive(hub, [frame])),
         Back::Unknown(number) if is_current(number) => {

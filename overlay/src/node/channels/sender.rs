@@ -98,8 +98,8 @@ async fn over_stream(lane: &Lane, hub: &Hub, mut stream: Stream) -> Ended {
     };
     let met = match introduce(&mut stream, &hello(lane, hub, greeting)).await {
         Ok(Answer::Welcome(met)) => met,
-        Ok(Answer::Refused(refusal)) => {
-            return (End::Refused, hub.refused(lane.to, lane.channel, refusal));
+        Ok(Answer::Refused { why, .. }) => {
+            return (End::Refused, hub.refused(lane.to, lane.channel, why));
         }
         Err(error) => return (End::Silent, unreachable(lane, &error)),
     };

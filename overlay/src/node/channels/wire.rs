@@ -18,9 +18,9 @@ use crate::channel::session::{Greeting, Met};
 /// connection is for.
 pub(crate) const fn protocol(traffic: Traffic) -> &'static str {
     match traffic {
-        Traffic::Small => "/murmurate/channel/3",
-        Traffic::Bulk => "/murmurate/bulk/3",
-        Traffic::Bytes => "/murmurate/bytes/3",
+        Traffic::Small => "/murmurate/channel/4",
+        Traffic::Bulk => "/murmurate/bulk/4",
+        Traffic::Bytes => "/murmurate/bytes/4",
     }
 }
 
@@ -67,7 +67,11 @@ pub(crate) struct Declared<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Welcome(Met),
-    Refused(Refusal),
+    Refused {
+        /// The greeting that is answered.
+        attempt: u64,
+        why: Refusal,
+    },
 }
 
 /// Why a node refuses a lane.
