@@ -5,19 +5,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use either::Either;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
 use murmurate_broadcast::{anti_entropy, plumtree};
 use murmurate_membership::parameters::{self, ParameterSet as _};
 use murmurate_membership::{full_mesh, hyparview};
 
+use super::Node;
 use super::channels::{self, Channel, DeclarationError};
-use super::host::FAR;
+use super::limits::Limits;
+use super::metrics::Metrics;
 use super::services::{Declared, NodeService, ServiceError};
+use super::stack::{BroadcastParameters, MembershipParameters, Strategies};
 use super::state::StateError;
-use super::strategies::{BroadcastParameters, MembershipParameters, Strategies};
-use super::wire::{MAX_BODY, MAX_NETWORK, Publication, Relayed, TopicError, topic_length};
-use super::{Metrics, Node};
+use super::wire::{Addresses, MAX_NETWORK, TopicError, topic_length};
 use crate::discovery::{ContactError, Discovery, can_listen, parse_contact};
 use crate::{NodeIdError, router};
 
@@ -48,81 +50,6 @@ pub struct Builder {
     pub(crate) metrics: Metrics,
     pub(crate) channels: Vec<Channel>,
     pub(crate) services: Vec<Declared>,
-}
-
-murmurate_membership::parameters! {
-    /// What a node allows itself and others.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct Limits of "Node" {
-        /// Bytes of the largest message on the wire; the same in the whole overlay.
-        /// Links must carry it in the time that a neighbour may be silent, 6 s by default. Data may
-        /// be as large as [`Node::max_data`] says.
-        max_frame: usize = 1 << 20, in 1 << 10..=MAX_BODY, "bytes";
-        /// Bytes of payloads that may wait for one peer; what does not fit is shed.
-        outbox_bytes: usize = 4 << 20, in 1..=1 << 30, "bytes", >= max_frame;
-        /// Messages a subscription holds before it counts those it loses.
-        /// It reports them as [`Lost::Lagged`](super::Lost::Lagged).
-        subscription_capacity: usize = 1_024, in 1..=1 << 16;
-        /// How long a broadcast waits for a first neighbour, or for room, before it is refused.
-        publish_wait: Duration = Duration::from_secs(5);
-        /// How long joining may take until it is said why it has not worked yet.
-        /// See [`Node::join`].
-        join_wait: Duration = Duration::from_secs(10);
-        /// Time from a connection's begin to its first frame.
-        handshake_wait: Duration = Duration::from_secs(10);
-        /// How long a message that began to arrive may pause before its link ends.
-        stall_wait: Duration = Duration::from_secs(30);
-        /// How long a connection nobody uses is kept.
-        idle_wait: Duration = Duration::from_secs(10);
-        /// How long a node that leaves still delivers what its channels have taken.
-        leave_wait: Duration = Duration::from_secs(5);
-        /// Bytes a second a peer with messages waiting must take, or its link counts as slow.
-        /// Measured over two seconds.
-        slow_bytes_per_second: usize = 64 << 10, in 0..=usize::MAX, "bytes";
-        /// Connections at a time, in and out: enough for those of channels and all neighbours.
-        max_connections: usize = 1_024, in 8..=1 << 16;
-        /// Of these, connections that this node dialled for channels.
-        max_channel_connections: usize = 512, in 1..=1 << 16;
-    }
-}
-
-impl Limits {
-    /// The same with times whose sum with now does not overflow.
-    pub(crate) fn finite(mut self) -> Self {
-        for time in [
-            &mut self.publish_wait,
-            &mut self.join_wait,
-            &mut self.handshake_wait,
-            &mut self.idle_wait,
-            &mut self.leave_wait,
-            &mut self.stall_wait,
-        ] {
-            *time = (*time).min(FAR);
-        }
-        self
-    }
-
-    /// The router's parameters: a datagram fits a frame.
-    fn router(&self) -> router::Parameters {
-        let datagram_bytes = self.max_datagram();
-        router::Parameters { datagram_bytes, ..router::Parameters::default() }
-    }
-
-    /// Bytes of the largest datagram that is relayed.
-    pub(crate) fn max_datagram(&self) -> usize {
-        self.max_frame - Relayed::OVERHEAD
-    }
-
-    /// Bytes that fit a frame of a service, or a broadcast, beside the service's name.
-    pub(crate) fn max_service_data(&self) -> usize {
-        use super::wire::{HEADER, Head};
-        self.max_frame - (Head::MAX - HEADER) - Publication::OVERHEAD
-    }
-
-    /// Bytes of data that fit a frame beside a topic.
-    pub(crate) fn max_data(&self, topic: &str) -> Result<usize, TopicError> {
-        Ok(self.max_service_data() - usize::from(topic_length(topic)?))
-    }
 }
 
 /// Why a configuration was refused; nothing was started.
@@ -361,11 +288,33 @@ impl Builder {
         Ok(())
     }
 
+    fn check_strategies(&self) -> Result<Strategies, ConfigError> {
+        Ok(Strategies {
+            membership: match self.membership.clone() {
+                MembershipParameters::HyParView(of) => {
+                    Either::Left(Arc::new(of.check().map_err(ConfigError::Membership)?))
+                }
+                MembershipParameters::FullMesh(of) => {
+                    Either::Right(Arc::new(of.check().map_err(ConfigError::FullMesh)?))
+                }
+            },
+            broadcast: match self.broadcast.clone() {
+                BroadcastParameters::Plumtree(of) => {
+                    Either::Left(Arc::new(of.check().map_err(ConfigError::Broadcast)?))
+                }
+                BroadcastParameters::Flood(of) => {
+                    of.validate().map_err(ConfigError::Broadcast)?;
+                    Either::Right(Arc::new(of))
+                }
+            },
+        })
+    }
+
     pub(crate) fn check(&self) -> Result<Checked, ConfigError> {
         if !(1..=MAX_NETWORK).contains(&self.network.len()) {
             return Err(ConfigError::Network(self.network.clone()));
         }
-        if self.advertise.len() > super::wire::Addresses::MAX {
+        if self.advertise.len() > Addresses::MAX {
             return Err(ConfigError::Advertise(self.advertise.len()));
         }
         for address in &self.advertise {
@@ -384,7 +333,7 @@ impl Builder {
         let catch_up = !self.catch_up.is_empty();
         let anti_entropy = anti_entropy::Parameters { catch_up, ..self.anti_entropy.clone() };
         Ok(Checked {
-            strategies: Strategies::check(&self.membership, &self.broadcast)?,
+            strategies: self.check_strategies()?,
             anti_entropy: Arc::new(anti_entropy.check().map_err(ConfigError::AntiEntropy)?),
             router: Arc::new(self.limits.router().check()?),
         })

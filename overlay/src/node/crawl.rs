@@ -7,9 +7,9 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::driver::Command;
+use super::command::{Command, Ended};
 use super::wire::{Addresses, Contact, Views};
-use super::{Ended, Neighbor, Node, neighbors};
+use super::{Neighbor, Node, neighbors};
 use crate::NodeId;
 
 /// The overlay as its nodes tell it.

@@ -8,20 +8,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use either::Either;
-use murmurate_broadcast::{self as broadcasts, AntiEntropy, Mark, anti_entropy, flood, plumtree};
-use murmurate_membership::{self as membership, DownReason, Notice};
+use murmurate_broadcast::{anti_entropy, flood, plumtree};
+use murmurate_membership::{DownReason, Notice};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::book::Book;
 use super::clock::micros_since_1970;
 use super::event::Event;
-use super::metrics::Counters;
-use super::outbox::Pushed;
+use super::limits::FAR;
+use super::link::outbox::Pushed;
+use super::link::route::Route;
+use super::metrics::{Counters, LOSSES};
 use super::pressure::Pacer;
-use super::route::Route;
-use super::services::{ServiceMessage, ServiceTimer, Services};
-use super::strategies::{Membership, Tree};
+use super::stack::{
+    Broadcast, BroadcastMessage, Input, Membership, Message, RouterMessage, Services, Timer,
+};
 use super::topics::Topics;
 use super::wire::{
     Addresses, Contact, Head, Kind, Publication, Relayed, RouteMessage, encode_control,
@@ -29,51 +31,6 @@ use super::wire::{
 };
 use crate::id::{Incarnation, MessageId, NodeId};
 use crate::{Effects, router};
-
-pub(crate) type Broadcast = AntiEntropy<Tree>;
-pub(crate) type Router = router::Router<Incarnation, Bytes>;
-/// The node's own, and the application's.
-type Both = (Router, Services);
-pub(crate) type Stack = crate::Stack<Membership, Broadcast, Both>;
-pub(crate) type Input = crate::Input<Membership, Broadcast, Both>;
-pub(crate) type BroadcastMessage = <Broadcast as broadcasts::Broadcast>::Message;
-pub(crate) type RouterMessage = router::MessageOf<Incarnation, Bytes>;
-pub(crate) type Message = crate::Message<
-    <Membership as membership::Membership>::Message,
-    BroadcastMessage,
-    Either<RouterMessage, ServiceMessage>,
->;
-pub(crate) type Timer = crate::Timer<
-    <Membership as membership::Membership>::Timer,
-    <Broadcast as broadcasts::Broadcast>::Timer,
-    Either<router::Timer, ServiceTimer>,
->;
-
-/// The names of the kinds of messages, by [`Message::kind`].
-pub(crate) const KINDS: [&str; Message::KINDS] = {
-    let mut kinds = [""; Message::KINDS];
-    let mut at = 0;
-    while at < kinds.len() {
-        kinds[at] = Message::kind_name(at);
-        at += 1;
-    }
-    kinds
-};
-
-/// Branches of the broadcast in which something is dropped, as
-/// `murmurate_broadcasts_dropped_total` labels them.
-pub(crate) const LOSSES: [Mark; 10] = [
-    Mark::TooManyHops,
-    Mark::OriginsFull,
-    Mark::WaitedTooLong,
-    Mark::MissingFull,
-    Mark::AskedInVain,
-    Mark::NobodyToAsk,
-    Mark::AskedTooLate,
-    Mark::ExchangeFlood,
-    Mark::ExchangeNonsense,
-    Mark::ReplyBudgetSpent,
-];
 
 /// Broadcasts of services that wait until what came together is handled.
 const OWN: usize = 64;
@@ -115,6 +72,38 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    pub(crate) fn new(
+        me: Incarnation,
+        addresses: Addresses,
+        outbox_limit: usize,
+        topics: Topics,
+        metrics: Arc<Counters>,
+        events: broadcast::Sender<Event>,
+    ) -> Self {
+        Self {
+            me,
+            addresses,
+            book: Book::default(),
+            routes: BTreeMap::new(),
+            outbox_limit,
+            pacer: Pacer::new(Instant::now()),
+            timers: Vec::new(),
+            topics,
+            metrics,
+            events,
+            later: VecDeque::new(),
+            wanted: Vec::new(),
+            fresh: Vec::new(),
+            stuck: Vec::new(),
+            view_changed: false,
+            delivered: 0,
+            own: Vec::new(),
+            served: 0,
+            notices: Vec::new(),
+            routed: VecDeque::new(),
+        }
+    }
+
     /// What the application was given: broadcasts, and messages of its services.
     pub(crate) fn given(&self) -> u64 {
         self.delivered + self.served
@@ -208,7 +197,7 @@ impl Host {
     }
 }
 
-impl Effects<Membership, Broadcast, Both> for Host {
+impl Effects<Membership, Broadcast, Services> for Host {
     fn send(&mut self, to: Incarnation, message: Message) {
         let kind = message.kind();
         let frame = match message {
@@ -328,9 +317,6 @@ impl Host {
     }
 }
 
-/// A timer farther away than this is as good as none, and its sum with now does not overflow.
-pub(crate) const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-
 /// A frame as it goes out.
 enum Outgoing {
     /// It may be shed: its head, unless the body holds it all, and its body.
@@ -399,28 +385,8 @@ mod tests {
 
     fn host(metrics: &Metrics) -> Host {
         let counters = metrics.counters();
-        Host {
-            me: peer(1),
-            addresses: Addresses::default(),
-            book: Book::default(),
-            routes: BTreeMap::new(),
-            outbox_limit: 1_000,
-            pacer: Pacer::new(Instant::now()),
-            timers: Vec::new(),
-            topics: Topics::new(1, Default::default(), counters.lagged.clone()),
-            metrics: counters,
-            events: broadcast::Sender::new(1),
-            later: VecDeque::new(),
-            wanted: Vec::new(),
-            fresh: Vec::new(),
-            stuck: Vec::new(),
-            view_changed: false,
-            delivered: 0,
-            own: Vec::new(),
-            served: 0,
-            notices: Vec::new(),
-            routed: VecDeque::new(),
-        }
+        let topics = Topics::new(1, Default::default(), counters.lagged.clone());
+        Host::new(peer(1), Addresses::default(), 1_000, topics, counters, broadcast::Sender::new(1))
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use prometheus::{
 };
 
 use super::channels::Families;
-use super::host::LOSSES;
+use super::stack::KINDS;
 
 /// A set of metrics, in a registry of its own.
 ///
@@ -111,6 +111,21 @@ pub(crate) const LINK_ENDS: [&str; 9] = [
     "stalled",
     "wrong_network",
     "unsupported",
+];
+
+/// Branches of the broadcast in which something is dropped, as
+/// `murmurate_broadcasts_dropped_total` labels them.
+pub(crate) const LOSSES: [Mark; 10] = [
+    Mark::TooManyHops,
+    Mark::OriginsFull,
+    Mark::WaitedTooLong,
+    Mark::MissingFull,
+    Mark::AskedInVain,
+    Mark::NobodyToAsk,
+    Mark::AskedTooLate,
+    Mark::ExchangeFlood,
+    Mark::ExchangeNonsense,
+    Mark::ReplyBudgetSpent,
 ];
 
 const DOWN_REASONS: [&str; 8] =
@@ -353,7 +368,7 @@ impl Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::with_kinds(&super::host::KINDS)
+        Self::with_kinds(&KINDS)
     }
 }
 
@@ -393,7 +408,7 @@ mod tests {
         let text = Metrics::default().render();
         let series = text.lines().filter(|line| !line.starts_with('#')).count();
         assert!((50..500).contains(&series), "{series}");
-        for kind in super::super::host::KINDS {
+        for kind in KINDS {
             assert!(text.contains(&format!("kind=\"{kind}\"")), "{kind}");
         }
     }

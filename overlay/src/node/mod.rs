@@ -3,25 +3,32 @@
 //! | room | what |
 //! |---|---|
 //! | here | the handle that embedders hold |
-//! | `config` | set-up, checked |
+//! | `crawl` | the overlay, node by node |
 //! | `driver` | the task that owns the peer |
 //! | `host` | what the peer says, performed |
-//! | `strategies` | which membership and which broadcast |
-//! | `route`, `outbox` | the way to one node and what waits for it |
-//! | `link` | the tasks that read and write streams |
-//! | `transport`, `streams` | the swarm, and the streams it hands out |
-//! | `wire` | the bytes |
-//! | `crawl` | the overlay, node by node |
+//! | `config` | set-up, checked |
+//! | `metrics` | what is counted |
+//! | `channels` | messages between two nodes |
+//! | `stack` | which membership, which broadcast, and what else the peer runs |
+//! | `services` | what an application builds on the overlay |
+//! | `command` | what handles ask of the driver |
+//! | `link` | the way to one node: what waits for it, and the tasks that read and write streams |
+//! | `transport` | the swarm, and the streams it hands out |
+//! | `topics` | who listens to what |
 //! | `book`, `contacts` | where nodes can be dialled, and whom to dial first |
 //! | `reach` | where others are told to dial this one |
-//! | `channels` | messages between two nodes |
-//! | `services` | what an application builds on the overlay |
-//! | `topics`, `event`, `metrics` | what comes out |
+//! | `state` | what is kept over a restart |
+//! | `limits` | what it allows itself and others |
+//! | `wire` | the bytes |
+//! | `pressure` | how fast it publishes |
+//! | `event`, `clock` | what it tells its owner, and what time it is |
+//!
+//! Each stands on those below it: a module imports from none above its own.
 
 mod book;
-mod bulk;
 mod channels;
 mod clock;
+mod command;
 mod config;
 mod contacts;
 mod crawl;
@@ -30,20 +37,18 @@ mod event;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod host;
+mod limits;
 mod link;
 mod metrics;
-mod outbox;
 mod pressure;
 mod reach;
-mod route;
 mod services;
-mod strategies;
-mod streams;
+mod stack;
+pub mod state;
 mod topics;
 mod transport;
 mod wire;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -56,30 +61,31 @@ use tokio::time::{Instant, timeout_at};
 
 pub use channels::{
     AnswerError, ByteStream, Channel, DeclarationError, Destination, Endpoint, Overflow, Receipt,
-    Received, Refusal, SendError, Traffic, Undelivered, UnknownChannel,
+    Received, Refusal, SendError, Undelivered, UnknownChannel,
 };
-pub use config::{Builder, ConfigError, Limits, SpawnError};
+pub use command::{BroadcastError, Ended};
+pub use config::{Builder, ConfigError, SpawnError};
 pub use contacts::JoinError;
 pub use crawl::Graph;
 pub use event::Event;
+pub use limits::Limits;
 pub use metrics::{BroadcastCounts, Metrics};
 pub use services::{NodeService, ServiceError, ServiceHandle, UnknownService};
-pub use strategies::{BroadcastParameters, MembershipParameters};
+pub use stack::{BroadcastParameters, MembershipParameters};
 pub use topics::{Delivery, Lost, Subscription};
+pub use transport::Traffic;
 pub use wire::TopicError;
 
 use crate::discovery::Announcement;
 use crate::id::{Incarnation, MessageId, NodeId};
 use crate::router::Router;
-use book::Book;
 use channels::Hub;
-use driver::{Command, Driver, End, Look, Parts, Publish, Shown};
+use command::{Command, Look, Publish};
+use driver::{Driver, End, Parts, Shown};
 use host::Host;
-use pressure::Pacer;
 use reach::Reach;
 use services::{Declared, Handles};
-use state::State;
-use store::Store;
+use state::{State, Store};
 use topics::Topics;
 use wire::{Addresses, Contact, Publication, Views, topic_length};
 
@@ -119,38 +125,6 @@ pub struct Node {
     hub: Arc<Hub>,
 }
 
-/// Why a broadcast was refused. It was not published, and nothing after it is harmed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BroadcastError {
-    /// More data than a frame takes.
-    #[error("{size} bytes of data are out of range: 0 to {max} on this topic")]
-    TooLarge {
-        /// Bytes given.
-        size: usize,
-        /// Bytes allowed beside this topic.
-        max: usize,
-    },
-    /// A topic that is too long.
-    #[error(transparent)]
-    Topic(#[from] TopicError),
-    /// There was no neighbour to send it to for as long as `publish_wait`.
-    #[error("there is no neighbour to send it to")]
-    NoNeighbor,
-    /// More is published than the overlay takes: there was no room for it for as long as
-    /// `publish_wait`.
-    #[error("the overlay takes no more")]
-    Congested,
-    /// The node has left or shut down.
-    #[error("the node has ended")]
-    Ended,
-}
-
-/// The node has left or shut down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the node has ended")]
-pub struct Ended;
-
 /// A node as it sees itself.
 #[derive(Debug, Clone)]
 pub struct Info {
@@ -187,6 +161,7 @@ const COMMANDS: usize = 64;
 const PUBLISHES: usize = 256;
 /// Events an owner may fall behind.
 const EVENTS: usize = 256;
+
 impl Node {
     /// Sets up a node.
     pub fn builder() -> Builder {
@@ -211,8 +186,12 @@ impl Node {
         // A clock that went backwards must not make this start an older one.
         let started = (clock::micros_since_1970() / 1_000).max(last.saturating_add(1));
         let me = Incarnation { node, started };
-        let mut swarm = transport::swarm(identity, &builder.limits)?;
-        transport::listening(&mut swarm, &builder.listen).await?;
+        let mut swarm =
+            transport::swarm(identity, &builder.limits).map_err(SpawnError::Transport)?;
+        for address in &builder.listen {
+            let failed = |reason| SpawnError::Listen { address: address.clone(), reason };
+            transport::listen(&mut swarm, address).await.map_err(failed)?;
+        }
         let advertise: Addresses = builder.advertise.iter().collect();
         let mut reach = Reach::default();
         let addresses =
@@ -239,33 +218,19 @@ impl Node {
             builder.limits.clone(),
             builder.channels,
             &commands,
-            &builder.metrics.counters(),
+            &builder.metrics.counters().channels,
         ));
         let (show_active, active) = watch::channel(Vec::new());
         let (show_addresses, shown_addresses) = watch::channel(full.clone());
         let (show_end, end) = watch::channel(None);
-        let host = Host {
+        let host = Host::new(
             me,
             addresses,
-            book: Book::default(),
-            routes: BTreeMap::new(),
-            outbox_limit: builder.limits.outbox_bytes,
-            pacer: Pacer::new(Instant::now()),
-            timers: Vec::new(),
-            topics: topics.clone(),
-            metrics: builder.metrics.counters(),
-            events: events.clone(),
-            later: Default::default(),
-            wanted: Vec::new(),
-            fresh: Vec::new(),
-            stuck: Vec::new(),
-            view_changed: false,
-            delivered: 0,
-            own: Vec::new(),
-            served: 0,
-            notices: Vec::new(),
-            routed: Default::default(),
-        };
+            builder.limits.outbox_bytes,
+            topics.clone(),
+            builder.metrics.counters(),
+            events.clone(),
+        );
         let announcement = Announcement { network: builder.network.clone(), node, addresses: full };
         let mut discovery = SelectAll::new();
         for source in builder.discovery {
@@ -520,5 +485,3 @@ fn neighbors(views: &Views) -> Vec<Neighbor> {
     };
     views.active.iter().map(neighbor).collect()
 }
-pub mod state;
-mod store;

@@ -11,16 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use murmurate_membership::{Sizes, Time, Violation, Wire};
+use murmurate_membership::{Time, Violation};
 use prometheus::IntCounterVec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::Ended;
 use super::clock::micros_since_1970;
-use super::driver::Command;
-use super::wire::{Publication, TopicError, topic_length};
+use super::command::{Asked, Command, Ended, ServiceCommand};
+use super::wire::{Publication, ServiceMessage, TopicError, topic_length};
 use crate::id::{Incarnation, NodeId};
 use crate::service::{Effects, Input, Service};
 
@@ -281,54 +280,11 @@ pub(crate) struct Services {
     dropped: IntCounterVec,
 }
 
-/// What a service says to its like.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ServiceMessage {
-    pub(crate) name: Arc<str>,
-    pub(crate) body: Bytes,
-}
-
 /// A timer of the service in this place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ServiceTimer {
     place: usize,
     number: u64,
-}
-
-/// What is asked of the service in this place.
-#[derive(Debug)]
-pub(crate) struct ServiceCommand {
-    place: usize,
-    asked: Asked,
-}
-
-/// What a handle asks.
-enum Asked {
-    Command(Box<dyn Any + Send>),
-    Look(Box<Look>),
-}
-
-type Look = dyn FnOnce(&dyn Any) + Send;
-
-impl fmt::Debug for Asked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Command(_) => "Command",
-            Self::Look(_) => "Look",
-        })
-    }
-}
-
-impl Wire for ServiceMessage {
-    const KINDS: &'static [&'static str] = &["service"];
-
-    fn kind(&self) -> usize {
-        0
-    }
-
-    fn wire_len(&self, _sizes: &Sizes) -> usize {
-        super::wire::HEADER + 1 + self.name.len() + self.body.len()
-    }
 }
 
 impl Service<Incarnation, Publication> for Services {

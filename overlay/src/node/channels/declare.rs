@@ -6,6 +6,7 @@ use std::time::Duration;
 use murmurate_membership::OutOfRange;
 
 use crate::channel::{Acknowledged, BestEffort, Kind, Latest, Limits, Request};
+use crate::node::transport::{MAX_PARALLELISM, Traffic};
 
 /// A channel, declared under its name before the node starts. All nodes declare it alike: a node
 /// that does not know it, or declares it differently, refuses its messages and says so.
@@ -39,20 +40,6 @@ pub(crate) enum Carries {
     /// Messages, with what their kind promises.
     Messages(Arc<dyn Kind>),
     /// Streams of bytes.
-    Bytes,
-}
-
-/// Which connections a channel uses: small messages must not wait behind large ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Traffic {
-    /// Those for messages that should arrive soon. Large messages without a key take the others all
-    /// the same.
-    Small,
-    /// Those for whatever fills a connection. They run on threads of their own, of lower priority,
-    /// which all nodes of a process share: what should arrive soon does not wait for them.
-    Bulk,
-    /// Those for streams of bytes. They run where the application does, because it reads and writes
-    /// them itself: one that is kept full takes turns with everything else there.
     Bytes,
 }
 
@@ -92,8 +79,6 @@ pub enum DeclarationError {
 
 /// Channels a node may have.
 pub(crate) const MAX_CHANNELS: usize = 32;
-/// Connections for one kind of traffic between two nodes.
-pub(crate) const MAX_PARALLELISM: u16 = 16;
 /// Bytes a frame can express.
 pub(crate) const MAX_MESSAGE: usize = (1 << 24) - 1;
 

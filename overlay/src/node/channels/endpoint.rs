@@ -16,12 +16,13 @@ use super::declare::{Carries, Channel};
 use super::error::{SendError, Undelivered};
 use super::hub::{Hub, Lanes, Way};
 use super::inbox::Received;
-use super::lane::{Receipt, Slot};
+use super::lane::Receipt;
 use super::sender::introduce;
 use super::wire::{Answer, Declared, Hello};
 use crate::NodeId;
 use crate::channel::session::Greeting;
-use crate::node::driver::Command;
+use crate::node::command::Command;
+use crate::node::transport::Slot;
 
 /// A channel at this node: sends to any node of the overlay, and receives. Cheap to clone.
 ///

@@ -11,20 +11,21 @@ use prometheus::{IntCounter, IntCounterVec};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use super::counts::ChannelCounts;
-use super::declare::{Carries, Channel, Traffic};
+use super::counts::{ChannelCounts, Families};
+use super::declare::{Carries, Channel};
 use super::ends::InboundLanes;
 use super::error::SendError;
 use super::inbox::Inbox;
-use super::lane::{Lane, Slot};
+use super::lane::Lane;
 use super::relay::Relays;
 use super::sender::{BATCH, Ended};
 use super::wire::{self, Answer, HEADER, Refusal, WireError};
+use crate::NodeId;
 use crate::channel::session::{End, Half, Met, Patience, SenderSession};
 use crate::id::Incarnation;
-use crate::node::driver::{Command, NoWay, Opening};
-use crate::node::metrics::Counters;
-use crate::{Limits, NodeId};
+use crate::node::command::{Command, NoWay, Opening};
+use crate::node::limits::Limits;
+use crate::node::transport::{Slot, Traffic};
 
 /// Streams of bytes that wait to be accepted, on each channel.
 const ACCEPTABLE: usize = 64;
@@ -128,7 +129,7 @@ impl Hub {
         limits: Limits,
         declared: Vec<Channel>,
         commands: &mpsc::Sender<Command>,
-        metrics: &Counters,
+        metrics: &Families,
     ) -> Self {
         let inbox = |channel: &Channel| Inbox::new(channel.queue_messages, channel.queue_bytes);
         let accepts = |_: &Channel| {
@@ -140,10 +141,7 @@ impl Hub {
             network,
             limits,
             inboxes: declared.iter().map(inbox).collect(),
-            counts: declared
-                .iter()
-                .map(|channel| metrics.channels.channel(&channel.name))
-                .collect(),
+            counts: declared.iter().map(|channel| metrics.channel(&channel.name)).collect(),
             accepts: declared.iter().map(accepts).collect(),
             declared,
             inbound: InboundLanes::default(),
@@ -156,9 +154,9 @@ impl Hub {
             running: AtomicBool::new(true),
             speaking: AtomicUsize::new(0),
             sending: watch::Sender::new(0),
-            nonsense: metrics.channels.nonsense.clone(),
-            refusals: metrics.channels.refusals.clone(),
-            relayed_dropped: metrics.channels.relayed_dropped.clone(),
+            nonsense: metrics.nonsense.clone(),
+            refusals: metrics.refusals.clone(),
+            relayed_dropped: metrics.relayed_dropped.clone(),
             drift_told: Mutex::default(),
         }
     }

@@ -11,7 +11,7 @@ use murmurate_membership::Time;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::declare::{Channel, Overflow, Traffic};
+use super::declare::{Channel, Overflow};
 use super::error::{SendError, Undelivered};
 use super::hub::Hub;
 use super::receipts::Receipts;
@@ -19,17 +19,10 @@ use super::sender;
 use crate::NodeId;
 use crate::channel::session::{End, Greeting, Half, Met, Next, SenderSession, Want};
 use crate::channel::{Depth, Frame, Full, Nonsense, Outcome, Path, Ticket};
-use crate::node::bulk;
+use crate::node::transport::{Slot, bulk};
 
 /// How long a failure is told to everybody before a lane tries again.
 const REMEMBERED: Duration = Duration::from_millis(250);
-
-/// Which connection between two nodes: by traffic and, for parallel lanes, a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Slot {
-    pub(crate) traffic: Traffic,
-    pub(crate) index: u16,
-}
 
 /// One lane to one node.
 #[derive(Debug)]

@@ -29,16 +29,13 @@ mod sender;
 mod wire;
 
 pub(crate) use counts::Families;
-pub use declare::{Channel, DeclarationError, Overflow, Traffic};
-pub(crate) use declare::{MAX_PARALLELISM, check};
+pub(crate) use declare::check;
+pub use declare::{Channel, DeclarationError, Overflow};
 pub use endpoint::{ByteStream, Destination, Endpoint};
 pub use error::{SendError, Undelivered, UnknownChannel};
 pub(crate) use hub::Hub;
 pub(crate) use inbound::serve;
 pub use inbox::{AnswerError, Received};
 pub use lane::Receipt;
-pub(crate) use lane::Slot;
 pub(crate) use relay::{on_datagram, on_way_lost};
-
 pub use wire::Refusal;
-pub(crate) use wire::protocol;

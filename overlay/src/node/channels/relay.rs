@@ -387,7 +387,8 @@ mod tests {
             let declared = vec![Channel::acknowledged(CHANNEL)];
             let counters = metrics.counters();
             let network = "test".to_owned();
-            let hub = Hub::new(me, network, Limits::default(), declared, &commands, &counters);
+            let hub =
+                Hub::new(me, network, Limits::default(), declared, &commands, &counters.channels);
             Self { hub: Arc::new(hub), metrics, attempts: Cell::new(0) }
         }
 

@@ -10,19 +10,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use serde::{Deserialize, Serialize};
 
-use super::declare::{Channel, Traffic};
+use super::declare::Channel;
 use crate::channel::Frame;
 use crate::channel::session::{Greeting, Met};
-
-/// The protocol's name and version, as streams negotiate it; both sides learn from it which traffic a
-/// connection is for.
-pub(crate) const fn protocol(traffic: Traffic) -> &'static str {
-    match traffic {
-        Traffic::Small => "/murmurate/channel/4",
-        Traffic::Bulk => "/murmurate/bulk/4",
-        Traffic::Bytes => "/murmurate/bytes/4",
-    }
-}
 
 /// Bytes before a body.
 pub(crate) const HEADER: usize = 12;

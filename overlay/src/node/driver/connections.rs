@@ -17,11 +17,11 @@ use super::dials::Dial;
 use super::rivals::Dialled;
 use crate::id::Incarnation;
 use crate::node::event::Event;
-use crate::node::host::Input;
+use crate::node::link::outbox::{Outbox, Turn};
+use crate::node::link::route::{Route, Via};
 use crate::node::link::{self, LinkError, OnConnection};
-use crate::node::outbox::{Outbox, Turn};
-use crate::node::route::{Route, Via};
-use crate::node::streams::Opened;
+use crate::node::stack::Input;
+use crate::node::transport::streams::Opened;
 use crate::node::wire::{Hello, Order};
 use crate::{Limits, NodeId};
 

@@ -10,10 +10,9 @@ use tokio::time::Instant;
 use super::Driver;
 use crate::NodeId;
 use crate::id::Incarnation;
-use crate::node::channels::Slot;
 use crate::node::event::Event;
-use crate::node::host::Input;
-use crate::node::transport;
+use crate::node::stack::Input;
+use crate::node::transport::{self, Slot};
 
 /// Contacts a caller's join dials at once; the rest comes with the rounds.
 pub(super) const CONTACTS_AT_ONCE: usize = 16;

@@ -7,10 +7,11 @@ use murmurate_membership::Membership as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{AT_ONCE, Driver, GIVEN_AT_ONCE, Look};
+use super::{AT_ONCE, Driver, GIVEN_AT_ONCE};
 use crate::id::Incarnation;
-use crate::node::host::{BroadcastMessage, Input, Message};
+use crate::node::command::Look;
 use crate::node::link::Report;
+use crate::node::stack::{BroadcastMessage, Input, Message};
 use crate::node::wire::{Contact, Frame, Kind, MAX_VIEW, Views, encode_empty};
 
 /// How many callers may wait for other nodes' views.

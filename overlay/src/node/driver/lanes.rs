@@ -15,28 +15,9 @@ use super::Driver;
 use super::dials::Dial;
 use crate::NodeId;
 use crate::id::Incarnation;
-use crate::node::channels::{self, Slot, Traffic};
-use crate::node::{bulk, streams};
-
-/// Who waits for a way to a node.
-pub(crate) type Reply = oneshot::Sender<Result<Opening, NoWay>>;
-
-/// Why there is no way to a node.
-#[derive(Debug, Clone)]
-pub(crate) struct NoWay {
-    pub(crate) reason: String,
-    /// Somebody said that nobody is there. Otherwise nobody said anything.
-    pub(crate) refused: bool,
-}
-
-/// A way to a node.
-#[derive(Debug)]
-pub(crate) enum Opening {
-    /// A stream, on a connection, when it comes.
-    Direct(oneshot::Receiver<Result<Stream, String>>),
-    /// Hop by hop.
-    Relayed(Incarnation),
-}
+use crate::node::channels;
+use crate::node::command::{NoWay, Opening, Reply};
+use crate::node::transport::{Slot, Traffic, bulk, streams};
 
 /// How long a node that no dial reached is taken to be out of reach: whoever wants to speak to it
 /// does so hop by hop at once, while it is dialled again.

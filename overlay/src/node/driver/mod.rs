@@ -32,7 +32,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use either::Either;
 use futures::StreamExt;
 use futures::stream::SelectAll;
@@ -44,25 +43,24 @@ use murmurate_membership::{Membership as _, Notice, Time};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::channels::{Hub, Slot};
+use super::channels::Hub;
+use super::command::{Command, Publish};
 use super::contacts::{Contacts, JoinError};
 use super::event::Event;
-use super::host::{Host, Input, Stack};
+use super::host::Host;
+use super::limits::Limits;
 use super::link::Report;
 use super::metrics::Level;
 use super::reach::Reach;
-use super::services::ServiceCommand;
-use super::store::Store;
-use super::streams;
-use super::transport::Behaviour;
-use super::wire::{Contact, Publication, Views};
-use super::{BroadcastError, Limits};
+use super::stack::{Input, Stack};
+use super::state::Store;
+use super::transport::{Behaviour, streams};
+use super::wire::Views;
 use crate::discovery::Finding;
-use crate::id::{Incarnation, MessageId, NodeId};
+use crate::id::{Incarnation, NodeId};
 use connections::Connection;
 use dials::{Budget, Dial};
 use lanes::Pool;
-pub(crate) use lanes::{NoWay, Opening, Reply};
 use twins::Twins;
 
 /// Reports and callers handled before the loop looks at everything else again.
@@ -70,57 +68,6 @@ const AT_ONCE: usize = 64;
 /// Broadcasts and messages of services that are handled before whoever reads them gets a turn: fewer
 /// than most subscriptions hold.
 const GIVEN_AT_ONCE: u64 = 256;
-
-/// What a node's handles ask of its driver.
-pub(crate) enum Command {
-    Join {
-        contacts: Vec<Multiaddr>,
-        reply: oneshot::Sender<Result<(), JoinError>>,
-    },
-    /// The node's own views.
-    Look(oneshot::Sender<Look>),
-    /// Another node's views.
-    AskViews {
-        of: Contact,
-        reply: oneshot::Sender<Views>,
-    },
-    /// A stream for a lane.
-    Open {
-        node: NodeId,
-        slot: Slot,
-        reply: Reply,
-    },
-    /// Something of a service.
-    Serve(ServiceCommand),
-    /// A datagram for a node to which a way was laid.
-    Relay {
-        to: Incarnation,
-        data: Bytes,
-    },
-    Leave,
-    /// Channels have delivered what they could.
-    Goodbye,
-    Shutdown,
-}
-
-/// A broadcast to be published, and whom to tell.
-pub(crate) struct Publish {
-    pub(crate) publication: Publication,
-    pub(crate) deadline: Instant,
-    /// There was no room at first.
-    pub(crate) waited: bool,
-    /// `None`: a service's, which is not told.
-    pub(crate) reply: Option<oneshot::Sender<Result<MessageId, BroadcastError>>>,
-}
-
-/// A node as it sees itself.
-#[derive(Debug)]
-pub(crate) struct Look {
-    pub(crate) views: Views,
-    pub(crate) passive: Vec<Contact>,
-    pub(crate) waiting: usize,
-    pub(crate) connections: usize,
-}
 
 /// What a driver is made of; see [`Driver`].
 pub(crate) struct Parts {

@@ -9,14 +9,14 @@ use murmurate_membership::Membership as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{AT_ONCE, Driver, Publish};
-use crate::BroadcastError;
+use super::{AT_ONCE, Driver};
 use crate::id::Incarnation;
 use crate::node::clock::micros_since_1970;
-use crate::node::host::Input;
+use crate::node::command::{BroadcastError, Publish};
+use crate::node::link::route::{Route, Via};
 use crate::node::metrics::Counters;
 use crate::node::pressure;
-use crate::node::route::{Route, Via};
+use crate::node::stack::Input;
 use crate::node::wire::Echo;
 
 /// Broadcasts of services that are held.

@@ -7,7 +7,7 @@ use super::Driver;
 use crate::NodeId;
 use crate::id::Incarnation;
 use crate::node::channels;
-use crate::node::host::{Input, Message};
+use crate::node::stack::{Input, Message};
 use crate::node::wire::{Relayed, RouteMessage};
 use crate::router::{Command, Event, Message as Router};
 

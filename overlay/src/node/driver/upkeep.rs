@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Driver;
 use super::connections::Phase;
 use crate::node::event::Event;
-use crate::node::route::{PaceChange, Via};
+use crate::node::link::route::{PaceChange, Via};
 use crate::node::state::{KnownPeer, MAX_PEERS, Snapshot};
 
 pub(super) const INTERVAL: Duration = Duration::from_millis(500);

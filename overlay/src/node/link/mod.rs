@@ -4,6 +4,8 @@
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
+pub(crate) mod outbox;
+pub(crate) mod route;
 #[cfg(test)]
 mod tests;
 
@@ -20,8 +22,8 @@ use libp2p::swarm::{ConnectionId, Stream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::outbox::{BATCH, Batch, Outbox, Taken, Turn};
 use super::wire::{Frame, FrameError, HEADER, Hello, Kind, encode_empty, encode_padding, header};
+use outbox::{BATCH, Batch, Outbox, Taken, Turn};
 
 /// Bytes read at a time.
 const READ: usize = 16 << 10;

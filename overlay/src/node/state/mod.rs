@@ -9,6 +9,7 @@
 
 mod disk;
 mod peers;
+mod store;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -19,6 +20,7 @@ use libp2p::identity::{KeyType, Keypair};
 
 use crate::NodeId;
 use disk::Content;
+pub(crate) use store::Store;
 
 /// The most peers kept.
 pub const MAX_PEERS: usize = 64;

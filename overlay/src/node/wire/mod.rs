@@ -24,8 +24,8 @@ pub(crate) use head::Head;
 pub use publication::TopicError;
 pub(crate) use publication::{Publication, topic_length};
 pub(crate) use relayed::{Relayed, RouteMessage, encode_route};
+pub(crate) use served::ServiceMessage;
 
-use super::services::ServiceMessage;
 use crate::id::{Incarnation, MessageId, NodeId};
 
 /// The protocol's name and version, as streams negotiate it.

@@ -3,9 +3,28 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use murmurate_membership::{Sizes, Wire};
 
 use super::{HEADER, Kind, put_header};
-use crate::node::services::ServiceMessage;
+
+/// What a service says to its like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServiceMessage {
+    pub(crate) name: Arc<str>,
+    pub(crate) body: Bytes,
+}
+
+impl Wire for ServiceMessage {
+    const KINDS: &'static [&'static str] = &["service"];
+
+    fn kind(&self) -> usize {
+        0
+    }
+
+    fn wire_len(&self, _sizes: &Sizes) -> usize {
+        HEADER + 1 + self.name.len() + self.body.len()
+    }
+}
 
 impl ServiceMessage {
     /// Length of the name, name, and so many bytes.

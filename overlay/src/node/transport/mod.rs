@@ -1,4 +1,15 @@
 //! The swarm: it dials, listens, authenticates and limits, and no payload passes through it.
+//!
+//! | room | what |
+//! |---|---|
+//! | here | the swarm, set up |
+//! | `streams` | the streams it hands out |
+//! | `bulk` | threads for connections that are kept full |
+//! | `traffic` | which connection is for what |
+
+pub(crate) mod bulk;
+pub(crate) mod streams;
+mod traffic;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,13 +20,14 @@ use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{Config, NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, Swarm, SwarmBuilder, TransportError, noise, tcp, yamux};
+use libp2p::{Multiaddr, Swarm, SwarmBuilder, noise, tcp, yamux};
 use socket2::{Domain, Socket, Type};
 
-use super::bulk;
-use super::channels::MAX_PARALLELISM;
-use super::config::{Limits, SpawnError};
-use super::streams::{self, Streams};
+use super::limits::Limits;
+use streams::Streams;
+pub(crate) use traffic::{MAX_PARALLELISM, Slot};
+
+pub use traffic::Traffic;
 
 /// What the swarm runs: limits, and the two streams of every connection.
 #[derive(NetworkBehaviour)]
@@ -42,7 +54,10 @@ const QUIC_WINDOW: u32 = 3 << 20;
 const MAX_PER_PEER: u32 = 4 + 2 * 3 * MAX_PARALLELISM as u32;
 
 /// TCP with Noise and Yamux, QUIC, and names resolved.
-pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviour>, SpawnError> {
+///
+/// # Errors
+/// Why it cannot be set up.
+pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviour>, String> {
     let max = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
     let connections = ConnectionLimits::default()
         .with_max_established(Some(max))
@@ -54,23 +69,22 @@ pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviou
         config.set_max_num_streams(MAX_STREAMS);
         config
     };
-    let wrong = |error: &dyn std::fmt::Display| SpawnError::Transport(error.to_string());
     let swarm = SwarmBuilder::with_existing_identity(identity)
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, streams_capped)
-        .map_err(|error| wrong(&error))?
+        .map_err(|error| error.to_string())?
         .with_quic_config(|mut config| {
             config.max_concurrent_stream_limit = MAX_STREAMS as u32;
             config.max_stream_data = QUIC_WINDOW;
             config
         })
         .with_dns()
-        .map_err(|error| wrong(&error))?
+        .map_err(|error| error.to_string())?
         .with_behaviour(|_| Behaviour {
             limits: connection_limits::Behaviour::new(connections),
             streams: Streams::default(),
         })
-        .map_err(|error| wrong(&error))?
+        .map_err(|error| error.to_string())?
         // Open streams keep a connection; without them it has nothing to do.
         .with_swarm_config(|_| {
             Config::with_executor(bulk::spawn)
@@ -81,34 +95,27 @@ pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviou
     Ok(swarm)
 }
 
-/// Listens on all of `addresses`, and waits until each listener has an address.
-pub(crate) async fn listening(
+/// Listens on an address, and waits until the listener has one of its own.
+///
+/// # Errors
+/// Why it cannot.
+pub(crate) async fn listen(
     swarm: &mut Swarm<Behaviour>,
-    addresses: &[Multiaddr],
-) -> Result<(), SpawnError> {
-    let failed = |address: &Multiaddr, reason: String| SpawnError::Listen {
-        address: address.clone(),
-        reason,
-    };
-    for address in addresses {
-        let error = |error: TransportError<io::Error>| failed(address, root(&error));
-        let claim = claim(address).map_err(|error| failed(address, root(&error)))?;
-        let listener = swarm.listen_on(address.clone()).map_err(error)?;
-        drop(claim);
-        loop {
-            match swarm.select_next_some().await {
-                SwarmEvent::NewListenAddr { listener_id, .. } if listener_id == listener => break,
-                SwarmEvent::ListenerClosed { listener_id, reason, .. }
-                    if listener_id == listener =>
-                {
-                    let reason = reason.err().map_or_else(|| "closed".into(), |e| root(&e));
-                    return Err(failed(address, reason));
-                }
-                SwarmEvent::ListenerError { listener_id, error } if listener_id == listener => {
-                    return Err(failed(address, root(&error)));
-                }
-                _ => {}
+    address: &Multiaddr,
+) -> Result<(), String> {
+    let claim = claim(address).map_err(|error| root(&error))?;
+    let listener = swarm.listen_on(address.clone()).map_err(|error| root(&error))?;
+    drop(claim);
+    loop {
+        match swarm.select_next_some().await {
+            SwarmEvent::NewListenAddr { listener_id, .. } if listener_id == listener => break,
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } if listener_id == listener => {
+                return Err(reason.err().map_or_else(|| "closed".into(), |error| root(&error)));
             }
+            SwarmEvent::ListenerError { listener_id, error } if listener_id == listener => {
+                return Err(root(&error));
+            }
+            _ => {}
         }
     }
     // One that listens on all interfaces learns of them together.

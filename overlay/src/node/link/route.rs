@@ -8,9 +8,9 @@ use libp2p::swarm::ConnectionId;
 use tokio::time::Instant;
 
 use super::outbox::{Depth, Outbox, Pushed};
-use super::pressure::Flow;
-use super::wire::{Head, encode_probe};
 use crate::id::Incarnation;
+use crate::node::pressure::Flow;
+use crate::node::wire::{Head, encode_probe};
 
 /// What leads, or will lead, to one incarnation of a node.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
     use crate::id::NodeId;
-    use crate::node::outbox::Batch;
+    use crate::node::link::outbox::Batch;
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_little_while_much_waits_is_slow_until_it_caught_up() {

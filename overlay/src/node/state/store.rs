@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::state::{Snapshot, State};
+use super::{Snapshot, State};
 
 /// Writes the newest snapshot whenever there is one.
 pub(crate) struct Store {

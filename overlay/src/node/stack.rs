@@ -1,22 +1,54 @@
-//! The strategies that a node can run. All nodes of an overlay run the same: their hellos say which.
+//! The stack that a node runs, of the strategies that it can run. All nodes of an overlay run the same:
+//! their hellos say which.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use either::Either;
-use murmurate_broadcast::{Flood, Plumtree, flood, plumtree};
-use murmurate_membership::parameters::ParameterSet as _;
-use murmurate_membership::{FullMesh, HyParView, full_mesh, hyparview};
+use murmurate_broadcast::{self as broadcasts, AntiEntropy, Flood, Plumtree, flood, plumtree};
+use murmurate_membership::{self as membership, FullMesh, HyParView, full_mesh, hyparview};
 
-use super::config::ConfigError;
-use super::wire::Publication;
+use super::services::{self, ServiceTimer};
+use super::wire::{Publication, ServiceMessage};
 use crate::id::{Incarnation, MessageId};
+use crate::router;
 
 pub(crate) type Membership = Either<HyParView<Incarnation>, FullMesh<Incarnation>>;
 pub(crate) type Tree = Either<
     Plumtree<Incarnation, MessageId, Publication>,
     Flood<Incarnation, MessageId, Publication>,
 >;
+
+pub(crate) type Broadcast = AntiEntropy<Tree>;
+pub(crate) type Router = router::Router<Incarnation, Bytes>;
+/// The node's own, and the application's.
+pub(crate) type Services = (Router, services::Services);
+pub(crate) type Stack = crate::Stack<Membership, Broadcast, Services>;
+pub(crate) type Input = crate::Input<Membership, Broadcast, Services>;
+pub(crate) type BroadcastMessage = <Broadcast as broadcasts::Broadcast>::Message;
+pub(crate) type RouterMessage = router::MessageOf<Incarnation, Bytes>;
+pub(crate) type Message = crate::Message<
+    <Membership as membership::Membership>::Message,
+    BroadcastMessage,
+    Either<RouterMessage, ServiceMessage>,
+>;
+pub(crate) type Timer = crate::Timer<
+    <Membership as membership::Membership>::Timer,
+    <Broadcast as broadcasts::Broadcast>::Timer,
+    Either<router::Timer, ServiceTimer>,
+>;
+
+/// The names of the kinds of messages, by [`Message::kind`].
+pub(crate) const KINDS: [&str; Message::KINDS] = {
+    let mut kinds = [""; Message::KINDS];
+    let mut at = 0;
+    while at < kinds.len() {
+        kinds[at] = Message::kind_name(at);
+        at += 1;
+    }
+    kinds
+};
 
 /// Who a node's neighbours are: a strategy with its parameters. They turn into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +97,8 @@ impl From<flood::Config> for BroadcastParameters {
 /// What was chosen, checked.
 #[derive(Debug)]
 pub(crate) struct Strategies {
-    membership: Either<Arc<hyparview::Config>, Arc<full_mesh::Config>>,
-    broadcast: Either<Arc<plumtree::Config>, Arc<flood::Config>>,
+    pub(crate) membership: Either<Arc<hyparview::Config>, Arc<full_mesh::Config>>,
+    pub(crate) broadcast: Either<Arc<plumtree::Config>, Arc<flood::Config>>,
 }
 
 impl MembershipParameters {
@@ -80,31 +112,6 @@ impl MembershipParameters {
 }
 
 impl Strategies {
-    pub(crate) fn check(
-        membership: &MembershipParameters,
-        broadcast: &BroadcastParameters,
-    ) -> Result<Self, ConfigError> {
-        Ok(Self {
-            membership: match membership.clone() {
-                MembershipParameters::HyParView(of) => {
-                    Either::Left(Arc::new(of.check().map_err(ConfigError::Membership)?))
-                }
-                MembershipParameters::FullMesh(of) => {
-                    Either::Right(Arc::new(of.check().map_err(ConfigError::FullMesh)?))
-                }
-            },
-            broadcast: match broadcast.clone() {
-                BroadcastParameters::Plumtree(of) => {
-                    Either::Left(Arc::new(of.check().map_err(ConfigError::Broadcast)?))
-                }
-                BroadcastParameters::Flood(of) => {
-                    of.validate().map_err(ConfigError::Broadcast)?;
-                    Either::Right(Arc::new(of))
-                }
-            },
-        })
-    }
-
     /// As hellos say it.
     pub(crate) fn name(&self) -> &'static str {
         match (self.membership.is_left(), self.broadcast.is_left()) {

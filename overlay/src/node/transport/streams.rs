@@ -24,15 +24,15 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
 
-use super::channels::{self, Traffic};
-use super::{bulk, wire};
+use super::{Traffic, bulk};
+use crate::node::wire;
 
 const OVERLAY: StreamProtocol = StreamProtocol::new(wire::PROTOCOL);
 /// In the order of [`Traffic`].
 const LANES: [StreamProtocol; 3] = [
-    StreamProtocol::new(channels::protocol(Traffic::Small)),
-    StreamProtocol::new(channels::protocol(Traffic::Bulk)),
-    StreamProtocol::new(channels::protocol(Traffic::Bytes)),
+    StreamProtocol::new(Traffic::Small.protocol()),
+    StreamProtocol::new(Traffic::Bulk.protocol()),
+    StreamProtocol::new(Traffic::Bytes.protocol()),
 ];
 
 type Upgrade = ReadyUpgrade<StreamProtocol>;
@@ -190,8 +190,8 @@ impl Handler {
     }
 
     fn on_inbound(&mut self, stream: Stream, protocol: &StreamProtocol) {
-        let all = [Traffic::Small, Traffic::Bulk, Traffic::Bytes];
-        let traffic = all.into_iter().find(|traffic| LANES[*traffic as usize] == *protocol);
+        let mut all = Traffic::ALL.into_iter();
+        let traffic = all.find(|traffic| LANES[*traffic as usize] == *protocol);
         let role = traffic.map_or(Role::Overlay, Role::Channel);
         if self.role == Role::Unknown {
             self.role = role;

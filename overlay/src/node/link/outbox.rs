@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::wire::Head;
+use crate::node::wire::Head;
 
 /// Bytes a writer takes at a time: a Yamux frame each, so small ones cost (one write per message is
 /// five times slower over Noise).

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::channels::Traffic;
+use super::Traffic;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 

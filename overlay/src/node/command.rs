@@ -1,0 +1,144 @@
+//! What a node's handles ask of its driver.
+
+use std::any::Any;
+use std::fmt;
+
+use bytes::Bytes;
+use libp2p::Multiaddr;
+use libp2p::swarm::Stream;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::contacts::JoinError;
+use super::transport::Slot;
+use super::wire::{Contact, Publication, TopicError, Views};
+use crate::NodeId;
+use crate::id::{Incarnation, MessageId};
+
+/// What handles, services and channels ask.
+pub(crate) enum Command {
+    Join {
+        contacts: Vec<Multiaddr>,
+        reply: oneshot::Sender<Result<(), JoinError>>,
+    },
+    /// The node's own views.
+    Look(oneshot::Sender<Look>),
+    /// Another node's views.
+    AskViews {
+        of: Contact,
+        reply: oneshot::Sender<Views>,
+    },
+    /// A stream for a lane.
+    Open {
+        node: NodeId,
+        slot: Slot,
+        reply: Reply,
+    },
+    /// Something of a service.
+    Serve(ServiceCommand),
+    /// A datagram for a node to which a way was laid.
+    Relay {
+        to: Incarnation,
+        data: Bytes,
+    },
+    Leave,
+    /// Channels have delivered what they could.
+    Goodbye,
+    Shutdown,
+}
+
+/// A broadcast to be published, and whom to tell.
+pub(crate) struct Publish {
+    pub(crate) publication: Publication,
+    pub(crate) deadline: Instant,
+    /// There was no room at first.
+    pub(crate) waited: bool,
+    /// `None`: a service's, which is not told.
+    pub(crate) reply: Option<oneshot::Sender<Result<MessageId, BroadcastError>>>,
+}
+
+/// Why a broadcast was refused. It was not published, and nothing after it is harmed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BroadcastError {
+    /// More data than a frame takes.
+    #[error("{size} bytes of data are out of range: 0 to {max} on this topic")]
+    TooLarge {
+        /// Bytes given.
+        size: usize,
+        /// Bytes allowed beside this topic.
+        max: usize,
+    },
+    /// A topic that is too long.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// There was no neighbour to send it to for as long as `publish_wait`.
+    #[error("there is no neighbour to send it to")]
+    NoNeighbor,
+    /// More is published than the overlay takes: there was no room for it for as long as
+    /// `publish_wait`.
+    #[error("the overlay takes no more")]
+    Congested,
+    /// The node has left or shut down.
+    #[error("the node has ended")]
+    Ended,
+}
+
+/// The node has left or shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node has ended")]
+pub struct Ended;
+
+/// A node as it sees itself.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) views: Views,
+    pub(crate) passive: Vec<Contact>,
+    pub(crate) waiting: usize,
+    pub(crate) connections: usize,
+}
+
+/// Who waits for a way to a node.
+pub(crate) type Reply = oneshot::Sender<Result<Opening, NoWay>>;
+
+/// Why there is no way to a node.
+#[derive(Debug, Clone)]
+pub(crate) struct NoWay {
+    pub(crate) reason: String,
+    /// Somebody said that nobody is there. Otherwise nobody said anything.
+    pub(crate) refused: bool,
+}
+
+/// A way to a node.
+#[derive(Debug)]
+pub(crate) enum Opening {
+    /// A stream, on a connection, when it comes.
+    Direct(oneshot::Receiver<Result<Stream, String>>),
+    /// Hop by hop.
+    Relayed(Incarnation),
+}
+
+/// What is asked of the service in this place.
+#[derive(Debug)]
+pub(crate) struct ServiceCommand {
+    pub(crate) place: usize,
+    pub(crate) asked: Asked,
+}
+
+/// What a service's handle asks.
+pub(crate) enum Asked {
+    Command(Box<dyn Any + Send>),
+    Look(Box<LookAt>),
+}
+
+/// Looks at a service of some type.
+pub(crate) type LookAt = dyn FnOnce(&dyn Any) + Send;
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Command(_) => "Command",
+            Self::Look(_) => "Look",
+        })
+    }
+}

@@ -1,0 +1,40 @@
+//! Which connection between two nodes: by the kind of traffic, and a number.
+
+/// Which connections a channel uses: small messages must not wait behind large ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Traffic {
+    /// Those for messages that should arrive soon. Large messages without a key take the others all
+    /// the same.
+    Small,
+    /// Those for whatever fills a connection. They run on threads of their own, of lower priority,
+    /// which all nodes of a process share: what should arrive soon does not wait for them.
+    Bulk,
+    /// Those for streams of bytes. They run where the application does, because it reads and writes
+    /// them itself: one that is kept full takes turns with everything else there.
+    Bytes,
+}
+
+/// Connections for one kind of traffic between two nodes.
+pub(crate) const MAX_PARALLELISM: u16 = 16;
+
+/// Which connection between two nodes: by traffic and, for parallel lanes, a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot {
+    pub(crate) traffic: Traffic,
+    pub(crate) index: u16,
+}
+
+impl Traffic {
+    /// In their order.
+    pub(super) const ALL: [Self; 3] = [Self::Small, Self::Bulk, Self::Bytes];
+
+    /// The protocol's name and version, as streams negotiate it; both sides learn from it which traffic a
+    /// connection is for.
+    pub(super) const fn protocol(self) -> &'static str {
+        match self {
+            Self::Small => "/murmurate/channel/4",
+            Self::Bulk => "/murmurate/bulk/4",
+            Self::Bytes => "/murmurate/bytes/4",
+        }
+    }
+}
