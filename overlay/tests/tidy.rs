@@ -66,11 +66,6 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Circles that nobody has taken apart yet: the crate, the module whose children they are, and those.
 /// Take out what is no longer one; there is no reason to put one in.
 const KNOWN: &[(&str, &str, &[&str])] = &[
-    (
-        "overlay/src",
-        "node::channels",
-        &["counts", "ends", "hub", "inbound", "inbox", "lane", "relay", "sender"],
-    ),
     ("overlay/agent/src", "the root", &["admin", "agent"]),
     ("overlay/agent/src", "admin", &["channels", "server"]),
     ("overlay/agent/src", "cluster", &["channels", "flock", "work"]),

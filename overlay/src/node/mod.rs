@@ -396,7 +396,7 @@ impl Node {
     /// # Errors
     /// There is none of this name.
     pub fn channel(&self, name: &str) -> Result<Endpoint, UnknownChannel> {
-        let declared = &self.hub.declared;
+        let declared = &self.hub.shared.declared;
         match declared.iter().position(|channel| channel.name == name) {
             Some(channel) => {
                 Ok(Endpoint::new(Arc::clone(&self.hub), channel, self.commands.clone()))

@@ -5,7 +5,15 @@ use prometheus::{
     Registry,
 };
 
-use super::wire::Refusal;
+use super::wire::{HERE, Refusal, THERE};
+
+/// Why a datagram is dropped, as `murmurate_channel_relayed_dropped_total` labels it.
+const DROPPED: [&str; 5] = [NONSENSE, NO_LANE, NO_ROOM, UNPROVEN, LATE];
+pub(super) const NONSENSE: &str = "nonsense";
+pub(super) const NO_LANE: &str = "no_lane";
+pub(super) const NO_ROOM: &str = "no_room";
+pub(super) const UNPROVEN: &str = "unproven";
+pub(super) const LATE: &str = "late";
 
 /// Families of metrics, labelled by channel: names that the embedder declared, at most 32 a node.
 #[derive(Debug)]
@@ -77,7 +85,7 @@ impl Families {
             "Lanes of channels that this node refused, or other nodes refused this one.",
         );
         let refusals = IntCounterVec::new(opts, &["by", "reason"]).expect("a valid name");
-        for by in [super::wire::HERE, super::wire::THERE] {
+        for by in [HERE, THERE] {
             for reason in Refusal::REASONS {
                 // Said once, it is there, at zero.
                 let _ = refusals.with_label_values(&[by, reason]);
@@ -88,7 +96,7 @@ impl Families {
             "What came for lanes hop by hop and was dropped.",
         );
         let relayed_dropped = IntCounterVec::new(opts, &["reason"]).expect("a valid name");
-        for reason in super::relay::DROPPED {
+        for reason in DROPPED {
             let _ = relayed_dropped.with_label_values(&[reason]);
         }
         registry.register(Box::new(relayed_dropped.clone())).expect("a new name");

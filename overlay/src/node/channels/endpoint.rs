@@ -14,10 +14,11 @@ use tokio::time::timeout;
 
 use super::declare::{Carries, Channel};
 use super::error::{SendError, Undelivered};
-use super::hub::{Hub, Lanes, Way};
+use super::hub::{Hub, Way};
 use super::inbox::Received;
 use super::lane::Receipt;
-use super::sender::introduce;
+use super::lanes::Lanes;
+use super::sender::{introduce, start};
 use super::wire::{Answer, Declared, Hello};
 use crate::NodeId;
 use crate::channel::session::Greeting;
@@ -66,7 +67,7 @@ impl Endpoint {
 
     /// As it is declared.
     pub fn declared(&self) -> &Channel {
-        &self.hub.declared[self.channel]
+        &self.hub.shared.declared[self.channel]
     }
 
     /// Its kind by name, which both ends have in common: `best-effort`, `acknowledged`, `latest`,
@@ -79,7 +80,7 @@ impl Endpoint {
     /// A node to send to: worth keeping by whoever sends much to it.
     #[must_use]
     pub fn to(&self, node: NodeId) -> Destination {
-        let lanes = self.hub.to(node, self.channel);
+        let lanes = self.hub.outbound.to(node, self.channel);
         Destination { endpoint: self.clone(), lanes }
     }
 
@@ -135,19 +136,20 @@ impl Endpoint {
             ));
         };
         let hello = Hello {
-            network: (&hub.network).into(),
-            started: hub.me.started,
+            network: (&hub.shared.network).into(),
+            started: hub.shared.me.started,
             channel: (&declared.name).into(),
             declared: Declared::of(declared),
             lane,
             greeting: Greeting { epoch: 0, attempt: 0, base: 0, met: None },
         };
-        let answer = timeout(hub.limits.handshake_wait, introduce(&mut stream, &hello)).await;
+        let answer =
+            timeout(hub.shared.limits.handshake_wait, introduce(&mut stream, &hello)).await;
         match answer {
             Err(_) => Err(unreachable("it does not answer on the channel".into())),
             Ok(Err(error)) => Err(unreachable(error.to_string())),
             Ok(Ok(Answer::Welcome(_))) => Ok(ByteStream(stream)),
-            Ok(Ok(Answer::Refused { why, .. })) => Err(hub.refused(to, self.channel, why)),
+            Ok(Ok(Answer::Refused { why, .. })) => Err(hub.shared.refused(to, self.channel, why)),
         }
     }
 
@@ -159,10 +161,10 @@ impl Endpoint {
     }
 
     fn check(&self, to: NodeId) -> Result<(), SendError> {
-        if to == self.hub.me.node {
+        if to == self.hub.shared.me.node {
             return Err(SendError::Itself);
         }
-        if self.hub.has_ended() || self.alive.is_closed() {
+        if self.hub.shared.has_ended() || self.alive.is_closed() {
             return Err(SendError::Ended);
         }
         Ok(())
@@ -209,8 +211,8 @@ impl Destination {
 
     async fn send_to_lane(&self, key: Option<u64>, message: Bytes) -> Result<Receipt, SendError> {
         self.check(&message)?;
-        let hub = &self.endpoint.hub;
-        self.lanes.lane(hub, key, message.len()).send(hub, message).await
+        let lane = self.lanes.lane(key, message.len());
+        lane.send(message, || start(lane, &self.endpoint.hub)).await
     }
 
     /// Sends a message if there is room now. Whether its receiver can be reached at all its receipt
@@ -219,10 +221,7 @@ impl Destination {
     /// # Errors
     /// Why it was not taken, [`SendError::Full`] among others.
     pub fn try_send(&self, message: impl Into<Bytes>) -> Result<Receipt, SendError> {
-        let message = message.into();
-        self.check(&message)?;
-        let hub = &self.endpoint.hub;
-        self.lanes.lane(hub, None, message.len()).try_send(hub, &message)
+        self.try_send_to_lane(None, &message.into())
     }
 
     /// As [`Destination::try_send`], with a key.
@@ -234,10 +233,13 @@ impl Destination {
         key: impl Hash,
         message: impl Into<Bytes>,
     ) -> Result<Receipt, SendError> {
-        let message = message.into();
-        self.check(&message)?;
-        let hub = &self.endpoint.hub;
-        self.lanes.lane(hub, Some(hash(key)), message.len()).try_send(hub, &message)
+        self.try_send_to_lane(Some(hash(key)), &message.into())
+    }
+
+    fn try_send_to_lane(&self, key: Option<u64>, message: &Bytes) -> Result<Receipt, SendError> {
+        self.check(message)?;
+        let lane = self.lanes.lane(key, message.len());
+        lane.try_send(message, || start(lane, &self.endpoint.hub))
     }
 
     /// Sends a request and waits for its answer.

@@ -10,8 +10,8 @@ use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::declare::Carries;
-use super::hub::Hub;
 use super::inbound::{InboundLane, Key};
+use super::shared::Shared;
 use super::wire::Hello;
 use crate::NodeId;
 use crate::channel::Path;
@@ -32,8 +32,11 @@ pub(super) struct Room {
 }
 
 /// All receiving ends of a node.
-#[derive(Debug, Default)]
-pub(crate) struct InboundLanes(Mutex<Ends>);
+#[derive(Debug)]
+pub(crate) struct InboundLanes {
+    shared: Arc<Shared>,
+    ends: Mutex<Ends>,
+}
 
 #[derive(Debug)]
 struct Ends {
@@ -50,8 +53,12 @@ impl Default for Ends {
 }
 
 impl InboundLanes {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, ends: Mutex::default() }
+    }
+
     fn ends(&self) -> MutexGuard<'_, Ends> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lane that a path belongs to, whose turn it is, and what to answer. The path is a stream, or was
@@ -61,19 +68,19 @@ impl InboundLanes {
     /// Why not. Nothing changed.
     pub(super) fn attach(
         &self,
-        hub: &Hub,
         key: Key,
         hello: &Hello<'_>,
         by: Option<NodeId>,
     ) -> Result<(Arc<InboundLane>, u64, Met), Unattached> {
-        let (declared, greeting) = (&hub.declared[key.channel], hello.greeting);
+        let (declared, greeting) = (&self.shared.declared[key.channel], hello.greeting);
         let Carries::Messages(kind) = &declared.carries else { return Err(Unattached::NoRoom) };
         let make = || {
             let receiving = kind.receiving(greeting.base, declared.limits());
             let max = declared.max_message;
-            Arc::new(InboundLane::new(hub.new_half(), max, greeting.epoch, receiving))
+            let (shared, half) = (Arc::clone(&self.shared), self.shared.new_half());
+            Arc::new(InboundLane::new(shared, half, max, greeting.epoch, receiving))
         };
-        let now = hub.now();
+        let now = self.shared.now();
         let mut ends = self.ends();
         let (lane, path) = match by {
             None => (ends.direct(now, key, greeting, make)?, Path::Stream),
@@ -86,7 +93,8 @@ impl InboundLanes {
     }
 
     /// A path of a lane ended. The lane is forgotten, unless it must not be.
-    pub(super) fn release(&self, now: Time, key: Key, lane: &Arc<InboundLane>, turn: u64) {
+    pub(super) fn release(&self, key: Key, lane: &Arc<InboundLane>, turn: u64) {
+        let now = self.shared.now();
         lane.detach(now, turn);
         let mut ends = self.ends();
         if !lane.is_forgettable(now) {
@@ -101,7 +109,8 @@ impl InboundLanes {
     }
 
     /// Forgets what nobody came back to.
-    pub(crate) fn tidy(&self, now: Time) {
+    pub(crate) fn tidy(&self) {
+        let now = self.shared.now();
         let mut ends = self.ends();
         ends.direct.tidy(now);
         ends.relayed.tidy(now);

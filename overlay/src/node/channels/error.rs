@@ -2,6 +2,10 @@
 
 use super::wire::Refusal;
 use crate::NodeId;
+use crate::channel::session::End;
+
+/// Why a path ended, or there is none; and what is told of messages if the lane gives up by that.
+pub(super) type Ended = (End, SendError);
 
 /// Why a message was not taken. Nothing was sent, and nothing after it is harmed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

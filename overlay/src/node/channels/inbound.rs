@@ -1,26 +1,17 @@
-//! The receiving end of lanes, and the streams that come in.
+//! The receiving end of a lane: what its path brings, and what goes back.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use libp2p::swarm::Stream;
-use tokio::time::timeout;
-
-use super::declare::Carries;
-use super::hub::Hub;
-use super::sender::{BATCH, Batch};
-use super::wire::{self, Answer, Declared, FrameReader, Hello, Refusal, WireError};
-use crate::NodeId;
-use crate::channel::session::{Fit, Greeting, Half, Met, ReceiverSession};
-use crate::channel::{Frame, Nonsense, Path, Receiving};
-use crate::id::Incarnation;
 use murmurate_membership::Time;
 
-/// Frames handled together.
-const TOGETHER: usize = 64;
+use super::shared::Shared;
+use super::wire::{self, BATCH, WireError};
+use crate::channel::session::{Fit, Greeting, Half, Met, ReceiverSession};
+use crate::channel::{Delivery, Frame, Nonsense, Path, Receiving};
+use crate::id::Incarnation;
 
 /// Which lane of which start of which node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +24,7 @@ pub(super) struct Key {
 /// The receiving end of a lane; it outlives its streams.
 #[derive(Debug)]
 pub(crate) struct InboundLane {
+    shared: Arc<Shared>,
     /// Bytes of the largest answer.
     pub(super) max_message: usize,
     /// Nothing goes back.
@@ -51,6 +43,7 @@ struct Inner {
 
 impl InboundLane {
     pub(super) fn new(
+        shared: Arc<Shared>,
         half: Half,
         max_message: usize,
         epoch: u64,
@@ -59,7 +52,7 @@ impl InboundLane {
         let silent = receiving.is_silent();
         let session = ReceiverSession::new(receiving, half, epoch);
         let inner = Mutex::new(Inner { session, turn: 0, writer: None });
-        Self { max_message, silent, inner }
+        Self { shared, max_message, silent, inner }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -79,17 +72,12 @@ impl InboundLane {
     }
 
     /// Takes frames of the sending half, if the path still serves.
-    pub(super) fn receive(
-        &self,
-        hub: &Hub,
-        turn: u64,
-        frames: &mut Vec<Frame>,
-    ) -> Result<(), Ended> {
+    pub(super) fn receive(&self, turn: u64, frames: &mut Vec<Frame>) -> Result<(), Ended> {
         let mut inner = self.inner();
         if inner.turn != turn {
             return Err(Ended::Replaced);
         }
-        let now = hub.now();
+        let now = self.shared.now();
         let received = frames.drain(..).try_for_each(|frame| inner.session.receive(now, frame));
         // What came again is acknowledged again. A wake-up in vain would send the reader's task to
         // another thread.
@@ -106,32 +94,20 @@ impl InboundLane {
         (!self.silent).then(|| Arc::clone(self))
     }
 
-    /// Hands to the application what the inbox has room for. Whether that was all.
-    pub(super) fn deliver(self: &Arc<Self>, hub: &Hub, channel: usize, from: NodeId) -> bool {
+    /// The messages that are next for the application. Nothing else happens to the lane meanwhile.
+    pub(super) fn deliveries(&self) -> impl Iterator<Item = Delivery> {
         let mut inner = self.inner();
-        let mut delivered = 0;
-        let all = hub.inboxes[channel].fill(from, self, || {
-            let delivery = inner.session.next_delivery()?;
-            delivered += 1;
-            Some(delivery)
-        });
-        hub.counts[channel].delivered.inc_by(delivered);
-        all
+        std::iter::from_fn(move || inner.session.next_delivery())
     }
 
     /// The next frames to send back, or waits for some; whether others wait behind them.
-    pub(super) async fn take(
-        &self,
-        hub: &Hub,
-        turn: u64,
-        frames: &mut Vec<Frame>,
-    ) -> Result<bool, Ended> {
+    pub(super) async fn take(&self, turn: u64, frames: &mut Vec<Frame>) -> Result<bool, Ended> {
         poll_fn(|context| {
             let mut inner = self.inner();
             if inner.turn != turn {
                 return Poll::Ready(Err(Ended::Replaced));
             }
-            let now = hub.now();
+            let now = self.shared.now();
             let mut taken = 0;
             while taken < BATCH
                 && let Some(frame) = inner.session.next_frame(now)
@@ -217,163 +193,4 @@ pub(super) enum Ended {
     Wire(#[from] WireError),
     #[error(transparent)]
     Nonsense(#[from] Nonsense),
-}
-
-/// Serves a stream that `from` opened.
-pub(crate) async fn serve(mut stream: Stream, from: NodeId, hub: Arc<Hub>) {
-    let served = async {
-        let limit = hub.limits.handshake_wait;
-        let greeting = timeout(limit, wire::greeting(&mut stream)).await;
-        let greeting =
-            greeting.map_err(|_| WireError::Nonsense("no greeting in time".into()))??;
-        let hello: Hello<'_> = wire::decode(&greeting)?;
-        let channel = match hub.accepts(&hello) {
-            Ok(channel) => channel,
-            Err(refusal) => {
-                hub.note_refusal(wire::HERE, from, &hello.channel, &refusal);
-                let attempt = hello.greeting.attempt;
-                wire::greet(&mut stream, &Answer::Refused { attempt, why: refusal }).await?;
-                return Ok(stream.close().await.map_err(WireError::from)?);
-            }
-        };
-        if matches!(hub.declared[channel].carries, Carries::Bytes) {
-            return Ok(hub.accept_bytes(channel, from, hello.greeting.attempt, stream).await?);
-        }
-        serve_lane(stream, from, channel, &hello, &hub).await
-    };
-    match served.await {
-        Ok(()) => {}
-        Err(Ended::Replaced | Ended::Wire(WireError::Closed)) => {}
-        Err(error) => {
-            tracing::debug!(%from, %error, "a lane's stream ended");
-            if !matches!(error, Ended::Wire(WireError::Io(_))) {
-                hub.nonsense.inc();
-            }
-        }
-    }
-}
-
-async fn serve_lane(
-    mut stream: Stream,
-    from: NodeId,
-    channel: usize,
-    hello: &Hello<'_>,
-    hub: &Hub,
-) -> Result<(), Ended> {
-    let key =
-        Key { from: Incarnation { node: from, started: hello.started }, channel, lane: hello.lane };
-    let Ok((lane, turn, met)) = hub.inbound.attach(hub, key, hello, None) else {
-        hub.note_refusal(wire::HERE, from, &hello.channel, &Refusal::Busy);
-        let answer = Answer::Refused { attempt: hello.greeting.attempt, why: Refusal::Busy };
-        return Ok(wire::greet(&mut stream, &answer).await?);
-    };
-    let _speaks = hub.speak();
-    let served = async {
-        wire::greet(&mut stream, &Answer::Welcome(met)).await?;
-        let (read, write) = stream.split();
-        tokio::select! {
-            biased;
-            Err(error) = write_frames(&lane, hub, channel, turn, from, write) => Err(error),
-            ended = read_frames(&lane, hub, channel, turn, from, read) => ended,
-        }
-    };
-    let ended = served.await;
-    hub.inbound.release(hub.now(), key, &lane, turn);
-    // What arrived whole is delivered, whatever became of its stream.
-    while !lane.deliver(hub, channel, from) {
-        hub.inboxes[channel].room().await;
-    }
-    hub.inbound.release(hub.now(), key, &lane, turn);
-    ended
-}
-
-async fn read_frames(
-    lane: &Arc<InboundLane>,
-    hub: &Hub,
-    channel: usize,
-    turn: u64,
-    from: NodeId,
-    stream: impl AsyncRead + Unpin,
-) -> Result<(), Ended> {
-    let inbox = &hub.inboxes[channel];
-    let mut reader = FrameReader::new(stream, hub.declared[channel].max_message);
-    let mut frames = Vec::new();
-    loop {
-        // No more is taken from the stream than the application takes from the inbox.
-        while !lane.deliver(hub, channel, from) {
-            inbox.room().await;
-        }
-        let mut bytes = 0;
-        while frames.len() < inbox.messages.min(TOGETHER)
-            && bytes < inbox.bytes
-            && let Some(frame) = reader.whole()?
-        {
-            bytes += frame.body.len();
-            frames.push(frame);
-        }
-        if !frames.is_empty() {
-            lane.receive(hub, turn, &mut frames)?;
-        } else if !reader.more().await? {
-            return Err(WireError::Closed.into());
-        }
-    }
-}
-
-async fn write_frames(
-    lane: &Arc<InboundLane>,
-    hub: &Hub,
-    channel: usize,
-    turn: u64,
-    from: NodeId,
-    mut stream: impl AsyncWrite + Unpin,
-) -> Result<std::convert::Infallible, Ended> {
-    let compressed = hub.declared[channel].compressed;
-    let mut batch = Batch::default();
-    // One for all answers: each registers with the hub.
-    let mut leaving = std::pin::pin!(hub.leaving());
-    loop {
-        let more = tokio::select! {
-            biased;
-            () = &mut leaving => {
-                let left = Frame { tag: wire::LEFT, number: 0, body: Bytes::new() };
-                batch.frames.push(left);
-                batch.write(&mut stream, false).await?;
-                stream.close().await.map_err(WireError::from)?;
-                // The other side ends the stream when it has read that. A connection that is closed
-                // before might not have sent it.
-                return std::future::pending().await;
-            }
-            more = lane.take(hub, turn, &mut batch.frames) => more?,
-        };
-        batch.write(&mut stream, compressed).await?;
-        if !more {
-            stream.flush().await.map_err(WireError::from)?;
-        }
-        // Answers that waited may have held back what came after their questions.
-        while !lane.deliver(hub, channel, from) {
-            hub.inboxes[channel].room().await;
-        }
-    }
-}
-
-impl Hub {
-    /// Which channel a lane belongs to, or why it is refused.
-    pub(super) fn accepts(&self, hello: &Hello<'_>) -> Result<usize, Refusal> {
-        if self.has_ended() {
-            return Err(Refusal::Leaving);
-        }
-        if hello.network != self.network {
-            return Err(Refusal::Network(self.network.clone()));
-        }
-        let channel = self.declared.iter().position(|declared| declared.name == hello.channel);
-        let channel = channel.ok_or(Refusal::UnknownChannel)?;
-        let ours = Declared::of(&self.declared[channel]);
-        if let Some(refusal) = hello.declared.differs(&ours) {
-            return Err(refusal);
-        }
-        if hello.lane >= 2 * self.declared[channel].parallelism {
-            return Err(Refusal::Busy);
-        }
-        Ok(channel)
-    }
 }

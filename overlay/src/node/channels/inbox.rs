@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use prometheus::IntCounter;
 use tokio::sync::Notify;
 
+use super::declare::Channel;
 use super::inbound::InboundLane;
 use crate::NodeId;
 use crate::channel::Delivery;
@@ -68,6 +70,8 @@ pub(crate) struct Inbox {
     queue: Mutex<Queue>,
     pub(super) messages: usize,
     pub(super) bytes: usize,
+    /// Messages that went through.
+    delivered: IntCounter,
     ready: Notify,
     room: Notify,
 }
@@ -80,9 +84,15 @@ struct Queue {
 }
 
 impl Inbox {
-    pub(crate) fn new(messages: usize, bytes: usize) -> Self {
-        let queue = Mutex::new(Queue::default());
-        Self { queue, messages, bytes, ready: Notify::new(), room: Notify::new() }
+    pub(crate) fn new(channel: &Channel, delivered: IntCounter) -> Self {
+        Self {
+            queue: Mutex::default(),
+            messages: channel.queue_messages,
+            bytes: channel.queue_bytes,
+            delivered,
+            ready: Notify::new(),
+            room: Notify::new(),
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -101,28 +111,32 @@ impl Inbox {
 
     /// Takes messages from a lane for as long as there are any and room for them. Whether there was
     /// room for all.
-    pub(crate) fn fill(
-        &self,
-        from: NodeId,
-        lane: &Arc<InboundLane>,
-        mut next: impl FnMut() -> Option<Delivery>,
-    ) -> bool {
+    pub(crate) fn fill(&self, from: NodeId, lane: &Arc<InboundLane>) -> bool {
+        let mut deliveries = lane.deliveries();
         let mut queue = self.queue();
         let before = queue.items.len();
         let all = loop {
             if self.is_full(&queue) {
                 break false;
             }
-            let Some(Delivery { number, message: data }) = next() else { break true };
+            let Some(Delivery { number, message: data }) = deliveries.next() else { break true };
             queue.bytes += data.len();
             queue.items.push_back(Received { from, data, number, lane: lane.hearer() });
         };
-        let came = queue.items.len() > before;
+        let came = queue.items.len() - before;
         drop(queue);
-        if came {
+        if came > 0 {
             self.ready.notify_one();
         }
+        self.delivered.inc_by(came as u64);
         all
+    }
+
+    /// Takes all messages that a lane has now, as there is room for them.
+    pub(super) async fn take_all(&self, from: NodeId, lane: &Arc<InboundLane>) {
+        while !self.fill(from, lane) {
+            self.room().await;
+        }
     }
 
     /// Waits until there is room: for more than one message, if it takes more.

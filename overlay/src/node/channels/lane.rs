@@ -1,5 +1,7 @@
 //! The sending end of a lane: what callers push, the session sends, and its task carries.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,15 +13,16 @@ use murmurate_membership::Time;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::counts::ChannelCounts;
 use super::declare::{Channel, Overflow};
 use super::error::{SendError, Undelivered};
-use super::hub::Hub;
 use super::receipts::Receipts;
-use super::sender;
+use super::shared::Shared;
+use super::wire::{self, BATCH, Declared, Hello, Refusal};
 use crate::NodeId;
 use crate::channel::session::{End, Greeting, Half, Met, Next, SenderSession, Want};
 use crate::channel::{Depth, Frame, Full, Nonsense, Outcome, Path, Ticket};
-use crate::node::transport::{Slot, bulk};
+use crate::node::transport::Slot;
 
 /// How long a failure is told to everybody before a lane tries again.
 const REMEMBERED: Duration = Duration::from_millis(250);
@@ -27,6 +30,7 @@ const REMEMBERED: Duration = Duration::from_millis(250);
 /// One lane to one node.
 #[derive(Debug)]
 pub(crate) struct Lane {
+    shared: Arc<Shared>,
     pub(crate) to: NodeId,
     /// Index of its channel.
     pub(crate) channel: usize,
@@ -91,6 +95,7 @@ pub(super) enum Said {
 
 impl Lane {
     pub(crate) fn new(
+        shared: Arc<Shared>,
         to: NodeId,
         channel: usize,
         index: u16,
@@ -111,7 +116,7 @@ impl Lane {
         };
         let inner = Mutex::new(inner);
         let (turn, room) = Default::default();
-        Self { to, channel, index, slot, inner, turn, room }
+        Self { shared, to, channel, index, slot, inner, turn, room }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -119,15 +124,46 @@ impl Lane {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn declared(&self) -> &Channel {
+        &self.shared.declared[self.channel]
+    }
+
+    fn counts(&self) -> &ChannelCounts {
+        &self.shared.counts[self.channel]
+    }
+
+    /// What it says of itself first.
+    pub(super) fn hello(&self, greeting: Greeting) -> Hello<'_> {
+        let declared = self.declared();
+        Hello {
+            network: Cow::Borrowed(&self.shared.network),
+            started: self.shared.me.started,
+            channel: Cow::Borrowed(&declared.name),
+            declared: Declared::of(declared),
+            lane: self.index,
+            greeting,
+        }
+    }
+
+    /// What the sender is told of a node that it cannot speak to.
+    pub(super) fn unreachable(&self, reason: &dyn fmt::Display) -> SendError {
+        SendError::Unreachable { node: self.to, reason: reason.to_string() }
+    }
+
+    /// What the sender is told of a node that refuses the lane.
+    pub(super) fn refused(&self, refusal: Refusal) -> SendError {
+        self.shared.refused(self.to, self.channel, refusal)
+    }
+
     /// Pushes a message as soon as the receiver was met and there is room, after whoever has waited
-    /// for longer.
-    pub(crate) async fn send(
+    /// for longer. If no task serves the lane, this starts one.
+    pub(super) async fn send(
         self: &Arc<Self>,
-        hub: &Arc<Hub>,
         message: Bytes,
+        start: impl Fn(),
     ) -> Result<Receipt, SendError> {
         // Mostly there is room at once.
-        if let Some(done) = self.try_now(hub, &message, Caller::Comes) {
+        if let Some(done) = self.try_now(&message, Caller::Comes, &start) {
             return done;
         }
         let _waits = Waits::new(self);
@@ -135,32 +171,32 @@ impl Lane {
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
-            if let Some(done) = self.try_now(hub, &message, Caller::First) {
+            if let Some(done) = self.try_now(&message, Caller::First, &start) {
                 return done;
             }
             room.await;
         }
     }
 
-    /// Pushes a message if there is room.
-    pub(crate) fn try_send(
+    /// Pushes a message if there is room. If no task serves the lane, this starts one.
+    pub(super) fn try_send(
         self: &Arc<Self>,
-        hub: &Arc<Hub>,
         message: &Bytes,
+        start: impl FnOnce(),
     ) -> Result<Receipt, SendError> {
-        self.try_now(hub, message, Caller::Tries).unwrap_or(Err(SendError::Full))
+        self.try_now(message, Caller::Tries, start).unwrap_or(Err(SendError::Full))
     }
 
     /// `None`: not now.
     fn try_now(
         self: &Arc<Self>,
-        hub: &Arc<Hub>,
         message: &Bytes,
         caller: Caller,
+        start: impl FnOnce(),
     ) -> Option<Result<Receipt, SendError>> {
-        let declared = &hub.declared[self.channel];
+        let declared = self.declared();
         let mut inner = self.inner();
-        if hub.has_ended() {
+        if self.shared.has_ended() {
             return Some(Err(SendError::Ended));
         }
         if let Some((error, since)) = &inner.failed {
@@ -171,9 +207,8 @@ impl Lane {
         }
         if !inner.running {
             inner.running = true;
-            hub.begins_to_send();
-            let served = sender::run(Arc::clone(self), Arc::clone(hub));
-            bulk::threads_for(self.slot.traffic).spawn(served);
+            self.shared.begins_to_send();
+            start();
         }
         let must_wait = match caller {
             Caller::Tries => false,
@@ -183,13 +218,13 @@ impl Lane {
         if must_wait {
             return None;
         }
-        let counts = &hub.counts[self.channel];
-        let now = inner.push_time(hub);
+        let counts = self.counts();
+        let now = inner.push_time(&self.shared);
         let pushed = match (inner.session.push(now, message.clone()), declared.overflow) {
             (Ok(ticket), _) => Ok(ticket),
             (Err(Full), Overflow::Wait) => return None,
             (Err(Full), Overflow::DropNewest) => Err(Full),
-            (Err(Full), Overflow::DropOldest) => inner.make_room(hub, declared, message),
+            (Err(Full), Overflow::DropOldest) => inner.make_room(&self.shared, declared, message),
         };
         let Ok(ticket) = pushed else {
             counts.shed.inc();
@@ -202,7 +237,7 @@ impl Lane {
         }
         let writer = inner.writer.take();
         // Replaced or shed at once.
-        let settled = inner.settle(hub, self.channel);
+        let settled = inner.settle(&self.shared, self.channel);
         drop(inner);
         self.note_settled(settled);
         if let Some(writer) = writer {
@@ -212,10 +247,11 @@ impl Lane {
     }
 
     /// What its task does next, while it has no path.
-    pub(super) fn next(&self, hub: &Hub) -> Task {
+    pub(super) fn next(&self) -> Task {
         let mut inner = self.inner();
-        let now = hub.now();
-        let wanted = inner.waiting > 0 && inner.failed.is_none() && !inner.is_pointless(hub);
+        let now = self.shared.now();
+        let wanted =
+            inner.waiting > 0 && inner.failed.is_none() && !inner.is_pointless(&self.shared);
         let want = inner.session.wants_path(now, wanted);
         match want {
             Want::Path => Task::Open,
@@ -228,35 +264,35 @@ impl Lane {
     }
 
     /// The path that was asked for is open.
-    pub(super) fn opened(&self, hub: &Hub, path: Path) {
-        self.inner().session.opened(hub.now(), path);
+    pub(super) fn opened(&self, path: Path) {
+        self.inner().session.opened(self.shared.now(), path);
     }
 
-    /// What to say next on the path, up to so many bytes of frames, or waits for something.
-    pub(super) async fn take(&self, hub: &Hub, frames: &mut Vec<Frame>, bytes: usize) -> Said {
+    /// What to say next on the path, as much as is written at a time, or waits for something.
+    pub(super) async fn take(&self, frames: &mut Vec<Frame>) -> Said {
         poll_fn(|context| {
             let mut inner = self.inner();
             if let Some(greeting) = inner.session.greeting() {
                 return Poll::Ready(Said::Greeting(greeting));
             }
-            let now = hub.now();
+            let now = self.shared.now();
             inner.looked = now;
             let mut taken = 0;
-            while taken < bytes
+            while taken < BATCH
                 && let Some(frame) = inner.session.next_frame(now)
             {
-                taken += frame.body.len() + super::wire::HEADER;
+                taken += frame.body.len() + wire::HEADER;
                 frames.push(frame);
             }
             let Some(half) = inner.session.attached().filter(|_| !frames.is_empty()) else {
-                if inner.is_done(hub) {
+                if inner.is_done(&self.shared) {
                     return Poll::Ready(Said::Nothing);
                 }
                 inner.writer = Some(context.waker().clone());
                 return Poll::Pending;
             };
             let more = inner.session.half().has_frame();
-            let settled = inner.settle(hub, self.channel);
+            let settled = inner.settle(&self.shared, self.channel);
             drop(inner);
             self.note_settled(settled);
             Poll::Ready(Said::Frames(half, more))
@@ -265,22 +301,18 @@ impl Lane {
     }
 
     /// Takes what came back from the half that the path leads to.
-    pub(super) fn receive(
-        &self,
-        hub: &Hub,
-        frames: impl IntoIterator<Item = Frame>,
-    ) -> Result<(), Nonsense> {
+    pub(super) fn receive(&self, frames: impl IntoIterator<Item = Frame>) -> Result<(), Nonsense> {
         let mut inner = self.inner();
-        let now = hub.now();
+        let now = self.shared.now();
         let received = frames.into_iter().try_for_each(|frame| inner.session.receive(now, frame));
-        self.finish(inner, hub);
+        self.finish(inner);
         received
     }
 
     /// Does what is due. Whether the path ended by that.
-    pub(super) fn expire(&self, hub: &Hub) -> bool {
+    pub(super) fn expire(&self) -> bool {
         let mut inner = self.inner();
-        let now = hub.now();
+        let now = self.shared.now();
         inner.looked = now;
         if inner.session.deadline().is_none_or(|due| due > now) {
             return false;
@@ -289,45 +321,45 @@ impl Lane {
         let reason = "it does not answer".to_owned();
         let silent = SendError::Unreachable { node: self.to, reason };
         match ended {
-            Some((_, next)) => self.ended(inner, hub, next, silent),
-            None => self.finish(inner, hub),
+            Some((_, next)) => self.ended(inner, next, silent),
+            None => self.finish(inner),
         }
         ended.is_some()
     }
 
     /// The other end answers a greeting. Whether the path stands: answers may come late.
-    pub(super) fn welcome(&self, hub: &Hub, met: Met) -> Result<bool, Nonsense> {
+    pub(super) fn welcome(&self, met: Met) -> Result<bool, Nonsense> {
         let mut inner = self.inner();
-        let stands = inner.session.welcome(hub.now(), met)?;
-        self.finish(inner, hub);
+        let stands = inner.session.welcome(self.shared.now(), met)?;
+        self.finish(inner);
         self.room.notify_waiters();
         Ok(stands)
     }
 
     /// The path is no more, or there is none. If that is the end of all that waits, this is why.
-    pub(super) fn end(&self, hub: &Hub, why: End, error: SendError) {
+    pub(super) fn end(&self, why: End, error: SendError) {
         let mut inner = self.inner();
-        let next = inner.session.end(hub.now(), why);
-        self.ended(inner, hub, next, error);
+        let next = inner.session.end(self.shared.now(), why);
+        self.ended(inner, next, error);
     }
 
-    fn ended(&self, inner: MutexGuard<'_, Inner>, hub: &Hub, next: Next, error: SendError) {
+    fn ended(&self, inner: MutexGuard<'_, Inner>, next: Next, error: SendError) {
         match next {
-            Next::Retries => self.finish(inner, hub),
-            Next::GaveUp => self.failed(inner, hub, error),
+            Next::Retries => self.finish(inner),
+            Next::GaveUp => self.failed(inner, error),
         }
     }
 
     /// Gives all up, and says why for a while.
-    pub(super) fn fail(&self, hub: &Hub, error: SendError) {
+    pub(super) fn fail(&self, error: SendError) {
         let mut inner = self.inner();
         inner.session.give_up();
-        self.failed(inner, hub, error);
+        self.failed(inner, error);
     }
 
-    fn failed(&self, mut inner: MutexGuard<'_, Inner>, hub: &Hub, error: SendError) {
+    fn failed(&self, mut inner: MutexGuard<'_, Inner>, error: SendError) {
         inner.receipts.because = Some(error.clone());
-        let settled = inner.settle(hub, self.channel);
+        let settled = inner.settle(&self.shared, self.channel);
         inner.receipts.because = None;
         inner.failed = Some((error, Instant::now()));
         drop(inner);
@@ -345,8 +377,8 @@ impl Lane {
     }
 
     /// Whether the node leaves, and nobody waits for the receiver to be met.
-    pub(super) fn is_pointless(&self, hub: &Hub) -> bool {
-        self.inner().is_pointless(hub)
+    pub(super) fn is_pointless(&self) -> bool {
+        self.inner().is_pointless(&self.shared)
     }
 
     /// Whether nothing waits, and nobody uses it.
@@ -374,12 +406,12 @@ impl Lane {
     }
 
     /// Hands out outcomes and wakes whoever waits for what changed.
-    fn finish(&self, mut inner: MutexGuard<'_, Inner>, hub: &Hub) {
-        let settled = inner.settle(hub, self.channel);
+    fn finish(&self, mut inner: MutexGuard<'_, Inner>) {
+        let settled = inner.settle(&self.shared, self.channel);
         let again = inner.session.half().retransmitted();
-        hub.counts[self.channel].retransmitted.inc_by(again - inner.retransmitted);
+        self.counts().retransmitted.inc_by(again - inner.retransmitted);
         inner.retransmitted = again;
-        let wakes = inner.session.has_something_to_say() || inner.is_done(hub);
+        let wakes = inner.session.has_something_to_say() || inner.is_done(&self.shared);
         let writer = if wakes { inner.writer.take() } else { None };
         drop(inner);
         self.note_settled(settled);
@@ -398,33 +430,33 @@ impl Lane {
 
 impl Inner {
     /// Whether the node leaves, and everything has its outcome.
-    fn is_done(&self, hub: &Hub) -> bool {
-        hub.has_ended() && self.session.half().depth().messages == 0
+    fn is_done(&self, shared: &Shared) -> bool {
+        shared.has_ended() && self.session.half().depth().messages == 0
     }
 
     /// Whether the node leaves, and nobody waits for the receiver to be met.
-    fn is_pointless(&self, hub: &Hub) -> bool {
-        !self.session.knows() && self.is_done(hub)
+    fn is_pointless(&self, shared: &Shared) -> bool {
+        !self.session.knows() && self.is_done(shared)
     }
 
     /// When a message was pushed: exactly if its latency is told. Reading the clock takes longer than
     /// pushing, and a deadline is looked at as often as `looked` is set.
-    fn push_time(&mut self, hub: &Hub) -> Time {
+    fn push_time(&mut self, shared: &Shared) -> Time {
         if self.receipts.kept || self.session.half().depth().messages == 0 {
-            self.looked = hub.now();
+            self.looked = shared.now();
         }
         self.looked
     }
 
     fn make_room(
         &mut self,
-        hub: &Hub,
+        shared: &Shared,
         declared: &Channel,
         message: &Bytes,
     ) -> Result<Ticket, Full> {
         debug_assert_eq!(declared.overflow, Overflow::DropOldest);
         while self.session.half_mut().shed_oldest() {
-            if let Ok(ticket) = self.session.push(hub.now(), message.clone()) {
+            if let Ok(ticket) = self.session.push(shared.now(), message.clone()) {
                 return Ok(ticket);
             }
         }
@@ -440,8 +472,8 @@ impl Inner {
     }
 
     /// Counts and hands out outcomes; whether a sender that waits may try again.
-    fn settle(&mut self, hub: &Hub, channel: usize) -> bool {
-        let counts = &hub.counts[channel];
+    fn settle(&mut self, shared: &Shared, channel: usize) -> bool {
+        let counts = &shared.counts[channel];
         let mut any = false;
         while let Some((ticket, outcome)) = self.session.half_mut().settled() {
             any = true;
@@ -452,7 +484,7 @@ impl Inner {
                 Outcome::Sent => {}
             }
             if self.receipts.kept
-                && let Some(took) = self.receipts.resolve(ticket, outcome, || hub.now())
+                && let Some(took) = self.receipts.resolve(ticket, outcome, || shared.now())
             {
                 counts.latency.observe(took.as_secs_f64());
             }
@@ -465,7 +497,7 @@ impl Inner {
         }
         // What only has to be written goes on by itself: nobody is woken for one place alone.
         let Depth { messages, bytes } = self.session.half().depth();
-        let declared = &hub.declared[channel];
+        let declared = &shared.declared[channel];
         4 * messages <= 3 * declared.queue_messages && 4 * bytes <= 3 * declared.queue_bytes
     }
 }

@@ -3,21 +3,22 @@
 //! What a stream would carry travels in datagrams: a word, the sending node's number of the lane, and a
 //! greeting, its answer, or the number of the receiving half and a frame.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::Serialize;
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::counts::{LATE, NO_LANE, NONSENSE, UNPROVEN};
+use super::declare::MAX_MESSAGE;
+use super::demux::Back;
 use super::ends::Unattached;
-use super::error::SendError;
+use super::error::{Ended, SendError};
 use super::hub::Hub;
 use super::inbound::{self, InboundLane, Key};
 use super::lane::{Lane, Said};
-use super::sender::{BATCH, Ended, hello, unreachable};
 use super::wire::{self, Answer, HEADER, Head, Hello, Refusal};
 use crate::NodeId;
 use crate::channel::session::End;
@@ -34,44 +35,8 @@ const UNKNOWN: u8 = 4;
 
 /// Bytes of a datagram before a frame's body.
 const OVERHEAD: usize = 1 + 2 * size_of::<u64>() + HEADER;
-/// Frames that wait for a lane's task; what does not fit is lost, as on the way.
-const WAITING: usize = 256;
 /// How long a receiving half is served of which nothing is heard.
 const SILENCE: Duration = Duration::from_secs(60);
-
-/// Why a datagram is dropped, as `murmurate_channel_relayed_dropped_total` labels it.
-pub(super) const DROPPED: [&str; 5] = [NONSENSE, NO_LANE, NO_ROOM, UNPROVEN, LATE];
-const NONSENSE: &str = "nonsense";
-const NO_LANE: &str = "no_lane";
-const NO_ROOM: &str = "no_room";
-const UNPROVEN: &str = "unproven";
-const LATE: &str = "late";
-
-/// The lanes of a node that are relayed.
-#[derive(Debug, Default)]
-pub(super) struct Relays {
-    /// Those that send, by number, with whom they lead to.
-    sending: Mutex<BTreeMap<u64, (Incarnation, mpsc::Sender<Back>)>>,
-    /// Those that receive, by who sends and the number of the half.
-    receiving: Mutex<BTreeMap<(Incarnation, u64), mpsc::Sender<Frame>>>,
-}
-
-/// What comes back to a lane that sends.
-#[derive(Debug)]
-enum Back {
-    Answer(Answer),
-    /// Of the half of this number.
-    Frame(u64, Frame),
-    /// There is no half of this number.
-    Unknown(u64),
-    /// The way is no more.
-    Lost,
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while it holds the lock; if it did, the map would still be whole.
-    of.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn greeting<T: Serialize>(word: u8, number: u64, greeting: &T) -> Bytes {
     let mut head = vec![word];
@@ -125,36 +90,33 @@ fn take(
     let number = rest.try_get_u64().map_err(|_| NONSENSE)?;
     match word {
         HELLO => {
-            let answer = hub.greet_relayed(by, from, number, &rest)?;
+            let answer = greet(hub, by, from, number, &rest)?;
             return Ok(Some(greeting(ANSWER, number, &answer)));
         }
         ANSWER => {
             let answer = wire::decode(&rest).map_err(|_| NONSENSE)?;
-            hub.relays.give_back(from, number, Back::Answer(answer))?;
+            hub.demux.back(from, number, Back::Answer(answer))?;
             return Ok(None);
         }
         _ => {}
     }
     let half = rest.try_get_u64().map_err(|_| NONSENSE)?;
-    let max_message = super::declare::MAX_MESSAGE;
     match word {
         FORTH => {
-            let frame = decode(rest, max_message).ok_or(NONSENSE)?;
-            let receiving = lock(&hub.relays.receiving);
-            match receiving.get(&(from, half)).map(|lane| lane.try_send(frame)) {
-                Some(Ok(())) => {}
-                Some(Err(TrySendError::Full(_))) => return Err(NO_ROOM),
-                Some(Err(TrySendError::Closed(_))) | None => {
+            let frame = decode(rest, MAX_MESSAGE).ok_or(NONSENSE)?;
+            match hub.demux.forth(from, half, frame) {
+                Err(NO_LANE) => {
                     hub.relayed_dropped.with_label_values(&[NO_LANE]).inc();
                     return Ok(Some(unknown(number, half)));
                 }
+                given => given?,
             }
         }
         BACK => {
-            let frame = decode(rest, max_message).ok_or(NONSENSE)?;
-            hub.relays.give_back(from, number, Back::Frame(half, frame))?;
+            let frame = decode(rest, MAX_MESSAGE).ok_or(NONSENSE)?;
+            hub.demux.back(from, number, Back::Frame(half, frame))?;
         }
-        UNKNOWN if rest.is_empty() => hub.relays.give_back(from, number, Back::Unknown(half))?,
+        UNKNOWN if rest.is_empty() => hub.demux.back(from, number, Back::Unknown(half))?,
         _ => return Err(NONSENSE),
     }
     Ok(None)
@@ -169,70 +131,47 @@ fn unknown(number: u64, half: u64) -> Bytes {
     bytes.freeze()
 }
 
-fn why<T>(error: &TrySendError<T>) -> &'static str {
-    match error {
-        TrySendError::Full(_) => NO_ROOM,
-        TrySendError::Closed(_) => NO_LANE,
-    }
-}
-
 /// A way that was laid is no more.
 pub(crate) fn on_way_lost(hub: &Hub, to: Incarnation) {
-    for (_, back) in lock(&hub.relays.sending).values().filter(|(leads, _)| *leads == to) {
-        let _ = back.try_send(Back::Lost);
-    }
+    hub.demux.lost(to);
 }
 
-impl Relays {
-    fn give_back(&self, from: Incarnation, number: u64, back: Back) -> Result<(), &'static str> {
-        let sending = lock(&self.sending);
-        let (_, lane) = sending.get(&number).filter(|(to, _)| *to == from).ok_or(NO_LANE)?;
-        lane.try_send(back).map_err(|error| why(&error))
+/// Takes in a lane that is relayed; what to answer, or why nothing is.
+fn greet(
+    hub: &Arc<Hub>,
+    by: NodeId,
+    from: Incarnation,
+    number: u64,
+    hello: &[u8],
+) -> Result<Answer, &'static str> {
+    let hello: Hello<'_> = wire::decode(hello).map_err(|_| NONSENSE)?;
+    if hello.started != from.started || hello.greeting.epoch != number {
+        return Err(NONSENSE);
     }
-}
-
-impl Hub {
-    /// Takes in a lane that is relayed; what to answer, or why nothing is.
-    fn greet_relayed(
-        self: &Arc<Self>,
-        by: NodeId,
-        from: Incarnation,
-        number: u64,
-        hello: &[u8],
-    ) -> Result<Answer, &'static str> {
-        let hello: Hello<'_> = wire::decode(hello).map_err(|_| NONSENSE)?;
-        if hello.started != from.started || hello.greeting.epoch != number {
-            return Err(NONSENSE);
-        }
-        let refused = |why: Refusal| {
-            self.note_refusal(wire::HERE, from.node, &hello.channel, &why);
-            Ok(Answer::Refused { attempt: hello.greeting.attempt, why })
-        };
-        let channel = match self.accepts(&hello) {
-            Ok(channel) => channel,
-            Err(refusal) => return refused(refusal),
-        };
-        let key = Key { from, channel, lane: hello.lane };
-        let (lane, turn, met) = match self.inbound.attach(self, key, &hello, Some(by)) {
-            Ok(attached) => attached,
-            Err(Unattached::Unproven) => return Err(UNPROVEN),
-            Err(Unattached::Old) => return Err(LATE),
-            Err(Unattached::NoRoom) => return refused(Refusal::Busy),
-        };
-        let half = met.half.number;
-        let (give, frames) = mpsc::channel(WAITING);
-        lock(&self.relays.receiving).insert((from, half), give);
-        let hub = Arc::clone(self);
-        tokio::spawn(async move {
-            receive(&lane, &hub, key, turn, (number, half), frames).await;
-            hub.inbound.release(hub.now(), key, &lane, turn);
-            let mut receiving = lock(&hub.relays.receiving);
-            if receiving.get(&(from, half)).is_some_and(mpsc::Sender::is_closed) {
-                receiving.remove(&(from, half));
-            }
-        });
-        Ok(Answer::Welcome(met))
-    }
+    let refused = |why: Refusal| {
+        hub.shared.note_refusal(wire::HERE, from.node, &hello.channel, &why);
+        Ok(Answer::Refused { attempt: hello.greeting.attempt, why })
+    };
+    let channel = match hub.shared.accepts(&hello) {
+        Ok(channel) => channel,
+        Err(refusal) => return refused(refusal),
+    };
+    let key = Key { from, channel, lane: hello.lane };
+    let (lane, turn, met) = match hub.inbound.attach(key, &hello, Some(by)) {
+        Ok(attached) => attached,
+        Err(Unattached::Unproven) => return Err(UNPROVEN),
+        Err(Unattached::Old) => return Err(LATE),
+        Err(Unattached::NoRoom) => return refused(Refusal::Busy),
+    };
+    let half = met.half.number;
+    let frames = hub.demux.receive(from, half);
+    let hub = Arc::clone(hub);
+    tokio::spawn(async move {
+        receive(&lane, &hub, key, turn, (number, half), frames).await;
+        hub.inbound.release(key, &lane, turn);
+        hub.demux.ended(from, half);
+    });
+    Ok(Answer::Welcome(met))
 }
 
 /// Serves a receiving half until another path replaces this one, or nothing comes any more.
@@ -245,14 +184,14 @@ async fn receive(
     mut frames: mpsc::Receiver<Frame>,
 ) {
     let inbox = &hub.inboxes[key.channel];
-    let compressed = hub.declared[key.channel].compressed;
+    let compressed = hub.shared.declared[key.channel].compressed;
     let mut back = Vec::new();
     loop {
-        let all = lane.deliver(hub, key.channel, key.from.node);
+        let all = inbox.fill(key.from.node, lane);
         let mut batch = Vec::new();
         tokio::select! {
             biased;
-            taken = lane.take(hub, turn, &mut back) => {
+            taken = lane.take(turn, &mut back) => {
                 if taken.is_err() {
                     return;
                 }
@@ -265,7 +204,7 @@ async fn receive(
                 let Ok(Some(frame)) = more else { return };
                 batch.push(frame);
                 // What makes no sense may be any hop's doing: it is dropped.
-                if matches!(lane.receive(hub, turn, &mut batch), Err(inbound::Ended::Replaced)) {
+                if matches!(lane.receive(turn, &mut batch), Err(inbound::Ended::Replaced)) {
                     return;
                 }
             }
@@ -275,32 +214,30 @@ async fn receive(
 
 /// Introduces a lane to a node hop by hop, and sends until the way ends.
 pub(super) async fn send(lane: &Lane, hub: &Hub, to: Incarnation) -> Ended {
-    let (give, mut back) = mpsc::channel(WAITING);
-    lock(&hub.relays.sending).insert(lane.epoch(), (to, give));
-    let _until_the_end = Registered(lane, hub);
-    lane.opened(hub, Path::Relay);
-    let most = hub.limits.max_datagram() - OVERHEAD;
-    let compressed = hub.declared[lane.channel].compressed;
+    let (_sends, mut back) = hub.demux.send(lane.epoch(), to);
+    lane.opened(Path::Relay);
+    let most = hub.shared.limits.max_datagram() - OVERHEAD;
+    let compressed = lane.declared().compressed;
     let mut frames = Vec::new();
     loop {
         tokio::select! {
             biased;
             came = back.recv() => {
-                if let Some(ended) = came_back(lane, hub, came.unwrap_or(Back::Lost)) {
+                if let Some(ended) = came_back(lane, came.unwrap_or(Back::Lost)) {
                     return ended;
                 }
             }
-            said = lane.take(hub, &mut frames, BATCH) => match said {
+            said = lane.take(&mut frames) => match said {
                 Said::Nothing => return (End::Idle, SendError::Ended),
                 Said::Greeting(said) => {
-                    let word = greeting(HELLO, said.epoch, &hello(lane, hub, said));
+                    let word = greeting(HELLO, said.epoch, &lane.hello(said));
                     hub.relay(to, word).await;
                 }
                 Said::Frames(half, _) => for next in frames.drain(..) {
                     if next.body.len() > most {
                         let size = next.body.len();
                         let reason = format!("only hop by hop, which takes {most} bytes, not {size}");
-                        return (End::Refused, unreachable(lane, &reason));
+                        return (End::Refused, lane.unreachable(&reason));
                     }
                     let word = frame(FORTH, lane.epoch(), half.number, next, compressed);
                     hub.relay(to, word).await;
@@ -312,34 +249,25 @@ pub(super) async fn send(lane: &Lane, hub: &Hub, to: Incarnation) -> Ended {
 
 /// Takes what came back; why the path ends, if it does. What makes no sense may be any hop's doing: it
 /// is dropped.
-fn came_back(lane: &Lane, hub: &Hub, back: Back) -> Option<Ended> {
+fn came_back(lane: &Lane, back: Back) -> Option<Ended> {
     let half = lane.attached();
     let is_current = |number: u64| half.is_some_and(|half| half.number == number);
     match back {
-        Back::Answer(Answer::Welcome(met)) => drop(lane.welcome(hub, met)),
+        Back::Answer(Answer::Welcome(met)) => drop(lane.welcome(met)),
         Back::Answer(Answer::Refused { attempt, why }) if lane.awaits(attempt) => {
-            return Some((End::Refused, hub.refused(lane.to, lane.channel, why)));
+            return Some((End::Refused, lane.refused(why)));
         }
-        Back::Frame(number, frame) if is_current(number) => drop(lane.receive(hub, [frame])),
+        Back::Frame(number, frame) if is_current(number) => drop(lane.receive([frame])),
         Back::Unknown(number) if is_current(number) => {
-            return Some((End::Broken, unreachable(lane, &"it has forgotten the lane")));
+            return Some((End::Broken, lane.unreachable(&"it has forgotten the lane")));
         }
         Back::Lost => {
             let why = if half.is_some() { End::Broken } else { End::Silent };
-            return Some((why, unreachable(lane, &"the way to it is lost")));
+            return Some((why, lane.unreachable(&"the way to it is lost")));
         }
         Back::Answer(_) | Back::Frame(..) | Back::Unknown(_) => {}
     }
     None
-}
-
-/// A lane is relayed for as long as this lives.
-struct Registered<'a>(&'a Lane, &'a Hub);
-
-impl Drop for Registered<'_> {
-    fn drop(&mut self) {
-        lock(&self.1.relays.sending).remove(&self.0.epoch());
-    }
 }
 
 #[cfg(test)]
@@ -396,10 +324,10 @@ mod tests {
             let attempt = self.attempts.get() + 1;
             self.attempts.set(attempt);
             Hello {
-                network: Cow::Borrowed(&self.hub.network),
+                network: Cow::Borrowed(&self.hub.shared.network),
                 started: from.started,
                 channel: Cow::Borrowed(CHANNEL),
-                declared: Declared::of(&self.hub.declared[0]),
+                declared: Declared::of(&self.hub.shared.declared[0]),
                 lane: 0,
                 greeting: Greeting { epoch, attempt, base: 0, met },
             }
@@ -426,19 +354,19 @@ mod tests {
         /// A node that connected opens a stream: the lane, and whose turn it is.
         fn opens(&self, from: Incarnation, epoch: u64) -> Option<(Arc<InboundLane>, u64, Met)> {
             let hello = self.hello(from, epoch, None);
-            self.hub.inbound.attach(&self.hub, key(from), &hello, None).ok()
+            self.hub.inbound.attach(key(from), &hello, None).ok()
         }
 
         /// It opens one, sends something, and ends it: a lane that must be remembered.
         fn comes_and_goes(&self, from: Incarnation) -> Option<Arc<InboundLane>> {
             let (lane, turn, _) = self.opens(from, 1)?;
-            lane.receive(&self.hub, turn, &mut vec![message(0)]).expect("a message");
-            self.hub.inbound.release(self.hub.now(), key(from), &lane, turn);
+            lane.receive(turn, &mut vec![message(0)]).expect("a message");
+            self.hub.inbound.release(key(from), &lane, turn);
             Some(lane)
         }
 
         fn served(&self) -> usize {
-            lock(&self.hub.relays.receiving).len()
+            self.hub.demux.receiving()
         }
 
         fn refused(&self) -> u64 {
@@ -485,13 +413,13 @@ mod tests {
         assert!(site.greets(node(1), origin(1), 7), "the answer was lost: it has met nobody");
         let (same, turn, met) = site.opens(origin(1), 7).expect("a lane");
         assert!(Arc::ptr_eq(&lane, &same));
-        lane.receive(&site.hub, turn, &mut vec![message(0)]).expect("a message");
+        lane.receive(turn, &mut vec![message(0)]).expect("a message");
         assert!(!site.greets(node(1), origin(1), 7));
         let wrong = Half { number: met.half.number ^ 1, ..met.half };
         assert!(!site.greets_having_met(Some(wrong), node(1), origin(1), 7));
-        lane.receive(&site.hub, turn, &mut vec![message(1)]).expect("it goes on");
+        lane.receive(turn, &mut vec![message(1)]).expect("it goes on");
         assert!(site.greets_having_met(Some(met.half), node(1), origin(1), 7));
-        assert!(lane.receive(&site.hub, turn, &mut Vec::new()).is_err(), "hop by hop from now on");
+        assert!(lane.receive(turn, &mut Vec::new()).is_err(), "hop by hop from now on");
     }
 
     #[tokio::test(start_paused = true)]

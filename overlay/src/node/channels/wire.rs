@@ -262,6 +262,40 @@ fn decompress(body: &[u8], max_message: usize) -> Result<Bytes, WireError> {
     Ok(plain.into())
 }
 
+/// Bytes written at a time: a Yamux frame each, which small messages share.
+pub(crate) const BATCH: usize = 15 << 10;
+
+/// Frames to be written together.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) frames: Vec<Frame>,
+    bytes: Vec<u8>,
+}
+
+impl Batch {
+    /// Writes all of it: small bodies copied together, large ones as they are.
+    pub(super) async fn write(
+        &mut self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        compressed: bool,
+    ) -> Result<(), WireError> {
+        for frame in self.frames.drain(..) {
+            let (header, body) = encode(frame, compressed);
+            self.bytes.extend_from_slice(&header);
+            if body.len() <= BATCH {
+                self.bytes.extend_from_slice(&body);
+            } else {
+                stream.write_all(&self.bytes).await?;
+                self.bytes.clear();
+                stream.write_all(&body).await?;
+            }
+        }
+        stream.write_all(&self.bytes).await?;
+        self.bytes.clear();
+        Ok(())
+    }
+}
+
 /// Bytes read at a time.
 const READ: usize = 64 << 10;
 /// Bodies up to this are copied: sharing would keep all that was read with them alive.

@@ -205,7 +205,7 @@ impl Driver {
                 outbox: level(&metrics.outbox_bytes),
                 slow: level(&metrics.slow_links),
                 connections: level(&metrics.connections),
-                queues: hub.counts.iter().map(|counts| level(&counts.queue)).collect(),
+                queues: hub.shared.counts.iter().map(|counts| level(&counts.queue)).collect(),
             },
             leaving: None,
             left: false,
@@ -436,8 +436,9 @@ impl Driver {
 
     /// Whether it said goodbye, and everything it said is written or cannot be in time.
     fn has_left(&self) -> bool {
-        let is_speaking =
-            || self.connections.values().any(Connection::is_speaking) || self.hub.is_speaking();
+        let is_speaking = || {
+            self.connections.values().any(Connection::is_speaking) || self.hub.shared.is_speaking()
+        };
         self.leaving.is_some_and(|deadline| deadline <= Instant::now() || !is_speaking())
     }
 }

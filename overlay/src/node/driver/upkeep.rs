@@ -28,7 +28,7 @@ impl Driver {
         self.judge_links(now);
         self.retire_idle(now);
         self.touch_known();
-        self.hub.inbound.tidy(self.hub.now());
+        self.hub.inbound.tidy();
         debug_assert_eq!(self.check_connections(), Ok(()));
         self.set_levels();
         let patience = if self.unsaved { CHANGED } else { SAVED };
