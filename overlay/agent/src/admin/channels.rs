@@ -3,46 +3,17 @@
 //! A listener has one message at a time and says when it is done with it. One that went away before
 //! has taken nothing: its message waits for the next listener, and its sender for an outcome.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use murmurate::{Endpoint, NodeId, SendError, Undelivered};
 use tokio::io::AsyncBufReadExt as _;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::Instant;
 
-use super::server::Client;
+use super::agent::{Agent, Kept};
+use super::client::Client;
 use super::{Answer, Base64, Listening, Outcome, Received, Reply, Request, Sent, text};
-use crate::agent::Agent;
 use crate::config::channels::Kind;
-
-/// Messages that a listener had and did not take, by channel: as many at most as there were
-/// listeners at a time.
-#[derive(Debug, Default)]
-pub(crate) struct Kept {
-    messages: Mutex<BTreeMap<String, VecDeque<murmurate::Received>>>,
-    more: Notify,
-}
-
-impl Kept {
-    fn all(&self) -> MutexGuard<'_, BTreeMap<String, VecDeque<murmurate::Received>>> {
-        // Nothing panics while it holds the lock; if it did, the map would still be whole.
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep(&self, channel: &str, received: murmurate::Received) {
-        self.all().entry(channel.into()).or_default().push_back(received);
-        // One that listens already may wait for it.
-        self.more.notify_waiters();
-    }
-
-    fn take(&self, channel: &str) -> Option<murmurate::Received> {
-        self.all().get_mut(channel)?.pop_front()
-    }
-}
 
 /// A message that a listener has. Dropped before it was taken, it waits for the next.
 struct Given<'a> {
@@ -210,24 +181,6 @@ pub(super) async fn listen(client: &mut Client, name: &str) -> io::Result<()> {
                 return client.say(&Reply::Error(error.into())).await;
             }
             Some(Err(error)) => return client.say(&Reply::Error(error)).await,
-        }
-    }
-}
-
-/// Waits for `work` and says each second that it is still at it: that also finds out whether the
-/// client is still there.
-pub(super) async fn at_work<T>(
-    client: &mut Client,
-    work: impl Future<Output = T>,
-) -> io::Result<T> {
-    let mut work = std::pin::pin!(work);
-    let (begun, second) = (Instant::now(), Duration::from_secs(1));
-    let mut seconds = interval_at(begun + second, second);
-    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            done = &mut work => return Ok(done),
-            _ = seconds.tick() => client.say(&Reply::Working(begun.elapsed().as_secs())).await?,
         }
     }
 }

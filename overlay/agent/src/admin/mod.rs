@@ -6,12 +6,16 @@
 //! | `socket` | where the socket is, and how it gets there |
 //! | `server` | the node's end |
 //! | `channels` | its part that is about channels |
+//! | `client` | who is connected |
+//! | `agent` | the node that they command |
 
+mod agent;
 mod channels;
+mod client;
 pub(crate) mod server;
 pub(crate) mod socket;
 
-pub(crate) use channels::Kept;
+pub(crate) use agent::{Agent, Kept};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

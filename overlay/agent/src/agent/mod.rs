@@ -2,59 +2,24 @@
 
 mod events;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use murmurate::http::{self, Health};
-use murmurate::{Multiaddr, Node, SpawnError};
+use murmurate::{Multiaddr, SpawnError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::time::timeout;
 
 use crate::admin::socket::{self, Socket};
-use crate::admin::{Kept, server};
+use crate::admin::{Agent, Kept, server};
 use crate::args;
 use crate::config::Config;
-use crate::config::channels::Channels;
 use crate::failure::{Outcome, Usage, say};
 
 /// How long leaving may take: the node itself takes 3 s at most.
 const LEAVE: Duration = Duration::from_secs(5);
-
-/// A node that runs, as its admin socket sees it.
-#[derive(Debug)]
-pub(crate) struct Agent {
-    pub(crate) node: Node,
-    pub(crate) health: Health,
-    pub(crate) metrics: Option<SocketAddr>,
-    pub(crate) admin: PathBuf,
-    /// As they are configured.
-    pub(crate) channels: Channels,
-    pub(crate) kept: Kept,
-    /// How long it may take to leave.
-    patience: Duration,
-    ended: Notify,
-}
-
-impl Agent {
-    /// Says that it is not ready, then goodbye.
-    pub(crate) async fn leave(&self) {
-        tracing::info!("leaving");
-        self.health.leaving();
-        if timeout(self.patience, self.node.leave()).await.is_err() {
-            tracing::warn!("could not leave within {:?}", self.patience);
-        }
-    }
-
-    /// There is nothing left to do for this process.
-    pub(crate) fn end(&self) {
-        self.ended.notify_one();
-    }
-}
 
 /// Runs a node until it is told to leave.
 pub(crate) async fn run(options: &args::Node) -> Outcome {

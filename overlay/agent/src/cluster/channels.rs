@@ -1,105 +1,23 @@
 //! Messages and requests between any two nodes, and what became of them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use hdrhistogram::Histogram;
-use murmurate::{Channel, Destination, Endpoint, Node, NodeId, SendError, Undelivered};
+use murmurate::{Destination, Endpoint, Node, NodeId, SendError, Undelivered};
 use tokio::time::{Instant, sleep};
 
 use super::flock::Flock;
-use super::work::Latency;
+use super::latency::{Latency, Times};
+use super::tally::{Arrivals, MESSAGES, REQUESTS};
 
-const MESSAGES: &str = "messages";
-const REQUESTS: &str = "requests";
 /// Nodes that send at a time: each message dials somebody else, and dialling is work.
 const SENDING: usize = 16;
 /// How often connections are counted.
 const LOOK: Duration = Duration::from_millis(100);
 /// So many reasons are told; the rest is counted.
 const REASONS: usize = 5;
-
-/// What each node declares.
-pub(super) fn declared() -> [Channel; 2] {
-    let patience = Duration::from_secs(10);
-    [Channel::acknowledged(MESSAGES), Channel::request(REQUESTS)]
-        .map(|channel| channel.timeout(patience))
-}
-
-/// Takes messages and answers requests until the node ends.
-pub(super) fn serve(node: &Node, arrivals: &Arc<Arrivals>) {
-    let (Ok(messages), Ok(requests)) = (node.channel(MESSAGES), node.channel(REQUESTS)) else {
-        return;
-    };
-    let arrivals = Arc::clone(arrivals);
-    tokio::spawn(async move {
-        while let Some(message) = messages.receive().await {
-            arrivals.note(&message.data);
-        }
-    });
-    tokio::spawn(async move {
-        while let Some(request) = requests.receive().await {
-            let same = request.data.clone();
-            // As long as the request, so it fits.
-            let _ = request.answer(same);
-        }
-    });
-}
-
-/// When messages arrived, by the one clock that all nodes of the process have.
-#[derive(Debug)]
-pub(super) struct Arrivals {
-    epoch: Instant,
-    took: Times,
-}
-
-impl Default for Arrivals {
-    fn default() -> Self {
-        Self { epoch: Instant::now(), took: Times::default() }
-    }
-}
-
-impl Arrivals {
-    /// What a message says: nanoseconds from the epoch to its sending.
-    fn stamp(&self) -> [u8; 8] {
-        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX).to_le_bytes()
-    }
-
-    fn note(&self, data: &[u8]) {
-        if let Some(sent) = data.first_chunk() {
-            let sent = Duration::from_nanos(u64::from_le_bytes(*sent));
-            self.took.note(self.epoch.elapsed().saturating_sub(sent));
-        }
-    }
-}
-
-/// How long things took.
-#[derive(Debug)]
-struct Times(Mutex<Histogram<u64>>);
-
-impl Default for Times {
-    #[allow(clippy::expect_used, reason = "the bounds are constants")]
-    fn default() -> Self {
-        let micros = Histogram::new_with_bounds(1, 600_000_000, 3).expect("valid bounds");
-        Self(Mutex::new(micros))
-    }
-}
-
-impl Times {
-    fn note(&self, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
-    }
-
-    fn take(&self) -> Latency {
-        let mut micros = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let latency = Latency::of(&micros);
-        micros.reset();
-        latency
-    }
-}
 
 /// What came of it: messages and requests together, those that were refused among the lost.
 #[derive(Debug, Clone, Default, serde::Serialize)]

@@ -13,8 +13,7 @@ use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
 use super::Transport;
-use super::channels::{self, Arrivals};
-use super::work::{Outcome, Tally};
+use super::tally::{self, Arrivals, Tally};
 use crate::config::{BroadcastStrategy, Settings, Strategies};
 
 /// Nodes that join at a time.
@@ -87,10 +86,10 @@ impl Flock {
             let settings = Settings { strategies, broadcast: kept, ..Settings::default() };
             let builder = builder.membership(settings.membership()).broadcast(settings.broadcast());
             let builder = builder.limits(limits).anti_entropy(retained);
-            let builder = channels::declared().into_iter().fold(builder, Builder::channel);
+            let builder = tally::declared().into_iter().fold(builder, Builder::channel);
             let node = builder.listen(anywhere.clone()).spawn().await?;
             Arc::clone(&tally).count(node.subscribe(TOPIC)?);
-            channels::serve(&node, &arrivals);
+            tally::serve(&node, &arrivals);
             Ok::<_, Box<dyn Error>>(node)
         };
         let mut started = vec![spawn().await?];
@@ -161,14 +160,5 @@ impl Flock {
         let ends = dead.iter().map(Node::shutdown);
         // A node that has ended already is as dead.
         futures::future::join_all(ends).await;
-    }
-
-    /// Broadcasts, and then messages between any two.
-    pub(super) async fn work(&self, load: &super::work::Load) -> Outcome {
-        let mut outcome = super::work::broadcast(self, load).await;
-        if load.sends > 0 {
-            outcome.channels = Some(channels::talk(self, load.sends).await);
-        }
-        outcome
     }
 }

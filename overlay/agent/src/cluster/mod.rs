@@ -2,7 +2,9 @@
 
 mod channels;
 mod flock;
+mod latency;
 mod report;
+mod tally;
 mod usage;
 mod work;
 
@@ -136,13 +138,13 @@ pub(crate) async fn run(options: Options) -> Outcome {
         sends,
     };
     let mut report = Report::new(&options, begun.elapsed(), formed);
-    report.whole = Some(flock.work(&load).await);
+    report.whole = Some(work::run(&flock, &load).await);
     if options.kill > 0 {
         let killed = Instant::now();
         flock.kill(nodes * options.kill as usize / 100).await;
         let healed = flock.settle(PATIENCE).await;
         report.repaired(flock.len(), killed.elapsed(), healed);
-        report.after = Some(flock.work(&load).await);
+        report.after = Some(work::run(&flock, &load).await);
     }
     report.print(options.json)?;
     linger(&options).await;

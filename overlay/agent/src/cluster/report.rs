@@ -6,7 +6,8 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::flock::Shape;
-use super::work::{Latency, Outcome};
+use super::latency::Latency;
+use super::work::Outcome;
 use super::{Options, Transport};
 
 /// What a run came to.

@@ -1,16 +1,15 @@
-//! Broadcasts from all nodes, and who got them when.
+//! Broadcasts from all nodes, and what came of them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::StreamExt;
-use hdrhistogram::Histogram;
-use murmurate::{Lost, Node, Subscription};
+use murmurate::Node;
 use tokio::time::Instant;
 
 use super::flock::{Flock, Shape, TOPIC};
-use super::usage;
+use super::latency::Latency;
+use super::tally::Tally;
+use super::{channels, usage};
 use crate::config::BroadcastStrategy;
 
 /// Before what counts, rounds of a second: duplicates prune the tree. So many broadcasts a round at
@@ -21,9 +20,6 @@ const ROUND_DELIVERIES: u32 = 5_000;
 const ROUNDS: std::ops::Range<u32> = 3..20;
 /// The tree stands once a round brings no more duplicates than this to a delivery.
 const STANDS: f64 = 0.01;
-/// No delivery for this long, and what is missing counts as lost.
-const SILENCE: Duration = Duration::from_secs(10);
-
 /// What to broadcast.
 pub(super) struct Load {
     pub(super) messages: u32,
@@ -57,7 +53,7 @@ pub(super) struct Outcome {
     pub(super) peak_rss_bytes: u64,
     /// Of the messages between any two.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) channels: Option<super::channels::Outcome>,
+    pub(super) channels: Option<channels::Outcome>,
 }
 
 impl Outcome {
@@ -68,111 +64,16 @@ impl Outcome {
     }
 }
 
-#[derive(Debug, Clone, Default, serde::Serialize)]
-pub(super) struct Latency {
-    pub(super) p50: f64,
-    pub(super) p99: f64,
-    pub(super) max: f64,
+/// Broadcasts, and then messages between any two.
+pub(super) async fn run(flock: &Flock, load: &Load) -> Outcome {
+    let mut outcome = broadcast(flock, load).await;
+    if load.sends > 0 {
+        outcome.channels = Some(channels::talk(flock, load.sends).await);
+    }
+    outcome
 }
 
-impl Latency {
-    /// Of microseconds.
-    pub(super) fn of(micros: &Histogram<u64>) -> Self {
-        let seconds = |micros: u64| micros as f64 / 1e6;
-        Self {
-            p50: seconds(micros.value_at_quantile(0.5)),
-            p99: seconds(micros.value_at_quantile(0.99)),
-            max: seconds(micros.max()),
-        }
-    }
-}
-
-/// Counts what all nodes get.
-pub(super) struct Tally {
-    epoch: Instant,
-    delivered: AtomicU64,
-    lagged: AtomicU64,
-    missed: AtomicU64,
-    /// Nanoseconds from the epoch to the last delivery.
-    last: AtomicU64,
-    /// Microseconds from publishing to delivery.
-    latency: Mutex<Histogram<u64>>,
-}
-
-impl Default for Tally {
-    #[allow(clippy::expect_used, reason = "the bounds are constants")]
-    fn default() -> Self {
-        let latency = Histogram::new_with_bounds(1, 600_000_000, 3).expect("valid bounds");
-        Self {
-            epoch: Instant::now(),
-            delivered: AtomicU64::new(0),
-            lagged: AtomicU64::new(0),
-            missed: AtomicU64::new(0),
-            last: AtomicU64::new(0),
-            latency: Mutex::new(latency),
-        }
-    }
-}
-
-impl Tally {
-    fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    /// Counts what a subscription gets until it ends.
-    pub(super) fn count(self: Arc<Self>, mut subscription: Subscription) {
-        tokio::spawn(async move {
-            while let Some(next) = subscription.next().await {
-                let delivery = match next {
-                    Ok(delivery) => delivery,
-                    Err(Lost::Lagged(count)) => {
-                        self.lagged.fetch_add(count, Ordering::Relaxed);
-                        continue;
-                    }
-                    Err(Lost::Missed { count, .. }) => {
-                        self.missed.fetch_add(count, Ordering::Relaxed);
-                        continue;
-                    }
-                };
-                let Some(sent) = delivery.data.first_chunk() else { continue };
-                let now = self.now();
-                let took = now.saturating_sub(u64::from_le_bytes(*sent)) / 1_000;
-                let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-                latency.saturating_record(took);
-                drop(latency);
-                self.last.store(now, Ordering::Relaxed);
-                self.delivered.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-    }
-
-    fn reset(&self) {
-        for count in [&self.delivered, &self.lagged, &self.missed] {
-            count.store(0, Ordering::Relaxed);
-        }
-        self.latency.lock().unwrap_or_else(PoisonError::into_inner).reset();
-    }
-
-    /// Waits until so many were delivered, or nothing is for long.
-    async fn reach(&self, expected: u64) {
-        let mut before = self.delivered.load(Ordering::Relaxed);
-        let mut since = Instant::now();
-        while before < expected && since.elapsed() < SILENCE {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            let delivered = self.delivered.load(Ordering::Relaxed);
-            if delivered > before {
-                (before, since) = (delivered, Instant::now());
-            }
-        }
-    }
-
-    fn latency(&self) -> Latency {
-        let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        Latency::of(&latency)
-    }
-}
-
-pub(super) async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
+async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
     let others = flock.len() as u64 - 1;
     let tally = &flock.tally;
     // A flood has none.
@@ -199,7 +100,7 @@ pub(super) async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
         lagged: tally.lagged.load(Ordering::Relaxed),
         missed: tally.missed.load(Ordering::Relaxed),
         duplicates_per_delivery: each((flock.metrics.broadcasts().duplicate - duplicates) as f64),
-        latency_seconds: tally.latency(),
+        latency_seconds: tally.took.take(),
         deliveries_per_second: delivered as f64 / took.as_secs_f64().max(1e-9),
         cpu_seconds: cpu,
         cpu_microseconds_per_delivery: each(cpu * 1e6),
@@ -262,7 +163,6 @@ async fn publish_turns(
 
 #[cfg(test)]
 mod tests {
-    use super::super::channels;
     use super::*;
 
     #[test]
