@@ -12,7 +12,6 @@ use murmurate_broadcast::{anti_entropy, plumtree};
 use murmurate_membership::parameters::{self, ParameterSet as _};
 use murmurate_membership::{full_mesh, hyparview};
 
-use super::Node;
 use super::channels::{self, Channel, DeclarationError};
 use super::limits::Limits;
 use super::metrics::Metrics;
@@ -23,7 +22,7 @@ use super::wire::{Addresses, MAX_NETWORK, TopicError, topic_length};
 use crate::discovery::{ContactError, Discovery, can_listen, parse_contact};
 use crate::{NodeIdError, router};
 
-/// Sets up a [`Node`]. Everything has a default; [`Builder::spawn`] checks it all.
+/// Sets up a [`Node`](super::Node). Everything has a default; [`Builder::spawn`] checks it all.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -242,8 +241,8 @@ impl Builder {
     }
 
     /// Gets what neighbours still keep of this topic from before the node's first one, too. The first
-    /// [`Node::subscribe`] has everything since the start, as far as a subscription holds it; it
-    /// need not come before [`Node::join`].
+    /// [`Node::subscribe`](super::Node::subscribe) has everything since the start, as far as a
+    /// subscription holds it; it need not come before [`Node::join`](super::Node::join).
     pub fn catch_up(mut self, topic: &str) -> Self {
         self.catch_up.insert(topic.into());
         self
@@ -268,7 +267,7 @@ impl Builder {
     }
 
     /// Runs this service under a name, which is also the topic of its broadcasts: all nodes that run it
-    /// call it the same. [`Node::service`] gives what speaks to it.
+    /// call it the same. [`Node::service`](super::Node::service) gives what speaks to it.
     pub fn service<S: NodeService>(mut self, name: impl Into<String>, service: S) -> Self {
         self.services.push(Declared::new(name.into(), service));
         self
@@ -345,15 +344,6 @@ impl Builder {
     /// The first setting that is out of range or contradicts another.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check().map(|_| ())
-    }
-
-    /// Starts the node: it listens, and waits to be told to join or to be joined.
-    ///
-    /// # Errors
-    /// A wrong configuration, state that cannot be kept, an address that cannot be listened on.
-    /// Nothing is left running.
-    pub async fn spawn(self) -> Result<Node, SpawnError> {
-        Node::spawn(self).await
     }
 }
 

@@ -3,6 +3,7 @@
 //! | room | what |
 //! |---|---|
 //! | here | the handle that embedders hold |
+//! | `spawn` | how it starts |
 //! | `crawl` | the overlay, node by node |
 //! | `driver` | the task that owns the peer |
 //! | `host` | what the peer says, performed |
@@ -43,6 +44,7 @@ mod metrics;
 mod pressure;
 mod reach;
 mod services;
+mod spawn;
 mod stack;
 pub mod state;
 mod topics;
@@ -51,11 +53,7 @@ mod wire;
 
 use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::stream::SelectAll;
 use libp2p::Multiaddr;
-use libp2p::identity::Keypair;
-use murmurate_broadcast::AntiEntropy;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -76,18 +74,13 @@ pub use topics::{Delivery, Lost, Subscription};
 pub use transport::Traffic;
 pub use wire::TopicError;
 
-use crate::discovery::Announcement;
 use crate::id::{Incarnation, MessageId, NodeId};
-use crate::router::Router;
 use channels::Hub;
 use command::{Command, Look, Publish};
-use driver::{Driver, End, Parts, Shown};
-use host::Host;
-use reach::Reach;
-use services::{Declared, Handles};
-use state::{State, Store};
+use driver::End;
+use services::Handles;
 use topics::Topics;
-use wire::{Addresses, Contact, Publication, Views, topic_length};
+use wire::{Contact, Publication, Views, topic_length};
 
 /// A node of the overlay: a handle, cheap to clone. The node ends with [`Node::leave`],
 /// [`Node::shutdown`], or its last handle.
@@ -155,125 +148,10 @@ pub struct Neighbor {
     pub eager: bool,
 }
 
-/// Commands that wait for the driver.
-const COMMANDS: usize = 64;
-/// Broadcasts that wait for the driver, beside those it holds.
-const PUBLISHES: usize = 256;
-/// Events an owner may fall behind.
-const EVENTS: usize = 256;
-
 impl Node {
     /// Sets up a node.
     pub fn builder() -> Builder {
         Builder::new()
-    }
-
-    async fn spawn(mut builder: Builder) -> Result<Self, SpawnError> {
-        let checked = builder.check()?;
-        builder.limits = builder.limits.finite();
-        let (state, kept) = match &builder.state {
-            Some(directory) => {
-                State::open(directory, &builder.network).map(|(s, l)| (Some(s), Some(l)))?
-            }
-            None => (None, None),
-        };
-        let identity = builder
-            .identity
-            .or_else(|| kept.as_ref().map(|kept| kept.keypair.clone()))
-            .unwrap_or_else(Keypair::generate_ed25519);
-        let node = NodeId::try_from(&identity.public())?;
-        let last = kept.as_ref().and_then(|kept| kept.last_started).unwrap_or(0);
-        // A clock that went backwards must not make this start an older one.
-        let started = (clock::micros_since_1970() / 1_000).max(last.saturating_add(1));
-        let me = Incarnation { node, started };
-        let mut swarm =
-            transport::swarm(identity, &builder.limits).map_err(SpawnError::Transport)?;
-        for address in &builder.listen {
-            let failed = |reason| SpawnError::Listen { address: address.clone(), reason };
-            transport::listen(&mut swarm, address).await.map_err(failed)?;
-        }
-        let advertise: Addresses = builder.advertise.iter().collect();
-        let mut reach = Reach::default();
-        let addresses =
-            if advertise.is_empty() { reach.choose(swarm.listeners()) } else { advertise };
-        let full = addresses.full(node);
-
-        let strategies = &checked.strategies;
-        let membership = strategies.membership(me, rand::random());
-        let broadcast = AntiEntropy::new(strategies.broadcast(), checked.anti_entropy);
-        let router = Router::new(me, checked.router);
-        let dropped = builder.metrics.counters().service_messages_dropped.clone();
-        let max_data = builder.limits.max_service_data();
-        let (running, services) =
-            Declared::start(builder.services, builder.catch_up.clone(), max_data, dropped);
-        let stack = crate::Stack::new(membership, broadcast).with_service((router, running));
-        let lagged = builder.metrics.counters().lagged.clone();
-        let topics = Topics::new(builder.limits.subscription_capacity, builder.catch_up, lagged);
-        let events = broadcast::Sender::new(EVENTS);
-        let (commands, take_commands) = mpsc::channel(COMMANDS);
-        let (publishes, take_publishes) = mpsc::channel(PUBLISHES);
-        let hub = Arc::new(Hub::new(
-            me,
-            builder.network.clone(),
-            builder.limits.clone(),
-            builder.channels,
-            &commands,
-            &builder.metrics.counters().channels,
-        ));
-        let (show_active, active) = watch::channel(Vec::new());
-        let (show_addresses, shown_addresses) = watch::channel(full.clone());
-        let (show_end, end) = watch::channel(None);
-        let host = Host::new(
-            me,
-            addresses,
-            builder.limits.outbox_bytes,
-            topics.clone(),
-            builder.metrics.counters(),
-            events.clone(),
-        );
-        let announcement = Announcement { network: builder.network.clone(), node, addresses: full };
-        let mut discovery = SelectAll::new();
-        for source in builder.discovery {
-            let name = source.name();
-            let found = source.watch(announcement.clone());
-            discovery.push(found.map(move |found| (name, found)).boxed());
-        }
-        let driver = Driver::new(Parts {
-            swarm,
-            stack,
-            host,
-            network: builder.network.clone(),
-            strategies: strategies.name(),
-            limits: builder.limits.clone(),
-            hub: Arc::clone(&hub),
-            reach: builder.advertise.is_empty().then_some(reach),
-            commands: take_commands,
-            publishes: take_publishes,
-            shown: Shown { active: show_active, addresses: show_addresses, end: show_end },
-            discovery,
-            store: state.map(Store::new),
-            reunion: strategies.reunion(),
-        });
-        let known = kept.into_iter().flat_map(|kept| kept.peers).flat_map(|peer| {
-            let addresses: Addresses = peer.addresses.iter().collect();
-            addresses.full(peer.node)
-        });
-        tokio::spawn(driver.run(known.collect()));
-        Ok(Self {
-            me,
-            network: builder.network,
-            limits: builder.limits,
-            commands,
-            publishes,
-            topics,
-            events,
-            active,
-            addresses: shown_addresses,
-            end,
-            metrics: builder.metrics,
-            services,
-            hub,
-        })
     }
 
     /// Who this node is.

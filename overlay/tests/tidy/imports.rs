@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// A module's path within its crate; the root's is empty.
 pub(crate) type Module = Vec<String>;
 
+/// The name of a crate's root.
+const ROOT: &str = "the root";
+
 /// Re-exports of re-exports go no deeper than this.
 const MOST_HOPS: usize = 8;
 
@@ -47,7 +50,12 @@ pub(crate) struct Circle {
 }
 
 pub(crate) fn show(module: &[String]) -> String {
-    if module.is_empty() { "the root".into() } else { module.join("::") }
+    if module.is_empty() { ROOT.into() } else { module.join("::") }
+}
+
+/// The module of that name.
+fn named(shown: &str) -> Module {
+    if shown == ROOT { Module::new() } else { shown.split("::").map(str::to_owned).collect() }
 }
 
 /// All crates whose roots are in the folder or below.
@@ -102,9 +110,24 @@ impl Crate {
         Self { name, files: texts.into_iter().map(file).collect() }
     }
 
-    /// The modules right below the root.
-    pub(crate) fn top(&self) -> BTreeSet<&str> {
-        self.files.keys().filter_map(|module| module.first().map(String::as_str)).collect()
+    /// The modules right below one.
+    pub(crate) fn children(&self, parent: &str) -> BTreeSet<&str> {
+        let parent = named(parent);
+        let below = self.files.keys().filter_map(|module| module.strip_prefix(&parent[..]));
+        below.filter_map(|rest| rest.first().map(String::as_str)).collect()
+    }
+
+    /// Which of those import from which, and from the file of the module that they are below, which has
+    /// its name. That file itself passes on what is anywhere.
+    pub(crate) fn imports_below(&self, parent: &str) -> BTreeSet<[String; 2]> {
+        let path = named(parent);
+        let own = parent.rsplit("::").next().unwrap_or(parent);
+        let of_children = |(from, to): Import| {
+            let from = from.strip_prefix(&path[..])?.first()?.clone();
+            let to = to.strip_prefix(&path[..])?.first().map_or(own, String::as_str);
+            (from != to).then(|| [from, to.to_owned()])
+        };
+        self.imports().into_iter().filter_map(of_children).collect()
     }
 
     /// Who imports from whom.

@@ -1,0 +1,144 @@
+//! How a node starts: its state is read, its swarm listens, and its driver runs.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::SelectAll;
+use libp2p::identity::Keypair;
+use murmurate_broadcast::AntiEntropy;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::channels::Hub;
+use super::config::{Builder, SpawnError};
+use super::driver::{Driver, Parts, Shown};
+use super::host::Host;
+use super::reach::Reach;
+use super::services::Declared;
+use super::state::{State, Store};
+use super::topics::Topics;
+use super::wire::Addresses;
+use super::{Node, clock, transport};
+use crate::discovery::Announcement;
+use crate::id::{Incarnation, NodeId};
+use crate::router::Router;
+
+/// Commands that wait for the driver.
+const COMMANDS: usize = 64;
+/// Broadcasts that wait for the driver, beside those it holds.
+const PUBLISHES: usize = 256;
+/// Events an owner may fall behind.
+const EVENTS: usize = 256;
+
+impl Builder {
+    /// Starts the node: it listens, and waits to be told to join or to be joined.
+    ///
+    /// # Errors
+    /// A wrong configuration, state that cannot be kept, an address that cannot be listened on.
+    /// Nothing is left running.
+    pub async fn spawn(mut self) -> Result<Node, SpawnError> {
+        let checked = self.check()?;
+        self.limits = self.limits.finite();
+        let (state, kept) = match &self.state {
+            Some(directory) => {
+                State::open(directory, &self.network).map(|(s, l)| (Some(s), Some(l)))?
+            }
+            None => (None, None),
+        };
+        let identity = self
+            .identity
+            .or_else(|| kept.as_ref().map(|kept| kept.keypair.clone()))
+            .unwrap_or_else(Keypair::generate_ed25519);
+        let node = NodeId::try_from(&identity.public())?;
+        let last = kept.as_ref().and_then(|kept| kept.last_started).unwrap_or(0);
+        // A clock that went backwards must not make this start an older one.
+        let started = (clock::micros_since_1970() / 1_000).max(last.saturating_add(1));
+        let me = Incarnation { node, started };
+        let mut swarm = transport::swarm(identity, &self.limits).map_err(SpawnError::Transport)?;
+        for address in &self.listen {
+            let failed = |reason| SpawnError::Listen { address: address.clone(), reason };
+            transport::listen(&mut swarm, address).await.map_err(failed)?;
+        }
+        let advertise: Addresses = self.advertise.iter().collect();
+        let mut reach = Reach::default();
+        let addresses =
+            if advertise.is_empty() { reach.choose(swarm.listeners()) } else { advertise };
+        let full = addresses.full(node);
+
+        let strategies = &checked.strategies;
+        let membership = strategies.membership(me, rand::random());
+        let broadcast = AntiEntropy::new(strategies.broadcast(), checked.anti_entropy);
+        let router = Router::new(me, checked.router);
+        let dropped = self.metrics.counters().service_messages_dropped.clone();
+        let max_data = self.limits.max_service_data();
+        let (running, services) =
+            Declared::start(self.services, self.catch_up.clone(), max_data, dropped);
+        let stack = crate::Stack::new(membership, broadcast).with_service((router, running));
+        let lagged = self.metrics.counters().lagged.clone();
+        let topics = Topics::new(self.limits.subscription_capacity, self.catch_up, lagged);
+        let events = broadcast::Sender::new(EVENTS);
+        let (commands, take_commands) = mpsc::channel(COMMANDS);
+        let (publishes, take_publishes) = mpsc::channel(PUBLISHES);
+        let hub = Arc::new(Hub::new(
+            me,
+            self.network.clone(),
+            self.limits.clone(),
+            self.channels,
+            &commands,
+            &self.metrics.counters().channels,
+        ));
+        let (show_active, active) = watch::channel(Vec::new());
+        let (show_addresses, shown_addresses) = watch::channel(full.clone());
+        let (show_end, end) = watch::channel(None);
+        let host = Host::new(
+            me,
+            addresses,
+            self.limits.outbox_bytes,
+            topics.clone(),
+            self.metrics.counters(),
+            events.clone(),
+        );
+        let announcement = Announcement { network: self.network.clone(), node, addresses: full };
+        let mut discovery = SelectAll::new();
+        for source in self.discovery {
+            let name = source.name();
+            let found = source.watch(announcement.clone());
+            discovery.push(found.map(move |found| (name, found)).boxed());
+        }
+        let driver = Driver::new(Parts {
+            swarm,
+            stack,
+            host,
+            network: self.network.clone(),
+            strategies: strategies.name(),
+            limits: self.limits.clone(),
+            hub: Arc::clone(&hub),
+            reach: self.advertise.is_empty().then_some(reach),
+            commands: take_commands,
+            publishes: take_publishes,
+            shown: Shown { active: show_active, addresses: show_addresses, end: show_end },
+            discovery,
+            store: state.map(Store::new),
+            reunion: strategies.reunion(),
+        });
+        let known = kept.into_iter().flat_map(|kept| kept.peers).flat_map(|peer| {
+            let addresses: Addresses = peer.addresses.iter().collect();
+            addresses.full(peer.node)
+        });
+        tokio::spawn(driver.run(known.collect()));
+        Ok(Node {
+            me,
+            network: self.network,
+            limits: self.limits,
+            commands,
+            publishes,
+            topics,
+            events,
+            active,
+            addresses: shown_addresses,
+            end,
+            metrics: self.metrics,
+            services,
+            hub,
+        })
+    }
+}
