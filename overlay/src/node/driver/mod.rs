@@ -28,7 +28,7 @@ mod routing;
 mod twins;
 mod upkeep;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +50,6 @@ use super::event::Event;
 use super::host::Host;
 use super::limits::Limits;
 use super::link::Report;
-use super::metrics::Level;
 use super::reach::Reach;
 use super::stack::{Input, Stack};
 use super::state::Store;
@@ -61,7 +60,9 @@ use crate::id::{Incarnation, NodeId};
 use connections::Connection;
 use dials::{Budget, Dial};
 use lanes::Pool;
+use publish::Held;
 use twins::Twins;
+use upkeep::{Levels, Saves};
 
 /// Reports and callers handled before the loop looks at everything else again.
 const AT_ONCE: usize = 64;
@@ -133,19 +134,11 @@ pub(crate) struct Driver {
     report_to: mpsc::Sender<(ConnectionId, Report)>,
     commands: mpsc::Receiver<Command>,
     publishes: mpsc::Receiver<Publish>,
-    /// Broadcasts that wait for a neighbour or for room: the application's, and its services'.
-    held: [VecDeque<Publish>; 2],
-    /// Whose turn it is.
-    turn: usize,
+    held: Held,
     /// Who waits for another node's views.
     asking: Vec<(NodeId, Instant, oneshot::Sender<Views>)>,
     discovery: SelectAll<Findings>,
-    store: Option<Store>,
-    saved: Instant,
-    /// The view has changed since.
-    unsaved: bool,
-    /// This start is written down.
-    kept: bool,
+    saves: Saves,
     shown: Shown,
     levels: Levels,
     /// It has said goodbye, and waits no longer than this until all is written.
@@ -154,26 +147,11 @@ pub(crate) struct Driver {
     left: bool,
 }
 
-/// The node's share of the gauges.
-struct Levels {
-    active: Level,
-    passive: Level,
-    eager: Level,
-    lazy: Level,
-    outbox: Level,
-    slow: Level,
-    connections: Level,
-    /// Of each channel.
-    queues: Vec<Level>,
-}
-
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { swarm, stack, host, network, limits, hub, .. } = parts;
         // Each link reports at most one batch at a time and waits while this is full.
         let (report_to, reports) = mpsc::channel(AT_ONCE);
-        let metrics = Arc::clone(&host.metrics);
-        let level = |gauge: &prometheus::IntGauge| Level::of(gauge);
         Self {
             started: Instant::now(),
             ids: MessageIds::new(host.me),
@@ -188,25 +166,12 @@ impl Driver {
             report_to,
             commands: parts.commands,
             publishes: parts.publishes,
-            held: Default::default(),
-            turn: 0,
+            held: Held::default(),
             asking: Vec::new(),
             discovery: parts.discovery,
-            store: parts.store,
-            saved: Instant::now(),
-            unsaved: false,
-            kept: false,
+            saves: Saves::new(parts.store),
             shown: parts.shown,
-            levels: Levels {
-                active: level(&metrics.active_view),
-                passive: level(&metrics.passive_view),
-                eager: level(&metrics.eager),
-                lazy: level(&metrics.lazy),
-                outbox: level(&metrics.outbox_bytes),
-                slow: level(&metrics.slow_links),
-                connections: level(&metrics.connections),
-                queues: hub.shared.counts.iter().map(|counts| level(&counts.queue)).collect(),
-            },
+            levels: Levels::new(&host.metrics, &hub),
             leaving: None,
             left: false,
             reach: parts.reach,
@@ -251,8 +216,8 @@ impl Driver {
                     self.on_report(connection, report);
                     self.more_reports();
                 }
-                Some(publish) = self.publishes.recv(), if self.held[0].len() < AT_ONCE => {
-                    self.held[0].push_back(publish);
+                Some(publish) = self.publishes.recv(), if self.held.has_room() => {
+                    self.held.push(publish);
                     self.more_publishes();
                 }
                 command = self.commands.recv() => match command {
@@ -266,7 +231,7 @@ impl Driver {
         };
         self.save();
         self.shown.active.send_replace(Vec::new());
-        let (store, shown) = (self.store.take(), self.shown.end.clone());
+        let (store, shown) = (self.saves.take(), self.shown.end.clone());
         // Dropping the swarm closes every connection.
         drop(self);
         if let Some(store) = store {
@@ -311,7 +276,7 @@ impl Driver {
         if std::mem::take(&mut self.host.view_changed) {
             let active = self.stack.membership().active().map(|peer| peer.node).collect();
             self.shown.active.send_replace(active);
-            self.unsaved = true;
+            self.saves.view_changed();
         }
         for notice in std::mem::take(&mut self.host.notices) {
             match notice {

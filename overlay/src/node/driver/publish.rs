@@ -33,12 +33,83 @@ impl Publish {
     }
 }
 
+/// Broadcasts that wait for a neighbour or for room: the application's, and its services'. In each queue
+/// all wait equally long, so none behind the first has an earlier deadline.
+#[derive(Default)]
+pub(super) struct Held {
+    queues: [VecDeque<Publish>; 2],
+    /// Whose turn it is.
+    turn: usize,
+}
+
+impl Held {
+    /// For the application's.
+    pub(super) fn has_room(&self) -> bool {
+        self.queues[0].len() < AT_ONCE
+    }
+
+    /// The application's.
+    pub(super) fn push(&mut self, publish: Publish) {
+        self.queues[0].push_back(publish);
+    }
+
+    /// Services'. What finds no room is given back.
+    fn push_own(&mut self, publish: Publish) -> Option<Publish> {
+        if self.queues[1].len() >= SERVICES {
+            return Some(publish);
+        }
+        self.queues[1].push_back(publish);
+        None
+    }
+
+    /// The next one, of those whose turn it is if they have any.
+    fn front(&mut self) -> Option<&Publish> {
+        if self.queues[self.turn].is_empty() {
+            self.turn = 1 - self.turn;
+        }
+        self.queues[self.turn].front()
+    }
+
+    /// That one, taken out.
+    fn pop(&mut self) -> Option<Publish> {
+        self.queues[self.turn].pop_front()
+    }
+
+    /// The same, and then it is the others' turn.
+    fn take_turn(&mut self) -> Option<Publish> {
+        let publish = self.pop();
+        self.turn = 1 - self.turn;
+        publish
+    }
+
+    /// One that is overdue, or any, taken out.
+    fn pop_overdue(&mut self, now: Option<Instant>) -> Option<Publish> {
+        let is_overdue = |publish: &mut Publish| now.is_none_or(|now| publish.deadline <= now);
+        self.queues.iter_mut().find_map(|queue| queue.pop_front_if(is_overdue))
+    }
+
+    /// All of them wait; how many of them had not waited before.
+    fn note_waiting(&mut self) -> u64 {
+        let new = |queue: &mut VecDeque<Publish>| {
+            let new = queue.iter_mut().rev().take_while(|publish| !publish.waited);
+            new.map(|publish| publish.waited = true).count() as u64
+        };
+        self.queues.iter_mut().map(new).sum()
+    }
+
+    /// When the first one is overdue.
+    fn deadline(&self) -> Option<Instant> {
+        let fronts = self.queues.iter().filter_map(|queue| queue.front());
+        fronts.map(|publish| publish.deadline).min()
+    }
+}
+
 impl Driver {
     pub(super) fn more_publishes(&mut self) {
-        while self.held[0].len() < AT_ONCE
+        while self.held.has_room()
             && let Ok(publish) = self.publishes.try_recv()
         {
-            self.held[0].push_back(publish);
+            self.held.push(publish);
         }
     }
 
@@ -48,9 +119,7 @@ impl Driver {
         let deadline = Instant::now() + self.limits.publish_wait;
         for publication in self.host.own.drain(..) {
             let publish = Publish { publication, deadline, waited: false, reply: None };
-            if self.held[1].len() < SERVICES {
-                self.held[1].push_back(publish);
-            } else {
+            if let Some(publish) = self.held.push_own(publish) {
                 publish.refuse(&self.host.metrics, BroadcastError::Congested);
             }
         }
@@ -62,15 +131,11 @@ impl Driver {
         if !self.host.own.is_empty() {
             self.hold_own();
         }
-        loop {
-            if self.held[self.turn].is_empty() {
-                self.turn = 1 - self.turn;
-            }
-            let Some(publish) = self.held[self.turn].front() else { return };
+        while let Some(publish) = self.held.front() {
             let bytes = publish.publication.size();
             // Whoever gave up waiting did not publish.
             if publish.reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
-                self.held[self.turn].pop_front();
+                self.held.pop();
                 continue;
             }
             if self.left {
@@ -79,14 +144,9 @@ impl Driver {
             let now = Instant::now();
             if let Some(why) = self.must_wait(now, bytes) {
                 self.refuse_held(Some(now), &why);
-                let new = |queue: &mut VecDeque<Publish>| {
-                    let new = queue.iter_mut().rev().take_while(|publish| !publish.waited);
-                    new.map(|publish| publish.waited = true).count() as u64
-                };
-                return self.host.metrics.waited.inc_by(self.held.iter_mut().map(new).sum());
+                return self.host.metrics.waited.inc_by(self.held.note_waiting());
             }
-            let Some(publish) = self.held[self.turn].pop_front() else { return };
-            self.turn = 1 - self.turn;
+            let Some(publish) = self.held.take_turn() else { return };
             let Some(id) = self.ids.next() else {
                 publish.refuse(&self.host.metrics, BroadcastError::Ended);
                 continue;
@@ -101,14 +161,10 @@ impl Driver {
         }
     }
 
-    /// Refuses what has waited for long enough, or all. In each queue all wait equally long.
+    /// Refuses what has waited for long enough, or all.
     fn refuse_held(&mut self, now: Option<Instant>, why: &BroadcastError) {
-        for queue in &mut self.held {
-            while let Some(publish) =
-                queue.pop_front_if(|publish| now.is_none_or(|now| publish.deadline <= now))
-            {
-                publish.refuse(&self.host.metrics, why.clone());
-            }
+        while let Some(publish) = self.held.pop_overdue(now) {
+            publish.refuse(&self.host.metrics, why.clone());
         }
     }
 
@@ -127,9 +183,7 @@ impl Driver {
 
     /// When to look again whether what waits can be published.
     pub(super) fn next_publish(&self) -> Option<Instant> {
-        // In each queue all wait equally long: none behind the first has an earlier deadline.
-        let fronts = self.held.iter().filter_map(|queue| queue.front());
-        let deadline = fronts.map(|publish| publish.deadline).min()?;
+        let deadline = self.held.deadline()?;
         let is_alone = self.stack.membership().active().next().is_none();
         // A first neighbour wakes the loop by itself.
         Some(if is_alone { deadline } else { deadline.min(self.host.pacer.next()) })

@@ -8,9 +8,11 @@ use tokio::time::Instant;
 
 use super::Driver;
 use super::connections::Phase;
+use crate::node::channels::Hub;
 use crate::node::event::Event;
 use crate::node::link::route::{PaceChange, Via};
-use crate::node::state::{KnownPeer, MAX_PEERS, Snapshot};
+use crate::node::metrics::{Counters, Level};
+use crate::node::state::{KnownPeer, MAX_PEERS, Snapshot, Store};
 
 pub(super) const INTERVAL: Duration = Duration::from_millis(500);
 /// How often the state is saved, beside joins and the end; and how soon once the view has changed: who is
@@ -19,6 +21,73 @@ const SAVED: Duration = Duration::from_secs(30);
 const CHANGED: Duration = Duration::from_secs(1);
 /// How long a leaving node waits for its goodbyes to be written.
 pub(super) const GOODBYE: Duration = Duration::from_secs(3);
+
+/// The node's share of the gauges.
+pub(super) struct Levels {
+    active: Level,
+    passive: Level,
+    eager: Level,
+    lazy: Level,
+    outbox: Level,
+    slow: Level,
+    connections: Level,
+    /// Of each channel.
+    queues: Vec<Level>,
+}
+
+impl Levels {
+    pub(super) fn new(metrics: &Counters, hub: &Hub) -> Self {
+        Self {
+            active: Level::of(&metrics.active_view),
+            passive: Level::of(&metrics.passive_view),
+            eager: Level::of(&metrics.eager),
+            lazy: Level::of(&metrics.lazy),
+            outbox: Level::of(&metrics.outbox_bytes),
+            slow: Level::of(&metrics.slow_links),
+            connections: Level::of(&metrics.connections),
+            queues: hub.shared.counts.iter().map(|counts| Level::of(&counts.queue)).collect(),
+        }
+    }
+}
+
+/// What is written down, and when.
+pub(super) struct Saves {
+    store: Option<Store>,
+    last: Instant,
+    /// The view has changed since.
+    changed: bool,
+    /// This start is written down.
+    kept: bool,
+}
+
+impl Saves {
+    pub(super) fn new(store: Option<Store>) -> Self {
+        Self { store, last: Instant::now(), changed: false, kept: false }
+    }
+
+    pub(super) fn view_changed(&mut self) {
+        self.changed = true;
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        now.duration_since(self.last) > if self.changed { CHANGED } else { SAVED }
+    }
+
+    fn save(&mut self, snapshot: Snapshot) {
+        (self.last, self.changed) = (Instant::now(), false);
+        let Some(store) = &self.store else { return };
+        // A node that lost everybody still remembers whom it knew.
+        if !snapshot.peers.is_empty() || !self.kept {
+            self.kept = true;
+            store.save(snapshot);
+        }
+    }
+
+    /// To be finished: nothing is saved from now on.
+    pub(super) fn take(&mut self) -> Option<Store> {
+        self.store.take()
+    }
+}
 
 impl Driver {
     pub(super) fn upkeep(&mut self) {
@@ -31,29 +100,21 @@ impl Driver {
         self.hub.inbound.tidy();
         debug_assert_eq!(self.check_connections(), Ok(()));
         self.set_levels();
-        let patience = if self.unsaved { CHANGED } else { SAVED };
-        if now.duration_since(self.saved) > patience {
+        if self.saves.is_due(now) {
             self.save();
         }
     }
 
     /// Has the identity's last start and the peers to go back to written down.
     pub(super) fn save(&mut self) {
-        (self.saved, self.unsaved) = (Instant::now(), false);
-        let Some(store) = &self.store else { return };
         let membership = self.stack.membership();
         let known = membership.active().chain(membership.lost()).chain(membership.passive());
         let known = known.map(|peer| KnownPeer {
             node: peer.node,
             addresses: self.host.book.addresses(peer.node).iter().cloned().collect(),
         });
-        let peers: Vec<_> =
-            known.filter(|peer| !peer.addresses.is_empty()).take(MAX_PEERS).collect();
-        // A node that lost everybody still remembers whom it knew.
-        if !peers.is_empty() || !self.kept {
-            self.kept = true;
-            store.save(Snapshot { started: self.host.me.started, peers });
-        }
+        let peers = known.filter(|peer| !peer.addresses.is_empty()).take(MAX_PEERS).collect();
+        self.saves.save(Snapshot { started: self.host.me.started, peers });
     }
 
     /// Connections that were not set up, or not finished, in time.
