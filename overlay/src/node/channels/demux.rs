@@ -70,10 +70,7 @@ impl Demux {
         }
     }
 
-    /// For a lane that sends.
-    ///
-    /// # Errors
-    /// Why it does not get it.
+    /// Gives something to a lane that sends, or says why not.
     pub(super) fn back(
         &self,
         from: Incarnation,
@@ -85,10 +82,7 @@ impl Demux {
         lane.try_send(back).map_err(|error| why(&error))
     }
 
-    /// For a lane that receives.
-    ///
-    /// # Errors
-    /// Why it does not get it.
+    /// Gives a frame to a lane that receives, or says why not.
     pub(super) fn forth(
         &self,
         from: Incarnation,

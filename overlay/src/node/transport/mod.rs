@@ -53,10 +53,7 @@ const QUIC_WINDOW: u32 = 3 << 20;
 /// a dying one; for channels those of each kind of traffic, dialled by either side.
 const MAX_PER_PEER: u32 = 4 + 2 * 3 * MAX_PARALLELISM as u32;
 
-/// TCP with Noise and Yamux, QUIC, and names resolved.
-///
-/// # Errors
-/// Why it cannot be set up.
+/// TCP with Noise and Yamux, QUIC, and names resolved; or why that cannot be set up.
 pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviour>, String> {
     let max = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
     let connections = ConnectionLimits::default()
@@ -95,10 +92,7 @@ pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviou
     Ok(swarm)
 }
 
-/// Listens on an address, and waits until the listener has one of its own.
-///
-/// # Errors
-/// Why it cannot.
+/// Listens on an address, and waits until the listener has one of its own; or says why it cannot.
 pub(crate) async fn listen(
     swarm: &mut Swarm<Behaviour>,
     address: &Multiaddr,
