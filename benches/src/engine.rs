@@ -17,7 +17,7 @@ use clap::{Parser, ValueEnum};
 use murmurate::broadcast::plumtree;
 use murmurate::membership::{Time, hyparview};
 use murmurate_simulator::Simulation;
-use murmurate_simulator::engine::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
+use murmurate_simulator::engine::strategy::{self, Both};
 use murmurate_simulator::engine::watch::Filter;
 use murmurate_simulator::model::network::{Latency, Network};
 use murmurate_simulator::observe::memory::peak_rss_bytes;
@@ -195,7 +195,7 @@ fn in_a_process(options: &Options, way: Way, nodes: usize) -> Result<Measured, B
     Ok(Measured { seconds, busiest, bytes, events, digest: digest.to_owned() })
 }
 
-type Sim = Simulation<murmurate::Stack<SimHyParView, SimPlumtree>>;
+type Sim = Simulation<Both<hyparview::Parameters, plumtree::Parameters>>;
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 fn run(options: &Options, nodes: usize) -> Result<Measured, Box<dyn Error>> {
@@ -206,7 +206,7 @@ fn run(options: &Options, nodes: usize) -> Result<Measured, Box<dyn Error>> {
         payload_capacity: WINDOW,
         ..plumtree::Parameters::default()
     };
-    let make = hyparview_plumtree(hyparview::Config::default(), broadcast.check()?);
+    let make = strategy::nodes(hyparview::Parameters::default(), broadcast)?;
     let threads = if way == Way::Threads { options.threads } else { NonZeroUsize::MIN };
     let start = Instant::now();
     let mut sim = Simulation::on_threads(threads, 1, network, make);

@@ -5,11 +5,13 @@ use core::convert::Infallible;
 use core::marker::PhantomData;
 use core::time::Duration;
 
-use murmurate_membership::{FRAME_HEADER, Peer, Sizes, Time, Violation, Wire};
+use murmurate_membership::{
+    ConfigError, FRAME_HEADER, Mark, Peer, Sizes, Strategy, Time, Violation, Wire,
+};
 use thin_vec::ThinVec;
 
 use crate::protocol::{Broadcast, Carries, Effects, Input, Payload};
-use crate::{Id, Mark, Seen, SeenBounds, Sight};
+use crate::{BroadcastStrategy, Id, Seen, SeenBounds, Sight, shared};
 
 /// Links a broadcast crosses at most by default: far more than any overlay is wide. What was seen is
 /// the first wall against circulation, this the second.
@@ -28,7 +30,7 @@ murmurate_membership::parameters! {
     /// The knobs of [`Flood`]; see [`plumtree::Parameters`](crate::plumtree::Parameters) for what they
     /// mean.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub struct Config of "Flood" {
+    pub struct Parameters of "Flood", checked as Config {
         /// Broadcasts of one origin that are told apart while they are under way together.
         seen_capacity: usize = SeenBounds::DEFAULT.span, in 1..=1 << 24;
         /// Origins of which is remembered what was seen.
@@ -40,7 +42,7 @@ murmurate_membership::parameters! {
     }
 }
 
-impl Config {
+impl Parameters {
     fn seen(&self) -> SeenBounds {
         let Self { seen_capacity, origins_capacity, origin_idle, .. } = *self;
         SeenBounds { span: seen_capacity, origins: origins_capacity, idle: origin_idle }
@@ -49,6 +51,7 @@ impl Config {
 
 /// A flooded broadcast.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Message<I, D> {
     /// Its name.
     pub id: I,
@@ -71,8 +74,39 @@ impl<I, D> Wire for Message<I, D> {
 }
 
 impl<I: Id, D> Carries<I> for Message<I, D> {
+    type Payload = D;
+    type Head = Message<I, ()>;
+
     fn carries(&self) -> Option<I> {
         Some(self.id)
+    }
+
+    fn split(self) -> (Message<I, ()>, Option<D>) {
+        let Self { id, round, payload } = self;
+        (Message { id, round, payload: () }, Some(payload))
+    }
+
+    fn join(head: Message<I, ()>, payload: Option<D>) -> Option<Self> {
+        Some(Self { id: head.id, round: head.round, payload: payload? })
+    }
+}
+
+impl Strategy for Parameters {
+    const NAME: &'static str = "flood";
+    const ABOUT: &'static str = "Payloads on every link.";
+    const MARKS: &'static [&'static [Mark]] = &[shared::ALL];
+    type Config = Config;
+
+    fn check(self) -> Result<Config, ConfigError> {
+        Self::check(self)
+    }
+}
+
+impl BroadcastStrategy for Parameters {
+    type Broadcast<P: Peer, I: Id, D: Payload> = Flood<P, I, D>;
+
+    fn start<P: Peer, I: Id, D: Payload>(config: &Arc<Config>) -> Flood<P, I, D> {
+        Flood::new(Arc::clone(config))
     }
 }
 
@@ -98,11 +132,11 @@ impl<P: Peer, I: Id, D: Payload> Flood<P, I, D> {
         fx: &mut impl Effects<Self>,
     ) {
         if message.round > self.config.hop_limit {
-            return fx.mark(Mark::TooManyHops);
+            return fx.mark(shared::TOO_MANY_HOPS);
         }
         match self.seen.insert(now, message.id, self.config.seen()) {
             Sight::Settled => {}
-            Sight::Full => fx.mark(Mark::OriginsFull),
+            Sight::Full => fx.mark(shared::ORIGINS_FULL),
             Sight::New { given_up } => {
                 fx.deliver(message.id, message.round, message.payload.clone());
                 if pass_on {

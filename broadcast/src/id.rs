@@ -9,9 +9,9 @@ use murmurate_membership::Peer;
 ///
 /// Unique in the overlay; small, because every peer remembers thousands. Ordered by origin, then by
 /// sequence. [`MessageId`] is the one for real nodes.
-pub trait Id: Copy + Ord + Hash + Debug {
+pub trait Id: Copy + Ord + Hash + Debug + Send + Sync + 'static {
     /// Who counts: a publisher in one incarnation.
-    type Origin: Copy + Ord + Hash + Debug;
+    type Origin: Copy + Ord + Hash + Debug + Send + Sync + 'static;
 
     /// Whose broadcast it is.
     fn origin(self) -> Self::Origin;

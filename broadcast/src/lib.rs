@@ -14,23 +14,24 @@ extern crate alloc;
 
 pub mod anti_entropy;
 mod cache;
-mod either;
 pub mod flood;
 mod id;
-mod mark;
 pub mod plumtree;
 mod progress;
 mod protocol;
 mod seen;
+pub mod shared;
+mod strategy;
 mod thrift;
 
 pub use anti_entropy::AntiEntropy;
 pub use flood::Flood;
 pub use id::{Id, MessageId, MessageIds};
-pub use mark::Mark;
+pub use murmurate_membership::Mark;
 pub use plumtree::{Announcement, Plumtree};
 pub use protocol::{Broadcast, Carries, Effects, Input, Origin, Payload};
 pub use seen::{Seen, SeenBounds, Sight};
+pub use strategy::BroadcastStrategy;
 
 /// The example of the README compiles and holds.
 #[cfg(doctest)]

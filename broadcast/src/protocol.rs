@@ -3,12 +3,12 @@
 use core::fmt::Debug;
 use core::time::Duration;
 
-use murmurate_membership::{Peer, Time, Violation, Wire};
+use murmurate_membership::{Mark, Peer, Time, Violation, Wire};
 
-use crate::{Id, Mark, Seen, SeenBounds};
+use crate::{Id, Seen, SeenBounds};
 
 /// A broadcast's content, cheap to clone (share it, as `bytes::Bytes` does).
-pub trait Payload: Clone + Debug {
+pub trait Payload: Clone + Debug + Send + Sync + 'static {
     /// Bytes it keeps in memory, for the bound on the payload cache.
     fn size(&self) -> usize;
 }
@@ -36,9 +36,9 @@ pub trait Broadcast {
     /// What broadcasts carry.
     type Payload: Payload;
     /// What strategies say to each other.
-    type Message: Wire + Carries<Self::Id> + Clone + Debug;
+    type Message: Wire + Carries<Self::Id, Payload = Self::Payload> + Clone + Debug + Send + 'static;
     /// What a strategy asks to be woken for.
-    type Timer: Copy + Debug;
+    type Timer: Copy + Debug + Send + 'static;
 
     /// Takes one input: changes state first, then speaks to `fx`.
     fn handle<E: Effects<Self>>(&mut self, now: Time, input: Input<Self>, fx: &mut E);
@@ -55,18 +55,6 @@ pub trait Broadcast {
     /// The same to change, and its bounds: for a strategy around this one, which finds out what
     /// this one misses and what cannot be had any more.
     fn seen_mut(&mut self) -> (&mut Seen<Self::Id>, SeenBounds);
-
-    /// Whether an input that is about to be handled proves nothing of any link, so that eager links
-    /// stay eager and lazy ones lazy. Checkers ask before, and look after it.
-    fn spares_links(&self, _input: &Input<Self>) -> bool {
-        false
-    }
-
-    /// Whose link an input that is about to be handled must bring into the tree, or keep there.
-    /// Checkers ask before, and look after it.
-    fn must_graft(&self, _now: Time, _input: &Input<Self>) -> Option<Self::Peer> {
-        None
-    }
 
     /// The first invariant that does not hold, if any.
     ///
@@ -136,8 +124,24 @@ pub trait Effects<B: Broadcast + ?Sized> {
     fn mark(&mut self, _mark: Mark) {}
 }
 
-/// Tells payload messages from control messages.
-pub trait Carries<I> {
+/// Tells payload messages from control messages, and takes them apart: hosts send payloads their own way.
+pub trait Carries<I>: Sized {
+    /// What broadcasts carry.
+    type Payload;
+    /// A message without its payload.
+    type Head;
+
     /// The broadcast whose payload this message carries.
     fn carries(&self) -> Option<I>;
+
+    /// Whether its payload was asked for: when it comes says nothing of how fast broadcasts are.
+    fn is_repair(&self) -> bool {
+        false
+    }
+
+    /// The message without its payload, and the payload.
+    fn split(self) -> (Self::Head, Option<Self::Payload>);
+
+    /// A message of its two parts; `None` if one has a payload that the other knows nothing of.
+    fn join(head: Self::Head, payload: Option<Self::Payload>) -> Option<Self>;
 }

@@ -19,23 +19,26 @@ mod either;
 pub mod full_mesh;
 pub mod hyparview;
 mod links;
-mod mark;
+mod marks;
 pub mod parameters;
 mod peer;
 mod protocol;
 mod range;
 mod sample;
+pub mod shared;
+mod strategy;
 mod time;
 
 pub use full_mesh::FullMesh;
 pub use hyparview::HyParView;
-pub use mark::Mark;
+pub use marks::Mark;
 pub use parameters::ConfigError;
 pub use peer::Peer;
 pub use protocol::{
     DownReason, Effects, FRAME_HEADER, Input, Membership, Notice, Sizes, Violation, Wire,
 };
 pub use range::OutOfRange;
+pub use strategy::{MembershipStrategy, Strategy};
 pub use time::{Time, nanos};
 
 /// The example of the README compiles and holds.

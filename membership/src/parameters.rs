@@ -203,10 +203,34 @@ pub trait ParameterSet: Clone + Default {
     /// # Errors
     /// The first one that does not hold.
     fn validate(&self) -> Result<(), ConfigError> {
-        for (of, value) in self.values() {
+        AnyParameters::validate(self)
+    }
+}
+
+/// [`ParameterSet`]s of any type, behind a reference.
+pub trait AnyParameters {
+    /// Whose they are.
+    fn of(&self) -> &'static str;
+    /// All of them.
+    fn parameters(&self) -> &'static [Parameter];
+    /// See [`ParameterSet::get`].
+    fn get(&self, name: &str) -> Option<Value>;
+    /// See [`ParameterSet::set`].
+    ///
+    /// # Errors
+    /// If there is no such parameter, or the value is of another kind.
+    fn set(&mut self, name: &str, value: Value) -> Result<(), SetError>;
+
+    /// See [`ParameterSet::validate`].
+    ///
+    /// # Errors
+    /// The first range or relation that does not hold.
+    fn validate(&self) -> Result<(), ConfigError> {
+        let values = || self.parameters().iter().filter_map(|of| Some((of, self.get(of.name)?)));
+        for (of, value) in values() {
             of.check(value)?;
         }
-        for (of, smaller_value) in self.values() {
+        for (of, smaller_value) in values() {
             let Some(larger) = of.at_least else { continue };
             let Some(larger_value) = self.get(larger) else { continue };
             if smaller_value < larger_value {
@@ -215,6 +239,24 @@ pub trait ParameterSet: Clone + Default {
             }
         }
         Ok(())
+    }
+}
+
+impl<P: ParameterSet> AnyParameters for P {
+    fn of(&self) -> &'static str {
+        P::OF
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        P::PARAMETERS
+    }
+
+    fn get(&self, name: &str) -> Option<Value> {
+        ParameterSet::get(self, name)
+    }
+
+    fn set(&mut self, name: &str, value: Value) -> Result<(), SetError> {
+        ParameterSet::set(self, name, value)
     }
 }
 

@@ -8,9 +8,9 @@ use core::fmt::Debug;
 /// Keep implementations small: views hold dozens of them and the simulator millions of views (its
 /// own is a packed `u32`). `Ord` must order the incarnations of one node, oldest first. Addresses
 /// are the host's business.
-pub trait Peer: Copy + Ord + Debug {
+pub trait Peer: Copy + Ord + Debug + Send + Sync + 'static {
     /// The identity that survives a restart.
-    type Node: Copy + Ord + Debug;
+    type Node: Copy + Ord + Debug + Send + Sync + 'static;
 
     /// The node this peer is an incarnation of.
     fn node(self) -> Self::Node;

@@ -24,9 +24,9 @@ pub trait Membership {
     /// How peers are named.
     type Peer: Peer;
     /// What strategies say to each other.
-    type Message: Wire + Debug;
+    type Message: Wire + Clone + Debug + Send + 'static;
     /// What a strategy asks to be woken for.
-    type Timer: Copy + Debug;
+    type Timer: Copy + Debug + Send + 'static;
 
     /// Takes one input: changes state first, then speaks to `fx`.
     fn handle<E: Effects<Self>>(
@@ -44,6 +44,10 @@ pub trait Membership {
 
     /// The passive view: peers known but not linked.
     fn passive(&self) -> impl ExactSizeIterator<Item = Self::Peer> + Clone;
+
+    /// Visits every peer that a message names, as often as it does and always in the same order: hosts
+    /// send addresses along.
+    fn each_named(message: &Self::Message, visit: impl FnMut(Self::Peer));
 
     /// Peers that fell silent and are tried again. Whoever stops writes them down with its views.
     fn lost(&self) -> impl Iterator<Item = Self::Peer> + Clone {

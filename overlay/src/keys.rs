@@ -11,11 +11,10 @@
 //! Times are texts such as `"10s"`, and what is off is `"off"`.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
-use murmurate_membership::parameters::{Kind, Parameter, ParameterSet, Value};
+use murmurate_membership::parameters::{AnyParameters, Kind, Parameter, ParameterSet, Value};
 use serde::de::{DeserializeSeed, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -27,13 +26,18 @@ pub fn serialize<P: ParameterSet, S: Serializer>(of: &P, to: S) -> Result<S::Ok,
     to.collect_map(of.values().map(|(of, value)| (of.name, Written(value))))
 }
 
+/// A parameter's value, as files have it.
+pub struct Written(pub Value);
+
 /// Reads parameters; those without a key are as by default.
 ///
 /// # Errors
 /// A key that is no parameter's, and a value that is none of its type; says what is allowed. Ranges
 /// are for [`ParameterSet::validate`] to check, when all is read.
 pub fn deserialize<'de, P: ParameterSet, D: Deserializer<'de>>(from: D) -> Result<P, D::Error> {
-    from.deserialize_map(Table(PhantomData))
+    let mut read = P::default();
+    Table(&mut read).deserialize(from)?;
+    Ok(read)
 }
 
 /// The same where there may be no table.
@@ -66,8 +70,6 @@ pub mod optional {
     }
 }
 
-struct Written(Value);
-
 impl Serialize for Written {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self.0 {
@@ -79,20 +81,28 @@ impl Serialize for Written {
     }
 }
 
-struct Table<P>(PhantomData<P>);
+/// Reads parameters of any type, over those that stand there; see [`deserialize`].
+pub struct Table<'a>(pub &'a mut dyn AnyParameters);
 
-impl<'de, P: ParameterSet> Visitor<'de> for Table<P> {
-    type Value = P;
+impl<'de> DeserializeSeed<'de> for Table<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Table<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a table with parameters of {}", P::OF)
+        write!(f, "a table with parameters of {}", self.0.of())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<P, A::Error> {
-        let mut read = P::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self(read) = self;
         while let Some(name) = map.next_key::<String>()? {
-            let Some(of) = P::parameter(&name) else {
-                let known: Vec<_> = P::PARAMETERS.iter().map(|of| of.name).collect();
+            let Some(of) = read.parameters().iter().find(|of| of.name == name) else {
+                let known: Vec<_> = read.parameters().iter().map(|of| of.name).collect();
                 let known = known.join(", ");
                 return Err(A::Error::custom(format_args!("{name} is no key: they are {known}")));
             };
@@ -103,7 +113,7 @@ impl<'de, P: ParameterSet> Visitor<'de> for Table<P> {
                 Ok(()) => A::Error::custom(unfit),
             })?;
         }
-        Ok(read)
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@
 
 extern crate alloc;
 
+pub mod armed;
 pub mod channel;
 #[cfg(feature = "libp2p")]
 pub mod discovery;
@@ -30,18 +31,19 @@ mod stack;
 pub use id::{Incarnation, MessageId, NodeId, NodeIdError};
 #[cfg(feature = "libp2p")]
 pub use libp2p::{Multiaddr, PeerId, identity};
+pub use murmurate_membership::Mark;
 #[cfg(all(fuzzing, feature = "libp2p"))]
 #[doc(hidden)]
 pub use node::fuzzing;
 #[cfg(feature = "libp2p")]
 pub use node::{
-    AnswerError, BroadcastCounts, BroadcastError, BroadcastParameters, Builder, ByteStream,
-    Channel, ConfigError, DeclarationError, Delivery, Destination, Ended, Endpoint, Event, Graph,
-    Info, JoinError, Limits, Lost, MembershipParameters, Metrics, Neighbor, Node, NodeService,
-    Overflow, Receipt, Received, Refusal, SendError, ServiceError, ServiceHandle, SpawnError,
-    Subscription, TopicError, Traffic, Undelivered, UnknownChannel, UnknownService, state,
+    AnswerError, BroadcastCounts, BroadcastError, Builder, ByteStream, Channel, ConfigError,
+    DeclarationError, Delivery, Destination, Ended, Endpoint, Event, Graph, Info, JoinError,
+    Limits, Lost, Metrics, Neighbor, Node, NodeBroadcast, NodeMembership, NodeService, Overflow,
+    Receipt, Received, Refusal, SendError, ServiceError, ServiceHandle, SpawnError, Subscription,
+    TopicError, Traffic, Undelivered, UnknownChannel, UnknownService, state,
 };
-pub use stack::{Effects, Input, Mark, Message, Stack, Timer};
+pub use stack::{Effects, Input, Message, Stack, Timer};
 
 pub use murmurate_broadcast as broadcast;
 pub use murmurate_membership as membership;

@@ -7,7 +7,8 @@ use core::time::Duration;
 use alloc::vec::Vec;
 use murmurate_broadcast::{self as broadcast, Broadcast, Carries};
 use murmurate_membership::{
-    self as membership, DownReason, Membership, Notice, Peer as _, Sizes, Time, Violation, Wire,
+    self as membership, DownReason, Mark, Membership, Notice, Peer as _, Sizes, Time, Violation,
+    Wire,
 };
 
 use crate::service::{self, Service};
@@ -43,15 +44,6 @@ pub enum Timer<M, B, S = Infallible> {
     Broadcast(B),
     /// The service's timer.
     Service(S),
-}
-
-/// A branch of a stack that is rarely taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// Of the membership layer.
-    Membership(membership::Mark),
-    /// Of the broadcast layer.
-    Broadcast(broadcast::Mark),
 }
 
 /// What can happen to a stack.
@@ -296,8 +288,8 @@ where
     }
 
     #[inline]
-    fn mark(&mut self, mark: membership::Mark) {
-        self.upper.host.mark(Mark::Membership(mark));
+    fn mark(&mut self, mark: Mark) {
+        self.upper.host.mark(mark);
     }
 }
 
@@ -364,8 +356,8 @@ where
     }
 
     #[inline]
-    fn mark(&mut self, mark: broadcast::Mark) {
-        self.host.mark(Mark::Broadcast(mark));
+    fn mark(&mut self, mark: Mark) {
+        self.host.mark(mark);
     }
 }
 

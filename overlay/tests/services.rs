@@ -223,7 +223,7 @@ async fn a_service_that_panics_ends_its_node_and_nobody_waits() {
 #[tokio::test]
 async fn nodes_of_other_strategies_do_not_mix() {
     let mesh = || builder().membership(full_mesh::Parameters::default());
-    let flood = || mesh().broadcast(flood::Config::default());
+    let flood = || mesh().broadcast(flood::Parameters::default());
     let limits = murmurate::Limits { join_wait: Duration::from_secs(1), ..Default::default() };
     let one = mesh().spawn().await.expect("it starts");
     let mut events = one.events();

@@ -229,7 +229,7 @@ async fn nonsense_ends_the_link() {
         (after(&frame(1, &[9, 5])), "a Membership frame whose body is not one"),
         (after(&frame(1, &[8, 5, 0])), "a Membership frame whose body is not one"),
         (after(&frame(2, &[1, 1, 0xff, 0xff, 3])), "a Control frame whose body is not one"),
-        (after(&frame(3, &[0; 58])), "a Gossip frame whose body is not one"),
+        (after(&frame(3, &[0; 40])), "a Gossip frame whose body is not one"),
         (after(&frame(5, &[65, 0])), "a Views frame whose body is not one"),
         (hello(&"x".repeat(65), 1 << 20), "a Hello frame whose body is not one"),
         (frame(0, &[5; 9]), "a Hello frame whose body is not one"),

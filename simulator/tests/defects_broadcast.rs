@@ -8,11 +8,11 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use murmurate::broadcast::plumtree::{self, Announcement, Parameters};
+use murmurate::broadcast::plumtree::{Announcement, Parameters};
 use murmurate::broadcast::{Broadcast, Input, MessageIds};
 use murmurate::membership::{Membership, Time, hyparview};
 use murmurate_simulator::engine::stats;
-use murmurate_simulator::engine::strategy::hyparview_plumtree;
+use murmurate_simulator::engine::strategy;
 use murmurate_simulator::model::network::{Latency, Network};
 use murmurate_simulator::observe::check;
 use murmurate_simulator::{Peer, Simulation};
@@ -143,10 +143,7 @@ fn a_calm_network_keeps_the_tree_of_its_first_broadcast() {
         let parameters = Parameters { least_graft_timeout, ..Parameters::default() };
         let membership =
             hyparview::Parameters { promotion_interval: None, ..hyparview::Parameters::default() };
-        let make = hyparview_plumtree(
-            membership.check().expect("valid parameters"),
-            parameters.check().expect("valid parameters"),
-        );
+        let make = strategy::nodes(membership, parameters).expect("valid parameters");
         let constant = Latency::Constant(Duration::from_millis(20));
         let network = Network::new(1, constant, 0.0).expect("valid");
         let mut sim = grown_of(200, Simulation::new(1, network, make));
@@ -391,7 +388,8 @@ fn no_word_from_the_wire_breaks_a_tree() {
 fn broadcasts_under_way_at_once_leave_the_tree_whole() {
     let ms = Duration::from_millis;
     let latency = Latency::Uniform(ms(10), ms(100));
-    let make = hyparview_plumtree(hyparview::Config::default(), plumtree::Config::default());
+    let make =
+        strategy::nodes(hyparview::Parameters::default(), Parameters::default()).expect("defaults");
     let mut sim = Simulation::new(5, Network::new(5, latency, 0.0).expect("valid"), make);
     sim.start(&[]);
     for index in 1..500 {
@@ -445,10 +443,8 @@ fn on_a_slow_network_little_is_asked_for_in_vain() {
     for (at, least_graft_timeout) in [(0, Duration::from_millis(25)), (1, secs(1))] {
         let parameters = Parameters { least_graft_timeout, ..Parameters::default() };
         let latency = Latency::Uniform(Duration::from_millis(20), Duration::from_millis(120));
-        let make = hyparview_plumtree(
-            hyparview::Config::default(),
-            parameters.check().expect("valid parameters"),
-        );
+        let membership = hyparview::Parameters::default();
+        let make = strategy::nodes(membership, parameters).expect("valid parameters");
         let network = Network::new(3, latency, 0.0).expect("valid");
         let mut sim = grown_of(100, Simulation::new(3, network, make));
         for message in 0..2_000 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use murmurate::broadcast::plumtree;
 use murmurate::membership::hyparview;
-use murmurate_simulator::engine::strategy::hyparview_plumtree;
+use murmurate_simulator::engine::strategy;
 use murmurate_simulator::experiment::Experiment;
 use murmurate_simulator::experiment::runner::{self, Report};
 use murmurate_simulator::experiment::scenario::{Broadcast, LatencyModel, Membership, Share, Span};
@@ -65,7 +65,8 @@ fn a_clone_lives_the_same_life() {
     let ms = Duration::from_millis;
     let latency = Latency::Uniform(ms(10), ms(100));
     let network = Network::new(3, latency, 0.05).expect("valid");
-    let make = hyparview_plumtree(hyparview::Config::default(), plumtree::Config::default());
+    let make = strategy::nodes(hyparview::Parameters::default(), plumtree::Parameters::default())
+        .expect("defaults");
     let mut sim = Simulation::new(3, network, make);
     for index in 0..50 {
         sim.start(&[index / 2]);

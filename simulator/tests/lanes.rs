@@ -209,8 +209,8 @@ fn whatever_goes_wrong_promises_are_kept_on_any_number_of_threads() {
 fn a_clone_goes_on_with_its_lanes() {
     let latency = Latency::Constant(Duration::from_millis(10));
     let network = Network::new(1, latency, 0.0).expect("valid");
-    let nodes =
-        strategy::hyparview_plumtree(hyparview::Config::default(), plumtree::Config::default());
+    let nodes = strategy::nodes(hyparview::Parameters::default(), plumtree::Parameters::default())
+        .expect("defaults");
     let mut sim = Simulation::new(1, network, nodes);
     let channels: Vec<Channel> =
         all_to_one("acknowledged", 1, "").channels.iter().map(Into::into).collect();

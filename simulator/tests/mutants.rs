@@ -49,9 +49,11 @@ fn every_patch_says_what_it_is() {
         );
         let of = |folder: &str| files.iter().all(|file| file.starts_with(folder));
         let part = match with.first() {
-            Some(With::HyParView) => of("membership/src/hyparview"),
-            Some(With::FullMesh) => of("membership/src/full_mesh") && name.starts_with("mesh-"),
-            Some(With::Plumtree) => of("broadcast/src/plumtree"),
+            Some(With::Strategy("hyparview")) => of("membership/src/hyparview"),
+            Some(With::Strategy("full-mesh")) => {
+                of("membership/src/full_mesh") && name.starts_with("mesh-")
+            }
+            Some(With::Strategy("plumtree")) => of("broadcast/src/plumtree"),
             Some(With::AntiEntropy) => of("broadcast/src/anti_entropy"),
             _ => false,
         };

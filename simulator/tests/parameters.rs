@@ -12,7 +12,7 @@ const STRATEGIES: [(&str, &str, &[Parameter]); 5] = [
     ("membership.strategy = 'hyparview'", "membership", hyparview::Parameters::PARAMETERS),
     ("membership.strategy = 'full-mesh'", "membership", full_mesh::Parameters::PARAMETERS),
     ("broadcast.strategy = 'plumtree'", "broadcast", plumtree::Parameters::PARAMETERS),
-    ("broadcast.strategy = 'flood'", "broadcast", flood::Config::PARAMETERS),
+    ("broadcast.strategy = 'flood'", "broadcast", flood::Parameters::PARAMETERS),
     ("[anti_entropy]", "anti_entropy", anti_entropy::Parameters::PARAMETERS),
 ];
 

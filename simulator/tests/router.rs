@@ -9,18 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murmurate::Stack;
-use murmurate::broadcast::flood;
+use murmurate::broadcast::{Flood, flood};
 use murmurate::membership::{HyParView, Membership as _, Time, hyparview};
 use murmurate::router::{self, Command, Event, Router};
 use murmurate_simulator::engine::Make;
-use murmurate_simulator::engine::strategy::{SimFlood, SimHyParView};
 use murmurate_simulator::model::network::{Latency, Network};
 use murmurate_simulator::observe::check;
 use murmurate_simulator::{Peer, Simulation};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
-type Routed = Stack<SimHyParView, SimFlood, Router<Peer, Mail>>;
+type Routed = Stack<HyParView<Peer>, Flood<Peer, u32, ()>, Router<Peer, Mail>>;
 type Number = u64;
 
 /// A datagram: which one it is.
@@ -43,7 +42,7 @@ fn make() -> Make<Routed> {
     let config = Arc::new(router::Config::default());
     Arc::new(move |me, seed| {
         let membership = HyParView::new(me, Arc::clone(&membership), seed);
-        Stack::new(membership, SimFlood::new(Arc::clone(&broadcast)))
+        Stack::new(membership, Flood::new(Arc::clone(&broadcast)))
             .with_service(Router::new(me, Arc::clone(&config)))
     })
 }

@@ -9,9 +9,7 @@ use std::time::Duration;
 use murmurate::broadcast::{flood, plumtree};
 use murmurate::membership::{Membership as _, full_mesh, hyparview};
 use murmurate_simulator::engine::stats::Stats;
-use murmurate_simulator::engine::strategy::{
-    full_mesh_flood, full_mesh_plumtree, hyparview_flood, hyparview_plumtree,
-};
+use murmurate_simulator::engine::strategy::nodes;
 use murmurate_simulator::engine::{Make, SimStack};
 use murmurate_simulator::model::matrix::Matrix;
 use murmurate_simulator::model::network::{Bandwidth, Bursts, Latency, Network, Side, Terms};
@@ -159,13 +157,13 @@ fn see<P: SimStack>(sim: &Simulation<P>, buckets: Vec<(u64, u64)>, regional: Reg
 }
 
 fn life_of(threads: usize, seed: u64) -> (Seen, u64) {
-    let (view, tree) = (hyparview::Config::default, plumtree::Config::default);
-    let (mesh, flood) = (full_mesh::Config::default, flood::Config::default);
+    let (view, tree) = (hyparview::Parameters::default, plumtree::Parameters::default);
+    let (mesh, flood) = (full_mesh::Parameters::default, flood::Parameters::default);
     match seed % 4 {
-        0 => life(threads, seed, hyparview_plumtree(view(), tree())),
-        1 => life(threads, seed, hyparview_flood(view(), flood())),
-        2 => life(threads, seed, full_mesh_plumtree(mesh(), tree())),
-        _ => life(threads, seed, full_mesh_flood(mesh(), flood())),
+        0 => life(threads, seed, nodes(view(), tree()).expect("defaults")),
+        1 => life(threads, seed, nodes(view(), flood()).expect("defaults")),
+        2 => life(threads, seed, nodes(mesh(), tree()).expect("defaults")),
+        _ => life(threads, seed, nodes(mesh(), flood()).expect("defaults")),
     }
 }
 

@@ -2,13 +2,13 @@
 
 use core::time::Duration;
 
-use murmurate_membership::Time;
+use murmurate_membership::{Mark, Time};
 use thin_vec::ThinVec;
 
 use super::retention::Retention;
 use super::{AntiEntropy, Config, Message, Timer};
+use crate::Id;
 use crate::protocol::{Broadcast, Effects, Origin};
-use crate::{Id, Mark};
 
 /// What the strategy inside speaks to.
 pub(super) struct Layer<'a, B: Broadcast, E> {

@@ -147,28 +147,6 @@ impl Part {
     }
 }
 
-impl<M, O, I, D> Message<M, O, I, D> {
-    /// The same with other words inside and another content, as hosts do that send payloads their
-    /// own way.
-    pub fn map<N, E>(
-        self,
-        inner: impl FnOnce(M) -> N,
-        content: impl FnOnce(D) -> E,
-    ) -> Message<N, O, I, E> {
-        match self {
-            Self::Inner(message) => Message::Inner(inner(message)),
-            Self::Compare { uptime, parts } => Message::Compare { uptime, parts },
-            Self::Have { uptime, parts, origins, sure, answer } => {
-                Message::Have { uptime, parts, origins, sure, answer }
-            }
-            Self::Want(spans) => Message::Want(spans),
-            Self::Reply { id, round, age, payload } => {
-                Message::Reply { id, round, age, payload: content(payload) }
-            }
-        }
-    }
-}
-
 /// Bytes of a sequence number, mostly.
 const SEQUENCE: usize = 4;
 
@@ -224,13 +202,55 @@ impl<M: Wire, O, I, D> Wire for Message<M, O, I, D> {
     }
 }
 
-impl<M: Carries<I>, O, I: Id, D> Carries<I> for Message<M, O, I, D> {
+impl<M: Carries<I, Payload = D>, O, I: Id, D> Carries<I> for Message<M, O, I, D> {
+    type Payload = D;
+    type Head = Message<M::Head, O, I, ()>;
+
     fn carries(&self) -> Option<I> {
         match self {
             Self::Inner(message) => message.carries(),
             Self::Reply { id, .. } => Some(*id),
             _ => None,
         }
+    }
+
+    fn is_repair(&self) -> bool {
+        match self {
+            Self::Inner(message) => message.is_repair(),
+            _ => matches!(self, Self::Reply { .. }),
+        }
+    }
+
+    fn split(self) -> (Self::Head, Option<D>) {
+        match self {
+            Self::Inner(message) => {
+                let (head, payload) = message.split();
+                (Message::Inner(head), payload)
+            }
+            Self::Compare { uptime, parts } => (Message::Compare { uptime, parts }, None),
+            Self::Have { uptime, parts, origins, sure, answer } => {
+                (Message::Have { uptime, parts, origins, sure, answer }, None)
+            }
+            Self::Want(spans) => (Message::Want(spans), None),
+            Self::Reply { id, round, age, payload } => {
+                (Message::Reply { id, round, age, payload: () }, Some(payload))
+            }
+        }
+    }
+
+    fn join(head: Self::Head, payload: Option<D>) -> Option<Self> {
+        Some(match (head, payload) {
+            (Message::Inner(head), payload) => Self::Inner(M::join(head, payload)?),
+            (Message::Reply { id, round, age, .. }, Some(payload)) => {
+                Self::Reply { id, round, age, payload }
+            }
+            (Message::Compare { uptime, parts }, None) => Self::Compare { uptime, parts },
+            (Message::Have { uptime, parts, origins, sure, answer }, None) => {
+                Self::Have { uptime, parts, origins, sure, answer }
+            }
+            (Message::Want(spans), None) => Self::Want(spans),
+            _ => return None,
+        })
     }
 }
 

@@ -16,6 +16,7 @@
 mod config;
 mod gaps;
 mod layer;
+pub mod marks;
 mod message;
 mod retention;
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub use message::{MAX_ORIGINS, MAX_PARTS, Message, Part, Span, Summary};
 pub use murmurate_membership::ConfigError;
 
 use crate::protocol::{Broadcast, Effects, Input, Origin, Payload};
-use crate::{Id, Mark, Seen, SeenBounds, thrift};
+use crate::{Id, Seen, SeenBounds, shared, thrift};
 use gaps::Gaps;
 use layer::Layer;
 use retention::{Retention, digest};
@@ -166,7 +167,7 @@ impl<B: Broadcast> AntiEntropy<B> {
     fn give_up(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         let (seen, _) = self.inner.seen_mut();
         for (origin, count) in self.gaps.give_up(now, seen, &self.config) {
-            fx.mark(Mark::GapGivenUp);
+            fx.mark(marks::GAP_GIVEN_UP);
             fx.missed(origin, count);
         }
     }
@@ -208,13 +209,13 @@ impl<B: Broadcast> AntiEntropy<B> {
             }
         }
         if !listed.is_empty() {
-            fx.mark(Mark::ExchangeListed);
+            fx.mark(marks::EXCHANGE_LISTED);
             let since = came(now, uptime);
             let origins = self.retained.spans(&listed, since);
             self.list(now, (from, since), (listed, origins, false), fx);
         }
         if !split.is_empty() {
-            fx.mark(Mark::ExchangeSplit);
+            fx.mark(marks::EXCHANGE_SPLIT);
             // What does not fit is compared another time.
             split.truncate(MAX_PARTS);
             let parts = self.retained.summaries(self.inner.seen(), split.into_iter());
@@ -256,12 +257,12 @@ impl<B: Broadcast> AntiEntropy<B> {
             // Of what they must list they may list nothing else.
             let place = digest(&span.origin);
             if !parts.iter().any(|part| part.holds(place)) || span.from > span.to {
-                fx.mark(Mark::ExchangeNonsense);
+                fx.mark(marks::EXCHANGE_NONSENSE);
                 continue;
             }
             let (seen, bounds) = self.inner.seen_mut();
             if !self.gaps.told(now, (*span, at < sure.into()), seen, bounds) {
-                fx.mark(Mark::OriginsFull);
+                fx.mark(shared::ORIGINS_FULL);
             }
         }
         self.ask(now, from, fx);
@@ -296,7 +297,7 @@ impl<B: Broadcast> AntiEntropy<B> {
         if let Some(link) = self.link(peer) {
             link.awaited = asked as usize;
         }
-        fx.mark(Mark::GapAsked);
+        fx.mark(marks::GAP_ASKED);
         fx.send(peer, Message::Want(spans));
     }
 
@@ -314,7 +315,7 @@ impl<B: Broadcast> AntiEntropy<B> {
             let bytes = kept.payload.size();
             // One always fits, however small the budget.
             if bytes > link.bytes && link.bytes < config.reply_bytes {
-                return fx.mark(Mark::ReplyBudgetSpent);
+                return fx.mark(marks::REPLY_BUDGET_SPENT);
             }
             link.bytes = link.bytes.saturating_sub(bytes.max(1));
             let round = kept.round.saturating_add(1);
@@ -361,9 +362,9 @@ impl<B: Broadcast> AntiEntropy<B> {
             }
             _ => {}
         }
-        let Some(link) = self.link(from) else { return fx.mark(Mark::ExchangeOfStranger) };
+        let Some(link) = self.link(from) else { return fx.mark(marks::EXCHANGE_OF_STRANGER) };
         if link.answers == 0 {
-            return fx.mark(Mark::ExchangeFlood);
+            return fx.mark(marks::EXCHANGE_FLOOD);
         }
         link.answers -= 1;
         match message {
@@ -394,17 +395,6 @@ fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// What of an input is for the strategy inside.
-fn inside<B: Broadcast>(input: &Input<AntiEntropy<B>>) -> Option<Input<B>> {
-    match input {
-        Input::Receive { from, message: Message::Inner(message) } => {
-            Some(Input::Receive { from: *from, message: message.clone() })
-        }
-        Input::Expired(Timer::Inner(timer)) => Some(Input::Expired(*timer)),
-        _ => None,
-    }
-}
-
 impl<B: Broadcast> Broadcast for AntiEntropy<B> {
     type Peer = B::Peer;
     type Id = B::Id;
@@ -428,14 +418,6 @@ impl<B: Broadcast> Broadcast for AntiEntropy<B> {
             Input::NeighborUp(peer) => self.neighbor_up(now, peer, fx),
             Input::NeighborDown(peer) => self.neighbor_down(now, peer, fx),
         }
-    }
-
-    fn spares_links(&self, input: &Input<Self>) -> bool {
-        inside(input).is_some_and(|input| self.inner.spares_links(&input))
-    }
-
-    fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<B::Peer> {
-        self.inner.must_graft(now, &inside(input)?)
     }
 
     fn eager(&self) -> impl Iterator<Item = B::Peer> {

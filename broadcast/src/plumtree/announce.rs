@@ -24,7 +24,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             if sender != Some(peer)
                 && let Some(payload) = self.cache.get(id)
             {
-                fx.mark(Mark::WaitingPushed);
+                fx.mark(marks::WAITING_PUSHED);
                 fx.send(peer, Message::Gossip { id, round, payload: payload.clone() });
             }
         }
@@ -33,7 +33,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     pub(super) fn announce_all(&mut self, fx: &mut impl Effects<Self>) {
         if self.neighbors.is_empty() {
             // What was published meanwhile waits for the next neighbour.
-            return fx.mark(Mark::BatchWithoutNeighbors);
+            return fx.mark(marks::BATCH_WITHOUT_NEIGHBORS);
         }
         for neighbor in self.neighbors.iter().filter(|neighbor| !neighbor.eager) {
             self.announce_queued(neighbor.peer, fx);
@@ -49,7 +49,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         fx: &mut impl Effects<Self>,
     ) {
         if !self.is_neighbor(from) {
-            return fx.mark(Mark::IhaveOfStranger);
+            return fx.mark(marks::IHAVE_OF_STRANGER);
         }
         let wait = self.patience.wait(&self.config);
         let capacity = self.config.missing_capacity;
@@ -60,7 +60,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                 continue;
             }
             if !self.missing.announced(from, announcement, now, wait, capacity) {
-                fx.mark(Mark::MissingFull);
+                fx.mark(marks::MISSING_FULL);
             }
             self.arm_missing(wait, fx);
         }

@@ -1,8 +1,12 @@
 //! Plumtree's parameters, each with its source.
 
+use alloc::sync::Arc;
 use core::time::Duration;
 
-use crate::{SeenBounds, flood};
+use murmurate_membership::{ConfigError, Mark, Peer, Strategy};
+
+use super::{Plumtree, marks};
+use crate::{BroadcastStrategy, Id, Payload, SeenBounds, flood, shared};
 
 murmurate_membership::parameters! {
     /// The knobs of [`Plumtree`](super::Plumtree). Turn it into a [`Config`] with
@@ -68,6 +72,25 @@ impl Parameters {
     pub(crate) fn seen(&self) -> SeenBounds {
         let Self { seen_capacity, origins_capacity, origin_idle, .. } = *self;
         SeenBounds { span: seen_capacity, origins: origins_capacity, idle: origin_idle }
+    }
+}
+
+impl Strategy for Parameters {
+    const NAME: &'static str = "plumtree";
+    const ABOUT: &'static str = "Payloads along a tree, announcements elsewhere.";
+    const MARKS: &'static [&'static [Mark]] = &[marks::ALL, shared::ALL];
+    type Config = Config;
+
+    fn check(self) -> Result<Config, ConfigError> {
+        Self::check(self)
+    }
+}
+
+impl BroadcastStrategy for Parameters {
+    type Broadcast<P: Peer, I: Id, D: Payload> = Plumtree<P, I, D>;
+
+    fn start<P: Peer, I: Id, D: Payload>(config: &Arc<Config>) -> Plumtree<P, I, D> {
+        Plumtree::new(Arc::clone(config))
     }
 }
 

@@ -99,24 +99,6 @@ impl<I: Copy> FromIterator<Announcement<I>> for Announcements<I> {
     }
 }
 
-impl<I, D> Message<I, D> {
-    /// The same message with another content, as hosts do that send payloads their own way.
-    pub fn map<E>(self, content: impl FnOnce(D) -> E) -> Message<I, E> {
-        match self {
-            Self::Gossip { id, round, payload } => {
-                Message::Gossip { id, round, payload: content(payload) }
-            }
-            Self::Repair { id, round, payload } => {
-                Message::Repair { id, round, payload: content(payload) }
-            }
-            Self::IHave(batch) => Message::IHave(batch),
-            Self::Graft { missing } => Message::Graft { missing },
-            Self::Fetch(missing) => Message::Fetch(missing),
-            Self::Prune => Message::Prune,
-        }
-    }
-}
-
 impl<I, D> Wire for Message<I, D> {
     const KINDS: &'static [&'static str] =
         &["gossip", "ihave", "graft", "prune", "fetch", "repair"];
@@ -147,10 +129,48 @@ impl<I, D> Wire for Message<I, D> {
 }
 
 impl<I: Id, D> Carries<I> for Message<I, D> {
+    type Payload = D;
+    type Head = Message<I, ()>;
+
     fn carries(&self) -> Option<I> {
         match self {
             Self::Gossip { id, .. } | Self::Repair { id, .. } => Some(*id),
             _ => None,
         }
+    }
+
+    fn is_repair(&self) -> bool {
+        matches!(self, Self::Repair { .. })
+    }
+
+    fn split(self) -> (Message<I, ()>, Option<D>) {
+        match self {
+            Self::Gossip { id, round, payload } => {
+                (Message::Gossip { id, round, payload: () }, Some(payload))
+            }
+            Self::Repair { id, round, payload } => {
+                (Message::Repair { id, round, payload: () }, Some(payload))
+            }
+            Self::IHave(batch) => (Message::IHave(batch), None),
+            Self::Graft { missing } => (Message::Graft { missing }, None),
+            Self::Prune => (Message::Prune, None),
+            Self::Fetch(missing) => (Message::Fetch(missing), None),
+        }
+    }
+
+    fn join(head: Message<I, ()>, payload: Option<D>) -> Option<Self> {
+        Some(match (head, payload) {
+            (Message::Gossip { id, round, .. }, Some(payload)) => {
+                Self::Gossip { id, round, payload }
+            }
+            (Message::Repair { id, round, .. }, Some(payload)) => {
+                Self::Repair { id, round, payload }
+            }
+            (Message::IHave(batch), None) => Self::IHave(batch),
+            (Message::Graft { missing }, None) => Self::Graft { missing },
+            (Message::Prune, None) => Self::Prune,
+            (Message::Fetch(missing), None) => Self::Fetch(missing),
+            _ => return None,
+        })
     }
 }

@@ -9,6 +9,7 @@
 
 mod announce;
 mod config;
+pub mod marks;
 mod message;
 mod missing;
 mod pace;
@@ -27,7 +28,7 @@ pub use murmurate_membership::ConfigError;
 
 use crate::cache::{Cache, CacheBounds};
 use crate::protocol::{Broadcast, Effects, Input, Payload};
-use crate::{Id, Mark, Seen, SeenBounds, Sight, thrift};
+use crate::{Id, Seen, SeenBounds, Sight, shared, thrift};
 use missing::MissingList;
 use pace::{Pace, hash};
 use patience::Patience;
@@ -104,7 +105,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         fx: &mut impl Effects<Self>,
     ) {
         if round > self.config.hop_limit {
-            return fx.mark(Mark::TooManyHops);
+            return fx.mark(shared::TOO_MANY_HOPS);
         }
         if self.has_seen(id) {
             let copy = core::iter::once(Announcement { id, round });
@@ -115,12 +116,12 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             let replaced = self.straighten.replaced(from);
             if replaced || self.picks(id) || !self.is_neighbor(from) {
                 if !self.is_neighbor(from) {
-                    fx.mark(Mark::DuplicateOfStranger);
+                    fx.mark(marks::DUPLICATE_OF_STRANGER);
                 }
                 self.make_lazy(from);
                 fx.send(from, Message::Prune);
             } else {
-                fx.mark(Mark::DuplicateSpared);
+                fx.mark(marks::DUPLICATE_SPARED);
             }
             return;
         }
@@ -159,13 +160,13 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             Sight::New { given_up } => given_up,
             Sight::Settled => 0,
             Sight::Full => {
-                fx.mark(Mark::OriginsFull);
+                fx.mark(shared::ORIGINS_FULL);
                 return None;
             }
         };
         self.pace.note(now, self.config.graft_timeout);
         if self.cache.keep(id, payload.clone(), self.cache_bounds()) {
-            fx.mark(Mark::PayloadForgotten);
+            fx.mark(marks::PAYLOAD_FORGOTTEN);
         }
         Some(given_up)
     }
@@ -180,7 +181,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         fx: &mut impl Effects<Self>,
     ) {
         if round > self.config.hop_limit {
-            return fx.mark(Mark::TooManyHops);
+            return fx.mark(shared::TOO_MANY_HOPS);
         }
         if self.has_seen(id) {
             return;
@@ -195,7 +196,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
 
     fn deliver(&self, id: I, round: u16, payload: D, given_up: u64, fx: &mut impl Effects<Self>) {
         if given_up > 0 {
-            fx.mark(Mark::GivenUp);
+            fx.mark(marks::GIVEN_UP);
             fx.missed(id.origin(), given_up);
         }
         fx.deliver(id, round, payload);
@@ -208,7 +209,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     /// A peer without eager links gets nothing: whoever sent it something is its link to the tree.
     fn graft_last(&mut self, from: P, fx: &mut impl Effects<Self>) {
         if self.is_neighbor(from) && self.eager().next().is_none() {
-            fx.mark(Mark::LastEagerGrafted);
+            fx.mark(marks::LAST_EAGER_GRAFTED);
             self.graft(from, fx);
         }
     }
@@ -259,14 +260,14 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
         if !told {
             // Nobody to tell: it waits for the next neighbour instead of vanishing.
-            fx.mark(Mark::NobodyToTell);
+            fx.mark(marks::NOBODY_TO_TELL);
             if self.queue.len() > MAX_ANNOUNCEMENTS {
-                fx.mark(Mark::WaitedTooLong);
+                fx.mark(marks::WAITED_TOO_LONG);
                 self.queue.remove(0);
             }
         } else if announce {
             if self.queue.len() >= MAX_ANNOUNCEMENTS {
-                fx.mark(Mark::BatchFull);
+                fx.mark(marks::BATCH_FULL);
                 self.announce_all(fx);
             } else if !self.batch_armed {
                 self.batch_armed = true;
@@ -290,7 +291,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             && announcer != parent
             && round.saturating_sub(hops) >= threshold
         {
-            fx.mark(Mark::Optimised);
+            fx.mark(marks::OPTIMISED);
             self.graft(announcer, fx);
             self.make_lazy(parent);
             fx.send(parent, Message::Prune);
@@ -301,13 +302,13 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         self.make_eager(from, fx);
         let Some(Announcement { id, round }) = missing else { return };
         if !self.is_neighbor(from) {
-            fx.mark(Mark::AskedByStranger);
+            fx.mark(marks::ASKED_BY_STRANGER);
         }
         match self.cache.get(id) {
             Some(payload) => {
                 fx.send(from, Message::Gossip { id, round, payload: payload.clone() });
             }
-            None => fx.mark(Mark::AskedTooLate),
+            None => fx.mark(marks::ASKED_TOO_LATE),
         }
     }
 
@@ -315,7 +316,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         if let Some(at) = self.neighbors.iter().position(|n| n.peer == peer && !n.eager) {
             // It was lazy when these came: it still has to hear of them.
             if self.announce_queued(peer, fx) {
-                fx.mark(Mark::LazyToldFirst);
+                fx.mark(marks::LAZY_TOLD_FIRST);
             }
             self.neighbors[at].eager = true;
         }
@@ -340,9 +341,9 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             }
             Message::Prune => {
                 if !self.is_neighbor(from) {
-                    fx.mark(Mark::PruneOfStranger);
+                    fx.mark(marks::PRUNE_OF_STRANGER);
                 } else if self.lazy().any(|lazy| lazy == from) {
-                    fx.mark(Mark::PrunesCrossed);
+                    fx.mark(marks::PRUNES_CROSSED);
                 }
                 self.make_lazy(from);
             }
@@ -383,7 +384,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
                     thrift::push(&mut self.neighbors, Neighbor { peer, eager: true });
                     if self.batch_armed && self.neighbors.len() > 1 {
                         if self.announce_queued(peer, fx) {
-                            fx.mark(Mark::NewLinkToldFirst);
+                            fx.mark(marks::NEW_LINK_TOLD_FIRST);
                         }
                     } else {
                         self.push_waiting(peer, fx);
@@ -415,14 +416,6 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
 
     fn seen_mut(&mut self) -> (&mut Seen<I>, SeenBounds) {
         (&mut self.seen, self.config.seen())
-    }
-
-    fn spares_links(&self, input: &Input<Self>) -> bool {
-        self.is_beside_tree(input)
-    }
-
-    fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<P> {
-        self.grafts(now, input)
     }
 
     fn check(&self) -> Result<(), Violation> {

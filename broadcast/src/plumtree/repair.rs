@@ -13,8 +13,9 @@ use super::*;
 use missing::Turn;
 
 impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
-    /// Whether this is about payloads that are only late, or beside the tree.
-    pub(super) fn is_beside_tree(&self, input: &Input<Self>) -> bool {
+    /// Whether an input that is about to be handled is about payloads that are only late, or beside the
+    /// tree: it proves nothing of any link, so that eager links stay eager and lazy ones lazy.
+    pub fn is_beside_tree(&self, input: &Input<Self>) -> bool {
         let fetches = !self.config.is_fixed() && self.eager().next().is_some();
         match input {
             Input::Receive { message: Message::Fetch(_), .. } => true,
@@ -27,9 +28,9 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
     }
 
-    /// Whom this must take into the tree: who asks for it, or who had to send what the tree did not
-    /// bring.
-    pub(super) fn grafts(&self, now: Time, input: &Input<Self>) -> Option<P> {
+    /// Whose link an input that is about to be handled must bring into the tree, or keep there: that of
+    /// who asks for it, or of who had to send what the tree did not bring.
+    pub fn grafts(&self, now: Time, input: &Input<Self>) -> Option<P> {
         match input {
             Input::Receive { from, message: Message::Graft { .. } } => {
                 Some(*from).filter(|from| self.is_neighbor(*from))
@@ -44,9 +45,9 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         self.patience.saw(lag);
         let now = self.patience.wait(&self.config);
         if now > before {
-            fx.mark(Mark::PatienceGrew);
+            fx.mark(marks::PATIENCE_GREW);
         } else if now < before {
-            fx.mark(Mark::PatienceEased);
+            fx.mark(marks::PATIENCE_EASED);
             self.missing_eased = self.missing_armed;
         }
     }
@@ -91,7 +92,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         let retry = |asked| patience.retry(asked, &config);
         missing.overdue(now, retry, config.graft_attempts, |turn| match turn {
             Turn::Ask(peer, announcement, again) => {
-                fx.mark(if again { Mark::AskedAgain } else { Mark::Asked });
+                fx.mark(if again { marks::ASKED_AGAIN } else { marks::ASKED });
                 if config.is_fixed() {
                     self.make_eager(peer, fx);
                     fx.send(peer, Message::Graft { missing: Some(announcement) });
@@ -101,12 +102,12 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                 }
             }
             Turn::Broken(peer) => {
-                fx.mark(Mark::BrokenGrafted);
+                fx.mark(marks::BROKEN_GRAFTED);
                 self.graft(peer, fx);
             }
-            Turn::Left => fx.mark(Mark::BrokenLeft),
-            Turn::InVain => fx.mark(Mark::AskedInVain),
-            Turn::Nobody => fx.mark(Mark::NobodyToAsk),
+            Turn::Left => fx.mark(marks::BROKEN_LEFT),
+            Turn::InVain => fx.mark(marks::ASKED_IN_VAIN),
+            Turn::Nobody => fx.mark(marks::NOBODY_TO_ASK),
         });
         self.missing = missing;
     }
@@ -118,7 +119,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         self.ask_overdue(now, fx);
         let spare = self.lazy().next();
         if let Some(peer) = spare {
-            fx.mark(Mark::Mended);
+            fx.mark(marks::MENDED);
             self.graft(peer, fx);
         }
     }
@@ -130,13 +131,13 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         fx: &mut impl Effects<Self>,
     ) {
         if !self.is_neighbor(from) {
-            fx.mark(Mark::AskedByStranger);
+            fx.mark(marks::ASKED_BY_STRANGER);
         }
         match self.cache.get(id) {
             Some(payload) => {
                 fx.send(from, Message::Repair { id, round, payload: payload.clone() });
             }
-            None => fx.mark(Mark::AskedTooLate),
+            None => fx.mark(marks::ASKED_TOO_LATE),
         }
     }
 
@@ -148,16 +149,16 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         fx: &mut impl Effects<Self>,
     ) {
         if round > self.config.hop_limit {
-            return fx.mark(Mark::TooManyHops);
+            return fx.mark(shared::TOO_MANY_HOPS);
         }
         if self.has_seen(id) {
-            return fx.mark(Mark::RepairTwice);
+            return fx.mark(marks::REPAIR_TWICE);
         }
         let Some(given_up) = self.remember(now, id, &payload, fx) else { return };
         let wait = self.patience.wait(&self.config);
         let capacity = self.config.missing_capacity;
         if let Some(after) = self.missing.fetched(id, from, now, wait, capacity) {
-            fx.mark(Mark::AskedAnswered);
+            fx.mark(marks::ASKED_ANSWERED);
             self.patience.answered(after);
         }
         if self.missing.len() > 0 {
@@ -180,7 +181,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         let mut late = ThinVec::new();
         for Announcement { id, round } in copies {
             if let Some(missed) = self.missing.arrived(id, now) {
-                fx.mark(Mark::LateCopy);
+                fx.mark(marks::LATE_COPY);
                 self.learn(missed.lag, fx);
                 late.push(Announcement { id, round: round.saturating_add(1) });
             }

@@ -83,7 +83,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         if let Some(rival) = self.straighten.note(parent, first)
             && self.is_neighbor(rival)
         {
-            fx.mark(Mark::Straightened);
+            fx.mark(marks::STRAIGHTENED);
             self.graft(rival, fx);
         }
     }

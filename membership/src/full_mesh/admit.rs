@@ -1,10 +1,10 @@
 //! Links asked for, accepted, refused and ended: both sides agree before either holds the other.
 //! The way in and out of the overlay.
 
-use super::{Contact, FullMesh, Message, Phase, Redial, Timer};
+use super::{Contact, FullMesh, Message, Phase, Redial, Timer, marks};
 use crate::links::{LinkNumber, my_request_stands};
 use crate::protocol::{DownReason, Effects};
-use crate::{Mark, Peer, Time};
+use crate::{Peer, Time, shared};
 
 impl<P: Peer> FullMesh<P> {
     /// Starts, or adds contacts to a peer that has started.
@@ -19,7 +19,7 @@ impl<P: Peer> FullMesh<P> {
             } else {
                 if self.contacts.len() >= self.config.contacts_capacity {
                     // What the host found last is the likeliest to live.
-                    fx.mark(Mark::ContactReplaced);
+                    fx.mark(shared::CONTACT_REPLACED);
                     self.contacts.remove(0);
                 }
                 self.contacts.push(Contact { peer: contact, redial });
@@ -83,19 +83,19 @@ impl<P: Peer> FullMesh<P> {
     ) {
         // Otherwise mine is dropped when the link comes about.
         if self.links.is_asked(from) && my_request_stands(self.me, from) {
-            return fx.mark(Mark::MeshTie);
+            return fx.mark(marks::MESH_TIE);
         }
         if let Some(at) = self.links.position(from) {
             if self.links.active()[at].number == link {
                 // The host delivered it twice.
-                fx.mark(Mark::MeshHelloTwice);
+                fx.mark(marks::MESH_HELLO_TWICE);
                 return fx.send(from, Message::Accept { link });
             }
-            fx.mark(Mark::MeshRenewed);
+            fx.mark(marks::MESH_RENEWED);
             self.drop_link(now, at, DownReason::Renewed, fx);
         }
         if self.is_full() {
-            fx.mark(Mark::MeshFull);
+            fx.mark(marks::MESH_FULL);
             return fx.send(from, Message::Disconnect { link, leaving: false });
         }
         self.add_link(now, from, link, true, fx);
@@ -111,11 +111,11 @@ impl<P: Peer> FullMesh<P> {
         if self.links.answered(from, link).is_none() {
             if !self.holds_link(from, link) {
                 // Timed out here meanwhile; the other side must not keep half a link.
-                fx.mark(Mark::MeshAcceptTooLate);
+                fx.mark(marks::MESH_ACCEPT_TOO_LATE);
                 fx.send(from, Message::Disconnect { link, leaving: false });
             }
         } else if self.is_full() {
-            fx.mark(Mark::MeshFilled);
+            fx.mark(marks::MESH_FILLED);
             self.failed(now, from);
             fx.send(from, Message::Disconnect { link, leaving: false });
         } else {
@@ -142,7 +142,7 @@ impl<P: Peer> FullMesh<P> {
 
     /// An incarnation leaves once and for all: whatever link is held or asked for ends with it.
     fn on_goodbye(&mut self, now: Time, from: P, fx: &mut impl Effects<Self>) {
-        fx.mark(Mark::MeshBuried);
+        fx.mark(marks::MESH_BURIED);
         self.links.abandon(from);
         self.known.forget_node(from);
         let until = now.after(self.config.forget_after);
@@ -157,7 +157,7 @@ impl<P: Peer> FullMesh<P> {
         // Asked and not answered yet: the Accept may still come.
         let asked = self.links.requests().iter().any(|r| r.peer == from && r.number == link);
         if !asked && !self.holds_link(from, link) {
-            fx.mark(Mark::MeshUnknownLink);
+            fx.mark(marks::MESH_UNKNOWN_LINK);
             fx.send(from, Message::Disconnect { link, leaving: false });
         }
     }

@@ -1,8 +1,11 @@
 //! The full mesh's parameters, each with its source.
 
+use alloc::sync::Arc;
 use core::time::Duration;
 
+use super::{FullMesh, marks};
 use crate::parameters::{ConfigError, Value};
+use crate::{Mark, MembershipStrategy, Peer, Strategy};
 
 /// Most members in one message, whoever sent it: their count takes one byte.
 pub const MAX_GOSSIP_LENGTH: usize = 255;
@@ -55,6 +58,33 @@ impl Parameters {
             larger: "keepalive_interval x (keepalive_misses + 2)",
             larger_value: Value::Time(silence),
         })
+    }
+}
+
+impl Strategy for Parameters {
+    const NAME: &'static str = "full-mesh";
+    const ABOUT: &'static str = "Everyone linked with everyone.";
+    const MARKS: &'static [&'static [Mark]] = &[marks::ALL, crate::shared::ALL];
+    type Config = Config;
+
+    fn check(self) -> Result<Config, ConfigError> {
+        Self::check(self)
+    }
+}
+
+impl MembershipStrategy for Parameters {
+    type Membership<P: Peer> = FullMesh<P>;
+
+    fn start<P: Peer>(config: &Arc<Config>, me: P, seed: u64) -> FullMesh<P> {
+        FullMesh::new(me, Arc::clone(config), seed)
+    }
+
+    fn links(&self, peers: usize) -> usize {
+        self.members_capacity.min(peers.saturating_sub(1))
+    }
+
+    fn retry_interval(&self) -> Option<Duration> {
+        Some(self.redial_pause)
     }
 }
 

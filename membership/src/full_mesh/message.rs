@@ -46,16 +46,11 @@ pub enum Message<P> {
     },
 }
 
-impl<P> Message<P> {
-    /// The same message about peers named differently, as hosts do that send more of a peer than
-    /// its name.
-    pub fn map<Q>(self, name: impl FnMut(P) -> Q) -> Message<Q> {
-        match self {
-            Self::Hello { link } => Message::Hello { link },
-            Self::Accept { link } => Message::Accept { link },
-            Self::Members(members) => Message::Members(members.into_iter().map(name).collect()),
-            Self::Disconnect { link, leaving } => Message::Disconnect { link, leaving },
-            Self::Keepalive { link } => Message::Keepalive { link },
+impl<P: Copy> Message<P> {
+    /// Visits every peer that it names.
+    pub(super) fn each_named(&self, visit: impl FnMut(P)) {
+        if let Self::Members(members) = self {
+            members.iter().copied().for_each(visit);
         }
     }
 

@@ -18,6 +18,7 @@ mod admit;
 mod config;
 mod departed;
 mod known;
+pub mod marks;
 mod message;
 mod redial;
 #[cfg(test)]
@@ -39,7 +40,7 @@ pub use message::Message;
 
 use crate::links::{LinkNumber, Links};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
-use crate::{Mark, Peer, Time};
+use crate::{Peer, Time};
 use departed::Departed;
 use known::Known;
 use redial::Redial;
@@ -135,7 +136,7 @@ impl<P: Peer> FullMesh<P> {
             return false;
         }
         if self.departed.covers(from) {
-            fx.mark(Mark::MeshGhost);
+            fx.mark(marks::MESH_GHOST);
             self.refuse(from, message, fx);
             return false;
         }
@@ -147,18 +148,18 @@ impl<P: Peer> FullMesh<P> {
         if let Some(at) = self.links.position_of_node(from) {
             let held = self.links.active()[at].peer;
             if held > from {
-                fx.mark(Mark::MeshHistory);
+                fx.mark(marks::MESH_HISTORY);
                 return false;
             }
             if held == from {
                 self.links.active_mut()[at].silent = 0;
                 return true;
             }
-            fx.mark(Mark::MeshRestarted);
+            fx.mark(marks::MESH_RESTARTED);
             self.drop_link(now, at, DownReason::Restarted, fx);
         }
         if self.known.heard_later_than(from) {
-            fx.mark(Mark::MeshHistory);
+            fx.mark(marks::MESH_HISTORY);
             return false;
         }
         self.drop_requests_to_node(from, |peer| peer != from);
@@ -303,6 +304,10 @@ impl<P: Peer> Membership for FullMesh<P> {
 
     fn passive(&self) -> impl ExactSizeIterator<Item = P> + Clone {
         self.known.members().iter().map(|member| member.peer)
+    }
+
+    fn each_named(message: &Message<P>, visit: impl FnMut(P)) {
+        message.each_named(visit);
     }
 
     fn check(&self) -> Result<(), Violation> {

@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 use rand::RngExt;
 use thin_vec::ThinVec;
 
-use super::{FullMesh, MAX_GOSSIP_LENGTH, Message, Phase, Timer};
+use super::{FullMesh, MAX_GOSSIP_LENGTH, Message, Phase, Timer, marks};
 use crate::protocol::{DownReason, Effects};
 use crate::sample::{choose, sample_into};
-use crate::{Mark, Peer, Time};
+use crate::{Peer, Time};
 
 impl<P: Peer> FullMesh<P> {
     /// Asks whose turn it is, as many as may be asked at once: contacts first, so that no number
@@ -79,7 +79,7 @@ impl<P: Peer> FullMesh<P> {
 
     pub(super) fn on_request_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         while let Some(request) = self.links.overdue(now) {
-            fx.mark(Mark::MeshOverdue);
+            fx.mark(marks::MESH_OVERDUE);
             self.failed(now, request.peer);
             // It may have accepted, and the answer was lost: no half link is left behind.
             let link = request.number;
@@ -95,7 +95,7 @@ impl<P: Peer> FullMesh<P> {
         while let Some(link) = self.links.active_mut().get_mut(at) {
             let (peer, number) = (link.peer, link.number);
             if link.silent >= self.config.keepalive_misses {
-                fx.mark(Mark::MeshSilent);
+                fx.mark(marks::MESH_SILENT);
                 self.lose(now, peer, DownReason::Silent, fx);
                 continue;
             }
@@ -104,7 +104,7 @@ impl<P: Peer> FullMesh<P> {
             at += 1;
         }
         if self.known.reap(now, self.config.forget_after) {
-            fx.mark(Mark::MeshForgotten);
+            fx.mark(marks::MESH_FORGOTTEN);
         }
         self.departed.reap(now);
         self.arm(self.config.keepalive_interval, Timer::Keepalive, fx);
@@ -148,7 +148,7 @@ impl<P: Peer> FullMesh<P> {
                 if self.known.has_node(peer) || self.has_room(true) {
                     self.known.hint(peer, now);
                 } else {
-                    fx.mark(Mark::MeshHintIgnored);
+                    fx.mark(marks::MESH_HINT_IGNORED);
                 }
             }
         }

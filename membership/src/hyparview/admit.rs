@@ -1,10 +1,10 @@
 //! Links asked for, accepted, refused and ended: both sides agree before either holds the other.
 
-use super::{HyParView, Message, Priority, Purpose, Timer};
+use super::{HyParView, Message, Priority, Purpose, Timer, marks};
 use crate::links::{LinkNumber, my_request_stands};
 use crate::protocol::{DownReason, Effects};
 use crate::sample::choose_where;
-use crate::{Mark, Peer, Time};
+use crate::{Peer, Time};
 
 impl<P: Peer> HyParView<P> {
     /// Whether another request fits the bound on requests under way.
@@ -61,22 +61,22 @@ impl<P: Peer> HyParView<P> {
     ) {
         if self.links.has(from, link) {
             // Said twice, or the answer was lost.
-            fx.mark(Mark::NeighborTwice);
+            fx.mark(marks::NEIGHBOR_TWICE);
             return fx.send(from, Message::Accept { link, evicted: None });
         }
         if self.links.is_asked(from) {
             // A join is never refused, and is more than a request for a link: it stands.
             if self.is_joining_through(from) {
-                return fx.mark(Mark::NeighborWhileJoining);
+                return fx.mark(marks::NEIGHBOR_WHILE_JOINING);
             }
             if my_request_stands(self.me, from) {
-                return fx.mark(Mark::TieMine);
+                return fx.mark(marks::TIE_MINE);
             }
-            fx.mark(Mark::TieTheirs);
+            fx.mark(marks::TIE_THEIRS);
             self.links.abandon(from);
         }
         if let Some(at) = self.links.position(from) {
-            fx.mark(Mark::LinkRenewed);
+            fx.mark(marks::LINK_RENEWED);
             self.drop_link(at, DownReason::Renewed, fx);
         }
         if self.is_full() {
@@ -85,7 +85,7 @@ impl<P: Peer> HyParView<P> {
         }
         let spare = match priority {
             Priority::Low if self.is_full() => {
-                fx.mark(Mark::LowRefused);
+                fx.mark(marks::LOW_REFUSED);
                 fx.send(from, Message::Reject { link });
                 // The freshest peer known, should a slot come free.
                 return self.remember(from);
@@ -124,7 +124,7 @@ impl<P: Peer> HyParView<P> {
         let peers = self.links.active().iter().map(|link| link.peer);
         let other = choose_where(peers.clone(), |peer| *peer != spare, &mut self.rng);
         if other.is_none() {
-            fx.mark(Mark::OnlySpareLeft);
+            fx.mark(marks::ONLY_SPARE_LEFT);
         }
         let victim = other.or_else(|| peers.clone().next())?;
         debug_assert!(victim != newcomer, "a newcomer is not linked yet");
@@ -136,7 +136,7 @@ impl<P: Peer> HyParView<P> {
         if let Some(at) = self.links.position(victim) {
             let link = self.links.active()[at].number;
             if instead.is_some() {
-                fx.mark(Mark::EvictedIntroduced);
+                fx.mark(marks::EVICTED_INTRODUCED);
             }
             fx.send(victim, Message::Disconnect { link, leaving: false, instead });
             self.drop_link(at, DownReason::Evicted, fx);
@@ -154,9 +154,9 @@ impl<P: Peer> HyParView<P> {
     ) {
         let Some(request) = self.links.answered(from, link) else {
             if self.links.has(from, link) {
-                return fx.mark(Mark::AcceptTwice);
+                return fx.mark(marks::ACCEPT_TWICE);
             }
-            fx.mark(Mark::AcceptTooLate);
+            fx.mark(marks::ACCEPT_TOO_LATE);
             // Timed out here meanwhile; the other side must not keep half a link.
             return fx.send(from, Message::Disconnect { link, leaving: false, instead: None });
         };
@@ -164,18 +164,18 @@ impl<P: Peer> HyParView<P> {
         match request.why {
             Purpose::Join | Purpose::Admit => {
                 if self.make_room(from, from, fx).is_some() {
-                    fx.mark(Mark::JoinedFullView);
+                    fx.mark(marks::JOINED_FULL_VIEW);
                 }
             }
             Purpose::Exchange { spare } if self.is_full() && self.links.holds(spare) => {
-                fx.mark(Mark::ExchangeSwapped);
+                fx.mark(marks::EXCHANGE_SWAPPED);
                 self.evict(spare, evicted.filter(|peer| !peer.is_same_node(spare)), fx);
             }
             Purpose::Repair | Purpose::Exchange { .. } => {}
         }
         if self.is_full() {
             // The slot was filled meanwhile.
-            fx.mark(Mark::SlotFilled);
+            fx.mark(marks::SLOT_FILLED);
             fx.send(from, Message::Disconnect { link, leaving: false, instead: None });
             return self.remember(from);
         }
@@ -193,7 +193,7 @@ impl<P: Peer> HyParView<P> {
         if let Some(request) = self.links.answered(from, link) {
             if request.why == Purpose::Admit {
                 // The joiner is well connected already, and alive.
-                fx.mark(Mark::AdmitRefused);
+                fx.mark(marks::ADMIT_REFUSED);
                 self.remember(from);
             }
             self.repair(now, fx);
@@ -216,9 +216,9 @@ impl<P: Peer> HyParView<P> {
             let reason = if leaving { DownReason::Left } else { DownReason::Dropped };
             self.drop_link(at, reason, fx);
         } else if self.links.answered(from, link).is_some() {
-            fx.mark(Mark::RequestDisconnected);
+            fx.mark(marks::REQUEST_DISCONNECTED);
         } else if !leaving {
-            return fx.mark(Mark::OldDisconnect);
+            return fx.mark(marks::OLD_DISCONNECT);
         }
         if leaving {
             self.passive.remove(from);
@@ -232,7 +232,7 @@ impl<P: Peer> HyParView<P> {
             && !self.links.is_asked(peer)
             && self.may_ask()
         {
-            fx.mark(Mark::IntroductionTaken);
+            fx.mark(marks::INTRODUCTION_TAKEN);
             self.ask_for_link(now, peer, Purpose::Repair, fx);
         }
         self.repair(now, fx);
@@ -242,7 +242,7 @@ impl<P: Peer> HyParView<P> {
         let known = self.links.has(from, link)
             || self.links.requests().iter().any(|r| r.peer == from && r.number == link);
         if !known {
-            fx.mark(Mark::UnknownLinkKept);
+            fx.mark(marks::UNKNOWN_LINK_KEPT);
             fx.send(from, Message::Disconnect { link, leaving: false, instead: None });
         }
     }

@@ -1,6 +1,10 @@
 //! HyParView's parameters, each with its source.
 
+use alloc::sync::Arc;
 use core::time::Duration;
+
+use super::{HyParView, marks};
+use crate::{ConfigError, Mark, MembershipStrategy, Peer, Strategy};
 
 crate::parameters! {
     /// The knobs of [`HyParView`](super::HyParView). Turn it into a [`Config`] with
@@ -62,6 +66,33 @@ crate::parameters! {
         rejoin_pause: Duration = Duration::from_secs(30);
         /// Contacts remembered, and as many peers that fell silent.
         contacts_capacity: usize = 8, in 1..=64;
+    }
+}
+
+impl Strategy for Parameters {
+    const NAME: &'static str = "hyparview";
+    const ABOUT: &'static str = "Small symmetric active views, larger passive ones.";
+    const MARKS: &'static [&'static [Mark]] = &[marks::ALL, crate::shared::ALL];
+    type Config = Config;
+
+    fn check(self) -> Result<Config, ConfigError> {
+        Self::check(self)
+    }
+}
+
+impl MembershipStrategy for Parameters {
+    type Membership<P: Peer> = HyParView<P>;
+
+    fn start<P: Peer>(config: &Arc<Config>, me: P, seed: u64) -> HyParView<P> {
+        HyParView::new(me, Arc::clone(config), seed)
+    }
+
+    fn links(&self, _peers: usize) -> usize {
+        self.active_capacity
+    }
+
+    fn retry_interval(&self) -> Option<Duration> {
+        self.reunion_interval
     }
 }
 

@@ -6,11 +6,11 @@ use core::time::Duration;
 use rand::RngExt;
 use thin_vec::ThinVec;
 
-use super::{HyParView, Message, Phase, Purpose, Timer};
+use super::{HyParView, Message, Phase, Purpose, Timer, marks};
 use crate::links::{Link, LinkNumber, my_request_stands};
 use crate::protocol::{DownReason, Effects};
 use crate::sample::choose_where;
-use crate::{Mark, Peer, Time};
+use crate::{Peer, Time, shared};
 
 /// Rounds over the contacts after which the pause between them doubles no more.
 const LONGEST_ROUND: usize = 16;
@@ -30,7 +30,7 @@ impl<P: Peer> HyParView<P> {
             } else {
                 if self.contacts.len() >= self.config.contacts_capacity {
                     // What the host found last is the likeliest to live.
-                    fx.mark(Mark::ContactReplaced);
+                    fx.mark(shared::CONTACT_REPLACED);
                     self.contacts.remove(0);
                 }
                 self.contacts.reserve_exact(1);
@@ -52,7 +52,7 @@ impl<P: Peer> HyParView<P> {
         if self.rejoin_armed && self.links.active().is_empty() && self.links.requests().is_empty() {
             // The host has found them just now: they need not wait for the pause between rounds.
             if let Some(&contact) = contacts.iter().find(|contact| !contact.is_same_node(self.me)) {
-                fx.mark(Mark::FoundWhileWaiting);
+                fx.mark(marks::FOUND_WHILE_WAITING);
                 let link = self.ask(now, contact, Purpose::Join, fx);
                 fx.send(contact, Message::Join { link });
             }
@@ -75,7 +75,7 @@ impl<P: Peer> HyParView<P> {
         let mut attempt = usize::from(self.join_attempts);
         if attempt >= LONGEST_ROUND * self.contacts.len() {
             // The pause grows no further: count whole rounds back, or the count would end one day.
-            fx.mark(Mark::ContactsForLong);
+            fx.mark(marks::CONTACTS_FOR_LONG);
             attempt -= self.contacts.len();
         }
         if attempt == 0 {
@@ -86,7 +86,7 @@ impl<P: Peer> HyParView<P> {
         self.join_attempts = (attempt + 1).try_into().unwrap_or(0);
         if (attempt + 1).is_multiple_of(self.contacts.len()) {
             // From now on a failure waits for the timer, not for the next contact.
-            fx.mark(Mark::ContactsInVain);
+            fx.mark(marks::CONTACTS_IN_VAIN);
             self.arm_rejoin(attempt / self.contacts.len(), fx);
         }
         let link = self.ask(now, contact, Purpose::Join, fx);
@@ -111,16 +111,16 @@ impl<P: Peer> HyParView<P> {
         fx: &mut impl Effects<Self>,
     ) {
         if self.links.has(from, link) {
-            fx.mark(Mark::JoinTwice);
+            fx.mark(marks::JOIN_TWICE);
             return fx.send(from, Message::Accept { link, evicted: None });
         }
         if self.is_joining_through(from) && my_request_stands(self.me, from) {
             // Both are each other's contact and asked at once: one link comes of it.
-            return fx.mark(Mark::JoinsCrossed);
+            return fx.mark(marks::JOINS_CROSSED);
         }
         self.links.abandon(from);
         if let Some(at) = self.links.position(from) {
-            fx.mark(Mark::JoinRenewed);
+            fx.mark(marks::JOIN_RENEWED);
             self.drop_link(at, DownReason::Renewed, fx);
         }
         let evicted = self.make_room(from, from, fx);
@@ -143,7 +143,7 @@ impl<P: Peer> HyParView<P> {
         fx: &mut impl Effects<Self>,
     ) {
         if !self.is_stranger(joiner) {
-            return fx.mark(Mark::WalkKnown);
+            return fx.mark(marks::WALK_KNOWN);
         }
         let ttl = ttl.min(self.config.active_walk_length);
         if ttl == self.config.passive_walk_length {
@@ -160,7 +160,7 @@ impl<P: Peer> HyParView<P> {
             }
             _ => {
                 if ttl > 0 {
-                    fx.mark(Mark::WalkStuck);
+                    fx.mark(marks::WALK_STUCK);
                 }
                 if !self.links.is_asked(joiner) && self.may_ask() {
                     self.ask_for_link(now, joiner, Purpose::Admit, fx);
@@ -199,7 +199,7 @@ impl<P: Peer> HyParView<P> {
         | Message::Accept { link, .. }
         | Message::Keepalive { link } = *message
         {
-            fx.mark(Mark::RefusedAfterLeaving);
+            fx.mark(marks::REFUSED_AFTER_LEAVING);
             fx.send(from, Message::Disconnect { link, leaving: true, instead: None });
         }
     }

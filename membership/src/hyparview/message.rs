@@ -99,40 +99,25 @@ pub enum Priority<P> {
     },
 }
 
-impl<P> Message<P> {
-    /// The same message about peers named differently, as hosts do that send more of a peer than
-    /// its name.
-    pub fn map<Q>(self, mut name: impl FnMut(P) -> Q) -> Message<Q> {
+impl<P: Copy> Message<P> {
+    /// Visits every peer that it names.
+    pub(super) fn each_named(&self, mut visit: impl FnMut(P)) {
         match self {
-            Self::Join { link } => Message::Join { link },
-            Self::ForwardJoin { joiner, ttl } => Message::ForwardJoin { joiner: name(joiner), ttl },
-            Self::Neighbor { link, priority } => {
-                Message::Neighbor { link, priority: priority.map(name) }
+            Self::ForwardJoin { joiner: peer, .. }
+            | Self::Neighbor { priority: Priority::Exchange { spare: peer }, .. }
+            | Self::Accept { evicted: Some(peer), .. }
+            | Self::Disconnect { instead: Some(peer), .. } => visit(*peer),
+            Self::Shuffle { origin, sample, .. } => {
+                visit(*origin);
+                sample.iter().copied().for_each(visit);
             }
-            Self::Accept { link, evicted } => Message::Accept { link, evicted: evicted.map(name) },
-            Self::Reject { link } => Message::Reject { link },
-            Self::Disconnect { link, leaving, instead } => {
-                Message::Disconnect { link, leaving, instead: instead.map(name) }
-            }
-            Self::Shuffle { origin, ttl, sample } => Message::Shuffle {
-                origin: name(origin),
-                ttl,
-                sample: sample.into_iter().map(name).collect(),
-            },
-            Self::ShuffleReply { sample } => {
-                Message::ShuffleReply { sample: sample.into_iter().map(name).collect() }
-            }
-            Self::Keepalive { link } => Message::Keepalive { link },
-        }
-    }
-}
-
-impl<P> Priority<P> {
-    fn map<Q>(self, name: impl FnOnce(P) -> Q) -> Priority<Q> {
-        match self {
-            Self::High => Priority::High,
-            Self::Low => Priority::Low,
-            Self::Exchange { spare } => Priority::Exchange { spare: name(spare) },
+            Self::ShuffleReply { sample } => sample.iter().copied().for_each(visit),
+            Self::Join { .. }
+            | Self::Neighbor { priority: Priority::High | Priority::Low, .. }
+            | Self::Accept { evicted: None, .. }
+            | Self::Reject { .. }
+            | Self::Disconnect { instead: None, .. }
+            | Self::Keepalive { .. } => {}
         }
     }
 }

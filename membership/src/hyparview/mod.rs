@@ -21,6 +21,7 @@
 mod admit;
 mod config;
 mod join;
+pub mod marks;
 mod message;
 mod passive;
 mod repair;
@@ -40,7 +41,7 @@ pub use message::{MAX_SAMPLE, Message, Priority};
 
 use crate::links::{LinkNumber, Links};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
-use crate::{Mark, Peer, Time};
+use crate::{Peer, Time};
 use passive::Passive;
 use reunion::Lost;
 
@@ -164,11 +165,11 @@ impl<P: Peer> HyParView<P> {
         if let Some(at) = self.links.position_of_node(from) {
             let held = self.links.active()[at].peer;
             if held > from {
-                fx.mark(Mark::OldIncarnation);
+                fx.mark(marks::OLD_INCARNATION);
                 return false;
             }
             if held < from {
-                fx.mark(Mark::NeighborRestarted);
+                fx.mark(marks::NEIGHBOR_RESTARTED);
                 self.drop_link(at, DownReason::Restarted, fx);
             } else {
                 self.links.active_mut()[at].silent = 0;
@@ -195,7 +196,7 @@ impl<P: Peer> HyParView<P> {
         let peer = self.links.unlink_at(at).peer;
         fx.neighbor_down(peer, reason);
         if self.links.active().is_empty() && self.phase == Phase::Running {
-            fx.mark(Mark::Isolated);
+            fx.mark(marks::ISOLATED);
             fx.notify(Notice::Isolated);
         }
         peer
@@ -270,6 +271,10 @@ impl<P: Peer> Membership for HyParView<P> {
 
     fn passive(&self) -> impl ExactSizeIterator<Item = P> + Clone {
         self.passive.peers().iter().copied()
+    }
+
+    fn each_named(message: &Message<P>, visit: impl FnMut(P)) {
+        message.each_named(visit);
     }
 
     fn lost(&self) -> impl Iterator<Item = P> + Clone {

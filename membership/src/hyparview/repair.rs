@@ -2,10 +2,10 @@
 
 use rand::RngExt;
 
-use super::{HyParView, Message, Purpose, Timer};
+use super::{HyParView, Message, Purpose, Timer, marks};
 use crate::protocol::{DownReason, Effects};
 use crate::sample::{choose, choose_where};
-use crate::{Mark, Peer, Time};
+use crate::{Peer, Time};
 
 /// One random promotion in this many tries a contact instead of a passive peer, so that sides of a
 /// split whose passive views have forgotten each other find together again.
@@ -24,7 +24,7 @@ impl<P: Peer> HyParView<P> {
                     && !self.links.active().is_empty() =>
                 {
                     // Too many were dead: fresh candidates now, not at the next cycle.
-                    fx.mark(Mark::ShuffledForCandidates);
+                    fx.mark(marks::SHUFFLED_FOR_CANDIDATES);
                     self.passive.refills += 1;
                     return self.shuffle(fx);
                 }
@@ -39,7 +39,7 @@ impl<P: Peer> HyParView<P> {
     pub(super) fn on_link_down(&mut self, now: Time, peer: P, fx: &mut impl Effects<Self>) {
         self.passive.lost |= self.passive.remove(peer);
         if self.links.abandon(peer).is_some() {
-            fx.mark(Mark::RequestFailed);
+            fx.mark(marks::REQUEST_FAILED);
         }
         if let Some(at) = self.links.position(peer) {
             self.drop_link(at, DownReason::Failed, fx);
@@ -53,7 +53,7 @@ impl<P: Peer> HyParView<P> {
         self.links.watched = false;
         while let Some(request) = self.links.overdue(now) {
             // It may have accepted, and the answer was lost: no half link is left behind.
-            fx.mark(Mark::RequestOverdue);
+            fx.mark(marks::REQUEST_OVERDUE);
             let link = request.number;
             fx.send(request.peer, Message::Disconnect { link, leaving: false, instead: None });
             self.passive.lost |= self.passive.remove(request.peer);
@@ -71,7 +71,7 @@ impl<P: Peer> HyParView<P> {
         while let Some(link) = self.links.active_mut().get_mut(at) {
             let (peer, number) = (link.peer, link.number);
             if link.silent >= self.config.keepalive_misses {
-                fx.mark(Mark::NeighborSilent);
+                fx.mark(marks::NEIGHBOR_SILENT);
                 let bye = Message::Disconnect { link: number, leaving: false, instead: None };
                 fx.send(peer, bye);
                 self.drop_link(at, DownReason::Silent, fx);
@@ -100,7 +100,7 @@ impl<P: Peer> HyParView<P> {
             return;
         }
         self.links.probed = true;
-        fx.mark(Mark::FullViewProbed);
+        fx.mark(marks::FULL_VIEW_PROBED);
         for link in self.links.active() {
             fx.send(link.peer, Message::Keepalive { link: link.number });
         }
@@ -117,7 +117,7 @@ impl<P: Peer> HyParView<P> {
     fn promote(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         let spare = self.spare();
         if spare != self.me {
-            fx.mark(Mark::Promoted);
+            fx.mark(marks::PROMOTED);
         }
         self.exchange(now, spare, fx);
     }
@@ -134,7 +134,7 @@ impl<P: Peer> HyParView<P> {
     pub(super) fn splice_in(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         let links = self.links.active().len() + self.links.requests().len();
         if links > 0 && links + 2 <= self.config.active_capacity {
-            fx.mark(Mark::SplicedIn);
+            fx.mark(marks::SPLICED_IN);
             self.exchange(now, self.me, fx);
         }
     }
@@ -150,7 +150,7 @@ impl<P: Peer> HyParView<P> {
             && self.may_ask()
         {
             if to_contact && contact.is_some() {
-                fx.mark(Mark::ExchangeByContact);
+                fx.mark(marks::EXCHANGE_BY_CONTACT);
             }
             self.ask_for_link(now, target, Purpose::Exchange { spare }, fx);
         }

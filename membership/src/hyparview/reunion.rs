@@ -12,10 +12,10 @@ use core::time::Duration;
 use rand::RngExt;
 use thin_vec::ThinVec;
 
-use super::{HyParView, Message, Purpose};
+use super::{HyParView, Message, Purpose, marks};
 use crate::protocol::Effects;
 use crate::time::nanos;
-use crate::{Mark, Peer, Time};
+use crate::{Peer, Time};
 
 /// How long a peer is tried.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -66,7 +66,7 @@ impl<P: Peer> HyParView<P> {
         if self.lost.len() >= self.config.contacts_capacity {
             // A random one: neither those that fail all the time nor those of long ago may take all
             // the room.
-            fx.mark(Mark::LostReplaced);
+            fx.mark(marks::LOST_REPLACED);
             let at = self.rng.random_range(0..self.lost.len());
             self.lost.swap_remove(at);
         }
@@ -78,7 +78,7 @@ impl<P: Peer> HyParView<P> {
     pub(super) fn find(&mut self, peer: P, fx: &mut impl Effects<Self>) {
         if let Some(at) = self.lost.iter().position(|lost| lost.peer.is_same_node(peer)) {
             if self.lost[at].tries > 0 {
-                fx.mark(Mark::LostFound);
+                fx.mark(marks::LOST_FOUND);
             }
             self.forget(at);
         }
@@ -96,7 +96,7 @@ impl<P: Peer> HyParView<P> {
     pub(super) fn rename(&mut self, peer: P, fx: &mut impl Effects<Self>) {
         if let Some(contact) = self.contacts.iter_mut().find(|c| peer.supersedes(**c)) {
             *contact = peer;
-            fx.mark(Mark::ContactRestarted);
+            fx.mark(marks::CONTACT_RESTARTED);
         }
         if let Some(lost) = self.lost.iter_mut().find(|lost| peer.supersedes(lost.peer)) {
             // It answers: there is nothing to wait for.
@@ -121,7 +121,7 @@ impl<P: Peer> HyParView<P> {
         if u64::from(tries) >= day.min(u64::from(u16::MAX)) {
             return self.forget(at);
         }
-        fx.mark(Mark::LostTried);
+        fx.mark(marks::LOST_TRIED);
         let pause = interval / (1 << DOUBLINGS.saturating_sub(tries));
         let due = now.after(pause / 2).after(self.fraction(pause / 2));
         self.lost[at] = Lost { peer, tries: tries + 1, due };
@@ -158,7 +158,7 @@ impl<P: Peer> HyParView<P> {
             && self.is_stranger(peer)
             && !self.links.is_asked(peer)
         {
-            fx.mark(Mark::AskedAnew);
+            fx.mark(marks::ASKED_ANEW);
             if request.why == Purpose::Join {
                 let link = self.ask(now, peer, Purpose::Join, fx);
                 fx.send(peer, Message::Join { link });

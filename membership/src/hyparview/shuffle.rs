@@ -2,10 +2,10 @@
 
 use thin_vec::ThinVec;
 
-use super::{HyParView, Message, Timer};
+use super::{HyParView, Message, Timer, marks};
 use crate::protocol::Effects;
 use crate::sample::{choose_where, sample_into};
-use crate::{Mark, Peer, Time};
+use crate::{Peer, Time};
 
 impl<P: Peer> HyParView<P> {
     pub(super) fn on_shuffle_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
@@ -49,7 +49,7 @@ impl<P: Peer> HyParView<P> {
         fx: &mut impl Effects<Self>,
     ) {
         if origin.is_same_node(self.me) {
-            return fx.mark(Mark::ShuffleCameHome);
+            return fx.mark(marks::SHUFFLE_CAME_HOME);
         }
         let ttl = ttl.min(self.config.shuffle_walk_length).saturating_sub(1);
         if ttl > 0 {
@@ -64,7 +64,7 @@ impl<P: Peer> HyParView<P> {
                 sample.truncate(self.config.passive_capacity);
                 return fx.send(next, Message::Shuffle { origin, ttl, sample });
             }
-            fx.mark(Mark::ShuffleStuck);
+            fx.mark(marks::SHUFFLE_STUCK);
         }
         // The reply goes to the origin of the walk, not to its last hop, with as many passive ids
         // as were received.

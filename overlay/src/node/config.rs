@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use either::Either;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
 use murmurate_broadcast::{anti_entropy, plumtree};
@@ -16,9 +15,11 @@ use super::channels::{self, Channel, DeclarationError};
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::services::{Declared, NodeService, ServiceError};
-use super::stack::{BroadcastParameters, MembershipParameters, Strategies};
+use super::stack::{ChosenBroadcast, ChosenMembership, Strategies};
 use super::state::StateError;
-use super::wire::{Addresses, MAX_NETWORK, TopicError, topic_length};
+use super::wire::{
+    Addresses, MAX_NETWORK, NodeBroadcast, NodeMembership, TopicError, topic_length,
+};
 use crate::discovery::{ContactError, Discovery, can_listen, parse_contact};
 use crate::{NodeIdError, router};
 
@@ -41,8 +42,8 @@ pub struct Builder {
     pub(crate) identity: Option<Keypair>,
     pub(crate) state: Option<PathBuf>,
     pub(crate) discovery: Vec<Box<dyn Discovery>>,
-    pub(crate) membership: MembershipParameters,
-    pub(crate) broadcast: BroadcastParameters,
+    pub(crate) membership: Box<dyn ChosenMembership>,
+    pub(crate) broadcast: Box<dyn ChosenBroadcast>,
     pub(crate) anti_entropy: anti_entropy::Parameters,
     pub(crate) catch_up: BTreeSet<Box<str>>,
     pub(crate) limits: Limits,
@@ -95,9 +96,6 @@ pub enum ConfigError {
     /// A parameter of the membership.
     #[error("membership: {0}")]
     Membership(parameters::ConfigError),
-    /// A parameter of the full mesh.
-    #[error("full_mesh: {0}")]
-    FullMesh(parameters::ConfigError),
     /// A parameter of the broadcast.
     #[error("broadcast: {0}")]
     Broadcast(parameters::ConfigError),
@@ -154,8 +152,8 @@ impl Builder {
             identity: None,
             state: None,
             discovery: Vec::new(),
-            membership: Self::default_membership().into(),
-            broadcast: plumtree::Parameters::default().into(),
+            membership: Box::new(Self::default_membership()),
+            broadcast: Box::new(plumtree::Parameters::default()),
             anti_entropy: anti_entropy::Parameters::default(),
             catch_up: BTreeSet::new(),
             limits: Limits::default(),
@@ -220,16 +218,17 @@ impl Builder {
     }
 
     /// Who the node's neighbours are, the same strategy in the whole overlay. Default:
-    /// [`Builder::default_membership`]. With `full_mesh::Parameters` it is every node.
-    pub fn membership(mut self, parameters: impl Into<MembershipParameters>) -> Self {
-        self.membership = parameters.into();
+    /// [`Builder::default_membership`]. With `full_mesh::Parameters` it is every node, and with
+    /// parameters of one's own what they are of.
+    pub fn membership<S: NodeMembership>(mut self, parameters: S) -> Self {
+        self.membership = Box::new(parameters);
         self
     }
 
     /// How broadcasts reach everyone, the same strategy in the whole overlay. Default: Plumtree. With
-    /// `flood::Config` they go over every link.
-    pub fn broadcast(mut self, parameters: impl Into<BroadcastParameters>) -> Self {
-        self.broadcast = parameters.into();
+    /// `flood::Parameters` they go over every link, and with parameters of one's own as those say.
+    pub fn broadcast<S: NodeBroadcast>(mut self, parameters: S) -> Self {
+        self.broadcast = Box::new(parameters);
         self
     }
 
@@ -276,7 +275,8 @@ impl Builder {
     /// Channels leave the overlay the connections it needs.
     fn check_connections(&self) -> Result<(), ConfigError> {
         let Limits { max_connections, max_channel_connections, .. } = self.limits;
-        let active_capacity = self.membership.neighbors();
+        // Fewer are no overlay.
+        let active_capacity = self.membership.links(2);
         if max_channel_connections.saturating_add(active_capacity) > max_connections {
             return Err(ConfigError::Connections {
                 max_connections,
@@ -288,25 +288,11 @@ impl Builder {
     }
 
     fn check_strategies(&self) -> Result<Strategies, ConfigError> {
-        Ok(Strategies {
-            membership: match self.membership.clone() {
-                MembershipParameters::HyParView(of) => {
-                    Either::Left(Arc::new(of.check().map_err(ConfigError::Membership)?))
-                }
-                MembershipParameters::FullMesh(of) => {
-                    Either::Right(Arc::new(of.check().map_err(ConfigError::FullMesh)?))
-                }
-            },
-            broadcast: match self.broadcast.clone() {
-                BroadcastParameters::Plumtree(of) => {
-                    Either::Left(Arc::new(of.check().map_err(ConfigError::Broadcast)?))
-                }
-                BroadcastParameters::Flood(of) => {
-                    of.validate().map_err(ConfigError::Broadcast)?;
-                    Either::Right(Arc::new(of))
-                }
-            },
-        })
+        let (membership, broadcast) = (&*self.membership, &*self.broadcast);
+        Ok(Strategies::new(
+            (membership, membership.check().map_err(ConfigError::Membership)?),
+            (broadcast, broadcast.check().map_err(ConfigError::Broadcast)?),
+        ))
     }
 
     pub(crate) fn check(&self) -> Result<Checked, ConfigError> {

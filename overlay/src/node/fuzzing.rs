@@ -5,15 +5,15 @@ use super::wire::{HEADER, Kind, MAX_BODY, check};
 
 /// Any bytes as one frame.
 pub fn frame(bytes: &[u8]) {
-    if let Some(Ok((frame, taken))) = check::take(bytes, MAX_BODY) {
-        check::hold(&frame, taken);
+    if let Some(Ok((frame, taken))) = check::take(bytes, MAX_BODY, &check::codec()) {
+        check::hold(&frame, taken, &check::codec());
     }
 }
 
 /// Any bytes as the body of a hello.
 pub fn hello(body: &[u8]) {
-    if let Ok(frame) = super::wire::Frame::decode(Kind::Hello, body) {
-        check::hold(&frame, HEADER + body.len());
+    if let Ok(frame) = super::wire::Frame::decode(Kind::Hello, body, &check::codec()) {
+        check::hold(&frame, HEADER + body.len(), &check::codec());
     }
 }
 
@@ -25,7 +25,7 @@ pub fn stream(bytes: &[u8]) {
         let bytes = if cut & 1 == 0 { bytes.to_vec() } else { [&hello, bytes].concat() };
         let (frames, _) = link::check::read_all(&bytes, u64::from(cut >> 1), 1 << 20);
         for (frame, taken) in frames {
-            check::hold(&frame, taken);
+            check::hold(&frame, taken, &check::codec());
         }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use either::Either;
-use murmurate_broadcast::{anti_entropy, flood, plumtree};
-use murmurate_membership::{DownReason, Notice};
+use murmurate_broadcast::{Carries as _, anti_entropy};
+use murmurate_membership::{DownReason, Mark, Notice};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -19,15 +19,15 @@ use super::event::Event;
 use super::limits::FAR;
 use super::link::outbox::Pushed;
 use super::link::route::Route;
-use super::metrics::{Counters, LOSSES};
+use super::metrics::{Counters, Traffic};
 use super::pressure::Pacer;
 use super::stack::{
     Broadcast, BroadcastMessage, Input, Membership, Message, RouterMessage, Services, Timer,
 };
 use super::topics::Topics;
 use super::wire::{
-    Addresses, Contact, Head, Kind, Publication, Relayed, RouteMessage, encode_control,
-    encode_exchange, encode_membership, encode_route,
+    Addresses, Contact, Head, Publication, Relayed, RouteMessage, encode_control, encode_exchange,
+    encode_gossip, encode_membership, encode_route,
 };
 use crate::id::{Incarnation, MessageId, NodeId};
 use crate::{Effects, router};
@@ -48,6 +48,8 @@ pub(crate) struct Host {
     pub(crate) timers: Vec<(Instant, Timer)>,
     pub(crate) topics: Topics,
     pub(crate) metrics: Arc<Counters>,
+    pub(crate) received: Traffic,
+    sent: Traffic,
     pub(crate) events: broadcast::Sender<Event>,
     /// What went wrong while the stack spoke, to be fed to it once it has finished.
     pub(crate) later: VecDeque<Input>,
@@ -78,9 +80,13 @@ impl Host {
         outbox_limit: usize,
         topics: Topics,
         metrics: Arc<Counters>,
+        kinds: &[&str],
         events: broadcast::Sender<Event>,
     ) -> Self {
+        let [received, sent] = metrics.traffic(kinds);
         Self {
+            received,
+            sent,
             me,
             addresses,
             book: Book::default(),
@@ -148,7 +154,7 @@ impl Host {
     fn push(&mut self, to: Incarnation, kind: usize, frame: Outgoing) {
         let bytes = frame.len();
         if self.queue(to, frame) == Some(Pushed::Queued) {
-            self.metrics.sent.note(kind, bytes);
+            self.sent.note(kind, bytes);
         }
     }
 
@@ -203,9 +209,8 @@ impl Effects<Membership, Broadcast, Services> for Host {
         let frame = match message {
             Message::Broadcast(message) => Outgoing::of(message),
             Message::Membership(message) => {
-                let contact = |peer| self.contact(peer);
-                let message = message.map_either(|of| of.map(contact), |of| of.map(contact));
-                Outgoing::Control(encode_membership(&message))
+                let addresses = |peer| self.contact(peer).addresses;
+                Outgoing::Control(encode_membership(&message, addresses))
             }
             Message::Service(Either::Left(message)) => match self.without_data(message) {
                 Ok(message) => Outgoing::Control(encode_route(&message)),
@@ -267,10 +272,8 @@ impl Effects<Membership, Broadcast, Services> for Host {
         self.topics.missed(origin, count);
     }
 
-    fn mark(&mut self, mark: crate::Mark) {
-        if let crate::Mark::Broadcast(mark) = mark
-            && LOSSES.contains(&mark)
-        {
+    fn mark(&mut self, mark: Mark) {
+        if mark.is_loss() {
             self.metrics.broadcasts_dropped.with_label_values(&[mark.name()]).inc();
         }
     }
@@ -335,48 +338,37 @@ impl Outgoing {
     /// A broadcast message.
     fn of(message: BroadcastMessage) -> Self {
         use anti_entropy::Message as Exchange;
-        use plumtree::Message as Tree;
-        let (kind, id, round, payload) = match message {
-            Exchange::Inner(
-                Either::Left(Tree::Gossip { id, round, payload })
-                | Either::Right(flood::Message { id, round, payload }),
-            ) => (Kind::Gossip, id, round, payload),
-            Exchange::Inner(Either::Left(Tree::Repair { id, round, payload })) => {
-                (Kind::Repair, id, round, payload)
+        let exchange = match message {
+            Exchange::Inner(message) => {
+                let (head, payload) = message.split();
+                let Some(payload) = payload else { return Self::Control(encode_control(&head)) };
+                return match Head::of_gossip(&head, &payload) {
+                    Some(head) => Self::Payload(Some(head), payload.bytes().clone()),
+                    None => Self::Payload(None, encode_gossip(&head, &payload).into()),
+                };
             }
             Exchange::Reply { id, round, age, payload } => {
                 let head = Head::of_reply(id, round, age, &payload);
-                return Self::Payload(Some(head), payload.bytes().clone());
+                return Self::Payload(head, payload.bytes().clone());
             }
-            Exchange::Inner(Either::Left(Tree::IHave(batch))) => {
-                return Self::Control(encode_control(&Tree::IHave(batch)));
-            }
-            Exchange::Inner(Either::Left(Tree::Graft { missing })) => {
-                return Self::Control(encode_control(&Tree::Graft { missing }));
-            }
-            Exchange::Inner(Either::Left(Tree::Fetch(missing))) => {
-                return Self::Control(encode_control(&Tree::Fetch(missing)));
-            }
-            Exchange::Inner(Either::Left(Tree::Prune)) => {
-                return Self::Control(encode_control(&Tree::Prune));
-            }
-            Exchange::Compare { uptime, parts } => {
-                return Self::Control(encode_exchange(&Exchange::Compare { uptime, parts }));
-            }
+            Exchange::Compare { uptime, parts } => Exchange::Compare { uptime, parts },
             Exchange::Have { uptime, parts, origins, sure, answer } => {
-                let have = Exchange::Have { uptime, parts, origins, sure, answer };
-                return Self::Control(encode_exchange(&have));
+                Exchange::Have { uptime, parts, origins, sure, answer }
             }
-            Exchange::Want(spans) => return Self::Control(encode_exchange(&Exchange::Want(spans))),
+            Exchange::Want(spans) => Exchange::Want(spans),
         };
-        Self::Payload(Some(Head::new(kind, id, round, &payload)), payload.bytes().clone())
+        Self::Control(encode_exchange(&exchange))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use murmurate_broadcast::plumtree;
+
     use super::*;
     use crate::Metrics;
+    use crate::node::stack::kinds;
+    use crate::node::wire::{self, InnerMessage};
     use crate::router::Message as Routing;
 
     fn peer(of: u8) -> Incarnation {
@@ -386,7 +378,9 @@ mod tests {
     fn host(metrics: &Metrics) -> Host {
         let counters = metrics.counters();
         let topics = Topics::new(1, Default::default(), counters.lagged.clone());
-        Host::new(peer(1), Addresses::default(), 1_000, topics, counters, broadcast::Sender::new(1))
+        let kinds = kinds(&wire::check::codec());
+        let (me, events) = (peer(1), broadcast::Sender::new(1));
+        Host::new(me, Addresses::default(), 1_000, topics, counters, &kinds, events)
     }
 
     #[tokio::test(start_paused = true)]
@@ -396,8 +390,10 @@ mod tests {
         let say = |host: &mut Host, to| {
             let data = Bytes::from_static(&[0; 900]);
             let relay = Routing::Relay { origin: to, to, number: 1, hops_left: 1, data };
-            let tree =
-                |message| Message::Broadcast(anti_entropy::Message::Inner(Either::Left(message)));
+            let tree = |message| {
+                let message = InnerMessage::of::<plumtree::Parameters>(message);
+                Message::Broadcast(anti_entropy::Message::Inner(message))
+            };
             let payload = Publication::new("t", 0, &[0; 900]).expect("a short topic");
             let id = MessageId { origin: host.me, sequence: 1 };
             let gossip = plumtree::Message::Gossip { id, round: 1, payload };

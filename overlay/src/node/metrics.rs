@@ -5,15 +5,14 @@
 
 use std::sync::Arc;
 
-use murmurate_broadcast::Mark;
 use murmurate_membership::DownReason;
+use murmurate_membership::Mark;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
 
 use super::channels::Families;
-use super::stack::KINDS;
 
 /// A set of metrics, in a registry of its own.
 ///
@@ -57,8 +56,7 @@ pub(crate) struct Counters {
     pub(crate) broadcasts_dropped: IntCounterVec,
     pub(crate) hops: Histogram,
     pub(crate) latency: Histogram,
-    pub(crate) received: Traffic,
-    pub(crate) sent: Traffic,
+    messages: [IntCounterVec; 2],
     pub(crate) outbox_bytes: IntGauge,
     pub(crate) outbox_control_dropped: IntCounter,
     pub(crate) outbox_payloads_dropped: IntCounter,
@@ -75,6 +73,28 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// What counts received and sent messages of these kinds, which are there from now on. Those without
+    /// a name never come.
+    pub(crate) fn traffic(&self, kinds: &[&str]) -> [Traffic; 2] {
+        ["received", "sent"].map(|direction| {
+            let each = |of: &IntCounterVec| {
+                let one = |kind: &&str| {
+                    (!kind.is_empty()).then(|| of.with_label_values(&[direction, *kind]))
+                };
+                kinds.iter().map(one).collect()
+            };
+            let [messages, bytes] = &self.messages;
+            Traffic { messages: each(messages), bytes: each(bytes) }
+        })
+    }
+
+    /// What is dropped for these reasons is counted, from zero.
+    pub(crate) fn count_losses(&self, losses: &[Mark]) {
+        for mark in losses {
+            let _ = self.broadcasts_dropped.with_label_values(&[mark.name()]);
+        }
+    }
+
     /// Counts a failed look-up; sources of an embedder's own are one series.
     pub(crate) fn discovery_failed(&self, source: &str) {
         let source = if DISCOVERY.contains(&source) { source } else { "other" };
@@ -85,15 +105,17 @@ impl Counters {
 /// Messages and bytes in one direction, by kind.
 #[derive(Debug)]
 pub(crate) struct Traffic {
-    messages: Vec<IntCounter>,
-    bytes: Vec<IntCounter>,
+    messages: Vec<Option<IntCounter>>,
+    bytes: Vec<Option<IntCounter>>,
 }
 
 impl Traffic {
     /// Counts a message of the kind with this index.
     pub(crate) fn note(&self, kind: usize, bytes: usize) {
-        self.messages[kind].inc();
-        self.bytes[kind].inc_by(bytes as u64);
+        if let (Some(messages), Some(all)) = (&self.messages[kind], &self.bytes[kind]) {
+            messages.inc();
+            all.inc_by(bytes as u64);
+        }
     }
 }
 
@@ -111,21 +133,6 @@ pub(crate) const LINK_ENDS: [&str; 9] = [
     "stalled",
     "wrong_network",
     "unsupported",
-];
-
-/// Branches of the broadcast in which something is dropped, as
-/// `murmurate_broadcasts_dropped_total` labels them.
-pub(crate) const LOSSES: [Mark; 10] = [
-    Mark::TooManyHops,
-    Mark::OriginsFull,
-    Mark::WaitedTooLong,
-    Mark::MissingFull,
-    Mark::AskedInVain,
-    Mark::NobodyToAsk,
-    Mark::AskedTooLate,
-    Mark::ExchangeFlood,
-    Mark::ExchangeNonsense,
-    Mark::ReplyBudgetSpent,
 ];
 
 const DOWN_REASONS: [&str; 8] =
@@ -189,23 +196,14 @@ impl Maker {
         counters
     }
 
-    /// Received and sent.
-    fn traffic(&self, kinds: &[&str]) -> (Traffic, Traffic) {
+    /// Messages and their bytes, by direction and kind.
+    fn messages(&self) -> [IntCounterVec; 2] {
         let labels = ["direction", "kind"];
-        let messages =
-            self.counters("murmurate_messages_total", "Messages of the protocols.", &labels);
-        let bytes = self.counters(
-            "murmurate_message_bytes_total",
-            "Bytes of the protocols' messages, without transport overhead.",
-            &labels,
-        );
-        let direction = |direction: &str| {
-            let each = |of: &IntCounterVec| {
-                kinds.iter().map(|kind| of.with_label_values(&[direction, *kind])).collect()
-            };
-            Traffic { messages: each(&messages), bytes: each(&bytes) }
-        };
-        (direction("received"), direction("sent"))
+        let bytes = "Bytes of the protocols' messages, without transport overhead.";
+        [
+            self.counters("murmurate_messages_total", "Messages of the protocols.", &labels),
+            self.counters("murmurate_message_bytes_total", bytes, &labels),
+        ]
     }
 
     fn waited(&self) -> IntCounter {
@@ -235,8 +233,7 @@ impl Maker {
 
     fn broadcasts_dropped(&self) -> IntCounterVec {
         let help = "Words about broadcasts that were not acted on, and payloads not passed on.";
-        let reasons = LOSSES.map(Mark::name);
-        self.reasons("murmurate_broadcasts_dropped_total", help, "reason", &reasons)
+        self.counters("murmurate_broadcasts_dropped_total", help, &["reason"])
     }
 
     fn service_messages_dropped(&self) -> IntCounterVec {
@@ -264,11 +261,9 @@ impl Maker {
 }
 
 impl Metrics {
-    /// A new set, all zero. `kinds` are the names of messages.
-    pub(crate) fn with_kinds(kinds: &[&str]) -> Self {
+    fn new() -> Self {
         let make = Maker(Registry::new());
         make.build_info().with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let (received, sent) = make.traffic(kinds);
         let [published, delivered, duplicate, refused] = make.labelled(
             "murmurate_broadcasts_total",
             "Broadcasts published here, delivered here for the first time, received again, and refused.",
@@ -309,8 +304,7 @@ impl Metrics {
             service_messages_dropped: make.service_messages_dropped(),
             hops: make.hops(),
             latency: make.latency(),
-            received,
-            sent,
+            messages: make.messages(),
             outbox_bytes: gauge("murmurate_outbox_bytes", "Bytes that wait in outboxes."),
             outbox_control_dropped,
             outbox_payloads_dropped,
@@ -368,7 +362,7 @@ impl Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::with_kinds(&KINDS)
+        Self::new()
     }
 }
 
@@ -402,13 +396,18 @@ impl Drop for Level {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::stack::kinds;
+    use crate::node::wire::check;
 
     #[test]
     fn a_node_has_few_series_and_all_from_the_start() {
-        let text = Metrics::default().render();
+        let metrics = Metrics::default();
+        let kinds = kinds(&check::codec());
+        let _ = metrics.counters().traffic(&kinds);
+        let text = metrics.render();
         let series = text.lines().filter(|line| !line.starts_with('#')).count();
         assert!((50..500).contains(&series), "{series}");
-        for kind in KINDS {
+        for kind in kinds.iter().filter(|kind| !kind.is_empty()) {
             assert!(text.contains(&format!("kind=\"{kind}\"")), "{kind}");
         }
     }

@@ -69,10 +69,9 @@ pub use event::Event;
 pub use limits::Limits;
 pub use metrics::{BroadcastCounts, Metrics};
 pub use services::{NodeService, ServiceError, ServiceHandle, UnknownService};
-pub use stack::{BroadcastParameters, MembershipParameters};
 pub use topics::{Delivery, Lost, Subscription};
 pub use transport::Traffic;
-pub use wire::TopicError;
+pub use wire::{NodeBroadcast, NodeMembership, TopicError};
 
 use crate::id::{Incarnation, MessageId, NodeId};
 use channels::Hub;

@@ -17,7 +17,7 @@ use super::services::Declared;
 use super::state::{State, Store};
 use super::topics::Topics;
 use super::wire::Addresses;
-use super::{Node, clock, transport};
+use super::{Node, clock, stack, transport};
 use crate::discovery::Announcement;
 use crate::id::{Incarnation, NodeId};
 use crate::router::Router;
@@ -65,8 +65,8 @@ impl Builder {
         let full = addresses.full(node);
 
         let strategies = &checked.strategies;
-        let membership = strategies.membership(me, rand::random());
-        let broadcast = AntiEntropy::new(strategies.broadcast(), checked.anti_entropy);
+        let membership = (strategies.membership)(me, rand::random());
+        let broadcast = AntiEntropy::new((strategies.broadcast)(), checked.anti_entropy);
         let router = Router::new(me, checked.router);
         let dropped = self.metrics.counters().service_messages_dropped.clone();
         let max_data = self.limits.max_service_data();
@@ -89,12 +89,14 @@ impl Builder {
         let (show_active, active) = watch::channel(Vec::new());
         let (show_addresses, shown_addresses) = watch::channel(full.clone());
         let (show_end, end) = watch::channel(None);
+        self.metrics.counters().count_losses(&strategies.losses);
         let host = Host::new(
             me,
             addresses,
             self.limits.outbox_bytes,
             topics.clone(),
             self.metrics.counters(),
+            &stack::kinds(&strategies.codec),
             events.clone(),
         );
         let announcement = Announcement { network: self.network.clone(), node, addresses: full };
@@ -109,7 +111,8 @@ impl Builder {
             stack,
             host,
             network: self.network.clone(),
-            strategies: strategies.name(),
+            strategies: Arc::clone(&strategies.name),
+            codec: strategies.codec,
             limits: self.limits.clone(),
             hub: Arc::clone(&hub),
             reach: self.advertise.is_empty().then_some(reach),
@@ -118,7 +121,7 @@ impl Builder {
             shown: Shown { active: show_active, addresses: show_addresses, end: show_end },
             discovery,
             store: state.map(Store::new),
-            reunion: strategies.reunion(),
+            reunion: strategies.retry_interval,
         });
         let known = kept.into_iter().flat_map(|kept| kept.peers).flat_map(|peer| {
             let addresses: Addresses = peer.addresses.iter().collect();

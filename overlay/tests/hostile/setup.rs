@@ -226,11 +226,12 @@ impl Setup {
     }
 
     pub(crate) fn flood(&self) -> Arc<flood::Config> {
-        Arc::new(flood::Config {
+        let parameters = flood::Parameters {
             seen_capacity: self.broadcast.seen_capacity,
             hop_limit: self.broadcast.hop_limit,
-            ..flood::Config::default()
-        })
+            ..flood::Parameters::default()
+        };
+        Arc::new(parameters.check().expect("drawn within the ranges"))
     }
 }
 

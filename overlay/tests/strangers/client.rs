@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/4";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/5";
 /// What the nodes run.
 pub(crate) const STRATEGIES: &str = "hyparview/plumtree";
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -31,10 +31,10 @@ impl Draw {
         bytes
     }
 
-    /// A peer that nobody answers for: without an address, or at a port that refuses.
-    fn contact(&mut self) -> Vec<u8> {
+    /// Addresses at which nobody answers: none, or a port that refuses.
+    fn addresses(&mut self, of: u64) -> Vec<u8> {
         let nowhere = [&[1, 8, 4, 127, 0, 0, 1, 6, 0, 1][..], &[0]];
-        [&self.peer(), nowhere[self.below(2) as usize]].concat()
+        (0..of).flat_map(|_| nowhere[self.below(2) as usize]).copied().collect()
     }
 
     fn link(&mut self) -> Vec<u8> {
@@ -45,24 +45,34 @@ impl Draw {
         [self.peer(), number(self.next()), number(self.below(1 << 16))].concat()
     }
 
-    fn many(&mut self, most: u64, one: fn(&mut Self) -> Vec<u8>) -> Vec<u8> {
-        let count = self.below(most + 1);
+    fn many(&mut self, count: u64, one: fn(&mut Self) -> Vec<u8>) -> Vec<u8> {
         (0..count).fold(number(count), |all, _| [all, one(self)].concat())
     }
 
     fn frame(&mut self) -> Vec<u8> {
         let (kind, body) = match self.below(12) {
             0 => (1, [vec![0], self.link()].concat()),
-            1 => (1, [vec![1], self.contact(), vec![self.below(7) as u8]].concat()),
-            2 => (1, [vec![2], self.link(), vec![self.below(2) as u8]].concat()),
-            3 => (1, [vec![2], self.link(), vec![2], self.contact()].concat()),
-            4 => (1, [vec![3], self.link(), vec![1], self.contact()].concat()),
-            5 => {
-                let sample = self.many(20, Self::contact);
-                (1, [vec![6], self.contact(), vec![self.below(7) as u8], sample].concat())
+            1 => {
+                let joiner = [vec![1], self.peer(), vec![self.below(7) as u8]].concat();
+                (1, [joiner, self.addresses(1)].concat())
             }
-            6 => (1, [vec![7], self.many(160, Self::contact)].concat()),
-            7 => (2, [vec![1, 1], self.many(256, Self::announced)].concat()),
+            2 => (1, [vec![2], self.link(), vec![self.below(2) as u8]].concat()),
+            3 => (1, [vec![2], self.link(), vec![2], self.peer(), self.addresses(1)].concat()),
+            4 => (1, [vec![3], self.link(), vec![1], self.peer(), self.addresses(1)].concat()),
+            5 => {
+                let count = self.below(21);
+                let sample = self.many(count, Self::peer);
+                let origin = [vec![6], self.peer(), vec![self.below(7) as u8]].concat();
+                (1, [origin, sample, self.addresses(1 + count)].concat())
+            }
+            6 => {
+                let count = self.below(161);
+                (1, [vec![7], self.many(count, Self::peer), self.addresses(count)].concat())
+            }
+            7 => {
+                let count = self.below(257);
+                (2, [vec![1, 1], self.many(count, Self::announced)].concat())
+            }
             8 => (2, [vec![2, 1], self.announced()].concat()),
             9 => (4, Vec::new()),
             10 => (2, vec![3]),
@@ -72,7 +82,7 @@ impl Draw {
     }
 
     fn gossip(&mut self) -> Vec<u8> {
-        let mut body: Vec<u8> = (0..50).map(|_| self.next() as u8).collect();
+        let mut body = [vec![0], self.announced()].concat();
         body.extend(b"\x03any");
         let length = self.below(2_000);
         body.extend((0..8 + length).map(|_| self.next() as u8));

@@ -2,6 +2,7 @@
 //! counted and recorded on the way.
 
 mod deliveries;
+pub mod erased;
 mod event;
 mod host;
 pub mod lanes;

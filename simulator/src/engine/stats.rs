@@ -51,7 +51,7 @@ pub struct Stats {
 const DOWN_REASONS: usize = DownReason::Renewed as usize + 1;
 
 /// Messages of one kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Kind {
     /// As metrics label it.
     pub name: &'static str,
@@ -100,8 +100,6 @@ impl Broadcast {
 
 impl Stats {
     pub(crate) fn new<P: SimStack>() -> Self {
-        let kinds = MessageOf::<P>::KINDS;
-        let name = MessageOf::<P>::kind_name;
         Self {
             events: 0,
             timers: 0,
@@ -110,13 +108,20 @@ impl Stats {
             shed: 0,
             duplicated: 0,
             missed: 0,
-            messages: (0..kinds).map(|k| Kind { name: name(k), count: 0, bytes: 0 }).collect(),
+            messages: vec![Kind::default(); MessageOf::<P>::KINDS],
             neighbor_ups: 0,
             neighbor_downs: [0; DOWN_REASONS],
             broadcasts: Vec::new(),
             latency: latency_histogram(),
             marks: Marks::default(),
             digest: 0,
+        }
+    }
+
+    /// Counts messages under these names, in their order.
+    pub(crate) fn name_kinds(&mut self, names: &[&'static str]) {
+        for (kind, name) in self.messages.iter_mut().zip(names) {
+            kind.name = name;
         }
     }
 
@@ -150,7 +155,7 @@ impl Stats {
         }
         // Both have the same bounds.
         let _ = self.latency.add(&other.latency);
-        self.marks.add(other.marks);
+        self.marks.add(&other.marks);
         self.digest = self.digest.wrapping_add(other.digest);
     }
 

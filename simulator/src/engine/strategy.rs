@@ -2,42 +2,28 @@
 
 use std::sync::Arc;
 
-use murmurate::broadcast::{
-    AntiEntropy, Broadcast, Flood, Payload, Plumtree, anti_entropy, flood, plumtree,
-};
-use murmurate::membership::{FullMesh, HyParView, Membership, full_mesh, hyparview};
+use murmurate::broadcast::{Broadcast, BroadcastStrategy, Payload};
+use murmurate::membership::{ConfigError, Membership, MembershipStrategy};
 use murmurate::service::Service;
 use murmurate::{Input, Message, Stack, Timer};
 
-use crate::model::id::{BroadcastId, SimId};
+use crate::model::id::SimId;
 use crate::model::node::Peer;
 
-pub use crate::engine::watched::Watched;
+pub use crate::engine::watched::{Watched, WatchedBroadcast};
 
 /// A strategy the simulator can run as membership.
-pub trait SimMembership:
-    Membership<Peer = Peer, Message: Clone + Send, Timer: Send> + Watched + Clone + Send + 'static
-{
-}
-impl<M> SimMembership for M where
-    M: Membership<Peer = Peer, Message: Clone + Send, Timer: Send>
-        + Watched
-        + Clone
-        + Send
-        + 'static
-{
-}
+pub trait SimMembership: Membership<Peer = Peer> + Watched + Clone + Send + 'static {}
+impl<M> SimMembership for M where M: Membership<Peer = Peer> + Watched + Clone + Send + 'static {}
 
 /// A strategy the simulator can run as broadcast: broadcasts are numbered.
 pub trait SimBroadcast:
-    Broadcast<Peer = Peer, Id: SimId, Payload: SimPayload, Message: Clone + Send, Timer: Send>
-    + Clone
-    + Send
-    + 'static
+    Broadcast<Peer = Peer, Id: SimId, Payload: SimPayload> + WatchedBroadcast + Clone + Send + 'static
 {
 }
 impl<B> SimBroadcast for B where
-    B: Broadcast<Peer = Peer, Id: SimId, Payload: SimPayload, Message: Clone + Send, Timer: Send>
+    B: Broadcast<Peer = Peer, Id: SimId, Payload: SimPayload>
+        + WatchedBroadcast
         + Clone
         + Send
         + 'static
@@ -45,7 +31,7 @@ impl<B> SimBroadcast for B where
 }
 
 /// What simulated broadcasts carry.
-pub trait SimPayload: Payload + Send + 'static {
+pub trait SimPayload: Payload {
     /// What a workload publishes.
     fn of_workload() -> Self;
 }
@@ -101,6 +87,8 @@ pub type PayloadOf<P> = <<P as SimStack>::Broadcast as Broadcast>::Payload;
 pub(crate) type IdOf<P> = <<P as SimStack>::Broadcast as Broadcast>::Id;
 /// Their service.
 type ServiceOf<P> = <P as SimStack>::Service;
+/// What their services say to each other.
+pub(crate) type MessageOfService<P> = <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Message;
 /// What can be asked of their service.
 pub type CommandOf<P> = <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Command;
 /// What their service tells.
@@ -145,15 +133,6 @@ where
 /// Makes a node's stack, given the peer and a seed of its own.
 pub type Make<P> = Arc<dyn Fn(Peer, u64) -> P + Send + Sync>;
 
-/// HyParView on simulated peers.
-pub type SimHyParView = HyParView<Peer>;
-/// A full mesh of simulated peers.
-pub type SimFullMesh = FullMesh<Peer>;
-/// Plumtree on simulated peers.
-pub type SimPlumtree = Plumtree<Peer, u32, ()>;
-/// Flood on simulated peers.
-pub type SimFlood = Flood<Peer, u32, ()>;
-
 /// Nodes of any strategies: `membership` makes one of a peer and a seed, `broadcast` one of nothing.
 pub fn compose<M: SimMembership, B: SimBroadcast>(
     membership: impl Fn(Peer, u64) -> M + Send + Sync + 'static,
@@ -162,80 +141,21 @@ pub fn compose<M: SimMembership, B: SimBroadcast>(
     Arc::new(move |me, seed| Stack::new(membership(me, seed), broadcast()))
 }
 
-/// Plumtree inside anti-entropy.
-pub fn exchanging_plumtree(
-    inside: plumtree::Config,
-    around: anti_entropy::Config,
-) -> impl Fn() -> AntiEntropy<Plumtree<Peer, BroadcastId, ()>> {
-    let (inside, around) = (Arc::new(inside), Arc::new(around));
-    move || AntiEntropy::new(Plumtree::new(Arc::clone(&inside)), Arc::clone(&around))
-}
+/// The stack of two strategies.
+pub type Both<M, B> = Stack<
+    <M as MembershipStrategy>::Membership<Peer>,
+    <B as BroadcastStrategy>::Broadcast<Peer, u32, ()>,
+>;
 
-/// Flood inside anti-entropy.
-pub fn exchanging_flood(
-    inside: flood::Config,
-    around: anti_entropy::Config,
-) -> impl Fn() -> AntiEntropy<Flood<Peer, BroadcastId, ()>> {
-    let (inside, around) = (Arc::new(inside), Arc::new(around));
-    move || AntiEntropy::new(Flood::new(Arc::clone(&inside)), Arc::clone(&around))
-}
-
-/// Nodes of HyParView and Plumtree.
-#[must_use]
-pub fn hyparview_plumtree(
-    membership: hyparview::Config,
-    broadcast: plumtree::Config,
-) -> Make<Stack<SimHyParView, SimPlumtree>> {
-    let (membership, broadcast) = (Arc::new(membership), Arc::new(broadcast));
-    Arc::new(move |me, seed| {
-        Stack::new(
-            HyParView::new(me, Arc::clone(&membership), seed),
-            Plumtree::new(Arc::clone(&broadcast)),
-        )
-    })
-}
-
-/// Nodes of HyParView and flood.
-#[must_use]
-pub fn hyparview_flood(
-    membership: hyparview::Config,
-    broadcast: flood::Config,
-) -> Make<Stack<SimHyParView, SimFlood>> {
-    let (membership, broadcast) = (Arc::new(membership), Arc::new(broadcast));
-    Arc::new(move |me, seed| {
-        Stack::new(
-            HyParView::new(me, Arc::clone(&membership), seed),
-            Flood::new(Arc::clone(&broadcast)),
-        )
-    })
-}
-
-/// Nodes of full mesh and Plumtree.
-#[must_use]
-pub fn full_mesh_plumtree(
-    membership: full_mesh::Config,
-    broadcast: plumtree::Config,
-) -> Make<Stack<SimFullMesh, SimPlumtree>> {
-    let (membership, broadcast) = (Arc::new(membership), Arc::new(broadcast));
-    Arc::new(move |me, seed| {
-        Stack::new(
-            FullMesh::new(me, Arc::clone(&membership), seed),
-            Plumtree::new(Arc::clone(&broadcast)),
-        )
-    })
-}
-
-/// Nodes of full mesh and flood.
-#[must_use]
-pub fn full_mesh_flood(
-    membership: full_mesh::Config,
-    broadcast: flood::Config,
-) -> Make<Stack<SimFullMesh, SimFlood>> {
-    let (membership, broadcast) = (Arc::new(membership), Arc::new(broadcast));
-    Arc::new(move |me, seed| {
-        Stack::new(
-            FullMesh::new(me, Arc::clone(&membership), seed),
-            Flood::new(Arc::clone(&broadcast)),
-        )
-    })
+/// Nodes of two strategies, compiled together.
+///
+/// # Errors
+/// A parameter that is out of range.
+pub fn nodes<M, B>(membership: M, broadcast: B) -> Result<Make<Both<M, B>>, ConfigError>
+where
+    M: MembershipStrategy<Membership<Peer>: SimMembership>,
+    B: BroadcastStrategy<Broadcast<Peer, u32, ()>: SimBroadcast>,
+{
+    let (membership, broadcast) = (Arc::new(membership.check()?), Arc::new(broadcast.check()?));
+    Ok(compose(move |me, seed| M::start(&membership, me, seed), move || B::start(&broadcast)))
 }

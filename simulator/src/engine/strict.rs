@@ -5,7 +5,7 @@ use murmurate::membership::{Membership as _, Time, Violation};
 use murmurate::{Input, Message, Timer};
 
 use crate::engine::strategy::{InputOf, SimStack};
-use crate::engine::watched::Watched as _;
+use crate::engine::watched::{Watched as _, WatchedBroadcast as _};
 use crate::model::node::Peer;
 
 /// The first thing found wrong: in time, and of those at one time at the lowest node.
@@ -123,6 +123,7 @@ impl Strict {
 
 #[cfg(test)]
 mod tests {
+    use murmurate::broadcast::flood;
     use murmurate::membership::hyparview;
 
     use super::*;
@@ -130,8 +131,8 @@ mod tests {
 
     #[test]
     fn what_was_wrong_first_is_kept() {
-        let config = hyparview::Parameters::default().check().expect("defaults");
-        let make = strategy::hyparview_flood(config, Default::default());
+        let (view, flood) = (hyparview::Parameters::default(), flood::Parameters::default());
+        let make = strategy::nodes(view, flood).expect("defaults");
         let node = |index| make(Peer::new(index, 0), 1);
         let wrong = Expected { spared: Some(Peer::new(9, 0)), ..Expected::default() };
         let mut strict = Strict::default();

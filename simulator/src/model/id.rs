@@ -5,7 +5,7 @@ use murmurate::broadcast::Id;
 use crate::model::node::Peer;
 
 /// A name from which the simulator tells which broadcast of the run it is.
-pub trait SimId: Id<Origin: Send> + Send + 'static {
+pub trait SimId: Id {
     /// The `index`-th broadcast of the run, which is the `sequence`-th of this publisher.
     fn new(index: u32, origin: Peer, sequence: u32) -> Self;
 

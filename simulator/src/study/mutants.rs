@@ -121,7 +121,7 @@ mod tests {
     fn a_patch_says_what_it_is() {
         let mutant = Mutant::parse("echo", PATCH).expect("a patch");
         assert_eq!((mutant.name.as_str(), mutant.about.as_str()), ("echo", "A payload goes back"));
-        assert_eq!(mutant.with, [With::Plumtree, With::Late]);
+        assert_eq!(mutant.with, [With::Strategy("plumtree"), With::Late]);
         let files = ["broadcast/src/lib.rs", "broadcast/src/id.rs"].map(PathBuf::from);
         assert_eq!(mutant.files, files);
     }

@@ -43,7 +43,7 @@ pub(crate) struct Habits {
     pub(crate) sheds: bool,
 }
 
-type Sim = Simulation<murmurate::Stack<strategy::SimFullMesh, strategy::SimFlood>>;
+type Sim = Simulation<strategy::Both<full_mesh::Parameters, flood::Parameters>>;
 
 /// Nodes with a channel of each kind, and the lanes on which something is sent.
 pub(crate) struct World {
@@ -89,8 +89,8 @@ impl World {
         let network = Network::new(seed, Latency::Uniform(least, most), conditions.loss);
         let terms = Terms { duplicate: conditions.copies, fifo: false, ..Terms::default() };
         let network = network.and_then(|network| network.with(&terms)).expect("valid");
-        let make =
-            strategy::full_mesh_flood(full_mesh::Config::default(), flood::Config::default());
+        let make = strategy::nodes(full_mesh::Parameters::default(), flood::Parameters::default());
+        let make = make.expect("defaults");
         let mut sim = Simulation::new(seed, network, make);
         for _ in 0..nodes {
             sim.start(&[]);

@@ -8,14 +8,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use murmurate::broadcast::{self, Broadcast, plumtree};
-use murmurate::membership::{self, DownReason, Membership, Notice, Time, hyparview};
-use murmurate_simulator::engine::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
+use murmurate::broadcast::{self, Broadcast, Plumtree, plumtree};
+use murmurate::membership::{self, DownReason, HyParView, Membership, Notice, Time, hyparview};
+use murmurate_simulator::engine::strategy::{self, Both};
 use murmurate_simulator::model::network::{Latency, Network};
 use murmurate_simulator::observe::{check, overlay};
 use murmurate_simulator::{Peer, Simulation};
 
-pub(crate) type Sim = Simulation<murmurate::Stack<SimHyParView, SimPlumtree>>;
+pub(crate) type Sim = Simulation<Both<hyparview::Parameters, plumtree::Parameters>>;
 pub(crate) type ViewMessage = hyparview::Message<Peer>;
 pub(crate) type TreeMessage = plumtree::Message<u32, ()>;
 
@@ -43,9 +43,8 @@ pub(crate) fn simulation_of(
     membership: hyparview::Parameters,
 ) -> Sim {
     let network = Network::new(seed, latency, loss).expect("valid network");
-    let membership = membership.check().expect("valid parameters");
-    let mut sim =
-        Simulation::new(seed, network, hyparview_plumtree(membership, plumtree::Config::default()));
+    let make = strategy::nodes(membership, plumtree::Parameters::default());
+    let mut sim = Simulation::new(seed, network, make.expect("valid parameters"));
     sim.log_deliveries();
     sim
 }
@@ -107,7 +106,7 @@ pub(crate) fn downs(sim: &Sim, reason: DownReason) -> u64 {
 
 /// One HyParView on a recorder.
 pub(crate) struct Member {
-    pub(crate) view: SimHyParView,
+    pub(crate) view: HyParView<Peer>,
     pub(crate) now: Time,
     pub(crate) host: ViewHost,
 }
@@ -120,7 +119,7 @@ pub(crate) struct ViewHost {
     pub(crate) downs: Vec<(Peer, DownReason)>,
 }
 
-impl membership::Effects<SimHyParView> for ViewHost {
+impl membership::Effects<HyParView<Peer>> for ViewHost {
     fn send(&mut self, to: Peer, message: ViewMessage) {
         self.sent.push((to, message));
     }
@@ -140,7 +139,7 @@ impl Member {
     /// Node `me`, joined through `contacts`; what it said to them is not kept.
     pub(crate) fn new(me: Peer, contacts: &[Peer]) -> Self {
         let config = Arc::new(hyparview::Config::default());
-        let view = SimHyParView::new(me, config, 7 + me.index() as u64);
+        let view = HyParView::new(me, config, 7 + me.index() as u64);
         let mut member = Self { view, now: Time::ZERO, host: ViewHost::default() };
         member.feed(membership::Input::Join(contacts.to_vec()));
         member
@@ -201,7 +200,7 @@ impl Member {
 
 /// One Plumtree on a recorder.
 pub(crate) struct Branch {
-    pub(crate) tree: SimPlumtree,
+    pub(crate) tree: Plumtree<Peer, u32, ()>,
     pub(crate) now: Time,
     pub(crate) host: TreeHost,
 }
@@ -213,7 +212,7 @@ pub(crate) struct TreeHost {
     pub(crate) delivered: Vec<(u32, u16)>,
 }
 
-impl broadcast::Effects<SimPlumtree> for TreeHost {
+impl broadcast::Effects<Plumtree<Peer, u32, ()>> for TreeHost {
     fn send(&mut self, to: Peer, message: TreeMessage) {
         self.sent.push((to, message));
     }
@@ -233,7 +232,7 @@ impl Branch {
         let optimising =
             plumtree::Parameters { optimization_threshold: Some(7), ..Default::default() };
         let config = Arc::new(optimising.check().expect("valid"));
-        let tree = SimPlumtree::new(config);
+        let tree = Plumtree::new(config);
         let mut branch = Self { tree, now: Time::ZERO, host: TreeHost::default() };
         for index in 1..=eager + lazy {
             branch.feed(broadcast::Input::NeighborUp(peer(index)));
@@ -246,7 +245,7 @@ impl Branch {
 
     pub(crate) fn feed(
         &mut self,
-        input: broadcast::Input<SimPlumtree>,
+        input: broadcast::Input<Plumtree<Peer, u32, ()>>,
     ) -> Vec<(Peer, TreeMessage)> {
         self.tree.handle(self.now, input, &mut self.host);
         self.tree.check().expect("an invariant");

@@ -84,7 +84,7 @@ impl Flock {
                 ..anti_entropy::Parameters::default()
             };
             let settings = Settings { strategies, broadcast: kept, ..Settings::default() };
-            let builder = builder.membership(settings.membership()).broadcast(settings.broadcast());
+            let builder = settings.choose(builder);
             let builder = builder.limits(limits).anti_entropy(retained);
             let builder = tally::declared().into_iter().fold(builder, Builder::channel);
             let node = builder.listen(anywhere.clone()).spawn().await?;

@@ -98,11 +98,9 @@ const DEFAULT_SENDS: u32 = 10;
 fn sends(options: &Options) -> Result<u32, Box<dyn Error>> {
     let nodes = u64::from(options.nodes);
     // Connections for channels come and go; each has two ends here.
-    let links = match options.membership {
-        MembershipStrategy::HyParView => nodes * 14,
-        // Both ends of each, and some that two nodes dialled at once.
-        MembershipStrategy::FullMesh => nodes * nodes * 3 / 2,
-    };
+    // Links have one end each, and some two nodes dialled at once, or are about to end.
+    let links = nodes * (options.membership.links(options.nodes as usize) * 3).div_ceil(2) as u64
+        + nodes * 6;
     let files = |sends: u32| links + 256 + (u64::from(sends).min(64) * nodes * 3).min(1 << 14);
     let sends = options.sends.unwrap_or(DEFAULT_SENDS);
     match usage::allow_files(files(sends)) {

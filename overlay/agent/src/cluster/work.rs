@@ -10,7 +10,6 @@ use super::flock::{Flock, Shape, TOPIC};
 use super::latency::Latency;
 use super::tally::Tally;
 use super::{channels, usage};
-use crate::config::BroadcastStrategy;
 
 /// Before what counts, rounds of a second: duplicates prune the tree. So many broadcasts a round at
 /// most, and so many deliveries, which one core bears.
@@ -77,7 +76,7 @@ async fn broadcast(flock: &Flock, load: &Load) -> Outcome {
     let others = flock.len() as u64 - 1;
     let tally = &flock.tally;
     // A flood has none.
-    if flock.broadcast == BroadcastStrategy::Plumtree {
+    if flock.broadcast.has_tree() {
         grow_tree(flock, load.size).await;
     }
     tally.reset();

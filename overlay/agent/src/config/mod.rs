@@ -8,6 +8,7 @@ mod keys;
 mod reference;
 mod settings;
 mod show;
+mod strategies;
 mod text;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,8 @@ use toml::{Table, Value};
 
 use crate::identity;
 use keys::Key;
-pub(crate) use settings::{BroadcastStrategy, MembershipStrategy, Settings, Strategies};
+pub(crate) use settings::Settings;
+pub(crate) use strategies::{BroadcastStrategy, MembershipStrategy, Strategies};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,9 +94,9 @@ impl Config {
     /// A node as it is configured, not yet started.
     pub(crate) fn builder(&self) -> Result<Builder, Wrong> {
         let settings = self.settings.clone();
-        let mut builder = Node::builder()
-            .membership(settings.membership())
-            .broadcast(settings.broadcast())
+        let membership = settings.strategies.membership;
+        let mut builder = settings
+            .choose(Node::builder())
             .network(settings.network)
             .anti_entropy(settings.anti_entropy)
             .limits(settings.limits);
@@ -120,7 +122,7 @@ impl Config {
         for channel in channels::declare(&self.settings.channels).map_err(blame)? {
             builder = builder.channel(channel);
         }
-        builder.validate().map_err(|error| blame(qualified(&error)))?;
+        builder.validate().map_err(|error| blame(qualified(&error, membership)))?;
         sources(&self.settings, builder).map_err(|(key, why)| self.blame(key, why))
     }
 
@@ -164,7 +166,7 @@ fn sources(settings: &Settings, mut builder: Builder) -> Result<Builder, (&'stat
 }
 
 /// A node's error: the setting it is about, and what to say, with the setting's whole name in front.
-fn qualified(error: &ConfigError) -> (String, String) {
+fn qualified(error: &ConfigError, membership: MembershipStrategy) -> (String, String) {
     let parameter = |section: &str, error: &parameters::ConfigError| {
         (format!("{section}.{}", error.parameter()), format!("{section}.{error}"))
     };
@@ -174,8 +176,7 @@ fn qualified(error: &ConfigError) -> (String, String) {
         ConfigError::Connections { .. } => {
             ("limits.max_connections".into(), format!("limits.{error}"))
         }
-        ConfigError::Membership(error) => parameter("membership", error),
-        ConfigError::FullMesh(error) => parameter("full_mesh", error),
+        ConfigError::Membership(error) => parameter(membership.section(), error),
         ConfigError::Broadcast(error) => parameter("broadcast", error),
         ConfigError::AntiEntropy(error) => parameter("anti_entropy", error),
         ConfigError::Channel(error) => channels::qualified(error),

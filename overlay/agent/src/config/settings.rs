@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use murmurate::broadcast::{anti_entropy, flood, plumtree};
+use murmurate::broadcast::{anti_entropy, plumtree};
 use murmurate::membership::{full_mesh, hyparview};
-use murmurate::{BroadcastParameters, Builder, Limits, MembershipParameters, Multiaddr, keys};
+use murmurate::{Builder, Limits, Multiaddr, keys};
 use serde::{Deserialize, Serialize};
 
 use super::channels::Channels;
+use super::strategies::Strategies;
 use super::text::{OrOff, addresses, contacts};
 use crate::log::LogFormat;
 
@@ -89,58 +90,11 @@ impl Default for Log {
     }
 }
 
-/// Which membership and which broadcast the overlay runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Strategies {
-    pub(crate) membership: MembershipStrategy,
-    pub(crate) broadcast: BroadcastStrategy,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum MembershipStrategy {
-    /// A few neighbours, however many nodes there are.
-    #[default]
-    #[serde(rename = "hyparview")]
-    #[value(name = "hyparview")]
-    HyParView,
-    /// Every node: for up to some 50.
-    FullMesh,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum BroadcastStrategy {
-    /// Along a tree.
-    #[default]
-    Plumtree,
-    /// On every link.
-    Flood,
-}
-
 impl Settings {
-    /// The parameters of the membership that was chosen.
-    pub(crate) fn membership(&self) -> MembershipParameters {
-        match self.strategies.membership {
-            MembershipStrategy::HyParView => self.membership.clone().into(),
-            MembershipStrategy::FullMesh => self.full_mesh.clone().into(),
-        }
-    }
-
-    /// The parameters of the broadcast that was chosen. A flood has some of Plumtree's.
-    pub(crate) fn broadcast(&self) -> BroadcastParameters {
-        let plumtree = self.broadcast.clone();
-        match self.strategies.broadcast {
-            BroadcastStrategy::Plumtree => plumtree.into(),
-            BroadcastStrategy::Flood => flood::Config {
-                seen_capacity: plumtree.seen_capacity,
-                origins_capacity: plumtree.origins_capacity,
-                origin_idle: plumtree.origin_idle,
-                hop_limit: plumtree.hop_limit,
-            }
-            .into(),
-        }
+    /// A node of the strategies that were chosen.
+    pub(crate) fn choose(&self, builder: Builder) -> Builder {
+        let (hyparview, full_mesh) = (self.membership.clone(), self.full_mesh.clone());
+        self.strategies.choose(builder, hyparview, full_mesh, self.broadcast.clone())
     }
 }
 

@@ -171,7 +171,8 @@ impl Driver {
                 let stream = OnConnection::new(stream, standing);
                 let reports = self.report_to.clone();
                 let Limits { max_frame, stall_wait, .. } = self.limits;
-                tokio::spawn(link::read(stream, id, max_frame, stall_wait, reports));
+                let codec = self.codec;
+                tokio::spawn(link::read(stream, id, (max_frame, codec), stall_wait, reports));
             }
             Opened::Outbound(stream) => {
                 connection.writing = true;
@@ -186,7 +187,7 @@ impl Driver {
                 }
                 let hello = Hello {
                     network: self.network.clone(),
-                    strategies: self.strategies.into(),
+                    strategies: (*self.strategies).to_owned(),
                     started: self.host.me.started,
                     max_frame: u32::try_from(self.limits.max_frame).unwrap_or(u32::MAX),
                     order,
@@ -212,8 +213,8 @@ impl Driver {
             let why = format!("it belongs to network {:?}, not {:?}", hello.network, self.network);
             return self.end_link(id, "wrong_network", Some(why));
         }
-        if hello.strategies != self.strategies {
-            let (theirs, ours) = (&hello.strategies, self.strategies);
+        if *hello.strategies != *self.strategies {
+            let (theirs, ours) = (&hello.strategies, &self.strategies);
             let why = format!("it runs {theirs:?}, not {ours:?}");
             return self.end_link(id, "wrong_network", Some(why));
         }

@@ -2,7 +2,7 @@
 
 use either::Either;
 use libp2p::swarm::ConnectionId;
-use murmurate_broadcast::{anti_entropy, flood, plumtree};
+use murmurate_broadcast::{Carries as _, anti_entropy};
 use murmurate_membership::Membership as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -12,10 +12,23 @@ use crate::id::Incarnation;
 use crate::node::command::Look;
 use crate::node::link::Report;
 use crate::node::stack::{BroadcastMessage, Input, Message};
-use crate::node::wire::{Contact, Frame, Kind, MAX_VIEW, Views, encode_empty};
+use crate::node::wire::{Contact, ExchangeMessage, Frame, Kind, MAX_VIEW, Views, encode_empty};
 
 /// How many callers may wait for other nodes' views.
 const ASKING: usize = 1_024;
+
+/// What neighbours say to find out what either missed, as the stack has it.
+fn exchange(message: ExchangeMessage) -> BroadcastMessage {
+    use anti_entropy::Message as Exchange;
+    match message {
+        Exchange::Compare { uptime, parts } => Exchange::Compare { uptime, parts },
+        Exchange::Have { uptime, parts, origins, sure, answer } => {
+            Exchange::Have { uptime, parts, origins, sure, answer }
+        }
+        Exchange::Want(spans) => Exchange::Want(spans),
+        Exchange::Inner(never) | Exchange::Reply { payload: never, .. } => match never {},
+    }
+}
 
 impl Driver {
     pub(super) fn on_report(&mut self, id: ConnectionId, report: Report) {
@@ -50,40 +63,31 @@ impl Driver {
 
     fn on_frame(&mut self, by: ConnectionId, from: Incarnation, frame: Frame, bytes: usize) {
         match frame {
-            Frame::Membership(message) => {
-                let message = match message {
-                    Either::Left(of) => Either::Left(of.map(|contact| self.hear_of(&contact))),
-                    Either::Right(of) => Either::Right(of.map(|contact| self.hear_of(&contact))),
-                };
+            Frame::Membership(message, addresses) => {
+                for (peer, addresses) in message.named().into_iter().zip(addresses) {
+                    self.hear_of(&Contact { peer, addresses });
+                }
                 self.receive(from, Message::Membership(message), bytes);
             }
             Frame::Control(message) => {
-                let message = Either::Left(message.map(|never| match never {}));
                 self.hear(from, anti_entropy::Message::Inner(message), bytes);
             }
             Frame::Exchange(message) => {
-                let message = message.map(|never| match never {}, |never| match never {});
-                self.hear(from, message, bytes);
+                self.hear(from, exchange(message), bytes);
             }
-            Frame::Gossip { id, round, payload } => {
-                let (before, published) = (self.host.delivered, payload.published());
-                let gossip = if self.stack.broadcast().inner().is_left() {
-                    Either::Left(plumtree::Message::Gossip { id, round, payload })
-                } else {
-                    Either::Right(flood::Message { id, round, payload })
-                };
-                self.hear_payload(from, anti_entropy::Message::Inner(gossip), bytes);
-                if self.host.delivered > before {
-                    self.host.pacer.arrivals().note(Instant::now(), id.origin, published);
+            Frame::Gossip(message) => {
+                let (before, published) = (self.host.delivered, message.published());
+                let origin = message.carries().filter(|_| !message.is_repair()).map(|id| id.origin);
+                self.hear_payload(from, anti_entropy::Message::Inner(message), bytes);
+                if self.host.delivered > before
+                    && let (Some(origin), Some(published)) = (origin, published)
+                {
+                    self.host.pacer.arrivals().note(Instant::now(), origin, published);
                 }
             }
             Frame::Reply { id, round, age, payload } => {
                 let reply = anti_entropy::Message::Reply { id, round, age, payload };
                 self.hear_payload(from, reply, bytes);
-            }
-            Frame::Repair { id, round, payload } => {
-                let repair = Either::Left(plumtree::Message::Repair { id, round, payload });
-                self.hear_payload(from, anti_entropy::Message::Inner(repair), bytes);
             }
             Frame::AskViews => {
                 let views = self.views().encode();
@@ -121,7 +125,7 @@ impl Driver {
     }
 
     pub(super) fn receive(&mut self, from: Incarnation, message: Message, bytes: usize) {
-        self.host.metrics.received.note(message.kind(), bytes);
+        self.host.received.note(message.kind(), bytes);
         self.feed(Input::Receive { from, message });
     }
 

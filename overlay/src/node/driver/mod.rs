@@ -54,7 +54,7 @@ use super::reach::Reach;
 use super::stack::{Input, Stack};
 use super::state::Store;
 use super::transport::{Behaviour, streams};
-use super::wire::Views;
+use super::wire::{Codec, Views};
 use crate::discovery::Finding;
 use crate::id::{Incarnation, NodeId};
 use connections::Connection;
@@ -76,7 +76,9 @@ pub(crate) struct Parts {
     pub(crate) stack: Stack,
     pub(crate) host: Host,
     pub(crate) network: String,
-    pub(crate) strategies: &'static str,
+    pub(crate) strategies: Arc<str>,
+    /// Reads what they say.
+    pub(crate) codec: Codec,
     pub(crate) limits: Limits,
     pub(crate) hub: Arc<Hub>,
     pub(crate) reach: Option<Reach>,
@@ -113,7 +115,8 @@ pub(crate) struct Driver {
     host: Host,
     network: String,
     /// Their names.
-    strategies: &'static str,
+    strategies: Arc<str>,
+    codec: Codec,
     limits: Limits,
     hub: Arc<Hub>,
     pool: Pool,
@@ -180,6 +183,7 @@ impl Driver {
             host,
             network,
             strategies: parts.strategies,
+            codec: parts.codec,
             limits,
             hub,
             pool: Pool::default(),

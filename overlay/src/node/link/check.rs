@@ -10,6 +10,7 @@ use libp2p::swarm::ConnectionId;
 use tokio::sync::mpsc;
 
 use super::{LinkError, Report, read};
+use crate::node::wire::check::codec;
 use crate::node::wire::{Frame, HEADER};
 
 /// Bytes that come in pieces.
@@ -68,7 +69,7 @@ pub(crate) async fn read_pieces(
             }
         }
     };
-    futures::join!(read(pieces, id, max_frame, stall_wait, to), collect);
+    futures::join!(read(pieces, id, (max_frame, codec()), stall_wait, to), collect);
     (frames, ended)
 }
 

@@ -22,7 +22,9 @@ use libp2p::swarm::{ConnectionId, Stream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::wire::{Frame, FrameError, HEADER, Hello, Kind, encode_empty, encode_padding, header};
+use super::wire::{
+    Codec, Frame, FrameError, HEADER, Hello, Kind, encode_empty, encode_padding, header,
+};
 use outbox::{BATCH, Batch, Outbox, Taken, Turn};
 
 /// Bytes read at a time.
@@ -108,11 +110,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for OnConnection<S> {
 pub(crate) async fn read(
     stream: impl AsyncRead + Unpin,
     connection: ConnectionId,
-    max_frame: usize,
+    (max_frame, codec): (usize, Codec),
     stall_wait: Duration,
     reports: Reports,
 ) {
-    let mut reader = Reader { stream, stall_wait, buffer: Vec::new(), start: 0, end: 0 };
+    let mut reader = Reader { stream, codec, stall_wait, buffer: Vec::new(), start: 0, end: 0 };
     let ended = reader.run(connection, max_frame, &reports).await;
     // The driver is gone only when the node is.
     let _ = reports.send((connection, Report::ReadEnded(ended))).await;
@@ -120,6 +122,7 @@ pub(crate) async fn read(
 
 struct Reader<S> {
     stream: S,
+    codec: Codec,
     /// A frame that began must go on within this.
     stall_wait: Duration,
     /// Read and not decoded yet: from `start` to `end`.
@@ -224,7 +227,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             }
         }
         let body = &self.buffer[self.start..self.start + length];
-        let frame = Frame::decode(kind, body)?;
+        let frame = Frame::decode(kind, body, &self.codec)?;
         self.start += length;
         Ok(frame)
     }

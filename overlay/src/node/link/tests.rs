@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use murmurate_broadcast::plumtree;
+
 use super::check::{Pieces, read_all, read_pieces};
 use super::*;
-use crate::node::wire::check::{a_hello, encode};
-use crate::node::wire::{PADDING, Publication};
+use crate::node::wire::check::{a_hello, codec, encode};
+use crate::node::wire::{InnerMessage, PADDING, Publication};
 
 const MAX_FRAME: usize = 1 << 20;
 const STALL: Duration = Duration::from_secs(7);
@@ -14,7 +16,9 @@ fn gossip(length: usize) -> Frame {
     let node = crate::NodeId::from_bytes([1; 32]);
     let origin = crate::Incarnation { node, started: 1 };
     let payload = Publication::new("t", 1, &vec![b'x'; length]).expect("a short topic");
-    Frame::Gossip { id: crate::MessageId { origin, sequence: 1 }, round: 1, payload }
+    let id = crate::MessageId { origin, sequence: 1 };
+    let message = plumtree::Message::Gossip { id, round: 1, payload };
+    Frame::Gossip(InnerMessage::of::<plumtree::Parameters>(message))
 }
 
 fn frames() -> Vec<Frame> {
@@ -148,7 +152,7 @@ fn tiny_frames_are_told_in_small_parts() {
             }
         };
         let id = ConnectionId::new_unchecked(1);
-        futures::join!(read(pieces, id, MAX_FRAME, STALL, to), collect);
+        futures::join!(read(pieces, id, (MAX_FRAME, codec()), STALL, to), collect);
         most
     });
     assert_eq!(most, TOGETHER);

@@ -1,24 +1,38 @@
 //! What holds of every frame that decodes, whoever sent it: for tests and fuzzers.
 
+#![allow(clippy::expect_used, reason = "a check panics where something does not hold")]
+
+use std::cell::Cell;
+
+use murmurate_broadcast::Carries as _;
 use murmurate_broadcast::plumtree::{self, MAX_ANNOUNCEMENTS};
+use murmurate_membership::full_mesh;
 use murmurate_membership::hyparview::{self, MAX_SAMPLE};
 
 use super::*;
+use crate::id::NodeId;
+
+/// Reads what the default strategies say.
+pub(crate) fn codec() -> Codec {
+    Codec::of_membership::<hyparview::Parameters>().with_broadcast::<plumtree::Parameters>()
+}
 
 /// A frame's bytes, whole.
 pub(crate) fn encode(frame: &Frame) -> Vec<u8> {
     match frame {
         Frame::Hello(hello) => hello.encode(),
-        Frame::Membership(message) => encode_membership(message),
-        Frame::Control(message) => encode_control(message),
-        Frame::Gossip { id, round, payload } => {
-            [&Head::new(Kind::Gossip, *id, *round, payload), payload.bytes().as_ref()].concat()
+        Frame::Membership(message, addresses) => {
+            let next = Cell::new(0);
+            encode_membership(message, |_| addresses[next.replace(next.get() + 1)].clone())
         }
-        Frame::Repair { id, round, payload } => {
-            [&Head::new(Kind::Repair, *id, *round, payload), payload.bytes().as_ref()].concat()
+        Frame::Control(message) => encode_control(&message.clone().split().0),
+        Frame::Gossip(message) => {
+            let (head, payload) = message.clone().split();
+            encode_gossip(&head, &payload.expect("a payload"))
         }
         Frame::Reply { id, round, age, payload } => {
-            [&Head::of_reply(*id, *round, *age, payload), payload.bytes().as_ref()].concat()
+            let head = Head::of_reply(*id, *round, *age, payload).expect("a short head");
+            [&head, payload.bytes().as_ref()].concat()
         }
         Frame::Exchange(message) => encode_exchange(message),
         Frame::AskViews => encode_empty(Kind::AskViews).to_vec(),
@@ -34,14 +48,18 @@ pub(crate) fn encode(frame: &Frame) -> Vec<u8> {
 }
 
 /// The frame at the start of `bytes`, with the bytes it took; `None` if it goes on after them.
-pub(crate) fn take(bytes: &[u8], max_frame: usize) -> Option<Result<(Frame, usize), FrameError>> {
+pub(crate) fn take(
+    bytes: &[u8],
+    max_frame: usize,
+    codec: &Codec,
+) -> Option<Result<(Frame, usize), FrameError>> {
     let (head, rest) = bytes.split_first_chunk::<HEADER>()?;
     let (kind, length) = match header(*head, max_frame) {
         Ok(announced) => announced,
         Err(error) => return Some(Err(error)),
     };
     let body = rest.get(..length)?;
-    Some(Frame::decode(kind, body).map(|frame| (frame, HEADER + length)))
+    Some(Frame::decode(kind, body, codec).map(|frame| (frame, HEADER + length)))
 }
 
 /// A hello as a node says it.
@@ -53,32 +71,35 @@ pub(crate) fn a_hello() -> Vec<u8> {
 
 /// Panics unless a frame that was decoded from `taken` bytes is within all bounds, can be sent on,
 /// and grew by nothing.
-pub(crate) fn hold(frame: &Frame, taken: usize) {
+pub(crate) fn hold(frame: &Frame, taken: usize, codec: &Codec) {
     let again = encode(frame);
     assert!(again.len() <= taken, "{} bytes from {taken}: {frame:?}", again.len());
-    assert_eq!(take(&again, MAX_BODY), Some(Ok((frame.clone(), again.len()))));
+    assert_eq!(take(&again, MAX_BODY, codec), Some(Ok((frame.clone(), again.len()))));
     match frame {
         Frame::Hello(hello) => {
             assert!(hello.network.len() <= MAX_NETWORK);
             assert!(hello.strategies.len() <= MAX_NETWORK);
             hold_addresses(&hello.addresses);
         }
-        Frame::Membership(message) => hold_membership(message),
-        Frame::Control(plumtree::Message::IHave(batch)) => {
-            assert!(batch.as_slice().len() <= MAX_ANNOUNCEMENTS);
+        Frame::Membership(message, addresses) => {
+            hold_membership(message);
+            addresses.iter().for_each(hold_addresses);
+        }
+        Frame::Control(message) => {
+            if let Some(plumtree::Message::IHave(batch)) =
+                message.clone().own::<plumtree::Parameters>()
+            {
+                assert!(batch.as_slice().len() <= MAX_ANNOUNCEMENTS);
+            }
         }
         Frame::Exchange(anti_entropy::Message::Have { parts, origins, .. }) => {
             assert!(parts.len() <= anti_entropy::MAX_PARTS);
             assert!(origins.len() <= anti_entropy::MAX_ORIGINS);
         }
-        Frame::Gossip { payload, .. }
-        | Frame::Repair { payload, .. }
-        | Frame::Reply { payload, .. } => {
-            let parts = Publication::OVERHEAD + payload.topic().len() + payload.data().len();
-            assert_eq!(parts, payload.bytes().len());
-            let parts = (payload.topic(), payload.published(), &payload.data());
-            assert_eq!(Publication::new(parts.0, parts.1, parts.2).as_ref(), Ok(payload));
+        Frame::Gossip(message) => {
+            hold_payload(&message.clone().split().1.expect("a payload"));
         }
+        Frame::Reply { payload, .. } => hold_payload(payload),
         Frame::Views(views) => {
             assert!(views.active.len() <= 64);
             views.active.iter().for_each(|(contact, _)| hold_addresses(&contact.addresses));
@@ -86,8 +107,7 @@ pub(crate) fn hold(frame: &Frame, taken: usize) {
         Frame::Route(message) => {
             let _ = message.clone().map(|contact| hold_addresses(&contact.addresses));
         }
-        Frame::Control(_)
-        | Frame::Exchange(_)
+        Frame::Exchange(_)
         | Frame::AskViews
         | Frame::Relay(_)
         | Frame::Service(_)
@@ -98,23 +118,24 @@ pub(crate) fn hold(frame: &Frame, taken: usize) {
     }
 }
 
+fn hold_payload(payload: &Publication) {
+    let parts = Publication::OVERHEAD + payload.topic().len() + payload.data().len();
+    assert_eq!(parts, payload.bytes().len());
+    let parts = (payload.topic(), payload.published(), &payload.data());
+    assert_eq!(Publication::new(parts.0, parts.1, parts.2).as_ref(), Ok(payload));
+}
+
 fn hold_membership(message: &MembershipMessage) {
-    let hold = |contact: Contact| hold_addresses(&contact.addresses);
-    match message {
-        Either::Left(message) => {
-            if let hyparview::Message::Shuffle { sample, .. }
-            | hyparview::Message::ShuffleReply { sample } = message
-            {
-                assert!(sample.len() <= MAX_SAMPLE);
-            }
-            let _ = message.clone().map(hold);
-        }
-        Either::Right(message) => {
-            if let full_mesh::Message::Members(members) = message {
-                assert!(members.len() <= full_mesh::MAX_GOSSIP_LENGTH);
-            }
-            let _ = message.clone().map(hold);
-        }
+    let view = message.clone().own::<hyparview::Parameters>();
+    let mesh = message.clone().own::<full_mesh::Parameters>();
+    assert!(view.is_some() || mesh.is_some());
+    if let Some(hyparview::Message::Shuffle { sample, .. })
+    | Some(hyparview::Message::ShuffleReply { sample }) = view
+    {
+        assert!(sample.len() <= MAX_SAMPLE);
+    }
+    if let Some(full_mesh::Message::Members(members)) = mesh {
+        assert!(members.len() <= full_mesh::MAX_GOSSIP_LENGTH);
     }
 }
 

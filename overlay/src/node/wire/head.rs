@@ -1,8 +1,9 @@
-//! What comes before a broadcast's content: its name, the links it crossed, and in a reply its age.
+//! What comes before a broadcast's content: what its strategy says, or in a reply its name, the links it
+//! crossed, and its age.
 
 use std::ops::Deref;
 
-use super::{Frame, HEADER, Incarnation, Kind, MessageId, NodeId, Publication, put_header};
+use super::{Frame, HEADER, Kind, MessageId, Publication, finish, put_header, said};
 
 /// All of a payload's frame but the publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,44 +12,46 @@ pub(crate) struct Head {
     length: u8,
 }
 
-const AGE: usize = size_of::<u32>();
-
 impl Head {
-    /// Bytes of it: header, origin, start, sequence, round.
-    pub(crate) const LENGTH: usize = HEADER + 32 + 8 + 8 + 2;
-    /// Bytes of a reply's, the longest.
-    pub(crate) const MAX: usize = Self::LENGTH + AGE;
+    /// Bytes of the longest, header included. What a strategy says before a payload is shorter, mostly.
+    pub(crate) const MAX: usize = 96;
 
-    pub(crate) fn new(kind: Kind, id: MessageId, round: u16, payload: &Publication) -> Self {
-        Self::of(kind, id, round, &[], payload)
+    /// Of a payload behind what its strategy says, if there is room for that.
+    pub(crate) fn of_gossip(head: &[u8], payload: &Publication) -> Option<Self> {
+        Self::of(Kind::Gossip, head, payload)
     }
 
-    pub(crate) fn of_reply(id: MessageId, round: u16, age: u32, payload: &Publication) -> Self {
-        Self::of(Kind::Reply, id, round, &age.to_le_bytes(), payload)
+    pub(crate) fn of_reply(
+        id: MessageId,
+        round: u16,
+        age: u32,
+        payload: &Publication,
+    ) -> Option<Self> {
+        let mut head = Vec::with_capacity(Self::MAX);
+        said::write(&(id, round, age), &mut head);
+        Self::of(Kind::Reply, &head, payload)
     }
 
-    fn of(kind: Kind, id: MessageId, round: u16, age: &[u8], payload: &Publication) -> Self {
+    fn of(kind: Kind, head: &[u8], payload: &Publication) -> Option<Self> {
         let mut bytes = [0; Self::MAX];
-        let length = Self::LENGTH + age.len();
-        let mut rest = bytes.as_mut_slice();
-        for part in [
-            put_header(kind, length - HEADER + payload.bytes().len()).as_slice(),
-            &id.origin.node.to_bytes(),
-            &id.origin.started.to_le_bytes(),
-            &id.sequence.to_le_bytes(),
-            &round.to_le_bytes(),
-            age,
-        ] {
-            let (into, after) = rest.split_at_mut(part.len());
-            into.copy_from_slice(part);
-            rest = after;
-        }
-        Self { bytes, length: length as u8 }
+        let length = HEADER + head.len();
+        let header = put_header(kind, head.len() + payload.bytes().len());
+        bytes[..HEADER].copy_from_slice(&header);
+        bytes.get_mut(HEADER..length)?.copy_from_slice(head);
+        Some(Self { bytes, length: length as u8 })
     }
+}
+
+/// A payload's frame, whole, where the head has no room for what its strategy says.
+pub(crate) fn encode_gossip(head: &[u8], payload: &Publication) -> Vec<u8> {
+    finish(Kind::Gossip, [&[0; HEADER], head, payload.bytes()].concat())
 }
 
 #[cfg(test)]
 impl Head {
+    /// Bytes of [`Head::any`].
+    pub(crate) const LENGTH: usize = 54;
+
     /// Of some gossip without content.
     pub(crate) fn any() -> Self {
         Self { bytes: [0; Self::MAX], length: Self::LENGTH as u8 }
@@ -63,24 +66,8 @@ impl Deref for Head {
     }
 }
 
-/// A body that carries a payload.
-pub(super) fn decode(kind: Kind, body: &[u8]) -> Option<Frame> {
-    let (node, rest) = body.split_first_chunk::<32>()?;
-    let (started, rest) = rest.split_first_chunk()?;
-    let (sequence, rest) = rest.split_first_chunk()?;
-    let (round, rest) = rest.split_first_chunk()?;
-    let origin =
-        Incarnation { node: NodeId::from_bytes(*node), started: u64::from_le_bytes(*started) };
-    let id = MessageId { origin, sequence: u64::from_le_bytes(*sequence) };
-    let round = u16::from_le_bytes(*round);
-    if kind == Kind::Reply {
-        let (age, rest) = rest.split_first_chunk()?;
-        let (age, payload) = (u32::from_le_bytes(*age), Publication::decode(rest)?);
-        return Some(Frame::Reply { id, round, age, payload });
-    }
-    let payload = Publication::decode(rest)?;
-    Some(match kind {
-        Kind::Repair => Frame::Repair { id, round, payload },
-        _ => Frame::Gossip { id, round, payload },
-    })
+/// The body of a reply.
+pub(super) fn decode_reply(body: &[u8]) -> Option<Frame> {
+    let ((id, round, age), rest) = postcard::take_from_bytes(body).ok()?;
+    Some(Frame::Reply { id, round, age, payload: Publication::decode(rest)? })
 }

@@ -9,27 +9,28 @@ mod contact;
 mod head;
 mod publication;
 mod relayed;
+mod said;
 mod served;
 #[cfg(test)]
 mod tests;
 
-use either::Either;
-use murmurate_broadcast::{Announcement, anti_entropy, plumtree};
-use murmurate_membership::{full_mesh, hyparview};
+use murmurate_broadcast::anti_entropy;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use contact::{Addresses, Contact};
-pub(crate) use head::Head;
+pub(crate) use head::{Head, encode_gossip};
 pub use publication::TopicError;
 pub(crate) use publication::{Publication, topic_length};
 pub(crate) use relayed::{Relayed, RouteMessage, encode_route};
+pub(crate) use said::{Codec, InnerMessage, MembershipMessage};
+pub use said::{NodeBroadcast, NodeMembership};
 pub(crate) use served::ServiceMessage;
 
-use crate::id::{Incarnation, MessageId, NodeId};
+use crate::id::{Incarnation, MessageId};
 
 /// The protocol's name and version, as streams negotiate it.
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/4";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/5";
 /// Bytes before a body.
 pub(crate) const HEADER: usize = 4;
 /// Bytes of a body other than a payload: far above the largest shuffle or batch of announcements.
@@ -82,12 +83,6 @@ fn short<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     Ok(text.to_owned())
 }
 
-/// A membership message with the addresses its sender knows of the peers it names.
-pub(crate) type MembershipMessage =
-    Either<hyparview::Message<Contact>, full_mesh::Message<Contact>>;
-/// A broadcast message without payload.
-pub(crate) type ControlMessage = plumtree::Message<MessageId, Never>;
-
 /// What neighbours say to find out what either missed.
 pub(crate) type ExchangeMessage = anti_entropy::Message<Never, Incarnation, MessageId, Never>;
 
@@ -109,19 +104,12 @@ pub(crate) struct Views {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
     Hello(Hello),
-    Membership(MembershipMessage),
-    Control(ControlMessage),
-    Gossip {
-        id: MessageId,
-        round: u16,
-        payload: Publication,
-    },
-    /// A broadcast that was fetched: as gossip, but beside the tree.
-    Repair {
-        id: MessageId,
-        round: u16,
-        payload: Publication,
-    },
+    /// What the membership says, with the addresses its sender knows of the peers that it names.
+    Membership(MembershipMessage, Vec<Addresses>),
+    /// What the broadcast strategy says without a payload...
+    Control(InnerMessage),
+    /// ...and with one.
+    Gossip(InnerMessage),
     Exchange(ExchangeMessage),
     /// A broadcast that was asked for after an exchange.
     Reply {
@@ -172,13 +160,11 @@ pub(crate) enum Kind {
     Route = 7,
     Relay = 8,
     Padding = 9,
-    Repair = 10,
+    Service = 10,
     Exchange = 11,
     Reply = 12,
     Probe = 13,
     Echo = 14,
-    Service = 15,
-    Mesh = 16,
 }
 
 /// Why bytes are not a frame. Nothing of it was used; the link ends.
@@ -195,7 +181,7 @@ pub(crate) enum FrameError {
 }
 
 impl Kind {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 15] = [
         Self::Hello,
         Self::Membership,
         Self::Control,
@@ -206,18 +192,16 @@ impl Kind {
         Self::Route,
         Self::Relay,
         Self::Padding,
-        Self::Repair,
+        Self::Service,
         Self::Exchange,
         Self::Reply,
         Self::Probe,
         Self::Echo,
-        Self::Service,
-        Self::Mesh,
     ];
 
     /// Whether its body is content, and as large as an overlay allows.
     fn is_content(self) -> bool {
-        matches!(self, Self::Gossip | Self::Repair | Self::Reply | Self::Relay | Self::Service)
+        matches!(self, Self::Gossip | Self::Reply | Self::Relay | Self::Service)
     }
 }
 
@@ -240,8 +224,8 @@ fn put_header(kind: Kind, length: usize) -> [u8; HEADER] {
 }
 
 impl Frame {
-    /// Decodes a body. Trailing bytes make it malformed.
-    pub(crate) fn decode(kind: Kind, body: &[u8]) -> Result<Self, FrameError> {
+    /// Decodes a body; `codec` knows what the strategies say. Trailing bytes make it malformed.
+    pub(crate) fn decode(kind: Kind, body: &[u8], codec: &Codec) -> Result<Self, FrameError> {
         fn whole<T: DeserializeOwned>(kind: Kind, body: &[u8]) -> Result<T, FrameError> {
             match postcard::take_from_bytes(body) {
                 Ok((value, [])) => Ok(value),
@@ -250,12 +234,16 @@ impl Frame {
         }
         match kind {
             Kind::Hello => whole(kind, body).map(Self::Hello),
-            Kind::Membership => whole(kind, body).map(Either::Left).map(Self::Membership),
-            Kind::Mesh => whole(kind, body).map(Either::Right).map(Self::Membership),
-            Kind::Control => whole(kind, body).map(Self::Control),
-            Kind::Gossip | Kind::Repair | Kind::Reply => {
-                head::decode(kind, body).ok_or(FrameError::Malformed(kind))
+            Kind::Membership => decode_membership(body, codec).ok_or(FrameError::Malformed(kind)),
+            Kind::Control => {
+                let message = codec.broadcast(body, false);
+                message.map(Self::Control).ok_or(FrameError::Malformed(kind))
             }
+            Kind::Gossip => {
+                let message = codec.broadcast(body, true);
+                message.map(Self::Gossip).ok_or(FrameError::Malformed(kind))
+            }
+            Kind::Reply => head::decode_reply(body).ok_or(FrameError::Malformed(kind)),
             Kind::Exchange => whole(kind, body).map(Self::Exchange),
             Kind::Views => whole(kind, body).map(Self::Views),
             Kind::Route => whole(kind, body).map(Self::Route),
@@ -276,13 +264,29 @@ impl Frame {
 
     /// A frame whose body is not a payload, whole.
     fn control<T: Serialize>(kind: Kind, body: &T) -> Vec<u8> {
-        let frame = postcard::to_extend(body, vec![0; HEADER]);
-        #[allow(clippy::expect_used, reason = "a vector takes anything")]
-        let mut frame = frame.expect("plain data serializes");
-        let header = put_header(kind, frame.len() - HEADER);
-        frame[..HEADER].copy_from_slice(&header);
-        frame
+        let mut frame = vec![0; HEADER];
+        said::write(body, &mut frame);
+        finish(kind, frame)
     }
+}
+
+/// A frame whose body is written, behind room for the header.
+fn finish(kind: Kind, mut frame: Vec<u8>) -> Vec<u8> {
+    let header = put_header(kind, frame.len() - HEADER);
+    frame[..HEADER].copy_from_slice(&header);
+    frame
+}
+
+/// What a membership says, and for each peer that it names a few addresses.
+fn decode_membership(body: &[u8], codec: &Codec) -> Option<Frame> {
+    let (message, mut rest) = codec.membership(body)?;
+    let mut addresses = Vec::new();
+    for _ in message.named() {
+        let (of_one, after) = postcard::take_from_bytes(rest).ok()?;
+        addresses.push(of_one);
+        rest = after;
+    }
+    rest.is_empty().then_some(Frame::Membership(message, addresses))
 }
 
 impl Hello {
@@ -297,15 +301,22 @@ impl Views {
     }
 }
 
-pub(crate) fn encode_membership(message: &MembershipMessage) -> Vec<u8> {
-    match message {
-        Either::Left(message) => Frame::control(Kind::Membership, message),
-        Either::Right(message) => Frame::control(Kind::Mesh, message),
+/// What a membership says, with the addresses of those that it names.
+pub(crate) fn encode_membership(
+    message: &MembershipMessage,
+    addresses: impl Fn(Incarnation) -> Addresses,
+) -> Vec<u8> {
+    let mut frame = vec![0; HEADER];
+    message.encode(&mut frame);
+    for peer in message.named() {
+        said::write(&addresses(peer), &mut frame);
     }
+    finish(Kind::Membership, frame)
 }
 
-pub(crate) fn encode_control(message: &ControlMessage) -> Vec<u8> {
-    Frame::control(Kind::Control, message)
+/// What a broadcast strategy says without a payload.
+pub(crate) fn encode_control(head: &[u8]) -> Vec<u8> {
+    finish(Kind::Control, [&[0; HEADER], head].concat())
 }
 
 pub(crate) fn encode_exchange(message: &ExchangeMessage) -> Vec<u8> {
@@ -334,11 +345,6 @@ pub(crate) fn encode_padding() -> Vec<u8> {
     frame
 }
 
-/// Bytes a broadcast's announcement takes, at most: for the bound on batches.
-const _: () = assert!(
-    plumtree::MAX_ANNOUNCEMENTS * (size_of::<Announcement<MessageId>>() + 8) < MAX_CONTROL,
-    "a full batch of announcements fits a control frame"
-);
 const _: () = assert!(
     anti_entropy::MAX_ORIGINS * (size_of::<anti_entropy::Span<Incarnation>>() + 8)
         + anti_entropy::MAX_PARTS * (size_of::<anti_entropy::Summary>() + 8)

@@ -5,7 +5,7 @@ use murmurate_broadcast::Payload;
 
 /// A topic, the time of publishing and the data, as one run of bytes that is passed on as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Publication {
+pub struct Publication {
     /// Length of the topic, topic, microseconds since 1970 (little endian), data.
     bytes: Bytes,
 }

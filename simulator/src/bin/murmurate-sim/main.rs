@@ -1,73 +1,7 @@
 //! `murmurate-sim`: Murmurate's protocols by the thousand, under a virtual clock.
 
-mod args;
-mod compare;
-#[cfg(feature = "watch")]
-mod live;
-mod merge;
-mod outputs;
-mod paper;
-#[cfg(feature = "plot")]
-mod plot;
-mod progress;
-mod run;
-mod scenarios;
-mod summary;
-mod swarm;
-mod sweep;
-mod tables;
-mod values;
-
 use std::process::ExitCode;
 
-use clap::Parser;
-use clap::error::ErrorKind;
-
-use args::{Cli, Command};
-
 fn main() -> ExitCode {
-    let command = match Cli::try_parse() {
-        Ok(cli) => cli.command.unwrap_or_default(),
-        Err(error) => return refused(&error),
-    };
-    let outcome = match command {
-        Command::Run(options) => run::run(&options),
-        Command::Swarm(options) => swarm::swarm(&options),
-        Command::Sweep(options) => sweep::sweep(&options),
-        Command::Merge(options) => merge::merge(&options),
-        Command::Compare(options) => compare::compare(&options),
-        Command::Check(options) => scenarios::check(&options),
-        Command::Scenarios(options) => scenarios::list(&options),
-        Command::Schema(options) => scenarios::schema(&options),
-        #[cfg(feature = "plot")]
-        Command::Plot(options) => plot::plot(&options),
-        Command::Paper(options) => paper::paper(&options),
-    };
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-/// Help goes where it was asked for; an error is its first line, which names the value and what is
-/// allowed.
-fn refused(error: &clap::Error) -> ExitCode {
-    let text = error.to_string();
-    if !error.use_stderr() {
-        print!("{text}");
-        return ExitCode::SUCCESS;
-    }
-    let line = text.lines().next().unwrap_or_default();
-    match error.kind() {
-        // What can be said instead stands on the lines below.
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-        | ErrorKind::MissingRequiredArgument => {
-            eprint!("{text}");
-        }
-        _ => eprintln!("{line}"),
-    }
-    ExitCode::from(2)
+    murmurate_simulator::cli::main()
 }

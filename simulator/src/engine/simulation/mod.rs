@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use murmurate::Input;
-use murmurate::membership::{Membership as _, Time, Violation};
+use murmurate::membership::{Membership as _, Time, Violation, Wire};
 
 use crate::engine::deliveries::{DeliveryLog, Joined};
 use crate::engine::event::What;
@@ -19,7 +19,8 @@ use crate::engine::shard::Node;
 use crate::engine::shards::Shards;
 use crate::engine::stats::{self, SIZES, Stats};
 use crate::engine::strategy::{
-    EventOf, IdOf, InputOf, Make, PayloadOf, SimPayload as _, SimStack, StackOf,
+    EventOf, IdOf, InputOf, Make, MessageOfService, PayloadOf, SimPayload as _, SimStack, StackOf,
+    Watched as _, WatchedBroadcast as _,
 };
 use crate::engine::watch::{EventKind, Events, Filter, Load, Record, in_order};
 use crate::model::id::SimId as _;
@@ -33,6 +34,12 @@ use crate::model::regional::Regional;
 #[must_use]
 pub fn bucket(network: &Network) -> u64 {
     1 << crate::engine::wheel::shift(network.least_latency())
+}
+
+/// The names of all kinds of messages that nodes say, as they are counted.
+fn kinds<P: SimStack>(node: &StackOf<P>) -> Vec<&'static str> {
+    let service = <MessageOfService<P> as Wire>::KINDS;
+    [node.membership().kinds(), node.broadcast().kinds(), service.to_vec()].concat()
 }
 
 /// A deterministic run of any number of nodes.
@@ -65,10 +72,14 @@ impl<P: SimStack> Simulation<P> {
     /// A simulation without nodes that runs on `threads` threads, the caller's included. What
     /// happens in it is the same for any number.
     pub fn on_threads(threads: NonZeroUsize, seed: u64, network: Network, make: Make<P>) -> Self {
+        let mut shards = Shards::new(threads, network.least_latency());
+        // The names are those that any node has.
+        let kinds = kinds::<P>(make(Peer::new(0, 0), seed).stack());
+        shards.all_mut().iter_mut().for_each(|shard| shard.common.stats.name_kinds(&kinds));
         Self {
             seed,
             now: Time::ZERO,
-            shards: Shards::new(threads, network.least_latency()),
+            shards,
             len: 0,
             live: 0,
             network: Arc::new(network),

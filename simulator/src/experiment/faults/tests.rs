@@ -4,12 +4,12 @@ use murmurate::broadcast::plumtree;
 use murmurate::membership::{Membership as _, hyparview};
 
 use super::*;
-use crate::engine::strategy::{SimHyParView, SimPlumtree, hyparview_plumtree};
+use crate::engine::strategy::{self, Both};
 use crate::experiment::scenario::{Churn, Lengths, Share, Span, read_trace};
 use crate::model::network::{Latency, Network, Placement};
 use crate::observe::check;
 
-type Sim = Simulation<murmurate::Stack<SimHyParView, SimPlumtree>>;
+type Sim = Simulation<Both<hyparview::Parameters, plumtree::Parameters>>;
 
 const NODES: usize = 60;
 
@@ -25,9 +25,8 @@ fn settled() -> Sim {
         reunion_interval: None,
         ..hyparview::Parameters::default()
     };
-    let membership = parameters.check().expect("valid");
-    let mut sim =
-        Simulation::new(3, network, hyparview_plumtree(membership, plumtree::Config::default()));
+    let make = strategy::nodes(parameters, plumtree::Parameters::default()).expect("valid");
+    let mut sim = Simulation::new(3, network, make);
     for index in 0..NODES {
         let contacts: Vec<usize> = (index > 0).then_some(index / 2).into_iter().collect();
         sim.start(&contacts);

@@ -10,6 +10,7 @@ mod observer;
 mod reach;
 mod recorder;
 mod report;
+mod together;
 mod verdicts;
 mod workload;
 
@@ -17,24 +18,21 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use murmurate::broadcast::anti_entropy;
-use murmurate::membership::{FullMesh, HyParView, Time};
+use murmurate::broadcast::{AntiEntropy, anti_entropy};
+use murmurate::membership::{ConfigError, Time};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
-pub use observer::Observer;
+pub use observer::{Observer, View};
 pub use report::{
     Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
     RegionLatency, Report, Sent, Verdict,
 };
 
-use crate::engine::strategy::{
-    SimFlood, SimPlumtree, compose, exchanging_flood, exchanging_plumtree,
-};
+use crate::engine::strategy::compose;
 use crate::engine::{Make, SimStack, Simulation};
 use crate::experiment::faults::{self, Later, Ongoing};
-use crate::experiment::scenario::{Broadcast, Membership, Scenario};
-use crate::model::node::Peer;
+use crate::experiment::scenario::Scenario;
 use crate::model::regional::Regional;
 use agenda::{Act, Agenda};
 use guard::Guard;
@@ -57,7 +55,7 @@ impl RunError {
 ///
 /// # Errors
 /// What [`Scenario::check`] finds.
-pub fn run(scenario: &Scenario, observer: &mut impl Observer) -> Result<Report, RunError> {
+pub fn run(scenario: &Scenario, observer: &mut dyn Observer) -> Result<Report, RunError> {
     run_on_threads(NonZeroUsize::MIN, scenario, observer)
 }
 
@@ -69,58 +67,28 @@ pub fn run(scenario: &Scenario, observer: &mut impl Observer) -> Result<Report, 
 pub fn run_on_threads(
     threads: NonZeroUsize,
     scenario: &Scenario,
-    observer: &mut impl Observer,
+    observer: &mut dyn Observer,
 ) -> Result<Report, RunError> {
     let problems = scenario.check();
     if !problems.is_empty() {
         return Err(RunError(problems));
     }
-    match &scenario.membership {
-        Membership::Hyparview(m) => {
-            let m = m.clone().check().map_err(|error| RunError::of("membership", &error))?;
-            let m = Arc::new(m);
-            let membership = move |me, seed| HyParView::new(me, Arc::clone(&m), seed);
-            run_broadcast(threads, scenario, membership, observer)
-        }
-        Membership::FullMesh(m) => {
-            let m = m.clone().check().map_err(|error| RunError::of("membership", &error))?;
-            let m = Arc::new(m);
-            let membership = move |me, seed| FullMesh::new(me, Arc::clone(&m), seed);
-            run_broadcast(threads, scenario, membership, observer)
-        }
-    }
-}
-
-/// The same with the membership made.
-fn run_broadcast<M: crate::engine::strategy::SimMembership>(
-    threads: NonZeroUsize,
-    scenario: &Scenario,
-    membership: impl Fn(Peer, u64) -> M + Send + Sync + 'static,
-    observer: &mut impl Observer,
-) -> Result<Report, RunError> {
+    let (membership, broadcast) = (&scenario.membership, &scenario.broadcast);
+    let wrong = |layer: &'static str| move |error: ConfigError| RunError::of(layer, &error);
     let around = scenario.anti_entropy.clone().map(anti_entropy::Parameters::check).transpose();
-    let around = around.map_err(|error| RunError::of("anti_entropy", &error))?;
-    match (&scenario.broadcast, around) {
-        (Broadcast::Plumtree(b), around) => {
-            let b = b.clone().check().map_err(|error| RunError::of("broadcast", &error))?;
-            if let Some(around) = around {
-                let make = compose(membership, exchanging_plumtree(b, around));
-                return run_with(threads, scenario, make, observer);
-            }
-            let b = Arc::new(b);
-            let make = compose(membership, move || SimPlumtree::new(Arc::clone(&b)));
-            run_with(threads, scenario, make, observer)
-        }
-        (Broadcast::Flood(b), Some(around)) => {
-            let make = compose(membership, exchanging_flood(*b, around));
-            run_with(threads, scenario, make, observer)
-        }
-        (Broadcast::Flood(b), None) => {
-            let b = Arc::new(*b);
-            let make = compose(membership, move || SimFlood::new(Arc::clone(&b)));
-            run_with(threads, scenario, make, observer)
-        }
+    let around = around.map_err(wrong("anti_entropy"))?;
+    if let Some(run) = together::of(membership, broadcast) {
+        return run(threads, scenario, around, observer);
     }
+    let membership = membership.make().map_err(wrong("membership"))?;
+    let membership = move |me, seed| membership(me, seed);
+    let Some(around) = around.map(Arc::new) else {
+        let broadcast = broadcast.make().map_err(wrong("broadcast"))?;
+        return run_with(threads, scenario, compose(membership, move || broadcast()), observer);
+    };
+    let broadcast = broadcast.make_named().map_err(wrong("broadcast"))?;
+    let broadcast = move || AntiEntropy::new(broadcast(), Arc::clone(&around));
+    run_with(threads, scenario, compose(membership, broadcast), observer)
 }
 
 /// Runs a scenario on nodes that `make` makes, whatever strategies the scenario names.
@@ -131,7 +99,7 @@ pub fn run_with<P: SimStack>(
     threads: NonZeroUsize,
     scenario: &Scenario,
     make: Make<P>,
-    observer: &mut impl Observer,
+    observer: &mut dyn Observer,
 ) -> Result<Report, RunError> {
     let network = scenario.network().map_err(|(key, message)| RunError(vec![(key, message)]))?;
     let regional = Regional::new(&network);
@@ -163,7 +131,7 @@ const SLICE: Duration = Duration::from_millis(100);
 /// The same where events are recorded: those of so much time are kept.
 const BATCH: Duration = Duration::from_millis(50);
 
-struct Runner<'a, P: SimStack, O> {
+struct Runner<'a, P: SimStack> {
     scenario: &'a Scenario,
     sim: Simulation<P>,
     agenda: Agenda,
@@ -174,13 +142,13 @@ struct Runner<'a, P: SimStack, O> {
     recorder: Recorder,
     reach: Reach,
     guard: Guard,
-    observer: &'a mut O,
+    observer: &'a mut dyn Observer,
     /// Virtual time between two looks at the simulation.
     step: Duration,
 }
 
-impl<'a, P: SimStack, O: Observer> Runner<'a, P, O> {
-    fn new(scenario: &'a Scenario, mut sim: Simulation<P>, observer: &'a mut O) -> Self {
+impl<'a, P: SimStack> Runner<'a, P> {
+    fn new(scenario: &'a Scenario, mut sim: Simulation<P>, observer: &'a mut dyn Observer) -> Self {
         let mut agenda = Agenda::default();
         agenda.add(Time::ZERO, Act::Join(0));
         for (at, workload) in scenario.workload.iter().enumerate() {

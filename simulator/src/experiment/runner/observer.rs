@@ -1,11 +1,13 @@
 //! Who looks at a run while it goes on.
 
-use murmurate::membership::Time;
+use murmurate::membership::{Membership as _, Time};
 
 use super::report::Point;
-use crate::engine::watch::{Filter, Record};
+use crate::engine::stats::Stats;
+use crate::engine::watch::{Filter, Load, Record};
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::scenario::Span;
+use crate::observe::topology::Topology;
 
 /// Somebody who looks at a simulation while it runs. Nobody can change it.
 pub trait Observer {
@@ -27,7 +29,7 @@ pub trait Observer {
 
     /// The simulation at `at`, one of these moments, before what happens then. A moment at the end
     /// of the run or behind it is its end.
-    fn look<P: SimStack>(&mut self, _sim: &Simulation<P>, _at: Time) {}
+    fn look(&mut self, _sim: &dyn View, _at: Time) {}
 
     /// A point of the time series, as soon as it is complete. What broadcasts came to is known at
     /// the end only.
@@ -35,6 +37,54 @@ pub trait Observer {
 
     /// How far the virtual time is.
     fn progress(&mut self, _now: Time) {}
+}
+
+/// A simulation of any strategies, to look at.
+pub trait View {
+    /// The virtual time.
+    fn now(&self) -> Time;
+    /// Nodes that were ever started.
+    fn started(&self) -> usize;
+    /// Nodes that run.
+    fn running(&self) -> Vec<usize>;
+    /// Neighbours of a node that runs.
+    fn degree(&self, index: usize) -> Option<usize>;
+    /// What a node has sent and received, if that is counted.
+    fn load(&self, index: usize) -> Option<Load>;
+    /// What was counted.
+    fn stats(&self) -> &Stats;
+    /// The overlay.
+    fn topology(&self) -> Topology;
+}
+
+impl<P: SimStack> View for Simulation<P> {
+    fn now(&self) -> Time {
+        self.now()
+    }
+
+    fn started(&self) -> usize {
+        self.len()
+    }
+
+    fn running(&self) -> Vec<usize> {
+        self.live_nodes().collect()
+    }
+
+    fn degree(&self, index: usize) -> Option<usize> {
+        Some(self.stack(index)?.membership().active().len())
+    }
+
+    fn load(&self, index: usize) -> Option<Load> {
+        self.load(index)
+    }
+
+    fn stats(&self) -> &Stats {
+        self.stats()
+    }
+
+    fn topology(&self) -> Topology {
+        Topology::of(self)
+    }
 }
 
 /// Nobody looks.
@@ -58,7 +108,7 @@ impl<O: Observer> Observer for Option<O> {
         self.iter_mut().for_each(|one| one.fault(name, at, is_over));
     }
 
-    fn look<P: SimStack>(&mut self, sim: &Simulation<P>, at: Time) {
+    fn look(&mut self, sim: &dyn View, at: Time) {
         self.iter_mut().for_each(|one| one.look(sim, at));
     }
 
@@ -97,7 +147,7 @@ impl<A: Observer, Z: Observer> Observer for (A, Z) {
         self.1.fault(name, at, is_over);
     }
 
-    fn look<P: SimStack>(&mut self, sim: &Simulation<P>, at: Time) {
+    fn look(&mut self, sim: &dyn View, at: Time) {
         let wants = |moments: Vec<Span>| moments.iter().any(|span| Time::ZERO.after(span.0) == at);
         if wants(self.0.looks_at()) {
             self.0.look(sim, at);

@@ -121,7 +121,7 @@ impl Recorder {
     pub(super) fn sample<P: SimStack>(
         &mut self,
         sim: &mut Simulation<P>,
-        observer: &mut impl Observer,
+        observer: &mut dyn Observer,
     ) {
         let now = sim.now();
         if now == self.sampled {
@@ -199,7 +199,7 @@ impl Recorder {
     pub(super) fn end<P: SimStack>(
         &mut self,
         sim: &mut Simulation<P>,
-        observer: &mut impl Observer,
+        observer: &mut dyn Observer,
     ) {
         self.sample(sim, observer);
         self.close_phase(sim, String::new());
@@ -230,6 +230,7 @@ impl Recorder {
             watched: &watched,
         };
         let verdicts = verdicts(scenario, &measured, &self.judge);
+        let named = stats.messages.iter().filter(|kind| !kind.name.is_empty());
         Report {
             scenario: scenario.name.clone(),
             description: scenario.description.clone(),
@@ -242,7 +243,7 @@ impl Recorder {
             shed: stats.shed,
             duplicated: stats.duplicated,
             peak_pending: sim.peak_pending(),
-            messages: stats.messages.iter().map(Into::into).collect(),
+            messages: named.map(Into::into).collect(),
             channels: channels.map(|(c, tally)| ChannelReport::of(&c.name, tally)).collect(),
             phases,
             timeline: faults.iter().map(happened).collect(),
@@ -251,7 +252,7 @@ impl Recorder {
             overlay_series: self.overlays,
             verdicts,
             violation,
-            marks: stats.marks,
+            marks: stats.marks.clone(),
         }
     }
 }

@@ -29,6 +29,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::observe::check::Agreement;
+pub use crate::strategies::{Broadcast, Membership};
 pub use assertion::{Assertion, AssertionError, Comparison, Window};
 pub use channels::{Channel, ChannelKind, Overflow};
 pub use churn_trace::{Change, TraceError, read as read_trace};
@@ -37,7 +38,6 @@ pub use faults::{Churn, Death, Fault, Lengths, What, Who};
 pub use figure::{Figure, Of};
 pub use links::{Bandwidth, Bursts, LatencyModel, Links, Order, Reorder, RoundTrip};
 pub(crate) use nearest::nearest;
-pub use protocols::{Broadcast, Membership};
 pub use reference::reference;
 pub use schema::schema;
 pub use values::{BitRate, Bytes, Share, Span, Unreadable};

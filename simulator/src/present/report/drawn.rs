@@ -6,8 +6,7 @@ use std::time::Duration;
 use murmurate::membership::Time;
 use serde::Serialize;
 
-use crate::engine::{SimStack, Simulation};
-use crate::experiment::runner::Observer;
+use crate::experiment::runner::{Observer, View};
 use crate::experiment::scenario::{Membership, Scenario, Span};
 use crate::observe::topology::Topology;
 
@@ -185,11 +184,11 @@ impl Observer for Film {
         self.moments.clone()
     }
 
-    fn look<P: SimStack>(&mut self, sim: &Simulation<P>, at: Time) {
-        self.take(Topology::of(sim), at);
+    fn look(&mut self, sim: &dyn View, at: Time) {
+        self.take(sim.topology(), at);
         let load = |index: &u32| sim.load(*index as usize).map_or(0, |load| load.messages());
         self.drawn.load = self.drawn.nodes.iter().map(load).collect();
-        self.drawn.started = sim.len();
+        self.drawn.started = sim.started();
     }
 }
 
@@ -204,11 +203,8 @@ fn choosing(scenario: &Scenario, moments: &[Duration]) -> Duration {
 
 /// So many that their links are few enough.
 fn most_nodes(membership: &Membership) -> usize {
-    let most = match membership {
-        Membership::Hyparview(config) => 2 * MOST_LINKS / config.active_capacity.max(1),
-        Membership::FullMesh(_) => (2 * MOST_LINKS).isqrt(),
-    };
-    most.clamp(2, MOST_NODES)
+    let fits = |nodes: &usize| nodes * membership.links(*nodes) <= 2 * MOST_LINKS;
+    (2..=MOST_NODES).rev().find(fits).unwrap_or(2)
 }
 
 /// The places of the nodes nearest to the first one, by hops: as many as asked for.
@@ -309,6 +305,6 @@ mod tests {
     fn a_mesh_has_fewer_nodes_that_can_be_drawn() {
         let most = |membership| most_nodes(&membership);
         assert_eq!(most(Membership::default()), MOST_NODES);
-        assert_eq!(most(Membership::FullMesh(Default::default())), 154);
+        assert_eq!(most(murmurate::membership::full_mesh::Parameters::default().into()), 155);
     }
 }

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use murmurate::broadcast::flood;
-use murmurate::membership::hyparview::{Config, Parameters};
+use murmurate::membership::hyparview::Parameters;
 
 use super::{
     ExperimentError, Figure, NODES, Progress, for_seeds, mass_failure, mean, publishers,
     share_at_degree, stable_overlay,
 };
+use crate::engine::Make;
 use crate::engine::Simulation;
 use crate::engine::stats::Broadcast;
-use crate::engine::strategy::{SimFlood, SimHyParView, hyparview_flood};
+use crate::engine::strategy::{self, Both};
 use crate::model::network::{Latency, Network};
 use crate::observe::overlay::{self, Overlay};
 
@@ -62,11 +63,12 @@ pub(super) fn hyparview(
     seeds: u64,
     progress: &Progress,
 ) -> Result<Vec<Figure>, ExperimentError> {
-    let config = parameters().check()?;
+    let flood = flood::Parameters { seen_capacity: 64, ..Default::default() };
+    let make = strategy::nodes(parameters(), flood)?;
     let network = |seed| Network::new(seed, Latency::Constant(Duration::from_millis(1)), 0.0);
     network(0)?;
     let runs = for_seeds(seeds, |seed| {
-        network(seed).ok().map(|network| run(nodes, seed, config.clone(), network, progress))
+        network(seed).ok().map(|network| run(nodes, seed, make.clone(), network, progress))
     });
     Ok(figures(nodes, &runs.into_iter().flatten().collect::<Vec<_>>()))
 }
@@ -96,9 +98,10 @@ struct Run {
     healing: Vec<f64>,
 }
 
-fn run(nodes: usize, seed: u64, config: Config, network: Network, progress: &Progress) -> Run {
-    let flood = flood::Config { seen_capacity: 64, ..Default::default() };
-    let sim = Simulation::new(seed, network, hyparview_flood(config, flood));
+type Nodes = Both<Parameters, flood::Parameters>;
+
+fn run(nodes: usize, seed: u64, make: Make<Nodes>, network: Network, progress: &Progress) -> Run {
+    let sim = Simulation::new(seed, network, make);
     let sim = stable_overlay(sim, nodes, Duration::from_millis(30), CYCLE);
     progress.step();
     let overlay = overlay::measure(&sim);
@@ -125,10 +128,7 @@ fn run(nodes: usize, seed: u64, config: Config, network: Network, progress: &Pro
     Run { overlay, at_degree_5, hops, reliability, healing: healing.collect() }
 }
 
-fn broadcast(
-    sim: &mut Simulation<murmurate::Stack<SimHyParView, SimFlood>>,
-    publishers: impl Iterator<Item = usize>,
-) {
+fn broadcast(sim: &mut Simulation<Nodes>, publishers: impl Iterator<Item = usize>) {
     for publisher in publishers {
         sim.publish(publisher);
         sim.run_until(sim.now().after(APART));
@@ -136,11 +136,7 @@ fn broadcast(
 }
 
 /// Cycles after a failure until a broadcast reaches [`BACK`] of the living; at most ten.
-fn healing(
-    mut sim: Simulation<murmurate::Stack<SimHyParView, SimFlood>>,
-    percent: usize,
-    seed: u64,
-) -> f64 {
+fn healing(mut sim: Simulation<Nodes>, percent: usize, seed: u64) -> f64 {
     let failed = sim.now();
     let alive = mass_failure(&mut sim, percent, seed, |_| true);
     let mut publishers = publishers(&alive, 11, seed);

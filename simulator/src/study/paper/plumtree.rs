@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use murmurate::broadcast::{flood, plumtree::Parameters};
+use murmurate::broadcast::flood;
+use murmurate::broadcast::plumtree::Parameters;
 use murmurate::membership::hyparview;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     stable_overlay,
 };
 use crate::engine::stats::{Broadcast, Stats};
-use crate::engine::strategy::{SimHyParView, SimPlumtree, hyparview_flood, hyparview_plumtree};
+use crate::engine::strategy::{self, Both};
 use crate::engine::{SimStack, Simulation};
 use crate::model::network::{Latency, Network};
 
@@ -160,7 +161,7 @@ fn run(nodes: usize, seed: u64, progress: &Progress) -> Result<Run, ExperimentEr
     let mut variants = Vec::new();
     let mut failures = Vec::new();
     for variant in VARIANTS {
-        let make = hyparview_plumtree(membership().check()?, broadcast(variant.threshold).check()?);
+        let make = strategy::nodes(membership(), broadcast(variant.threshold))?;
         let sim = Simulation::new(seed, network(seed)?, make);
         let mut sim = stable_overlay(sim, nodes, Duration::from_millis(5), CYCLE);
         variants.push(stable(&mut sim, variant.single, seed));
@@ -172,10 +173,8 @@ fn run(nodes: usize, seed: u64, progress: &Progress) -> Result<Run, ExperimentEr
             }
         }
     }
-    let make = hyparview_flood(
-        membership().check()?,
-        flood::Config { seen_capacity: 64, ..Default::default() },
-    );
+    let flood = flood::Parameters { seen_capacity: 64, ..Default::default() };
+    let make = strategy::nodes(membership(), flood)?;
     let sim = Simulation::new(seed, network(seed)?, make);
     let mut sim = stable_overlay(sim, nodes, Duration::from_millis(5), CYCLE);
     sim.publish(0);
@@ -211,7 +210,7 @@ fn control(stats: &Stats) -> u64 {
 /// The broadcasts of cycles 0 to 3: at the failure, after the reactive repair, and after one and
 /// two cycles more.
 fn after_failure(
-    stable: &Simulation<murmurate::Stack<SimHyParView, SimPlumtree>>,
+    stable: &Simulation<Both<hyparview::Parameters, Parameters>>,
     percent: usize,
     seed: u64,
 ) -> Vec<Repair> {

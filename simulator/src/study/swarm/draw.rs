@@ -1,20 +1,23 @@
 //! Plans drawn from seeds.
 
+use std::ops::Deref;
 use std::time::Duration;
 
-use murmurate::broadcast::{anti_entropy, flood, plumtree};
-use murmurate::membership::{full_mesh, hyparview};
+use murmurate::broadcast::anti_entropy;
 
-use super::dice::Dice;
+use super::percent;
 use super::plan::{FINALE, Plan, Promise};
 use super::story::{self, Story};
 use super::talk::Talk;
 use super::trouble::{end, favourite, keeps_all, trouble};
 use super::with::With;
 use crate::experiment::scenario::{
-    Bandwidth, BitRate, Broadcast, Bursts, Bytes, Fault, LatencyModel, Links, Membership, Nodes,
-    Order, Pace, Region, Reorder, RoundTrip, Sender, Share, Span, What, Workload,
+    Bandwidth, BitRate, Bursts, Bytes, Fault, LatencyModel, Links, Nodes, Order, Pace, Region,
+    Reorder, RoundTrip, Sender, Share, Span, What, Workload,
 };
+
+use crate::model::dice::Dice;
+use crate::strategies::{Broadcast, Choice, Listed as _, Membership, broadcast, membership};
 
 /// Longest way between two nodes that a plan draws, without jitter; log-normal latencies rarely
 /// exceed it.
@@ -25,10 +28,12 @@ impl Plan {
     #[must_use]
     pub fn draw(seed: u64, with: &[With]) -> Self {
         let dice = &mut Dice::new(seed ^ 0x5357_4152_4d01);
-        let mesh = dice.chance(20) || with.contains(&With::FullMesh);
-        let mesh = mesh && !with.contains(&With::HyParView);
-        let story = if mesh { Story::Any } else { Story::draw(dice, with) };
-        let count = story.count(dice, mesh);
+        let drawn = |one: &Membership| happens(dice, one.drawn());
+        let membership = choose(Membership::all(), with, drawn);
+        // Stories are those of the default strategy.
+        let usual = membership.name() == Membership::all()[0].name();
+        let story = if usual { Story::draw(dice, with) } else { Story::Any };
+        let count = story.count(dice, usual);
         // Nothing else would find the other side again.
         let split = dice.chance(40);
         let promotion = story != Story::Lone && (split || dice.chance(50));
@@ -54,10 +59,18 @@ impl Plan {
             seed,
             noise: seed,
             nodes: Nodes { count, joining: Span(joining), contacts },
-            membership: match mesh {
-                true => full_mesh(dice, count),
-                false => hyparview(dice, count + joins(&trouble), promotion, story),
-            },
+            membership: membership.draw(
+                dice,
+                &membership::Circumstances {
+                    nodes: count,
+                    newcomers: joins(&trouble),
+                    remixes: promotion,
+                    pair: story == Story::Pair,
+                    lone: story == Story::Lone,
+                    cut: story == Story::Cut,
+                    longest_way: LONGEST_WAY_MS,
+                },
+            ),
             broadcast: Broadcast::default(),
             anti_entropy: anti_entropy(seed, with),
             links: links(dice, gentle || matches!(story, Story::Pair | Story::Cut), &regions),
@@ -70,7 +83,7 @@ impl Plan {
             discovery: true,
             patience: Duration::ZERO,
             finale: finale(dice),
-            storm: dice.chance(90).then(|| dice.percent(5, 12)),
+            storm: dice.chance(90).then(|| percent(dice, 5, 12)),
             promise: Promise::default(),
             with: with.to_vec(),
             end: None,
@@ -80,12 +93,12 @@ impl Plan {
             let joined = plan.joined();
             plan.trouble.iter_mut().for_each(|fault| fault.at = Span(fault.at.0 + joined));
         }
-        plan.finish(dice, story, mesh, promotion);
+        plan.finish(dice, story, usual, promotion);
         plan
     }
 
     /// Draws what depends on the trouble: when it is over, what goes on meanwhile, and what follows.
-    fn finish(&mut self, dice: &mut Dice, story: Story, mesh: bool, promotion: bool) {
+    fn finish(&mut self, dice: &mut Dice, story: Story, usual: bool, promotion: bool) {
         let over = self.trouble.iter().map(end).max().unwrap_or_default() + Duration::from_secs(5);
         self.peace = Duration::from_secs(over.max(self.nodes.joining.0).as_secs() + 1);
         self.load = load(dice, self.peace);
@@ -97,16 +110,23 @@ impl Plan {
             let joined = self.joined();
             self.load.iter_mut().for_each(|load| load.from = Span(load.from.0 + joined));
         }
-        let flood = dice.chance(if story == Story::Late { 75 } else { 25 })
-            && !self.with.contains(&With::Plumtree);
+        let drawn = |one: &Broadcast| {
+            let (mostly, late) = one.drawn();
+            happens(dice, if story == Story::Late { late } else { mostly })
+        };
+        let broadcast = choose(Broadcast::all(), &self.with, drawn);
         // Where nobody died, everybody's contacts still run.
         let known = promotion && self.trouble.iter().all(|fault| keeps_all(&fault.what));
         self.discovery = match story {
-            Story::Any => mesh || !known || dice.chance(30),
+            Story::Any => !usual || !known || dice.chance(30),
             Story::Pair => true,
             Story::Lone | Story::Cut | Story::Late => false,
         };
-        self.broadcast = broadcast(dice, self.broadcasts() as usize, flood);
+        let circumstances = broadcast::Circumstances {
+            broadcasts: self.broadcasts() as usize,
+            longest_way: LONGEST_WAY_MS,
+        };
+        self.broadcast = broadcast.draw(dice, &circumstances);
         self.patience = self.patience();
         self.promise = Promise::of(self);
         self.promise.reunites &= story == Story::Cut;
@@ -148,95 +168,21 @@ fn joins(trouble: &[Fault]) -> u32 {
     joins.sum()
 }
 
-fn hyparview(dice: &mut Dice, nodes: u32, promotion: bool, story: Story) -> Membership {
-    let active = match story {
-        Story::Cut => dice.between(4, 8),
-        _ if dice.chance(3) => 1,
-        _ => dice.between(2, 8),
-    };
-    let walk = dice.between(1u8, 8);
-    // Rare enough that moments without any exchange under way are not.
-    let rare = 200 * u64::from(nodes);
-    let promotion = promotion.then(|| dice.millis(4_000 + rare, 20_000 + rare));
-    let keepalive_interval = dice.millis(300, 3_000);
-    Membership::Hyparview(hyparview::Parameters {
-        active_capacity: active,
-        passive_capacity: active + dice.between(0, 24),
-        active_walk_length: walk,
-        passive_walk_length: dice.between(0, walk),
-        shuffle_active: dice.between(0, 4),
-        shuffle_passive: dice.between(1, 6),
-        shuffle_walk_length: dice.between(1, 8),
-        shuffle_interval: dice.millis(1_000, 10_000),
-        reactive_shuffles: dice.between(0, 8),
-        keepalive_interval,
-        keepalive_misses: dice.between(2, 4),
-        promotion_interval: promotion,
-        reunion_interval: match story {
-            Story::Cut => Some(keepalive_interval * dice.between(10, 15)),
-            Story::Lone => None,
-            _ => dice.chance(50).then(|| dice.millis(5_000, 40_000)),
-        },
-        // Above the longest round trip, with its jitter.
-        request_timeout: dice.millis(4 * LONGEST_WAY_MS, 1_500),
-        rejoin_pause: match story {
-            // So that neither asks just before both are told.
-            Story::Pair => dice.millis(5_000, 20_000),
-            _ => dice.millis(1_000, 10_000),
-        },
-        contacts_capacity: if matches!(story, Story::Lone | Story::Cut) {
-            8
-        } else {
-            dice.between(1, 8)
-        },
-    })
+/// One of the strategies: the first, unless another is drawn or asked for.
+fn choose<T: Clone + Deref<Target: Choice>>(
+    all: &[T],
+    with: &[With],
+    mut is_drawn: impl FnMut(&T) -> bool,
+) -> T {
+    let asked = |one: &&T| with.contains(&With::Strategy(one.name()));
+    let drawn: Vec<&T> = all[1..].iter().filter(|one| is_drawn(one)).collect();
+    let chosen = all.iter().rfind(asked).or(drawn.first().copied());
+    chosen.unwrap_or(&all[0]).clone()
 }
 
-fn full_mesh(dice: &mut Dice, nodes: u32) -> Membership {
-    // Now and then there is no room for all.
-    let room = if dice.chance(15) { dice.between(2, nodes as usize + 2) } else { 400 };
-    let contacts = dice.between(1, 8);
-    Membership::FullMesh(full_mesh::Parameters {
-        members_capacity: room.max(contacts),
-        gossip_interval: dice.millis(500, 4_000),
-        gossip_length: dice.between(8, 64),
-        keepalive_interval: dice.millis(500, 3_000),
-        keepalive_misses: dice.between(2, 4),
-        request_timeout: dice.millis(4 * LONGEST_WAY_MS, 1_500),
-        requests_capacity: dice.between(2, 64),
-        redial_pause: dice.millis(2_000, 15_000),
-        forget_after: if dice.chance(20) {
-            dice.millis(20_000, 60_000)
-        } else {
-            dice.millis(600_000, 3_600_000)
-        },
-        contacts_capacity: contacts,
-    })
-}
-
-/// Windows remember all broadcasts: a cut or a stopped process can hold any back.
-fn broadcast(dice: &mut Dice, broadcasts: usize, flood: bool) -> Broadcast {
-    let seen_capacity = broadcasts + 16 + dice.between(0, 200);
-    if flood {
-        return Broadcast::Flood(flood::Config { seen_capacity, ..flood::Config::default() });
-    }
-    let threshold = dice.chance(50).then(|| dice.between(1, 9));
-    let graft_timeout = dice.millis(50, 800);
-    Broadcast::Plumtree(plumtree::Parameters {
-        graft_timeout,
-        least_graft_timeout: dice.millis(5, 800).min(graft_timeout),
-        // Above the longest round trip.
-        graft_retry: dice.millis(3 * LONGEST_WAY_MS, 900),
-        graft_attempts: dice.between(3, 8),
-        mend_at_once: dice.chance(50),
-        ihave_interval: if dice.chance(40) { Duration::ZERO } else { dice.millis(5, 100) },
-        optimization_threshold: threshold,
-        seen_capacity,
-        payload_capacity: dice.between(16, seen_capacity),
-        payload_bytes: 1 << 20,
-        missing_capacity: dice.between(16, 200),
-        ..plumtree::Parameters::default()
-    })
+/// Whether something happens that has so many percent. What never happens takes no choice.
+fn happens(dice: &mut Dice, percent: u32) -> bool {
+    percent > 0 && dice.chance(percent)
 }
 
 fn regions(dice: &mut Dice) -> Vec<Region> {
@@ -277,15 +223,15 @@ fn links(dice: &mut Dice, gentle: bool, regions: &[Region]) -> Links {
         latency,
         jitter: dice.chance(25).then(|| Span(dice.millis(1, 50))),
         order: if dice.chance(60) { Order::Fifo } else { Order::Any },
-        loss: if harsh(dice, 40) { dice.percent(1, 20) } else { Share::NONE },
+        loss: if harsh(dice, 40) { percent(dice, 1, 20) } else { Share::NONE },
         bursts: harsh(dice, 15).then(|| Bursts {
-            share: dice.percent(1, 10),
+            share: percent(dice, 1, 10),
             length: Span(dice.millis(50, 3_000)),
-            loss: dice.percent(30, 100),
+            loss: percent(dice, 30, 100),
         }),
-        duplicate: if harsh(dice, 15) { dice.percent(1, 10) } else { Share::NONE },
+        duplicate: if harsh(dice, 15) { percent(dice, 1, 10) } else { Share::NONE },
         reorder: harsh(dice, 15)
-            .then(|| Reorder { share: dice.percent(1, 20), by: Span(dice.millis(1, 1_000)) }),
+            .then(|| Reorder { share: percent(dice, 1, 20), by: Span(dice.millis(1, 1_000)) }),
         bandwidth: dice.chance(15).then(|| Bandwidth {
             up: BitRate(1_000_000 * dice.between(20, 200)),
             down: BitRate(1_000_000 * dice.between(20, 200)),
@@ -405,8 +351,10 @@ mod tests {
             (&recycled, With::Recycled),
             (&Plan::is_calm, With::Late),
         ] {
-            let (others, own) =
-                (drawn(of, &[With::HyParView]), drawn(of, &[With::HyParView, with]));
+            let (others, own) = (
+                drawn(of, &[With::Strategy("hyparview")]),
+                drawn(of, &[With::Strategy("hyparview"), with]),
+            );
             assert!(others > 0, "without {with:?}, too");
             assert!(own as f64 > 1.3 * others as f64, "{with:?}: {own} of 500, {others} else");
         }
@@ -416,12 +364,12 @@ mod tests {
     fn what_plans_are_always_drawn_with_is_always_there() {
         for seed in 0..200 {
             let with = |one| Plan::draw(seed, &[one]);
-            let hyparview = with(With::HyParView).membership;
-            assert!(matches!(hyparview, Membership::Hyparview(_)), "seed {seed}");
-            let mesh = with(With::FullMesh).membership;
-            assert!(matches!(mesh, Membership::FullMesh(_)), "seed {seed}");
-            let plumtree = with(With::Plumtree).broadcast;
-            assert!(matches!(plumtree, Broadcast::Plumtree(_)), "seed {seed}");
+            let hyparview = with(With::Strategy("hyparview")).membership;
+            assert_eq!(hyparview.name(), "hyparview", "seed {seed}");
+            let mesh = with(With::Strategy("full-mesh")).membership;
+            assert_eq!(mesh.name(), "full-mesh", "seed {seed}");
+            let plumtree = with(With::Strategy("plumtree")).broadcast;
+            assert_eq!(plumtree.name(), "plumtree", "seed {seed}");
             assert!(with(With::AntiEntropy).anti_entropy.is_some(), "seed {seed}");
         }
     }

@@ -5,7 +5,6 @@
 //! faults are over, the overlay must be whole again within a stated time and every broadcast must
 //! reach everyone.
 
-mod dice;
 mod draw;
 mod plan;
 mod shrink;
@@ -30,6 +29,14 @@ pub use with::With;
 
 use crate::engine::marks::Marks;
 use crate::experiment::runner::{self, Report};
+use crate::experiment::scenario::Share;
+use crate::model::dice::Dice;
+use crate::strategies::Registry;
+
+/// Whole percents, so that what is written is what was drawn.
+fn percent(dice: &mut Dice, least: u32, most: u32) -> Share {
+    Share::new(dice.percent(least, most)).unwrap_or_default()
+}
 
 /// Every so many seeds are run twice: the same seed gives the same run.
 const TWICE_EVERY: u64 = 20;
@@ -154,8 +161,9 @@ impl Summary {
 
     fn of(mut outcomes: Vec<(u64, Outcome)>) -> Self {
         outcomes.sort_by_key(|(seed, _)| *seed);
+        let marks = Registry::installed().marks();
         let mut summary =
-            Self { marks: Marks::every().map(|mark| (mark, 0)).collect(), ..Self::default() };
+            Self { marks: marks.into_iter().map(|mark| (mark, 0)).collect(), ..Self::default() };
         for (seed, outcome) in outcomes {
             summary.seeds += 1;
             summary.events += outcome.events;

@@ -6,17 +6,16 @@
 
 use std::time::Duration;
 
-use murmurate::broadcast::plumtree;
-use murmurate::membership::parameters::{Parameter, ParameterSet, Value};
-use murmurate::membership::{full_mesh, hyparview};
+use murmurate::membership::parameters::{AnyParameters, Parameter, Value};
 
 use super::plan::{Plan, Promise};
 use super::talk::Talk;
 use super::trouble::end;
 use super::{Failure, try_plan};
 use crate::experiment::scenario::{
-    Broadcast, Death, LatencyModel, Links, Membership, Share, Span, What, Who, Workload,
+    Broadcast, Death, LatencyModel, Links, Share, Span, What, Who, Workload,
 };
+use crate::strategies::Listed as _;
 
 /// So many other draws of chance are tried at each number of nodes: the same failure among fewer is
 /// as good a replay.
@@ -157,25 +156,11 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
     /// Little room is filled by few nodes.
     fn capacities(&mut self) {
         for room in [2, 3, 5] {
-            let less = self.attempt(|plan| match &mut plan.membership {
-                Membership::Hyparview(p) => {
-                    p.active_capacity = p.active_capacity.min(room);
-                    p.passive_capacity = p.passive_capacity.min(room);
-                }
-                Membership::FullMesh(p) => {
-                    p.contacts_capacity = p.contacts_capacity.min(room);
-                    p.members_capacity = p.members_capacity.min(room);
-                }
-            });
-            if less {
+            if self.attempt(|plan| confine(plan.membership.parameters_mut(), room)) {
                 return;
             }
         }
-        self.attempt(|plan| {
-            if let Membership::Hyparview(p) = &mut plan.membership {
-                p.passive_capacity = p.active_capacity;
-            }
-        });
+        self.attempt(|plan| tighten(plan.membership.parameters_mut()));
     }
 
     /// Tries few nodes once more, with other draws of chance. Whether there are fewer now.
@@ -269,32 +254,45 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
             }
         };
         self.attempt(|plan| {
-            brief(plan, &|plan| {
-                plan.membership = match plan.membership {
-                    Membership::Hyparview(_) => Membership::Hyparview(Default::default()),
-                    Membership::FullMesh(_) => Membership::FullMesh(Default::default()),
-                };
-            });
+            brief(plan, &|plan| plan.membership = plan.membership.with_defaults());
         });
-        let table = match &self.best.plan.membership {
-            Membership::Hyparview(_) => hyparview::Parameters::PARAMETERS,
-            Membership::FullMesh(_) => full_mesh::Parameters::PARAMETERS,
-        };
-        for of in table {
+        for of in self.best.plan.membership.parameters().parameters() {
             self.attempt(|plan| {
-                brief(plan, &|plan| match &mut plan.membership {
-                    Membership::Hyparview(parameters) => plainer(parameters, of),
-                    Membership::FullMesh(parameters) => plainer(parameters, of),
+                brief(plan, &|plan| {
+                    let default = plan.membership.with_defaults();
+                    plainer(plan.membership.parameters_mut(), default.parameters(), of);
                 });
             });
         }
         self.attempt(|plan| plan.broadcast = Broadcast::default());
-        for of in plumtree::Parameters::PARAMETERS {
+        for of in self.best.plan.broadcast.parameters().parameters() {
             self.attempt(|plan| {
-                if let Broadcast::Plumtree(parameters) = &mut plan.broadcast {
-                    plainer(parameters, of);
-                }
+                let default = plan.broadcast.with_defaults();
+                plainer(plan.broadcast.parameters_mut(), default.parameters(), of);
             });
+        }
+    }
+}
+
+/// Nothing has more room than this.
+fn confine(parameters: &mut dyn AnyParameters, room: usize) {
+    for of in parameters.parameters() {
+        if of.name.ends_with("_capacity")
+            && let Some(Value::Number(number)) = parameters.get(of.name)
+        {
+            // It is a number, and stays one.
+            let _ = parameters.set(of.name, Value::Number(number.min(room)));
+        }
+    }
+}
+
+/// What must not have less room than something else has as much.
+fn tighten(parameters: &mut dyn AnyParameters) {
+    for of in parameters.parameters() {
+        if of.name.ends_with("_capacity")
+            && let Some(value) = of.at_least.and_then(|other| parameters.get(other))
+        {
+            let _ = parameters.set(of.name, value);
         }
     }
 }
@@ -369,9 +367,8 @@ fn shorten(what: &mut What) {
 
 /// One parameter as by default, or off if it can be; and those it is tied to where it must not be
 /// alone.
-fn plainer<P: ParameterSet>(parameters: &mut P, of: &Parameter) {
-    let default = P::default();
-    let reset = |parameters: &mut P, of: &Parameter| {
+fn plainer(parameters: &mut dyn AnyParameters, default: &dyn AnyParameters, of: &Parameter) {
+    let reset = |parameters: &mut dyn AnyParameters, of: &Parameter| {
         let value = default.get(of.name).filter(|_| !of.can_be_off).unwrap_or(Value::Off);
         // Every parameter takes its default, and those that can be off take that.
         let _ = parameters.set(of.name, value);
@@ -380,7 +377,7 @@ fn plainer<P: ParameterSet>(parameters: &mut P, of: &Parameter) {
     if parameters.validate().is_err() {
         let tied =
             |one: &&Parameter| one.at_least == Some(of.name) || of.at_least == Some(one.name);
-        P::PARAMETERS.iter().filter(tied).for_each(|one| reset(parameters, one));
+        parameters.parameters().iter().filter(tied).for_each(|one| reset(parameters, one));
     }
 }
 

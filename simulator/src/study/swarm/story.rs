@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::dice::Dice;
+use super::percent;
 use super::trouble::{ROUND_TRIP, death, fault};
 use super::with::With;
 use crate::experiment::scenario::{Fault, Span, What, Who};
+use crate::model::dice::Dice;
 
 /// What a plan tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +40,13 @@ impl Story {
         }
     }
 
-    pub(super) fn count(self, dice: &mut Dice, mesh: bool) -> u32 {
+    pub(super) fn count(self, dice: &mut Dice, usual: bool) -> u32 {
         match self {
             Self::Pair => 2,
             Self::Lone | Self::Late => dice.between(10, 20),
             Self::Cut => dice.between(4, 40),
             Self::Any if dice.chance(20) => dice.between(1, 6),
-            Self::Any if mesh => dice.between(7, 30),
+            Self::Any if !usual => dice.between(7, 30),
             Self::Any => dice.between(7, 80),
         }
     }
@@ -132,7 +133,7 @@ pub(super) fn bereaved(dice: &mut Dice, joining: Duration) -> Vec<Fault> {
     let died = joining + dice.millis(1_000, 20_000);
     let cut = died + dice.millis(0, 10_000);
     let told = cut + dice.millis(20_000, 40_000);
-    let dying = What::Crash { who: Who::Share(dice.percent(20, 50)), notice: death(dice) };
+    let dying = What::Crash { who: Who::Share(percent(dice, 20, 50)), notice: death(dice) };
     let lasting = Some(Span(told - cut + dice.millis(1_000, 20_000)));
     let parting = What::Partition { who: Who::Count(1), one_way: false, lasting };
     let telling = (0..3).map(|count| {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::dice::Dice;
+use super::percent;
 use crate::experiment::scenario::{
     Bytes, Channel, ChannelKind, Overflow, Pace, Send, Sender, Share, Span, To, Workload,
 };
+use crate::model::dice::Dice;
 
 /// Channels, and what is sent on them. What they promise is checked by every run.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -44,7 +45,7 @@ impl Talk {
                 relayed: match dice.between(0, 3) {
                     0 | 1 => Share::NONE,
                     2 => Share::ALL,
-                    _ => dice.percent(10, 90),
+                    _ => percent(dice, 10, 90),
                 },
                 work: if dice.chance(60) { Span::default() } else { Span(dice.millis(1, 500)) },
             });

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::dice::Dice;
+use super::percent;
 use super::with::With;
 use crate::experiment::scenario::{Churn, Death, Fault, Lengths, Region, Span, What, Who};
+use crate::model::dice::Dice;
+use crate::strategies::{Listed as _, Membership};
 
 /// There and back, at least: joins slower than this do not meet.
 pub(super) const ROUND_TRIP: Duration = Duration::from_millis(400);
@@ -44,7 +46,7 @@ pub(super) fn trouble(
                     Who::Region(regions[dice.between(0, regions.len() - 1)].name.clone())
                 }
                 1 => Who::Count(dice.between(1, 5)),
-                _ => Who::Share(dice.percent(10, 60)),
+                _ => Who::Share(percent(dice, 10, 60)),
             };
             let lasting = dice.chance(70).then(|| Span(dice.millis(500, 40_000)));
             let at = dice.millis(0, span);
@@ -76,7 +78,7 @@ fn any_fault(dice: &mut Dice) -> What {
     let while_ = |dice: &mut Dice| Span(dice.millis(2_000, 25_000));
     match dice.between(0, 99) {
         0..=13 => What::Crash { who: few(dice, 4), notice: death(dice) },
-        14..=19 => What::Crash { who: Who::Share(dice.percent(10, 60)), notice: death(dice) },
+        14..=19 => What::Crash { who: Who::Share(percent(dice, 10, 60)), notice: death(dice) },
         20..=31 => {
             let linger = if dice.chance(50) { Span::default() } else { while_(dice) };
             What::Leave { who: few(dice, 3), linger }
@@ -92,7 +94,7 @@ fn any_fault(dice: &mut Dice) -> What {
         65..=72 => {
             let how = churn(dice);
             let (lasting, notice) = (while_(dice), death(dice));
-            What::Churn { lasting, how, notice, goodbye: dice.percent(0, 100) }
+            What::Churn { lasting, how, notice, goodbye: percent(dice, 0, 100) }
         }
         73..=78 => What::Flap {
             who: few(dice, 6),
@@ -100,7 +102,7 @@ fn any_fault(dice: &mut Dice) -> What {
             down: Span(dice.millis(300, 6_000)),
             lasting: while_(dice),
         },
-        79..=83 => What::Loss { share: dice.percent(0, 25) },
+        79..=83 => What::Loss { share: percent(dice, 0, 25) },
         84..=88 => What::Slow {
             who: few(dice, 4),
             times: f64::from(dice.between(10, 1_000)),
@@ -133,8 +135,10 @@ fn churn(dice: &mut Dice) -> Churn {
 
 /// What is drawn more often, beside all else.
 pub(super) fn favourite(dice: &mut Dice, with: &[With]) -> Vec<Fault> {
-    // HyParView alone adds nothing and rolls the dice, so that it is drawn the same with any of these.
-    if ![With::HyParView, With::Crowds, With::Recycled].iter().any(|one| with.contains(one)) {
+    // The default strategy alone adds nothing and rolls the dice, so that it is drawn the same with any of
+    // these.
+    let usual = With::Strategy(Membership::all()[0].name());
+    if ![usual, With::Crowds, With::Recycled].iter().any(|one| with.contains(one)) {
         return Vec::new();
     }
     let one = |dice: &mut Dice| match with {

@@ -7,7 +7,6 @@ use murmurate::membership::Time;
 
 use super::*;
 use crate::Peer;
-use crate::engine::{SimStack, Simulation};
 use crate::experiment::runner;
 use crate::experiment::runner::Observer;
 use crate::experiment::scenario::Span;
@@ -131,8 +130,8 @@ impl Observer for Seen {
         vec![Span::secs(16), Span::secs(25), Span::secs(29)]
     }
 
-    fn look<P: SimStack>(&mut self, sim: &Simulation<P>, _: Time) {
-        self.running.push(sim.live_nodes().collect());
+    fn look(&mut self, sim: &dyn runner::View, _: Time) {
+        self.running.push(sim.running());
         self.broadcasts = sim.stats().broadcasts.iter().map(|b| (b.origin, b.sent)).collect();
     }
 }

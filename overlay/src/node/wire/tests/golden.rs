@@ -2,14 +2,16 @@
 
 use std::fs;
 
-use murmurate_broadcast::Announcement;
 use murmurate_broadcast::anti_entropy::Message as Exchange;
-use murmurate_broadcast::plumtree::Message as Plumtree;
-use murmurate_membership::full_mesh::Message as Mesh;
-use murmurate_membership::hyparview::{Message, Priority};
+use murmurate_broadcast::plumtree::{self, Message as Plumtree};
+use murmurate_broadcast::{Announcement, flood};
+use murmurate_membership::full_mesh::{self, Message as Mesh};
+use murmurate_membership::hyparview::{self, Message, Priority};
 
 use super::super::check::{encode, take};
 use super::super::*;
+use super::codec_of;
+use crate::id::NodeId;
 use crate::router::Message as Router;
 
 const STARTED: u64 = 1_700_000_000_000;
@@ -19,14 +21,19 @@ fn incarnation(first: u8) -> Incarnation {
     Incarnation { node: NodeId::from_bytes(key), started: STARTED }
 }
 
-/// Key 00 01 … 1f, with one address.
-fn one() -> Contact {
-    Contact { peer: incarnation(0), addresses: address() }
+/// Key 00 01 … 1f.
+fn one() -> Incarnation {
+    incarnation(0)
 }
 
-/// Key 20 21 … 3f, without.
-fn two() -> Contact {
-    Contact { peer: incarnation(32), addresses: Addresses::default() }
+/// Key 20 21 … 3f.
+fn two() -> Incarnation {
+    incarnation(32)
+}
+
+/// The first one with its address.
+fn contact() -> Contact {
+    Contact { peer: one(), addresses: address() }
 }
 
 fn address() -> Addresses {
@@ -41,12 +48,25 @@ fn announced(sequence: u64, round: u16) -> Announcement<MessageId> {
     Announcement { id: id(sequence), round }
 }
 
-fn membership(message: Message<Contact>) -> Frame {
-    Frame::Membership(Either::Left(message))
+/// With the addresses of those it names: key 00 has one, others none.
+fn with_addresses(message: MembershipMessage) -> Frame {
+    let of = |peer: &Incarnation| {
+        if *peer == one() { address() } else { Addresses::default() }
+    };
+    let addresses = message.named().iter().map(of).collect();
+    Frame::Membership(message, addresses)
 }
 
-fn mesh(message: Mesh<Contact>) -> Frame {
-    Frame::Membership(Either::Right(message))
+fn membership(message: Message<Incarnation>) -> Frame {
+    with_addresses(MembershipMessage::of::<hyparview::Parameters>(message))
+}
+
+fn mesh(message: Mesh<Incarnation>) -> Frame {
+    with_addresses(MembershipMessage::of::<full_mesh::Parameters>(message))
+}
+
+fn control(message: Plumtree<MessageId, Publication>) -> Frame {
+    Frame::Control(InnerMessage::of::<plumtree::Parameters>(message))
 }
 
 fn hello() -> Frame {
@@ -60,19 +80,26 @@ fn hello() -> Frame {
     })
 }
 
+fn news() -> Publication {
+    Publication::new("news", STARTED * 1_000, b"hello").expect("a short topic")
+}
+
 fn gossip() -> Frame {
-    let payload = Publication::new("news", STARTED * 1_000, b"hello").expect("a short topic");
-    Frame::Gossip { id: id(7), round: 1, payload }
+    super::gossip(Plumtree::Gossip { id: id(7), round: 1, payload: news() })
 }
 
 fn repair() -> Frame {
-    let Frame::Gossip { id, round, payload } = gossip() else { unreachable!() };
-    Frame::Repair { id, round, payload }
+    super::gossip(Plumtree::Repair { id: id(7), round: 1, payload: news() })
+}
+
+/// As a flood says it.
+fn flooded() -> Frame {
+    let message = flood::Message { id: id(7), round: 1, payload: news() };
+    Frame::Gossip(InnerMessage::of::<flood::Parameters>(message))
 }
 
 fn reply() -> Frame {
-    let payload = Publication::new("news", STARTED * 1_000, b"hello").expect("a short topic");
-    Frame::Reply { id: id(7), round: 1, age: 300, payload }
+    Frame::Reply { id: id(7), round: 1, age: 300, payload: news() }
 }
 
 fn span(from: u64, to: u64) -> anti_entropy::Span<Incarnation> {
@@ -99,7 +126,7 @@ fn golden() -> Vec<(&'static str, Frame)> {
     vec![
         ("0000003505666c6f636b126879706172766965772f706c756d7472656580d095ffbc318080400380d095ffbc31ac020108040a000001061ce8", hello()),
         ("010000020001", membership(Message::Join { link: 1 })),
-        ("0100003201 A 80d095ffbc310108040a000001061ce806", membership(Message::ForwardJoin { joiner: one(), ttl: 6 })),
+        ("0100003201 A 80d095ffbc31060108040a000001061ce8", membership(Message::ForwardJoin { joiner: one(), ttl: 6 })),
         ("0100000402ac0200", membership(Message::Neighbor { link: 300, priority: Priority::High })),
         ("0100000402ac0201", membership(Message::Neighbor { link: 300, priority: Priority::Low })),
         ("0100002b02ac0202 B 80d095ffbc3100", membership(Message::Neighbor { link: 300, priority: Priority::Exchange { spare: two() } })),
@@ -108,38 +135,46 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("010000020403", membership(Message::Reject { link: 3 })),
         ("0100000405040100", membership(Message::Disconnect { link: 4, leaving: true, instead: None })),
         ("0100002b05040001 B 80d095ffbc3100", membership(Message::Disconnect { link: 4, leaving: false, instead: Some(two()) })),
-        ("0100005a06 A 80d095ffbc310108040a000001061ce80601 B 80d095ffbc3100", membership(Message::Shuffle { origin: one(), ttl: 6, sample: [two()].into_iter().collect() })),
+        ("0100005a06 A 80d095ffbc310601 B 80d095ffbc310108040a000001061ce800", membership(Message::Shuffle { origin: one(), ttl: 6, sample: [two()].into_iter().collect() })),
         ("010000320701 A 80d095ffbc310108040a000001061ce8", membership(Message::ShuffleReply { sample: [one()].into_iter().collect() })),
         ("010000020805", membership(Message::Keepalive { link: 5 })),
-        ("0200002a0100 A 80d095ffbc310702", Frame::Control(Plumtree::IHave([announced(7, 2)].into_iter().collect()))),
-        ("02000054010102 A 80d095ffbc310702 A 80d095ffbc31ac0201", Frame::Control(Plumtree::IHave([announced(7, 2), announced(300, 1)].into_iter().collect()))),
-        ("020000020200", Frame::Control(Plumtree::Graft { missing: None })),
-        ("0200002a0201 A 80d095ffbc310702", Frame::Control(Plumtree::Graft { missing: Some(announced(7, 2)) })),
-        ("0200000103", Frame::Control(Plumtree::Prune)),
-        ("0200002904 A 80d095ffbc310702", Frame::Control(Plumtree::Fetch(announced(7, 2)))),
-        ("03000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", gossip()),
+        ("0200002a0100 A 80d095ffbc310702", control(Plumtree::IHave([announced(7, 2)].into_iter().collect()))),
+        ("02000054010102 A 80d095ffbc310702 A 80d095ffbc31ac0201", control(Plumtree::IHave([announced(7, 2), announced(300, 1)].into_iter().collect()))),
+        ("020000020200", control(Plumtree::Graft { missing: None })),
+        ("0200002a0201 A 80d095ffbc310702", control(Plumtree::Graft { missing: Some(announced(7, 2)) })),
+        ("0200000103", control(Plumtree::Prune)),
+        ("0200002904 A 80d095ffbc310702", control(Plumtree::Fetch(announced(7, 2)))),
+        ("0300003b00 A 80d095ffbc310701046e65777300401e18240a060068656c6c6f", gossip()),
         ("04000000", Frame::AskViews),
-        ("0500003301 A 80d095ffbc310108040a000001061ce8011e", Frame::Views(Views { active: [(one(), true)].into_iter().collect(), passive: 30 })),
+        ("0500003301 A 80d095ffbc310108040a000001061ce8011e", Frame::Views(Views { active: [(contact(), true)].into_iter().collect(), passive: 30 })),
         ("06000000", Frame::Bye),
         ("09000000", Frame::Padding),
-        ("0700005500 A 80d095ffbc310108040a000001061ce8ac02 B 0104", Frame::Route(Router::Lookup { origin: one(), number: 300, target: incarnation(32).node, path: true, hops_left: 4 })),
-        ("0700005001 A 80d095ffbc31ac02 B 80d095ffbc3100", Frame::Route(Router::Found { origin: incarnation(0), number: 300, peer: two() })),
+        ("0700005500 A 80d095ffbc310108040a000001061ce8ac02 B 0104", Frame::Route(Router::Lookup { origin: contact(), number: 300, target: incarnation(32).node, path: true, hops_left: 4 })),
+        ("0700005001 A 80d095ffbc31ac02 B 80d095ffbc3100", Frame::Route(Router::Found { origin: incarnation(0), number: 300, peer: Contact { peer: two(), addresses: Addresses::default() } })),
         ("0700002803 A 80d095ffbc3107", Frame::Route(Router::Lost { origin: incarnation(0), number: 7 })),
         ("0b00001101e80701 0000000000 0102030405060708", Frame::Exchange(Exchange::Compare { uptime: 1_000, parts: [summary()].into_iter().collect() })),
         ("0b000034 02e80701 0000000000 01 A 80d095ffbc310508 01 01", Frame::Exchange(Exchange::Have { uptime: 1_000, parts: [anti_entropy::Part::ALL].into_iter().collect(), origins: [span(5, 8)].into_iter().collect(), sure: 1, answer: true })),
         ("0b00002a 0301 A 80d095ffbc310508", Frame::Exchange(Exchange::Want([span(5, 8)].into_iter().collect()))),
-        ("0c000048 A 0068e5cf8b01000007000000000000000100 2c010000046e65777300401e18240a060068656c6c6f", reply()),
+        ("0c00003c A 80d095ffbc310701ac02046e65777300401e18240a060068656c6c6f", reply()),
         ("0800005eA 0068e5cf8b010000 B 0068e5cf8b01000007000000000000000f68656c6c6f", relayed()),
-        ("0f00000b 05636c6f636b 68656c6c6f", served()),
-        ("100000020009", mesh(Mesh::Hello { link: 9 })),
-        ("100000020109", mesh(Mesh::Accept { link: 9 })),
-        ("1000003202 01 A 80d095ffbc310108040a000001061ce8", mesh(Mesh::Members([one()].into_iter().collect()))),
-        ("1000000303 09 01", mesh(Mesh::Disconnect { link: 9, leaving: true })),
-        ("10000002 0409", mesh(Mesh::Keepalive { link: 9 })),
+        ("0a00000b05636c6f636b68656c6c6f", served()),
+        ("010000020009", mesh(Mesh::Hello { link: 9 })),
+        ("010000020109", mesh(Mesh::Accept { link: 9 })),
+        ("010000320201 A 80d095ffbc310108040a000001061ce8", mesh(Mesh::Members([one()].into_iter().collect()))),
+        ("01000003030901", mesh(Mesh::Disconnect { link: 9, leaving: true })),
+        ("010000020409", mesh(Mesh::Keepalive { link: 9 })),
         ("0d000002 ac02", Frame::Probe(300)),
         ("0e000003 ac02 28", Frame::Echo(Echo { number: 300, delay: 40 })),
-        ("0a000044 A 0068e5cf8b01000007000000000000000100046e65777300401e18240a060068656c6c6f", repair()),
+        ("0300003b05 A 80d095ffbc310701046e65777300401e18240a060068656c6c6f", repair()),
+        ("0300003a A 80d095ffbc310701046e65777300401e18240a060068656c6c6f", flooded()),
     ]
+}
+
+/// What a flood says can be read by those who flood.
+const FLOODED: &str = "0300003a A 80d095ffbc310701046e65777300401e18240a060068656c6c6f";
+
+fn flood_codec() -> Codec {
+    Codec::of_membership::<hyparview::Parameters>().with_broadcast::<flood::Parameters>()
 }
 
 fn served() -> Frame {
@@ -164,13 +199,14 @@ fn the_format_is_what_it_was() {
     for (written, frame) in golden() {
         let expected = from_hex(written);
         assert_eq!(hex(&encode(&frame)), hex(&expected), "{frame:?}");
-        assert_eq!(take(&expected, MAX_BODY), Some(Ok((frame, expected.len()))));
+        let codec = if written == FLOODED { flood_codec() } else { codec_of(&frame) };
+        assert_eq!(take(&expected, MAX_BODY, &codec), Some(Ok((frame, expected.len()))));
     }
 }
 
 #[test]
 fn the_name_of_the_protocol_is_what_it_was() {
-    assert_eq!(PROTOCOL, "/murmurate/overlay/4");
+    assert_eq!(PROTOCOL, "/murmurate/overlay/5");
 }
 
 /// The book shows the same bytes, in groups of any length.

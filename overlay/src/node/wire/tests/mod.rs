@@ -4,22 +4,25 @@ mod golden;
 mod mutation;
 
 use libp2p::Multiaddr;
-use murmurate_broadcast::Announcement;
-use murmurate_broadcast::plumtree::Message as Plumtree;
-use murmurate_membership::full_mesh::Message as Mesh;
-use murmurate_membership::hyparview::{Message, Priority};
+use murmurate_broadcast::plumtree::{self, Message as Plumtree};
+use murmurate_broadcast::{Announcement, Carries as _};
+use murmurate_membership::full_mesh::{self, Message as Mesh};
+use murmurate_membership::hyparview::{self, Message, Priority};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::check::{encode, hold, take};
+use super::check::{codec, encode, hold, take};
 use super::*;
+use crate::id::NodeId;
 
 /// Any frame that a node may send.
 fn any_frame() -> impl Strategy<Value = Frame> {
     prop_oneof![
         1 => any_hello().prop_map(Frame::Hello),
-        4 => any_membership().prop_map(Frame::Membership),
-        2 => any_control().prop_map(Frame::Control),
+        4 => any_membership(),
+        2 => any_control().prop_map(|message| {
+            Frame::Control(InnerMessage::of::<plumtree::Parameters>(message))
+        }),
         3 => any_payload(),
         2 => any_exchange().prop_map(Frame::Exchange),
         1 => Just(Frame::AskViews),
@@ -74,19 +77,19 @@ fn any_hello() -> impl Strategy<Value = Hello> {
     )
 }
 
-fn any_membership() -> impl Strategy<Value = MembershipMessage> {
+fn any_membership() -> impl Strategy<Value = Frame> {
     let link = any::<u16>;
-    let maybe = || proptest::option::of(any_contact());
-    let sample = || vec(any_contact(), 0..40).prop_map(|all| all.into_iter().collect());
+    let maybe = || proptest::option::of(any_peer());
+    let sample = || vec(any_peer(), 0..40).prop_map(|all| all.into_iter().collect());
     let priority = prop_oneof![
         Just(Priority::High),
         Just(Priority::Low),
-        any_contact().prop_map(|spare| Priority::Exchange { spare }),
+        any_peer().prop_map(|spare| Priority::Exchange { spare }),
     ];
     let hyparview =
         prop_oneof![
             link().prop_map(|link| Message::Join { link }),
-            (any_contact(), any::<u8>())
+            (any_peer(), any::<u8>())
                 .prop_map(|(joiner, ttl)| Message::ForwardJoin { joiner, ttl }),
             (link(), priority).prop_map(|(link, priority)| Message::Neighbor { link, priority }),
             (link(), maybe()).prop_map(|(link, evicted)| Message::Accept { link, evicted }),
@@ -94,7 +97,7 @@ fn any_membership() -> impl Strategy<Value = MembershipMessage> {
             (link(), any::<bool>(), maybe()).prop_map(|(link, leaving, instead)| {
                 Message::Disconnect { link, leaving, instead }
             }),
-            (any_contact(), any::<u8>(), sample())
+            (any_peer(), any::<u8>(), sample())
                 .prop_map(|(origin, ttl, sample)| Message::Shuffle { origin, ttl, sample }),
             sample().prop_map(|sample| Message::ShuffleReply { sample }),
             link().prop_map(|link| Message::Keepalive { link }),
@@ -106,14 +109,37 @@ fn any_membership() -> impl Strategy<Value = MembershipMessage> {
         (link(), any::<bool>()).prop_map(|(link, leaving)| Mesh::Disconnect { link, leaving }),
         link().prop_map(|link| Mesh::Keepalive { link }),
     ];
-    prop_oneof![2 => hyparview.prop_map(Either::Left), 1 => mesh.prop_map(Either::Right)]
+    let message = prop_oneof![
+        2 => hyparview.prop_map(MembershipMessage::of::<hyparview::Parameters>),
+        1 => mesh.prop_map(MembershipMessage::of::<full_mesh::Parameters>),
+    ];
+    message.prop_flat_map(|message| {
+        let addresses = vec(any_addresses(), message.named().len());
+        addresses.prop_map(move |addresses| Frame::Membership(message.clone(), addresses))
+    })
+}
+
+/// Reads a frame: those of a full mesh by its own codec.
+fn codec_of(frame: &Frame) -> Codec {
+    match frame {
+        Frame::Membership(message, _)
+            if message.clone().own::<full_mesh::Parameters>().is_some() =>
+        {
+            mesh_codec()
+        }
+        _ => codec(),
+    }
+}
+
+fn mesh_codec() -> Codec {
+    Codec::of_membership::<full_mesh::Parameters>().with_broadcast::<plumtree::Parameters>()
 }
 
 fn any_id() -> impl Strategy<Value = MessageId> {
     (any_peer(), any::<u64>()).prop_map(|(origin, sequence)| MessageId { origin, sequence })
 }
 
-fn any_control() -> impl Strategy<Value = ControlMessage> {
+fn any_control() -> impl Strategy<Value = Plumtree<MessageId, Publication>> {
     let announced = || (any_id(), any::<u16>()).prop_map(|(id, round)| Announcement { id, round });
     prop_oneof![
         vec(announced(), 0..=plumtree::MAX_ANNOUNCEMENTS)
@@ -149,6 +175,10 @@ fn any_exchange() -> impl Strategy<Value = ExchangeMessage> {
     ]
 }
 
+fn gossip(message: Plumtree<MessageId, Publication>) -> Frame {
+    Frame::Gossip(InnerMessage::of::<plumtree::Parameters>(message))
+}
+
 fn any_payload() -> impl Strategy<Value = Frame> {
     let content = ("\\PC{0,60}", any::<u64>(), vec(any::<u8>(), 0..2_000));
     (content, any_id(), any::<u16>(), any::<u32>(), 0..3u8).prop_map(
@@ -158,8 +188,8 @@ fn any_payload() -> impl Strategy<Value = Frame> {
             assert_eq!((payload.published(), &payload.data()[..]), (published, &data[..]));
             match kind {
                 0 => Frame::Reply { id, round, age, payload },
-                1 => Frame::Repair { id, round, payload },
-                _ => Frame::Gossip { id, round, payload },
+                1 => gossip(Plumtree::Repair { id, round, payload }),
+                _ => gossip(Plumtree::Gossip { id, round, payload }),
             }
         },
     )
@@ -205,8 +235,9 @@ proptest! {
     #[test]
     fn what_is_written_is_read_again(frame in any_frame()) {
         let bytes = encode(&frame);
-        prop_assert_eq!(take(&bytes, MAX_BODY), Some(Ok((frame.clone(), bytes.len()))));
-        hold(&frame, bytes.len());
+        let codec = codec_of(&frame);
+        prop_assert_eq!(take(&bytes, MAX_BODY, &codec), Some(Ok((frame.clone(), bytes.len()))));
+        hold(&frame, bytes.len(), &codec);
     }
 
     #[test]
@@ -215,19 +246,22 @@ proptest! {
         let body = &bytes[HEADER..];
         let kind = Kind::ALL[usize::from(bytes[0])];
         let malformed = Err(FrameError::Malformed(kind));
+        let codec = codec_of(&frame);
         let payload_ends_anywhere = match &frame {
-            Frame::Gossip { payload, .. }
-            | Frame::Repair { payload, .. }
-            | Frame::Reply { payload, .. } => payload.data().len(),
+            Frame::Gossip(message) => {
+                message.clone().split().1.map_or(0, |payload| payload.data().len())
+            }
+            Frame::Reply { payload, .. } => payload.data().len(),
             Frame::Relay(relayed) => relayed.data.len(),
             Frame::Service(message) => message.body.len(),
             _ => 0,
         };
         for end in 0..body.len() - payload_ends_anywhere {
-            prop_assert_eq!(&Frame::decode(kind, &body[..end]), &malformed);
+            prop_assert_eq!(&Frame::decode(kind, &body[..end], &codec), &malformed);
         }
         if !kind.is_content() && kind != Kind::Padding {
-            prop_assert_eq!(&Frame::decode(kind, &[body, &[extra]].concat()), &malformed);
+            let longer = [body, &[extra]].concat();
+            prop_assert_eq!(&Frame::decode(kind, &longer, &codec), &malformed);
         }
     }
 }
@@ -253,10 +287,16 @@ fn headers_are_held_to_their_limits() {
 }
 
 /// A frame with `count` of something where `most` are allowed.
-fn counted(kind: Kind, before: &[u8], count: usize, one: &[u8], after: &[u8]) -> bool {
+fn counted(
+    (kind, codec): (Kind, Codec),
+    before: &[u8],
+    count: usize,
+    one: &[u8],
+    after: &[u8],
+) -> bool {
     let count_bytes = postcard::to_extend(&count, Vec::new()).expect("a number");
     let body = [before, &count_bytes, &one.repeat(count), after].concat();
-    Frame::decode(kind, &body).is_ok()
+    Frame::decode(kind, &body, &codec).is_ok()
 }
 
 #[test]
@@ -265,11 +305,18 @@ fn counts_are_held_to_their_limits() {
     let contact = [&peer[..], &[0]].concat();
     let announced = [&peer[..], &[1, 1]].concat();
     let viewed = [&contact[..], &[1]].concat();
-    let shuffle = [&[6][..], &contact, &[3]].concat();
+    let shuffle = [&[6][..], &peer, &[3]].concat();
+    // Nobody's addresses follow.
+    let none = [0; 512];
     for (kind, before, most, one, after) in [
-        (Kind::Membership, &shuffle[..], hyparview::MAX_SAMPLE, &contact[..], &[][..]),
-        (Kind::Membership, &[7], hyparview::MAX_SAMPLE, &contact, &[]),
-        (Kind::Mesh, &[2], full_mesh::MAX_GOSSIP_LENGTH, &contact, &[]),
+        (
+            Kind::Membership,
+            &shuffle[..],
+            hyparview::MAX_SAMPLE,
+            &peer[..],
+            &none[..=hyparview::MAX_SAMPLE],
+        ),
+        (Kind::Membership, &[7], hyparview::MAX_SAMPLE, &peer, &none[..hyparview::MAX_SAMPLE]),
         (Kind::Control, &[1, 1], plumtree::MAX_ANNOUNCEMENTS, &announced, &[]),
         (Kind::Views, &[], MAX_VIEW, &viewed, &[0]),
         (Kind::Exchange, &[1, 0], anti_entropy::MAX_PARTS, &[0; 13], &[]),
@@ -277,13 +324,28 @@ fn counts_are_held_to_their_limits() {
         (Kind::Exchange, &[3], anti_entropy::MAX_ORIGINS, &[0; 35], &[]),
         (Kind::Hello, &[1, b'x', 1, b'y', 0, 0, 0, 0, 0], Addresses::MAX, &[0], &[]),
     ] {
-        assert!(counted(kind, before, most, one, after), "{kind:?}");
-        assert!(!counted(kind, before, most + 1, one, after), "{kind:?}");
+        let one_more = match kind {
+            Kind::Membership => &[after, &[0]].concat(),
+            _ => after,
+        };
+        let of = (kind, codec());
+        assert!(counted(of, before, most, one, after), "{kind:?}");
+        assert!(!counted(of, before, most + 1, one, one_more), "{kind:?}");
         // A count that is a lie costs nothing.
         let lie = [before, &[0xff, 0xff, 0xff, 0xff, 0x0f]].concat();
-        let spent = allocation_counter::measure(|| assert!(Frame::decode(kind, &lie).is_err()));
+        let read = || assert!(Frame::decode(kind, &lie, &codec()).is_err());
+        let spent = allocation_counter::measure(read);
         assert!(spent.bytes_max < 1 << 10, "{kind:?}: {spent:?}");
     }
+}
+
+#[test]
+fn a_mesh_names_no_more_than_it_may() {
+    let peer = [&[1; 32][..], &[9]].concat();
+    let (most, none) = (full_mesh::MAX_GOSSIP_LENGTH, [0; 512]);
+    let of = (Kind::Membership, mesh_codec());
+    assert!(counted(of, &[2], most, &peer, &none[..most]));
+    assert!(!counted(of, &[2], most + 1, &peer, &none[..=most]));
 }
 
 #[test]
@@ -291,7 +353,7 @@ fn names_in_a_hello_are_short() {
     let hello = |length: usize| {
         let long = [&[length as u8][..], &vec![b'x'; length]].concat();
         [[&long[..], &[0; 7]].concat(), [&[0], &long[..], &[0; 6]].concat()]
-            .map(|body| Frame::decode(Kind::Hello, &body))
+            .map(|body| Frame::decode(Kind::Hello, &body, &codec()))
     };
     assert!(hello(MAX_NETWORK).iter().all(Result::is_ok));
     let malformed = Err(FrameError::Malformed(Kind::Hello));
@@ -302,7 +364,7 @@ fn names_in_a_hello_are_short() {
 fn heard(addresses: &[&[u8]]) -> Result<Vec<String>, FrameError> {
     let hello = ("x", "y", 0_u64, 0_u32, Order::default(), addresses);
     let body = postcard::to_extend(&hello, Vec::new()).expect("data");
-    let Frame::Hello(hello) = Frame::decode(Kind::Hello, &body)? else {
+    let Frame::Hello(hello) = Frame::decode(Kind::Hello, &body, &codec())? else {
         unreachable!("the kind says so")
     };
     Ok(hello.addresses.iter().map(ToString::to_string).collect())
@@ -332,14 +394,21 @@ fn addresses_from_the_wire_are_those_that_can_be_used() {
 fn a_payload_in_a_control_frame_is_malformed() {
     let gossip = [&[0][..], &[1; 32], &[0, 0, 0]].concat();
     let malformed = Err(FrameError::Malformed(Kind::Control));
-    assert_eq!(Frame::decode(Kind::Control, &gossip), malformed);
+    assert_eq!(Frame::decode(Kind::Control, &gossip, &codec()), malformed);
+    let prune = Err(FrameError::Malformed(Kind::Gossip));
+    let body = [&[3][..], &[0; 9]].concat();
+    assert_eq!(
+        Frame::decode(Kind::Gossip, &body, &codec()),
+        prune,
+        "nor one without in the others"
+    );
 }
 
 #[test]
 fn a_topic_is_text() {
     let frame = |topic: &[u8]| {
-        let body = [&[0; 50][..], &[topic.len() as u8], topic, &[0; 8]].concat();
-        Frame::decode(Kind::Gossip, &body)
+        let body = [&[0; 36][..], &[topic.len() as u8], topic, &[0; 8]].concat();
+        Frame::decode(Kind::Gossip, &body, &codec())
     };
     assert!(frame("Spatzen".as_bytes()).is_ok());
     assert_eq!(frame(&[0xff]), Err(FrameError::Malformed(Kind::Gossip)));

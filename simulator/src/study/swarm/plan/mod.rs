@@ -219,13 +219,6 @@ impl Plan {
         all.filter(|a| self.only.as_ref().is_none_or(|only| only == a.figure.name())).collect()
     }
 
-    fn reunion(&self) -> Option<Duration> {
-        match &self.membership {
-            Membership::Hyparview(m) => m.reunion_interval,
-            Membership::FullMesh(_) => None,
-        }
-    }
-
     /// Broadcasts that all workloads come to at most.
     pub(super) fn broadcasts(&self) -> u64 {
         let one = |workload: &Workload| {

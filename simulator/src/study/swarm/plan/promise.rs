@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use murmurate::membership::{full_mesh, hyparview};
-
 use super::{MEASURE_EVERY, Plan, SETTLING, Times};
-use crate::experiment::scenario::{Broadcast, Fault, Membership, Pace, Share, Span, What, Who};
+use crate::experiment::scenario::{Fault, Pace, Share, Span, What, Who};
+use crate::strategies::{broadcast, membership};
 use crate::study::swarm::trouble::{ROUND_TRIP, end};
 
 /// How long the last one to join may take.
@@ -55,32 +54,10 @@ pub(crate) struct Promise {
 
 impl Promise {
     /// What a plan can promise.
-    ///
-    /// Sides that have full views and know nobody outside meet again by exchanges and by nothing
-    /// else; joins at once, loss and mass failures leave such sides now and then. With two
-    /// neighbours each an overlay is a set of rings, which every other exchange splits or joins;
-    /// with three, an exchange can split it until the next one. With one, whoever is left over takes
-    /// somebody else's, for ever.
     pub(crate) fn of(plan: &Plan) -> Self {
-        let mesh = |m: &full_mesh::Parameters| m.members_capacity as u64 >= 2 * plan.most_nodes();
-        let (whole, stays_whole, reaches, complete) = match &plan.membership {
-            Membership::FullMesh(m) => (mesh(m), mesh(m), mesh(m), mesh(m)),
-            Membership::Hyparview(m) => {
-                let active = m.active_capacity;
-                let whole = match m.promotion_interval {
-                    Some(_) => active >= 3,
-                    None => active >= 4 && plan.is_gentle(),
-                };
-                (whole, whole && active >= 4, active >= 3, false)
-            }
-        };
-        let fits = plan.fits_queues();
-        let (stays_whole, reaches) = (stays_whole && fits, reaches && fits);
-        let plumtree = matches!(plan.broadcast, Broadcast::Plumtree(_));
-        let pairs = |m: &hyparview::Parameters| m.active_capacity == 1;
-        let agrees = !matches!(&plan.membership, Membership::Hyparview(m) if pairs(m));
-        let is_mesh = matches!(plan.membership, Membership::FullMesh(_));
-        let together = agrees && (complete || !is_mesh);
+        let (membership, broadcast) = (plan.promises(), plan.broadcast_promises());
+        let fits = plan.fits_queues() && broadcast.reaches;
+        let (stays_whole, reaches) = (membership.stays_whole && fits, membership.reaches && fits);
         let keeps = |fault: &Fault| {
             !matches!(fault.what, What::Crash { .. } | What::Leave { .. } | What::Churn { .. })
         };
@@ -96,19 +73,19 @@ impl Promise {
             |pause: Span| pause.0 * plan.finale.count.unwrap_or(0).saturating_sub(1) > SETTLING;
         let settled = prompt && pause.is_some_and(late);
         Self {
-            agrees,
-            whole,
+            agrees: membership.agrees,
+            whole: membership.whole,
             stays_whole,
-            complete,
-            together: together && plan.has_company(),
+            complete: membership.complete,
+            together: membership.together && plan.has_company(),
             reaches,
-            meets: !is_mesh && plan.is_pair(),
-            reunites: plan.is_cut(),
-            prompt: prompt.then(|| plan.far() + plan.waits()),
+            meets: membership.meets && plan.is_pair(),
+            reunites: membership.reunion.is_some() && plan.is_cut(),
+            prompt: prompt.then(|| plan.far() + broadcast.waits),
             first: first.then(|| plan.near()),
             settled: settled.then(|| plan.near()),
-            thrifty: settled && plan.is_still() && plan.is_patient(),
-            survives: stays_whole && plumtree && many,
+            thrifty: settled && membership.still && broadcast.thrifty,
+            survives: stays_whole && broadcast.survives && many,
         }
     }
 
@@ -136,13 +113,7 @@ impl Promise {
         let nodes = plan.most_nodes() as f64;
         let broadcasts = plan.broadcasts() as f64;
         let seconds = (plan.well() + Duration::from_secs(200)).as_secs_f64();
-        let (links, said) = match &plan.membership {
-            Membership::Hyparview(m) => (m.active_capacity as f64, chatter(m)),
-            Membership::FullMesh(m) => {
-                let links = nodes.min(m.members_capacity as f64);
-                (links, links / m.keepalive_interval.as_secs_f64() * 6.0 + 4.0)
-            }
-        };
+        let (links, said) = (plan.links() as f64, plan.promises().chatter);
         let around = plan.anti_entropy.as_ref();
         let exchanges = around.map_or(0.0, |p| 16.0 / p.exchange_interval.as_secs_f64());
         let said = said + exchanges;
@@ -214,38 +185,37 @@ fn longer(one: Option<Duration>, another: Option<Duration>) -> Option<Duration> 
     one.zip(another).map(|(one, another)| one.max(another))
 }
 
-/// Messages that a node of HyParView says in a second at most, on the whole: keep-alives and probes,
-/// shuffles in and out of turn that are passed on, candidates and the lost asked and the answers.
-fn chatter(m: &hyparview::Parameters) -> f64 {
-    let keepalives = 2.0 * m.active_capacity as f64 / m.keepalive_interval.as_secs_f64();
-    let shuffles = f64::from(m.shuffle_walk_length) + 2.0;
-    let candidates = 2.0 * (m.passive_capacity + m.active_capacity) as f64 + 10.0;
-    let turns = 1.0 + f64::from(m.reactive_shuffles);
-    let lost = m
-        .reunion_interval
-        .map_or(0.0, |interval| 20.0 * m.contacts_capacity as f64 / interval.as_secs_f64());
-    keepalives + lost + turns * (shuffles + candidates) / m.shuffle_interval.as_secs_f64()
-}
-
 impl Plan {
+    /// What the membership promises for it.
+    fn promises(&self) -> membership::Promises {
+        let (nodes, gentle) = (self.most_nodes(), self.is_gentle());
+        self.membership.promises(&membership::Conditions { nodes, gentle })
+    }
+
+    /// What the broadcast promises for it.
+    fn broadcast_promises(&self) -> broadcast::Promises {
+        self.broadcast.promises(&broadcast::Conditions {
+            nodes: self.most_nodes(),
+            longest_way: self.longest_way(),
+            few: FEW,
+        })
+    }
+
+    /// Links that a node has at most.
+    fn links(&self) -> usize {
+        self.membership.links(self.most_nodes() as usize)
+    }
+
     /// How long after the last fault all must be well: the dead are noticed, lists of dead candidates
     /// are worked off, the isolated try their contacts, and (each one, a few times) sides that forgot
     /// each other meet by exchanges.
     pub(crate) fn patience(&self) -> Duration {
-        match &self.membership {
-            Membership::Hyparview(m) => {
-                let notice = m.keepalive_interval * (u32::from(m.keepalive_misses) + 2);
-                let candidates = m.request_timeout * (m.passive_capacity as u32 + 10);
-                let promotions = m.promotion_interval.unwrap_or_default() * 12;
-                let lost = m.reunion_interval.unwrap_or_default() * 2;
-                let meeting = m.rejoin_pause * 3 + m.shuffle_interval * 10 + promotions + lost;
-                notice + candidates + meeting
-            }
-            Membership::FullMesh(m) => {
-                let notice = m.keepalive_interval * (u32::from(m.keepalive_misses) + 2);
-                notice + m.redial_pause * 8 + m.gossip_interval * 30 + m.request_timeout * 20
-            }
-        }
+        self.promises().patience
+    }
+
+    /// When whoever fell silent is tried again, if halves are one then.
+    pub(super) fn reunion(&self) -> Option<Duration> {
+        self.promises().reunion
     }
 
     /// Time in which half of all nodes can be reached, whatever way that is.
@@ -258,41 +228,11 @@ impl Plan {
         self.longest_way() * self.most_nodes().clamp(3, 15) as u32
     }
 
-    /// How long a payload that was announced is waited for.
-    fn waits(&self) -> Duration {
-        match &self.broadcast {
-            Broadcast::Plumtree(b) => b.graft_timeout + b.ihave_interval,
-            Broadcast::Flood(_) => Duration::ZERO,
-        }
-    }
-
-    /// Whether links stay as they are in peace: nobody swaps neighbours, or knows nobody to swap for.
-    fn is_still(&self) -> bool {
-        match &self.membership {
-            Membership::FullMesh(_) => true,
-            Membership::Hyparview(m) => {
-                m.promotion_interval.is_none() || self.most_nodes() <= m.active_capacity as u64 + 1
-            }
-        }
-    }
-
-    /// Whether a payload on the longest way through a tree that has settled comes before anyone asks
-    /// another who announced it: the wait is long enough, or found out by then.
-    fn is_patient(&self) -> bool {
-        let nodes = self.most_nodes();
-        let Broadcast::Plumtree(b) = &self.broadcast else { return false };
-        let finds_out = b.least_graft_timeout < b.graft_timeout;
-        nodes <= FEW && (finds_out || b.least_graft_timeout >= self.longest_way() * nodes as u32)
-    }
-
     /// Whether what is published at once fits the queue of a line: what does not, nobody gets, and
     /// nobody hears of it.
     fn fits_queues(&self) -> bool {
         let Some(bandwidth) = &self.links.bandwidth else { return true };
-        let links = match &self.membership {
-            Membership::FullMesh(_) => self.most_nodes(),
-            Membership::Hyparview(m) => m.active_capacity as u64,
-        };
+        let links = self.links() as u64;
         let at_once = match self.finale.pace {
             Pace::Pause(_) => 1,
             _ => u64::from(self.finale.count.unwrap_or(0)),
@@ -339,10 +279,7 @@ impl Plan {
     fn is_cut(&self) -> bool {
         let cuts = |what: &What| matches!(what, What::Partition { who: Who::Nodes(_), .. });
         let restarts = |what: &What| matches!(what, What::Crash { .. } | What::Restart { .. });
-        let Membership::Hyparview(m) = &self.membership else { return false };
-        m.active_capacity >= 4
-            && m.reunion_interval.is_some_and(|interval| interval >= m.keepalive_interval * 10)
-            && self.newcomers == 0
+        self.newcomers == 0
             && self.links_are_harmless()
             && self.trouble.first().is_some_and(|first| cuts(&first.what))
             && self.trouble[1..].iter().all(|fault| restarts(&fault.what))
@@ -352,11 +289,11 @@ impl Plan {
     /// anything of long ago to pass on: Flood keeps nothing for a neighbour to come.
     pub(crate) fn is_calm(&self) -> bool {
         let joins = |fault: &Fault| matches!(fault.what, What::Join { .. });
-        let flood = matches!(self.broadcast, Broadcast::Flood(_));
+        let forgets = self.broadcast_promises().forgets;
         let fits = self.fits_queues() && self.links.bandwidth.is_none();
         // What is published while some join is for some of them only.
         let fits = fits && self.load.iter().all(|load| load.from.0 >= self.joined());
-        flood
+        forgets
             && fits
             && self.promise.stays_whole
             && self.is_gentle()

@@ -1,0 +1,49 @@
+//! Branches of HyParView that are rarely taken; see [`Mark`](crate::Mark).
+
+crate::marks! {
+    NEIGHBOR_TWICE = "neighbor-twice": "a request for a link that stands is accepted again";
+    NEIGHBOR_WHILE_JOINING = "neighbor-while-joining": "a request crosses a join, which stands";
+    TIE_MINE = "tie-mine": "both sides ask at once, and this side's request stands";
+    TIE_THEIRS = "tie-theirs": "both sides ask at once, and the other side's request stands";
+    LINK_RENEWED = "link-renewed": "a linked peer asks for a new link: it lost the old one";
+    FULL_VIEW_PROBED = "full-view-probed": "a full view is asked for a link and looks for dead neighbours";
+    LOW_REFUSED = "low-refused": "a request of low priority finds a full view";
+    EVICTED_INTRODUCED = "evicted-introduced": "an evicted neighbour is told of a peer with a free slot";
+    ONLY_SPARE_LEFT = "only-spare-left": "an exchange finds no neighbour but the one it would introduce";
+    ACCEPT_TWICE = "accept-twice": "an answer comes for a link that stands already";
+    ACCEPT_TOO_LATE = "accept-too-late": "an answer comes after its request was given up";
+    JOINED_FULL_VIEW = "joined-full-view": "a joiner's own view filled up before its contact accepted";
+    EXCHANGE_SWAPPED = "exchange-swapped": "an exchange swaps a neighbour out of a full view";
+    SLOT_FILLED = "slot-filled": "the slot that a link was asked for was filled meanwhile";
+    ADMIT_REFUSED = "admit-refused": "a joiner at the end of its walk needs no further link";
+    OLD_DISCONNECT = "old-disconnect": "the end of a link that is no more";
+    REQUEST_DISCONNECTED = "request-disconnected": "a request is answered by a disconnect";
+    INTRODUCTION_TAKEN = "introduction-taken": "whoever was evicted or left alone asks the peer it was told of";
+    UNKNOWN_LINK_KEPT = "unknown-link-kept": "somebody keeps a link alive that this side does not have";
+    JOIN_TWICE = "join-twice": "a join through a link that stands is accepted again";
+    JOINS_CROSSED = "joins-crossed": "two peers join through each other at once";
+    JOIN_RENEWED = "join-renewed": "a linked peer joins again";
+    WALK_KNOWN = "walk-known": "a forward join reaches somebody who knows the joiner";
+    WALK_STUCK = "walk-stuck": "a forward join ends early, for want of somebody to go to";
+    CONTACT_RESTARTED = "contact-restarted": "a contact comes back as a new incarnation";
+    CONTACTS_IN_VAIN = "contacts-in-vain": "all contacts were asked in vain";
+    CONTACTS_FOR_LONG = "contacts-for-long": "contacts were asked in vain so often that the pause grows no more";
+    FOUND_WHILE_WAITING = "found-while-waiting": "a contact is found while all others are waited for";
+    REFUSED_AFTER_LEAVING = "refused-after-leaving": "a peer that left is asked for a link";
+    SHUFFLED_FOR_CANDIDATES = "shuffled-for-candidates": "no candidate is left, and a shuffle out of turn brings some";
+    REQUEST_FAILED = "request-failed": "the connection that a request went over fails";
+    REQUEST_OVERDUE = "request-overdue": "a request is not answered in time";
+    NEIGHBOR_SILENT = "neighbor-silent": "a neighbour is silent for too long";
+    NEIGHBOR_RESTARTED = "neighbor-restarted": "a neighbour comes back as a new incarnation";
+    OLD_INCARNATION = "old-incarnation": "a word of an incarnation that was followed by another";
+    ISOLATED = "isolated": "the last neighbour is gone";
+    PROMOTED = "promoted": "a random exchange begins, with a full view";
+    EXCHANGE_BY_CONTACT = "exchange-by-contact": "a random exchange goes to a contact";
+    SPLICED_IN = "spliced-in": "a peer with two free slots is spliced in between two others";
+    SHUFFLE_STUCK = "shuffle-stuck": "a shuffle ends early, for want of somebody to go to";
+    SHUFFLE_CAME_HOME = "shuffle-came-home": "a shuffle comes back to its origin";
+    LOST_REPLACED = "lost-replaced": "a peer that fell silent takes the place of another that did";
+    LOST_TRIED = "lost-tried": "a peer that fell silent is tried again";
+    LOST_FOUND = "lost-found": "a peer that fell silent is linked again";
+    ASKED_ANEW = "asked-anew": "what an older incarnation was asked is asked of the one that runs";
+}

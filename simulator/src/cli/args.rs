@@ -1,0 +1,302 @@
+//! What can be said on the command line, checked.
+
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::Peer;
+use crate::experiment::scenario::{LatencyModel, Span};
+use crate::model::network::MIN_LATENCY;
+use crate::strategies::{Broadcast, Choice as _, Listed, Membership};
+use crate::study::swarm::With;
+use clap::builder::{
+    NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser,
+};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::cli::compare::Compare;
+use crate::cli::merge::Merge;
+use crate::cli::outputs::OutputArgs;
+use crate::cli::sweep::Sweep;
+use crate::cli::values::{threads, whole};
+
+/// Runs Murmurate's membership and broadcast protocols - the very code that ships - on simulated
+/// nodes under a virtual clock. A run is a function of its options and its seed.
+#[derive(Debug, Parser)]
+#[command(name = "murmurate-sim", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+const EXAMPLES: &str = "Examples:
+  murmurate-sim                                        1,000 nodes with the defaults
+  murmurate-sim scenarios                              what the gallery shows
+  murmurate-sim run mass-failure                       one of them
+  murmurate-sim run my.toml --set nodes.count=5000     a file, with another value
+  murmurate-sim run --nodes 20000 --fail 50            half of the nodes fail
+  murmurate-sim run --nodes 100000 --threads 2         twice as fast, the same result
+  murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
+  murmurate-sim run --latency matrix:rtt.csv --json | jq .latency_seconds
+  murmurate-sim run mass-failure --export overlay.graphml --export-at 45s
+  murmurate-sim run churn --report churn.html          a page that opens offline
+  murmurate-sim swarm --seeds 10000                    ten thousand configurations, drawn and checked
+  murmurate-sim sweep quickstart --vary active_capacity=3..8 --seeds 10
+  murmurate-sim compare quickstart --b broadcast.strategy=flood
+  murmurate-sim paper hyparview --seeds 3              the paper's table beside ours
+
+Exit status: 0 done, 1 a figure or an assertion missed or a violation found,
+2 wrong input.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a scenario; without one form an overlay, broadcast, let nodes fail if asked to, and measure
+    Run(Box<Run>),
+    /// Draw configurations from seeds, run them, and make small what fails
+    Swarm(Swarm),
+    /// Run a scenario with every combination of some values, with several seeds each, into a table
+    Sweep(Sweep),
+    /// Put the tables of a sweep's shards together
+    Merge(Merge),
+    /// Run two configurations on the same noise, and say which differences are significant
+    Compare(Compare),
+    /// Say what is wrong with scenario files
+    Check(Check),
+    /// List the scenarios that come with the program
+    Scenarios(Scenarios),
+    /// Print the JSON schema of scenario files
+    Schema(Schema),
+    /// Draw the charts of a result as SVG or PNG
+    #[cfg(feature = "plot")]
+    Plot(crate::cli::plot::PlotArgs),
+    /// Reproduce a paper's experiments and show its figures beside ours
+    Paper(Paper),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Run(Box::default())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// A scenario file, or the name of a scenario of the gallery
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Override a value of the scenario, as in nodes.count=500 or faults.0.at=30s
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// What every random choice follows from [default: 1, or as the scenario has it]
+    #[arg(long, value_parser = |text: &str| whole(text, 0..=u64::MAX))]
+    pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) experiment: Experiment,
+    /// Threads to run on. The result is the same for any number
+    #[arg(long, default_value = "1", value_parser = threads)]
+    pub(crate) threads: NonZeroUsize,
+    /// Print one JSON object on standard output and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) outputs: OutputArgs,
+}
+
+/// What is run without a scenario.
+#[derive(Debug, Args)]
+pub(crate) struct Experiment {
+    /// How many nodes
+    #[arg(long, default_value = "1000", conflicts_with = "scenario", value_parser = |text: &str| whole(text, 1..=Peer::MAX_NODES as u64))]
+    pub(crate) nodes: u64,
+    /// Who is whose neighbour
+    #[arg(long, default_value = Membership::default().name(), conflicts_with = "scenario", value_parser = strategy::<Membership>())]
+    pub(crate) membership: Membership,
+    /// How a message reaches everyone
+    #[arg(long, default_value = Broadcast::default().name(), conflicts_with = "scenario", value_parser = strategy::<Broadcast>())]
+    pub(crate) broadcast: Broadcast,
+    /// Broadcasts, each from a random node; after a failure as many again
+    #[arg(long, default_value = "100", conflicts_with = "scenario", value_parser = |text: &str| whole(text, 0..=1_000_000))]
+    pub(crate) messages: u64,
+    /// Percent of the nodes that fail at once, after the broadcasts
+    #[arg(long, default_value = "0", value_name = "PERCENT", conflicts_with = "scenario", value_parser = |text: &str| number(text, 0.0..=100.0, "%"))]
+    pub(crate) fail: f64,
+    /// One-way latency: constant:10ms, uniform:10ms,100ms, lognormal:50ms,0.5 (median, sigma of
+    /// the logarithm) or matrix:FILE (round trips in ms as CSV, a row a site)
+    #[arg(long, default_value = "constant:10ms", conflicts_with = "scenario", value_parser = NonEmptyStringValueParser::new().try_map(|text| text.parse::<LatencyArg>()))]
+    pub(crate) latency: LatencyArg,
+    /// Share of all messages that the network loses, 0 to 1
+    #[arg(long, default_value = "0", value_name = "P", conflicts_with = "scenario", value_parser = |text: &str| number(text, 0.0..=1.0, ""))]
+    pub(crate) loss: f64,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        let experiment = Experiment {
+            nodes: 1_000,
+            membership: Membership::default(),
+            broadcast: Broadcast::default(),
+            messages: 100,
+            fail: 0.0,
+            latency: LatencyArg(LatencyModel::Constant { time: Span::millis(10) }),
+            loss: 0.0,
+        };
+        Self {
+            scenario: None,
+            set: Vec::new(),
+            seed: None,
+            experiment,
+            threads: NonZeroUsize::MIN,
+            json: false,
+            outputs: OutputArgs::default(),
+        }
+    }
+}
+
+/// Draws whole configurations from seeds (strategies and their parameters, links, load, faults,
+/// healing) and runs them on all cores, until one breaks an invariant or a promise: then the lowest
+/// such seed is shrunk to a scenario file that shows it again. Lists the rarely taken branches of
+/// the protocols that no seed reached.
+#[derive(Debug, Args)]
+pub(crate) struct Swarm {
+    /// How many seeds
+    #[arg(long, default_value = "1000", value_parser = |text: &str| whole(text, 1..=1_000_000_000))]
+    pub(crate) seeds: u64,
+    /// The first of them
+    #[arg(long, default_value = "0", value_parser = |text: &str| whole(text, 0..=1_000_000_000_000))]
+    pub(crate) first: u64,
+    /// Seeds run at a time [default: as many as there are cores]
+    #[arg(long, value_parser = |text: &str| whole(text, 1..=1_024))]
+    pub(crate) jobs: Option<u64>,
+    /// Draw with these, always (hyparview, full-mesh, plumtree, anti-entropy) or more often (pairs,
+    /// lone, cut, late, crowds, recycled)
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub(crate) with: Vec<With>,
+    /// Runs that it may take to make one that fails small; with 0 it is written as it was drawn
+    #[arg(long, default_value = "1000", value_parser = |text: &str| whole(text, 0..=1_000_000))]
+    pub(crate) shrink: u64,
+    /// Where the scenario files of what fails are written
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+    /// Print one JSON object on standard output and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Scenario files, or names of scenarios of the gallery
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub(crate) scenarios: Vec<PathBuf>,
+    /// Override a value of each, as of run
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scenarios {
+    /// Print the file of this one, to begin one's own with
+    #[arg(long, value_name = "NAME")]
+    pub(crate) show: Option<String>,
+    /// Print one JSON array on standard output and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Print the reference that is written from it, as Markdown
+    #[arg(long)]
+    pub(crate) reference: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Paper {
+    /// Which
+    #[arg(value_enum)]
+    pub(crate) paper: PaperKind,
+    /// How many nodes; the papers' figures are compared at 10000, where they were measured
+    #[arg(long, default_value = "10000", value_parser = |text: &str| whole(text, 100..=1_000_000))]
+    pub(crate) nodes: u64,
+    /// How many seeds the figures are means of
+    #[arg(long, default_value = "3", value_parser = |text: &str| whole(text, 1..=1_000))]
+    pub(crate) seeds: u64,
+    /// Print one JSON object on standard output and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A strategy by its name.
+fn strategy<T: Listed + Send + Sync>() -> impl TypedValueParser<Value = T> {
+    let one = |one: &T| PossibleValue::new(one.name()).help(one.about().trim_end_matches('.'));
+    let names: Vec<_> = T::all().iter().map(one).collect();
+    PossibleValuesParser::new(names)
+        .map(|name| T::named(&name).unwrap_or_else(|| T::all()[0].clone()))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PaperKind {
+    /// Leitão, Pereira, Rodrigues: HyParView, DSN 2007
+    Hyparview,
+    /// Leitão, Pereira, Rodrigues: Epidemic broadcast trees, SRDS 2007
+    Plumtree,
+}
+
+/// A latency model as written on the command line.
+#[derive(Debug, Clone)]
+pub(crate) struct LatencyArg(pub(crate) LatencyModel);
+
+impl FromStr for LatencyArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((kind, value)) = text.split_once(':') else {
+            return Err(format!("{text:?} is no model: {MODELS}"));
+        };
+        let latency = match kind {
+            "constant" => LatencyModel::Constant { time: Span(latency(value)?) },
+            "uniform" => {
+                let (least, most) = pair(value)?;
+                let (least, most) = (latency(least)?, latency(most)?);
+                if least > most {
+                    return Err(format!("{value:?}: the second must be at least the first"));
+                }
+                LatencyModel::Uniform { from: Span(least), to: Span(most) }
+            }
+            "lognormal" => {
+                let (median, sigma) = pair(value)?;
+                let sigma = number(sigma, 0.0..=5.0, "")?;
+                LatencyModel::LogNormal { median: Span(latency(median)?), sigma }
+            }
+            "matrix" => LatencyModel::Matrix { file: value.into() },
+            _ => return Err(format!("{kind:?} is no model: {MODELS}")),
+        };
+        Ok(Self(latency))
+    }
+}
+
+const MODELS: &str =
+    "allowed are constant:10ms, uniform:10ms,100ms, lognormal:50ms,0.5, matrix:FILE";
+
+fn pair(text: &str) -> Result<(&str, &str), String> {
+    text.split_once(',').ok_or_else(|| format!("{text:?} needs two values, a comma between"))
+}
+
+fn latency(text: &str) -> Result<Duration, String> {
+    let range = MIN_LATENCY..=Duration::from_secs(100);
+    let latency = humantime::parse_duration(text)
+        .map_err(|_| format!("{text:?} is no time: write 10ms, 250us or 1s"))?;
+    if range.contains(&latency) {
+        Ok(latency)
+    } else {
+        Err(format!("{text} is out of range: {MIN_LATENCY:?} to 100s"))
+    }
+}
+
+fn number(text: &str, range: RangeInclusive<f64>, unit: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| format!("allowed is {} to {}{unit}", range.start(), range.end()))
+}

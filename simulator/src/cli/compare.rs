@@ -1,0 +1,166 @@
+//! `murmurate-sim compare`: two configurations on the same noise.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::experiment::scenario::{Document, Scenario, ScenarioError};
+use crate::study::sweep::compare::{self, Compared, Comparison, SIGNIFICANT};
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::sweep::Force;
+use crate::cli::tables::estimate;
+use crate::cli::values::whole;
+use crate::cli::{progress, summary};
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Compare {
+    /// A scenario file, or the name of a scenario of the gallery
+    #[arg(value_name = "A")]
+    first: PathBuf,
+    /// Another one; without it the first, which --a and --b change
+    #[arg(value_name = "B")]
+    second: Option<PathBuf>,
+    /// Override a value of the first
+    #[arg(long, value_name = "KEY=VALUE")]
+    a: Vec<String>,
+    /// Override a value of the second
+    #[arg(long, value_name = "KEY=VALUE")]
+    b: Vec<String>,
+    /// Override a value of both
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// With how many seeds both run, from that of A on
+    #[arg(long, default_value = "20", value_parser = |text: &str| whole(text, 2..=100_000))]
+    seeds: u64,
+    #[command(flatten)]
+    force: Force,
+    /// Figures that are compared, such as rmr,latency_p99; the fewer, the smaller a difference can be
+    /// seen [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    figures: Vec<String>,
+    /// Print one JSON object on standard output and nothing else there
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  murmurate-sim compare quickstart --b broadcast.strategy=flood
+  murmurate-sim compare mass-failure --a active_capacity=4 --b active_capacity=6 --seeds 50
+  murmurate-sim compare before.toml after.toml --figures after.reliability,latency_p99
+
+Each seed runs on both sides, and differences are those of the two runs of a seed (b less a). One is
+significant if the paired t-test says so with Holm's correction for the number of figures: then the
+chance of even one false alarm among them is below 5 %.";
+
+#[derive(Serialize)]
+struct Json<'a> {
+    a: String,
+    b: String,
+    #[serde(flatten)]
+    comparison: &'a Comparison,
+}
+
+pub(crate) fn compare(options: &Compare) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let second = options.second.as_ref().unwrap_or(&options.first);
+    let a = scenario(&options.first, &options.set, "--a", &options.a)?;
+    let b = scenario(second, &options.set, "--b", &options.b)?;
+    let b = Scenario { seed: a.seed, ..b };
+    let named = Scenario { name: a.name.clone(), description: a.description.clone(), ..b.clone() };
+    if named == a {
+        return Err(
+            "A and B are the same: name another file, or change a value with --a or --b".into()
+        );
+    }
+    let work = compare::work(&a, &b, options.seeds);
+    let bar = progress::bar(work, &format!("{} pairs of runs", options.seeds));
+    let worked = |work| bar.inc(work);
+    let jobs = options.force.jobs();
+    let comparison = compare::compare(&a, &b, options.seeds, &options.figures, jobs, &worked)?;
+    bar.finish_and_clear();
+    let side = |name: &str, changes: &[String]| match changes {
+        [] => name.to_owned(),
+        _ => format!("{name} with {}", changes.join(", ")),
+    };
+    let (a, b) = (side(&a.name, &options.a), side(&b.name, &options.b));
+    if options.json {
+        println!("{}", serde_json::to_string(&Json { a, b, comparison: &comparison })?);
+    } else {
+        println!("a: {a}\nb: {b}");
+        print(&comparison);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn scenario(
+    path: &std::path::Path,
+    set: &[String],
+    option: &str,
+    own: &[String],
+) -> Result<Scenario, ScenarioError> {
+    let mut document = Document::read(path)?;
+    for assignment in set {
+        document.set(assignment)?;
+    }
+    for assignment in own {
+        document.assign(option, assignment)?;
+    }
+    document.scenario()
+}
+
+fn print(comparison: &Comparison) {
+    let Comparison { seeds, first_seed, unlike, figures, not_compared } = comparison;
+    let last = first_seed + seeds - 1;
+    println!("{seeds} seeds, {first_seed} to {last}, each on both sides\n");
+    let head = ["", "a", "b", "b - a", "95 % interval", "of a", "p (Holm)", ""].map(str::to_owned);
+    let rows = figures.iter().map(row);
+    summary::columns(&std::iter::once(head.to_vec()).chain(rows).collect::<Vec<_>>(), 1);
+    let significant = figures.iter().filter(|figure| figure.significant).count();
+    let count = figures.len();
+    println!(
+        "\n{significant} of {count} figures differ significantly (p < {SIGNIFICANT} with Holm)"
+    );
+    if !unlike.is_empty() {
+        println!(
+            "not the same noise on both sides, for these are not the same: {}",
+            unlike.join(", ")
+        );
+    }
+    if !not_compared.is_empty() {
+        println!("only on one side: {}", not_compared.join(", "));
+    }
+}
+
+fn row(compared: &Compared) -> Vec<String> {
+    let Compared { figure, a, b, difference, relative, p_holm, significant, .. } = compared;
+    let precision = difference.and_then(|d| d.half_width()).unwrap_or(0.0);
+    let signed = |value: f64| {
+        format!("{}{}", if value > 0.0 { "+" } else { "" }, summary::precise(value, precision))
+    };
+    let (effect, interval) = match difference {
+        Some(d) if d.ci_low.zip(d.ci_high).is_some_and(|(low, high)| low != 0.0 || high != 0.0) => {
+            (
+                d.mean.map_or_else(String::new, signed),
+                d.ci_low.zip(d.ci_high).map_or_else(String::new, |(low, high)| {
+                    format!("{} to {}", signed(low), signed(high))
+                }),
+            )
+        }
+        Some(_) => ("none".to_owned(), String::new()),
+        None => ("-".to_owned(), String::new()),
+    };
+    let relative =
+        relative.filter(|r| *r != 0.0).map(|relative| format!("{:+.1} %", 100.0 * relative));
+    let p = p_holm.map(|p| if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") });
+    vec![
+        figure.clone(),
+        estimate(a),
+        estimate(b),
+        effect,
+        interval,
+        relative.unwrap_or_default(),
+        p.unwrap_or_default(),
+        if *significant { "differs".to_owned() } else { String::new() },
+    ]
+}

@@ -1,0 +1,255 @@
+//! What a run leaves behind beside its summary: files that are opened before it starts, so that what
+//! cannot be written is known at once.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::engine::watch::{Filter, Record};
+use crate::experiment::runner::{Observer, Report, View};
+use crate::experiment::scenario::{Scenario, Span};
+use crate::observe::topology::Topology;
+use crate::present::export::{self, About};
+use crate::present::report::{self, Film};
+use crate::present::trace::{self, Tracer};
+use clap::Args;
+use murmurate::membership::Time;
+
+use crate::cli::summary::strategies;
+
+/// What to write.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Show the run on the terminal while it goes on; space pauses, q closes the view
+    #[cfg(feature = "watch")]
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Write a page with the verdicts, the charts and the overlay, which opens offline: .html
+    #[arg(long, value_name = "FILE", value_parser = reported)]
+    report: Option<PathBuf>,
+    /// Write overlay and broadcast tree: .graphml, .gexf, .dot, or a list of edges as .csv or
+    /// .parquet; can be given several times
+    #[arg(long, value_name = "FILE", value_parser = exported)]
+    export: Vec<(PathBuf, export::Format)>,
+    /// When, in virtual time [default: at the end]
+    #[arg(long, value_name = "TIME", value_parser = moment, requires = "export")]
+    export_at: Option<Span>,
+    /// Write every event: one JSON object a line as .jsonl, or for Perfetto and Chrome as
+    /// .perfetto.json
+    #[arg(long, value_name = "FILE", value_parser = traced)]
+    trace: Option<(PathBuf, trace::Format)>,
+    /// Only these events, as in kind=deliver,node=3..9,broadcast=5,from=10s,until=20s
+    #[arg(long, value_name = "TERMS", requires = "trace")]
+    trace_only: Option<Filter>,
+}
+
+fn exported(text: &str) -> Result<(PathBuf, export::Format), String> {
+    let format = export::Format::of(Path::new(text)).map_err(|error| error.to_string())?;
+    Ok((text.into(), format))
+}
+
+fn traced(text: &str) -> Result<(PathBuf, trace::Format), String> {
+    let format = trace::Format::of(Path::new(text));
+    let format = format.ok_or("it has none of the endings .jsonl and .perfetto.json")?;
+    Ok((text.into(), format))
+}
+
+fn reported(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let is_page = ["html", "htm"].contains(&ending.to_ascii_lowercase().as_str());
+    is_page.then_some(path).ok_or_else(|| "its ending is not .html".to_owned())
+}
+
+fn moment(text: &str) -> Result<Span, String> {
+    let time = humantime::parse_duration(text);
+    time.map(Span).map_err(|_| format!("{text:?} is no time: write 45s, 250ms or 1m"))
+}
+
+/// Nodes that a trace for Perfetto shows at most: it keeps all events in memory.
+const MOST_TRACED: u32 = 1_000;
+
+impl OutputArgs {
+    /// Opens all files, and has the scenario measure what they need.
+    pub(crate) fn open(&self, scenario: &mut Scenario) -> Result<Outputs, String> {
+        let end = scenario.duration;
+        let at = self.export_at.unwrap_or(end);
+        if at.0 > end.0 {
+            let (at, end) = (humantime::format_duration(at.0), humantime::format_duration(end.0));
+            return Err(format!("--export-at {at} is behind the end of the run, {end}"));
+        }
+        let about = About { scenario: scenario.name.clone(), seed: scenario.seed };
+        let exports = self.export.iter().map(|(path, format)| {
+            Ok(Export { file: create(path)?, path: path.clone(), format: *format })
+        });
+        let exports = exports.collect::<Result<Vec<_>, String>>()?;
+        scenario.measure.load |= !exports.is_empty();
+        let trace = self.open_trace(scenario)?;
+        let page = self.open_page(scenario)?;
+        Ok(Outputs { exports, at, about, trace, page, failed: None })
+    }
+
+    fn open_page(&self, scenario: &mut Scenario) -> Result<Option<Page>, String> {
+        let Some(path) = &self.report else { return Ok(None) };
+        let about = report::About {
+            command: command(std::env::args()),
+            program: concat!("murmurate-sim ", env!("CARGO_PKG_VERSION")).to_owned(),
+            strategies: strategies(scenario),
+            file: scenario.to_toml().unwrap_or_else(|error| error.to_string()),
+        };
+        let (file, film) = (create(path)?, Film::new(scenario));
+        scenario.measure.load = true;
+        let every = scenario.measure.every.0;
+        let steps = scenario.duration.0.div_duration_f64(every) / LOOKS;
+        scenario.measure.overlay_every.get_or_insert(Span(every.mul_f64(steps.ceil().max(1.0))));
+        Ok(Some(Page { path: path.clone(), file, about, film }))
+    }
+
+    fn open_trace(&self, scenario: &Scenario) -> Result<Option<Trace>, String> {
+        let Some((path, format)) = &self.trace else { return Ok(None) };
+        let filter = self.trace_only.clone().unwrap_or_default();
+        let count = scenario.nodes.count;
+        if *format == trace::Format::Perfetto && count > MOST_TRACED && filter.nodes.is_empty() {
+            return Err(format!(
+                "{}: {count} nodes are too many to look at, allowed are {MOST_TRACED}: narrow it with \
+                 --trace-only node=0..99",
+                path.display()
+            ));
+        }
+        let network = scenario.network().map_err(|(key, what)| format!("{key}: {what}"))?;
+        let tracer = Tracer::new(create(path)?, *format, network.placement())
+            .map_err(|error| cannot(path, &error))?;
+        Ok(Some(Trace { tracer, filter, path: path.clone() }))
+    }
+}
+
+/// Looks at the overlay over a run that is reported, if the scenario does not say how many.
+const LOOKS: f64 = 60.0;
+
+/// The command that gives the same run again: that of this run without what it wrote where.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    const VALUES: [&str; 6] =
+        ["--export", "--export-at", "--report", "--threads", "--trace", "--trace-only"];
+    const FLAGS: [&str; 2] = ["--json", "--watch"];
+    let mut kept = vec!["murmurate-sim".to_owned()];
+    let mut arguments = arguments.skip(1);
+    while let Some(argument) = arguments.next() {
+        let name = argument.split('=').next().unwrap_or_default();
+        if VALUES.contains(&name) {
+            if name == argument {
+                arguments.next();
+            }
+        } else if !FLAGS.contains(&name) {
+            kept.push(argument);
+        }
+    }
+    shlex::try_join(kept.iter().map(String::as_str)).unwrap_or_else(|_| kept.join(" "))
+}
+
+/// Files that are open.
+pub(crate) struct Outputs {
+    exports: Vec<Export>,
+    at: Span,
+    about: About,
+    trace: Option<Trace>,
+    page: Option<Page>,
+    /// What could not be written, once.
+    failed: Option<String>,
+}
+
+struct Export {
+    path: PathBuf,
+    format: export::Format,
+    file: BufWriter<File>,
+}
+
+struct Trace {
+    path: PathBuf,
+    filter: Filter,
+    tracer: Tracer<BufWriter<File>>,
+}
+
+struct Page {
+    path: PathBuf,
+    file: BufWriter<File>,
+    about: report::About,
+    film: Film,
+}
+
+impl Outputs {
+    /// Completes the files.
+    pub(crate) fn finish(self, run: &Report) -> Result<(), String> {
+        if let Some(Page { path, mut file, about, film }) = self.page {
+            let page = report::page(run, &about, &film.finish()).map_err(|e| e.to_string())?;
+            let written = file.write_all(page.as_bytes()).and_then(|()| file.flush());
+            written.map_err(|error| cannot(&path, &error))?;
+        }
+        if let Some(trace) = self.trace {
+            trace.tracer.finish().map_err(|error| cannot(&trace.path, &error))?;
+        }
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    fn attempt(&mut self, path: &Path, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.failed.get_or_insert(cannot(path, &error));
+        }
+    }
+
+    fn export(&mut self, topology: &Topology) {
+        for mut export in std::mem::take(&mut self.exports) {
+            let written = export::write(topology, &self.about, export.format, &mut export.file);
+            self.attempt(&export.path, written.and_then(|()| export.file.flush()));
+        }
+    }
+
+    fn trace(&mut self, write: impl FnOnce(&mut Tracer<BufWriter<File>>) -> io::Result<()>) {
+        if let Some(trace) = self.trace.as_mut().filter(|_| self.failed.is_none())
+            && let Err(error) = write(&mut trace.tracer)
+        {
+            self.failed = Some(cannot(&trace.path, &error));
+        }
+    }
+}
+
+impl Observer for Outputs {
+    fn looks_at(&self) -> Vec<Span> {
+        let mut moments = self.page.as_ref().map_or_else(Vec::new, |page| page.film.looks_at());
+        if !self.exports.is_empty() {
+            moments.push(self.at);
+        }
+        moments
+    }
+
+    fn wants_events(&self) -> Option<Filter> {
+        self.trace.as_ref().map(|trace| trace.filter.clone())
+    }
+
+    fn events(&mut self, records: &[Record]) {
+        self.trace(|tracer| tracer.records(records));
+    }
+
+    fn fault(&mut self, name: &str, at: Time, is_over: bool) {
+        self.trace(|tracer| tracer.fault(name, at, is_over));
+    }
+
+    fn look(&mut self, sim: &dyn View, at: Time) {
+        if at == Time::ZERO.after(self.at.0) {
+            self.export(&sim.topology());
+        }
+        if let Some(page) = &mut self.page
+            && page.film.looks_at().iter().any(|moment| Time::ZERO.after(moment.0) == at)
+        {
+            page.film.look(sim, at);
+        }
+    }
+}
+
+fn create(path: &Path) -> Result<BufWriter<File>, String> {
+    File::create(path).map(BufWriter::new).map_err(|error| cannot(path, &error))
+}
+
+fn cannot(path: &Path, error: &io::Error) -> String {
+    format!("{} cannot be written: {error}", path.display())
+}

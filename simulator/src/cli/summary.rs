@@ -1,0 +1,201 @@
+//! What a person wants to know of a run.
+
+use std::time::Duration;
+
+use crate::experiment::runner::{ChannelReport, PhaseReport, Quantiles, Report};
+use crate::experiment::scenario::Scenario;
+use indicatif::HumanBytes;
+
+pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory: Option<u64>) {
+    if !report.description.is_empty() {
+        println!("{}: {}", report.scenario, report.description);
+    }
+    println!(
+        "{} nodes, {}, seed {}: {:.0} s of virtual time\n",
+        report.started_nodes,
+        strategies(scenario),
+        report.seed,
+        report.simulated_seconds
+    );
+    phases(&report.phases);
+    regions(&report.phases);
+    timeline(report);
+    messages(report);
+    channels(report);
+    verdicts(report);
+    if let Some(broken) = &report.violation {
+        println!("\nVIOLATION at {:.1} s: {}: {}", broken.at, broken.rule, broken.detail);
+    }
+    let memory = memory.map_or_else(|| "?".to_owned(), |bytes| HumanBytes(bytes).to_string());
+    println!(
+        "\n{} events in {:.2} s: {:.1} million a second, {memory} of memory",
+        report.events,
+        wall.as_secs_f64(),
+        report.events as f64 / wall.as_secs_f64() / 1e6
+    );
+    println!("digest {}", report.digest);
+}
+
+/// The strategies' names.
+pub(crate) fn strategies(scenario: &Scenario) -> String {
+    format!("{} + {}", scenario.membership.name(), scenario.broadcast.name())
+}
+
+/// A column a phase.
+fn phases(phases: &[PhaseReport]) {
+    let row = |name: &str, of: &dyn Fn(&PhaseReport) -> String| {
+        let cells = phases.iter().map(|phase| format!("{:>22}", of(phase)));
+        println!("{name:<24}{}", cells.collect::<String>());
+    };
+    if phases.len() > 1 {
+        row("", &|phase| phase.phase.clone());
+    }
+    let or_none = |value: Option<String>| value.unwrap_or_else(|| "no broadcasts".to_owned());
+    row("reliability", &|p| or_none(p.reliability.map(|r| format!("{:.4} %", 100.0 * r))));
+    row("redundancy (RMR)", &|p| or_none(p.rmr.map(|r| format!("{r:.4}"))));
+    row("last delivery hop", &|p| or_none(p.ldh.map(|l| format!("{l:.2}"))));
+    row("latency p50 / p99 / max", &|p| quantiles(&p.latency_seconds));
+    row("running nodes", &|p| p.overlay.running_nodes.to_string());
+    row("mean degree", &|p| format!("{:.3}", p.overlay.mean_degree));
+    row("clustering", &|p| format!("{:.5}", p.overlay.clustering));
+    row("average shortest path", &|p| {
+        let sampled = if p.overlay.paths_exact { "" } else { " (sampled)" };
+        format!("{:.3}{sampled}", p.overlay.average_shortest_path)
+    });
+    row("components", &|p| p.overlay.components.to_string());
+    row("asymmetric links", &|p| p.overlay.asymmetric_links.to_string());
+}
+
+fn quantiles(l: &Quantiles) -> String {
+    format!("{:.0} / {:.0} / {:.0} ms", 1e3 * l.p50, 1e3 * l.p99, 1e3 * l.max)
+}
+
+/// Of the last phase in which anything was delivered, if regions have names.
+fn regions(phases: &[PhaseReport]) {
+    let delivered = |phase: &&PhaseReport| phase.regions.iter().any(|region| region.deliveries > 0);
+    let Some(phase) = phases.iter().rev().find(delivered).filter(|p| p.regions.len() > 1) else {
+        return;
+    };
+    let heads = ["deliveries", "latency p50 / p99 / max", "best possible", "stretch"];
+    println!("\n{:<22}{:>12}{:>26}{:>24}{:>9}", "region", heads[0], heads[1], heads[2], heads[3]);
+    for region in &phase.regions {
+        let best = region.best_seconds.as_ref().map_or_else(|| "-".to_owned(), quantiles);
+        let stretch = region.stretch.map_or_else(|| "-".to_owned(), |s| format!("{s:.2}"));
+        let taken = quantiles(&region.latency_seconds);
+        let (name, count) = (&region.region, region.deliveries);
+        println!("  {name:<20}{count:>12}{taken:>26}{best:>24}{stretch:>9}");
+    }
+}
+
+fn timeline(report: &Report) {
+    if report.timeline.is_empty() {
+        return;
+    }
+    println!("\n{:<24}{:>12}{:>12}{:>10}", "what happened", "at", "until", "struck");
+    for fault in &report.timeline {
+        let until = fault.until.map_or_else(String::new, |until| format!("{until:.1} s"));
+        let at = format!("{:.1} s", fault.at);
+        println!("  {:<22}{at:>12}{until:>12}{:>10}", fault.fault, fault.struck);
+    }
+}
+
+fn messages(report: &Report) {
+    println!("\n{:<24}{:>12}  {:>10}", "messages sent", "count", "bytes");
+    for sent in report.messages.iter().filter(|sent| sent.count > 0) {
+        let bytes = HumanBytes(sent.bytes).to_string();
+        println!("  {:<22}{:>12}  {bytes:>10}", sent.kind, sent.count);
+    }
+    for (name, count) in [
+        ("lost by the network", report.lost),
+        ("shed by full queues", report.shed),
+        ("brought twice", report.duplicated),
+    ] {
+        if count > 0 {
+            println!("  {name:<22}{count:>12}");
+        }
+    }
+}
+
+/// At most six digits behind the point, and none for nothing.
+fn short(number: f64) -> String {
+    let digits = format!("{number:.6}");
+    digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A column a channel; counts that are 0 in all are left out.
+fn channels(report: &Report) {
+    type Count = fn(&ChannelReport) -> u64;
+    if report.channels.is_empty() {
+        return;
+    }
+    let row = |name: &str, of: &dyn Fn(&ChannelReport) -> String| {
+        let cells = report.channels.iter().map(|channel| format!("{:>24}", of(channel)));
+        println!("{name:<24}{}", cells.collect::<String>());
+    };
+    println!();
+    row("messages on channels", &|c| c.channel.clone());
+    let counts: [(&str, Count); 13] = [
+        ("  to send", |c| c.messages),
+        ("  delivered", |c| c.delivered),
+        ("  delivered again", |c| c.delivered_again),
+        ("  delivered twice", |c| c.duplicates),
+        ("  acknowledged", |c| c.acknowledged),
+        ("  answered", |c| c.answered),
+        ("  refused, no room", |c| c.refused),
+        ("  gone", |c| c.gone),
+        ("  timed out", |c| c.timed_out),
+        ("  shed", |c| c.shed),
+        ("  nobody there", |c| c.unreachable),
+        ("  no outcome", |c| c.open),
+        ("  frames sent again", |c| c.retransmitted),
+    ];
+    for (name, of) in counts {
+        if report.channels.iter().any(|channel| of(channel) > 0) {
+            row(name, &|channel| of(channel).to_string());
+        }
+    }
+    let or_none = |l: &Option<Quantiles>| l.as_ref().map_or_else(|| "-".to_owned(), quantiles);
+    row("  latency p50 / p99 / max", &|c| or_none(&c.latency_seconds));
+    row("  there and back", &|c| or_none(&c.round_trip_seconds));
+}
+
+fn verdicts(report: &Report) {
+    if report.verdicts.is_empty() {
+        return;
+    }
+    println!("\nassertions");
+    for verdict in &report.verdicts {
+        let mark = if verdict.holds { "holds" } else { "FAILS" };
+        let found = verdict.found.map_or_else(|| "nothing there".to_owned(), short);
+        let at = verdict.at.map_or_else(String::new, |at| format!(" at {at:.1} s"));
+        println!("  {mark}  {} ({found}{at})", verdict.assertion);
+    }
+}
+
+/// Columns as wide as they must be; the first `left` of them begin where they begin.
+pub(crate) fn columns(rows: &[Vec<String>], left: usize) {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, &width))| {
+            if at < left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+/// A number with as many digits as `precision` has to say something about, and two more.
+pub(crate) fn precise(value: f64, precision: f64) -> String {
+    let digits = match precision.abs() {
+        p if p > 0.0 => (1.0 - p.log10().floor()).clamp(0.0, 9.0) as usize,
+        _ => 4,
+    };
+    let text = format!("{value:.digits$}");
+    match precision == 0.0 && text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}

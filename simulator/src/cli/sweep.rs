@@ -1,0 +1,134 @@
+//! `murmurate-sim sweep`: a scenario over and over, into one table.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::experiment::scenario::Document;
+use crate::study::sweep::{self, Jobs, Ledger, MOST_RUNS, Outputs, Shard};
+use clap::Args;
+
+use crate::cli::progress;
+use crate::cli::tables::{Output, shown, write};
+use crate::cli::values::{threads, whole};
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Sweep {
+    /// A scenario file, or the name of a scenario of the gallery
+    #[arg(value_name = "SCENARIO")]
+    scenario: PathBuf,
+    /// A key and its values: a list as in links.loss=0,0.05,0.2 or a range as in nodes.count=100..500:100,
+    /// ends included; the end of a key will do if there is only one such. Several are combined
+    #[arg(long, value_name = "KEY=VALUES")]
+    vary: Vec<String>,
+    /// Override a value of the scenario, as of run
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// With how many seeds each combination runs, from the scenario's seed on
+    #[arg(long, default_value = "10", value_parser = |text: &str| whole(text, 1..=MOST_RUNS))]
+    seeds: u64,
+    #[command(flatten)]
+    force: Force,
+    /// Run only these of several shards, as in 2/8; merge puts their tables together
+    #[arg(long, value_name = "I/N", default_value = "1/1")]
+    shard: Shard,
+    /// Go on where a sweep ended before its time, and do nothing twice
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+const EXAMPLES: &str = "Examples:
+  murmurate-sim sweep quickstart --vary active_capacity=3..8 --vary loss=0,0.05,0.2 --seeds 10
+  murmurate-sim sweep churn --vary nodes.count=100,1000 --out churn.csv --out churn.parquet
+  murmurate-sim sweep churn --vary shuffle_interval=5s..20s:5s --summary means.csv --figures rmr,hops
+  murmurate-sim sweep churn --vary loss=0..0.2:0.05 --shard 2/8 --resume
+
+The table has a row a run: the values, the seed, the digest and the figures. docs/sweeps.md tells what
+they are, and how job engines call shards.";
+
+/// What works on it; the result is the same whatever it is.
+#[derive(Debug, Args)]
+pub(crate) struct Force {
+    /// How many runs at a time [default: as many as there are cores for their threads]
+    #[arg(long, value_parser = threads)]
+    jobs: Option<NonZeroUsize>,
+    /// Threads of each run, for a few large ones
+    #[arg(long, default_value = "1", value_parser = threads)]
+    threads: NonZeroUsize,
+}
+
+impl Force {
+    pub(crate) fn jobs(&self) -> Jobs {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let fitting = NonZeroUsize::new(cores.get() / self.threads).unwrap_or(NonZeroUsize::MIN);
+        Jobs { runs: self.jobs.unwrap_or(fitting), threads: self.threads }
+    }
+}
+
+pub(crate) fn sweep(options: &Sweep) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let (output, shard) = (&options.output, options.shard);
+    if shard != Shard::WHOLE && output.summary.is_some() {
+        return Err("--summary is of all shards: merge writes it when they are there".into());
+    }
+    let mut document = Document::read(&options.scenario)?;
+    for assignment in &options.set {
+        document.set(assignment)?;
+    }
+    let sweep = sweep::Sweep::new(document, &options.vary, options.seeds)?;
+    if shard.count > sweep.runs() {
+        return Err(format!("--shard {shard}: there are only {} runs", sweep.runs()).into());
+    }
+    let shown = shown(output, sweep.layout())?;
+    let outputs = output.outputs(shard);
+    outputs.check(output.overwrite || options.resume)?;
+    let mut ledger = ledger(options, &sweep, &outputs)?;
+    let missing = sweep.missing(shard, &ledger);
+    let work = missing.iter().map(|run| sweep.weight(*run)).sum();
+    let bar = progress::bar(work, &format!("{} runs", missing.len()));
+    sweep.run(shard, options.force.jobs(), &mut ledger, &|work| bar.inc(work))?;
+    bar.finish_and_clear();
+    if !output.json {
+        let (rows, all, (first, last)) = (ledger.len(), sweep.runs(), sweep.seeds());
+        let before = match rows - missing.len() as u64 {
+            0 => String::new(),
+            before => format!(", {before} of them before"),
+        };
+        println!("sweep {}: {rows} of {all} runs{before}; seeds {first} to {last}\n", sweep.id());
+    }
+    write(output, shard, &outputs, ledger, &shown)
+}
+
+/// What there is of the sweep already, if it may be gone on with; otherwise nothing.
+fn ledger(
+    options: &Sweep,
+    sweep: &sweep::Sweep,
+    outputs: &Outputs,
+) -> Result<Ledger, Box<dyn std::error::Error>> {
+    let path = Ledger::path_for(&outputs.tables[0]);
+    let part = sweep.part(options.shard);
+    if !options.resume {
+        if path.exists() && !options.output.overwrite {
+            let path = path.display();
+            return Err(format!(
+                "{path}: an interrupted sweep left it: go on with --resume, or begin anew with \
+                --overwrite"
+            )
+            .into());
+        }
+        return Ok(Ledger::create(&path, part)?);
+    }
+    let was_there = path.exists();
+    let mut ledger = Ledger::resume(&path, part)?;
+    for table in outputs.tables.iter().filter(|table| table.exists()) {
+        if let Err(error) = sweep::adopt(&mut ledger, table) {
+            if !was_there {
+                ledger.remove()?;
+            }
+            return Err(error.into());
+        }
+    }
+    Ok(ledger)
+}

@@ -1,0 +1,160 @@
+//! What becomes of a sweep's rows: tables as files, and what is printed of them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::study::sweep::estimate::Estimate;
+use crate::study::sweep::{Cell, Layout, Ledger, Outputs, Shard, SweepError};
+use clap::Args;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::cli::summary;
+
+/// Cells that are printed; a file has room for more.
+const MOST_PRINTED: usize = 200;
+
+#[derive(Debug, Args)]
+pub(crate) struct Output {
+    /// Where the table goes: a .csv or .parquet file; can be given for each [default: sweep.csv]
+    #[arg(long, value_name = "TABLE")]
+    out: Vec<PathBuf>,
+    /// Where the means go with their 95 % intervals, a row a figure of a combination: .csv or .parquet
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) summary: Option<PathBuf>,
+    /// Figures that are printed, such as rmr,latency_p99,after.reliability
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) figures: Vec<String>,
+    /// Write over tables that are there already
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Print one JSON object on standard output and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Output {
+    pub(crate) fn outputs(&self, shard: Shard) -> Outputs {
+        let name = match shard {
+            Shard::WHOLE => "sweep.csv".to_owned(),
+            Shard { index, count } => format!("sweep-{index}-of-{count}.csv"),
+        };
+        let tables = if self.out.is_empty() { vec![name.into()] } else { self.out.clone() };
+        Outputs { tables, summary: self.summary.clone() }
+    }
+}
+
+/// The places of the figures that are printed: the telling ones of the last phase, unless others are
+/// asked for.
+pub(crate) fn shown(output: &Output, layout: &Layout) -> Result<Vec<usize>, SweepError> {
+    if !output.figures.is_empty() {
+        return layout.select(&output.figures);
+    }
+    let figures = layout.figures();
+    let place = |name: &str| {
+        let is_it = |known: &String| known == name || known.ends_with(&format!(".{name}"));
+        figures.iter().rposition(is_it)
+    };
+    let has_assertions = figures.iter().any(|name| name.starts_with("assertions."));
+    let holds = figures.iter().position(|name| has_assertions && name == "holds");
+    let telling = ["reliability", "rmr", "latency_p50", "latency_p99"];
+    Ok(holds.into_iter().chain(telling.into_iter().filter_map(place)).collect())
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    sweep: &'a str,
+    runs: u64,
+    shard: String,
+    tables: &'a [PathBuf],
+    summary: Option<&'a PathBuf>,
+    /// Of a whole sweep.
+    cells: Vec<JsonCell>,
+}
+
+#[derive(Serialize)]
+struct JsonCell {
+    values: Map<String, Value>,
+    figures: Map<String, Value>,
+}
+
+/// Writes the tables, and says what came out.
+pub(crate) fn write(
+    output: &Output,
+    shard: Shard,
+    outputs: &Outputs,
+    ledger: Ledger,
+    shown: &[usize],
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let is_whole = shard == Shard::WHOLE;
+    let (mut cells, mut more) = (Vec::new(), 0);
+    outputs.write(&ledger, |cell| match cells.len() < MOST_PRINTED || output.json {
+        true if is_whole => cells.push(cell.clone()),
+        _ => more += 1,
+    })?;
+    let layout = ledger.layout();
+    if output.json {
+        let all: Vec<usize> = (0..layout.figures().len()).collect();
+        let shown = if output.figures.is_empty() { &all } else { shown };
+        let json = Json {
+            sweep: ledger.sweep(),
+            runs: ledger.runs(),
+            shard: shard.to_string(),
+            tables: &outputs.tables,
+            summary: outputs.summary.as_ref(),
+            cells: cells
+                .iter()
+                .map(|cell| json_cell(layout, cell, shown))
+                .collect::<Result<_, _>>()?,
+        };
+        println!("{}", serde_json::to_string(&json)?);
+    } else {
+        if is_whole {
+            print(layout, &cells, shown);
+            if more > 0 {
+                println!("... and {more} more: --summary writes all of them");
+            }
+            println!();
+        }
+        for path in outputs.tables.iter().chain(&outputs.summary) {
+            println!("written: {}", path.display());
+        }
+    }
+    ledger.remove()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn json_cell(layout: &Layout, cell: &Cell, shown: &[usize]) -> serde_json::Result<JsonCell> {
+    // Numbers are numbers.
+    let value = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into());
+    let values = layout.axes().iter().zip(&cell.values).map(|(k, v)| (k.clone(), value(v)));
+    let figure =
+        |at: &usize| Ok((layout.figures()[*at].clone(), serde_json::to_value(cell.figures[*at])?));
+    Ok(JsonCell {
+        values: values.collect(),
+        figures: shown.iter().map(figure).collect::<serde_json::Result<_>>()?,
+    })
+}
+
+fn print(layout: &Layout, cells: &[Cell], shown: &[usize]) {
+    let figures = shown.iter().map(|at| layout.figures()[*at].clone());
+    let head: Vec<String> = layout.axes().iter().cloned().chain(figures).collect();
+    let row = |cell: &Cell| {
+        let figures = shown.iter().map(|at| estimate(&cell.figures[*at]));
+        cell.values.iter().cloned().chain(figures).collect()
+    };
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(cells.iter().map(row)).collect();
+    summary::columns(&rows, layout.axes().len());
+    println!("\nmean ± half of its 95 % interval");
+}
+
+/// A mean with what it may be off by.
+pub(crate) fn estimate(estimate: &Estimate) -> String {
+    match (estimate.mean, estimate.half_width()) {
+        (None, _) => "-".to_owned(),
+        (Some(mean), None) => summary::precise(mean, 0.0),
+        (Some(mean), Some(half)) => {
+            format!("{} ± {}", summary::precise(mean, half), summary::precise(half, half))
+        }
+    }
+}

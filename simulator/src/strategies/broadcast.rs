@@ -1,0 +1,127 @@
+//! Broadcast strategies to choose from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use murmurate::broadcast::BroadcastStrategy;
+use murmurate::membership::{ConfigError, Strategy};
+
+use super::choice::{Choice, Chosen};
+use crate::engine::erased::AnyBroadcast;
+use crate::engine::strategy::SimBroadcast;
+use crate::model::dice::Dice;
+use crate::model::id::BroadcastId;
+use crate::model::node::Peer;
+
+/// A broadcast strategy that experiments can choose.
+pub trait SimulatedBroadcast:
+    BroadcastStrategy<Broadcast<Peer, u32, ()>: SimBroadcast>
+    + BroadcastStrategy<Broadcast<Peer, BroadcastId, ()>: SimBroadcast>
+{
+    /// Of a hundred plans of the swarm, so many are drawn with it, unless it is the default. The
+    /// second number is for plans in which nothing goes wrong and some come late.
+    const DRAWN: (u32, u32) = (0, 0);
+
+    /// Parameters for a plan of the swarm.
+    #[must_use]
+    fn draw(_dice: &mut Dice, _for: &Circumstances) -> Self {
+        Self::default()
+    }
+
+    /// What the swarm may count on. By default on nothing but what holds of every broadcast: nothing is
+    /// delivered twice, and invariants hold.
+    fn promises(&self, _for: &Conditions) -> Promises {
+        Promises::default()
+    }
+}
+
+/// What a plan needs of the parameters that are drawn for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances {
+    /// Broadcasts in all. Windows remember all of them: a cut or a stopped process can hold any back.
+    pub broadcasts: usize,
+    /// The longest way between two nodes, in milliseconds.
+    pub longest_way: u64,
+}
+
+/// What a plan has in store.
+#[derive(Debug, Clone, Copy)]
+pub struct Conditions {
+    /// Nodes that run at most.
+    pub nodes: u64,
+    /// The longest way between two nodes.
+    pub longest_way: Duration,
+    /// Nodes up to which a tree has settled when it is looked at.
+    pub few: u64,
+}
+
+/// What a broadcast strategy promises under some conditions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Promises {
+    /// Whatever goes wrong, who has links gets every broadcast.
+    pub reaches: bool,
+    /// Of broadcasts in a storm most come through.
+    pub survives: bool,
+    /// Hardly any payload is sent twice once it has settled.
+    pub thrifty: bool,
+    /// How long a payload that was announced is waited for.
+    pub waits: Duration,
+    /// Nobody passes on anything of before a neighbour came.
+    pub forgets: bool,
+}
+
+/// How a message reaches everyone: a strategy with its parameters, as scenarios have it.
+pub type Broadcast = Chosen<dyn BroadcastChoice>;
+
+/// Makes a node's broadcast.
+pub type MakeBroadcast<I> = Arc<dyn Fn() -> AnyBroadcast<I> + Send + Sync>;
+
+/// A [`SimulatedBroadcast`] without its type.
+pub trait BroadcastChoice: Choice {
+    /// What makes a node's.
+    ///
+    /// # Errors
+    /// As of [`Choice::check`].
+    fn make(&self) -> Result<MakeBroadcast<u32>, ConfigError>;
+    /// What makes one of a node that names broadcasts by their origins.
+    ///
+    /// # Errors
+    /// As of [`Choice::check`].
+    fn make_named(&self) -> Result<MakeBroadcast<BroadcastId>, ConfigError>;
+    /// See [`SimulatedBroadcast::DRAWN`].
+    fn drawn(&self) -> (u32, u32);
+    /// See [`SimulatedBroadcast::draw`].
+    fn draw(&self, dice: &mut Dice, circumstances: &Circumstances) -> Broadcast;
+    /// See [`SimulatedBroadcast::promises`].
+    fn promises(&self, conditions: &Conditions) -> Promises;
+}
+
+impl<S: SimulatedBroadcast> BroadcastChoice for S {
+    fn make(&self) -> Result<MakeBroadcast<u32>, ConfigError> {
+        let config = Arc::new(Strategy::check(self.clone())?);
+        Ok(Arc::new(move || AnyBroadcast::new(S::start::<Peer, u32, ()>(&config))))
+    }
+
+    fn make_named(&self) -> Result<MakeBroadcast<BroadcastId>, ConfigError> {
+        let config = Arc::new(Strategy::check(self.clone())?);
+        Ok(Arc::new(move || AnyBroadcast::new(S::start::<Peer, BroadcastId, ()>(&config))))
+    }
+
+    fn drawn(&self) -> (u32, u32) {
+        S::DRAWN
+    }
+
+    fn draw(&self, dice: &mut Dice, circumstances: &Circumstances) -> Broadcast {
+        S::draw(dice, circumstances).into()
+    }
+
+    fn promises(&self, conditions: &Conditions) -> Promises {
+        SimulatedBroadcast::promises(self, conditions)
+    }
+}
+
+impl<S: SimulatedBroadcast> From<S> for Broadcast {
+    fn from(parameters: S) -> Self {
+        Self(Box::new(parameters))
+    }
+}

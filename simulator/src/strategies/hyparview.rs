@@ -1,0 +1,214 @@
+//! HyParView: what checkers and the swarm know of it.
+
+use std::time::Duration;
+
+use murmurate::membership::hyparview::{HyParView, Message, Parameters};
+use murmurate::membership::{Membership as _, Peer as _};
+
+use super::SimulatedMembership;
+use super::membership::{Circumstances, Conditions, Promises};
+use crate::engine::strategy::Watched;
+use crate::model::dice::Dice;
+use crate::model::node::Peer;
+
+impl Watched for HyParView<Peer> {
+    fn spares_link(&self, from: Peer, message: &Message<Peer>) -> bool {
+        // It ends another link, one that these two had before.
+        matches!(*message, Message::Disconnect { link, leaving: false, .. }
+            if self.link_number(from).is_some_and(|held| held != link))
+    }
+
+    fn replaces_failed(&self) -> bool {
+        self.is_full() || self.asked().next().is_some() || self.passive().len() == 0
+    }
+
+    fn looks_for_former(&self, peer: Peer) -> bool {
+        self.contacts().iter().copied().chain(self.lost()).any(|held| peer.supersedes(held))
+    }
+}
+
+impl SimulatedMembership for Parameters {
+    fn draw(dice: &mut Dice, about: &Circumstances) -> Self {
+        let active = match about {
+            Circumstances { cut: true, .. } => dice.between(4, 8),
+            _ if dice.chance(3) => 1,
+            _ => dice.between(2, 8),
+        };
+        let walk = dice.between(1u8, 8);
+        // Rare enough that moments without any exchange under way are not.
+        let rare = 200 * u64::from(about.nodes + about.newcomers);
+        let promotion = about.remixes.then(|| dice.millis(4_000 + rare, 20_000 + rare));
+        let keepalive_interval = dice.millis(300, 3_000);
+        Self {
+            active_capacity: active,
+            passive_capacity: active + dice.between(0, 24),
+            active_walk_length: walk,
+            passive_walk_length: dice.between(0, walk),
+            shuffle_active: dice.between(0, 4),
+            shuffle_passive: dice.between(1, 6),
+            shuffle_walk_length: dice.between(1, 8),
+            shuffle_interval: dice.millis(1_000, 10_000),
+            reactive_shuffles: dice.between(0, 8),
+            keepalive_interval,
+            keepalive_misses: dice.between(2, 4),
+            promotion_interval: promotion,
+            reunion_interval: match about {
+                Circumstances { cut: true, .. } => Some(keepalive_interval * dice.between(10, 15)),
+                Circumstances { lone: true, .. } => None,
+                _ => dice.chance(50).then(|| dice.millis(5_000, 40_000)),
+            },
+            // Above the longest round trip, with its jitter.
+            request_timeout: dice.millis(4 * about.longest_way, 1_500),
+            rejoin_pause: match about {
+                // So that neither asks just before both are told.
+                Circumstances { pair: true, .. } => dice.millis(5_000, 20_000),
+                _ => dice.millis(1_000, 10_000),
+            },
+            contacts_capacity: if about.lone || about.cut { 8 } else { dice.between(1, 8) },
+        }
+    }
+
+    /// Sides that have full views and know nobody outside meet again by exchanges and by nothing
+    /// else; joins at once, loss and mass failures leave such sides now and then. With two
+    /// neighbours each an overlay is a set of rings, which every other exchange splits or joins;
+    /// with three, an exchange can split it until the next one. With one, whoever is left over takes
+    /// somebody else's, for ever.
+    fn promises(&self, of: &Conditions) -> Promises {
+        let active = self.active_capacity;
+        let whole = match self.promotion_interval {
+            Some(_) => active >= 3,
+            None => active >= 4 && of.gentle,
+        };
+        let notice = self.keepalive_interval * (u32::from(self.keepalive_misses) + 2);
+        let candidates = self.request_timeout * (self.passive_capacity as u32 + 10);
+        let promotions = self.promotion_interval.unwrap_or_default() * 12;
+        let lost = self.reunion_interval.unwrap_or_default() * 2;
+        let meeting = self.rejoin_pause * 3 + self.shuffle_interval * 10 + promotions + lost;
+        // Each attempt has an end before the next one.
+        let is_rare = |interval: &Duration| *interval >= self.keepalive_interval * 10;
+        Promises {
+            agrees: active > 1,
+            whole,
+            stays_whole: whole && active >= 4,
+            complete: false,
+            together: active > 1,
+            reaches: active >= 3,
+            meets: true,
+            still: self.promotion_interval.is_none() || of.nodes <= active as u64 + 1,
+            reunion: self.reunion_interval.filter(is_rare).filter(|_| active >= 4),
+            chatter: chatter(self),
+            patience: notice + candidates + meeting,
+        }
+    }
+}
+
+/// Messages that a node says in a second at most, on the whole: keep-alives and probes, shuffles in
+/// and out of turn that are passed on, candidates and the lost asked and the answers.
+fn chatter(m: &Parameters) -> f64 {
+    let keepalives = 2.0 * m.active_capacity as f64 / m.keepalive_interval.as_secs_f64();
+    let shuffles = f64::from(m.shuffle_walk_length) + 2.0;
+    let candidates = 2.0 * (m.passive_capacity + m.active_capacity) as f64 + 10.0;
+    let turns = 1.0 + f64::from(m.reactive_shuffles);
+    let lost = m
+        .reunion_interval
+        .map_or(0.0, |interval| 20.0 * m.contacts_capacity as f64 / interval.as_secs_f64());
+    keepalives + lost + turns * (shuffles + candidates) / m.shuffle_interval.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use murmurate::membership::hyparview::Timer;
+    use murmurate::membership::{DownReason, Effects, Input, Notice, Time};
+
+    use super::*;
+
+    fn id(index: usize) -> Peer {
+        Peer::new(index, 0)
+    }
+
+    /// Whoever is asked for a link, and its number.
+    #[derive(Default)]
+    struct Asked(Vec<(Peer, u16)>);
+
+    impl Effects<HyParView<Peer>> for Asked {
+        fn send(&mut self, to: Peer, message: Message<Peer>) {
+            if let Message::Neighbor { link, .. } = message {
+                self.0.push((to, link));
+            }
+        }
+        fn arm(&mut self, _: Duration, _: Timer) {}
+        fn neighbor_up(&mut self, _: Peer) {}
+        fn neighbor_down(&mut self, _: Peer, _: DownReason) {}
+        fn notify(&mut self, _: Notice) {}
+    }
+
+    fn handle(
+        view: &mut HyParView<Peer>,
+        input: Input<Peer, Message<Peer>, Timer>,
+    ) -> Vec<(Peer, u16)> {
+        let mut asked = Asked::default();
+        view.handle(Time::ZERO, input, &mut asked);
+        asked.0
+    }
+
+    fn receive(view: &mut HyParView<Peer>, from: Peer, message: Message<Peer>) -> Vec<(Peer, u16)> {
+        handle(view, Input::Receive { from, message })
+    }
+
+    /// Linked with 1 by link 7.
+    fn linked() -> HyParView<Peer> {
+        let config = Parameters::default().check().expect("the defaults are fine");
+        let mut view = HyParView::new(id(0), Arc::new(config), 1);
+        handle(&mut view, Input::Join(vec![]));
+        receive(&mut view, id(1), Message::Join { link: 7 });
+        assert_eq!(view.active().collect::<Vec<_>>(), [id(1)]);
+        view
+    }
+
+    fn disconnect(link: u16, leaving: bool) -> Message<Peer> {
+        Message::Disconnect { link, leaving, instead: None }
+    }
+
+    #[test]
+    fn a_link_is_spared_by_the_end_of_another() {
+        let mut view = linked();
+        assert!(!view.spares_link(id(1), &disconnect(7, false)), "it is that link");
+        assert!(!view.spares_link(id(1), &disconnect(5, true)), "who leaves ends them all");
+        assert!(!view.spares_link(id(2), &disconnect(5, false)), "there is none");
+        assert!(view.spares_link(id(1), &disconnect(5, false)));
+        receive(&mut view, id(1), disconnect(5, false));
+        assert_eq!(view.active().collect::<Vec<_>>(), [id(1)], "as it said");
+        receive(&mut view, id(1), disconnect(7, false));
+        assert_eq!(view.active().len(), 0);
+    }
+
+    #[test]
+    fn a_failed_neighbour_is_replaced_if_anybody_is_known() {
+        let mut view = linked();
+        assert!(view.replaces_failed(), "nobody is known");
+        let sample = [id(3)].into_iter().collect();
+        let shuffle = Message::Shuffle { origin: id(2), ttl: 0, sample };
+        let mut asked = receive(&mut view, id(1), shuffle);
+        while let Some((peer, link)) = asked.pop() {
+            asked.extend(receive(&mut view, peer, Message::Reject { link }));
+        }
+        assert!(view.passive().len() > 0, "some have refused");
+        assert!(!view.replaces_failed(), "nobody is asked, and nobody has failed");
+        handle(&mut view, Input::LinkDown(id(1)));
+        assert!(view.replaces_failed());
+    }
+
+    #[test]
+    fn who_restarted_is_looked_for_as_who_it_is_now() {
+        let mut view = linked();
+        let again = Peer::new(4, 1);
+        handle(&mut view, Input::Join(vec![id(4)]));
+        assert!(view.looks_for_former(again), "it was not told");
+        assert!(!view.looks_for_former(id(4)));
+        handle(&mut view, Input::Restarted(again));
+        assert!(!view.looks_for_former(again));
+    }
+}
