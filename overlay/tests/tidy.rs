@@ -181,6 +181,54 @@ fn files_are_short_and_say_what_they_are() {
     assert!(untidy.is_empty(), "{untidy:#?}");
 }
 
+/// Where strategies may be named: in their folders, where they are registered or chosen by default, and where
+/// one of them is what it is about.
+const NAMES_STRATEGIES: [&str; 20] = [
+    "membership/src/hyparview/",
+    "membership/src/full_mesh/",
+    "membership/src/lib.rs",
+    "broadcast/src/plumtree/",
+    "broadcast/src/flood.rs",
+    "broadcast/src/lib.rs",
+    "overlay/src/node/config.rs",
+    "overlay/agent/src/config/",
+    "overlay/agent/src/cluster/flock.rs",
+    "simulator/src/strategies/",
+    "simulator/src/experiment/runner/together.rs",
+    "simulator/src/study/paper/",
+    "simulator/src/cli/paper.rs",
+    "benches/src/engine.rs",
+    // Words for people: help, examples of commands.
+    "simulator/src/cli/args.rs",
+    "simulator/src/cli/compare.rs",
+    "overlay/agent/src/cluster/mod.rs",
+    // For tests and fuzzers.
+    "overlay/src/node/wire/check.rs",
+    "/tests",
+    "/examples/",
+];
+
+#[test]
+fn strategies_are_named_where_they_are_registered() {
+    let names = ["hyparview", "plumtree", "full_mesh", "full-mesh", "fullmesh", "flood::"];
+    let mut untidy = Vec::new();
+    for (path, text) in sources() {
+        let path = path.display().to_string();
+        if NAMES_STRATEGIES.iter().any(|allowed| path.contains(allowed)) {
+            continue;
+        }
+        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let code = product.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code.filter(|line| {
+            let line = line.to_lowercase();
+            names.iter().any(|name| line.contains(name))
+        }) {
+            untidy.push(format!("{path}: {}", line.trim()));
+        }
+    }
+    assert!(untidy.is_empty(), "{untidy:#?}");
+}
+
 #[test]
 fn functions_are_short() {
     let mut untidy = Vec::new();
