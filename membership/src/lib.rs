@@ -14,7 +14,6 @@ extern crate alloc;
 
 #[cfg(feature = "serde")]
 pub mod bounded;
-mod catalogue;
 mod either;
 pub mod full_mesh;
 pub mod hyparview;

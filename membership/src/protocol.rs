@@ -135,7 +135,8 @@ pub enum Notice {
 
 /// What a host needs to know of a message to count it.
 pub trait Wire {
-    /// Names of the kinds, as metrics label them.
+    /// Names of the kinds, as metrics label them. Hosts that run strategies of any type have room for 24
+    /// of a membership and 12 of a broadcast: more do not compile there.
     const KINDS: &'static [&'static str];
 
     /// Index of this message's kind in [`Wire::KINDS`].

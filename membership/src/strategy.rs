@@ -38,6 +38,11 @@ pub trait MembershipStrategy: Strategy {
     /// Links that a peer has at most, in an overlay of so many.
     fn links(&self, peers: usize) -> usize;
 
+    /// Connections that a host must be able to hold for its links.
+    fn least_connections(&self) -> usize {
+        1
+    }
+
     /// How often whoever fell silent is tried again at least, if at all: hosts remember for longer how
     /// to reach it.
     fn retry_interval(&self) -> Option<Duration> {

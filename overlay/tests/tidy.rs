@@ -26,7 +26,6 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
         "membership/src",
         "the root",
         &[
-            "catalogue",
             "range",
             "parameters",
             "time",

@@ -2,15 +2,19 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+use std::num::NonZeroUsize;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use murmurate::broadcast::plumtree;
+use murmurate::broadcast::{AntiEntropy, plumtree};
 use murmurate::membership::hyparview;
 use murmurate_simulator::engine::strategy;
 use murmurate_simulator::experiment::Experiment;
 use murmurate_simulator::experiment::runner::{self, Report};
-use murmurate_simulator::experiment::scenario::{Broadcast, LatencyModel, Membership, Share, Span};
+use murmurate_simulator::experiment::scenario::{
+    Broadcast, Document, LatencyModel, Membership, Share, Span,
+};
 use murmurate_simulator::model::network::Latency;
 
 fn outcome(seed: u64) -> Report {
@@ -79,4 +83,39 @@ fn a_clone_lives_the_same_life() {
     }
     assert_eq!(sim.stats().digest, twin.stats().digest);
     assert_eq!(sim.stats().broadcasts, twin.stats().broadcasts);
+}
+
+/// Strategies that are compiled together do what they do when they are not: only the numbers of messages'
+/// kinds differ, and so the digest.
+#[test]
+fn boxed_strategies_come_to_the_same() {
+    let text = "duration = '60s'\nnodes = { count = 120, joining = '5s' }\n\
+        links = { loss = 0.02, latency = { model = 'log-normal', median = '20ms', sigma = 0.5 } }\n\
+        [[workload]]\nfrom = '10s'\npace.rate = 2.0\n\
+        [[faults]]\nat = '20s'\ndo.crash.who.share = '30%'\n";
+    for exchanges in ["", "[anti_entropy]\nexchange_interval = '1s'\n"] {
+        let text = format!("{text}{exchanges}");
+        let document = Document::parse("it", &text).expect("TOML");
+        let scenario = document.scenario().expect("a scenario");
+        let together = runner::run(&scenario, &mut ()).expect("it runs");
+        let membership = scenario.membership.make().expect("valid");
+        let membership = move |me, seed| membership(me, seed);
+        let boxed = match scenario.anti_entropy.clone() {
+            None => {
+                let broadcast = scenario.broadcast.make().expect("valid");
+                let make = strategy::compose(membership, move || broadcast());
+                runner::run_with(NonZeroUsize::MIN, &scenario, make, &mut ())
+            }
+            Some(around) => {
+                let broadcast = scenario.broadcast.make_named().expect("valid");
+                let around = Arc::new(around.check().expect("valid"));
+                let broadcast = move || AntiEntropy::new(broadcast(), Arc::clone(&around));
+                let make = strategy::compose(membership, broadcast);
+                runner::run_with(NonZeroUsize::MIN, &scenario, make, &mut ())
+            }
+        };
+        let boxed = boxed.expect("it runs");
+        assert_ne!(boxed.digest, together.digest);
+        assert_eq!(Report { digest: together.digest.clone(), ..boxed }, together);
+    }
 }

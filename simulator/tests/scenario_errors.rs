@@ -129,6 +129,18 @@ const WRONG: &[(&str, &str)] = &[
         "f:4:44: workload.0.send.to.node: node 7 does not send to itself",
     ),
     (
+        "[[workload]]\nsender.node = 7\nlook_up = { to = { node = 7 } }",
+        "f:3:27: workload.0.look_up.to.node: node 7 does not look for itself",
+    ),
+    (
+        "channels = [{ name = 'orders', kind = 'acknowledged' }]\n[[workload]]\nsend = { channel = 'orders' }\nlook_up = {}",
+        "f:4:11: workload.0.look_up: it sends on a channel already: write two",
+    ),
+    (
+        "[[workload]]\npayload = '2 MiB'\nlook_up = { relay = true }",
+        "f:2:11: workload.0.payload: a datagram has at most 1048576 bytes",
+    ),
+    (
         "channels = [{ name = 'orders', kind = 'acknowledged' }]\nassertions = ['channel.order.delivered == 1']",
         "f:2:15: assertions.0: \"order\" is no channel: did you mean orders?",
     ),

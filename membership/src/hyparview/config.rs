@@ -87,7 +87,11 @@ impl MembershipStrategy for Parameters {
         HyParView::new(me, Arc::clone(config), seed)
     }
 
-    fn links(&self, _peers: usize) -> usize {
+    fn links(&self, peers: usize) -> usize {
+        self.active_capacity.min(peers.saturating_sub(1))
+    }
+
+    fn least_connections(&self) -> usize {
         self.active_capacity
     }
 

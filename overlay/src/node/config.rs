@@ -93,6 +93,9 @@ pub enum ConfigError {
     /// A service.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// Names of strategies that do not fit a hello, or cannot be told apart in it.
+    #[error("{0:?}: the names of both strategies have no / and 63 bytes together at most")]
+    Strategies(String),
     /// A parameter of the membership.
     #[error("membership: {0}")]
     Membership(parameters::ConfigError),
@@ -275,8 +278,7 @@ impl Builder {
     /// Channels leave the overlay the connections it needs.
     fn check_connections(&self) -> Result<(), ConfigError> {
         let Limits { max_connections, max_channel_connections, .. } = self.limits;
-        // Fewer are no overlay.
-        let active_capacity = self.membership.links(2);
+        let active_capacity = self.membership.least_connections();
         if max_channel_connections.saturating_add(active_capacity) > max_connections {
             return Err(ConfigError::Connections {
                 max_connections,
@@ -289,6 +291,10 @@ impl Builder {
 
     fn check_strategies(&self) -> Result<Strategies, ConfigError> {
         let (membership, broadcast) = (&*self.membership, &*self.broadcast);
+        let names = [membership.name(), broadcast.name()];
+        if names.iter().any(|name| name.contains('/')) || names.concat().len() >= MAX_NETWORK {
+            return Err(ConfigError::Strategies(names.join("/")));
+        }
         Ok(Strategies::new(
             (membership, membership.check().map_err(ConfigError::Membership)?),
             (broadcast, broadcast.check().map_err(ConfigError::Broadcast)?),

@@ -5,8 +5,10 @@ use super::wire::{HEADER, Kind, MAX_BODY, check};
 
 /// Any bytes as one frame.
 pub fn frame(bytes: &[u8]) {
-    if let Some(Ok((frame, taken))) = check::take(bytes, MAX_BODY, &check::codec()) {
-        check::hold(&frame, taken, &check::codec());
+    for codec in [check::codec(), check::other_codec()] {
+        if let Some(Ok((frame, taken))) = check::take(bytes, MAX_BODY, &codec) {
+            check::hold(&frame, taken, &codec);
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use super::stack::{
 use super::topics::Topics;
 use super::wire::{
     Addresses, Contact, Head, Publication, Relayed, RouteMessage, encode_control, encode_exchange,
-    encode_gossip, encode_membership, encode_route,
+    encode_membership, encode_route,
 };
 use crate::id::{Incarnation, MessageId, NodeId};
 use crate::{Effects, router};
@@ -210,17 +210,23 @@ impl Effects<Membership, Broadcast, Services> for Host {
             Message::Broadcast(message) => Outgoing::of(message),
             Message::Membership(message) => {
                 let addresses = |peer| self.contact(peer).addresses;
-                Outgoing::Control(encode_membership(&message, addresses))
+                encode_membership(&message, addresses).map(Outgoing::Control)
             }
             Message::Service(Either::Left(message)) => match self.without_data(message) {
-                Ok(message) => Outgoing::Control(encode_route(&message)),
-                Err(relayed) => Outgoing::Payload(None, relayed.encode().into()),
+                Ok(message) => Some(Outgoing::Control(encode_route(&message))),
+                Err(relayed) => Some(Outgoing::Payload(None, relayed.encode().into())),
             },
             Message::Service(Either::Right(message)) => {
-                Outgoing::Payload(None, message.encode().into())
+                Some(Outgoing::Payload(None, message.encode().into()))
             }
         };
-        self.push(to, kind, frame);
+        match frame {
+            Some(frame) => self.push(to, kind, frame),
+            None => {
+                tracing::debug!(to = %to.node, kind, "a strategy's message cannot be written");
+                self.metrics.outbox_control_dropped.inc();
+            }
+        }
     }
 
     fn arm(&mut self, after: Duration, timer: Timer) {
@@ -335,21 +341,21 @@ impl Outgoing {
         }
     }
 
-    /// A broadcast message.
-    fn of(message: BroadcastMessage) -> Self {
+    /// A broadcast message; nothing if nobody would take it.
+    fn of(message: BroadcastMessage) -> Option<Self> {
         use anti_entropy::Message as Exchange;
         let exchange = match message {
             Exchange::Inner(message) => {
                 let (head, payload) = message.split();
-                let Some(payload) = payload else { return Self::Control(encode_control(&head)) };
-                return match Head::of_gossip(&head, &payload) {
-                    Some(head) => Self::Payload(Some(head), payload.bytes().clone()),
-                    None => Self::Payload(None, encode_gossip(&head, &payload).into()),
+                let Some(payload) = payload else {
+                    return encode_control(&head?).map(Self::Control);
                 };
+                let head = Head::of_gossip(&head?, &payload)?;
+                return Some(Self::Payload(Some(head), payload.bytes().clone()));
             }
             Exchange::Reply { id, round, age, payload } => {
-                let head = Head::of_reply(id, round, age, &payload);
-                return Self::Payload(head, payload.bytes().clone());
+                let head = Head::of_reply(id, round, age, &payload)?;
+                return Some(Self::Payload(Some(head), payload.bytes().clone()));
             }
             Exchange::Compare { uptime, parts } => Exchange::Compare { uptime, parts },
             Exchange::Have { uptime, parts, origins, sure, answer } => {
@@ -357,7 +363,7 @@ impl Outgoing {
             }
             Exchange::Want(spans) => Exchange::Want(spans),
         };
-        Self::Control(encode_exchange(&exchange))
+        Some(Self::Control(encode_exchange(&exchange)))
     }
 }
 

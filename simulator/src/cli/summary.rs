@@ -22,6 +22,7 @@ pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory
     timeline(report);
     messages(report);
     channels(report);
+    routing(report);
     verdicts(report);
     if let Some(broken) = &report.violation {
         println!("\nVIOLATION at {:.1} s: {}: {}", broken.at, broken.rule, broken.detail);
@@ -157,6 +158,21 @@ fn channels(report: &Report) {
     let or_none = |l: &Option<Quantiles>| l.as_ref().map_or_else(|| "-".to_owned(), quantiles);
     row("  latency p50 / p99 / max", &|c| or_none(&c.latency_seconds));
     row("  there and back", &|c| or_none(&c.round_trip_seconds));
+}
+
+fn routing(report: &Report) {
+    let Some(routing) = &report.routing else { return };
+    println!("\n{:<24}{:>22}", "lookups", routing.lookups);
+    println!("{:<24}{:>22}", "  found", routing.found);
+    println!("{:<24}{:>22}", "  not found", routing.not_found);
+    if let Some(latency) = &routing.latency_seconds {
+        println!("{:<24}{:>22}", "  time p50 / p99 / max", quantiles(latency));
+    }
+    if routing.datagrams > 0 {
+        println!("{:<24}{:>22}", "datagrams", routing.datagrams);
+        println!("{:<24}{:>22}", "  delivered", routing.delivered);
+        println!("{:<24}{:>22}", "  told as lost", routing.lost);
+    }
 }
 
 fn verdicts(report: &Report) {

@@ -10,14 +10,14 @@ use murmurate::Mark;
 pub struct Marks {
     noted: BTreeSet<Mark>,
     /// Where the names stand of marks that were noted: most are noted again and again.
-    recent: [usize; RECENT],
+    recent: [(usize, usize); RECENT],
 }
 
 const RECENT: usize = 128;
 
 impl Default for Marks {
     fn default() -> Self {
-        Self { noted: BTreeSet::new(), recent: [0; RECENT] }
+        Self { noted: BTreeSet::new(), recent: [(0, 0); RECENT] }
     }
 }
 
@@ -25,8 +25,8 @@ impl Marks {
     /// Adds one.
     #[inline]
     pub(crate) fn note(&mut self, mark: Mark) {
-        let place = mark.name().as_ptr().addr();
-        let recent = &mut self.recent[(place >> 3) % RECENT];
+        let place = (mark.name().as_ptr().addr(), mark.name().len());
+        let recent = &mut self.recent[(place.0 >> 3) % RECENT];
         if *recent != place {
             *recent = place;
             self.noted.insert(mark);
@@ -81,8 +81,11 @@ mod tests {
     /// Whatever names fall on one place.
     #[test]
     fn none_hides_another() {
-        let names: Vec<&'static str> =
-            (0..1_000).map(|number| &*format!("mark-{number}").leak()).collect();
+        let long: &'static str = "a".repeat(100).leak();
+        let names: Vec<&'static str> = (0..1_000)
+            .map(|number| &*format!("mark-{number}").leak())
+            .chain((1..100).map(|length| &long[..length]))
+            .collect();
         let mut marks = Marks::default();
         for _ in 0..2 {
             names.iter().for_each(|name| marks.note(Mark::new(name, "")));

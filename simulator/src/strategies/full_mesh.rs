@@ -51,11 +51,13 @@ impl SimulatedMembership for Parameters {
             meets: false,
             still: true,
             reunion: None,
-            chatter: links / self.keepalive_interval.as_secs_f64() * 6.0 + 4.0,
-            patience: notice
-                + self.redial_pause * 8
-                + self.gossip_interval * 30
-                + self.request_timeout * 20,
+            chatter: Some(links / self.keepalive_interval.as_secs_f64() * 6.0 + 4.0),
+            patience: Some(
+                notice
+                    + self.redial_pause * 8
+                    + self.gossip_interval * 30
+                    + self.request_timeout * 20,
+            ),
         }
     }
 }

@@ -96,8 +96,8 @@ impl SimulatedMembership for Parameters {
             meets: true,
             still: self.promotion_interval.is_none() || of.nodes <= active as u64 + 1,
             reunion: self.reunion_interval.filter(is_rare).filter(|_| active >= 4),
-            chatter: chatter(self),
-            patience: notice + candidates + meeting,
+            chatter: Some(chatter(self)),
+            patience: Some(notice + candidates + meeting),
         }
     }
 }

@@ -22,8 +22,7 @@ pub trait SimulatedMembership: MembershipStrategy<Membership<Peer>: SimMembershi
         Self::default()
     }
 
-    /// What the swarm may count on. By default on nothing but what holds of every membership: views are
-    /// bounded, and invariants hold.
+    /// What the swarm may count on. By default on nothing but that its own invariants hold.
     fn promises(&self, _for: &Conditions) -> Promises {
         Promises::default()
     }
@@ -79,9 +78,9 @@ pub struct Promises {
     /// Whoever fell silent is tried again after this; twice that later halves are one.
     pub reunion: Option<Duration>,
     /// Messages that a node says in a second at most, on the whole.
-    pub chatter: f64,
-    /// How long after the last fault all must be well.
-    pub patience: Duration,
+    pub chatter: Option<f64>,
+    /// How long after the last fault all must be well: nobody holds a link to a node that runs no more.
+    pub patience: Option<Duration>,
 }
 
 /// Who is whose neighbour: a strategy with its parameters, as scenarios have it.

@@ -62,11 +62,11 @@ impl Registry {
     pub fn install(self) -> Result<(), RegistryError> {
         let memberships = self.memberships.iter().map(|one| one.name());
         let broadcasts = self.broadcasts.iter().map(|one| one.name());
-        for names in [memberships.collect::<Vec<_>>(), broadcasts.collect()] {
-            for (at, name) in names.iter().enumerate() {
-                if names[..at].contains(name) {
-                    return Err(RegistryError::Twice(name));
-                }
+        // The swarm knows them all by their names alone.
+        let names: Vec<_> = memberships.chain(broadcasts).collect();
+        for (at, name) in names.iter().enumerate() {
+            if names[..at].contains(name) {
+                return Err(RegistryError::Twice(name));
             }
         }
         INSTALLED.set(self).map_err(|_| RegistryError::InUse)

@@ -11,6 +11,7 @@ use murmurate::membership::{
 };
 use murmurate_simulator::engine::strategy::Watched;
 use murmurate_simulator::strategies::SimulatedMembership;
+use murmurate_simulator::strategies::membership::{Conditions, Promises};
 use serde::{Deserialize, Serialize};
 
 murmurate::membership::parameters! {
@@ -213,5 +214,9 @@ impl MembershipStrategy for Parameters {
 /// Of it checkers know its own invariants only.
 impl<P: Peer> Watched for Star<P> {}
 
-/// The swarm draws it nowhere by itself, and promises nothing.
-impl SimulatedMembership for Parameters {}
+/// It promises too much: see what the swarm says of it.
+impl SimulatedMembership for Parameters {
+    fn promises(&self, _for: &Conditions) -> Promises {
+        Promises { patience: Some(Duration::from_secs(60)), ..Promises::default() }
+    }
+}

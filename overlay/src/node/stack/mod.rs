@@ -59,8 +59,8 @@ pub(crate) trait ChosenMembership: Debug + Send + Sync {
     fn marks(&self) -> Vec<Mark>;
     /// Reads its messages.
     fn codec(&self) -> Codec;
-    /// Links that a node has at most, in an overlay of so many.
-    fn links(&self, nodes: usize) -> usize;
+    /// Connections that a node must be able to hold for it.
+    fn least_connections(&self) -> usize;
     /// How often whoever fell silent is tried again at least, if at all.
     fn retry_interval(&self) -> Option<Duration>;
 }
@@ -96,8 +96,8 @@ impl<S: NodeMembership> ChosenMembership for S {
         Codec::of_membership::<S>()
     }
 
-    fn links(&self, nodes: usize) -> usize {
-        MembershipStrategy::links(self, nodes)
+    fn least_connections(&self) -> usize {
+        MembershipStrategy::least_connections(self)
     }
 
     fn retry_interval(&self) -> Option<Duration> {

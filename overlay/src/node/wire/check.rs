@@ -4,17 +4,29 @@
 
 use std::cell::Cell;
 
-use murmurate_broadcast::Carries as _;
 use murmurate_broadcast::plumtree::{self, MAX_ANNOUNCEMENTS};
+use murmurate_broadcast::{Carries as _, flood};
 use murmurate_membership::full_mesh;
 use murmurate_membership::hyparview::{self, MAX_SAMPLE};
 
 use super::*;
 use crate::id::NodeId;
 
+/// Bytes an announcement takes, at most.
+const _: () = assert!(
+    MAX_ANNOUNCEMENTS * (size_of::<murmurate_broadcast::Announcement<MessageId>>() + 8)
+        < MAX_CONTROL,
+    "a full batch of announcements fits a control frame"
+);
+
 /// Reads what the default strategies say.
 pub(crate) fn codec() -> Codec {
     Codec::of_membership::<hyparview::Parameters>().with_broadcast::<plumtree::Parameters>()
+}
+
+/// Reads what the others say.
+pub(crate) fn other_codec() -> Codec {
+    Codec::of_membership::<full_mesh::Parameters>().with_broadcast::<flood::Parameters>()
 }
 
 /// A frame's bytes, whole.
@@ -23,12 +35,18 @@ pub(crate) fn encode(frame: &Frame) -> Vec<u8> {
         Frame::Hello(hello) => hello.encode(),
         Frame::Membership(message, addresses) => {
             let next = Cell::new(0);
-            encode_membership(message, |_| addresses[next.replace(next.get() + 1)].clone())
+            let of_next = |_| addresses[next.replace(next.get() + 1)].clone();
+            encode_membership(message, of_next).expect("a short one")
         }
-        Frame::Control(message) => encode_control(&message.clone().split().0),
+        Frame::Control(message) => {
+            let head = message.clone().split().0.expect("plain data");
+            encode_control(&head).expect("a short one")
+        }
         Frame::Gossip(message) => {
             let (head, payload) = message.clone().split();
-            encode_gossip(&head, &payload.expect("a payload"))
+            let (head, payload) = (head.expect("plain data"), payload.expect("a payload"));
+            let head = Head::of_gossip(&head, &payload).expect("a short head");
+            [&head, payload.bytes().as_ref()].concat()
         }
         Frame::Reply { id, round, age, payload } => {
             let head = Head::of_reply(*id, *round, *age, payload).expect("a short head");

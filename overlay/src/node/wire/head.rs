@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use super::{Frame, HEADER, Kind, MessageId, Publication, finish, put_header, said};
+use super::{Frame, HEADER, Kind, MessageId, Publication, put_header, said};
 
 /// All of a payload's frame but the publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,10 +13,10 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Bytes of the longest, header included. What a strategy says before a payload is shorter, mostly.
+    /// Bytes of the longest, header included.
     pub(crate) const MAX: usize = 96;
 
-    /// Of a payload behind what its strategy says, if there is room for that.
+    /// Of a payload behind what its strategy says; none if that is too long.
     pub(crate) fn of_gossip(head: &[u8], payload: &Publication) -> Option<Self> {
         Self::of(Kind::Gossip, head, payload)
     }
@@ -28,23 +28,18 @@ impl Head {
         payload: &Publication,
     ) -> Option<Self> {
         let mut head = Vec::with_capacity(Self::MAX);
-        said::write(&(id, round, age), &mut head);
+        said::write(&(id, round, age), &mut head)?;
         Self::of(Kind::Reply, &head, payload)
     }
 
     fn of(kind: Kind, head: &[u8], payload: &Publication) -> Option<Self> {
         let mut bytes = [0; Self::MAX];
         let length = HEADER + head.len();
+        bytes.get_mut(HEADER..length)?.copy_from_slice(head);
         let header = put_header(kind, head.len() + payload.bytes().len());
         bytes[..HEADER].copy_from_slice(&header);
-        bytes.get_mut(HEADER..length)?.copy_from_slice(head);
         Some(Self { bytes, length: length as u8 })
     }
-}
-
-/// A payload's frame, whole, where the head has no room for what its strategy says.
-pub(crate) fn encode_gossip(head: &[u8], payload: &Publication) -> Vec<u8> {
-    finish(Kind::Gossip, [&[0; HEADER], head, payload.bytes()].concat())
 }
 
 #[cfg(test)]

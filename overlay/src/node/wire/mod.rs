@@ -19,7 +19,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use contact::{Addresses, Contact};
-pub(crate) use head::{Head, encode_gossip};
+pub(crate) use head::Head;
 pub use publication::TopicError;
 pub(crate) use publication::{Publication, topic_length};
 pub(crate) use relayed::{Relayed, RouteMessage, encode_route};
@@ -265,7 +265,8 @@ impl Frame {
     /// A frame whose body is not a payload, whole.
     fn control<T: Serialize>(kind: Kind, body: &T) -> Vec<u8> {
         let mut frame = vec![0; HEADER];
-        said::write(body, &mut frame);
+        #[allow(clippy::expect_used, reason = "a vector takes anything")]
+        said::write(body, &mut frame).expect("plain data serializes");
         finish(kind, frame)
     }
 }
@@ -301,22 +302,28 @@ impl Views {
     }
 }
 
-/// What a membership says, with the addresses of those that it names.
+/// What a membership says, with the addresses of those that it names; nothing if nobody would take it.
 pub(crate) fn encode_membership(
     message: &MembershipMessage,
     addresses: impl Fn(Incarnation) -> Addresses,
-) -> Vec<u8> {
+) -> Option<Vec<u8>> {
     let mut frame = vec![0; HEADER];
-    message.encode(&mut frame);
+    message.encode(&mut frame)?;
     for peer in message.named() {
-        said::write(&addresses(peer), &mut frame);
+        said::write(&addresses(peer), &mut frame)?;
     }
-    finish(Kind::Membership, frame)
+    fits(&frame).then(|| finish(Kind::Membership, frame))
 }
 
-/// What a broadcast strategy says without a payload.
-pub(crate) fn encode_control(head: &[u8]) -> Vec<u8> {
-    finish(Kind::Control, [&[0; HEADER], head].concat())
+/// Whether a frame without a payload is one that others take.
+fn fits(frame: &[u8]) -> bool {
+    frame.len() <= HEADER + MAX_CONTROL
+}
+
+/// What a broadcast strategy says without a payload; nothing if nobody would take it.
+pub(crate) fn encode_control(head: &[u8]) -> Option<Vec<u8>> {
+    let frame = [&[0; HEADER], head].concat();
+    fits(&frame).then(|| finish(Kind::Control, frame))
 }
 
 pub(crate) fn encode_exchange(message: &ExchangeMessage) -> Vec<u8> {

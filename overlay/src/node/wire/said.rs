@@ -12,24 +12,28 @@ use super::{HEADER, Publication};
 use crate::id::{Incarnation, MessageId};
 
 /// A membership strategy that nodes can run: its messages can be written and read.
+///
+/// Messages travel as [postcard](https://docs.rs/postcard) 1, which does not describe itself: no `untagged`
+/// and no `flatten`. What comes from the wire may be anybody's: a message bounds its own collections. One
+/// that cannot be written, or whose frame would be longer than 64 KiB, is not sent, and counted as dropped.
 pub trait NodeMembership:
-    MembershipStrategy<
-    Membership<Incarnation>: Membership<Message: Serialize + DeserializeOwned + PartialEq>,
->
+    MembershipStrategy<Membership<Incarnation>: Membership<Message: Serialize + DeserializeOwned>>
 {
 }
 impl<S> NodeMembership for S where
     S: MembershipStrategy<
-        Membership<Incarnation>: Membership<Message: Serialize + DeserializeOwned + PartialEq>,
+        Membership<Incarnation>: Membership<Message: Serialize + DeserializeOwned>,
     >
 {
 }
 
 /// A broadcast strategy that nodes can run: its messages can be written and read.
+///
+/// As of [`NodeMembership`]. In front of a payload a message takes at most 92 bytes.
 pub trait NodeBroadcast:
     BroadcastStrategy<
     Broadcast<Incarnation, MessageId, Publication>: Broadcast<
-        Message: Carries<MessageId, Head: Serialize + DeserializeOwned> + PartialEq,
+        Message: Carries<MessageId, Head: Serialize + DeserializeOwned>,
     >,
 >
 {
@@ -37,7 +41,7 @@ pub trait NodeBroadcast:
 impl<S> NodeBroadcast for S where
     S: BroadcastStrategy<
         Broadcast<Incarnation, MessageId, Publication>: Broadcast<
-            Message: Carries<MessageId, Head: Serialize + DeserializeOwned> + PartialEq,
+            Message: Carries<MessageId, Head: Serialize + DeserializeOwned>,
         >,
     >
 {
@@ -65,8 +69,7 @@ pub(crate) struct InnerMessage {
 trait OfMembership: Any + Debug + Send {
     fn kind(&self) -> usize;
     fn copied(&self) -> Box<dyn OfMembership>;
-    fn equals(&self, other: &dyn Any) -> bool;
-    fn encode(&self, into: &mut Vec<u8>);
+    fn encode(&self, into: &mut Vec<u8>) -> Option<()>;
     fn named(&self) -> Vec<Incarnation>;
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
@@ -74,10 +77,9 @@ trait OfMembership: Any + Debug + Send {
 trait OfBroadcast: Any + Debug + Send {
     fn kind(&self) -> usize;
     fn copied(&self) -> Box<dyn OfBroadcast>;
-    fn equals(&self, other: &dyn Any) -> bool;
     fn carries(&self) -> Option<MessageId>;
     fn is_repair(&self) -> bool;
-    fn split(self: Box<Self>) -> (Vec<u8>, Option<Publication>);
+    fn split(self: Box<Self>) -> (Option<Vec<u8>>, Option<Publication>);
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
@@ -96,12 +98,11 @@ impl<S, M: Debug> Debug for Of<S, M> {
     }
 }
 
-/// Appends what postcard makes of it.
-pub(super) fn write<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) {
+/// Appends what postcard makes of it; not everything can be written.
+pub(super) fn write<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Option<()> {
     let taken = std::mem::take(into);
-    #[allow(clippy::expect_used, reason = "a vector takes anything")]
-    let written = postcard::to_extend(value, taken).expect("plain data serializes");
-    *into = written;
+    *into = postcard::to_extend(value, taken).ok()?;
+    Some(())
 }
 
 impl<S: NodeMembership> OfMembership for Of<S, MessageOfMembership<S>> {
@@ -113,12 +114,8 @@ impl<S: NodeMembership> OfMembership for Of<S, MessageOfMembership<S>> {
         Box::new(Self::new(self.0.clone()))
     }
 
-    fn equals(&self, other: &dyn Any) -> bool {
-        other.downcast_ref::<Self>().is_some_and(|other| self.0 == other.0)
-    }
-
-    fn encode(&self, into: &mut Vec<u8>) {
-        write(&self.0, into);
+    fn encode(&self, into: &mut Vec<u8>) -> Option<()> {
+        write(&self.0, into)
     }
 
     fn named(&self) -> Vec<Incarnation> {
@@ -141,10 +138,6 @@ impl<S: NodeBroadcast> OfBroadcast for Of<S, MessageOfBroadcast<S>> {
         Box::new(Self::new(self.0.clone()))
     }
 
-    fn equals(&self, other: &dyn Any) -> bool {
-        other.downcast_ref::<Self>().is_some_and(|other| self.0 == other.0)
-    }
-
     fn carries(&self) -> Option<MessageId> {
         self.0.carries()
     }
@@ -153,11 +146,10 @@ impl<S: NodeBroadcast> OfBroadcast for Of<S, MessageOfBroadcast<S>> {
         self.0.is_repair()
     }
 
-    fn split(self: Box<Self>) -> (Vec<u8>, Option<Publication>) {
+    fn split(self: Box<Self>) -> (Option<Vec<u8>>, Option<Publication>) {
         let (head, payload) = self.0.split();
         let mut bytes = Vec::with_capacity(64);
-        write(&head, &mut bytes);
-        (bytes, payload)
+        (write(&head, &mut bytes).map(|()| bytes), payload)
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
@@ -181,8 +173,8 @@ impl MembershipMessage {
         self.0.named()
     }
 
-    pub(super) fn encode(&self, into: &mut Vec<u8>) {
-        self.0.encode(into);
+    pub(super) fn encode(&self, into: &mut Vec<u8>) -> Option<()> {
+        self.0.encode(into)
     }
 }
 
@@ -227,17 +219,23 @@ impl Debug for InnerMessage {
     }
 }
 
+/// As far as others can tell.
 impl PartialEq for MembershipMessage {
     fn eq(&self, other: &Self) -> bool {
-        self.0.equals(&*other.0 as &dyn Any)
+        let bytes = |of: &Self| {
+            let mut bytes = Vec::new();
+            of.encode(&mut bytes).map(|()| bytes)
+        };
+        bytes(self) == bytes(other)
     }
 }
 
 impl Eq for MembershipMessage {}
 
+/// As far as others can tell.
 impl PartialEq for InnerMessage {
     fn eq(&self, other: &Self) -> bool {
-        self.of.equals(&*other.of as &dyn Any)
+        self.clone().split() == other.clone().split()
     }
 }
 
@@ -254,8 +252,7 @@ impl Wire for MembershipMessage {
     /// Without the addresses of those it names.
     fn wire_len(&self, _sizes: &Sizes) -> usize {
         let mut bytes = Vec::new();
-        self.0.encode(&mut bytes);
-        HEADER + bytes.len()
+        HEADER + self.0.encode(&mut bytes).map_or(0, |()| bytes.len())
     }
 }
 
@@ -269,14 +266,16 @@ impl Wire for InnerMessage {
 
     fn wire_len(&self, _sizes: &Sizes) -> usize {
         let (head, payload) = self.of.copied().split();
-        HEADER + head.len() + payload.map_or(0, |payload| payload.bytes().len())
+        HEADER
+            + head.map_or(0, |head| head.len())
+            + payload.map_or(0, |payload| payload.bytes().len())
     }
 }
 
 impl Carries<MessageId> for InnerMessage {
     type Payload = Publication;
-    /// Written already.
-    type Head = Vec<u8>;
+    /// Written already, if it can be.
+    type Head = Option<Vec<u8>>;
 
     fn carries(&self) -> Option<MessageId> {
         self.of.carries()
@@ -286,12 +285,12 @@ impl Carries<MessageId> for InnerMessage {
         self.of.is_repair()
     }
 
-    fn split(self) -> (Vec<u8>, Option<Publication>) {
+    fn split(self) -> (Option<Vec<u8>>, Option<Publication>) {
         self.of.split()
     }
 
     /// Only its strategy can: see [`Codec`].
-    fn join(_head: Vec<u8>, _payload: Option<Publication>) -> Option<Self> {
+    fn join(_head: Option<Vec<u8>>, _payload: Option<Publication>) -> Option<Self> {
         None
     }
 }
@@ -311,6 +310,7 @@ pub(crate) struct Codec {
 impl Codec {
     /// Of a membership strategy; of a broadcast strategy it reads nothing.
     pub(crate) fn of_membership<M: NodeMembership>() -> Self {
+        const { assert!(MessageOfMembership::<M>::KINDS.len() <= MembershipMessage::KINDS.len()) };
         Self {
             membership: membership::<M>,
             broadcast: |_, _| None,
@@ -320,6 +320,7 @@ impl Codec {
 
     /// The same with a broadcast strategy.
     pub(crate) fn with_broadcast<B: NodeBroadcast>(self) -> Self {
+        const { assert!(MessageOfBroadcast::<B>::KINDS.len() <= InnerMessage::KINDS.len()) };
         let [membership, _] = self.kinds;
         let kinds = [membership, MessageOfBroadcast::<B>::KINDS];
         Self { broadcast: broadcast::<B>, kinds, ..self }

@@ -21,7 +21,8 @@ pub struct AnyBroadcast<I: SimId>(Box<dyn Strategy<I>>);
 
 impl<I: SimId> AnyBroadcast<I> {
     /// One that has not seen any input yet.
-    pub fn new(strategy: impl SimBroadcast<Id = I, Payload = ()> + Debug) -> Self {
+    pub fn new<B: SimBroadcast<Id = I, Payload = ()> + Debug>(strategy: B) -> Self {
+        const { assert!(B::Message::KINDS.len() <= Message::<I>::KINDS.len()) };
         Self(Box::new(Hosted { strategy, timers: Armed::default() }))
     }
 }

@@ -21,7 +21,8 @@ pub struct AnyMembership(Box<dyn Strategy>);
 
 impl AnyMembership {
     /// One that has not seen any input yet.
-    pub fn new(strategy: impl SimMembership + Debug) -> Self {
+    pub fn new<M: SimMembership + Debug>(strategy: M) -> Self {
+        const { assert!(M::Message::KINDS.len() <= Message::KINDS.len()) };
         Self(Box::new(Hosted { strategy, timers: Armed::default() }))
     }
 }

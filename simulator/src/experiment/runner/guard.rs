@@ -72,7 +72,8 @@ impl Guard {
         Some(index)
     }
 
-    fn note<P: SimStack>(&mut self, found: Result<(), Violation>, sim: &Simulation<P>) {
+    /// Something else was looked at.
+    pub(super) fn note<P: SimStack>(&mut self, found: Result<(), Violation>, sim: &Simulation<P>) {
         if let Err(Violation { rule, detail }) = found
             && self.broken.is_none()
         {

@@ -7,6 +7,7 @@
 mod agenda;
 mod guard;
 mod observer;
+mod post;
 mod reach;
 mod recorder;
 mod report;
@@ -18,24 +19,28 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use murmurate::Stack;
 use murmurate::broadcast::{AntiEntropy, anti_entropy};
 use murmurate::membership::{ConfigError, Time};
+use murmurate::router::{self, Router};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
 pub use observer::{Observer, View};
 pub use report::{
     Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
-    RegionLatency, Report, Sent, Verdict,
+    RegionLatency, Report, RoutingReport, Sent, Verdict,
 };
 
-use crate::engine::strategy::compose;
+use crate::engine::strategy::{SimBroadcast, SimMembership, compose};
 use crate::engine::{Make, SimStack, Simulation};
 use crate::experiment::faults::{self, Later, Ongoing};
-use crate::experiment::scenario::Scenario;
+use crate::experiment::scenario::{Scenario, Share};
+use crate::model::node::Peer;
 use crate::model::regional::Regional;
 use agenda::{Act, Agenda};
 use guard::Guard;
+use post::{Post, Routes};
 use reach::Reach;
 use recorder::Recorder;
 use workload::Sending;
@@ -77,18 +82,38 @@ pub fn run_on_threads(
     let wrong = |layer: &'static str| move |error: ConfigError| RunError::of(layer, &error);
     let around = scenario.anti_entropy.clone().map(anti_entropy::Parameters::check).transpose();
     let around = around.map_err(wrong("anti_entropy"))?;
-    if let Some(run) = together::of(membership, broadcast) {
+    let routes = scenario.workload.iter().any(|workload| workload.look_up.is_some());
+    if let Some(run) = together::of(membership, broadcast).filter(|_| !routes) {
         return run(threads, scenario, around, observer);
     }
     let membership = membership.make().map_err(wrong("membership"))?;
     let membership = move |me, seed| membership(me, seed);
     let Some(around) = around.map(Arc::new) else {
         let broadcast = broadcast.make().map_err(wrong("broadcast"))?;
-        return run_with(threads, scenario, compose(membership, move || broadcast()), observer);
+        let make = compose(membership, move || broadcast());
+        return run_maybe_routed(threads, scenario, make, routes, observer);
     };
     let broadcast = broadcast.make_named().map_err(wrong("broadcast"))?;
     let broadcast = move || AntiEntropy::new(broadcast(), Arc::clone(&around));
-    run_with(threads, scenario, compose(membership, broadcast), observer)
+    run_maybe_routed(threads, scenario, compose(membership, broadcast), routes, observer)
+}
+
+/// The same on nodes with routers, if they are asked for anything.
+fn run_maybe_routed<M: SimMembership, B: SimBroadcast>(
+    threads: NonZeroUsize,
+    scenario: &Scenario,
+    make: Make<Stack<M, B>>,
+    routes: bool,
+    observer: &mut dyn Observer,
+) -> Result<Report, RunError> {
+    if !routes {
+        return run_with(threads, scenario, make, observer);
+    }
+    let config = Arc::new(router::Config::default());
+    let make: Make<Stack<M, B, Router<Peer, post::Mail>>> =
+        Arc::new(move |me, seed| make(me, seed).with_service(Router::new(me, Arc::clone(&config))));
+    let routes = Routes { command: |command| command, event: Some };
+    run_nodes(threads, scenario, make, Some(routes), observer)
 }
 
 /// Runs a scenario on nodes that `make` makes, whatever strategies the scenario names.
@@ -99,6 +124,16 @@ pub fn run_with<P: SimStack>(
     threads: NonZeroUsize,
     scenario: &Scenario,
     make: Make<P>,
+    observer: &mut dyn Observer,
+) -> Result<Report, RunError> {
+    run_nodes(threads, scenario, make, None, observer)
+}
+
+fn run_nodes<P: SimStack>(
+    threads: NonZeroUsize,
+    scenario: &Scenario,
+    make: Make<P>,
+    routes: Option<Routes<P>>,
     observer: &mut dyn Observer,
 ) -> Result<Report, RunError> {
     let network = scenario.network().map_err(|(key, message)| RunError(vec![(key, message)]))?;
@@ -120,10 +155,11 @@ pub fn run_with<P: SimStack>(
     if scenario.measure.agreement.is_some() {
         sim.log_joins();
     }
-    let mut runner = Runner::new(scenario, sim, observer);
+    let mut runner = Runner::new(scenario, sim, routes, observer);
     runner.run();
-    let Runner { sim, recorder, faults, reach, guard, .. } = runner;
-    Ok(recorder.report(scenario, &sim, &faults, &reach.shares(&sim), guard.broken))
+    let Runner { sim, recorder, faults, reach, guard, post, .. } = runner;
+    let shares = reach.shares(&sim);
+    Ok(recorder.report(scenario, &sim, &faults, &shares, &post, guard.broken))
 }
 
 /// Virtual time between two looks at what must always hold, and two words to the observer.
@@ -141,6 +177,7 @@ struct Runner<'a, P: SimStack> {
     faults: Vec<Ongoing>,
     recorder: Recorder,
     reach: Reach,
+    post: Post<P>,
     guard: Guard,
     observer: &'a mut dyn Observer,
     /// Virtual time between two looks at the simulation.
@@ -148,7 +185,12 @@ struct Runner<'a, P: SimStack> {
 }
 
 impl<'a, P: SimStack> Runner<'a, P> {
-    fn new(scenario: &'a Scenario, mut sim: Simulation<P>, observer: &'a mut dyn Observer) -> Self {
+    fn new(
+        scenario: &'a Scenario,
+        mut sim: Simulation<P>,
+        routes: Option<Routes<P>>,
+        observer: &'a mut dyn Observer,
+    ) -> Self {
         let mut agenda = Agenda::default();
         agenda.add(Time::ZERO, Act::Join(0));
         for (at, workload) in scenario.workload.iter().enumerate() {
@@ -184,6 +226,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
             recorder,
             step: if observer.wants_events().is_some() { BATCH } else { SLICE },
             reach,
+            post: Post::new(routes, scenario.links.duplicate == Share::NONE),
             guard: Guard::new(scenario),
             observer,
         }
@@ -199,6 +242,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
         }
         if self.advance(end) {
             self.guard.end(&self.sim);
+            self.guard.note(self.post.end(&self.sim), &self.sim);
         }
         self.recorder.end(&mut self.sim, self.observer);
         let moments = self.observer.looks_at().into_iter().map(|span| Time::ZERO.after(span.0));
@@ -213,6 +257,8 @@ impl<'a, P: SimStack> Runner<'a, P> {
         while self.guard.broken.is_none() && self.sim.now() < until {
             self.sim.run_until(self.sim.now().after(self.step).min(until));
             self.tell_events();
+            let told = self.post.take(&mut self.sim);
+            self.guard.note(told, &self.sim);
             self.observer.progress(self.sim.now());
             if !self.guard.goes_on(&self.sim) {
                 return false;
@@ -255,7 +301,9 @@ impl<'a, P: SimStack> Runner<'a, P> {
             }
             Act::Join(index) => self.join(index),
             Act::Send(at) => {
-                if let Some(next) = self.sendings[at].send(&mut self.sim, &mut self.reach) {
+                if let Some(next) =
+                    self.sendings[at].send(&mut self.sim, &mut self.reach, &mut self.post)
+                {
                     self.agenda.add(next, Act::Send(at));
                 }
             }

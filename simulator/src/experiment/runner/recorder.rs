@@ -6,9 +6,10 @@ use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
 use super::Observer;
+use super::post::Post;
 use super::report::{
     Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
-    RegionLatency, Report, curve, least_reliability, mean, published, seconds,
+    RegionLatency, Report, RoutingReport, curve, least_reliability, mean, published, seconds,
 };
 use super::verdicts::{Judge, Measured, verdicts};
 use crate::engine::stats::{Broadcast, Stats};
@@ -213,6 +214,7 @@ impl Recorder {
         sim: &Simulation<P>,
         faults: &[Ongoing],
         reach: &[f64],
+        post: &Post<P>,
         violation: Option<Broken>,
     ) -> Report {
         let stats = sim.stats();
@@ -228,6 +230,7 @@ impl Recorder {
             overlays: &self.overlays,
             peak_pending: sim.peak_pending(),
             watched: &watched,
+            routed: &|from, until| post.routed(from, until),
         };
         let verdicts = verdicts(scenario, &measured, &self.judge);
         let named = stats.messages.iter().filter(|kind| !kind.name.is_empty());
@@ -244,6 +247,7 @@ impl Recorder {
             duplicated: stats.duplicated,
             peak_pending: sim.peak_pending(),
             messages: named.map(Into::into).collect(),
+            routing: RoutingReport::of(&post.routed(Time::ZERO, sim.now())),
             channels: channels.map(|(c, tally)| ChannelReport::of(&c.name, tally)).collect(),
             phases,
             timeline: faults.iter().map(happened).collect(),

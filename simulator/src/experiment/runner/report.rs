@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 use serde::Serialize;
 
+use super::post::Routed;
 use crate::engine::lanes::Tally;
 use crate::engine::marks::Marks;
 use crate::engine::stats::{self, Broadcast, Kind};
@@ -42,6 +43,9 @@ pub struct Report {
     pub messages: Vec<Sent>,
     /// The channels, in the order of the scenario.
     pub channels: Vec<ChannelReport>,
+    /// What was looked for and sent hop by hop, if anything was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingReport>,
     /// The parts of the run, one after the other.
     pub phases: Vec<PhaseReport>,
     /// The timeline, as it happened.
@@ -227,6 +231,42 @@ pub struct Sent {
     pub count: u64,
     /// Their bytes, without transport overhead.
     pub bytes: u64,
+}
+
+/// What became of lookups, and of datagrams.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RoutingReport {
+    /// Lookups, but for those whose asker died before there was an outcome.
+    pub lookups: u64,
+    /// Those that found somebody.
+    pub found: u64,
+    /// Those that found nobody.
+    pub not_found: u64,
+    /// From the question to the answer.
+    pub latency_seconds: Option<Quantiles>,
+    /// Datagrams sent hop by hop to whom a lookup found.
+    pub datagrams: u64,
+    /// Those that arrived.
+    pub delivered: u64,
+    /// Those of which the sender heard that they did not.
+    pub lost: u64,
+}
+
+impl RoutingReport {
+    pub(super) fn of(routed: &Routed) -> Option<Self> {
+        let Routed { lookups, found, not_found, datagrams, delivered, lost, .. } = *routed;
+        let latencies = &routed.latencies;
+        let latency_seconds = (!latencies.is_empty()).then(|| Quantiles::of(latencies));
+        (lookups + datagrams > 0).then_some(Self {
+            lookups,
+            found,
+            not_found,
+            latency_seconds,
+            datagrams,
+            delivered,
+            lost,
+        })
+    }
 }
 
 /// What became of the messages on a channel.

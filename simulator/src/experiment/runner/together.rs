@@ -1,5 +1,6 @@
 //! Strategies that are compiled together, because experiments mostly run them: nothing that they say to
-//! each other is boxed. What comes of a run is the same without.
+//! each other is boxed. What comes of a run is the same without, but for its digest, which tells messages
+//! apart by numbers.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
+use super::post::Routed;
 use super::report::{OverlayPoint, Point, Quantiles, Verdict, least_reliability, mean, published};
 use crate::engine::lanes::{Tally, Watch};
 use crate::engine::stats::{self, Broadcast};
@@ -100,7 +101,7 @@ pub(super) fn moments(scenario: &Scenario, assertion: &Assertion) -> Option<(Spa
 }
 
 /// What verdicts are about.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Measured<'a> {
     pub(super) broadcasts: &'a [Broadcast],
     /// Of each broadcast, if an assertion asks for it.
@@ -110,6 +111,8 @@ pub(super) struct Measured<'a> {
     pub(super) peak_pending: usize,
     /// As of [`watches`].
     pub(super) watched: &'a [Tally],
+    /// What lookups and datagrams of a time came to.
+    pub(super) routed: &'a dyn Fn(Time, Time) -> Routed,
 }
 
 /// All verdicts, in the order of the assertions.
@@ -129,6 +132,12 @@ pub(super) fn verdicts(
             }
             Of::Channels => {
                 let found = watched.next().and_then(|tally| of_channels(assertion.figure, tally));
+                verdict(assertion, found, None)
+            }
+            Of::Routing => {
+                let [from, until] = [window.0, window.1]
+                    .map(|seconds| Time::from_nanos((seconds * 1e9).round() as u64));
+                let found = of_routing(assertion.figure, &(measured.routed)(from, until));
                 verdict(assertion, found, None)
             }
             Of::Overlay => of_overlay(assertion, moments(scenario, assertion), measured.overlays),
@@ -213,6 +222,19 @@ fn of_channels(figure: Figure, tally: &Tally) -> Option<f64> {
         Figure::ChannelLatencyP99 => latencies.map(|l| l.p99),
         Figure::ChannelLatencyMax => latencies.map(|l| l.max),
         _ => tally.share_delivered(),
+    }
+}
+
+fn of_routing(figure: Figure, routed: &Routed) -> Option<f64> {
+    let share = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64);
+    let latencies = (!routed.latencies.is_empty()).then(|| Quantiles::of(&routed.latencies));
+    match figure {
+        Figure::Lookups => Some(routed.lookups as f64),
+        Figure::LookupLatencyP50 => latencies.map(|l| l.p50),
+        Figure::LookupLatencyP99 => latencies.map(|l| l.p99),
+        Figure::Datagrams => Some(routed.datagrams as f64),
+        Figure::DatagramDelivered => share(routed.delivered, routed.datagrams),
+        _ => share(routed.found, routed.lookups),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Broadcasts, and messages on channels, sent as a workload says.
+//! Broadcasts, messages on channels and lookups, as a workload says.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use murmurate::membership::Time;
 use rand_distr::{Distribution, Exp1};
 use rand_xoshiro::SplitMix64;
 
+use super::post::Post;
 use super::reach::Reach;
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::faults::{random_running, random_such};
@@ -22,8 +23,10 @@ pub(super) struct Sending {
     due: Time,
     /// The one who sends, where it is always the same.
     sender: Option<usize>,
-    /// The place of the channel that it sends on, if it does, and to whom.
-    channel: Option<(usize, To)>,
+    /// The place of the channel that it sends on, if it does.
+    channel: Option<usize>,
+    /// Whom what it sends is for, or who is looked for.
+    to: Option<To>,
 }
 
 impl Sending {
@@ -37,25 +40,34 @@ impl Sending {
         let due = Time::ZERO.after(workload.from.0);
         let channel = workload.send.as_ref().and_then(|send| {
             let named = |channel: &Channel| channel.name == send.channel;
-            Some((scenario.channels.iter().position(named)?, send.to.clone()))
+            scenario.channels.iter().position(named)
         });
-        Self { workload: workload.clone(), rng, until, sent: 0, due, sender: None, channel }
+        let to = workload.send.as_ref().map(|send| send.to.clone());
+        let to = to.or_else(|| workload.look_up.as_ref().map(|look_up| look_up.to.clone()));
+        Self { workload: workload.clone(), rng, until, sent: 0, due, sender: None, channel, to }
     }
 
-    /// Sends the next broadcast or message, or of all nodes one each. When the next is due, if there is one.
+    /// Sends the next broadcast or message, or looks for the next node, or of all nodes one each. When the
+    /// next is due, if there is one.
     pub(super) fn send<P: SimStack>(
         &mut self,
         sim: &mut Simulation<P>,
         reach: &mut Reach,
+        post: &mut Post<P>,
     ) -> Option<Time> {
         if self.workload.count.is_some_and(|count| self.sent >= count) {
             return None;
         }
         for index in self.senders(sim) {
             let bytes = self.workload.payload.0;
-            if let Some(channel) = self.channel.as_ref().map(|(channel, _)| *channel) {
-                if let Some(to) = self.receiver(sim, index) {
-                    sim.send_on(channel, index, to, bytes as usize);
+            if self.to.is_some() {
+                let Some(to) = self.receiver(sim, index) else { continue };
+                match (self.channel, &self.workload.look_up) {
+                    (Some(channel), _) => drop(sim.send_on(channel, index, to, bytes as usize)),
+                    (None, Some(look_up)) => {
+                        post.look_up(sim, index, to, look_up.relay.then_some(bytes));
+                    }
+                    (None, None) => {}
                 }
                 continue;
             }
@@ -70,8 +82,8 @@ impl Sending {
 
     fn senders<P: SimStack>(&mut self, sim: &Simulation<P>) -> Vec<usize> {
         // Whom all messages are for sends none.
-        let receiver = match &self.channel {
-            Some((_, To::Node(node))) => Some(*node as usize),
+        let receiver = match &self.to {
+            Some(To::Node(node)) => Some(*node as usize),
             _ => None,
         };
         let other = |rng: &mut SplitMix64| match receiver {
@@ -103,7 +115,7 @@ impl Sending {
 
     /// Whom the next message of `from` is for.
     fn receiver<P: SimStack>(&mut self, sim: &Simulation<P>, from: usize) -> Option<usize> {
-        match &self.channel.as_ref()?.1 {
+        match self.to.as_ref()? {
             To::Node(index) => Some(*index as usize),
             To::Random => random_such(sim, &mut self.rng, |index| index != from),
             To::Region(name) => {

@@ -50,6 +50,18 @@ pub enum Figure {
     ChannelLatencyP99,
     /// The slowest of them.
     ChannelLatencyMax,
+    /// Lookups, but for those whose asker has died meanwhile.
+    Lookups,
+    /// Share of them that found somebody.
+    LookupFound,
+    /// Median time from question to answer.
+    LookupLatencyP50,
+    /// All but a hundredth of them were faster.
+    LookupLatencyP99,
+    /// Datagrams sent hop by hop.
+    Datagrams,
+    /// Share of them that arrived.
+    DatagramDelivered,
     /// Connected components of the overlay.
     Components,
     /// Nodes in the largest of them.
@@ -77,6 +89,8 @@ pub enum Of {
     Deliveries,
     /// The messages that were sent on channels in the window.
     Channels,
+    /// The lookups and datagrams of the window.
+    Routing,
     /// The overlay as it is at a moment.
     Overlay,
 }
@@ -86,7 +100,7 @@ pub(super) const OF_CHANNELS: &str = "channel_";
 
 impl Figure {
     /// Every figure.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 37] = [
         Self::Reliability,
         Self::LeastReliability,
         Self::Reach,
@@ -110,6 +124,12 @@ impl Figure {
         Self::ChannelLatencyP50,
         Self::ChannelLatencyP99,
         Self::ChannelLatencyMax,
+        Self::Lookups,
+        Self::LookupFound,
+        Self::LookupLatencyP50,
+        Self::LookupLatencyP99,
+        Self::Datagrams,
+        Self::DatagramDelivered,
         Self::Components,
         Self::LargestComponent,
         Self::RunningNodes,
@@ -147,6 +167,12 @@ impl Figure {
             Self::ChannelLatencyP50 => "channel_latency_p50",
             Self::ChannelLatencyP99 => "channel_latency_p99",
             Self::ChannelLatencyMax => "channel_latency_max",
+            Self::Lookups => "lookups",
+            Self::LookupFound => "lookup_found",
+            Self::LookupLatencyP50 => "lookup_latency_p50",
+            Self::LookupLatencyP99 => "lookup_latency_p99",
+            Self::Datagrams => "datagrams",
+            Self::DatagramDelivered => "datagram_delivered",
             Self::Components => "components",
             Self::LargestComponent => "largest_component",
             Self::RunningNodes => "running_nodes",
@@ -183,6 +209,12 @@ impl Figure {
             | Self::AsymmetricLinks
             | Self::DeadLinks
             | Self::UnlinkedPairs => Of::Overlay,
+            Self::Lookups
+            | Self::LookupFound
+            | Self::LookupLatencyP50
+            | Self::LookupLatencyP99
+            | Self::Datagrams
+            | Self::DatagramDelivered => Of::Routing,
             _ => Of::Channels,
         }
     }
@@ -195,6 +227,8 @@ impl Figure {
             Self::LatencyP50
                 | Self::LatencyP99
                 | Self::LatencyMax
+                | Self::LookupLatencyP50
+                | Self::LookupLatencyP99
                 | Self::ChannelLatencyP50
                 | Self::ChannelLatencyP99
                 | Self::ChannelLatencyMax

@@ -41,7 +41,7 @@ pub(crate) use nearest::nearest;
 pub use reference::reference;
 pub use schema::schema;
 pub use values::{BitRate, Bytes, Share, Span, Unreadable};
-pub use workload::{Pace, Send, Sender, To, Workload};
+pub use workload::{LookUp, Pace, Send, Sender, To, Workload};
 
 /// An experiment: everything about a run but the machine it runs on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -249,26 +249,44 @@ fn channel(path: String, name: &str, scenario: &Scenario) -> Option<Broken> {
     Some((path, format!("{name:?} is no channel: {instead}")))
 }
 
-/// What is wrong with what a workload sends on a channel.
+/// What is wrong with what a workload sends on a channel, or with whom it looks for.
 fn sends(
     path: &str,
     workload: &Workload,
     scenario: &Scenario,
     regions: Option<&[String]>,
 ) -> Vec<Broken> {
-    let Some(send) = &workload.send else { return Vec::new() };
     let at = |key: &str| format!("{path}.{key}");
     let mut broken = Vec::new();
-    broken.extend(channel(at("send.channel"), &send.channel, scenario));
-    broken.extend(size(at("payload"), workload.payload.0));
-    match &send.to {
+    let (to, key) = match (&workload.send, &workload.look_up) {
+        (None, None) => return broken,
+        (Some(_), Some(_)) => {
+            broken.push((at("look_up"), "it sends on a channel already: write two".into()));
+            return broken;
+        }
+        (Some(send), None) => {
+            broken.extend(channel(at("send.channel"), &send.channel, scenario));
+            broken.extend(size(at("payload"), workload.payload.0));
+            (&send.to, "send.to")
+        }
+        (None, Some(look_up)) => {
+            let most = murmurate::router::Parameters::default().datagram_bytes;
+            if look_up.relay && workload.payload.0 as usize > most {
+                let message = format!("a datagram has at most {most} bytes");
+                broken.push((at("payload"), message));
+            }
+            (&look_up.to, "look_up.to")
+        }
+    };
+    match to {
         To::Random => {}
-        To::Region(name) => broken.extend(region(at("send.to.region"), name, regions)),
+        To::Region(name) => broken.extend(region(at(&format!("{key}.region")), name, regions)),
         To::Node(index) => {
-            broken.extend(node(at("send.to.node"), *index, scenario));
+            broken.extend(node(at(&format!("{key}.node")), *index, scenario));
             if workload.sender == Sender::Node(*index) {
-                let message = format!("node {index} does not send to itself");
-                broken.push((at("send.to.node"), message));
+                let does = if workload.send.is_some() { "send to" } else { "look for" };
+                let message = format!("node {index} does not {does} itself");
+                broken.push((at(&format!("{key}.node")), message));
             }
         }
     }

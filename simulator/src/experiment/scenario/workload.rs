@@ -1,11 +1,11 @@
-//! Who broadcasts what, or sends it on a channel, and when.
+//! Who broadcasts what, sends it on a channel, or looks for whom, and when.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::{Bytes, Span};
 
-/// A series of broadcasts, or of messages on a channel.
+/// A series of broadcasts, of messages on a channel, or of lookups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Workload {
@@ -27,6 +27,21 @@ pub struct Workload {
     /// On which channel the messages are sent, and to whom; without it, they are broadcasts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send: Option<Send>,
+    /// Whom its senders look for, through the overlay; without it, they look for nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_up: Option<LookUp>,
+}
+
+/// Nodes that are looked for, from neighbour to neighbour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LookUp {
+    /// Who is looked for: never whoever looks.
+    #[serde(default)]
+    pub to: To,
+    /// Whether only the node itself answers, and gets a datagram of `payload` bytes hop by hop.
+    #[serde(default)]
+    pub relay: bool,
 }
 
 /// A channel, and whom messages on it are for.
@@ -63,6 +78,7 @@ impl Default for Workload {
             sender: Sender::Random,
             payload: Bytes(1024),
             send: None,
+            look_up: None,
         }
     }
 }

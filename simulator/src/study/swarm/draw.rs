@@ -176,7 +176,7 @@ fn choose<T: Clone + Deref<Target: Choice>>(
 ) -> T {
     let asked = |one: &&T| with.contains(&With::Strategy(one.name()));
     let drawn: Vec<&T> = all[1..].iter().filter(|one| is_drawn(one)).collect();
-    let chosen = all.iter().rfind(asked).or(drawn.first().copied());
+    let chosen = all.iter().find(asked).or(drawn.first().copied());
     chosen.unwrap_or(&all[0]).clone()
 }
 
@@ -259,6 +259,7 @@ fn load(dice: &mut Dice, until: Duration) -> Vec<Workload> {
     let count = dice.one_of(&[0, 1, 1, 2, 3]);
     let one = |_| Workload {
         send: None,
+        look_up: None,
         from: Span(dice.millis(0, most)),
         until: None,
         count: Some(dice.between(1, 30)),

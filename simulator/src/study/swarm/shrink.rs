@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use murmurate::membership::parameters::{AnyParameters, Parameter, Value};
+use murmurate::membership::parameters::{AnyParameters, Kind, Parameter, Value};
 
 use super::plan::{Plan, Promise};
 use super::talk::Talk;
@@ -226,6 +226,12 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
 
     fn load(&mut self) {
         self.attempt(|plan| plan.talk = Talk::default());
+        self.attempt(|plan| plan.talk.lookups = None);
+        self.attempt(|plan| {
+            if let Some(lookups) = &mut plan.talk.lookups {
+                lookups.count = lookups.count.map(|count| count.min(10));
+            }
+        });
         for at in (0..self.best.plan.talk.channels.len()).rev() {
             if !self.attempt(|plan| plan.talk.without(at)) {
                 self.attempt(|plan| {
@@ -278,10 +284,11 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
 fn confine(parameters: &mut dyn AnyParameters, room: usize) {
     for of in parameters.parameters() {
         if of.name.ends_with("_capacity")
-            && let Some(Value::Number(number)) = parameters.get(of.name)
+            && let (Kind::Number { least, .. }, Some(Value::Number(number))) =
+                (of.kind, parameters.get(of.name))
         {
             // It is a number, and stays one.
-            let _ = parameters.set(of.name, Value::Number(number.min(room)));
+            let _ = parameters.set(of.name, Value::Number(number.min(room.max(least))));
         }
     }
 }

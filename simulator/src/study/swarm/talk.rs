@@ -1,26 +1,45 @@
-//! What nodes send to each other on channels meanwhile.
+//! What nodes send to each other on channels meanwhile, and whom they look for.
 
 use std::time::Duration;
 
 use super::percent;
 use crate::experiment::scenario::{
-    Bytes, Channel, ChannelKind, Overflow, Pace, Send, Sender, Share, Span, To, Workload,
+    Bytes, Channel, ChannelKind, LookUp, Overflow, Pace, Send, Sender, Share, Span, To, Workload,
 };
 use crate::model::dice::Dice;
+
+/// Drawn apart from the channels, too.
+fn lookups(seed: u64, until: Duration) -> Option<Workload> {
+    let dice = &mut Dice::new(seed ^ 0x6c6f_6f6b);
+    dice.chance(30).then(|| Workload {
+        from: Span(dice.millis(0, until.as_millis() as u64)),
+        count: Some(dice.between(10, 200)),
+        pace: Pace::Rate(f64::from(dice.between(1, 20))),
+        payload: Bytes(dice.between(16, 2_000)),
+        look_up: Some(LookUp {
+            to: if dice.chance(70) { To::Random } else { To::Node(0) },
+            relay: dice.chance(60),
+        }),
+        ..Workload::default()
+    })
+}
 
 /// Channels, and what is sent on them. What they promise is checked by every run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Talk {
     pub(super) channels: Vec<Channel>,
     pub(super) workload: Vec<Workload>,
+    /// Lookups, and datagrams to whom they find.
+    pub(super) lookups: Option<Workload>,
 }
 
 impl Talk {
     /// Drawn apart from all else, so that with it and without it the same goes wrong.
     pub(super) fn draw(seed: u64, until: Duration) -> Self {
         let dice = &mut Dice::new(seed ^ 0x7461_6c6b);
+        let mut talk = Self { lookups: lookups(seed, until), ..Self::default() };
         if dice.chance(50) {
-            return Self::default();
+            return talk;
         }
         let kinds = [
             ("best-effort", ChannelKind::BestEffort),
@@ -28,7 +47,6 @@ impl Talk {
             ("latest", ChannelKind::Latest),
             ("request", ChannelKind::Request),
         ];
-        let mut talk = Self::default();
         for (name, kind) in kinds {
             if dice.chance(40) {
                 continue;
@@ -56,6 +74,7 @@ impl Talk {
                 pace: Pace::Rate(f64::from(dice.between(1, 50))),
                 sender: Sender::Random,
                 payload: Bytes(dice.between(16, 2_000)),
+                look_up: None,
                 send: Some(Send {
                     channel: name.into(),
                     to: if dice.chance(50) { To::Random } else { To::Node(0) },

@@ -11,7 +11,7 @@ use murmurate_membership::hyparview::{self, Message, Priority};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::check::{codec, encode, hold, take};
+use super::check::{codec, encode, hold, other_codec, take};
 use super::*;
 use crate::id::NodeId;
 
@@ -125,14 +125,10 @@ fn codec_of(frame: &Frame) -> Codec {
         Frame::Membership(message, _)
             if message.clone().own::<full_mesh::Parameters>().is_some() =>
         {
-            mesh_codec()
+            other_codec()
         }
         _ => codec(),
     }
-}
-
-fn mesh_codec() -> Codec {
-    Codec::of_membership::<full_mesh::Parameters>().with_broadcast::<plumtree::Parameters>()
 }
 
 fn any_id() -> impl Strategy<Value = MessageId> {
@@ -343,7 +339,7 @@ fn counts_are_held_to_their_limits() {
 fn a_mesh_names_no_more_than_it_may() {
     let peer = [&[1; 32][..], &[9]].concat();
     let (most, none) = (full_mesh::MAX_GOSSIP_LENGTH, [0; 512]);
-    let of = (Kind::Membership, mesh_codec());
+    let of = (Kind::Membership, other_codec());
     assert!(counted(of, &[2], most, &peer, &none[..most]));
     assert!(!counted(of, &[2], most + 1, &peer, &none[..=most]));
 }

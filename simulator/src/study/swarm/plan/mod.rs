@@ -16,11 +16,13 @@ pub(super) use promise::Promise;
 use super::talk::Talk;
 use super::with::With;
 use crate::experiment::scenario::{
-    Assertion, Broadcast, Fault, LatencyModel, Links, Measure, Membership, Nodes, Pace, Region,
-    Scenario, Sender, Share, Span, What, Who, Workload,
+    Assertion, Broadcast, Fault, LatencyModel, Links, LookUp, Measure, Membership, Nodes, Pace,
+    Region, Scenario, Sender, Share, Span, To, What, Who, Workload,
 };
 use crate::observe::check::Agreement;
 
+/// Lookups once all is well again.
+const LAST_LOOKUPS: u32 = 10;
 /// Exchanges go on in peace, and a link is one-sided while its handshake is under way: a moment
 /// without any must come up within this time.
 const LOOKS: Duration = Duration::from_secs(40);
@@ -130,7 +132,8 @@ impl Plan {
                 ..Workload::default()
             });
         }
-        workload.extend(self.talk.workload.iter().cloned());
+        workload.extend(self.talk.workload.iter().chain(&self.talk.lookups).cloned());
+        workload.extend(self.last_lookups());
         faults.retain(|fault| fault.at <= duration);
         workload.retain(|workload| workload.from <= duration);
         let with: Vec<_> = self.with.iter().map(|with| with.name()).collect();
@@ -159,6 +162,20 @@ impl Plan {
             },
             assertions: self.assertions(),
         }
+    }
+
+    /// Once all is well again, nodes look for others once more.
+    fn last_lookups(&self) -> Option<Workload> {
+        let lookups = self.talk.lookups.clone()?;
+        let look_up = lookups.look_up.map(|look_up| LookUp { to: To::Random, ..look_up });
+        let (from, pace) = (Span(self.finale_at()), Pace::Rate(2.0));
+        Some(Workload { from, count: Some(LAST_LOOKUPS), pace, look_up, ..lookups })
+    }
+
+    /// Lookups that all workloads come to.
+    pub(super) fn lookups(&self) -> u64 {
+        let drawn = self.talk.lookups.as_ref();
+        drawn.map_or(0, |lookups| u64::from(lookups.count.unwrap_or(0) + LAST_LOOKUPS))
     }
 
     /// What nodes of one overlay agree on in the end, if they exchange what they have.

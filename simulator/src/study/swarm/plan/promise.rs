@@ -13,6 +13,9 @@ const JOINED: Duration = Duration::from_secs(5);
 /// its publisher sends weighs too much.
 pub(crate) const MANY: u64 = 12;
 
+/// How long a run goes on after the last fault where nothing is promised.
+const UNPROMISED: Duration = Duration::from_secs(60);
+
 /// Two that are told of each other are linked this much later.
 const MEETING: Duration = Duration::from_secs(1);
 /// Payloads more than one for each node, once the tree has settled.
@@ -24,6 +27,8 @@ const FEW: u64 = 8;
 /// What must hold in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Promise {
+    /// Whoever is dead is noticed.
+    pub(crate) notices: bool,
     /// Views agree.
     pub(crate) agrees: bool,
     /// One overlay.
@@ -50,6 +55,8 @@ pub(crate) struct Promise {
     pub(crate) thrifty: bool,
     /// Of broadcasts in a storm most come through.
     pub(crate) survives: bool,
+    /// Whoever is looked for once all is well is found, and gets what is sent to them.
+    pub(crate) finds: bool,
 }
 
 impl Promise {
@@ -73,6 +80,7 @@ impl Promise {
             |pause: Span| pause.0 * plan.finale.count.unwrap_or(0).saturating_sub(1) > SETTLING;
         let settled = prompt && pause.is_some_and(late);
         Self {
+            notices: membership.patience.is_some(),
             agrees: membership.agrees,
             whole: membership.whole,
             stays_whole,
@@ -86,12 +94,14 @@ impl Promise {
             settled: settled.then(|| plan.near()),
             thrifty: settled && membership.still && broadcast.thrifty,
             survives: stays_whole && broadcast.survives && many,
+            finds: stays_whole && plan.has_company() && plan.links_are_harmless() && plan.is_near(),
         }
     }
 
     /// What both promise.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
+            notices: self.notices && other.notices,
             agrees: self.agrees && other.agrees,
             whole: self.whole && other.whole,
             stays_whole: self.stays_whole && other.stays_whole,
@@ -105,23 +115,29 @@ impl Promise {
             first: longer(self.first, other.first),
             settled: longer(self.settled, other.settled),
             survives: self.survives && other.survives,
+            finds: self.finds && other.finds,
         }
     }
 
     /// Bounds of what may be under way and of what may be said, far above what ever is.
-    pub(crate) fn always(self, plan: &Plan) -> [String; 2] {
+    pub(crate) fn always(self, plan: &Plan) -> Vec<String> {
         let nodes = plan.most_nodes() as f64;
         let broadcasts = plan.broadcasts() as f64;
         let seconds = (plan.well() + Duration::from_secs(200)).as_secs_f64();
         let (links, said) = (plan.links() as f64, plan.promises().chatter);
         let around = plan.anti_entropy.as_ref();
         let exchanges = around.map_or(0.0, |p| 16.0 / p.exchange_interval.as_secs_f64());
-        let said = said + exchanges;
         let at_once = plan.at_once() as f64 + broadcasts / 20.0;
-        let pending = 4.0 * nodes * (6.0 + (8.0 + at_once) * (links + 2.0)) + 20_000.0;
+        // A lookup widens until it has asked everybody over every link.
+        let asked = plan.lookups() as f64 * nodes * links;
+        let pending = 4.0 * nodes * (6.0 + (8.0 + at_once) * (links + 2.0)) + asked + 20_000.0;
         let again = if around.is_some() { 12.0 } else { 4.0 };
-        let messages = 4.0 * nodes * (said * seconds + broadcasts * again * links) + 100_000.0;
-        [format!("pending <= {pending:.0}"), format!("messages <= {messages:.0}")]
+        let messages = |said: f64| {
+            let said = (said + exchanges) * seconds + broadcasts * again * links;
+            4.0 * nodes * said + 16.0 * asked + 100_000.0
+        };
+        let said = said.map(|said| format!("messages <= {:.0}", messages(said)));
+        [format!("pending <= {pending:.0}")].into_iter().chain(said).collect()
     }
 
     /// What holds at these times.
@@ -129,7 +145,10 @@ impl Promise {
         let packed = |span: &Span| span.to_string().replace(' ', "");
         let (well, looks) = (packed(&times.well), packed(&times.looks));
         let (finale, storm) = (packed(&times.finale), packed(&times.storm));
-        let mut texts = vec![format!("dead_links == 0 from {well}")];
+        let mut texts = Vec::new();
+        if self.notices {
+            texts.push(format!("dead_links == 0 from {well}"));
+        }
         if self.meets {
             let soon = Span(times.peace.0 + MEETING);
             texts.push(format!("isolated == 0 at {}", packed(&soon)));
@@ -173,6 +192,9 @@ impl Promise {
         if self.thrifty {
             texts.push(format!("rmr <= {MOST_RMR} from {settled} until {storm}"));
         }
+        if self.finds {
+            texts.push(format!("lookup_found == 1 from {finale} until {storm}"));
+        }
         if self.survives {
             texts.push(format!("reliability >= 0.8 from {storm}"));
         }
@@ -210,7 +232,7 @@ impl Plan {
     /// are worked off, the isolated try their contacts, and (each one, a few times) sides that forgot
     /// each other meet by exchanges.
     pub(crate) fn patience(&self) -> Duration {
-        self.promises().patience
+        self.promises().patience.unwrap_or(UNPROMISED)
     }
 
     /// When whoever fell silent is tried again, if halves are one then.
@@ -226,6 +248,12 @@ impl Plan {
     /// The same in a good tree.
     fn near(&self) -> Duration {
         self.longest_way() * self.most_nodes().clamp(3, 15) as u32
+    }
+
+    /// Whether a lookup's answer comes from anywhere before nobody waits for it any more.
+    fn is_near(&self) -> bool {
+        self.talk.lookups.is_some()
+            && self.longest_way() * 20 <= murmurate::router::Config::default().lookup_wait() / 2
     }
 
     /// Whether what is published at once fits the queue of a line: what does not, nobody gets, and
