@@ -49,7 +49,7 @@ async fn messages_of_each_kind_arrive() {
         let received = soon(two.channel(name).expect("declared").receive()).await;
         let received = received.expect("a message");
         assert_eq!((received.from, &received.data), (one.id(), &message));
-        drop(received);
+        received.ack();
         assert_eq!(soon(sent.expect("taken")).await, Ok(Bytes::new()), "{name}");
     }
     let asked = two.channel("ask").expect("declared");
@@ -63,6 +63,49 @@ async fn messages_of_each_kind_arrive() {
     for _ in 0..100 {
         let answer = soon(ask.request(two.id(), "a question")).await;
         assert_eq!(answer, Ok(Bytes::from("a question indeed")));
+    }
+}
+
+/// Only what its application acknowledges or answers is delivered.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_handler_does_not_acknowledge_is_not_delivered() {
+    let channels =
+        [Channel::acknowledged("sure"), Channel::latest("newest"), Channel::request("ask")];
+    let (one, two) = soon(pair(&channels)).await;
+    for name in ["sure", "newest", "ask"] {
+        let (to, from) =
+            (one.channel(name).expect("declared"), two.channel(name).expect("declared"));
+        let send = async || soon(to.send(two.id(), name)).await.expect("taken");
+        let receive = async || soon(from.receive()).await.expect("a message");
+
+        let (sent, received) = (send().await, receive().await);
+        let handler = tokio::spawn(async move {
+            let _received = received;
+            panic!("what a handler may do");
+        });
+        assert!(handler.await.expect_err("it panics").is_panic());
+        assert_eq!(soon(sent).await, Err(Undelivered::Dropped), "{name}: a panic");
+
+        let (sent, received) = (send().await, receive().await);
+        let handler = tokio::spawn(async move {
+            let _received = received;
+            std::future::pending::<()>().await;
+        });
+        handler.abort();
+        assert_eq!(soon(sent).await, Err(Undelivered::Dropped), "{name}: an aborted task");
+
+        let (sent, received) = (send().await, receive().await);
+        drop(received);
+        assert_eq!(soon(sent).await, Err(Undelivered::Dropped), "{name}: an early return");
+
+        let (sent, received) = (send().await, receive().await);
+        received.ack();
+        assert_eq!(soon(sent).await, Ok(Bytes::new()), "{name}: those after it are not held up");
+        let metrics = one.metrics().render();
+        for count in ["dropped\"} 3", "acknowledged\"} 1", "lost\"} 0", "retransmitted\"} 0"] {
+            let count = format!("channel=\"{name}\",outcome=\"{count}\n");
+            assert!(metrics.contains(&count), "{count}{metrics}");
+        }
     }
 }
 
@@ -81,6 +124,7 @@ async fn many_messages_keep_their_order_in_a_small_queue() {
             for number in 0..20_000u32 {
                 let received = from.receive().await.expect("a message");
                 assert_eq!(received.data, number.to_be_bytes().to_vec());
+                received.ack();
             }
         };
         soon(async { tokio::join!(sends, receives) }).await;
@@ -103,6 +147,7 @@ async fn large_messages_and_keys() {
         let received = soon(from.receive()).await.expect("a message");
         assert_eq!(received.data.len(), (8 << 20) - usize::from(number));
         assert!(received.data.iter().all(|byte| *byte == number));
+        received.ack();
     }
     for receipt in receipts {
         assert_eq!(soon(receipt).await, Ok(Bytes::new()));
@@ -183,7 +228,7 @@ async fn whoever_left_is_named_at_once() {
     let (one, two) = soon(pair(&[Channel::acknowledged("c")])).await;
     let to = one.channel("c").expect("declared").to(two.id());
     let delivered = soon(to.send("before")).await.expect("taken");
-    drop(soon(two.channel("c").expect("declared").receive()).await);
+    soon(two.channel("c").expect("declared").receive()).await.expect("a message").ack();
     assert_eq!(soon(delivered).await, Ok(Bytes::new()));
     let kept = soon(to.send("taken, and not received")).await.expect("taken");
     // Under way.
@@ -219,7 +264,7 @@ async fn a_full_queue_pushes_back_or_sheds_as_declared() {
     sleep(Duration::from_millis(100)).await;
     assert!(!waits.is_finished(), "it waits for room");
     let received = soon(two.channel("wait").expect("declared").receive()).await;
-    drop(received);
+    received.expect("a message").ack();
     assert_eq!(soon(waits).await.expect("sent"), Ok(()));
     for name in ["oldest", "newest"] {
         let to = one.channel(name).expect("declared").to(two.id());
@@ -239,7 +284,11 @@ async fn a_full_queue_pushes_back_or_sheds_as_declared() {
 async fn whoever_waits_for_room_gets_its_turn() {
     let (one, two) = soon(pair(&[Channel::acknowledged("c").queue(2, 1 << 20)])).await;
     let from = two.channel("c").expect("declared");
-    tokio::spawn(async move { while from.receive().await.is_some() {} });
+    tokio::spawn(async move {
+        while let Some(received) = from.receive().await {
+            received.ack();
+        }
+    });
     let to = one.channel("c").expect("declared").to(two.id());
     let all = Arc::new(AtomicUsize::new(0));
     // Each again as soon as it has its receipt, until all together have sent enough.
@@ -293,7 +342,7 @@ async fn whom_no_dial_reaches_is_spoken_to_hop_by_hop() {
             let received = soon(to.channel(name).expect("declared").receive()).await;
             let received = received.expect("a message");
             assert_eq!((received.from, received.data[0]), (from.id(), number as u8));
-            drop(received);
+            received.ack();
             assert_eq!(soon(sent).await, Ok(Bytes::new()), "{name}");
         }
     }
@@ -320,7 +369,7 @@ async fn the_next_lane_to_whom_no_dial_reached_does_not_wait_for_another() {
         let since = Instant::now();
         let channel = nodes[0].channel(name).expect("declared");
         drop(soon(channel.send(nodes[3].id(), name.to_owned())).await.expect("taken"));
-        drop(soon(nodes[3].channel(name).expect("declared").receive()).await);
+        soon(nodes[3].channel(name).expect("declared").receive()).await.expect("a message").ack();
         since.elapsed()
     };
     let (first, next) = (took("first").await, took("next").await);
@@ -383,7 +432,7 @@ async fn whoever_is_not_known_is_looked_for() {
         }
     });
     let receives = nodes.iter().map(|node| async {
-        drop(node.channel("c").expect("declared").receive().await.expect("a message"));
+        node.channel("c").expect("declared").receive().await.expect("a message").ack();
     });
     let all = futures::future::join(
         futures::future::join_all(sends),

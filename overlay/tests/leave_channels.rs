@@ -50,7 +50,9 @@ async fn what_was_taken_is_acknowledged_and_nothing_more_is_taken() {
     assert!(!leaves.is_finished(), "nothing is received yet");
     for number in 0..100u8 {
         sleep(Duration::from_millis(2)).await;
-        assert_eq!(soon(to.receive()).await.expect("a message").data, vec![number]);
+        let received = soon(to.receive()).await.expect("a message");
+        assert_eq!(received.data, vec![number]);
+        received.ack();
     }
     for receipt in receipts {
         soon(receipt).await.expect("delivered");

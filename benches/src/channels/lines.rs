@@ -40,7 +40,8 @@ async fn send_messages(to: Destination) -> Result<(), SendError> {
 }
 
 pub(crate) async fn count_messages(from: Endpoint, count: Arc<AtomicU64>) {
-    while from.receive().await.is_some() {
+    while let Some(received) = from.receive().await {
+        received.ack();
         count.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -33,6 +33,7 @@ pub(crate) async fn receive(cell: Cell, ready: impl FnOnce(&str)) -> Result<(), 
     ready(&node.addresses().first().ok_or("no address")?.to_string());
     while let Some(received) = partner.receive().await {
         debug_assert_eq!(received.data.len(), cell.payload);
+        received.ack();
     }
     Ok(())
 }

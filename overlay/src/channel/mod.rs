@@ -63,10 +63,13 @@ pub enum Path {
 pub enum Outcome {
     /// It was written to a path: kinds without acknowledgement know no more.
     Sent,
-    /// The receiving application has taken it.
+    /// The receiving application has acknowledged it.
     Delivered,
     /// The receiving application has answered.
     Answered(Bytes),
+    /// The receiving application took it, and dropped it without a word: nobody knows how far it got.
+    /// It is not sent again.
+    Dropped,
     /// The receiving process ended, or forgot the lane: it may or may not have been delivered, and
     /// is not sent again.
     Gone,
@@ -246,7 +249,8 @@ pub trait Receiving: DynClone + Send + fmt::Debug {
         false
     }
 
-    /// The application is done with a message, and answers it if the kind has answers.
+    /// The application is done with a message: its answer, empty if it only acknowledges it, or
+    /// `None` if it dropped it.
     fn done(&mut self, number: u64, answer: Option<Bytes>);
 
     /// The next frame to send back.
@@ -257,7 +261,8 @@ pub trait Receiving: DynClone + Send + fmt::Debug {
         true
     }
 
-    /// What a sending half that comes again has to know: all numbers below are done with.
+    /// What a sending half that comes again has to know: all numbers below are done with, and none of
+    /// them was dropped that it does not know of.
     fn heard(&self) -> u64;
 
     /// A path stands, the first or another one.

@@ -246,7 +246,7 @@ async fn receive(channel: Endpoint, name: &str, mut taking: watch::Receiver<bool
             say(&Said::Got(Got { from, mark, number }));
         }
         // Now it is delivered.
-        drop(received);
+        received.ack();
     }
 }
 

@@ -25,8 +25,11 @@ struct Given<'a> {
 impl Given<'_> {
     /// Says why, if it cannot be answered like this: then it waits for the next.
     fn done(mut self, answer: Option<Base64>) -> Result<(), String> {
-        let received = self.received.take();
-        let (Some(received), Some(answer)) = (received, answer) else { return Ok(()) };
+        let Some(received) = self.received.take() else { return Ok(()) };
+        let Some(answer) = answer else {
+            received.ack();
+            return Ok(());
+        };
         received.answer(answer.0).map_err(|error| {
             let why = error.to_string();
             self.received = Some(error.request);
@@ -64,6 +67,7 @@ fn node(text: &str) -> Result<NodeId, String> {
 /// What became of a message that nobody knows to be delivered.
 fn undelivered(error: &Undelivered) -> Outcome {
     match error {
+        Undelivered::Dropped => Outcome::Dropped,
         Undelivered::Gone => Outcome::Gone,
         Undelivered::TimedOut => Outcome::TimedOut,
         Undelivered::Shed => Outcome::Shed,

@@ -190,6 +190,7 @@ pub(crate) enum Outcome {
     /// On its way: its kind knows no more.
     Sent,
     Delivered,
+    Dropped,
     Gone,
     TimedOut,
     Shed,
@@ -208,6 +209,7 @@ impl Outcome {
         match self {
             Self::Sent => "sent",
             Self::Delivered => "delivered",
+            Self::Dropped => "dropped",
             Self::Gone => "gone",
             Self::TimedOut => "timed out",
             Self::Shed => "shed",

@@ -107,6 +107,7 @@ pub(super) fn serve(node: &Node, arrivals: &Arc<Arrivals>) {
     tokio::spawn(async move {
         while let Some(message) = messages.receive().await {
             arrivals.note(&message.data);
+            message.ack();
         }
     });
     tokio::spawn(async move {

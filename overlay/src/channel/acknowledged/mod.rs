@@ -18,12 +18,16 @@ const DATA: u8 = 0;
 const ACK: u8 = 1;
 /// Nothing below the number is sent any more.
 const SKIP: u8 = 2;
+/// As [`ACK`], and the message of the number was dropped. Said again on each path until a [`SKIP`]
+/// shows that the sender knows.
+const DROPPED: u8 = 3;
 
 /// Messages under way over a relay at a time: as many as an acknowledgement has bits.
 const RELAY_WINDOW: u64 = 64;
 
-/// Messages in order, each delivered once by an incarnation of the receiver and acknowledged when its
-/// application is done with it.
+/// Messages in order, each delivered once by an incarnation of the receiver and acknowledged by its
+/// application. One that the application drops instead is [`Outcome::Dropped`](
+/// super::Outcome::Dropped), and those after it go on.
 ///
 /// Over a [`Path::Stream`](super::Path::Stream) nothing is sent twice while it stands. On the next
 /// one, whatever is not known to be done with is sent again, and dropped by a receiver that has it. A

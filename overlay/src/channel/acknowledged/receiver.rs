@@ -5,7 +5,7 @@ use bytes::Bytes;
 use murmurate_membership::{Time, Violation};
 
 use super::super::{Delivery, Depth, Frame, Limits, Nonsense, Path, Receiving};
-use super::{ACK, DATA, RELAY_WINDOW, SKIP};
+use super::{ACK, DATA, DROPPED, RELAY_WINDOW, SKIP};
 
 #[derive(Debug, Clone)]
 pub(super) struct Receiver {
@@ -16,7 +16,11 @@ pub(super) struct Receiver {
     /// The number that is waited for.
     next: u64,
     /// All below are done with.
-    heard: u64,
+    done: u64,
+    /// Those of them that were dropped, as far as the sender does not know.
+    dropped: VecDeque<u64>,
+    /// All below were told on this path.
+    told: u64,
     /// Came over a relay before their turn.
     ahead: BTreeMap<u64, Bytes>,
     /// Of `ready` and `ahead`.
@@ -32,7 +36,9 @@ impl Receiver {
             path: None,
             ready: VecDeque::new(),
             next: base,
-            heard: base,
+            done: base,
+            dropped: VecDeque::new(),
+            told: base,
             ahead: BTreeMap::new(),
             bytes: 0,
             ack: false,
@@ -46,6 +52,11 @@ impl Receiver {
     /// The number of the next delivery.
     fn first(&self) -> u64 {
         self.next - self.ready.len() as u64
+    }
+
+    /// Messages without outcome that an honest sender has.
+    fn most(&self) -> u64 {
+        self.limits.messages.max(1) as u64
     }
 
     fn has_room(&self, message: &Bytes) -> bool {
@@ -67,9 +78,10 @@ impl Receiver {
     }
 
     /// A stream brings the next one or, after a break, what came on the last one. An honest sender
-    /// has no more under way than fits.
+    /// has no more under way than fits, and no more without outcome.
     fn take_in_order(&mut self, number: u64, message: Bytes) -> bool {
-        if number == self.next && self.has_room(&message) {
+        let is_expected = number == self.next && number - self.heard() < self.most();
+        if is_expected && self.has_room(&message) {
             self.keep(number, message);
             return true;
         }
@@ -81,7 +93,7 @@ impl Receiver {
         // Whatever it is, the sender does not know that it came.
         self.ack = true;
         let is_new = number >= self.next && !self.ahead.contains_key(&number);
-        if is_new && number - self.heard < RELAY_WINDOW && self.has_room(&message) {
+        if is_new && number - self.heard() < RELAY_WINDOW && self.has_room(&message) {
             self.keep(number, message);
         }
     }
@@ -100,6 +112,10 @@ impl Receiver {
     /// Nothing below `base` is waited for any more.
     fn skip(&mut self, base: u64) {
         self.ack |= self.is_relayed();
+        while self.dropped.pop_front_if(|number| *number < base).is_some() {
+            // It knows, and waits to hear that this is known.
+            self.ack = true;
+        }
         while self.first() < base
             && let Some(message) = self.ready.pop_front()
         {
@@ -111,17 +127,18 @@ impl Receiver {
             self.bytes -= first.remove().len();
         }
         self.next = self.next.max(base);
-        self.heard = self.heard.max(base);
+        self.done = self.done.max(base);
         self.advance();
     }
 
     /// Which of the numbers from `heard` on came.
     fn came(&self) -> u64 {
-        let in_order = self.next - self.heard;
+        let heard = self.heard();
+        let in_order = self.next - heard;
         let mut came = if in_order < 64 { (1 << in_order) - 1 } else { u64::MAX };
-        let end = self.heard.saturating_add(RELAY_WINDOW);
+        let end = heard.saturating_add(RELAY_WINDOW);
         for (number, _) in self.ahead.range(..end) {
-            came |= 1 << (number - self.heard);
+            came |= 1 << (number - heard);
         }
         came
     }
@@ -155,24 +172,36 @@ impl Receiving for Receiver {
         Some(Delivery { number, message })
     }
 
-    fn done(&mut self, number: u64, _answer: Option<Bytes>) {
-        if (self.heard..self.first()).contains(&number) {
-            self.heard = number + 1;
+    fn done(&mut self, number: u64, answer: Option<Bytes>) {
+        if (self.done..self.first()).contains(&number) {
+            self.done = number + 1;
             self.ack = true;
+            if answer.is_none() {
+                self.dropped.push_back(number);
+            }
         }
     }
 
     fn next_frame(&mut self, _now: Time) -> Option<Frame> {
-        if !self.ack || self.path.is_none() {
+        if !self.has_frame() {
             return None;
         }
-        self.ack = false;
-        let body = if self.is_relayed() {
-            Bytes::copy_from_slice(&self.came().to_le_bytes())
+        // A relay loses words, and lets one overtake another: the first that was dropped is all that
+        // is told until the sender knows.
+        let (told, body) = if self.is_relayed() {
+            (self.heard(), Bytes::copy_from_slice(&self.came().to_le_bytes()))
         } else {
-            Bytes::new()
+            (self.told, Bytes::new())
         };
-        Some(Frame { tag: ACK, number: self.heard, body })
+        let at = self.dropped.partition_point(|number| *number < told);
+        if let Some(number) = self.dropped.get(at).copied() {
+            self.told = number + 1;
+            self.ack = !self.is_relayed() && self.told < self.done;
+            return Some(Frame { tag: DROPPED, number, body });
+        }
+        self.told = self.done;
+        self.ack = false;
+        Some(Frame { tag: ACK, number: self.done, body })
     }
 
     fn has_frame(&self) -> bool {
@@ -180,11 +209,12 @@ impl Receiving for Receiver {
     }
 
     fn heard(&self) -> u64 {
-        self.heard
+        self.dropped.front().copied().unwrap_or(self.done)
     }
 
     fn attach(&mut self, _now: Time, path: Path) {
         self.path = Some(path);
+        self.told = self.heard();
         if path == Path::Stream {
             // All of it comes again, in order.
             self.ahead.clear();
@@ -215,8 +245,15 @@ impl Receiving for Receiver {
         let bytes: usize = self.ready.iter().chain(self.ahead.values()).map(Bytes::len).sum();
         Violation::unless(self.bytes == bytes, "what waits is counted", detail)?;
         Violation::unless(
-            self.heard <= self.first() && self.first() <= self.next,
+            self.done <= self.first() && self.first() <= self.next,
             "what is done with was taken, and what was taken came",
+            detail,
+        )?;
+        Violation::unless(
+            self.dropped.iter().is_sorted()
+                && self.dropped.back().is_none_or(|number| *number < self.done)
+                && self.dropped.len() as u64 <= self.most().max(RELAY_WINDOW),
+            "what was dropped is done with, and bounded",
             detail,
         )?;
         Violation::unless(

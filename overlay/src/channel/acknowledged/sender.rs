@@ -7,7 +7,7 @@ use murmurate_membership::{Time, Violation};
 use super::super::queue::{Held, Queue};
 use super::super::retry::Retry;
 use super::super::{Depth, Frame, Full, Limits, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
-use super::{ACK, DATA, RELAY_WINDOW, SKIP};
+use super::{ACK, DATA, DROPPED, RELAY_WINDOW, SKIP};
 
 #[derive(Debug, Clone)]
 pub(super) struct Sender {
@@ -82,15 +82,20 @@ impl Sender {
         self.under_way.get(at).map(|held| Frame { tag: DATA, number, body: held.message.clone() })
     }
 
-    fn acknowledged(&mut self, now: Time, number: u64, came: u64) {
+    fn told(&mut self, now: Time, number: u64, dropped: bool, mut came: u64) {
         if number < self.base {
             // It waits for what was given up: the word of that was lost.
             self.skip |= self.behind && self.is_relayed();
             return;
         }
-        let progress = number > self.base;
+        let progress = dropped || number > self.base;
         self.behind = false;
         self.settle_below(number);
+        if dropped && self.settle_first(Outcome::Dropped) {
+            came >>= 1;
+            self.skip = true;
+            self.behind = true;
+        }
         if self.is_relayed() {
             self.held = came & bits(self.cursor);
             self.again &= !self.held;
@@ -164,10 +169,12 @@ impl Sending for Sender {
             [] => 0,
             ref body => u64::from_le_bytes(body.try_into().map_err(|_| nonsense)?),
         };
-        if tag != ACK || number > self.next() {
-            return Err(nonsense);
-        }
-        self.acknowledged(now, number, came);
+        let dropped = match tag {
+            ACK if number <= self.next() => false,
+            DROPPED if number < self.next() => true,
+            _ => return Err(nonsense),
+        };
+        self.told(now, number, dropped, came);
         Ok(())
     }
 

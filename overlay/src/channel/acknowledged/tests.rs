@@ -6,7 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use murmurate_membership::Time;
 
-use super::super::{Depth, Frame, Full, Outcome, Path, Welcome};
+use super::super::{Delivery, Depth, Frame, Full, Outcome, Path, Welcome};
 use super::*;
 
 const LIMITS: Limits = Limits { messages: 100, bytes: 1_000, timeout: Duration::from_secs(9) };
@@ -71,7 +71,7 @@ impl Lane {
     fn take(&mut self) {
         while let Some(delivery) = self.receiving.next_delivery() {
             self.taken.extend_from_slice(&delivery.message);
-            self.receiving.done(delivery.number, None);
+            self.receiving.done(delivery.number, Some(Bytes::new()));
             self.check();
         }
     }
@@ -114,7 +114,7 @@ fn delivered_means_that_the_application_is_done_with_it() {
     assert_eq!(lane.answer(at(0)), 0, "it came, that is all");
     let first = lane.receiving.next_delivery().expect("it came");
     assert_eq!(lane.answer(at(0)), 0, "it was taken, and may still be lost");
-    lane.receiving.done(first.number, None);
+    lane.receiving.done(first.number, Some(Bytes::new()));
     assert_eq!(lane.answer(at(0)), 1);
     assert_eq!(lane.outcomes(), all(0..1, &Outcome::Delivered));
     lane.take();
@@ -132,7 +132,7 @@ fn a_receiver_that_still_knows_gets_the_rest_and_nothing_twice() {
     lane.receive(frames);
     let first = lane.receiving.next_delivery().expect("it came");
     lane.taken.extend_from_slice(&first.message);
-    lane.receiving.done(first.number, None);
+    lane.receiving.done(first.number, Some(Bytes::new()));
     lane.sending.detach();
     lane.receiving.detach();
     assert!(lane.sent(at(1)).is_empty(), "no path");
@@ -295,7 +295,9 @@ fn what_no_honest_half_says_is_nonsense_and_changes_nothing() {
     let frames = lane.sent(at(0));
     let ack = |number| Frame { tag: ACK, number, body: Bytes::new() };
     let of_three_bytes = Frame { body: Bytes::from_static(b"two"), ..ack(1) };
-    for frame in [ack(3), ack(u64::MAX), of_three_bytes, Frame { tag: DATA, ..ack(1) }] {
+    let dropped = |number| Frame { tag: DROPPED, ..ack(number) };
+    let data_here = Frame { tag: DATA, ..ack(1) };
+    for frame in [ack(3), ack(u64::MAX), dropped(2), dropped(u64::MAX), of_three_bytes, data_here] {
         assert!(lane.sending.receive(at(0), frame).is_err());
     }
     assert_eq!(lane.outcomes(), []);
@@ -334,11 +336,11 @@ fn a_done_out_of_place_means_nothing() {
     let frames = lane.sent(at(0));
     lane.receive(frames);
     for number in [0, 2, 3, u64::MAX] {
-        lane.receiving.done(number, None);
+        lane.receiving.done(number, Some(Bytes::new()));
     }
     assert_eq!(lane.receiving.heard(), 0, "nothing was taken yet");
     lane.take();
-    lane.receiving.done(0, None);
+    lane.receiving.done(0, Some(Bytes::new()));
     assert_eq!(lane.receiving.heard(), 3);
 }
 
@@ -401,4 +403,133 @@ fn what_the_old_path_may_have_lost_is_said_on_the_new_one() {
     lane.sending.attach(at(0), Path::Stream, welcome).expect("honest");
     lane.answer(at(0));
     assert_eq!(lane.outcomes(), all(0..1, &Outcome::Delivered));
+}
+
+/// As the application takes the messages: it drops every third.
+fn outcome(number: u64) -> Outcome {
+    if number % 3 == 1 { Outcome::Dropped } else { Outcome::Delivered }
+}
+
+impl Lane {
+    /// The application takes all there is, and drops every third.
+    fn take_or_drop(&mut self) {
+        while let Some(Delivery { number, message }) = self.receiving.next_delivery() {
+            self.taken.extend_from_slice(&message);
+            let answer = (outcome(number) == Outcome::Delivered).then(Bytes::new);
+            self.receiving.done(number, answer);
+            self.check();
+        }
+    }
+}
+
+#[test]
+fn what_is_dropped_is_told_at_once_and_holds_up_nothing() {
+    for path in [Path::Stream, Path::Relay] {
+        let mut lane = Lane::new(path, 20);
+        let mut rounds = 0;
+        while lane.sending.depth().messages > 0 {
+            let frames = lane.sent(at(0));
+            lane.receive(frames);
+            lane.take_or_drop();
+            lane.answer(at(0));
+            rounds += 1;
+        }
+        assert_eq!(lane.taken, (0..20).collect::<Vec<_>>());
+        let expected: Vec<_> = (0..20).map(|number| (number, outcome(number))).collect();
+        assert_eq!(lane.outcomes(), expected);
+        assert_eq!(rounds, if path == Path::Stream { 1 } else { 7 }, "over {path:?}");
+        assert_eq!(lane.sending.retransmitted(), 0);
+        let frames = lane.sent(at(0));
+        lane.receive(frames);
+        assert_eq!(lane.receiving.heard(), 20, "the receiver knows that the sender does");
+        assert_eq!(lane.answer(at(0)), 1, "and says so");
+        assert_eq!(lane.sent(at(0)), []);
+    }
+}
+
+#[test]
+fn that_something_was_dropped_outlives_the_path() {
+    for path in [Path::Stream, Path::Relay] {
+        let mut lane = Lane::new(Path::Stream, 6);
+        let frames = lane.sent(at(0));
+        lane.receive(frames);
+        lane.take_or_drop();
+        while lane.receiving.next_frame(at(0)).is_some() {}
+        lane.connect(path, true);
+        assert_eq!(lane.outcomes(), [(0, Outcome::Delivered)], "that is all it can know");
+        for _ in 0..3 {
+            let frames = lane.sent(at(0));
+            lane.receive(frames);
+            lane.take_or_drop();
+            lane.answer(at(0));
+        }
+        let expected: Vec<_> = (1..6).map(|number| (number, outcome(number))).collect();
+        assert_eq!(lane.outcomes(), expected, "over {path:?}");
+        assert_eq!(lane.taken, [0, 1, 2, 3, 4, 5], "nothing is delivered twice");
+    }
+}
+
+#[test]
+fn what_is_dropped_is_told_whatever_gets_lost() {
+    for seed in 1..200_u64 {
+        let mut random = seed;
+        let mut draw = |of: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % of
+        };
+        let mut lane = Lane::new(Path::Relay, 90);
+        let (mut path, mut broken, mut now) = (Path::Relay, false, at(0));
+        let mut outcomes = Vec::new();
+        while lane.sending.depth().messages > 0 {
+            now = now.after(Duration::from_millis(20));
+            lane.sending.expire(now);
+            if broken || draw(8) == 0 {
+                broken = false;
+                path = if draw(2) == 0 { Path::Stream } else { Path::Relay };
+                lane.connect(path, true);
+            }
+            let mut frames = lane.sent(now);
+            let mut words: Vec<_> =
+                core::iter::from_fn(|| lane.receiving.next_frame(now)).collect();
+            match path {
+                Path::Relay => {
+                    frames.retain(|_| draw(4) > 0);
+                    words.retain(|_| draw(4) > 0);
+                }
+                // It breaks, and its end is lost.
+                Path::Stream if draw(4) == 0 => {
+                    frames.truncate(draw(10) as usize);
+                    words.truncate(draw(3) as usize);
+                    broken = true;
+                }
+                Path::Stream => {}
+            }
+            lane.receive(frames);
+            for word in words {
+                lane.sending.receive(now, word).expect("honest");
+            }
+            lane.take_or_drop();
+            outcomes.extend(lane.outcomes());
+        }
+        let expected: Vec<_> = (0..90).map(|number| (number, outcome(number))).collect();
+        assert_eq!(outcomes, expected, "seed {seed}");
+        assert_eq!(lane.taken, (0..90).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn who_does_not_hear_what_was_dropped_sends_no_more() {
+    let mut lane = Lane::new(Path::Stream, 0);
+    let mut taken = 0;
+    for number in 0..200 {
+        let frame = Frame { tag: DATA, number, body: Bytes::new() };
+        taken += u64::from(lane.receiving.receive(at(0), frame).is_ok());
+        if let Some(delivery) = lane.receiving.next_delivery() {
+            lane.receiving.done(delivery.number, None);
+        }
+        lane.check();
+    }
+    assert_eq!(taken, 100);
 }

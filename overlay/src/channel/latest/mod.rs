@@ -14,13 +14,16 @@ use super::{
 const DATA: u8 = 0;
 /// All below the number are done with.
 const ACK: u8 = 1;
+/// As [`ACK`], and the message of the number was dropped.
+const DROPPED: u8 = 2;
 
 /// The newest message, never an older one after it.
 ///
 /// A message that waits gives way to a newer one, and is [`Outcome::Shed`]. One is under way at a
 /// time: the next is sent when the receiving application is done with it, so nothing gets stale in
-/// the buffers between. When the path breaks, what was under way is sent again, also to a receiver
-/// that is a new start, unless there is a newer one: then it is [`Outcome::Gone`].
+/// the buffers between. It is [`Outcome::Dropped`] if the application drops it without a word. When
+/// the path breaks, what was under way is sent again, also to a receiver that is a new start,
+/// unless there is a newer one: then it is [`Outcome::Gone`].
 ///
 /// A sending half holds two messages at most, one under way and one that waits, whatever the limits;
 /// there is always room.
@@ -49,8 +52,14 @@ impl Kind for Latest {
     }
 
     fn receiving(&self, base: u64, _limits: Limits) -> Box<dyn Receiving> {
-        let (ready, ack) = (None, false);
-        Box::new(Receiver { ready, next: base, heard: base, path: None, ack })
+        Box::new(Receiver {
+            ready: None,
+            next: base,
+            done: base,
+            dropped: false,
+            path: None,
+            ack: false,
+        })
     }
 }
 
@@ -145,13 +154,18 @@ impl Sending for Sender {
 
     fn receive(&mut self, now: Time, frame: Frame) -> Result<(), Nonsense> {
         let Frame { tag, number, body } = frame;
-        if tag != ACK || number > self.next || !body.is_empty() {
+        let (outcome, end) = match tag {
+            ACK => (Outcome::Delivered, number),
+            DROPPED => (Outcome::Dropped, number.saturating_add(1)),
+            _ => return Err(Nonsense { tag, number }),
+        };
+        if end > self.next || !body.is_empty() {
             return Err(Nonsense { tag, number });
         }
-        if self.credit.is_some_and(|credit| credit < number) {
+        if self.credit.is_some_and(|credit| credit < end) {
             self.credit = None;
-            self.settle_under_way(Outcome::Delivered);
-            self.retry.measure(|sent| sent < number, now);
+            self.settle_under_way(outcome);
+            self.retry.measure(|sent| sent < end, now);
             self.retry.progress(now, false);
         }
         Ok(())
@@ -259,7 +273,9 @@ struct Receiver {
     /// All below are older than the newest that came.
     next: u64,
     /// All below are done with.
-    heard: u64,
+    done: u64,
+    /// Whether the last of them was dropped.
+    dropped: bool,
     path: Option<Path>,
     /// The sender has to be told.
     ack: bool,
@@ -274,7 +290,7 @@ impl Receiving for Receiver {
         if number >= self.next {
             self.next = number + 1;
             self.ready = Some(Delivery { number, message: body });
-        } else if number < self.heard {
+        } else if number < self.done {
             // It is sent again because the word was lost.
             self.ack = true;
         }
@@ -285,10 +301,11 @@ impl Receiving for Receiver {
         self.ready.take()
     }
 
-    fn done(&mut self, number: u64, _answer: Option<Bytes>) {
+    fn done(&mut self, number: u64, answer: Option<Bytes>) {
         let end = self.ready.as_ref().map_or(self.next, |ready| ready.number);
-        if (self.heard..end).contains(&number) {
-            self.heard = number + 1;
+        if (self.done..end).contains(&number) {
+            self.done = number + 1;
+            self.dropped = answer.is_none();
             self.ack = true;
         }
     }
@@ -296,11 +313,13 @@ impl Receiving for Receiver {
     fn next_frame(&mut self, _now: Time) -> Option<Frame> {
         let due = self.ack && self.path.is_some();
         self.ack &= !due;
-        due.then(|| Frame { tag: ACK, number: self.heard, body: Bytes::new() })
+        let tag = if self.dropped { DROPPED } else { ACK };
+        due.then(|| Frame { tag, number: self.heard(), body: Bytes::new() })
     }
 
     fn heard(&self) -> u64 {
-        self.heard
+        // What was dropped is sent again on another path, and the word is said again there.
+        self.done - u64::from(self.dropped)
     }
 
     fn attach(&mut self, _now: Time, path: Path) {
@@ -325,7 +344,7 @@ impl Receiving for Receiver {
     fn check(&self) -> Result<(), Violation> {
         let ready = self.ready.as_ref().is_none_or(|ready| ready.number == self.next - 1);
         Violation::unless(
-            ready && self.heard <= self.next,
+            ready && self.done <= self.next,
             "what is done with came, and what is ready is the newest",
             || alloc::format!("{self:?}"),
         )

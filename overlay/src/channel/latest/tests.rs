@@ -60,7 +60,7 @@ impl Lane {
     }
 
     fn done(&mut self, delivery: Option<Delivery>) {
-        self.receiving.done(delivery.expect("it came").number, None);
+        self.receiving.done(delivery.expect("it came").number, Some(Bytes::new()));
         self.answer();
     }
 
@@ -122,7 +122,7 @@ fn what_was_under_way_is_sent_again_and_delivered_once() {
     let second = lane.carry(at(0));
     assert_eq!(message(second.as_ref()), b"b");
     // The word that it is done with is lost, and the welcome says it.
-    lane.receiving.done(second.expect("it came").number, None);
+    lane.receiving.done(second.expect("it came").number, Some(Bytes::new()));
     lane.connect(Path::Stream, true);
     assert_eq!(lane.outcomes(), [(1, Outcome::Delivered)]);
     assert_eq!(lane.sent(at(0)), None);
@@ -172,7 +172,7 @@ fn a_relay_is_asked_again_until_it_answers() {
     lane.sending.expire(due);
     let delivery = lane.carry(due);
     assert_eq!(message(delivery.as_ref()), b"a");
-    lane.receiving.done(0, None);
+    lane.receiving.done(0, Some(Bytes::new()));
     assert!(lane.receiving.next_frame(due).is_some(), "and it is lost");
     let due = lane.sending.deadline().expect("nobody said anything");
     lane.sending.expire(due);
@@ -223,7 +223,7 @@ fn what_no_honest_half_says_is_nonsense_and_changes_nothing() {
     assert!(lane.receiving.receive(at(0), data(u64::MAX)).is_err());
     assert!(lane.receiving.receive(at(0), ack(0)).is_err());
     assert_eq!(lane.receiving.next_delivery(), None);
-    lane.receiving.done(5, None);
+    lane.receiving.done(5, Some(Bytes::new()));
     assert_eq!(lane.receiving.heard(), 0, "nobody has it");
 }
 
@@ -245,11 +245,46 @@ fn what_the_old_path_may_have_lost_is_said_on_the_new_one() {
     lane.push(b"a");
     let delivery = lane.carry(at(0)).expect("it came");
     let welcome = Welcome { resumed: true, heard: lane.receiving.heard() };
-    lane.receiving.done(delivery.number, None);
+    lane.receiving.done(delivery.number, Some(Bytes::new()));
     assert!(lane.receiving.next_frame(at(0)).is_some(), "after the welcome, on the old path");
     lane.receiving.attach(at(0), Path::Stream);
     lane.sending.attach(at(0), Path::Stream, welcome).expect("honest");
     assert!(lane.sent(at(0)).is_some(), "again, and on its way");
     lane.answer();
     assert_eq!(lane.outcomes(), [(0, Outcome::Delivered)]);
+}
+
+#[test]
+fn what_is_dropped_is_told_also_on_the_next_path() {
+    for lost in [false, true] {
+        for path in [Path::Stream, Path::Relay] {
+            let mut lane = Lane::new(Path::Stream);
+            lane.push(b"a");
+            let first = lane.carry(at(0)).expect("it came");
+            lane.push(b"b");
+            lane.receiving.done(first.number, None);
+            if lost {
+                assert!(lane.receiving.next_frame(at(0)).is_some());
+                lane.connect(path, true);
+                assert_eq!(lane.outcomes(), [(0, Outcome::Gone)], "there is a newer one");
+            } else {
+                lane.answer();
+                assert_eq!(lane.outcomes(), [(0, Outcome::Dropped)]);
+            }
+            let second = lane.carry(at(0)).expect("it came");
+            assert_eq!(&*second.message, b"b");
+            lane.receiving.done(second.number, None);
+            if lost {
+                assert!(lane.receiving.next_frame(at(0)).is_some());
+                lane.connect(path, true);
+                assert_eq!(lane.carry(at(0)), None, "it is not delivered twice");
+            }
+            lane.answer();
+            assert_eq!(lane.outcomes(), [(1, Outcome::Dropped)]);
+            lane.push(b"c");
+            let third = lane.carry(at(0));
+            lane.done(third);
+            assert_eq!(lane.outcomes(), [(2, Outcome::Delivered)]);
+        }
+    }
 }

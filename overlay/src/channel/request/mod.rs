@@ -15,6 +15,8 @@ use sender::Sender;
 const REQUEST: u8 = 0;
 /// The answer to the request of this number.
 const ANSWER: u8 = 1;
+/// The request of this number was dropped without an answer.
+const DROPPED: u8 = 2;
 
 /// Over a relay a request is sent only while all that have no answer are among so many, because the
 /// receiver tells no more apart.
@@ -28,8 +30,8 @@ const SPAN: u64 = 1 << 10;
 /// [`Path::Relay`](super::Path::Relay) a request that is not answered in time is sent again; a
 /// receiver that knows it hands it to the application once, and repeats the answer.
 ///
-/// A request that its application does not want to answer is [`Outcome::TimedOut`](
-/// super::Outcome::TimedOut) in the end.
+/// A request that its application drops without an answer is [`Outcome::Dropped`](
+/// super::Outcome::Dropped).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Request;
 

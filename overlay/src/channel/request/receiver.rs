@@ -5,7 +5,14 @@ use bytes::Bytes;
 use murmurate_membership::{Time, Violation};
 
 use super::super::{Delivery, Depth, Frame, Limits, Nonsense, Path, Receiving};
-use super::{ANSWER, REQUEST, SPAN};
+use super::{ANSWER, DROPPED, REQUEST, SPAN};
+
+/// `None`: the application dropped the request.
+type Answer = Option<Bytes>;
+
+fn bytes(answer: &Answer) -> usize {
+    answer.as_ref().map_or(0, Bytes::len)
+}
 
 #[derive(Debug, Clone)]
 pub(super) struct Receiver {
@@ -17,7 +24,7 @@ pub(super) struct Receiver {
     /// The application has it.
     open: BTreeSet<u64>,
     /// To be sent.
-    answers: BTreeMap<u64, Bytes>,
+    answers: BTreeMap<u64, Answer>,
     answer_bytes: usize,
     /// One more than the highest number that came.
     next: u64,
@@ -30,7 +37,7 @@ pub(super) struct Receiver {
 #[derive(Debug, Clone, Default)]
 struct Recent {
     came: BTreeSet<u64>,
-    answers: BTreeMap<u64, Bytes>,
+    answers: BTreeMap<u64, Answer>,
     bytes: usize,
 }
 
@@ -47,12 +54,12 @@ impl Recent {
 
     fn forget_answer(&mut self) {
         if let Some((_, answer)) = self.answers.pop_first() {
-            self.bytes -= answer.len();
+            self.bytes -= bytes(&answer);
         }
     }
 
-    fn answered(&mut self, number: u64, answer: Bytes, limits: Limits) {
-        self.bytes += answer.len();
+    fn answered(&mut self, number: u64, answer: Answer, limits: Limits) {
+        self.bytes += bytes(&answer);
         self.answers.insert(number, answer);
         while self.answers.len() > 1
             && (self.bytes > limits.bytes || self.answers.len() > limits.messages)
@@ -92,9 +99,9 @@ impl Receiver {
         true
     }
 
-    fn answer(&mut self, number: u64, answer: Bytes) {
+    fn answer(&mut self, number: u64, answer: Answer) {
         if !self.answers.contains_key(&number) {
-            self.answer_bytes += answer.len();
+            self.answer_bytes += bytes(&answer);
             self.answers.insert(number, answer);
         }
     }
@@ -126,9 +133,9 @@ impl Receiver {
         }
     }
 
-    fn take_answer(&mut self) -> Option<(u64, Bytes)> {
+    fn take_answer(&mut self) -> Option<(u64, Answer)> {
         let (number, answer) = self.answers.pop_first()?;
-        self.answer_bytes -= answer.len();
+        self.answer_bytes -= bytes(&answer);
         Some((number, answer))
     }
 
@@ -180,9 +187,7 @@ impl Receiving for Receiver {
     }
 
     fn done(&mut self, number: u64, answer: Option<Bytes>) {
-        if self.open.remove(&number)
-            && let Some(answer) = answer
-        {
+        if self.open.remove(&number) {
             if self.relayed && number >= self.floor {
                 self.recent.answered(number, answer.clone(), self.limits);
             }
@@ -191,8 +196,9 @@ impl Receiving for Receiver {
     }
 
     fn next_frame(&mut self, _now: Time) -> Option<Frame> {
-        let (number, body) = self.take_answer()?;
-        Some(Frame { tag: ANSWER, number, body })
+        let (number, answer) = self.take_answer()?;
+        let tag = if answer.is_some() { ANSWER } else { DROPPED };
+        Some(Frame { tag, number, body: answer.unwrap_or_default() })
     }
 
     fn has_frame(&self) -> bool {
@@ -229,7 +235,7 @@ impl Receiving for Receiver {
     fn check(&self) -> Result<(), Violation> {
         let detail = || alloc::format!("{self:?}");
         self.depth().check(self.limits)?;
-        let sum = |answers: &BTreeMap<u64, Bytes>| answers.values().map(Bytes::len).sum::<usize>();
+        let sum = |answers: &BTreeMap<u64, Answer>| answers.values().map(bytes).sum::<usize>();
         let ready: usize = self.ready.iter().map(|delivery| delivery.message.len()).sum();
         let recent = &self.recent;
         Violation::unless(

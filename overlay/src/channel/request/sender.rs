@@ -9,7 +9,7 @@ use murmurate_membership::{Time, Violation};
 use super::super::queue::{Held, Queue};
 use super::super::retry::{FIRST, MOST};
 use super::super::{Depth, Frame, Full, Limits, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
-use super::{ANSWER, REQUEST, SPAN};
+use super::{ANSWER, DROPPED, REQUEST, SPAN};
 
 #[derive(Debug, Clone)]
 pub(super) struct Sender {
@@ -113,11 +113,13 @@ impl Sending for Sender {
 
     fn receive(&mut self, _now: Time, frame: Frame) -> Result<(), Nonsense> {
         let Frame { tag, number, body } = frame;
-        if tag != ANSWER || number >= self.next {
-            return Err(Nonsense { tag, number });
-        }
+        let outcome = match tag {
+            ANSWER if number < self.next => Outcome::Answered(body),
+            DROPPED if number < self.next && body.is_empty() => Outcome::Dropped,
+            _ => return Err(Nonsense { tag, number }),
+        };
         // Nothing if it comes too late, or again.
-        self.settle(number, Outcome::Answered(body));
+        self.settle(number, outcome);
         Ok(())
     }
 

@@ -287,3 +287,22 @@ fn nothing_is_left_of_what_is_abandoned() {
     assert_eq!(lane.outcomes(), [(0, Outcome::Gone), (1, Outcome::Shed)]);
     assert_eq!((lane.sending.depth(), lane.sending.deadline()), (Depth::default(), None));
 }
+
+#[test]
+fn what_is_dropped_is_told_again_over_a_relay_and_not_asked_twice() {
+    for path in [Path::Stream, Path::Relay] {
+        let mut lane = Lane::new(path, 2);
+        let frames = lane.sent(at(0));
+        assert_eq!(lane.receive(frames), [0, 1]);
+        lane.receiving.done(0, None);
+        lane.done(&[1]);
+        if path == Path::Relay {
+            while lane.receiving.next_frame(at(0)).is_some() {}
+            lane.sending.expire(lane.sending.deadline().expect("there was no answer"));
+            let frames = lane.sent(at(0));
+            assert_eq!(lane.receive(frames), [0; 0]);
+        }
+        assert_eq!(lane.answer(), 2);
+        assert_eq!(lane.outcomes(), [(0, Outcome::Dropped), answered(1)]);
+    }
+}

@@ -70,6 +70,6 @@ pub struct Met {
     pub attempt: u64,
     /// Who answers.
     pub half: Half,
-    /// All numbers below this one are done with.
+    /// What the receiving half has [`heard`](super::Receiving::heard).
     pub heard: u64,
 }

@@ -30,6 +30,9 @@ pub enum Fit {
     Unproven,
 }
 
+/// What [`Receiving::done`] takes.
+type Answer = Option<Bytes>;
+
 /// The receiving half of a lane; it outlives its paths.
 #[derive(Debug, Clone)]
 pub struct ReceiverSession {
@@ -43,8 +46,8 @@ pub struct ReceiverSession {
     detached: Time,
     /// A stream brought frames: the sender knows this half.
     proven: bool,
-    /// Messages that the application has, in order, and whether it is done with them.
-    handed: VecDeque<(u64, bool)>,
+    /// Messages that the application has, in order, and the answers of those it is done with.
+    handed: VecDeque<(u64, Option<Answer>)>,
 }
 
 impl ReceiverSession {
@@ -135,13 +138,12 @@ impl ReceiverSession {
     pub fn next_delivery(&mut self) -> Option<Delivery> {
         let delivery = self.receiving.next_delivery()?;
         if self.receiving.in_order() && !self.receiving.is_silent() {
-            self.handed.push_back((delivery.number, false));
+            self.handed.push_back((delivery.number, None));
         }
         Some(delivery)
     }
 
-    /// The application is done with a message, in whatever order, and answers it if the kind has
-    /// answers.
+    /// The application is done with a message, in whatever order; see [`Receiving::done`].
     pub fn done(&mut self, number: u64, answer: Option<Bytes>) {
         if !self.receiving.in_order() {
             return self.receiving.done(number, answer);
@@ -152,10 +154,12 @@ impl ReceiverSession {
             _ => self.handed.binary_search_by_key(&number, |(number, _)| *number),
         };
         if let Ok(at) = at {
-            self.handed[at].1 = true;
+            self.handed[at].1 = Some(answer);
         }
-        while let Some((number, true)) = self.handed.front() {
-            self.receiving.done(*number, None);
+        while let Some((number, answer)) = self.handed.front_mut()
+            && let Some(answer) = answer.take()
+        {
+            self.receiving.done(*number, answer);
             self.handed.pop_front();
         }
     }

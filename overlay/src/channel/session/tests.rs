@@ -93,8 +93,8 @@ fn whoever_knows_the_half_resumes() {
     assert!((at(35)..=at(60)).contains(&then), "{then:?}: half of 50 ms at least");
     connect(&mut sender, &mut receiver, then, Path::Stream);
     assert_eq!(taken(&mut receiver), [2], "and what was taken is not delivered again");
-    receiver.done(0, None);
-    receiver.done(1, None);
+    receiver.done(0, Some(Bytes::new()));
+    receiver.done(1, Some(Bytes::new()));
     carry(&mut sender, &mut receiver, then);
     assert_eq!(outcomes(&mut sender), [Outcome::Delivered, Outcome::Delivered]);
 }
@@ -270,7 +270,7 @@ fn a_path_that_nobody_uses_is_given_back() {
     push(&mut sender, at(0), 1);
     connect(&mut sender, &mut receiver, at(0), Path::Stream);
     taken(&mut receiver);
-    receiver.done(0, None);
+    receiver.done(0, Some(Bytes::new()));
     carry(&mut sender, &mut receiver, at(1_000));
     assert_eq!(sender.deadline(), Some(at(31_000)));
     assert_eq!(sender.expire(at(30_999)), None);

@@ -38,6 +38,8 @@ pub(crate) struct ChannelCounts {
     pub(crate) delivered: IntCounter,
     /// Sent, and known to be delivered or answered.
     pub(crate) acknowledged: IntCounter,
+    /// Sent, and dropped by the application there.
+    pub(crate) dropped: IntCounter,
     /// Sent, and nobody knows.
     pub(crate) lost: IntCounter,
     /// Dropped before they were sent.
@@ -61,7 +63,7 @@ impl Families {
         let opts = Opts::new(
             "murmurate_channel_messages_total",
             "Messages of channels: sent from here, delivered here; of those sent acknowledged, \
-             lost without anybody knowing, shed before they were sent, or retransmitted.",
+             dropped by the receiving application, lost without anybody knowing, shed before they were sent, or retransmitted.",
         );
         let messages = IntCounterVec::new(opts, &["channel", "outcome"]).expect("a valid name");
         let opts = Opts::new(
@@ -115,6 +117,7 @@ impl Families {
             sent: messages("sent"),
             delivered: messages("delivered"),
             acknowledged: messages("acknowledged"),
+            dropped: messages("dropped"),
             lost: messages("lost"),
             shed: messages("shed"),
             retransmitted: messages("retransmitted"),

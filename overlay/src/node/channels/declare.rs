@@ -104,7 +104,7 @@ impl Channel {
     }
 
     /// Messages in order, each once, sent again over another connection until the receiving
-    /// application has taken them. The sender learns what became of each.
+    /// application has acknowledged them. The sender learns what became of each.
     pub fn acknowledged(name: impl Into<String>) -> Self {
         Self::own(name, Acknowledged)
     }

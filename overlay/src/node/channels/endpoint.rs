@@ -41,7 +41,7 @@ use crate::node::transport::Slot;
 /// let receipt = one.channel("orders")?.send(two.id(), "a dozen eggs").await?;
 /// let order = two.channel("orders")?.receive().await.ok_or("the node ended")?;
 /// assert_eq!(order.data, "a dozen eggs");
-/// drop(order); // Now it is delivered.
+/// order.ack(); // Now it is delivered.
 /// receipt.await?;
 /// # Ok(()) }
 /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
@@ -105,7 +105,7 @@ impl Endpoint {
     }
 
     /// The next message that arrived, whoever sent it; `None` once the node has ended. With several
-    /// callers, each message goes to one of them.
+    /// callers, each message goes to one of them. Dropping the future is safe: it loses no message.
     pub async fn receive(&self) -> Option<Received> {
         self.hub.inboxes[self.channel].next().await
     }

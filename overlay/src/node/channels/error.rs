@@ -66,6 +66,10 @@ pub enum Undelivered {
     /// Nobody said in time: it may or may not have been delivered, and is not sent again.
     #[error("nobody said in time whether the receiver got the message")]
     TimedOut,
+    /// The receiving application took it, and dropped it without acknowledging or answering it: nobody
+    /// knows how far it got. It is not sent again.
+    #[error("the receiver dropped the message without acknowledging it")]
+    Dropped,
     /// A newer message, or the queue's policy, took its place: it was not delivered.
     #[error("another message took its place")]
     Shed,

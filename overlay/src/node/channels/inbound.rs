@@ -60,7 +60,7 @@ impl InboundLane {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The application is done with a message.
+    /// The application is done with a message; see [`Receiving::done`].
     pub(super) fn done(&self, number: u64, answer: Option<Bytes>) {
         let mut inner = self.inner();
         inner.session.done(number, answer);

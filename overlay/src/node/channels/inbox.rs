@@ -12,8 +12,24 @@ use super::inbound::InboundLane;
 use crate::NodeId;
 use crate::channel::Delivery;
 
-/// A message as the application gets it. It counts as delivered when this is dropped, or answered:
-/// until then, should the process end, the sender is not told that it was.
+/// A message as the application gets it. It is delivered once it is [acknowledged](Self::ack) or
+/// [answered](Self::answer).
+///
+/// One that is dropped before, by an early return, a panic or a task that is aborted, is not: its
+/// sender is told [`Undelivered::Dropped`](super::Undelivered::Dropped) at once. It is not sent again,
+/// and the messages after it go on. Best effort promises less: there nobody is told anything.
+///
+/// ```
+/// # use murmurate::Endpoint;
+/// # async fn carry_out(_: &[u8]) -> std::io::Result<()> { Ok(()) }
+/// async fn serve(orders: Endpoint) -> std::io::Result<()> {
+///     while let Some(order) = orders.receive().await {
+///         carry_out(&order.data).await?; // An error is no acknowledgement.
+///         order.ack();
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Received {
     /// Who sent it.
@@ -25,21 +41,32 @@ pub struct Received {
 }
 
 impl Received {
-    /// Answers a request. Kinds without answers take it as the end of the message.
+    /// The application has done what the message asked for: its sender is told that it was delivered.
+    /// A request is answered with nothing. On a best-effort channel it has no effect.
+    pub fn ack(mut self) {
+        self.done(Some(Bytes::new()));
+    }
+
+    fn done(&mut self, answer: Option<Bytes>) {
+        if let Some(lane) = self.lane.take() {
+            lane.done(self.number, answer);
+        }
+    }
+
+    /// Answers a request. Kinds without answers take it as an acknowledgement.
     ///
     /// # Errors
     /// The answer is larger than the channel's `max_message`. Nothing was sent, and the error has the
     /// request, which can still be answered.
     pub fn answer(mut self, answer: impl Into<Bytes>) -> Result<(), AnswerError> {
         let answer = answer.into();
-        if let Some(lane) = self.lane.take() {
+        if let Some(lane) = &self.lane {
             let (size, max) = (answer.len(), lane.max_message);
             if size > max {
-                self.lane = Some(lane);
                 return Err(AnswerError { request: self, size, max });
             }
-            lane.done(self.number, Some(answer));
         }
+        self.done(Some(answer));
         Ok(())
     }
 }
@@ -58,9 +85,7 @@ pub struct AnswerError {
 
 impl Drop for Received {
     fn drop(&mut self) {
-        if let Some(lane) = self.lane.take() {
-            lane.done(self.number, None);
-        }
+        self.done(None);
     }
 }
 

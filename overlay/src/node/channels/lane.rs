@@ -479,6 +479,7 @@ impl Inner {
             any = true;
             match outcome {
                 Outcome::Delivered | Outcome::Answered(_) => counts.acknowledged.inc(),
+                Outcome::Dropped => counts.dropped.inc(),
                 Outcome::Gone | Outcome::TimedOut => counts.lost.inc(),
                 Outcome::Shed => counts.shed.inc(),
                 Outcome::Sent => {}

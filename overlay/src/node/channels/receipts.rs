@@ -70,6 +70,7 @@ impl Receipts {
             What::Known(outcome) => match outcome {
                 Outcome::Answered(answer) => Ok(answer.clone()),
                 Outcome::Delivered | Outcome::Sent => Ok(Bytes::new()),
+                Outcome::Dropped => Err(Undelivered::Dropped),
                 Outcome::Gone => Err(Undelivered::Gone),
                 Outcome::TimedOut => Err(Undelivered::TimedOut),
                 Outcome::Shed => Err(Undelivered::Shed),

@@ -32,9 +32,9 @@ impl Traffic {
     /// connection is for.
     pub(super) const fn protocol(self) -> &'static str {
         match self {
-            Self::Small => "/murmurate/channel/4",
-            Self::Bulk => "/murmurate/bulk/4",
-            Self::Bytes => "/murmurate/bytes/4",
+            Self::Small => "/murmurate/channel/5",
+            Self::Bulk => "/murmurate/bulk/5",
+            Self::Bytes => "/murmurate/bytes/5",
         }
     }
 }
