@@ -20,7 +20,7 @@ pub struct Parameter {
     /// Where its default comes from and what else is to say, line by line.
     pub source: &'static [&'static str],
     /// What it takes.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// Whether it also takes [`Value::Off`].
     pub can_be_off: bool,
     /// What it counts, if the name does not say it.
@@ -31,7 +31,7 @@ pub struct Parameter {
 
 /// What a parameter takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// Yes or no.
     Switch,
     /// A whole number from `least` to `most`.
@@ -72,7 +72,7 @@ impl fmt::Display for Value {
     }
 }
 
-impl Kind {
+impl ValueKind {
     /// The same within a range. Only numbers have one.
     #[must_use]
     pub const fn within(self, range: RangeInclusive<usize>) -> Self {
@@ -87,7 +87,7 @@ impl Kind {
 }
 
 /// As messages and reference pages put it: "a whole number from 1 to 64".
-impl fmt::Display for Kind {
+impl fmt::Display for ValueKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Switch => f.write_str("true or false"),
@@ -106,12 +106,12 @@ impl Parameter {
     pub fn check(&self, value: Value) -> Result<(), OutOfRange> {
         let name = self.name;
         match (self.kind, value) {
-            (Kind::Number { least: min, most: max }, Value::Number(value))
+            (ValueKind::Number { least: min, most: max }, Value::Number(value))
                 if !(min..=max).contains(&value) =>
             {
                 Err(OutOfRange::Number { name, value, min, max })
             }
-            (Kind::Time { zero: false }, Value::Time(Duration::ZERO)) => {
+            (ValueKind::Time { zero: false }, Value::Time(Duration::ZERO)) => {
                 Err(OutOfRange::ZeroTime { name })
             }
             _ => Ok(()),
@@ -263,7 +263,7 @@ impl<P: ParameterSet> AnyParameters for P {
 /// A type that a parameter can have.
 pub trait Field: Sized {
     /// The kind, in the type's whole range.
-    const KIND: Kind;
+    const KIND: ValueKind;
     /// Whether it can be [`Value::Off`].
     const CAN_BE_OFF: bool = false;
     /// As a value of any type.
@@ -273,7 +273,7 @@ pub trait Field: Sized {
 }
 
 impl Field for bool {
-    const KIND: Kind = Kind::Switch;
+    const KIND: ValueKind = ValueKind::Switch;
     fn value(&self) -> Value {
         Value::Switch(*self)
     }
@@ -283,7 +283,7 @@ impl Field for bool {
 }
 
 impl Field for Duration {
-    const KIND: Kind = Kind::Time { zero: false };
+    const KIND: ValueKind = ValueKind::Time { zero: false };
     fn value(&self) -> Value {
         Value::Time(*self)
     }
@@ -295,7 +295,7 @@ impl Field for Duration {
 macro_rules! number {
     ($($type:ty)*) => {$(
         impl Field for $type {
-            const KIND: Kind = Kind::Number { least: 0, most: <$type>::MAX as usize };
+            const KIND: ValueKind = ValueKind::Number { least: 0, most: <$type>::MAX as usize };
             fn value(&self) -> Value {
                 Value::Number((*self).into())
             }
@@ -310,7 +310,7 @@ number!(u8 u16 usize);
 
 /// A number of zero is off, too: it says what it says in files that know no word beside numbers.
 impl<T: Field> Field for Option<T> {
-    const KIND: Kind = T::KIND;
+    const KIND: ValueKind = T::KIND;
     const CAN_BE_OFF: bool = true;
     fn value(&self) -> Value {
         self.as_ref().map_or(Value::Off, Field::value)

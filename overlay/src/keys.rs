@@ -14,7 +14,7 @@ use std::fmt;
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
-use murmurate_membership::parameters::{AnyParameters, Kind, Parameter, ParameterSet, Value};
+use murmurate_membership::parameters::{AnyParameters, Parameter, ParameterSet, Value, ValueKind};
 use serde::de::{DeserializeSeed, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -136,21 +136,21 @@ impl Visitor<'_> for Of {
 
     fn visit_bool<E: Error>(self, on: bool) -> Result<Value, E> {
         match self.0.kind {
-            Kind::Switch => Ok(Value::Switch(on)),
+            ValueKind::Switch => Ok(Value::Switch(on)),
             _ => Err(E::invalid_type(Unexpected::Bool(on), &self)),
         }
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
         match (self.0.kind, usize::try_from(number)) {
-            (Kind::Number { .. }, Ok(number)) => Ok(Value::Number(number)),
+            (ValueKind::Number { .. }, Ok(number)) => Ok(Value::Number(number)),
             _ => Err(E::invalid_value(Unexpected::Signed(number), &self)),
         }
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
         match (self.0.kind, usize::try_from(number)) {
-            (Kind::Number { .. }, Ok(number)) => Ok(Value::Number(number)),
+            (ValueKind::Number { .. }, Ok(number)) => Ok(Value::Number(number)),
             _ => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
         }
     }
@@ -159,7 +159,7 @@ impl Visitor<'_> for Of {
         let time = || humantime::parse_duration(text).ok().map(Value::Time);
         let value = match self.0.kind {
             _ if text == "off" && self.0.can_be_off => Some(Value::Off),
-            Kind::Time { .. } => time(),
+            ValueKind::Time { .. } => time(),
             _ => None,
         };
         value.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use murmurate::channel::{
-    Acknowledged, BestEffort, Frame, Kind, Latest, Limits, Path, Receiving, Request, Sending,
+    Acknowledged, BestEffort, Frame, Kind, LaneLimits, Latest, Path, Receiving, Request, Sending,
     Welcome,
 };
 use murmurate::membership::Time;
 use proptest::prelude::*;
 
 const KINDS: [&dyn Kind; 4] = [&BestEffort, &Acknowledged, &Latest, &Request];
-const LIMITS: Limits = Limits { messages: 5, bytes: 60, timeout: Duration::from_secs(3) };
+const LIMITS: LaneLimits = LaneLimits { messages: 5, bytes: 60, timeout: Duration::from_secs(3) };
 
 #[derive(Debug, Clone)]
 enum Step {

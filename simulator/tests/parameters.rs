@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 use murmurate::broadcast::{anti_entropy, flood, plumtree};
-use murmurate::membership::parameters::{Kind, Parameter, ParameterSet as _};
+use murmurate::membership::parameters::{Parameter, ParameterSet as _, ValueKind};
 use murmurate::membership::{full_mesh, hyparview};
 use murmurate_simulator::experiment::scenario::{Document, reference};
 
@@ -32,14 +32,16 @@ fn what_is_just_outside_a_range_is_refused_with_its_name_and_the_range() {
             let about = of.about.trim_end_matches('.');
             assert!(reference.contains(&format!("| `{}` | {about}", of.name)), "{key}");
             let (inside, outside, allowed) = match of.kind {
-                Kind::Switch => (vec!["true".into()], vec!["1".into()], "true or false".into()),
-                Kind::Number { least, most } => {
+                ValueKind::Switch => {
+                    (vec!["true".into()], vec!["1".into()], "true or false".into())
+                }
+                ValueKind::Number { least, most } => {
                     let least = if of.can_be_off { 0 } else { least as i64 };
                     let outside = vec![(least - 1).to_string(), (most as i64 + 1).to_string()];
                     (vec![], outside, format!("from {least} to {most}"))
                 }
-                Kind::Time { zero: true } => (vec!["'0s'".into()], vec![], String::new()),
-                Kind::Time { .. } => (vec![], vec!["\"0s\"".into()], "at least 1ns".into()),
+                ValueKind::Time { zero: true } => (vec!["'0s'".into()], vec![], String::new()),
+                ValueKind::Time { .. } => (vec![], vec!["\"0s\"".into()], "at least 1ns".into()),
             };
             for value in inside.iter().chain(of.can_be_off.then_some(&"'off'".to_owned())) {
                 let said: Option<String> = says(text, &format!("{key}={value}"));

@@ -7,7 +7,7 @@ use murmurate_membership::{Time, Violation};
 
 use super::queue::Queue;
 use super::{
-    Delivery, Depth, Frame, Full, Kind, Limits, Nonsense, Outcome, Path, Receiving, Sending,
+    Depth, Frame, Full, Incoming, Kind, LaneLimits, Nonsense, Outcome, Path, Receiving, Sending,
     Ticket, Welcome,
 };
 
@@ -30,11 +30,11 @@ impl Kind for BestEffort {
         false
     }
 
-    fn sending(&self, limits: Limits) -> Box<dyn Sending> {
+    fn sending(&self, limits: LaneLimits) -> Box<dyn Sending> {
         Box::new(Sender { queue: Queue::new(limits), next: 0, stands: false })
     }
 
-    fn receiving(&self, base: u64, limits: Limits) -> Box<dyn Receiving> {
+    fn receiving(&self, base: u64, limits: LaneLimits) -> Box<dyn Receiving> {
         let ready = VecDeque::new();
         Box::new(Receiver { limits, ready, bytes: 0, relayed: false, seen: Seen::new(base) })
     }
@@ -122,8 +122,8 @@ impl Sending for Sender {
 
 #[derive(Debug, Clone)]
 struct Receiver {
-    limits: Limits,
-    ready: VecDeque<Delivery>,
+    limits: LaneLimits,
+    ready: VecDeque<Incoming>,
     bytes: usize,
     relayed: bool,
     seen: Seen,
@@ -150,11 +150,11 @@ impl Receiving for Receiver {
             return Ok(());
         }
         self.bytes = bytes;
-        self.ready.push_back(Delivery { number, message: body });
+        self.ready.push_back(Incoming { number, message: body });
         Ok(())
     }
 
-    fn next_delivery(&mut self) -> Option<Delivery> {
+    fn next_delivery(&mut self) -> Option<Incoming> {
         let delivery = self.ready.pop_front()?;
         self.bytes -= delivery.message.len();
         Some(delivery)
@@ -260,7 +260,8 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { messages: 4, bytes: 100, timeout: Duration::from_secs(9) };
+    const LIMITS: LaneLimits =
+        LaneLimits { messages: 4, bytes: 100, timeout: Duration::from_secs(9) };
     const FRESH: Welcome = Welcome { resumed: false, heard: 0 };
 
     fn frame(number: u64) -> Frame {

@@ -7,7 +7,7 @@
 //!
 //! Like the peer, a half reads no clock and no socket: a host (the node's lane tasks, the simulator,
 //! a test) stamps the time, carries the frames, and asks what is next. All numbers from the other
-//! side are checked; everything kept is bounded by the [`Limits`] a half was made with.
+//! side are checked; everything kept is bounded by the [`LaneLimits`] a half was made with.
 
 mod acknowledged;
 mod best_effort;
@@ -110,7 +110,7 @@ impl Depth {
     ///
     /// # Errors
     /// It is not.
-    pub fn check(self, limits: Limits) -> Result<(), Violation> {
+    pub fn check(self, limits: LaneLimits) -> Result<(), Violation> {
         let Self { messages, bytes } = self;
         Violation::unless(
             messages <= 1 || (messages <= limits.messages && bytes <= limits.bytes),
@@ -122,7 +122,7 @@ impl Depth {
 
 /// What the halves of a lane may keep, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct LaneLimits {
     /// Messages without outcome that a sending half holds, at least 1.
     pub messages: usize,
     /// Bytes of them. One message always fits.
@@ -218,7 +218,7 @@ dyn_clone::clone_trait_object!(Receiving);
 
 /// A message for the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
+pub struct Incoming {
     /// Which: for [`Receiving::done`].
     pub number: u64,
     /// Its content.
@@ -236,7 +236,7 @@ pub trait Receiving: DynClone + Send + fmt::Debug {
 
     /// The next message for the application, each once and in the kind's order. What the other side
     /// has to take first may hold it back: there may be one after [`Receiving::next_frame`].
-    fn next_delivery(&mut self) -> Option<Delivery>;
+    fn next_delivery(&mut self) -> Option<Incoming>;
 
     /// Whether [`Receiving::done`] must be called in the order of deliveries. Otherwise in any.
     fn in_order(&self) -> bool {
@@ -302,8 +302,8 @@ pub trait Kind: Send + Sync + fmt::Debug {
     }
 
     /// The half that sends.
-    fn sending(&self, limits: Limits) -> Box<dyn Sending>;
+    fn sending(&self, limits: LaneLimits) -> Box<dyn Sending>;
 
     /// The half that receives from a sending half whose [`base`](Sending::base) this is.
-    fn receiving(&self, base: u64, limits: Limits) -> Box<dyn Receiving>;
+    fn receiving(&self, base: u64, limits: LaneLimits) -> Box<dyn Receiving>;
 }

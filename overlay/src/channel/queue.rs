@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use bytes::Bytes;
 use murmurate_membership::{Time, Violation};
 
-use super::{Depth, Full, Limits, Outcome, Ticket};
+use super::{Depth, Full, LaneLimits, Outcome, Ticket};
 
 /// A message without outcome.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub(super) struct Held {
 /// wherever they are; and the outcomes that nobody asked for yet.
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
-    limits: Limits,
+    limits: LaneLimits,
     waiting: VecDeque<Held>,
     depth: Depth,
     next: Ticket,
@@ -28,7 +28,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: LaneLimits) -> Self {
         let settled = Settled::new(limits.messages);
         Self { limits, waiting: VecDeque::new(), depth: Depth::default(), next: 0, settled }
     }
@@ -120,7 +120,7 @@ impl Queue {
         }
         let detail = || alloc::format!("{:?} and not {depth:?}", self.depth);
         Violation::unless(self.depth == depth, "what has no outcome is counted", detail)?;
-        let Limits { messages, bytes, .. } = self.limits;
+        let LaneLimits { messages, bytes, .. } = self.limits;
         Violation::unless(
             depth.messages <= 1 || (depth.messages <= messages && depth.bytes <= bytes),
             "what has no outcome is within the limits",
@@ -196,7 +196,8 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { messages: 3, bytes: 10, timeout: Duration::from_secs(1) };
+    const LIMITS: LaneLimits =
+        LaneLimits { messages: 3, bytes: 10, timeout: Duration::from_secs(1) };
 
     fn message(bytes: usize) -> Bytes {
         Bytes::from(vec![7; bytes])
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn what_is_under_way_has_no_outcome_and_still_counts() {
-        let mut queue = Queue::new(Limits { messages: 1, ..LIMITS });
+        let mut queue = Queue::new(LaneLimits { messages: 1, ..LIMITS });
         assert_eq!(queue.push(Time::ZERO, message(1)), Ok(0));
         let held = queue.pop().expect("one waits");
         assert_eq!(queue.push(Time::ZERO, message(1)), Err(Full));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use murmurate::channel::Limits;
+use murmurate::channel::LaneLimits;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
@@ -15,7 +15,7 @@ pub(crate) struct Plan {
     pub(crate) nodes: usize,
     /// Pairs of nodes, by a random number modulo what there is.
     pub(crate) lanes: Vec<(usize, usize)>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: LaneLimits,
     pub(crate) conditions: Conditions,
     pub(crate) habits: Habits,
     /// What happens, at which millisecond, in order.
@@ -61,7 +61,7 @@ impl Plan {
             work: millis(rng, 0, most_work),
             sheds: rng.random(),
         };
-        let limits = Limits {
+        let limits = LaneLimits {
             messages: rng.random_range(1..=most_messages),
             bytes: rng.random_range(1..=2_000),
             timeout: millis(rng, 1_000, 20_000),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use murmurate::channel::{Limits, Outcome};
+use murmurate::channel::{LaneLimits, Outcome};
 use murmurate::membership::Time;
 use murmurate_simulator::engine::lanes::{ChannelMessage, Happened};
 
@@ -10,7 +10,8 @@ use crate::world::{
     ACKNOWLEDGED, BEST_EFFORT, Conditions, Habits, KINDS, LATEST, REQUEST, World, is_well,
 };
 
-const LIMITS: Limits = Limits { messages: 200, bytes: 20_000, timeout: Duration::from_secs(10) };
+const LIMITS: LaneLimits =
+    LaneLimits { messages: 200, bytes: 20_000, timeout: Duration::from_secs(10) };
 const STREAMS: Conditions = Conditions {
     latency: (Duration::from_millis(10), Duration::from_millis(20)),
     loss: 0.0,

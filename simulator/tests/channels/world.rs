@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use murmurate::broadcast::flood;
-use murmurate::channel::{Acknowledged, BestEffort, Kind, Latest, Limits, Outcome, Request};
+use murmurate::channel::{Acknowledged, BestEffort, Kind, LaneLimits, Latest, Outcome, Request};
 use murmurate::membership::{Time, Violation, full_mesh};
 use murmurate_simulator::engine::lanes::{Channel, ChannelMessage, Happened, Promises};
 use murmurate_simulator::engine::strategy;
@@ -53,7 +53,7 @@ pub(crate) struct World {
     lanes: Vec<(usize, usize)>,
 }
 
-fn channel(kind: usize, limits: Limits, conditions: Conditions, habits: Habits) -> Channel {
+fn channel(kind: usize, limits: LaneLimits, conditions: Conditions, habits: Habits) -> Channel {
     let (kind, promises): (std::sync::Arc<dyn Kind>, _) = match kind {
         BEST_EFFORT if conditions.relays > 0.0 => {
             (std::sync::Arc::new(BestEffort), Promises::BEST_EFFORT_RELAYED)
@@ -81,7 +81,7 @@ impl World {
     pub(crate) fn new(
         seed: u64,
         nodes: usize,
-        limits: Limits,
+        limits: LaneLimits,
         conditions: Conditions,
         habits: Habits,
     ) -> Self {

@@ -77,12 +77,12 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Kind)> {
     KEYS.iter().map(|(key, kind)| (key.as_str(), *kind))
 }
 
-impl From<parameters::Kind> for Kind {
-    fn from(kind: parameters::Kind) -> Self {
+impl From<parameters::ValueKind> for Kind {
+    fn from(kind: parameters::ValueKind) -> Self {
         match kind {
-            parameters::Kind::Switch => Switch,
-            parameters::Kind::Number { .. } => Number,
-            parameters::Kind::Time { .. } => Text,
+            parameters::ValueKind::Switch => Switch,
+            parameters::ValueKind::Number { .. } => Number,
+            parameters::ValueKind::Time { .. } => Text,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use murmurate::membership::parameters::{Kind, Parameter};
+use murmurate::membership::parameters::{Parameter, ValueKind};
 use toml::{Table, Value};
 
 use super::{Config, Flags, Settings, keys};
@@ -12,9 +12,9 @@ use super::{Config, Flags, Settings, keys};
 /// In words, where there is any.
 fn range(of: &Parameter, table: &[Parameter], quote: &str) -> String {
     let range = match of.kind {
-        Kind::Number { least: 0, most: usize::MAX } | Kind::Switch => None,
-        Kind::Number { least, most } => Some(format!("{least} to {most}")),
-        Kind::Time { zero } => (!zero).then(|| "above 0".to_owned()),
+        ValueKind::Number { least: 0, most: usize::MAX } | ValueKind::Switch => None,
+        ValueKind::Number { least, most } => Some(format!("{least} to {most}")),
+        ValueKind::Time { zero } => (!zero).then(|| "above 0".to_owned()),
     };
     let least = of.at_least.map(|other| format!("at least {quote}{other}{quote}"));
     let larger = table.iter().filter(|other| other.at_least == Some(of.name));
@@ -38,9 +38,9 @@ fn example(of: &Parameter, table: &[Parameter], default: &Value) -> String {
 /// A row of the table of keys.
 fn row(section: &str, of: &Parameter, table: &[Parameter], default: &Value) -> String {
     let kind = match of.kind {
-        Kind::Switch => "boolean",
-        Kind::Number { .. } => of.unit.unwrap_or("number"),
-        Kind::Time { .. } => "time",
+        ValueKind::Switch => "boolean",
+        ValueKind::Number { .. } => of.unit.unwrap_or("number"),
+        ValueKind::Time { .. } => "time",
     };
     let off = if of.can_be_off { " or `\"off\"`" } else { "" };
     let default = match default {
@@ -115,18 +115,18 @@ fn what_is_just_outside_a_range_is_refused_with_its_name_and_the_range() {
             let key = format!("{section}.{}", of.name);
             assert!(keys::all().any(|(known, _)| known == key), "{key}");
             let (outside, allowed) = match of.kind {
-                Kind::Switch
-                | Kind::Time { zero: true }
-                | Kind::Number { most: usize::MAX, .. } => {
+                ValueKind::Switch
+                | ValueKind::Time { zero: true }
+                | ValueKind::Number { most: usize::MAX, .. } => {
                     continue;
                 }
-                Kind::Number { least, most } => {
+                ValueKind::Number { least, most } => {
                     // What may be off is so at zero.
                     let below = if of.can_be_off { -1 } else { least as i64 - 1 };
                     let above = most as i64 + 1;
                     (vec![below.to_string(), above.to_string()], format!("{least} to {most}"))
                 }
-                Kind::Time { .. } => (vec!["0s".into()], "longer than zero".into()),
+                ValueKind::Time { .. } => (vec!["0s".into()], "longer than zero".into()),
             };
             for value in outside {
                 let said = refused(&key, &value);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use murmurate::channel::{
-    Delivery, Depth, Frame, Full, Kind, Limits, Nonsense, Outcome, Path, Receiving, Sending,
+    Depth, Frame, Full, Incoming, Kind, LaneLimits, Nonsense, Outcome, Path, Receiving, Sending,
     Ticket, Welcome,
 };
 use murmurate::membership::Time;
@@ -24,7 +24,7 @@ impl Kind for Fresh {
         "fresh"
     }
 
-    fn sending(&self, limits: Limits) -> Box<dyn Sending> {
+    fn sending(&self, limits: LaneLimits) -> Box<dyn Sending> {
         // Even a patient channel gives up no later than this.
         let age = self.0.min(limits.timeout);
         Box::new(Sender {
@@ -39,7 +39,7 @@ impl Kind for Fresh {
         })
     }
 
-    fn receiving(&self, base: u64, _limits: Limits) -> Box<dyn Receiving> {
+    fn receiving(&self, base: u64, _limits: LaneLimits) -> Box<dyn Receiving> {
         Box::new(Receiver { next: base, ready: VecDeque::new() })
     }
 }
@@ -49,7 +49,7 @@ const DATA: u8 = 0;
 
 #[derive(Debug, Clone)]
 struct Sender {
-    limits: Limits,
+    limits: LaneLimits,
     age: Duration,
     /// When each was taken, its ticket, itself.
     waiting: VecDeque<(Time, Ticket, Bytes)>,
@@ -154,7 +154,7 @@ impl Sending for Sender {
 struct Receiver {
     /// One more than the highest number that came.
     next: u64,
-    ready: VecDeque<Delivery>,
+    ready: VecDeque<Incoming>,
 }
 
 impl Receiving for Receiver {
@@ -166,12 +166,12 @@ impl Receiving for Receiver {
         // A relay may bring one twice, or late; a stream never does.
         if number >= self.next {
             self.next = number + 1;
-            self.ready.push_back(Delivery { number, message: body });
+            self.ready.push_back(Incoming { number, message: body });
         }
         Ok(())
     }
 
-    fn next_delivery(&mut self) -> Option<Delivery> {
+    fn next_delivery(&mut self) -> Option<Incoming> {
         self.ready.pop_front()
     }
 
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_waited_too_long_is_not_sent() {
-        let limits = Limits { messages: 3, bytes: 100, timeout: Duration::from_secs(30) };
+        let limits = LaneLimits { messages: 3, bytes: 100, timeout: Duration::from_secs(30) };
         let mut sender = Fresh(Duration::from_millis(100)).sending(limits);
         for (ticket, millis) in [(0, 0), (1, 50), (2, 90)] {
             assert_eq!(sender.push(at(millis), Bytes::from_static(b"ten bytes.")), Ok(ticket));

@@ -7,7 +7,7 @@ mod tests;
 
 use alloc::boxed::Box;
 
-use super::{Kind, Limits, Receiving, Sending};
+use super::{Kind, LaneLimits, Receiving, Sending};
 use receiver::Receiver;
 use sender::Sender;
 
@@ -45,11 +45,11 @@ impl Kind for Acknowledged {
         "acknowledged"
     }
 
-    fn sending(&self, limits: Limits) -> Box<dyn Sending> {
+    fn sending(&self, limits: LaneLimits) -> Box<dyn Sending> {
         Box::new(Sender::new(limits))
     }
 
-    fn receiving(&self, base: u64, limits: Limits) -> Box<dyn Receiving> {
+    fn receiving(&self, base: u64, limits: LaneLimits) -> Box<dyn Receiving> {
         Box::new(Receiver::new(base, limits))
     }
 }

@@ -4,12 +4,12 @@ use alloc::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use murmurate_membership::{Time, Violation};
 
-use super::super::{Delivery, Depth, Frame, Limits, Nonsense, Path, Receiving};
+use super::super::{Depth, Frame, Incoming, LaneLimits, Nonsense, Path, Receiving};
 use super::{ACK, DATA, DROPPED, RELAY_WINDOW, SKIP};
 
 #[derive(Debug, Clone)]
 pub(super) struct Receiver {
-    limits: Limits,
+    limits: LaneLimits,
     path: Option<Path>,
     /// Came in order, and not taken: the last has the number `next - 1`.
     ready: VecDeque<Bytes>,
@@ -30,7 +30,7 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    pub(super) fn new(base: u64, limits: Limits) -> Self {
+    pub(super) fn new(base: u64, limits: LaneLimits) -> Self {
         Self {
             limits,
             path: None,
@@ -165,11 +165,11 @@ impl Receiving for Receiver {
         }
     }
 
-    fn next_delivery(&mut self) -> Option<Delivery> {
+    fn next_delivery(&mut self) -> Option<Incoming> {
         let number = self.first();
         let message = self.ready.pop_front()?;
         self.bytes -= message.len();
-        Some(Delivery { number, message })
+        Some(Incoming { number, message })
     }
 
     fn done(&mut self, number: u64, answer: Option<Bytes>) {

@@ -6,7 +6,9 @@ use murmurate_membership::{Time, Violation};
 
 use super::super::queue::{Held, Queue};
 use super::super::retry::Retry;
-use super::super::{Depth, Frame, Full, Limits, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
+use super::super::{
+    Depth, Frame, Full, LaneLimits, Nonsense, Outcome, Path, Sending, Ticket, Welcome,
+};
 use super::{ACK, DATA, DROPPED, RELAY_WINDOW, SKIP};
 
 #[derive(Debug, Clone)]
@@ -31,7 +33,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: LaneLimits) -> Self {
         Self {
             queue: Queue::new(limits),
             under_way: VecDeque::new(),

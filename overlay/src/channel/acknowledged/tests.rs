@@ -6,10 +6,11 @@ use core::time::Duration;
 use bytes::Bytes;
 use murmurate_membership::Time;
 
-use super::super::{Delivery, Depth, Frame, Full, Outcome, Path, Welcome};
+use super::super::{Depth, Frame, Full, Incoming, Outcome, Path, Welcome};
 use super::*;
 
-const LIMITS: Limits = Limits { messages: 100, bytes: 1_000, timeout: Duration::from_secs(9) };
+const LIMITS: LaneLimits =
+    LaneLimits { messages: 100, bytes: 1_000, timeout: Duration::from_secs(9) };
 
 fn at(millis: u64) -> Time {
     Time::ZERO.after(Duration::from_millis(millis))
@@ -413,7 +414,7 @@ fn outcome(number: u64) -> Outcome {
 impl Lane {
     /// The application takes all there is, and drops every third.
     fn take_or_drop(&mut self) {
-        while let Some(Delivery { number, message }) = self.receiving.next_delivery() {
+        while let Some(Incoming { number, message }) = self.receiving.next_delivery() {
             self.taken.extend_from_slice(&message);
             let answer = (outcome(number) == Outcome::Delivered).then(Bytes::new);
             self.receiving.done(number, answer);

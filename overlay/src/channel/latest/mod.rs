@@ -7,7 +7,7 @@ use murmurate_membership::{Time, Violation};
 use super::queue::{Held, Settled};
 use super::retry::Retry;
 use super::{
-    Delivery, Depth, Frame, Full, Kind, Limits, Nonsense, Outcome, Path, Receiving, Sending,
+    Depth, Frame, Full, Incoming, Kind, LaneLimits, Nonsense, Outcome, Path, Receiving, Sending,
     Ticket, Welcome,
 };
 
@@ -35,7 +35,7 @@ impl Kind for Latest {
         "latest"
     }
 
-    fn sending(&self, limits: Limits) -> Box<dyn Sending> {
+    fn sending(&self, limits: LaneLimits) -> Box<dyn Sending> {
         Box::new(Sender {
             limits,
             tickets: 0,
@@ -51,7 +51,7 @@ impl Kind for Latest {
         })
     }
 
-    fn receiving(&self, base: u64, _limits: Limits) -> Box<dyn Receiving> {
+    fn receiving(&self, base: u64, _limits: LaneLimits) -> Box<dyn Receiving> {
         Box::new(Receiver {
             ready: None,
             next: base,
@@ -65,7 +65,7 @@ impl Kind for Latest {
 
 #[derive(Debug, Clone)]
 struct Sender {
-    limits: Limits,
+    limits: LaneLimits,
     tickets: Ticket,
     waiting: Option<Held>,
     /// Sent at least once, with the number `next - 1`.
@@ -269,7 +269,7 @@ impl Sending for Sender {
 #[derive(Debug, Clone)]
 struct Receiver {
     /// The newest that came, if the application has not taken it.
-    ready: Option<Delivery>,
+    ready: Option<Incoming>,
     /// All below are older than the newest that came.
     next: u64,
     /// All below are done with.
@@ -289,7 +289,7 @@ impl Receiving for Receiver {
         }
         if number >= self.next {
             self.next = number + 1;
-            self.ready = Some(Delivery { number, message: body });
+            self.ready = Some(Incoming { number, message: body });
         } else if number < self.done {
             // It is sent again because the word was lost.
             self.ack = true;
@@ -297,7 +297,7 @@ impl Receiving for Receiver {
         Ok(())
     }
 
-    fn next_delivery(&mut self) -> Option<Delivery> {
+    fn next_delivery(&mut self) -> Option<Incoming> {
         self.ready.take()
     }
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::*;
 
-const LIMITS: Limits = Limits { messages: 1, bytes: 10, timeout: Duration::from_secs(9) };
+const LIMITS: LaneLimits = LaneLimits { messages: 1, bytes: 10, timeout: Duration::from_secs(9) };
 
 fn at(millis: u64) -> Time {
     Time::ZERO.after(Duration::from_millis(millis))
@@ -51,7 +51,7 @@ impl Lane {
     }
 
     /// One frame comes, and the application takes what there is.
-    fn carry(&mut self, now: Time) -> Option<Delivery> {
+    fn carry(&mut self, now: Time) -> Option<Incoming> {
         if let Some(frame) = self.sent(now) {
             self.receiving.receive(now, frame).expect("honest");
         }
@@ -59,7 +59,7 @@ impl Lane {
         self.receiving.next_delivery()
     }
 
-    fn done(&mut self, delivery: Option<Delivery>) {
+    fn done(&mut self, delivery: Option<Incoming>) {
         self.receiving.done(delivery.expect("it came").number, Some(Bytes::new()));
         self.answer();
     }
@@ -81,7 +81,7 @@ impl Lane {
     }
 }
 
-fn message(delivery: Option<&Delivery>) -> &[u8] {
+fn message(delivery: Option<&Incoming>) -> &[u8] {
     delivery.map_or(b"none", |delivery| &delivery.message)
 }
 

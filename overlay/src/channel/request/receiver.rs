@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use murmurate_membership::{Time, Violation};
 
-use super::super::{Delivery, Depth, Frame, Limits, Nonsense, Path, Receiving};
+use super::super::{Depth, Frame, Incoming, LaneLimits, Nonsense, Path, Receiving};
 use super::{ANSWER, DROPPED, REQUEST, SPAN};
 
 /// `None`: the application dropped the request.
@@ -16,10 +16,10 @@ fn bytes(answer: &Answer) -> usize {
 
 #[derive(Debug, Clone)]
 pub(super) struct Receiver {
-    limits: Limits,
+    limits: LaneLimits,
     relayed: bool,
     /// Came, and the application has not taken it.
-    ready: VecDeque<Delivery>,
+    ready: VecDeque<Incoming>,
     ready_bytes: usize,
     /// The application has it.
     open: BTreeSet<u64>,
@@ -58,7 +58,7 @@ impl Recent {
         }
     }
 
-    fn answered(&mut self, number: u64, answer: Answer, limits: Limits) {
+    fn answered(&mut self, number: u64, answer: Answer, limits: LaneLimits) {
         self.bytes += bytes(&answer);
         self.answers.insert(number, answer);
         while self.answers.len() > 1
@@ -70,7 +70,7 @@ impl Recent {
 }
 
 impl Receiver {
-    pub(super) fn new(base: u64, limits: Limits) -> Self {
+    pub(super) fn new(base: u64, limits: LaneLimits) -> Self {
         Self {
             limits,
             relayed: false,
@@ -170,12 +170,12 @@ impl Receiving for Receiver {
         self.ready_bytes += body.len();
         // A relay brings them in any order, and the oldest must be known.
         let at = self.ready.partition_point(|delivery| delivery.number < number);
-        self.ready.insert(at, Delivery { number, message: body });
+        self.ready.insert(at, Incoming { number, message: body });
         self.make_room();
         Ok(())
     }
 
-    fn next_delivery(&mut self) -> Option<Delivery> {
+    fn next_delivery(&mut self) -> Option<Incoming> {
         if self.answer_bytes > self.limits.bytes {
             // The sender has to take its answers before it is given more.
             return None;

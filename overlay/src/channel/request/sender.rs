@@ -8,7 +8,9 @@ use murmurate_membership::{Time, Violation};
 
 use super::super::queue::{Held, Queue};
 use super::super::retry::{FIRST, MOST};
-use super::super::{Depth, Frame, Full, Limits, Nonsense, Outcome, Path, Sending, Ticket, Welcome};
+use super::super::{
+    Depth, Frame, Full, LaneLimits, Nonsense, Outcome, Path, Sending, Ticket, Welcome,
+};
 use super::{ANSWER, DROPPED, REQUEST, SPAN};
 
 #[derive(Debug, Clone)]
@@ -36,7 +38,7 @@ struct Asked {
 }
 
 impl Sender {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: LaneLimits) -> Self {
         Self {
             queue: Queue::new(limits),
             under_way: BTreeMap::new(),

@@ -6,10 +6,10 @@ use core::time::Duration;
 use bytes::Bytes;
 use murmurate_membership::Time;
 
-use super::super::{Delivery, Depth, Frame, Outcome, Path, Welcome};
+use super::super::{Depth, Frame, Incoming, Outcome, Path, Welcome};
 use super::*;
 
-const LIMITS: Limits = Limits { messages: 4, bytes: 100, timeout: Duration::from_secs(9) };
+const LIMITS: LaneLimits = LaneLimits { messages: 4, bytes: 100, timeout: Duration::from_secs(9) };
 
 fn at(millis: u64) -> Time {
     Time::ZERO.after(Duration::from_millis(millis))
@@ -72,7 +72,7 @@ impl Lane {
             self.check();
         }
         let taken = core::iter::from_fn(|| self.receiving.next_delivery());
-        taken.map(|Delivery { number, .. }| number).collect()
+        taken.map(|Incoming { number, .. }| number).collect()
     }
 
     fn done(&mut self, numbers: &[u64]) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use murmurate_membership::{Time, Violation};
 
 use super::{Greeting, Half, Met};
-use crate::channel::{Delivery, Depth, Frame, Nonsense, Path, Receiving};
+use crate::channel::{Depth, Frame, Incoming, Nonsense, Path, Receiving};
 
 /// How long a lane without a path is remembered, so that nothing is delivered twice.
 const MEMORY: Duration = Duration::from_secs(600);
@@ -135,7 +135,7 @@ impl ReceiverSession {
     }
 
     /// The next message for the application; see [`Receiving::next_delivery`].
-    pub fn next_delivery(&mut self) -> Option<Delivery> {
+    pub fn next_delivery(&mut self) -> Option<Incoming> {
         let delivery = self.receiving.next_delivery()?;
         if self.receiving.in_order() && !self.receiving.is_silent() {
             self.handed.push_back((delivery.number, None));

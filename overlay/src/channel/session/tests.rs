@@ -8,9 +8,10 @@ use bytes::Bytes;
 use murmurate_membership::Time;
 
 use super::*;
-use crate::channel::{Acknowledged, Kind, Limits, Outcome, Path};
+use crate::channel::{Acknowledged, Kind, LaneLimits, Outcome, Path};
 
-const LIMITS: Limits = Limits { messages: 100, bytes: 1_000, timeout: Duration::from_secs(3_600) };
+const LIMITS: LaneLimits =
+    LaneLimits { messages: 100, bytes: 1_000, timeout: Duration::from_secs(3_600) };
 const PATIENCE: Patience =
     Patience { handshake: Duration::from_secs(5), idle: Duration::from_secs(30) };
 const HALF: Half = Half { started: 1, number: 7 };
@@ -226,7 +227,7 @@ fn silence_is_doubted() {
 /// again.
 #[test]
 fn silence_is_doubted_although_messages_are_given_up_before() {
-    let limits = Limits { timeout: Duration::from_secs(2), ..LIMITS };
+    let limits = LaneLimits { timeout: Duration::from_secs(2), ..LIMITS };
     let mut sender = SenderSession::new(Acknowledged.sending(limits), PATIENCE, 3);
     let mut receiver = receiver(HALF);
     push(&mut sender, at(0), 1);
@@ -239,7 +240,7 @@ fn silence_is_doubted_although_messages_are_given_up_before() {
 
 #[test]
 fn a_path_on_which_the_last_message_was_given_up_ends_by_itself() {
-    let limits = Limits { timeout: Duration::from_secs(2), ..LIMITS };
+    let limits = LaneLimits { timeout: Duration::from_secs(2), ..LIMITS };
     let mut sender = SenderSession::new(Acknowledged.sending(limits), PATIENCE, 3);
     let mut receiver = receiver(HALF);
     push(&mut sender, at(0), 1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use murmurate_membership::OutOfRange;
 
-use crate::channel::{Acknowledged, BestEffort, Kind, Latest, Limits, Request};
+use crate::channel::{Acknowledged, BestEffort, Kind, LaneLimits, Latest, Request};
 use crate::node::transport::{MAX_PARALLELISM, Traffic};
 
 /// A channel, declared under its name before the node starts. All nodes declare it alike: a node
@@ -184,8 +184,8 @@ impl Channel {
         }
     }
 
-    pub(crate) fn limits(&self) -> Limits {
-        Limits { messages: self.queue_messages, bytes: self.queue_bytes, timeout: self.timeout }
+    pub(crate) fn limits(&self) -> LaneLimits {
+        LaneLimits { messages: self.queue_messages, bytes: self.queue_bytes, timeout: self.timeout }
     }
 
     fn check(&self) -> Result<(), DeclarationError> {

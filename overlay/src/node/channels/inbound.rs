@@ -10,7 +10,7 @@ use murmurate_membership::Time;
 use super::shared::Shared;
 use super::wire::{self, BATCH, WireError};
 use crate::channel::session::{Fit, Greeting, Half, Met, ReceiverSession};
-use crate::channel::{Delivery, Frame, Nonsense, Path, Receiving};
+use crate::channel::{Frame, Incoming, Nonsense, Path, Receiving};
 use crate::id::Incarnation;
 
 /// Which lane of which start of which node.
@@ -95,7 +95,7 @@ impl InboundLane {
     }
 
     /// The messages that are next for the application. Nothing else happens to the lane meanwhile.
-    pub(super) fn deliveries(&self) -> impl Iterator<Item = Delivery> {
+    pub(super) fn deliveries(&self) -> impl Iterator<Item = Incoming> {
         let mut inner = self.inner();
         std::iter::from_fn(move || inner.session.next_delivery())
     }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::declare::Channel;
 use super::inbound::InboundLane;
 use crate::NodeId;
-use crate::channel::Delivery;
+use crate::channel::Incoming;
 
 /// A message as the application gets it. It is delivered once it is [acknowledged](Self::ack) or
 /// [answered](Self::answer).
@@ -144,7 +144,7 @@ impl Inbox {
             if self.is_full(&queue) {
                 break false;
             }
-            let Some(Delivery { number, message: data }) = deliveries.next() else { break true };
+            let Some(Incoming { number, message: data }) = deliveries.next() else { break true };
             queue.bytes += data.len();
             queue.items.push_back(Received { from, data, number, lane: lane.hearer() });
         };

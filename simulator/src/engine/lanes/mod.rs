@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murmurate::channel::session::Patience;
-use murmurate::channel::{Kind, Limits};
+use murmurate::channel::{Kind, LaneLimits};
 use murmurate::membership::{Time, Violation};
 
 use crate::model::network::mix;
@@ -51,7 +51,7 @@ pub struct Channel {
     /// What is checked.
     pub promises: Promises,
     /// What a half may keep.
-    pub limits: Limits,
+    pub limits: LaneLimits,
     /// Bytes of the answer to each message, if the kind has answers; at least [`LEAST_BYTES`].
     pub answer: usize,
     /// The share of paths that are hop by hop. The others are streams.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use murmurate::channel::{Acknowledged, BestEffort, Kind, Latest, Limits, Request};
+use murmurate::channel::{Acknowledged, BestEffort, Kind, LaneLimits, Latest, Request};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -100,7 +100,7 @@ impl From<&Channel> for lanes::Channel {
             ChannelKind::Latest => (Arc::new(Latest), Promises::LATEST),
             ChannelKind::Request => (Arc::new(Request), Promises::REQUEST),
         };
-        let limits = Limits {
+        let limits = LaneLimits {
             messages: channel.queue_messages as usize,
             bytes: channel.queue_bytes.0 as usize,
             timeout: channel.timeout.0,

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use murmurate::broadcast::anti_entropy;
 use murmurate::keys::{self, Written};
 use murmurate::membership::parameters::{
-    AnyParameters, ConfigError, Kind, Parameter, ParameterSet,
+    AnyParameters, ConfigError, Parameter, ParameterSet, ValueKind,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeSeed as _, Error as _, MapAccess, Visitor};
@@ -153,21 +153,21 @@ fn property(of: &Parameter, default: &Json) -> Json {
         None => of.about.to_owned(),
     };
     let json = match of.kind {
-        Kind::Switch => json!({ "type": "boolean" }),
-        Kind::Number { least, most } if !of.can_be_off => {
+        ValueKind::Switch => json!({ "type": "boolean" }),
+        ValueKind::Number { least, most } if !of.can_be_off => {
             json!({ "type": "integer", "minimum": least, "maximum": most })
         }
-        Kind::Number { most, .. } => json!({
+        ValueKind::Number { most, .. } => json!({
             "type": ["integer", "string"], "format": "number-or-off", "minimum": 0, "maximum": most
         }),
-        Kind::Time { .. } if of.can_be_off => {
+        ValueKind::Time { .. } if of.can_be_off => {
             json!({ "type": "string", "format": "duration-or-off" })
         }
-        Kind::Time { .. } => json!({ "type": "string", "format": "duration" }),
+        ValueKind::Time { .. } => json!({ "type": "string", "format": "duration" }),
     };
     let mut all =
         Map::from_iter([("description".into(), about.into()), ("default".into(), default.clone())]);
-    if of.kind == (Kind::Time { zero: false }) {
+    if of.kind == (ValueKind::Time { zero: false }) {
         all.insert("x-least".into(), "1ns".into());
     }
     all.extend(json.as_object().cloned().into_iter().flatten());

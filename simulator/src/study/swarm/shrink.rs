@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use murmurate::membership::parameters::{AnyParameters, Kind, Parameter, Value};
+use murmurate::membership::parameters::{AnyParameters, Parameter, Value, ValueKind};
 
 use super::plan::{Plan, Promise};
 use super::talk::Talk;
@@ -284,7 +284,7 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
 fn confine(parameters: &mut dyn AnyParameters, room: usize) {
     for of in parameters.parameters() {
         if of.name.ends_with("_capacity")
-            && let (Kind::Number { least, .. }, Some(Value::Number(number))) =
+            && let (ValueKind::Number { least, .. }, Some(Value::Number(number))) =
                 (of.kind, parameters.get(of.name))
         {
             // It is a number, and stays one.
