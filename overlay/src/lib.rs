@@ -1,7 +1,41 @@
-//! Murmurate: a partial-view gossip overlay.
+//! Murmurate: a partial-view gossip overlay. Each node is linked with a few others, however many there
+//! are, and what one broadcasts reaches all.
 //!
-//! [`Stack`] composes a membership strategy, a broadcast strategy and services into one pure state
-//! machine: the code that ships is the code that is simulated.
+//! ```no_run
+//! use futures::StreamExt as _;
+//! use murmurate::{Channel, Node, NodeId};
+//!
+//! # #[cfg(feature = "libp2p")]
+//! # async fn example(somebody: NodeId) -> Result<(), Box<dyn std::error::Error>> {
+//! let node = Node::builder()
+//!     .network("roost")
+//!     .listen("/ip4/0.0.0.0/tcp/7400".parse()?)
+//!     .channel(Channel::acknowledged("orders"))
+//!     .spawn()
+//!     .await?;
+//! node.join(["/dns/first.roost.example/tcp/7400".parse()?]).await?;
+//!
+//! // To everyone...
+//! let mut news = node.subscribe("news")?;
+//! node.broadcast("news", "the first swallow").await?;
+//! while let Some(Ok(heard)) = news.next().await {
+//!     println!("{} says: {:?}", heard.id.origin.node, heard.data);
+//! }
+//!
+//! // ...and to one, who acknowledges it.
+//! let sent = node.channel("orders")?.send(somebody, "two coffees").await?;
+//! sent.await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Node`] and [`Builder`]: the node, its topics, channels, services and events.
+//! - [`Channel`]: what a channel promises. The guide has a
+//!   [page](https://github.com/murmurate/murmurate/blob/main/docs/channels.md) on them.
+//! - [`service`]: what is built on the overlay, as a state machine that is simulated as it ships.
+//! - [`membership`] and [`broadcast`]: the strategies, and how to bring one's own.
+//! - [`Stack`] composes them and services into one pure state machine: the code that ships is the code
+//!   that is simulated.
 //!
 //! The feature `libp2p`, on by default, is the node: the stack on real connections. `dns` and `mdns`
 //! add sources of contacts, and `http` answers for metrics and health. `serde` reads parameters from
@@ -25,7 +59,7 @@ pub mod keys;
 mod node;
 pub mod router;
 pub mod service;
-mod stack;
+pub mod stack;
 
 #[cfg(feature = "libp2p")]
 pub use id::{Incarnation, MessageId, NodeId, NodeIdError};
@@ -43,7 +77,7 @@ pub use node::{
     Receipt, Received, Refusal, SendError, ServiceError, ServiceHandle, SpawnError, Subscription,
     TopicError, Traffic, Undelivered, UnknownChannel, UnknownService, state,
 };
-pub use stack::{Effects, Input, Message, Stack, Timer};
+pub use stack::Stack;
 
 pub use murmurate_broadcast as broadcast;
 pub use murmurate_membership as membership;

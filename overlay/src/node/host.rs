@@ -30,7 +30,8 @@ use super::wire::{
     encode_membership, encode_route,
 };
 use crate::id::{Incarnation, MessageId, NodeId};
-use crate::{Effects, router};
+use crate::router;
+use crate::stack::Effects;
 
 /// Broadcasts of services that wait until what came together is handled.
 const OWN: usize = 64;

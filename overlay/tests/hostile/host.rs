@@ -5,10 +5,11 @@ use std::convert::Infallible;
 use std::fmt::Debug;
 use std::time::Duration;
 
+use murmurate::Stack;
 use murmurate::broadcast::Broadcast;
 use murmurate::membership::hyparview::{Message as Talks, Priority, Timer as Wakes};
 use murmurate::membership::{DownReason, HyParView, Membership, Notice, Time};
-use murmurate::{Effects, Input, Message, Stack, Timer};
+use murmurate::stack::{Effects, Input, Message, Timer};
 use proptest::test_runner::TestCaseError;
 use thin_vec::ThinVec;
 

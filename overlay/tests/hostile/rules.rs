@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use murmurate::broadcast::{Broadcast, Carries};
 use murmurate::membership::hyparview::{Message as Talks, Timer as Wakes};
 use murmurate::membership::{DownReason, Membership, Notice};
-use murmurate::{Message, Timer};
+use murmurate::stack::{Message, Timer};
 
 use crate::host::{Host, Phase, Said, Sent};
 use crate::setup::{Blob, ME, Name, Node, Speech};

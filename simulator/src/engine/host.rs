@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use murmurate::Mark;
 use murmurate::broadcast::Origin;
 use murmurate::membership::{DownReason, Notice, Time, nanos};
-use murmurate::{Effects, Mark};
+use murmurate::stack::Effects;
 
 use crate::engine::deliveries::DeliveryLog;
 use crate::engine::event::{Event, What};

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use murmurate::membership::{Membership as _, Time, nanos};
-use murmurate::{Input, Timer};
+use murmurate::stack::{Input, Timer};
 
 use crate::engine::event::{Event, What};
 use crate::engine::host::{Common, Host};

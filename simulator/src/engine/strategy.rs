@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use murmurate::Stack;
 use murmurate::broadcast::{Broadcast, BroadcastStrategy, Payload};
 use murmurate::membership::{ConfigError, Membership, MembershipStrategy};
 use murmurate::service::Service;
-use murmurate::{Input, Message, Stack, Timer};
+use murmurate::stack::{Input, Message, Timer};
 
 use crate::model::id::SimId;
 use crate::model::node::Peer;

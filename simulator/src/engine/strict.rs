@@ -2,7 +2,7 @@
 
 use murmurate::broadcast::{self, Broadcast as _};
 use murmurate::membership::{Membership as _, Time, Violation};
-use murmurate::{Input, Message, Timer};
+use murmurate::stack::{Input, Message, Timer};
 
 use crate::engine::strategy::{InputOf, SimStack};
 use crate::engine::watched::{Watched as _, WatchedBroadcast as _};

@@ -3,8 +3,8 @@
 
 use std::ops::RangeInclusive;
 
-use murmurate::Timer;
 use murmurate::membership::{DownReason, Time};
+use murmurate::stack::Timer;
 use serde::{Serialize, Serializer};
 
 use crate::engine::event::What;

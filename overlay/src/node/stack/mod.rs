@@ -26,15 +26,15 @@ pub(crate) type Router = router::Router<Incarnation, Bytes>;
 /// The node's own, and the application's.
 pub(crate) type Services = (Router, services::Services);
 pub(crate) type Stack = crate::Stack<Membership, Broadcast, Services>;
-pub(crate) type Input = crate::Input<Membership, Broadcast, Services>;
+pub(crate) type Input = crate::stack::Input<Membership, Broadcast, Services>;
 pub(crate) type BroadcastMessage = <Broadcast as broadcasts::Broadcast>::Message;
 pub(crate) type RouterMessage = router::MessageOf<Incarnation, Bytes>;
-pub(crate) type Message = crate::Message<
+pub(crate) type Message = crate::stack::Message<
     <Membership as memberships::Membership>::Message,
     BroadcastMessage,
     Either<RouterMessage, ServiceMessage>,
 >;
-pub(crate) type Timer = crate::Timer<
+pub(crate) type Timer = crate::stack::Timer<
     <Membership as memberships::Membership>::Timer,
     <Broadcast as broadcasts::Broadcast>::Timer,
     Either<router::Timer, ServiceTimer>,

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use murmurate::Input;
 use murmurate::membership::{Membership as _, Time, Violation, Wire};
+use murmurate::stack::Input;
 
 use crate::engine::deliveries::{DeliveryLog, Joined};
 use crate::engine::event::What;

@@ -1,8 +1,8 @@
 //! What a simulation's services are asked, and what they tell.
 
-use murmurate::Input;
 use murmurate::broadcast::Payload as _;
 use murmurate::membership::Time;
+use murmurate::stack::Input;
 
 use super::Simulation;
 use crate::engine::host::{Tell, Told};
