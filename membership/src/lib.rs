@@ -36,7 +36,7 @@ pub use peer::Peer;
 pub use protocol::{
     DownReason, Effects, FRAME_HEADER, Input, Membership, Notice, Sizes, Violation, Wire,
 };
-pub use range::OutOfRange;
+pub use range::{LEAST_TIME, OutOfRange};
 pub use strategy::{MembershipStrategy, Strategy};
 pub use time::{Time, nanos};
 

@@ -8,7 +8,7 @@ use core::fmt;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use crate::OutOfRange;
+use crate::range::{LEAST_TIME, OutOfRange};
 
 /// What is known of a parameter beside its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,8 @@ pub enum ValueKind {
     },
     /// A length of time.
     Time {
-        /// Whether it may be zero.
-        zero: bool,
+        /// The shortest.
+        least: Duration,
     },
 }
 
@@ -82,7 +82,7 @@ impl ValueKind {
     /// The same, zero included. Only times need it.
     #[must_use]
     pub const fn zero(self) -> Self {
-        Self::Time { zero: true }
+        Self::Time { least: Duration::ZERO }
     }
 }
 
@@ -92,8 +92,8 @@ impl fmt::Display for ValueKind {
         match self {
             Self::Switch => f.write_str("true or false"),
             Self::Number { least, most } => write!(f, "a whole number from {least} to {most}"),
-            Self::Time { zero: true } => f.write_str("a time such as \"10s\""),
-            Self::Time { zero: false } => f.write_str("a time such as \"10s\", above 0"),
+            Self::Time { least: Duration::ZERO } => f.write_str("a time such as \"10s\""),
+            Self::Time { least } => write!(f, "a time such as \"10s\", at least {least:?}"),
         }
     }
 }
@@ -111,8 +111,8 @@ impl Parameter {
             {
                 Err(OutOfRange::Number { name, value, min, max })
             }
-            (ValueKind::Time { zero: false }, Value::Time(Duration::ZERO)) => {
-                Err(OutOfRange::ZeroTime { name })
+            (ValueKind::Time { least }, Value::Time(value)) if value < least => {
+                Err(OutOfRange::Time { name, value, least })
             }
             _ => Ok(()),
         }
@@ -131,7 +131,7 @@ impl fmt::Display for Parameter {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A number outside its range, or a time of zero.
+    /// A number or a time outside its range.
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
     /// Two parameters that contradict each other.
@@ -283,7 +283,7 @@ impl Field for bool {
 }
 
 impl Field for Duration {
-    const KIND: ValueKind = ValueKind::Time { zero: false };
+    const KIND: ValueKind = ValueKind::Time { least: LEAST_TIME };
     fn value(&self) -> Value {
         Value::Time(*self)
     }

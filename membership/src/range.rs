@@ -2,6 +2,10 @@
 
 use core::time::Duration;
 
+/// The shortest time that a setting can have, unless it can be zero. Whoever does something more often
+/// does nothing else.
+pub const LEAST_TIME: Duration = Duration::from_millis(1);
+
 /// A setting outside its range; nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -18,11 +22,15 @@ pub enum OutOfRange {
         /// Largest allowed value.
         max: usize,
     },
-    /// A time that must not be zero.
-    #[error("{name} = 0 s is out of range: it must be longer than zero")]
-    ZeroTime {
+    /// A time that is too short.
+    #[error("{name} = {value:?} is out of range: at least {least:?}")]
+    Time {
         /// The setting.
         name: &'static str,
+        /// What it was set to.
+        value: Duration,
+        /// Shortest allowed time.
+        least: Duration,
     },
 }
 
@@ -31,12 +39,12 @@ impl OutOfRange {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Number { name, .. } | Self::ZeroTime { name } => name,
+            Self::Number { name, .. } | Self::Time { name, .. } => name,
         }
     }
 
     /// Checks numbers, each given with its smallest and its largest value, and times, none of which
-    /// may be zero.
+    /// may be shorter than [`LEAST_TIME`].
     ///
     /// # Errors
     /// The first that is not in its range.
@@ -49,8 +57,8 @@ impl OutOfRange {
                 return Err(Self::Number { name, value, min, max });
             }
         }
-        match times.into_iter().find(|(_, time)| time.is_zero()) {
-            Some((name, _)) => Err(Self::ZeroTime { name }),
+        match times.into_iter().find(|(_, time)| *time < LEAST_TIME) {
+            Some((name, value)) => Err(Self::Time { name, value, least: LEAST_TIME }),
             None => Ok(()),
         }
     }

@@ -96,7 +96,7 @@ impl BroadcastStrategy for Parameters {
 
 #[cfg(test)]
 mod tests {
-    use murmurate_membership::{ConfigError, OutOfRange};
+    use murmurate_membership::{ConfigError, LEAST_TIME, OutOfRange};
 
     use super::*;
 
@@ -104,7 +104,11 @@ mod tests {
     fn a_broken_relation_is_named() {
         assert_eq!(Parameters::default().check(), Ok(Config::default()));
         let wrong = Parameters { graft_retry: Duration::ZERO, ..Parameters::default() };
-        assert_eq!(wrong.check(), Err(OutOfRange::ZeroTime { name: "graft_retry" }.into()));
+        assert_eq!(
+            wrong.check(),
+            Err(OutOfRange::Time { name: "graft_retry", value: Duration::ZERO, least: LEAST_TIME }
+                .into())
+        );
         let least_graft_timeout = Duration::from_secs(2);
         let wrong = Parameters { least_graft_timeout, ..Parameters::default() };
         assert_eq!(

@@ -135,6 +135,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use murmurate_membership::LEAST_TIME;
+
     use super::*;
 
     #[test]
@@ -150,7 +152,8 @@ mod tests {
             Err(ConfigError::OutOfRange(OutOfRange::Number { name: "rings", .. }))
         ));
         let wrong = Parameters { hop_wait: Duration::ZERO, ..Parameters::default() };
-        assert_eq!(wrong.check(), Err(OutOfRange::ZeroTime { name: "hop_wait" }.into()));
+        let (value, least) = (Duration::ZERO, LEAST_TIME);
+        assert_eq!(wrong.check(), Err(OutOfRange::Time { name: "hop_wait", value, least }.into()));
         let wrong = Parameters { seen_capacity: 0, ..Parameters::default() };
         let out = wrong.check();
         assert!(matches!(out, Err(ConfigError::OutOfRange(OutOfRange::Number { value: 0, .. }))));

@@ -3,6 +3,7 @@
 //! `WRITE_REFERENCE=1 cargo test -p murmurate-agent reference` writes it again.
 
 use std::path::Path;
+use std::time::Duration;
 
 use murmurate::membership::parameters::{Parameter, ValueKind};
 use toml::{Table, Value};
@@ -14,7 +15,7 @@ fn range(of: &Parameter, table: &[Parameter], quote: &str) -> String {
     let range = match of.kind {
         ValueKind::Number { least: 0, most: usize::MAX } | ValueKind::Switch => None,
         ValueKind::Number { least, most } => Some(format!("{least} to {most}")),
-        ValueKind::Time { zero } => (!zero).then(|| "above 0".to_owned()),
+        ValueKind::Time { least } => (!least.is_zero()).then(|| format!("at least {least:?}")),
     };
     let least = of.at_least.map(|other| format!("at least {quote}{other}{quote}"));
     let larger = table.iter().filter(|other| other.at_least == Some(of.name));
@@ -116,7 +117,7 @@ fn what_is_just_outside_a_range_is_refused_with_its_name_and_the_range() {
             assert!(keys::all().any(|(known, _)| known == key), "{key}");
             let (outside, allowed) = match of.kind {
                 ValueKind::Switch
-                | ValueKind::Time { zero: true }
+                | ValueKind::Time { least: Duration::ZERO }
                 | ValueKind::Number { most: usize::MAX, .. } => {
                     continue;
                 }
@@ -126,11 +127,11 @@ fn what_is_just_outside_a_range_is_refused_with_its_name_and_the_range() {
                     let above = most as i64 + 1;
                     (vec![below.to_string(), above.to_string()], format!("{least} to {most}"))
                 }
-                ValueKind::Time { .. } => (vec!["0s".into()], "longer than zero".into()),
+                ValueKind::Time { .. } => (vec!["0s".into(), "1us".into()], "at least 1ms".into()),
             };
             for value in outside {
                 let said = refused(&key, &value);
-                let number = value.trim_end_matches('s');
+                let number = value.trim_end_matches(['u', 's']);
                 for part in [&key, number, &allowed, "--set"] {
                     assert!(said.contains(part), "{part}: {said}");
                 }

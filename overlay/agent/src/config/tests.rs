@@ -207,7 +207,7 @@ fn errors_name_value_place_and_what_is_allowed() {
         ),
         (
             "[broadcast]\ngraft_retry = \"0s\"\n",
-            "broadcast.graft_retry = 0 s is out of range: it must be longer than zero (file FILE)",
+            "broadcast.graft_retry = 0ns is out of range: at least 1ms (file FILE)",
         ),
         (
             "[log]\nlevel = \"info,murmurate=loud\"\n",
@@ -264,7 +264,7 @@ fn errors_of_channels_do_too() {
         ),
         (
             "[channels.orders]\nkind = \"latest\"\ntimeout = \"0s\"\n",
-            "channels.orders.timeout = 0 s is out of range: it must be longer than zero (file FILE)",
+            "channels.orders.timeout = 0ns is out of range: at least 1ms (file FILE)",
         ),
     ] {
         assert_eq!(refused(text), error);
