@@ -9,7 +9,6 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::sweep::Force;
-use crate::cli::tables::estimate;
 use crate::cli::values::whole;
 use crate::cli::{progress, summary};
 
@@ -85,9 +84,9 @@ pub(crate) fn compare(options: &Compare) -> Result<ExitCode, Box<dyn std::error:
     };
     let (a, b) = (side(&a.name, &options.a), side(&b.name, &options.b));
     if options.json {
-        println!("{}", serde_json::to_string(&Json { a, b, comparison: &comparison })?);
+        say!("{}", serde_json::to_string(&Json { a, b, comparison: &comparison })?);
     } else {
-        println!("a: {a}\nb: {b}");
+        say!("a: {a}\nb: {b}");
         print(&comparison);
     }
     Ok(ExitCode::SUCCESS)
@@ -112,29 +111,27 @@ fn scenario(
 fn print(comparison: &Comparison) {
     let Comparison { seeds, first_seed, unlike, figures, not_compared } = comparison;
     let last = first_seed + seeds - 1;
-    println!("{seeds} seeds, {first_seed} to {last}, each on both sides\n");
+    say!("{seeds} seeds, {first_seed} to {last}, each on both sides\n");
     let head = ["", "a", "b", "b - a", "95 % interval", "of a", "p (Holm)", ""].map(str::to_owned);
     let rows = figures.iter().map(row);
     summary::columns(&std::iter::once(head.to_vec()).chain(rows).collect::<Vec<_>>(), 1);
     let significant = figures.iter().filter(|figure| figure.significant).count();
     let count = figures.len();
-    println!(
-        "\n{significant} of {count} figures differ significantly (p < {SIGNIFICANT} with Holm)"
-    );
+    say!("\n{significant} of {count} figures differ significantly (p < {SIGNIFICANT} with Holm)");
     if !unlike.is_empty() {
-        println!(
-            "not the same noise on both sides, for these are not the same: {}",
-            unlike.join(", ")
-        );
+        say!("not the same noise on both sides, for these are not the same: {}", unlike.join(", "));
     }
     if !not_compared.is_empty() {
-        println!("only on one side: {}", not_compared.join(", "));
+        say!("only on one side: {}", not_compared.join(", "));
     }
 }
 
 fn row(compared: &Compared) -> Vec<String> {
     let Compared { figure, a, b, difference, relative, p_holm, significant, .. } = compared;
     let precision = difference.and_then(|d| d.half_width()).unwrap_or(0.0);
+    let mean = |mean: Option<f64>| {
+        mean.map_or_else(|| "-".to_owned(), |mean| summary::precise(mean, precision))
+    };
     let signed = |value: f64| {
         format!("{}{}", if value > 0.0 { "+" } else { "" }, summary::precise(value, precision))
     };
@@ -155,8 +152,8 @@ fn row(compared: &Compared) -> Vec<String> {
     let p = p_holm.map(|p| if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") });
     vec![
         figure.clone(),
-        estimate(a),
-        estimate(b),
+        mean(*a),
+        mean(*b),
         effect,
         interval,
         relative.unwrap_or_default(),

@@ -1,9 +1,10 @@
 //! What becomes of a sweep's rows: tables as files, and what is printed of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::study::sweep::estimate::Estimate;
+use crate::study::sweep::estimate::Summary;
+use crate::study::sweep::figures::{self, Values};
 use crate::study::sweep::{Cell, Layout, Ledger, Outputs, Shard, SweepError};
 use clap::Args;
 use serde::Serialize;
@@ -16,10 +17,12 @@ const MOST_PRINTED: usize = 200;
 
 #[derive(Debug, Args)]
 pub(crate) struct Output {
-    /// Where the table goes: a .csv or .parquet file; can be given for each [default: sweep.csv]
+    /// Where the table goes: a .csv or .parquet file; can be given for each [default: sweep.csv]. A shard
+    /// adds which one it is: sweep-2-of-8.csv
     #[arg(long, value_name = "TABLE")]
     out: Vec<PathBuf>,
-    /// Where the means go with their 95 % intervals, a row a figure of a combination: .csv or .parquet
+    /// Where medians and means go, with their 95 % intervals, a row a figure of a combination: .csv or
+    /// .parquet
     #[arg(long, value_name = "TABLE")]
     pub(crate) summary: Option<PathBuf>,
     /// Figures that are printed, such as rmr,latency_p99,after.reliability
@@ -35,12 +38,24 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn outputs(&self, shard: Shard) -> Outputs {
-        let name = match shard {
-            Shard::WHOLE => "sweep.csv".to_owned(),
-            Shard { index, count } => format!("sweep-{index}-of-{count}.csv"),
-        };
-        let tables = if self.out.is_empty() { vec![name.into()] } else { self.out.clone() };
+        let default = [PathBuf::from("sweep.csv")];
+        let tables = if self.out.is_empty() { &default[..] } else { &self.out };
+        let tables = tables.iter().map(|table| of_shard(table, shard)).collect();
         Outputs { tables, summary: self.summary.clone() }
+    }
+}
+
+/// Where a shard's part of a table goes: `sweep-2-of-8.csv`, so that shards of one folder have files of
+/// their own.
+fn of_shard(table: &Path, shard: Shard) -> PathBuf {
+    let Shard { index, count } = shard;
+    let stem = table.file_stem().map(|stem| stem.to_string_lossy());
+    let ending = table.extension().map(|ending| ending.to_string_lossy());
+    match (shard, stem, ending) {
+        (Shard::WHOLE, ..) | (_, None, _) | (_, _, None) => table.to_owned(),
+        (_, Some(stem), Some(ending)) => {
+            table.with_file_name(format!("{stem}-{index}-of-{count}.{ending}"))
+        }
     }
 }
 
@@ -107,17 +122,17 @@ pub(crate) fn write(
                 .map(|cell| json_cell(layout, cell, shown))
                 .collect::<Result<_, _>>()?,
         };
-        println!("{}", serde_json::to_string(&json)?);
+        say!("{}", serde_json::to_string(&json)?);
     } else {
         if is_whole {
             print(layout, &cells, shown);
             if more > 0 {
-                println!("... and {more} more: --summary writes all of them");
+                say!("... and {more} more: --summary writes all of them");
             }
-            println!();
+            say!("");
         }
         for path in outputs.tables.iter().chain(&outputs.summary) {
-            println!("written: {}", path.display());
+            say!("written: {}", path.display());
         }
     }
     ledger.remove()?;
@@ -140,21 +155,37 @@ fn print(layout: &Layout, cells: &[Cell], shown: &[usize]) {
     let figures = shown.iter().map(|at| layout.figures()[*at].clone());
     let head: Vec<String> = layout.axes().iter().cloned().chain(figures).collect();
     let row = |cell: &Cell| {
-        let figures = shown.iter().map(|at| estimate(&cell.figures[*at]));
+        let figures = shown.iter().map(|at| over_seeds(&layout.figures()[*at], &cell.figures[*at]));
         cell.values.iter().cloned().chain(figures).collect()
     };
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(cells.iter().map(row)).collect();
     summary::columns(&rows, layout.axes().len());
-    println!("\nmean ± half of its 95 % interval");
+    say!("\nmedian [95 % interval], or (least to greatest) where too few values differ for one");
 }
 
-/// A mean with what it may be off by.
-pub(crate) fn estimate(estimate: &Estimate) -> String {
-    match (estimate.mean, estimate.half_width()) {
-        (None, _) => "-".to_owned(),
-        (Some(mean), None) => summary::precise(mean, 0.0),
-        (Some(mean), Some(half)) => {
-            format!("{} ± {}", summary::precise(mean, half), summary::precise(half, half))
-        }
+/// A figure over the seeds.
+fn over_seeds(name: &str, summary: &Summary) -> String {
+    let Summary { n, mean, median, ci_low, ci_high, least, greatest } = *summary;
+    let (Some(mean), Some(median), Some((least, greatest))) = (mean, median, least.zip(greatest))
+    else {
+        return "-".to_owned();
+    };
+    let interval = ci_low.zip(ci_high);
+    if figures::values_of(name) == Values::YesNo {
+        let share = |share: f64| format!("{:.0}", 100.0 * share);
+        let (low, high) = interval.unwrap_or((0.0, 1.0));
+        return format!(
+            "{} of {n} [{} to {} %]",
+            (mean * n as f64).round(),
+            share(low),
+            share(high)
+        );
+    }
+    let (low, high) = interval.unwrap_or((least, greatest));
+    let number = |value: f64| summary::precise(value, (high - low) / 2.0);
+    match interval {
+        None if least == greatest => number(median),
+        None => format!("{} ({} to {})", number(median), number(low), number(high)),
+        Some(_) => format!("{} [{} to {}]", number(median), number(low), number(high)),
     }
 }

@@ -37,9 +37,9 @@ pub struct Compared {
     /// Pairs that have it on both sides.
     pub pairs: u64,
     /// Its mean over the runs of a that have it.
-    pub a: Estimate,
+    pub a: Option<f64>,
     /// Its mean over the runs of b that have it.
-    pub b: Estimate,
+    pub b: Option<f64>,
     /// b less a, over the pairs; absent if there are fewer than two.
     pub difference: Option<Estimate>,
     /// The difference in terms of the mean of a.
@@ -115,7 +115,7 @@ pub fn compare(
 
 fn compared(figure: String, at: usize, [a, b]: &[Vec<Vec<Option<f64>>>; 2]) -> Compared {
     let mean = |rows: &[Vec<Option<f64>>]| {
-        rows.iter().filter_map(|row| row[at]).collect::<Moments>().estimate()
+        rows.iter().filter_map(|row| row[at]).collect::<Moments>().estimate().mean
     };
     let pairs: Vec<(f64, f64)> =
         a.iter().zip(b).filter_map(|(a, b)| Some((a[at]?, b[at]?))).collect();

@@ -6,6 +6,50 @@ use crate::experiment::scenario::{Scenario, Span, nearest};
 
 type Of<T> = fn(&T) -> Option<f64>;
 
+/// What values a figure has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// 1 for yes, 0 for no.
+    YesNo,
+    /// Whole numbers.
+    Counts,
+    /// Any numbers.
+    Numbers,
+}
+
+/// What values the figure of this name has.
+#[must_use]
+pub fn values_of(name: &str) -> Values {
+    const COUNTS: [&str; 21] = [
+        "events",
+        "messages",
+        "bytes",
+        "lost",
+        "shed",
+        "duplicated",
+        "started_nodes",
+        "neighbor_ups",
+        "neighbor_downs",
+        "broadcasts",
+        "running_nodes",
+        "components",
+        "largest_component",
+        "asymmetric_links",
+        "refused",
+        "unreachable",
+        "gone",
+        "timed_out",
+        "retransmitted",
+        "lookups",
+        "datagrams",
+    ];
+    match name.rsplit('.').next() {
+        Some("holds") => Values::YesNo,
+        Some(last) if COUNTS.contains(&last) => Values::Counts,
+        _ => Values::Numbers,
+    }
+}
+
 /// Of a whole run.
 const RUN: &[(&str, Of<Report>)] = &[
     ("holds", |run| Some(f64::from(u8::from(run.holds())))),
@@ -27,10 +71,10 @@ const PHASE: &[(&str, Of<PhaseReport>)] = &[
     ("least_reliability", |phase| phase.least_reliability),
     ("rmr", |phase| phase.rmr),
     ("hops", |phase| phase.ldh),
-    ("latency_mean", |phase| delivered(phase, phase.latency_seconds.mean)),
-    ("latency_p50", |phase| delivered(phase, phase.latency_seconds.p50)),
-    ("latency_p99", |phase| delivered(phase, phase.latency_seconds.p99)),
-    ("latency_max", |phase| delivered(phase, phase.latency_seconds.max)),
+    ("latency_mean", |phase| phase.latency_seconds.map(|latency| latency.mean)),
+    ("latency_p50", |phase| phase.latency_seconds.map(|latency| latency.p50)),
+    ("latency_p99", |phase| phase.latency_seconds.map(|latency| latency.p99)),
+    ("latency_max", |phase| phase.latency_seconds.map(|latency| latency.max)),
     ("running_nodes", |phase| Some(phase.overlay.running_nodes as f64)),
     ("mean_degree", |phase| Some(phase.overlay.mean_degree)),
     ("clustering", |phase| Some(phase.overlay.clustering)),
@@ -64,11 +108,6 @@ const ASSERTION: &[(&str, Of<Verdict>)] = &[
     ("found", |verdict| verdict.found),
     ("at", |verdict| verdict.at),
 ];
-
-fn delivered(phase: &PhaseReport, latency: f64) -> Option<f64> {
-    // Nothing travels in no time.
-    (phase.latency_seconds.max > 0.0).then_some(latency)
-}
 
 /// The names of a scenario's figures.
 pub fn names(scenario: &Scenario) -> Vec<String> {

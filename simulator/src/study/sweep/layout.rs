@@ -2,14 +2,16 @@
 
 use csv::StringRecord;
 
-use super::{SweepError, figures};
+use super::SweepError;
+use super::figures::{self, Values};
 
 /// Columns in front of the varied keys.
 const BEFORE: [&str; 3] = ["sweep", "runs", "run"];
 /// Columns between the varied keys and the figures.
 const BETWEEN: [&str; 2] = ["seed", "digest"];
 /// Columns of a summary behind the varied keys.
-const SUMMARY: [&str; 5] = ["figure", "n", "mean", "ci_low", "ci_high"];
+const SUMMARY: [&str; 8] =
+    ["figure", "n", "mean", "median", "ci_low", "ci_high", "least", "greatest"];
 
 /// The columns of a table: `sweep`, `runs`, `run`, the varied keys, `seed`, `digest`, the figures.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -109,7 +111,11 @@ impl Layout {
     pub(super) fn kinds(&self, axes: &[Kind]) -> Vec<Kind> {
         let before = [Kind::Text, Kind::Whole, Kind::Whole];
         let between = [Kind::Whole, Kind::Text];
-        [&before, axes, &between, &vec![Kind::Number; self.figures().len()][..]].concat()
+        let figures = self.figures().iter().map(|name| match figures::values_of(name) {
+            Values::YesNo | Values::Counts => Kind::Whole,
+            Values::Numbers => Kind::Number,
+        });
+        [&before, axes, &between, &figures.collect::<Vec<_>>()[..]].concat()
     }
 
     pub(super) fn summary_columns(&self) -> Vec<String> {

@@ -2,7 +2,8 @@
 
 use csv::StringRecord;
 
-use super::estimate::{Estimate, Moments};
+use super::estimate::Summary;
+use super::figures::{self, Values};
 use super::layout::Layout;
 
 /// All runs with the same values.
@@ -11,7 +12,7 @@ pub struct Cell {
     /// The value of each axis.
     pub values: Vec<String>,
     /// Each figure over the seeds.
-    pub figures: Vec<Estimate>,
+    pub figures: Vec<Summary>,
 }
 
 /// Sums up rows that come in the order of their runs.
@@ -19,12 +20,13 @@ pub struct Cell {
 pub(super) struct Summing {
     layout: Layout,
     values: Option<Vec<String>>,
-    moments: Vec<Moments>,
+    /// By figure.
+    columns: Vec<Vec<f64>>,
 }
 
 impl Summing {
     pub(super) fn new(layout: &Layout) -> Self {
-        Self { layout: layout.clone(), values: None, moments: Vec::new() }
+        Self { layout: layout.clone(), values: None, columns: Vec::new() }
     }
 
     /// One more row. Returns the cell before, if this is the first row of another one.
@@ -33,12 +35,10 @@ impl Summing {
         let done = if is_same { None } else { self.end() };
         if !is_same {
             self.values = Some(self.layout.values_of(row).map(ToOwned::to_owned).collect());
-            self.moments = vec![Moments::default(); self.layout.figures().len()];
+            self.columns = vec![Vec::new(); self.layout.figures().len()];
         }
-        for (moments, figure) in self.moments.iter_mut().zip(self.layout.figures_of(row)) {
-            if let Some(figure) = figure {
-                moments.add(figure);
-            }
+        for (column, figure) in self.columns.iter_mut().zip(self.layout.figures_of(row)) {
+            column.extend(figure);
         }
         done
     }
@@ -46,6 +46,11 @@ impl Summing {
     /// The last cell.
     pub(super) fn end(&mut self) -> Option<Cell> {
         let values = self.values.take()?;
-        Some(Cell { values, figures: self.moments.iter().map(Moments::estimate).collect() })
+        let columns = std::mem::take(&mut self.columns).into_iter().zip(self.layout.figures());
+        let summary = |(column, name): (Vec<f64>, &String)| match figures::values_of(name) {
+            Values::YesNo => Summary::of_share(column),
+            Values::Counts | Values::Numbers => Summary::of(column),
+        };
+        Some(Cell { values, figures: columns.map(summary).collect() })
     }
 }

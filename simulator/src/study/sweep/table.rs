@@ -7,18 +7,20 @@ use std::path::{Path, PathBuf};
 use csv::{StringRecord, Writer};
 
 use super::SweepError;
+use super::estimate::Summary;
 use super::layout::Kind;
 use super::ledger::Ledger;
 use super::parquet;
 use super::rows::Sheet;
 use super::summary::{Cell, Summing};
+use crate::study::draft::Draft;
 
 /// Where tables go; the ending of a file says how it is written.
 #[derive(Debug, Clone, Default)]
 pub struct Outputs {
     /// A row a run.
     pub tables: Vec<PathBuf>,
-    /// A row a figure of a cell: its mean over the seeds and the interval.
+    /// A row a figure of a cell: what it comes to over the seeds.
     pub summary: Option<PathBuf>,
 }
 
@@ -39,9 +41,7 @@ impl Outputs {
                 let message = "is there already: choose another file, or --overwrite it";
                 return Err(SweepError::file(path, &message));
             }
-            let draft = draft(path);
-            File::create(&draft)
-                .and_then(|_| std::fs::remove_file(&draft))
+            Draft::create(path)
                 .map_err(|error| SweepError::file(path, &format!("cannot be written: {error}")))?;
         }
         Ok(())
@@ -59,13 +59,13 @@ impl Outputs {
         let mut tables = self
             .tables
             .iter()
-            .map(|path| Draft::create(path, layout.columns(), &kinds))
+            .map(|path| Table::create(path, layout.columns(), &kinds))
             .collect::<Result<Vec<_>, _>>()?;
         let columns = layout.summary_columns();
-        let numbers = [Kind::Text, Kind::Whole, Kind::Number, Kind::Number, Kind::Number];
+        let numbers = [&[Kind::Text, Kind::Whole], &[Kind::Number; 6][..]].concat();
         let kinds = [&[Kind::Text], &axes[..], &numbers].concat();
         let path = self.summary.as_ref();
-        let mut summary = path.map(|path| Draft::create(path, &columns, &kinds)).transpose()?;
+        let mut summary = path.map(|path| Table::create(path, &columns, &kinds)).transpose()?;
         let mut sum = |cell: Option<Cell>| {
             let Some(cell) = cell else { return Ok(()) };
             seen(&cell);
@@ -79,7 +79,7 @@ impl Outputs {
             sum(summing.add(&row))?;
         }
         sum(summing.end())?;
-        tables.into_iter().chain(summary).try_for_each(Draft::finish)
+        tables.into_iter().chain(summary).try_for_each(Table::finish)
     }
 }
 
@@ -90,7 +90,8 @@ fn summary_rows(ledger: &Ledger, cell: &Cell) -> impl Iterator<Item = StringReco
         let mut row = StringRecord::from(vec![ledger.sweep()]);
         row.extend(&cell.values);
         row.extend([name, &figure.n.to_string()]);
-        row.extend([figure.mean, figure.ci_low, figure.ci_high].map(number));
+        let Summary { mean, median, ci_low, ci_high, least, greatest, .. } = *figure;
+        row.extend([mean, median, ci_low, ci_high, least, greatest].map(number));
         row
     })
 }
@@ -147,24 +148,18 @@ impl Sheet for Writer<File> {
     }
 }
 
-/// Tables appear whole: until then they have another name.
-fn draft(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    name.into()
-}
-
 /// A table that is being written.
-struct Draft<'a> {
+struct Table<'a> {
     path: &'a Path,
+    draft: Draft,
     sheet: Box<dyn Sheet>,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> Table<'a> {
     fn create(path: &'a Path, columns: &[String], kinds: &[Kind]) -> Result<Self, SweepError> {
         let format = Format::of(path)?;
-        let create = || -> Result<Box<dyn Sheet>, Box<dyn Error>> {
-            let file = File::create(draft(path))?;
+        let (draft, file) = Draft::create(path).map_err(|error| SweepError::file(path, &error))?;
+        let write = || -> Result<Box<dyn Sheet>, Box<dyn Error>> {
             if format == Format::Parquet {
                 return parquet::write(file, columns, kinds);
             }
@@ -172,8 +167,8 @@ impl<'a> Draft<'a> {
             writer.write_record(columns)?;
             Ok(Box::new(writer))
         };
-        let sheet = create().map_err(|error| SweepError::file(path, &error))?;
-        Ok(Self { path, sheet })
+        let sheet = write().map_err(|error| SweepError::file(path, &error))?;
+        Ok(Self { path, draft, sheet })
     }
 
     fn add(&mut self, row: &StringRecord) -> Result<(), SweepError> {
@@ -183,6 +178,6 @@ impl<'a> Draft<'a> {
     fn finish(self) -> Result<(), SweepError> {
         let wrong = |error: &dyn std::fmt::Display| SweepError::file(self.path, error);
         self.sheet.finish().map_err(|error| wrong(&error))?;
-        std::fs::rename(draft(self.path), self.path).map_err(|error| wrong(&error))
+        self.draft.finish().map_err(|error| wrong(&error))
     }
 }
