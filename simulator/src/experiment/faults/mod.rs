@@ -79,12 +79,13 @@ impl Ongoing {
         &self.fault
     }
 
-    /// It happens, or begins. Returns what is to be done later.
-    pub(crate) fn strike<P: SimStack>(&mut self, sim: &mut Simulation<P>) -> Plans {
+    /// It happens, or begins, at `now`, which the simulation may have gone past a little: it stops where a
+    /// bucket of its queue ends. Returns what is to be done later.
+    pub(crate) fn strike<P: SimStack>(&mut self, now: Time, sim: &mut Simulation<P>) -> Plans {
         let what = self.fault.what.clone();
         let mut plans = Plans::new();
         if let Some(lasting) = what.lasting() {
-            plans.push((sim.now().after(lasting.0), Later::End));
+            plans.push((now.after(lasting.0), Later::End));
         }
         match what {
             What::Crash { who, notice } => {
@@ -94,7 +95,7 @@ impl Ongoing {
                 self.each(sim, &who, Simulation::leave);
             }
             What::Leave { who, linger } => {
-                let end = sim.now().after(linger.0);
+                let end = now.after(linger.0);
                 let nodes = self.each(sim, &who, Simulation::leave_and_stay);
                 let peers = nodes.into_iter().filter_map(|index| sim.peer(index));
                 plans.extend(peers.map(|peer| (end, Later::Stop(peer))));
@@ -102,18 +103,18 @@ impl Ongoing {
             What::Restart { who, over, .. } => {
                 let dead = (0..sim.len()).filter(|index| !sim.is_live(*index)).collect();
                 let nodes = victims(&who, dead, sim.network().placement(), &mut self.rng);
-                let times = spread(sim.now(), over.0, nodes.len());
+                let times = spread(now, over.0, nodes.len());
                 plans.extend(times.zip(nodes).map(|(time, node)| (time, Later::Restart(node))));
             }
             What::Recycle { who } => self.recycle(sim, &who),
             What::Join { count, over } => {
-                let times = spread(sim.now(), over.0, count as usize);
+                let times = spread(now, over.0, count as usize);
                 plans.extend(times.map(|time| (time, Later::Join)));
             }
             What::Churn { lasting, how, .. } => {
-                let until = sim.now().after(lasting.0);
+                let until = now.after(lasting.0);
                 let churning = Churning::new(how, until, self.rng.random());
-                plans.extend(churning.begin(sim));
+                plans.extend(churning.begin(now, sim));
                 self.churning = Some(churning);
             }
             What::Discover { who } => {
@@ -169,14 +170,19 @@ impl Ongoing {
         }
     }
 
-    /// Does what it planned.
-    pub(crate) fn go_on<P: SimStack>(&mut self, sim: &mut Simulation<P>, later: Later) -> Plans {
+    /// Does what it planned for `now`.
+    pub(crate) fn go_on<P: SimStack>(
+        &mut self,
+        now: Time,
+        sim: &mut Simulation<P>,
+        later: Later,
+    ) -> Plans {
         match later {
             Later::Join => self.join(sim),
             Later::Restart(index) => self.restart(sim, index),
             Later::Stop(peer) if sim.peer(peer.index()) == Some(peer) => sim.crash(peer.index()),
             Later::Stop(_) => {}
-            Later::Turn(turn) => return self.turn(sim, turn),
+            Later::Turn(turn) => return self.turn(now, sim, turn),
             Later::End => match std::mem::take(&mut self.ending) {
                 Ending::Nothing => {}
                 Ending::Cut(number) => sim.network_mut().mend(number),
@@ -230,9 +236,9 @@ impl Ongoing {
         }
     }
 
-    fn turn<P: SimStack>(&mut self, sim: &mut Simulation<P>, turn: Turn) -> Plans {
+    fn turn<P: SimStack>(&mut self, now: Time, sim: &mut Simulation<P>, turn: Turn) -> Plans {
         let Some(churning) = &self.churning else { return Plans::new() };
-        let (next, happens) = churning.turn(sim, turn, &mut self.rng);
+        let (next, happens) = churning.turn(now, sim, turn, &mut self.rng);
         match happens {
             churn::Happens::Nothing => {}
             churn::Happens::Comes(index) => {

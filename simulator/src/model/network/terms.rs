@@ -145,9 +145,12 @@ impl Port {
         &mut self.links[at].1
     }
 
-    /// When a message that came to the end of the line has come in whole; `None` if it did not fit.
+    /// When a message has come in whole whose last bit comes to the line `now`; `None` if it did not
+    /// fit. The two lines carry it at the same time: it comes in from its first bit on, or, if its sender's
+    /// line is the slower one, as late as it can.
     pub(crate) fn receive(&mut self, now: u64, bytes: u64, line: Bandwidth) -> Option<u64> {
-        carry(&mut self.down_free, now, bytes, line.down, line.queue)
+        let start = now.saturating_sub(time_of(bytes, line.up.max(line.down)));
+        carry(&mut self.down_free, start, bytes, line.down, line.queue)
     }
 
     #[cfg(test)]
@@ -163,14 +166,18 @@ impl Port {
 
 /// Sends bytes over a line that is free from `free` on, and says when it has carried them.
 fn carry(free: &mut u64, now: u64, bytes: u64, rate: u64, queue: u64) -> Option<u64> {
-    let time_of = |bytes: u64| (u128::from(bytes) * 8_000_000_000 / u128::from(rate.max(1))) as u64;
     let start = now.max(*free);
     // A message on its own goes however large it is.
-    if start > now && start - now + time_of(bytes) > time_of(queue) {
+    if start > now && start - now + time_of(bytes, rate) > time_of(queue, rate) {
         return None;
     }
-    *free = start.saturating_add(time_of(bytes));
+    *free = start.saturating_add(time_of(bytes, rate));
     Some(*free)
+}
+
+/// Nanoseconds that a line takes for so many bytes at so many bits a second.
+fn time_of(bytes: u64, rate: u64) -> u64 {
+    (u128::from(bytes) * 8_000_000_000 / u128::from(rate.max(1))) as u64
 }
 
 /// [`Terms`] ready to draw from.

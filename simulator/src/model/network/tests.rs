@@ -151,11 +151,28 @@ fn a_line_takes_its_time_and_sheds_what_does_not_fit() {
     assert_eq!(journeys[10..], [Journey::Shed; 2]);
     let mut port = Port::default();
     let whole = |port: &mut Port, now| port.receive(now, 2_000, line);
-    assert_eq!(whole(&mut port, 0), Some(2_000_000));
-    assert_eq!(whole(&mut port, 0), Some(4_000_000));
-    assert_eq!(whole(&mut port, 9_000_000), Some(11_000_000), "it was idle meanwhile");
-    assert_eq!(port.receive(20_000_000, 1 << 20, line), Some(20_000_000 + (1 << 20) * 1_000));
-    assert_eq!(whole(&mut port, 20_000_000), None);
+    assert_eq!(whole(&mut port, 2_000_000), Some(2_000_000), "as it came");
+    assert_eq!(whole(&mut port, 2_000_000), Some(4_000_000), "another one at the same time");
+    assert_eq!(whole(&mut port, 11_000_000), Some(11_000_000), "it was idle meanwhile");
+    let large = 2_000_000_000;
+    assert_eq!(port.receive(large, 1 << 20, line), Some(large));
+    assert_eq!(port.receive(large, 1 << 20, line), None);
+}
+
+/// A line that takes more time than that before it is waited for, and one that takes less is not.
+#[test]
+fn the_slower_of_two_lines_counts_and_not_both() {
+    let mbit = 1_000_000;
+    for (up, down, milliseconds) in [(8, 8, 1_000), (8, 16, 1_000), (16, 8, 1_000), (4, 8, 2_000)] {
+        let line = Bandwidth { up: up * mbit, down: down * mbit, queue: 1 << 30 };
+        let network = perfect(&Terms { bandwidth: Some(line), ..Terms::default() });
+        let bytes = 1_000_000;
+        let Journey::Arrives(last) = journeys(&network, 1, bytes, 0)[0] else {
+            panic!("it arrives")
+        };
+        let whole = Port::default().receive(last, bytes, line).unwrap();
+        assert_eq!(whole, 10_000_000 + milliseconds * 1_000_000, "{up} up, {down} down");
+    }
 }
 
 /// One fault more leaves the other draws as they were.
