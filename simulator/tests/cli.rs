@@ -16,13 +16,11 @@ fn json_is_one_object_with_all_the_figures() {
     let output = murmurate_sim(&["run", "--nodes", "200", "--messages", "10", "--json"]);
     assert!(output.status.success());
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    for key in ["nodes", "seed", "events", "events_per_second", "wall_seconds", "peak_rss_bytes"] {
+        assert!(!json[key].is_null(), "{key} is missing in {json}");
+    }
+    let phase = &json["phases"][0];
     for key in [
-        "nodes",
-        "seed",
-        "events",
-        "events_per_second",
-        "wall_seconds",
-        "peak_rss_bytes",
         "reliability",
         "rmr",
         "ldh",
@@ -33,15 +31,15 @@ fn json_is_one_object_with_all_the_figures() {
         "asymmetric_links",
         "latency_seconds",
     ] {
-        assert!(!json[key].is_null(), "{key} is missing in {json}");
+        assert!(!phase[key].is_null(), "{key} is missing in {phase}");
     }
     for quantile in ["p50", "p99", "max"] {
-        assert!(json["latency_seconds"][quantile].is_f64(), "{quantile} is missing in {json}");
+        assert!(phase["latency_seconds"][quantile].is_f64(), "{quantile} is missing in {phase}");
     }
     assert_eq!(json["nodes"], 200);
-    assert_eq!(json["reliability"], 1.0);
-    assert_eq!(json["components"], 1);
-    assert_eq!(json["asymmetric_links"], 0);
+    assert_eq!(phase["reliability"], 1.0);
+    assert_eq!(phase["components"], 1);
+    assert_eq!(phase["asymmetric_links"], 0);
     assert_eq!(json["digest"].as_str().map(str::len), Some(16));
     let text = String::from_utf8_lossy(&output.stdout);
     for key in ["nodes", "seed", "digest"] {
@@ -68,8 +66,8 @@ fn every_pair_of_strategies_runs() {
                 broadcast,
             ]);
             let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-            assert_eq!(json["reliability"], 1.0, "{membership} + {broadcast}");
-            let after = &json["after_failure"];
+            assert_eq!(json["phases"][0]["reliability"], 1.0, "{membership} + {broadcast}");
+            let after = &json["phases"][1];
             assert_eq!(after["running_nodes"], 30, "{membership} + {broadcast}: {after}");
             assert_eq!(after["components"], 1, "{membership} + {broadcast}: {after}");
             assert_eq!(after["asymmetric_links"], 0, "{membership} + {broadcast}: {after}");

@@ -6,9 +6,11 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use murmurate_simulator::experiment::runner::{self, Report};
-use murmurate_simulator::experiment::scenario::{Document, Scenario, gallery, schema};
+use murmurate_simulator::engine::watch::Filter;
+use murmurate_simulator::experiment::runner::{self, Observer, Report};
+use murmurate_simulator::experiment::scenario::{Document, Scenario, Span, gallery, schema};
 
 /// So many nodes at most.
 const SMALL: u32 = 400;
@@ -71,6 +73,37 @@ fn every_scenario_shows_what_it_says_on_any_number_of_threads() {
             }
         }
         broken
+    });
+}
+
+/// Looks as often as nobody would, and wants to hear of everything.
+struct Onlooker;
+
+impl Observer for Onlooker {
+    fn looks_at(&self) -> Vec<Span> {
+        (1..120).map(|count| Span(Duration::from_millis(777) * count)).collect()
+    }
+
+    fn overlay_every(&self) -> Option<Span> {
+        Some(Span(Duration::from_millis(333)))
+    }
+
+    fn wants_events(&self) -> Option<Filter> {
+        Some(Filter::default())
+    }
+}
+
+/// A verdict depends on the scenario alone, not on what else is measured or written.
+#[test]
+fn no_output_changes_a_verdict() {
+    each(|name, scenario| {
+        let without = run(scenario);
+        let mut measured = scenario.clone();
+        measured.measure.load = true;
+        let with = runner::run(&measured, &mut Onlooker).expect("it was checked");
+        let same = (&with.verdicts, &with.digest) == (&without.verdicts, &without.digest);
+        let differ = || format!("{name}: {:#?} with, {:#?}", with.verdicts, without.verdicts);
+        (!same).then(differ).into_iter().collect()
     });
 }
 

@@ -176,6 +176,61 @@ fn what_cannot_be_written_is_told_before_the_run() {
     assert!(text.contains("full.jsonl cannot be written: No space left"), "{text}");
 }
 
+/// What was there before stays until the run is over, and the folder is as tidy as before.
+#[test]
+fn a_run_that_fails_leaves_earlier_files_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = ["page.html", "overlay.graphml", "events.jsonl"];
+    for file in files {
+        std::fs::write(folder.path().join(file), "earlier").expect("written");
+    }
+    // Within the run: a node that restarts every other second has no 257th name.
+    let restless = r#"
+duration = "20m"
+nodes = { count = 5, joining = "1s" }
+[[faults]]
+at = "2s"
+do.churn = { for = "19m", how.sessions = { up.exponential = { mean = "1s" }, down.exponential = { mean = "1s" } } }
+"#;
+    std::fs::write(folder.path().join("restless.toml"), restless).expect("written");
+    let outputs = ["--report", files[0], "--export", files[1], "--trace", files[2]];
+    let output = run(folder.path(), &[&["restless.toml"][..], &outputs].concat());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("was to start once more, and a node can start 256 times"), "{text}");
+    for file in files {
+        let text = std::fs::read_to_string(folder.path().join(file)).expect("it is there");
+        assert_eq!(text, "earlier", "{file}");
+    }
+    let left = std::fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(left, files.len() + 1, "nothing beside them");
+    let output =
+        run(folder.path(), &[&["quickstart", "--set", "nodes.count=30"][..], &outputs].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for file in files {
+        let text = std::fs::read_to_string(folder.path().join(file)).expect("it is there");
+        assert!(text.len() > 1_000, "{file}: {text}");
+    }
+}
+
+#[test]
+fn output_that_nobody_can_take_is_an_error_and_no_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for json in [&["--json"][..], &[]] {
+        let full = std::fs::File::create("/dev/full").expect("Linux has it");
+        let output = Command::new(env!("CARGO_BIN_EXE_murmurate-sim"))
+            .current_dir(folder.path())
+            .args(["run", "--nodes", "20", "--messages", "2"])
+            .args(json)
+            .stdout(full)
+            .output()
+            .expect("the binary runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains("standard output cannot be written: No space left"), "{text}");
+    }
+}
+
 /// Large enough that threads share the work.
 #[test]
 fn every_file_is_the_same_on_any_number_of_threads() {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+use std::time::Duration;
+
 use murmurate::broadcast::{anti_entropy, flood, plumtree};
 use murmurate::membership::parameters::{Parameter, ParameterSet as _, ValueKind};
 use murmurate::membership::{full_mesh, hyparview};
@@ -40,8 +42,12 @@ fn what_is_just_outside_a_range_is_refused_with_its_name_and_the_range() {
                     let outside = vec![(least - 1).to_string(), (most as i64 + 1).to_string()];
                     (vec![], outside, format!("from {least} to {most}"))
                 }
-                ValueKind::Time { zero: true } => (vec!["'0s'".into()], vec![], String::new()),
-                ValueKind::Time { .. } => (vec![], vec!["\"0s\"".into()], "at least 1ns".into()),
+                ValueKind::Time { least: Duration::ZERO } => {
+                    (vec!["'0s'".into()], vec![], String::new())
+                }
+                ValueKind::Time { .. } => {
+                    (vec![], vec!["\"0s\"".into(), "\"1ns\"".into()], "at least 1ms".into())
+                }
             };
             for value in inside.iter().chain(of.can_be_off.then_some(&"'off'".to_owned())) {
                 let said: Option<String> = says(text, &format!("{key}={value}"));

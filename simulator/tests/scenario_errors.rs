@@ -57,7 +57,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[membership]\nstrategy = 'hyparview'\npromotion_interval = 'never'",
-        "f:3:22: membership.promotion_interval = \"never\": allowed is a time such as \"10s\", \"250ms\" or \"1m 30s\", or \"off\", at least 1ns",
+        "f:3:22: membership.promotion_interval = \"never\": allowed is a time such as \"10s\", \"250ms\" or \"1m 30s\", or \"off\", at least 1ms",
     ),
     (
         "[broadcast]\nstrategy = 'plumtree'\nmend_at_once = 1",

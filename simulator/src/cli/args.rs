@@ -39,7 +39,7 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim run --nodes 20000 --fail 50            half of the nodes fail
   murmurate-sim run --nodes 100000 --threads 2         twice as fast, the same result
   murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
-  murmurate-sim run --latency matrix:rtt.csv --json | jq .latency_seconds
+  murmurate-sim run --latency matrix:rtt.csv --json | jq '.phases[0].latency_seconds'
   murmurate-sim run mass-failure --export overlay.graphml --export-at 45s
   murmurate-sim run churn --report churn.html          a page that opens offline
   murmurate-sim swarm --seeds 10000                    ten thousand configurations, drawn and checked
@@ -73,6 +73,14 @@ pub(crate) enum Command {
     Plot(crate::cli::plot::PlotArgs),
     /// Reproduce a paper's experiments and show its figures beside ours
     Paper(Paper),
+    /// Print completions for a shell
+    Completions(Completions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// Which shell
+    pub(crate) shell: clap_complete::Shell,
 }
 
 impl Default for Command {

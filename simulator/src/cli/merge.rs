@@ -32,7 +32,7 @@ pub(crate) fn merge(options: &Merge) -> Result<ExitCode, Box<dyn std::error::Err
         }
     };
     if !output.json {
-        println!("sweep {}: {} runs\n", ledger.sweep(), ledger.len());
+        say!("sweep {}: {} runs\n", ledger.sweep(), ledger.len());
     }
     write(output, Shard::WHOLE, &outputs, ledger, &shown)
 }

@@ -1,6 +1,13 @@
 //! The program `murmurate-sim`. One with strategies of its own installs them first, and has all of its
 //! commands: see [`Registry`](crate::strategies::Registry).
 
+/// As `println!`, to whoever reads: one who is gone ends the program, and an error is told.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::say(format_args!($($text)*))
+    };
+}
+
 mod args;
 mod compare;
 #[cfg(feature = "watch")]
@@ -19,10 +26,13 @@ mod sweep;
 mod tables;
 mod values;
 
+use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser};
+use clap_complete::Shell;
 
 use args::{Cli, Command};
 
@@ -45,6 +55,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "plot")]
         Command::Plot(options) => plot::plot(&options),
         Command::Paper(options) => paper::paper(&options),
+        Command::Completions(options) => completions(options.shell),
     };
     match outcome {
         Ok(code) => code,
@@ -55,12 +66,30 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn completions(shell: Shell) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "murmurate-sim", &mut text);
+    say!("{}", String::from_utf8(text)?.trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a line on standard output.
+fn say(line: fmt::Arguments<'_>) {
+    let Err(error) = writeln!(io::stdout().lock(), "{line}") else { return };
+    // `| head` has seen enough.
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        std::process::exit(0);
+    }
+    eprintln!("error: standard output cannot be written: {error}");
+    std::process::exit(2);
+}
+
 /// Help goes where it was asked for; an error is its first line, which names the value and what is
 /// allowed.
 fn refused(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     if !error.use_stderr() {
-        print!("{text}");
+        say!("{}", text.trim_end());
         return ExitCode::SUCCESS;
     }
     let line = text.lines().next().unwrap_or_default();

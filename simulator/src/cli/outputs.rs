@@ -1,5 +1,5 @@
 //! What a run leaves behind beside its summary: files that are opened before it starts, so that what
-//! cannot be written is known at once.
+//! cannot be written is known at once, and that are there when it is over.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -12,6 +12,7 @@ use crate::observe::topology::Topology;
 use crate::present::export::{self, About};
 use crate::present::report::{self, Film};
 use crate::present::trace::{self, Tracer};
+use crate::study::draft::Draft;
 use clap::Args;
 use murmurate::membership::Time;
 
@@ -81,7 +82,8 @@ impl OutputArgs {
         }
         let about = About { scenario: scenario.name.clone(), seed: scenario.seed };
         let exports = self.export.iter().map(|(path, format)| {
-            Ok(Export { file: create(path)?, path: path.clone(), format: *format })
+            let (draft, file) = create(path)?;
+            Ok(Export { draft: Some(draft), file, path: path.clone(), format: *format })
         });
         let exports = exports.collect::<Result<Vec<_>, String>>()?;
         scenario.measure.load |= !exports.is_empty();
@@ -98,12 +100,13 @@ impl OutputArgs {
             strategies: strategies(scenario),
             file: scenario.to_toml().unwrap_or_else(|error| error.to_string()),
         };
-        let (file, film) = (create(path)?, Film::new(scenario));
+        let ((draft, file), film) = (create(path)?, Film::new(scenario));
         scenario.measure.load = true;
         let every = scenario.measure.every.0;
         let steps = scenario.duration.0.div_duration_f64(every) / LOOKS;
-        scenario.measure.overlay_every.get_or_insert(Span(every.mul_f64(steps.ceil().max(1.0))));
-        Ok(Some(Page { path: path.clone(), file, about, film }))
+        let looks = Span(every.mul_f64(steps.ceil().max(1.0)));
+        let looks = scenario.measure.overlay_every.is_none().then_some(looks);
+        Ok(Some(Page { path: path.clone(), draft, file, about, film, looks }))
     }
 
     fn open_trace(&self, scenario: &Scenario) -> Result<Option<Trace>, String> {
@@ -118,9 +121,10 @@ impl OutputArgs {
             ));
         }
         let network = scenario.network().map_err(|(key, what)| format!("{key}: {what}"))?;
-        let tracer = Tracer::new(create(path)?, *format, network.placement())
+        let (draft, file) = create(path)?;
+        let tracer = Tracer::new(file, *format, network.placement())
             .map_err(|error| cannot(path, &error))?;
-        Ok(Some(Trace { tracer, filter, path: path.clone() }))
+        Ok(Some(Trace { tracer, draft, filter, path: path.clone() }))
     }
 }
 
@@ -160,33 +164,43 @@ pub(crate) struct Outputs {
 
 struct Export {
     path: PathBuf,
+    /// Until it is complete.
+    draft: Option<Draft>,
     format: export::Format,
     file: BufWriter<File>,
 }
 
 struct Trace {
     path: PathBuf,
+    draft: Draft,
     filter: Filter,
     tracer: Tracer<BufWriter<File>>,
 }
 
 struct Page {
     path: PathBuf,
+    draft: Draft,
     file: BufWriter<File>,
     about: report::About,
     film: Film,
+    /// How often its charts need to look at the overlay, if the scenario does not say.
+    looks: Option<Span>,
 }
 
 impl Outputs {
     /// Completes the files.
     pub(crate) fn finish(self, run: &Report) -> Result<(), String> {
-        if let Some(Page { path, mut file, about, film }) = self.page {
+        if let Some(Page { path, draft, mut file, about, film, .. }) = self.page {
             let page = report::page(run, &about, &film.finish()).map_err(|e| e.to_string())?;
             let written = file.write_all(page.as_bytes()).and_then(|()| file.flush());
-            written.map_err(|error| cannot(&path, &error))?;
+            written.and_then(|()| draft.finish()).map_err(|error| cannot(&path, &error))?;
         }
         if let Some(trace) = self.trace {
-            trace.tracer.finish().map_err(|error| cannot(&trace.path, &error))?;
+            if let Some(failed) = self.failed {
+                return Err(failed);
+            }
+            let written = trace.tracer.finish().and_then(|_| trace.draft.finish());
+            return written.map_err(|error| cannot(&trace.path, &error));
         }
         self.failed.map_or(Ok(()), Err)
     }
@@ -199,8 +213,10 @@ impl Outputs {
 
     fn export(&mut self, topology: &Topology) {
         for mut export in std::mem::take(&mut self.exports) {
-            let written = export::write(topology, &self.about, export.format, &mut export.file);
-            self.attempt(&export.path, written.and_then(|()| export.file.flush()));
+            let written = export::write(topology, &self.about, export.format, &mut export.file)
+                .and_then(|()| export.file.flush())
+                .and_then(|()| export.draft.take().map_or(Ok(()), Draft::finish));
+            self.attempt(&export.path, written);
         }
     }
 
@@ -220,6 +236,10 @@ impl Observer for Outputs {
             moments.push(self.at);
         }
         moments
+    }
+
+    fn overlay_every(&self) -> Option<Span> {
+        self.page.as_ref().and_then(|page| page.looks)
     }
 
     fn wants_events(&self) -> Option<Filter> {
@@ -246,8 +266,9 @@ impl Observer for Outputs {
     }
 }
 
-fn create(path: &Path) -> Result<BufWriter<File>, String> {
-    File::create(path).map(BufWriter::new).map_err(|error| cannot(path, &error))
+fn create(path: &Path) -> Result<(Draft, BufWriter<File>), String> {
+    let (draft, file) = Draft::create(path).map_err(|error| cannot(path, &error))?;
+    Ok((draft, BufWriter::new(file)))
 }
 
 fn cannot(path: &Path, error: &io::Error) -> String {

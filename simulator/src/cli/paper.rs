@@ -28,12 +28,12 @@ pub(crate) fn paper(options: &Paper) -> Result<ExitCode, Box<dyn std::error::Err
     let missed = figures.iter().filter(|figure| !figure.is_met()).count();
     if options.json {
         let json = Json { paper: name, nodes, seeds: options.seeds, figures: &figures, missed };
-        println!("{}", serde_json::to_string(&json)?);
+        say!("{}", serde_json::to_string(&json)?);
     } else {
         print_table(name, nodes, options.seeds, &figures);
         match missed {
-            0 => println!("\nall figures are within their tolerance"),
-            _ => println!("\n{missed} of {} figures missed", figures.len()),
+            0 => say!("\nall figures are within their tolerance"),
+            _ => say!("\n{missed} of {} figures missed", figures.len()),
         }
     }
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
@@ -64,12 +64,12 @@ fn with_bar(
 }
 
 fn print_table(name: &str, nodes: usize, seeds: u64, figures: &[Figure]) {
-    println!("{name}, {nodes} nodes, mean of {seeds} seeds");
+    say!("{name}, {nodes} nodes, mean of {seeds} seeds");
     if nodes != NODES {
-        println!("figures that depend on the number of nodes are checked at {NODES} only");
+        say!("figures that depend on the number of nodes are checked at {NODES} only");
     }
-    println!();
-    println!("{:<58} {:>10} {:>11}  allowed", "", "paper", "Murmurate");
+    say!("");
+    say!("{:<58} {:>10} {:>11}  allowed", "", "paper", "Murmurate");
     for figure in figures {
         let paper = figure.paper.map_or_else(|| "-".to_owned(), short);
         let allowed = match (figure.low, figure.high) {
@@ -81,7 +81,7 @@ fn print_table(name: &str, nodes: usize, seeds: u64, figures: &[Figure]) {
         };
         let mark = if figure.is_met() { "" } else { "   MISSED" };
         let ours = short(figure.ours);
-        println!("{:<58} {paper:>10} {ours:>11}  {allowed}{mark}", figure.name);
+        say!("{:<58} {paper:>10} {ours:>11}  {allowed}{mark}", figure.name);
     }
 }
 

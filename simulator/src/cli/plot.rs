@@ -116,7 +116,7 @@ fn write(path: &Path, plot: &Plot, format: Format) -> Result<(), Box<dyn std::er
         Format::Png => plot::png(&plot.svg, SHARP)?,
     };
     std::fs::write(path, bytes).map_err(|error| cannot(path, &error))?;
-    println!("{}: {}", path.display(), plot.title);
+    say!("{}: {}", path.display(), plot.title);
     Ok(())
 }
 

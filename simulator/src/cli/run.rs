@@ -4,14 +4,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::experiment::Experiment;
-use crate::experiment::runner::{self, PhaseReport, Report};
+use crate::experiment::runner::{self, Report};
 use crate::experiment::scenario::{Document, Scenario, Share};
 use crate::observe::memory::peak_rss_bytes;
 use serde::Serialize;
 
 use crate::cli::args::{self, Run};
 use crate::cli::progress::Progress;
-use crate::cli::summary;
+use crate::cli::{summary, values};
 
 /// What is printed with `--json`.
 #[derive(Serialize)]
@@ -21,27 +21,17 @@ pub(crate) struct Json<'a> {
     peak_rss_bytes: Option<u64>,
     /// Whether every assertion holds.
     holds: bool,
-    #[serde(flatten)]
-    options: Option<Options<'a>>,
+    /// At the beginning.
+    nodes: u32,
+    membership: &'a str,
+    broadcast: &'a str,
     #[serde(flatten)]
     report: &'a Report,
 }
 
-/// Of a run without a file also its options, and its phases by name.
-#[derive(Serialize)]
-struct Options<'a> {
-    nodes: u64,
-    membership: String,
-    broadcast: String,
-    loss: f64,
-    fail_percent: f64,
-    #[serde(flatten)]
-    before: Option<&'a PhaseReport>,
-    after_failure: Option<&'a PhaseReport>,
-}
-
 pub(crate) fn run(options: &Run) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut scenario = scenario(options)?;
+    values::warn_of_more_threads_than_cores("--threads", options.threads.get());
     let outputs = options.outputs.open(&mut scenario)?;
     let live = live(options, &scenario)?;
     let bar = live.is_none().then(|| Progress::new(&scenario));
@@ -59,26 +49,16 @@ pub(crate) fn run(options: &Run) -> Result<ExitCode, Box<dyn std::error::Error>>
             events_per_second: speed,
             peak_rss_bytes: peak_rss_bytes(),
             holds: report.holds(),
-            options: options.scenario.is_none().then(|| of_options(&options.experiment, &report)),
+            nodes: scenario.nodes.count,
+            membership: scenario.membership.name(),
+            broadcast: scenario.broadcast.name(),
             report: &report,
         };
-        println!("{}", serde_json::to_string(&json)?);
+        say!("{}", serde_json::to_string(&json)?);
     } else {
         summary::print(&scenario, &report, wall, peak_rss_bytes());
     }
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::from(1) })
-}
-
-fn of_options<'a>(options: &args::Experiment, report: &'a Report) -> Options<'a> {
-    Options {
-        nodes: options.nodes,
-        membership: options.membership.name().to_owned(),
-        broadcast: options.broadcast.name().to_owned(),
-        loss: options.loss,
-        fail_percent: options.fail,
-        before: report.phases.first(),
-        after_failure: report.phases.get(1),
-    }
 }
 
 /// The scenario that the options stand for: a file, or one made from them.

@@ -12,7 +12,7 @@ pub(crate) fn check(options: &Check) -> Result<ExitCode, Box<dyn std::error::Err
     let mut status = ExitCode::SUCCESS;
     for path in &options.scenarios {
         match Scenario::read(path, &options.set) {
-            Ok(_) => println!("{}: fine", path.display()),
+            Ok(_) => say!("{}: fine", path.display()),
             Err(error) => {
                 eprintln!("{error}");
                 status = ExitCode::from(2);
@@ -34,7 +34,7 @@ pub(crate) fn list(options: &Scenarios) -> Result<ExitCode, Box<dyn std::error::
             let names: Vec<_> = gallery::EXHIBITS.iter().map(|exhibit| exhibit.name).collect();
             format!("{name:?} is no scenario of the gallery: there are {}", names.join(", "))
         })?;
-        print!("{}", exhibit.text);
+        say!("{}", exhibit.text.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
     let mut all = Vec::new();
@@ -43,15 +43,13 @@ pub(crate) fn list(options: &Scenarios) -> Result<ExitCode, Box<dyn std::error::
         all.push(Json { name: exhibit.name, description: scenario.description });
     }
     if options.json {
-        println!("{}", serde_json::to_string(&all)?);
+        say!("{}", serde_json::to_string(&all)?);
         return Ok(ExitCode::SUCCESS);
     }
     for Json { name, description } in all {
-        println!("{name:<22} {description}");
+        say!("{name:<22} {description}");
     }
-    println!(
-        "\nmurmurate-sim run NAME runs one, murmurate-sim scenarios --show NAME prints its file"
-    );
+    say!("\nmurmurate-sim run NAME runs one, murmurate-sim scenarios --show NAME prints its file");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -59,7 +57,7 @@ pub(crate) fn schema(options: &Schema) -> Result<ExitCode, Box<dyn std::error::E
     if options.reference {
         print!("{}", scenario::reference());
     } else {
-        println!("{}", serde_json::to_string_pretty(&scenario::schema())?);
+        say!("{}", serde_json::to_string_pretty(&scenario::schema())?);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,9 +8,9 @@ use indicatif::HumanBytes;
 
 pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory: Option<u64>) {
     if !report.description.is_empty() {
-        println!("{}: {}", report.scenario, report.description);
+        say!("{}: {}", report.scenario, report.description);
     }
-    println!(
+    say!(
         "{} nodes, {}, seed {}: {:.0} s of virtual time\n",
         report.started_nodes,
         strategies(scenario),
@@ -25,16 +25,16 @@ pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory
     routing(report);
     verdicts(report);
     if let Some(broken) = &report.violation {
-        println!("\nVIOLATION at {:.1} s: {}: {}", broken.at, broken.rule, broken.detail);
+        say!("\nVIOLATION at {:.1} s: {}: {}", broken.at, broken.rule, broken.detail);
     }
     let memory = memory.map_or_else(|| "?".to_owned(), |bytes| HumanBytes(bytes).to_string());
-    println!(
+    say!(
         "\n{} events in {:.2} s: {:.1} million a second, {memory} of memory",
         report.events,
         wall.as_secs_f64(),
         report.events as f64 / wall.as_secs_f64() / 1e6
     );
-    println!("digest {}", report.digest);
+    say!("digest {}", report.digest);
 }
 
 /// The strategies' names.
@@ -46,7 +46,7 @@ pub(crate) fn strategies(scenario: &Scenario) -> String {
 fn phases(phases: &[PhaseReport]) {
     let row = |name: &str, of: &dyn Fn(&PhaseReport) -> String| {
         let cells = phases.iter().map(|phase| format!("{:>22}", of(phase)));
-        println!("{name:<24}{}", cells.collect::<String>());
+        say!("{name:<24}{}", cells.collect::<String>());
     };
     if phases.len() > 1 {
         row("", &|phase| phase.phase.clone());
@@ -55,7 +55,9 @@ fn phases(phases: &[PhaseReport]) {
     row("reliability", &|p| or_none(p.reliability.map(|r| format!("{:.4} %", 100.0 * r))));
     row("redundancy (RMR)", &|p| or_none(p.rmr.map(|r| format!("{r:.4}"))));
     row("last delivery hop", &|p| or_none(p.ldh.map(|l| format!("{l:.2}"))));
-    row("latency p50 / p99 / max", &|p| quantiles(&p.latency_seconds));
+    row("latency p50 / p99 / max", &|p| {
+        p.latency_seconds.as_ref().map_or_else(|| "no deliveries".to_owned(), quantiles)
+    });
     row("running nodes", &|p| p.overlay.running_nodes.to_string());
     row("mean degree", &|p| format!("{:.3}", p.overlay.mean_degree));
     row("clustering", &|p| format!("{:.5}", p.overlay.clustering));
@@ -78,13 +80,13 @@ fn regions(phases: &[PhaseReport]) {
         return;
     };
     let heads = ["deliveries", "latency p50 / p99 / max", "best possible", "stretch"];
-    println!("\n{:<22}{:>12}{:>26}{:>24}{:>9}", "region", heads[0], heads[1], heads[2], heads[3]);
+    say!("\n{:<22}{:>12}{:>26}{:>24}{:>9}", "region", heads[0], heads[1], heads[2], heads[3]);
     for region in &phase.regions {
         let best = region.best_seconds.as_ref().map_or_else(|| "-".to_owned(), quantiles);
         let stretch = region.stretch.map_or_else(|| "-".to_owned(), |s| format!("{s:.2}"));
         let taken = quantiles(&region.latency_seconds);
         let (name, count) = (&region.region, region.deliveries);
-        println!("  {name:<20}{count:>12}{taken:>26}{best:>24}{stretch:>9}");
+        say!("  {name:<20}{count:>12}{taken:>26}{best:>24}{stretch:>9}");
     }
 }
 
@@ -92,19 +94,19 @@ fn timeline(report: &Report) {
     if report.timeline.is_empty() {
         return;
     }
-    println!("\n{:<24}{:>12}{:>12}{:>10}", "what happened", "at", "until", "struck");
+    say!("\n{:<24}{:>12}{:>12}{:>10}", "what happened", "at", "until", "struck");
     for fault in &report.timeline {
         let until = fault.until.map_or_else(String::new, |until| format!("{until:.1} s"));
         let at = format!("{:.1} s", fault.at);
-        println!("  {:<22}{at:>12}{until:>12}{:>10}", fault.fault, fault.struck);
+        say!("  {:<22}{at:>12}{until:>12}{:>10}", fault.fault, fault.struck);
     }
 }
 
 fn messages(report: &Report) {
-    println!("\n{:<24}{:>12}  {:>10}", "messages sent", "count", "bytes");
+    say!("\n{:<24}{:>12}  {:>10}", "messages sent", "count", "bytes");
     for sent in report.messages.iter().filter(|sent| sent.count > 0) {
         let bytes = HumanBytes(sent.bytes).to_string();
-        println!("  {:<22}{:>12}  {bytes:>10}", sent.kind, sent.count);
+        say!("  {:<22}{:>12}  {bytes:>10}", sent.kind, sent.count);
     }
     for (name, count) in [
         ("lost by the network", report.lost),
@@ -112,7 +114,7 @@ fn messages(report: &Report) {
         ("brought twice", report.duplicated),
     ] {
         if count > 0 {
-            println!("  {name:<22}{count:>12}");
+            say!("  {name:<22}{count:>12}");
         }
     }
 }
@@ -131,9 +133,9 @@ fn channels(report: &Report) {
     }
     let row = |name: &str, of: &dyn Fn(&ChannelReport) -> String| {
         let cells = report.channels.iter().map(|channel| format!("{:>24}", of(channel)));
-        println!("{name:<24}{}", cells.collect::<String>());
+        say!("{name:<24}{}", cells.collect::<String>());
     };
-    println!();
+    say!("");
     row("messages on channels", &|c| c.channel.clone());
     let counts: [(&str, Count); 13] = [
         ("  to send", |c| c.messages),
@@ -162,16 +164,16 @@ fn channels(report: &Report) {
 
 fn routing(report: &Report) {
     let Some(routing) = &report.routing else { return };
-    println!("\n{:<24}{:>22}", "lookups", routing.lookups);
-    println!("{:<24}{:>22}", "  found", routing.found);
-    println!("{:<24}{:>22}", "  not found", routing.not_found);
+    say!("\n{:<24}{:>22}", "lookups", routing.lookups);
+    say!("{:<24}{:>22}", "  found", routing.found);
+    say!("{:<24}{:>22}", "  not found", routing.not_found);
     if let Some(latency) = &routing.latency_seconds {
-        println!("{:<24}{:>22}", "  time p50 / p99 / max", quantiles(latency));
+        say!("{:<24}{:>22}", "  time p50 / p99 / max", quantiles(latency));
     }
     if routing.datagrams > 0 {
-        println!("{:<24}{:>22}", "datagrams", routing.datagrams);
-        println!("{:<24}{:>22}", "  delivered", routing.delivered);
-        println!("{:<24}{:>22}", "  told as lost", routing.lost);
+        say!("{:<24}{:>22}", "datagrams", routing.datagrams);
+        say!("{:<24}{:>22}", "  delivered", routing.delivered);
+        say!("{:<24}{:>22}", "  told as lost", routing.lost);
     }
 }
 
@@ -179,12 +181,12 @@ fn verdicts(report: &Report) {
     if report.verdicts.is_empty() {
         return;
     }
-    println!("\nassertions");
+    say!("\nassertions");
     for verdict in &report.verdicts {
         let mark = if verdict.holds { "holds" } else { "FAILS" };
         let found = verdict.found.map_or_else(|| "nothing there".to_owned(), short);
         let at = verdict.at.map_or_else(String::new, |at| format!(" at {at:.1} s"));
-        println!("  {mark}  {} ({found}{at})", verdict.assertion);
+        say!("  {mark}  {} ({found}{at})", verdict.assertion);
     }
 }
 
@@ -199,7 +201,7 @@ pub(crate) fn columns(rows: &[Vec<String>], left: usize) {
         let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, &width))| {
             if at < left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
         });
-        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        say!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
     }
 }
 

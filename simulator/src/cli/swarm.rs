@@ -71,10 +71,10 @@ pub(crate) fn swarm(options: &Swarm) -> Result<ExitCode, Box<dyn std::error::Err
             violation: found,
             marks: summary.marks.iter().map(reached).collect(),
         };
-        println!("{}", serde_json::to_string(&json)?);
+        say!("{}", serde_json::to_string(&json)?);
         return Ok(status);
     }
-    println!(
+    say!(
         "{} seeds from {} in {:.1} s: {} million events, {:.0} hours of virtual time",
         summary.seeds,
         options.first,
@@ -84,7 +84,7 @@ pub(crate) fn swarm(options: &Swarm) -> Result<ExitCode, Box<dyn std::error::Err
     );
     print_marks(&summary);
     match found {
-        None => println!("\nno violation"),
+        None => say!("\nno violation"),
         Some(found) => print_found(&found),
     }
     Ok(status)
@@ -121,19 +121,19 @@ fn write(seed: u64, shrunk: &Shrunk, folder: &Path) -> Result<Found, Box<dyn std
 
 fn print_marks(summary: &Summary) {
     let unreached: Vec<_> = summary.unreached().collect();
-    println!("{} of {} marks reached", summary.marks.len() - unreached.len(), summary.marks.len());
+    say!("{} of {} marks reached", summary.marks.len() - unreached.len(), summary.marks.len());
     if !unreached.is_empty() {
-        println!("\nrarely taken branches that no seed reached");
+        say!("\nrarely taken branches that no seed reached");
         for mark in unreached {
-            println!("  {:<26} {}", mark.name(), mark.about());
+            say!("  {:<26} {}", mark.name(), mark.about());
         }
     }
 }
 
 fn print_found(found: &Found) {
     let detail: String = found.detail.chars().take(400).collect();
-    println!("\nVIOLATION at seed {}: {}: {detail}", found.seed, found.rule);
-    println!(
+    say!("\nVIOLATION at seed {}: {}: {detail}", found.seed, found.rule);
+    say!(
         "shrunk in {} runs to {} nodes and {} faults; see it with\n  murmurate-sim run {}",
         found.runs,
         found.nodes,

@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::cli::progress;
 use crate::cli::tables::{Output, shown, write};
-use crate::cli::values::{threads, whole};
+use crate::cli::values::{threads, warn_of_more_threads_than_cores, whole};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -64,7 +64,9 @@ impl Force {
     pub(crate) fn jobs(&self) -> Jobs {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let fitting = NonZeroUsize::new(cores.get() / self.threads).unwrap_or(NonZeroUsize::MIN);
-        Jobs { runs: self.jobs.unwrap_or(fitting), threads: self.threads }
+        let jobs = Jobs { runs: self.jobs.unwrap_or(fitting), threads: self.threads };
+        warn_of_more_threads_than_cores("--jobs", jobs.runs.get() * jobs.threads.get());
+        jobs
     }
 }
 
@@ -96,7 +98,7 @@ pub(crate) fn sweep(options: &Sweep) -> Result<ExitCode, Box<dyn std::error::Err
             0 => String::new(),
             before => format!(", {before} of them before"),
         };
-        println!("sweep {}: {rows} of {all} runs{before}; seeds {first} to {last}\n", sweep.id());
+        say!("sweep {}: {rows} of {all} runs{before}; seeds {first} to {last}\n", sweep.id());
     }
     write(output, shard, &outputs, ledger, &shown)
 }

@@ -99,7 +99,8 @@ impl Graph {
             let links: usize = row.iter().map(|&peer| common(row, self.neighbors(peer))).sum();
             ratio(links as u64, (row.len() * row.len().saturating_sub(1)) as u64)
         });
-        local.sum::<f64>() / self.nodes().max(1) as f64
+        // An empty sum of floats is -0.
+        local.fold(0.0, |sum, share| sum + share) / self.nodes().max(1) as f64
     }
 
     /// The connected components: their number, and the size of the largest.
@@ -345,5 +346,6 @@ mod tests {
         assert_eq!(graph.components(), Components { count: 0, largest: 0 });
         assert_eq!(graph.paths(0), Paths { average: 0.0, longest: 0, sources: 0, exact: true });
         assert_eq!((graph.degrees(), graph.clustering(), graph.mean_degree()), (vec![], 0.0, 0.0));
+        assert!(graph.clustering().is_sign_positive());
     }
 }

@@ -61,6 +61,7 @@ pub struct Simulation<P: SimStack> {
     sequences: BTreeMap<Peer, u32>,
     /// What services told and nobody has taken.
     events: Vec<(Time, Peer, EventOf<P>)>,
+    out_of_incarnations: Option<usize>,
 }
 
 impl<P: SimStack> Simulation<P> {
@@ -87,6 +88,7 @@ impl<P: SimStack> Simulation<P> {
             publishers: Vec::new(),
             sequences: BTreeMap::new(),
             events: Vec::new(),
+            out_of_incarnations: None,
         }
     }
 
@@ -343,15 +345,24 @@ impl<P: SimStack> Simulation<P> {
     }
 
     /// Starts node `index` again: a new incarnation that remembers nothing. Returns whether it did:
-    /// a running node does not, nor one that was started [`Peer::MAX_INCARNATIONS`] times.
+    /// a running node does not, nor one that was started [`Peer::MAX_INCARNATIONS`] times, which
+    /// [`Simulation::out_of_incarnations`] tells.
     pub fn restart(&mut self, index: usize, contacts: &[usize]) -> bool {
         let Some(former) = self.peer(index).filter(|_| !self.is_live(index)) else { return false };
-        let Some(incarnation) = former.incarnation().checked_add(1) else { return false };
+        let Some(incarnation) = former.incarnation().checked_add(1) else {
+            self.out_of_incarnations.get_or_insert(index);
+            return false;
+        };
         if self.network.is_dark(index) {
             self.network_mut().set_dark(index, false);
         }
         self.bring_up(Peer::new(index, incarnation), contacts);
         true
+    }
+
+    /// The first node that was to start once more than a simulation can tell apart.
+    pub fn out_of_incarnations(&self) -> Option<usize> {
+        self.out_of_incarnations
     }
 
     fn bring_up(&mut self, me: Peer, contacts: &[usize]) {

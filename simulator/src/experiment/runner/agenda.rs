@@ -7,16 +7,14 @@ use murmurate::membership::Time;
 
 use crate::experiment::faults::Later;
 
-/// Something to do. At the same time they are done in this order: what is measured, is measured
-/// before something changes.
+/// Something to do. At the same time they are done in this order: what was counted until then is told
+/// apart before something happens, and whoever looks at the overlay sees what happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Act {
+    /// The window of an assertion begins or ends.
+    Border,
     /// A point of the time series.
     Sample,
-    /// A look at the overlay.
-    Look,
-    /// The observer's look.
-    Show(Time),
     /// A phase begins.
     Phase(usize),
     /// A fault goes on, or ends.
@@ -27,19 +25,24 @@ pub(super) enum Act {
     Join(usize),
     /// A workload broadcasts.
     Send(usize),
+    /// A look at the overlay.
+    Look,
+    /// The observer's look.
+    Show,
 }
 
 impl Act {
     fn rank(self) -> u8 {
         match self {
-            Self::Sample => 0,
-            Self::Look => 1,
-            Self::Show(_) => 2,
-            Self::Phase(_) => 3,
-            Self::Later(..) => 4,
-            Self::Strike(_) => 5,
-            Self::Join(_) => 6,
-            Self::Send(_) => 7,
+            Self::Border => 0,
+            Self::Sample => 1,
+            Self::Phase(_) => 2,
+            Self::Later(..) => 3,
+            Self::Strike(_) => 4,
+            Self::Join(_) => 5,
+            Self::Send(_) => 6,
+            Self::Look => 7,
+            Self::Show => 8,
         }
     }
 }

@@ -157,12 +157,22 @@ fn run_nodes<P: SimStack>(
     }
     let mut runner = Runner::new(scenario, sim, routes, observer);
     runner.run();
+    if let Some(node) = runner.sim.out_of_incarnations() {
+        let (at, most) = (runner.sim.now(), Peer::MAX_INCARNATIONS);
+        let message = format!(
+            "after {:.1} s node {node} was to start once more, and a node can start {most} times: let \
+             nodes run for longer, or the scenario end sooner",
+            report::seconds(at)
+        );
+        return Err(RunError(vec![("faults".to_owned(), message)]));
+    }
     let Runner { sim, recorder, faults, reach, guard, post, .. } = runner;
     let shares = reach.shares(&sim);
     Ok(recorder.report(scenario, &sim, &faults, &shares, &post, guard.broken))
 }
 
-/// Virtual time between two looks at what must always hold, and two words to the observer.
+/// Virtual time between two looks at what must always hold, and at most between two words to the
+/// observer.
 const SLICE: Duration = Duration::from_millis(100);
 /// The same where events are recorded: those of so much time are kept.
 const BATCH: Duration = Duration::from_millis(50);
@@ -180,8 +190,10 @@ struct Runner<'a, P: SimStack> {
     post: Post<P>,
     guard: Guard,
     observer: &'a mut dyn Observer,
-    /// Virtual time between two looks at the simulation.
-    step: Duration,
+    /// Until when all was well.
+    checked: Time,
+    /// How much virtual time the observer hears of at a time, at most.
+    batch: Duration,
 }
 
 impl<'a, P: SimStack> Runner<'a, P> {
@@ -204,11 +216,14 @@ impl<'a, P: SimStack> Runner<'a, P> {
         }
         agenda.add(Time::ZERO.after(scenario.measure.every.0), Act::Sample);
         for time in observer.looks_at() {
-            agenda.add(Time::ZERO.after(time.0), Act::Show(Time::ZERO.after(time.0)));
+            agenda.add(Time::ZERO.after(time.0), Act::Show);
         }
-        let recorder = Recorder::new(scenario);
-        for time in recorder.overlay_looks() {
-            agenda.add(*time, Act::Look);
+        let recorder = Recorder::new(scenario, observer.overlay_every());
+        for time in recorder.borders() {
+            agenda.add(time, Act::Border);
+        }
+        for time in recorder.looks() {
+            agenda.add(time, Act::Look);
         }
         let reach = Reach::new(scenario);
         if !scenario.channels.is_empty() {
@@ -224,7 +239,8 @@ impl<'a, P: SimStack> Runner<'a, P> {
             agenda,
             contacts,
             recorder,
-            step: if observer.wants_events().is_some() { BATCH } else { SLICE },
+            checked: Time::ZERO,
+            batch: if observer.wants_events().is_some() { BATCH } else { SLICE },
             reach,
             post: Post::new(routes, scenario.links.duplicate == Share::NONE),
             guard: Guard::new(scenario),
@@ -238,13 +254,19 @@ impl<'a, P: SimStack> Runner<'a, P> {
             if !self.advance(time) {
                 break;
             }
-            self.perform(act);
+            self.perform(time, act);
         }
-        if self.advance(end) {
+        let is_over = self.advance(end);
+        if is_over {
+            self.check();
             self.guard.end(&self.sim);
             self.guard.note(self.post.end(&self.sim), &self.sim);
         }
-        self.recorder.end(&mut self.sim, self.observer);
+        if self.sim.out_of_incarnations().is_some() {
+            return;
+        }
+        let at = if is_over { end } else { self.sim.now() };
+        self.recorder.end(at, &mut self.sim, self.observer);
         let moments = self.observer.looks_at().into_iter().map(|span| Time::ZERO.after(span.0));
         for at in moments.filter(|at| *at >= end) {
             self.observer.look(&self.sim, at);
@@ -253,18 +275,31 @@ impl<'a, P: SimStack> Runner<'a, P> {
 
     /// Lets time pass, looks whether all is well and now and then says how much did. `false` if the
     /// run is over because something is not.
+    ///
+    /// It is looked at the same moments whatever else happens and whoever observes, so that a run takes
+    /// the same course.
     fn advance(&mut self, until: Time) -> bool {
-        while self.guard.broken.is_none() && self.sim.now() < until {
-            self.sim.run_until(self.sim.now().after(self.step).min(until));
+        while self.sim.now() < until {
+            let check = self.checked.after(SLICE);
+            let next = self.sim.now().after(self.batch).min(check).min(until);
+            self.sim.run_until(next);
             self.tell_events();
-            let told = self.post.take(&mut self.sim);
-            self.guard.note(told, &self.sim);
             self.observer.progress(self.sim.now());
-            if !self.guard.goes_on(&self.sim) {
-                return false;
+            if self.sim.now() >= check {
+                self.checked = check;
+                if !self.check() {
+                    return false;
+                }
             }
         }
-        self.guard.broken.is_none()
+        true
+    }
+
+    /// Whether all is well, and the run may go on.
+    fn check(&mut self) -> bool {
+        let told = self.post.take(&mut self.sim);
+        self.guard.note(told, &self.sim);
+        self.guard.goes_on(&self.sim) && self.sim.out_of_incarnations().is_none()
     }
 
     fn tell_events(&mut self) {
@@ -273,22 +308,23 @@ impl<'a, P: SimStack> Runner<'a, P> {
         }
     }
 
-    fn perform(&mut self, act: Act) {
+    fn perform(&mut self, time: Time, act: Act) {
         match act {
+            Act::Border => self.recorder.border(time, &mut self.sim),
             Act::Sample => {
-                self.recorder.sample(&mut self.sim, self.observer);
+                self.recorder.sample(time, &mut self.sim, self.observer);
                 self.agenda.add(self.recorder.next_sample(), Act::Sample);
             }
-            Act::Look => self.recorder.look(&self.sim),
-            Act::Show(at) => self.observer.look(&self.sim, at),
+            Act::Look => self.recorder.look(time, &self.sim),
+            Act::Show => self.observer.look(&self.sim, time),
             Act::Phase(at) => {
-                self.recorder.sample(&mut self.sim, self.observer);
+                self.recorder.sample(time, &mut self.sim, self.observer);
                 self.recorder.begin_phase(at, &mut self.sim);
             }
             Act::Strike(at) => {
                 let name = self.faults[at].fault().label();
                 self.observer.fault(name, self.sim.now(), false);
-                let plans = self.faults[at].strike(&mut self.sim);
+                let plans = self.faults[at].strike(time, &mut self.sim);
                 self.plan(at, plans);
             }
             Act::Later(at, later) => {
@@ -296,13 +332,13 @@ impl<'a, P: SimStack> Runner<'a, P> {
                     let name = self.faults[at].fault().label();
                     self.observer.fault(name, self.sim.now(), true);
                 }
-                let plans = self.faults[at].go_on(&mut self.sim, later);
+                let plans = self.faults[at].go_on(time, &mut self.sim, later);
                 self.plan(at, plans);
             }
             Act::Join(index) => self.join(index),
             Act::Send(at) => {
                 if let Some(next) =
-                    self.sendings[at].send(&mut self.sim, &mut self.reach, &mut self.post)
+                    self.sendings[at].send(time, &mut self.sim, &mut self.reach, &mut self.post)
                 {
                     self.agenda.add(next, Act::Send(at));
                 }

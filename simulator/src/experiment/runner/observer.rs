@@ -16,6 +16,11 @@ pub trait Observer {
         Vec::new()
     }
 
+    /// How often the overlay's figures are to be in the report, beside the times that the scenario says.
+    fn overlay_every(&self) -> Option<Span> {
+        None
+    }
+
     /// Which events it wants to have.
     fn wants_events(&self) -> Option<Filter> {
         None
@@ -27,8 +32,8 @@ pub trait Observer {
     /// A fault of the timeline strikes or begins, or one that lasts is over.
     fn fault(&mut self, _name: &str, _at: Time, _is_over: bool) {}
 
-    /// The simulation at `at`, one of these moments, before what happens then. A moment at the end
-    /// of the run or behind it is its end.
+    /// The simulation at `at`, one of these moments, after what happens then. A moment at the end of
+    /// the run or behind it is its end.
     fn look(&mut self, _sim: &dyn View, _at: Time) {}
 
     /// A point of the time series, as soon as it is complete. What broadcasts came to is known at
@@ -96,6 +101,10 @@ impl<O: Observer> Observer for Option<O> {
         self.as_ref().map_or_else(Vec::new, Observer::looks_at)
     }
 
+    fn overlay_every(&self) -> Option<Span> {
+        self.as_ref().and_then(Observer::overlay_every)
+    }
+
     fn wants_events(&self) -> Option<Filter> {
         self.as_ref().and_then(Observer::wants_events)
     }
@@ -128,6 +137,10 @@ impl<A: Observer, Z: Observer> Observer for (A, Z) {
         moments.sort_unstable();
         moments.dedup();
         moments
+    }
+
+    fn overlay_every(&self) -> Option<Span> {
+        self.0.overlay_every().into_iter().chain(self.1.overlay_every()).min()
     }
 
     fn wants_events(&self) -> Option<Filter> {

@@ -11,7 +11,7 @@ use super::report::{
     Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
     RegionLatency, Report, RoutingReport, curve, least_reliability, mean, published, seconds,
 };
-use super::verdicts::{Judge, Measured, verdicts};
+use super::verdicts::{self, Judge, Measured, verdicts};
 use crate::engine::stats::{Broadcast, Stats};
 use crate::engine::watch::Load;
 use crate::engine::{SimStack, Simulation};
@@ -25,11 +25,16 @@ pub(super) struct Recorder {
     every: Span,
     /// When the next point of the series is due.
     due: Time,
+    /// When the point of the series that goes on began, and what was counted in it.
     sampled: Time,
+    point: (Counted, Histogram<u64>),
+    /// Until when all is counted, and what was.
+    until: Time,
     counted: Counted,
     points: Vec<(Time, Point)>,
     looks: BTreeSet<Time>,
-    overlays: Vec<OverlayPoint>,
+    /// With the moments that they were taken for: the simulation stops a little later.
+    overlays: Vec<(Time, OverlayPoint)>,
     phase: Open,
     phases: Vec<Closed>,
     names: Vec<String>,
@@ -50,20 +55,20 @@ struct Closed {
     name: String,
     from: Time,
     until: Time,
-    latencies: Quantiles,
+    latencies: Option<Quantiles>,
     curve: Curve,
     regions: Vec<RegionLatency>,
     overlay: Overlay,
 }
 
-/// Counters, to tell what happened since.
+/// What is counted, of a part of the run.
 #[derive(Debug, Clone, Copy, Default)]
-struct Counted {
+pub(super) struct Counted {
     events: u64,
-    messages: u64,
+    pub(super) messages: u64,
     bytes: u64,
-    lost: u64,
-    shed: u64,
+    pub(super) lost: u64,
+    pub(super) shed: u64,
     ups: u64,
     downs: u64,
 }
@@ -80,10 +85,33 @@ impl Counted {
             downs: stats.neighbor_downs.iter().sum(),
         }
     }
+
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            events: self.events - before.events,
+            messages: self.messages - before.messages,
+            bytes: self.bytes - before.bytes,
+            lost: self.lost - before.lost,
+            shed: self.shed - before.shed,
+            ups: self.ups - before.ups,
+            downs: self.downs - before.downs,
+        }
+    }
+
+    pub(super) fn add(&mut self, more: &Self) {
+        self.events += more.events;
+        self.messages += more.messages;
+        self.bytes += more.bytes;
+        self.lost += more.lost;
+        self.shed += more.shed;
+        self.ups += more.ups;
+        self.downs += more.downs;
+    }
 }
 
 impl Recorder {
-    pub(super) fn new(scenario: &Scenario) -> Self {
+    /// Looks at the overlay `also` so often.
+    pub(super) fn new(scenario: &Scenario, also: Option<Span>) -> Self {
         let every = scenario.measure.every;
         let names: Vec<String> = scenario.measure.phases.iter().map(|p| p.name.clone()).collect();
         let starts = scenario.measure.phases.first().is_some_and(|p| p.from == Span::default());
@@ -92,9 +120,11 @@ impl Recorder {
             every,
             due: Time::ZERO.after(every.0),
             sampled: Time::ZERO,
+            point: (Counted::default(), latencies()),
+            until: Time::ZERO,
             counted: Counted::default(),
             points: Vec::new(),
-            looks: looks(scenario),
+            looks: looks(scenario, also),
             overlays: Vec::new(),
             phase: Open {
                 name: if starts { String::new() } else { first.to_owned() },
@@ -107,9 +137,14 @@ impl Recorder {
         }
     }
 
+    /// When windows of assertions begin and end.
+    pub(super) fn borders(&self) -> BTreeSet<Time> {
+        self.judge.borders().collect()
+    }
+
     /// When the overlay is to be looked at.
-    pub(super) fn overlay_looks(&self) -> &BTreeSet<Time> {
-        &self.looks
+    pub(super) fn looks(&self) -> impl Iterator<Item = Time> {
+        self.looks.iter().copied()
     }
 
     /// When the next point of the series is due, which is the one after that then.
@@ -118,9 +153,22 @@ impl Recorder {
         self.due
     }
 
-    /// Completes a point of the series.
+    /// Counts what happened until `at`.
+    pub(super) fn border<P: SimStack>(&mut self, at: Time, sim: &mut Simulation<P>) {
+        let stats = sim.stats();
+        let all = Counted::of(stats);
+        let counted = all.since(&self.counted);
+        self.judge.note(self.until, &counted, stats.latencies());
+        self.point.0.add(&counted);
+        self.point.1 += stats.latencies();
+        (self.until, self.counted) = (at, all);
+        sim.clear_latencies();
+    }
+
+    /// Completes a point of the series, with what happened until `at`.
     pub(super) fn sample<P: SimStack>(
         &mut self,
+        at: Time,
         sim: &mut Simulation<P>,
         observer: &mut dyn Observer,
     ) {
@@ -128,39 +176,37 @@ impl Recorder {
         if now == self.sampled {
             return;
         }
-        let stats = sim.stats();
-        let latencies = stats.latencies();
-        let (before, counted) = (self.counted, Counted::of(stats));
+        self.border(at, sim);
+        let (counted, latencies) =
+            std::mem::replace(&mut self.point, (Counted::default(), latencies()));
         let point = Point {
             at: seconds(now),
             running_nodes: sim.live(),
-            events: counted.events - before.events,
-            messages: counted.messages - before.messages,
-            bytes: counted.bytes - before.bytes,
-            lost: counted.lost - before.lost,
-            shed: counted.shed - before.shed,
-            neighbor_ups: counted.ups - before.ups,
-            neighbor_downs: counted.downs - before.downs,
+            events: counted.events,
+            messages: counted.messages,
+            bytes: counted.bytes,
+            lost: counted.lost,
+            shed: counted.shed,
+            neighbor_ups: counted.ups,
+            neighbor_downs: counted.downs,
             deliveries: latencies.len(),
-            latency_seconds: (!latencies.is_empty()).then(|| Quantiles::of(latencies)),
-            broadcasts: published(&stats.broadcasts, self.sampled, now).len(),
+            latency_seconds: (!latencies.is_empty()).then(|| Quantiles::of(&latencies)),
+            broadcasts: published(&sim.stats().broadcasts, self.sampled, now).len(),
             reliability: None,
             rmr: None,
             ldh: None,
         };
-        self.judge.note(seconds(self.sampled), &point, latencies);
         self.phase.latencies += latencies;
         observer.point(&point);
         self.points.push((self.sampled, point));
-        (self.sampled, self.counted) = (now, counted);
-        sim.clear_latencies();
+        self.sampled = now;
     }
 
-    /// Looks at the overlay.
-    pub(super) fn look<P: SimStack>(&mut self, sim: &Simulation<P>) {
+    /// Looks at the overlay, as it is at `at`.
+    pub(super) fn look<P: SimStack>(&mut self, at: Time, sim: &Simulation<P>) {
         let graph = overlay::graph(sim);
         let components = graph.components();
-        self.overlays.push(OverlayPoint {
+        let point = OverlayPoint {
             at: seconds(sim.now()),
             running_nodes: graph.nodes(),
             components: components.count,
@@ -170,7 +216,8 @@ impl Recorder {
             asymmetric_links: graph.asymmetric,
             dead_links: overlay::dead_links(sim).count(),
             unlinked_pairs: graph.nodes() * graph.nodes().saturating_sub(1) / 2 - graph.edges(),
-        });
+        };
+        self.overlays.push((at, point));
     }
 
     /// A phase begins, and so the one before ends.
@@ -188,7 +235,7 @@ impl Recorder {
                 name: phase.name,
                 from: phase.from,
                 until: now,
-                latencies: Quantiles::of(&phase.latencies),
+                latencies: (!phase.latencies.is_empty()).then(|| Quantiles::of(&phase.latencies)),
                 curve: curve(&phase.latencies, 1e6),
                 regions: sim.take_regions().map_or_else(Vec::new, |r| RegionLatency::all(&r)),
                 overlay: overlay::measure(sim),
@@ -199,12 +246,13 @@ impl Recorder {
     /// The run is over.
     pub(super) fn end<P: SimStack>(
         &mut self,
+        at: Time,
         sim: &mut Simulation<P>,
         observer: &mut dyn Observer,
     ) {
-        self.sample(sim, observer);
+        self.sample(at, sim, observer);
         self.close_phase(sim, String::new());
-        self.look(sim);
+        self.look(at, sim);
     }
 
     /// What it all comes to.
@@ -226,7 +274,6 @@ impl Recorder {
         let measured = Measured {
             broadcasts: &stats.broadcasts,
             reach,
-            series: &series,
             overlays: &self.overlays,
             peak_pending: sim.peak_pending(),
             watched: &watched,
@@ -253,7 +300,7 @@ impl Recorder {
             timeline: faults.iter().map(happened).collect(),
             load: loads(sim),
             series,
-            overlay_series: self.overlays,
+            overlay_series: self.overlays.into_iter().map(|(_, point)| point).collect(),
             verdicts,
             violation,
             marks: stats.marks.clone(),
@@ -310,28 +357,19 @@ fn happened(ongoing: &Ongoing) -> Happened {
 }
 
 /// When the overlay is looked at: as often as asked for, and when assertions are about it.
-fn looks(scenario: &Scenario) -> BTreeSet<Time> {
+fn looks(scenario: &Scenario, also: Option<Span>) -> BTreeSet<Time> {
     let end = scenario.duration.0;
     let every = |span: Span| {
         let times = (1..).map(move |count| span.0.saturating_mul(count));
         times.take_while(move |time| *time < end).map(|time| Time::ZERO.after(time))
     };
     let mut looks: BTreeSet<Time> =
-        scenario.measure.overlay_every.into_iter().flat_map(every).collect();
+        scenario.measure.overlay_every.into_iter().chain(also).flat_map(every).collect();
     for assertion in &scenario.assertions {
-        let window = super::verdicts::moments(scenario, assertion);
-        match window {
-            None => {}
-            Some((from, until)) if from == until => {
-                looks.insert(Time::ZERO.after(from.0));
-            }
-            Some((from, until)) => {
-                let (from, until) = (Time::ZERO.after(from.0), Time::ZERO.after(until.0));
-                let within = |time: &Time| (from..=until).contains(time);
-                looks.extend(every(scenario.measure.every).filter(within));
-            }
-        }
+        looks.extend(verdicts::looks(scenario, assertion));
     }
+    // The last look is taken in any case.
+    looks.retain(|time| *time < Time::ZERO.after(end));
     looks
 }
 

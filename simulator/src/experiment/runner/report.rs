@@ -104,8 +104,8 @@ pub struct PhaseReport {
     pub rmr: Option<f64>,
     /// Mean last delivery hop.
     pub ldh: Option<f64>,
-    /// From publish to delivery, of what was delivered in this phase.
-    pub latency_seconds: Quantiles,
+    /// From publish to delivery, of what was delivered in this phase; absent if nothing was.
+    pub latency_seconds: Option<Quantiles>,
     /// The same as shares of the deliveries that took at most so many seconds.
     pub latency_curve: Curve,
     /// The same by region, beside the best possible.

@@ -4,51 +4,61 @@ use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
 use super::post::Routed;
-use super::report::{OverlayPoint, Point, Quantiles, Verdict, least_reliability, mean, published};
+use super::recorder::Counted;
+use super::report::{
+    OverlayPoint, Quantiles, Verdict, least_reliability, mean, published, seconds,
+};
 use crate::engine::lanes::{Tally, Watch};
 use crate::engine::stats::{self, Broadcast};
 use crate::experiment::scenario::{Assertion, Figure, Of, Scenario, Span, Window};
 
-/// What assertions about latencies need of each moment, because it is not kept otherwise.
+/// What is counted in a window, for the assertions about it.
 #[derive(Debug)]
 pub(super) struct Judge {
-    /// For each such assertion its place in the list, its window in seconds, and its deliveries.
-    latencies: Vec<(usize, (f64, f64), Histogram<u64>)>,
+    /// By assertion that is about what is counted.
+    windows: Vec<(usize, Interval, Counted, Histogram<u64>)>,
 }
 
 impl Judge {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let assertions = scenario.assertions.iter().enumerate();
-        let latencies = assertions
-            .filter(|(_, a)| a.figure.is_time() && a.figure.of() == Of::Deliveries)
-            .map(|(at, assertion)| (at, span(scenario, assertion), stats::latency_histogram()));
-        Self { latencies: latencies.collect() }
+        let windows = assertions.filter(|(_, a)| a.figure.of() == Of::Deliveries).map(|(at, a)| {
+            (at, interval(scenario, a), Counted::default(), stats::latency_histogram())
+        });
+        Self { windows: windows.collect() }
     }
 
-    /// A point of the series is complete.
-    pub(super) fn note(&mut self, from: f64, point: &Point, latencies: &Histogram<u64>) {
-        for (_, window, sum) in &mut self.latencies {
-            if is_within(*window, from, point.at) {
-                *sum += latencies;
+    /// When windows begin and end: what is counted from one moment to the next lies within a window or
+    /// outside.
+    pub(super) fn borders(&self) -> impl Iterator<Item = Time> {
+        self.windows.iter().flat_map(|(_, window, ..)| [window.from, window.until])
+    }
+
+    /// So much was counted from `from` on.
+    pub(super) fn note(&mut self, from: Time, counted: &Counted, latencies: &Histogram<u64>) {
+        for (_, window, sum, all) in &mut self.windows {
+            if window.from <= from && from < window.until {
+                sum.add(counted);
+                *all += latencies;
             }
         }
     }
 
-    fn latencies(&self, assertion: usize) -> Option<&Histogram<u64>> {
-        self.latencies.iter().find(|(at, ..)| *at == assertion).map(|(.., sum)| sum)
+    fn counted(&self, assertion: usize) -> Option<(&Counted, &Histogram<u64>)> {
+        let mut windows = self.windows.iter();
+        windows.find(|(at, ..)| *at == assertion).map(|(_, _, counted, all)| (counted, all))
     }
 }
 
-/// Buckets of the simulator end a little later than the moments they are for.
-const LATE: f64 = 1e-9;
-
-fn is_within((start, end): (f64, f64), from: f64, until: f64) -> bool {
-    let middle = f64::midpoint(from, until);
-    start - LATE <= middle && middle <= end + LATE
+/// A part of the run, without its end.
+#[derive(Debug, Clone, Copy)]
+struct Interval {
+    from: Time,
+    until: Time,
 }
 
-/// The window of an assertion, in seconds.
-fn span(scenario: &Scenario, assertion: &Assertion) -> (f64, f64) {
+/// What an assertion is about.
+fn interval(scenario: &Scenario, assertion: &Assertion) -> Interval {
     let end = scenario.duration;
     let (from, until) = match &assertion.window {
         Window::Whole => (Span::default(), end),
@@ -59,7 +69,7 @@ fn span(scenario: &Scenario, assertion: &Assertion) -> (f64, f64) {
             (start, Span(start.0.saturating_add(time.0)))
         }
     };
-    (from.0.as_secs_f64(), until.0.as_secs_f64())
+    Interval { from: Time::ZERO.after(from.0), until: Time::ZERO.after(until.0) }
 }
 
 /// When the event is that this is the name of, or the time that it is.
@@ -71,33 +81,38 @@ fn event_time(scenario: &Scenario, event: &str) -> Span {
     fault.map_or_else(Span::default, |fault| fault.at)
 }
 
+/// When the overlay is looked at for an assertion, in order, and at no other time: what else looks at it
+/// changes no verdict.
+pub(super) fn looks(scenario: &Scenario, assertion: &Assertion) -> Vec<Time> {
+    let Interval { from, until } = interval(scenario, assertion);
+    match &assertion.window {
+        _ if assertion.figure.of() != Of::Overlay => Vec::new(),
+        Window::Whole | Window::At(_) => vec![until],
+        Window::Between(..) | Window::Within(..) => {
+            let mut looks = Vec::new();
+            let measure = &scenario.measure;
+            let every = measure.overlay_every.unwrap_or(measure.every);
+            let mut next = from;
+            while next < until {
+                looks.push(next);
+                next = next.after(every.0);
+            }
+            looks.push(until);
+            looks
+        }
+    }
+}
+
 /// Which messages on channels the assertions are about that are about some, in their order.
 pub(super) fn watches(scenario: &Scenario) -> Vec<Watch> {
     let about = scenario.assertions.iter().filter(|a| a.figure.of() == Of::Channels);
     let watch = |assertion: &Assertion| {
-        let (from, until) = span(scenario, assertion);
-        let time = |seconds: f64| Time::from_nanos((seconds * 1e9).round() as u64);
+        let Interval { from, until } = interval(scenario, assertion);
         let named = |name: &String| scenario.channels.iter().position(|c| c.name == *name);
         let channel = assertion.channel.as_ref().and_then(named).map(|at| at as u16);
-        Watch { channel, from: time(from), until: time(until) }
+        Watch { channel, from, until }
     };
     about.map(watch).collect()
-}
-
-/// From when to when an assertion needs looks at the overlay, beside the one at the end. What holds
-/// within a time of an event is looked for after the event.
-pub(super) fn moments(scenario: &Scenario, assertion: &Assertion) -> Option<(Span, Span)> {
-    let nanosecond = std::time::Duration::from_nanos(1);
-    match &assertion.window {
-        _ if assertion.figure.of() != Of::Overlay => None,
-        Window::Whole => None,
-        Window::Between(from, until) => Some((*from, until.unwrap_or(scenario.duration))),
-        Window::At(time) => Some((*time, *time)),
-        Window::Within(time, event) => {
-            let start = event_time(scenario, event);
-            Some((Span(start.0 + nanosecond), Span(start.0.saturating_add(time.0))))
-        }
-    }
 }
 
 /// What verdicts are about.
@@ -106,8 +121,8 @@ pub(super) struct Measured<'a> {
     pub(super) broadcasts: &'a [Broadcast],
     /// Of each broadcast, if an assertion asks for it.
     pub(super) reach: &'a [f64],
-    pub(super) series: &'a [Point],
-    pub(super) overlays: &'a [OverlayPoint],
+    /// With the moments that they were taken for.
+    pub(super) overlays: &'a [(Time, OverlayPoint)],
     pub(super) peak_pending: usize,
     /// As of [`watches`].
     pub(super) watched: &'a [Tally],
@@ -123,11 +138,14 @@ pub(super) fn verdicts(
 ) -> Vec<Verdict> {
     let mut watched = measured.watched.iter();
     let one = |(at, assertion): (usize, &Assertion)| {
-        let window = span(scenario, assertion);
+        let window = interval(scenario, assertion);
         match assertion.figure.of() {
             Of::Broadcasts => of_broadcasts(assertion, window, measured, scenario),
             Of::Deliveries => {
-                let found = of_deliveries(assertion.figure, window, measured, judge.latencies(at));
+                let counted = judge.counted(at);
+                let found = counted.and_then(|(counted, latencies)| {
+                    of_deliveries(assertion.figure, measured.peak_pending, counted, latencies)
+                });
                 verdict(assertion, found, None)
             }
             Of::Channels => {
@@ -135,12 +153,10 @@ pub(super) fn verdicts(
                 verdict(assertion, found, None)
             }
             Of::Routing => {
-                let [from, until] = [window.0, window.1]
-                    .map(|seconds| Time::from_nanos((seconds * 1e9).round() as u64));
-                let found = of_routing(assertion.figure, &(measured.routed)(from, until));
-                verdict(assertion, found, None)
+                let routed = (measured.routed)(window.from, window.until);
+                verdict(assertion, of_routing(assertion.figure, &routed), None)
             }
-            Of::Overlay => of_overlay(assertion, moments(scenario, assertion), measured.overlays),
+            Of::Overlay => of_overlay(assertion, &looks(scenario, assertion), measured.overlays),
         }
     };
     scenario.assertions.iter().enumerate().map(one).collect()
@@ -153,13 +169,12 @@ fn verdict(assertion: &Assertion, found: Option<f64>, at: Option<f64>) -> Verdic
 
 fn of_broadcasts(
     assertion: &Assertion,
-    (from, until): (f64, f64),
+    Interval { from, until }: Interval,
     measured: &Measured<'_>,
     scenario: &Scenario,
 ) -> Verdict {
-    let figure = |from: f64, until: f64| {
-        let time = |seconds: f64| Time::from_nanos((seconds * 1e9).round() as u64);
-        let which = published(measured.broadcasts, time(from), time(until));
+    let figure = |from: Time, until: Time| {
+        let which = published(measured.broadcasts, from, until);
         let published = &measured.broadcasts[which.clone()];
         match assertion.figure {
             Figure::Reach => {
@@ -177,35 +192,30 @@ fn of_broadcasts(
         return verdict(assertion, figure(from, until), None);
     }
     // Some moment's broadcasts.
-    let every = scenario.measure.every.0.as_secs_f64();
-    let moments = (0..).map(|count| from + f64::from(count) * every);
+    let every = scenario.measure.every.0;
+    let moments = std::iter::successors(Some(from), |moment| Some(moment.after(every)));
     let tried = moments.take_while(|moment| *moment < until).map(|moment| {
-        let end = (moment + every).min(until);
-        verdict(assertion, figure(moment, end), Some(end))
+        let end = moment.after(every).min(until);
+        verdict(assertion, figure(moment, end), Some(seconds(end)))
     });
     first_or_last(tried, |verdict| verdict.holds).unwrap_or_else(|| verdict(assertion, None, None))
 }
 
 fn of_deliveries(
     figure: Figure,
-    window: (f64, f64),
-    measured: &Measured<'_>,
-    latencies: Option<&Histogram<u64>>,
+    peak_pending: usize,
+    counted: &Counted,
+    latencies: &Histogram<u64>,
 ) -> Option<f64> {
-    let series = measured.series;
-    let starts = std::iter::once(0.0).chain(series.iter().map(|point| point.at));
-    let within = starts.zip(series).filter(|(from, point)| is_within(window, *from, point.at));
-    let sum = |of: fn(&Point) -> u64| Some(within.map(|(_, point)| of(point)).sum::<u64>() as f64);
-    let latencies = latencies.filter(|latencies| !latencies.is_empty());
-    let seconds = |micros: u64| micros as f64 / 1e6;
+    let latencies = (!latencies.is_empty()).then(|| Quantiles::of(latencies));
     match figure {
-        Figure::Pending => Some(measured.peak_pending as f64),
-        Figure::Messages => sum(|point| point.messages),
-        Figure::Lost => sum(|point| point.lost),
-        Figure::Shed => sum(|point| point.shed),
-        Figure::LatencyP50 => latencies.map(|l| seconds(l.value_at_quantile(0.5))),
-        Figure::LatencyP99 => latencies.map(|l| seconds(l.value_at_quantile(0.99))),
-        _ => latencies.map(|l| seconds(l.max())),
+        Figure::Pending => Some(peak_pending as f64),
+        Figure::Messages => Some(counted.messages as f64),
+        Figure::Lost => Some(counted.lost as f64),
+        Figure::Shed => Some(counted.shed as f64),
+        Figure::LatencyP50 => latencies.map(|l| l.p50),
+        Figure::LatencyP99 => latencies.map(|l| l.p99),
+        _ => latencies.map(|l| l.max),
     }
 }
 
@@ -238,11 +248,7 @@ fn of_routing(figure: Figure, routed: &Routed) -> Option<f64> {
     }
 }
 
-fn of_overlay(
-    assertion: &Assertion,
-    moments: Option<(Span, Span)>,
-    overlays: &[OverlayPoint],
-) -> Verdict {
+fn of_overlay(assertion: &Assertion, looks: &[Time], overlays: &[(Time, OverlayPoint)]) -> Verdict {
     let figure = |point: &OverlayPoint| match assertion.figure {
         Figure::Components => point.components as f64,
         Figure::LargestComponent => point.largest_component as f64,
@@ -253,30 +259,16 @@ fn of_overlay(
         Figure::UnlinkedPairs => point.unlinked_pairs as f64,
         _ => point.running_nodes as f64,
     };
-    let looked = |point: &OverlayPoint| verdict(assertion, Some(figure(point)), Some(point.at));
-    let Some((from, until)) = moments else {
-        return overlays.last().map_or_else(|| verdict(assertion, None, None), looked);
-    };
-    // A look is taken at the border of the bucket that its moment falls into.
-    let from = from.0.as_secs_f64() - LATE;
-    let looks = overlays.iter().filter(|point| point.at >= from).map(looked);
-    let until = until.0.as_secs_f64();
+    // A run that was stopped has looks that nobody took: then nothing is found.
+    let looked = looks.iter().map(|look| {
+        let taken = overlays.iter().find(|(at, _)| at == look);
+        verdict(assertion, taken.map(|(_, point)| figure(point)), Some(seconds(*look)))
+    });
     let found = match assertion.window {
-        Window::At(_) => looks.into_iter().next(),
-        Window::Within(..) => first_or_last(before(looks, until), |verdict| verdict.holds),
-        _ => first_or_last(before(looks, until), |verdict| !verdict.holds),
+        Window::Within(..) => first_or_last(looked, |verdict| verdict.holds),
+        _ => first_or_last(looked, |verdict| !verdict.holds),
     };
     found.unwrap_or_else(|| verdict(assertion, None, None))
-}
-
-/// The looks up to a moment, and the first one behind it, which is the moment's own.
-fn before(looks: impl Iterator<Item = Verdict>, until: f64) -> impl Iterator<Item = Verdict> {
-    let mut is_over = false;
-    looks.take_while(move |look| {
-        let goes_on = !is_over;
-        is_over = look.at.is_some_and(|at| at + LATE >= until);
-        goes_on
-    })
 }
 
 /// The first verdict for which `is_it` holds, or else the last one.

@@ -47,10 +47,11 @@ impl Sending {
         Self { workload: workload.clone(), rng, until, sent: 0, due, sender: None, channel, to }
     }
 
-    /// Sends the next broadcast or message, or looks for the next node, or of all nodes one each. When the
-    /// next is due, if there is one.
+    /// Sends the next broadcast or message, or looks for the next node, or of all nodes one each, at `now`,
+    /// which the simulation may have gone past a little. When the next is due, if there is one.
     pub(super) fn send<P: SimStack>(
         &mut self,
+        now: Time,
         sim: &mut Simulation<P>,
         reach: &mut Reach,
         post: &mut Post<P>,
@@ -76,7 +77,7 @@ impl Sending {
         }
         self.sent += 1;
         let more = self.workload.count.is_none_or(|count| self.sent < count);
-        let next = self.next(sim.now());
+        let next = self.next(now);
         (more && next < self.until).then_some(next)
     }
 

@@ -6,7 +6,7 @@
 //! comparison = ">=" | "<=" | "==" | "!=" | ">" | "<"
 //! value      = a number, a percentage, or (of latencies) a time
 //! window     = "from" time [ "until" time ] | "until" time | "at" time | "within" time "of" event
-//! event      = the name of an entry of the timeline, or its kind, or a time
+//! event      = the name of an entry of the timeline, or its kind, or a time: all that follows
 //! ```
 
 use std::fmt;
@@ -42,7 +42,7 @@ pub enum Window {
     Between(Span, Option<Span>),
     /// At this moment.
     At(Span),
-    /// At some look not later than this after the event, or after a time; for broadcasts, some
+    /// At some look from the event, or from a time, until so long after it; for broadcasts, some
     /// second's mean.
     Within(Span, String),
 }
@@ -122,12 +122,6 @@ impl<'a> Words<'a> {
         let rest = self.rest();
         let ends = |c: char| c.is_whitespace() || "<>=!".contains(c);
         &rest[..rest.find(ends).unwrap_or(rest.len())]
-    }
-
-    fn word(&mut self) -> &'a str {
-        let word = self.peek();
-        self.at += word.len();
-        word
     }
 
     fn takes(&mut self, word: &str) -> bool {
@@ -214,11 +208,13 @@ impl<'a> Words<'a> {
                     self.error("\"of\" and the name of an entry of the timeline, or a time")
                 );
             }
-            let event = match self.word() {
-                "" => return Err(self.error("the name of an entry of the timeline, or a time")),
-                event => event.to_owned(),
-            };
-            Ok(Window::Within(time, event))
+            // The last there is: a name may have spaces and signs in it.
+            let event = self.rest().trim();
+            if event.is_empty() {
+                return Err(self.error("the name of an entry of the timeline, or a time"));
+            }
+            self.at = self.text.len();
+            Ok(Window::Within(time, event.to_owned()))
         } else {
             Ok(Window::Whole)
         }
@@ -316,6 +312,7 @@ mod tests {
         for text in [
             "reliability >= 0.999 from 30s",
             "components == 1 within 1m of heal",
+            "components == 1 within 1m of power >= half, in two rooms",
             "latency_p99 < 250ms from 10s until 1m30s",
             "running_nodes > 90 at 20s",
             "lost == 0",

@@ -286,6 +286,9 @@ pub enum Churn {
         up: Lengths,
         /// How long it is away.
         down: Lengths,
+        /// In which state the churn begins.
+        #[serde(default)]
+        start: SessionStart,
     },
     /// As recorded: a CSV file with the columns time (in seconds since the beginning of the churn),
     /// node (its index) and state (up or down).
@@ -293,6 +296,19 @@ pub enum Churn {
         /// The file, relative to the scenario's.
         file: PathBuf,
     },
+}
+
+/// In which state sessions begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionStart {
+    /// With the first session of every node. Where short ones are common, more nodes are away for a while
+    /// than later.
+    #[default]
+    Fresh,
+    /// As if it had gone on for ever: as many nodes as are away in the mean go at once, and the others are
+    /// in the midst of a session.
+    Stationary,
 }
 
 /// How long something lasts, drawn each time.

@@ -68,17 +68,25 @@ pub(super) fn folder() -> PathBuf {
     FOLDER.into()
 }
 
-/// Opens a file that a scenario names.
+/// Opens a text that a scenario names. A byte-order mark, which spreadsheets put in front of UTF-8, is no
+/// part of it.
 ///
 /// # Errors
 /// As of [`File::open`].
 pub fn open(path: &Path) -> io::Result<Box<dyn Read>> {
+    const MARK: &[u8] = "\u{feff}".as_bytes();
     if let Ok(name) = path.strip_prefix(FOLDER) {
         let file = FILES.iter().find(|(file, _)| Path::new(file) == name);
         let (_, text) = file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         return Ok(Box::new(text.as_bytes()));
     }
-    Ok(Box::new(File::open(path)?))
+    let mut file = File::open(path)?;
+    let mut start = Vec::new();
+    file.by_ref().take(MARK.len() as u64).read_to_end(&mut start)?;
+    if start == MARK {
+        start.clear();
+    }
+    Ok(Box::new(io::Cursor::new(start).chain(file)))
 }
 
 /// What could have been meant by the name of a file that is not there.

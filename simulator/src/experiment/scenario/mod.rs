@@ -34,7 +34,7 @@ pub use assertion::{Assertion, AssertionError, Comparison, Window};
 pub use channels::{Channel, ChannelKind, Overflow};
 pub use churn_trace::{Change, TraceError, read as read_trace};
 pub use document::{Document, Problem, ScenarioError};
-pub use faults::{Churn, Death, Fault, Lengths, What, Who};
+pub use faults::{Churn, Death, Fault, Lengths, SessionStart, What, Who};
 pub use figure::{Figure, Of};
 pub use links::{Bandwidth, Bursts, LatencyModel, Links, Order, Reorder, RoundTrip};
 pub(crate) use nearest::nearest;

@@ -167,8 +167,10 @@ fn property(of: &Parameter, default: &Json) -> Json {
     };
     let mut all =
         Map::from_iter([("description".into(), about.into()), ("default".into(), default.clone())]);
-    if of.kind == (ValueKind::Time { zero: false }) {
-        all.insert("x-least".into(), "1ns".into());
+    if let ValueKind::Time { least } = of.kind
+        && !least.is_zero()
+    {
+        all.insert("x-least".into(), format!("{least:?}").into());
     }
     all.extend(json.as_object().cloned().into_iter().flatten());
     Json::Object(all)

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::percent;
 use super::with::With;
-use crate::experiment::scenario::{Churn, Death, Fault, Lengths, Region, Span, What, Who};
+use crate::experiment::scenario::{
+    Churn, Death, Fault, Lengths, Region, SessionStart, Span, What, Who,
+};
 use crate::model::dice::Dice;
 use crate::strategies::{Listed as _, Membership};
 
@@ -130,7 +132,11 @@ fn churn(dice: &mut Dice) -> Churn {
             false => Lengths::Weibull { mean, shape: f64::from(dice.between(4, 20)) / 10.0 },
         }
     };
-    Churn::Sessions { up: lengths(dice, 5_000, 40_000), down: lengths(dice, 1_000, 15_000) }
+    Churn::Sessions {
+        up: lengths(dice, 5_000, 40_000),
+        down: lengths(dice, 1_000, 15_000),
+        start: SessionStart::Fresh,
+    }
 }
 
 /// What is drawn more often, beside all else.
