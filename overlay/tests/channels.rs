@@ -35,6 +35,31 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lane_runs_where_its_node_does_and_not_where_its_caller_does() {
+    let (one, two) = soon(pair(&[Channel::acknowledged("orders")])).await;
+    let (to, receives) =
+        (one.channel("orders").expect("declared").to(two.id()), two.channel("orders"));
+    let receives = receives.expect("declared");
+    let sends = to.clone();
+    let thread = std::thread::spawn(move || {
+        // On no runtime at all, and on one that ends at once.
+        let first = sends.try_send("first").expect("taken");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        (first, runtime.expect("a runtime").block_on(sends.send("second")).expect("taken"))
+    });
+    let (first, second) = thread.join().expect("no panic");
+    let third = soon(to.send("third")).await.expect("taken");
+    for sent in ["first", "second", "third"] {
+        let received = soon(receives.receive()).await.expect("a message");
+        assert_eq!(received.data, sent);
+        received.ack();
+    }
+    for receipt in [first, second, third] {
+        soon(receipt).await.expect("delivered");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_of_each_kind_arrive() {
     let channels = [
         Channel::best_effort("plain"),
