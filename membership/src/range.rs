@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-/// A setting outside its range; nothing was changed.
+/// A setting is out of range. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutOfRange {
@@ -35,11 +35,11 @@ impl OutOfRange {
         }
     }
 
-    /// Checks numbers, each given with its smallest and its largest value, and times, none of which
-    /// may be zero.
+    /// Checks numbers, each given with its smallest and largest value, and times, none of which may be
+    /// zero.
     ///
     /// # Errors
-    /// The first that is not in its range.
+    /// The first that is out of range.
     pub fn check<const N: usize, const T: usize>(
         numbers: [(&'static str, usize, usize, usize); N],
         times: [(&'static str, Duration); T],

@@ -221,7 +221,7 @@ async fn what_is_wrong_is_said_at_once() {
         panic!("a channel declared differently");
     };
     assert_eq!((channel.as_str(), at), ("c", two.id()));
-    assert_eq!(refusal.to_string(), "it declares parallelism = 2, this node 1");
+    assert_eq!(refusal.to_string(), "it declares parallelism = 2, but this node declares 1");
     let unknown = send("d").await;
     assert!(
         matches!(&unknown, Err(SendError::Refused { refusal, .. }) if **refusal == Refusal::UnknownChannel),
@@ -499,7 +499,10 @@ async fn an_answer_that_is_too_large_is_the_answerers_error() {
         [soon(asked.receive()).await, soon(asked.receive()).await].map(|q| q.expect("a question"));
     let error = question.answer(vec![7; 1_001]).expect_err("larger than a message may be");
     assert_eq!((error.size, error.max), (1_001, 1_000));
-    assert_eq!(error.to_string(), "an answer of 1001 bytes is out of range: 0 to 1000");
+    assert_eq!(
+        error.to_string(),
+        "an answer of 1001 bytes is out of range: 0 to 1000 on this channel"
+    );
     error.request.answer(vec![7; 1_000]).expect("it still can be answered");
     other.answer("fine").expect("a short answer");
     let mut answers = Vec::new();

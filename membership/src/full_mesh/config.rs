@@ -11,7 +11,7 @@ use crate::{Mark, MembershipStrategy, Peer, Strategy};
 pub const MAX_GOSSIP_LENGTH: usize = 255;
 
 crate::parameters! {
-    /// The knobs of [`FullMesh`](super::FullMesh). Turn it into a [`Config`] with
+    /// The parameters of [`FullMesh`](super::FullMesh). Turn it into a [`Config`] with
     /// [`Parameters::check`].
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Parameters of "Full mesh", checked as Config and by outlasts_silence {

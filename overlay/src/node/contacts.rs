@@ -49,15 +49,15 @@ pub enum JoinError {
     #[error("no contact could be reached: {}", list(.0))]
     Unreachable(Vec<(Multiaddr, String)>),
     /// No contact took the node as a neighbour in time.
-    #[error("no neighbour within {waited:?}{}", and_list(.failures))]
+    #[error("no contact accepted this node as a neighbour within {waited:?}{}", and_list(.failures))]
     TimedOut {
         /// How long it took: the node's `join_wait`.
         waited: Duration,
         /// Contacts that failed meanwhile.
         failures: Vec<(Multiaddr, String)>,
     },
-    /// Too many calls wait already; nothing changed.
-    #[error("{WAITING} calls to join wait already")]
+    /// Too many calls wait already. This one's contacts are tried all the same.
+    #[error("{WAITING} calls to join are waiting already, which is the limit")]
     Busy,
     /// The node has left or shut down.
     #[error("the node has ended")]
