@@ -222,8 +222,8 @@ async fn nonsense_ends_the_link() {
     let cases = [
         (after(&[99, 0, 0, 0]), "no frame begins with 99"),
         (after(&[9, 0, 0, 0]), "a Padding frame that is not allowed here"),
-        (after(&[3, 0x10, 0, 1]), "Gossip frame of 1048577 bytes, at most 1048576"),
-        (after(&[1, 0xff, 0xff, 0xff]), "Membership frame of 16777215 bytes, at most 65536"),
+        (after(&[3, 0x10, 0, 1]), "Gossip frame of 1048577 bytes: at most 1048576"),
+        (after(&[1, 0xff, 0xff, 0xff]), "Membership frame of 16777215 bytes: at most 65536"),
         (keepalive.clone(), "a Membership frame that is not allowed here"),
         (after(&greeting), "a Hello frame that is not allowed here"),
         (after(&frame(1, &[9, 5])), "a Membership frame with an invalid body"),

@@ -115,7 +115,10 @@ mod tests {
     fn a_broken_relation_is_named() {
         let wrong = Parameters { passive_capacity: 3, ..Parameters::default() };
         let error = wrong.check().expect_err("3 < 5").to_string();
-        assert!(error.starts_with("passive_capacity 3 < active_capacity 5"), "{error}");
+        assert!(
+            error.starts_with("passive_capacity = 3 is less than active_capacity = 5"),
+            "{error}"
+        );
     }
 
     #[test]
