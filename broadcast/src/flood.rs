@@ -13,8 +13,8 @@ use thin_vec::ThinVec;
 use crate::protocol::{Broadcast, Carries, Effects, Input, Payload};
 use crate::{BroadcastStrategy, Id, Seen, SeenBounds, Sight, shared};
 
-/// Links a broadcast crosses at most by default: far more than any overlay is wide. What was seen is
-/// the first wall against circulation, this the second.
+/// Links a broadcast crosses at most by default, which is far more than any overlay is wide. This is the
+/// second guard against circulation; the first is what was seen.
 pub const HOP_LIMIT: u16 = 128;
 
 /// One peer's flood.
@@ -27,13 +27,13 @@ pub struct Flood<P, I: Id, D> {
 }
 
 murmurate_membership::parameters! {
-    /// The knobs of [`Flood`]; see [`plumtree::Parameters`](crate::plumtree::Parameters) for what they
+    /// The parameters of [`Flood`]; see [`plumtree::Parameters`](crate::plumtree::Parameters) for what they
     /// mean.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Parameters of "Flood", checked as Config {
         /// Broadcasts of one origin that are told apart while they are under way together.
         seen_capacity: usize = SeenBounds::DEFAULT.span, in 1..=1 << 24;
-        /// Origins of which is remembered what was seen.
+        /// Origins for which this peer remembers what it has seen.
         origins_capacity: usize = SeenBounds::DEFAULT.origins, in 1..=1 << 24;
         /// How long an origin must be silent to be forgotten when there are too many.
         origin_idle: Duration = SeenBounds::DEFAULT.idle;

@@ -5,18 +5,18 @@ use core::hash::Hash;
 
 use murmurate_membership::Peer;
 
-/// A broadcast's name: whose it is, and its number among those of its origin, from 0.
+/// A broadcast's name: its origin, and its number among those of the origin, from 0.
 ///
 /// Unique in the overlay; small, because every peer remembers thousands. Ordered by origin, then by
 /// sequence. [`MessageId`] is the one for real nodes.
 pub trait Id: Copy + Ord + Hash + Debug + Send + Sync + 'static {
-    /// Who counts: a publisher in one incarnation.
+    /// What numbers broadcasts: a publisher in one incarnation.
     type Origin: Copy + Ord + Hash + Debug + Send + Sync + 'static;
 
     /// Whose broadcast it is.
     fn origin(self) -> Self::Origin;
 
-    /// How many its origin published before it.
+    /// How many broadcasts its origin published before it.
     fn sequence(self) -> u64;
 }
 
@@ -33,8 +33,7 @@ impl Id for u32 {
 
 /// A broadcast's name: who published it, in which incarnation, and its number among that one's.
 ///
-/// The origin carries its incarnation, so a restarted node cannot use a name again, whatever it
-/// forgot.
+/// The origin includes its incarnation, so a restarted node cannot use a name again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MessageId<P> {
@@ -64,7 +63,7 @@ pub struct MessageIds<P> {
 }
 
 impl<P: Peer> MessageIds<P> {
-    /// The names of `origin`'s broadcasts, which has published none yet.
+    /// The names for an `origin` that has not published anything yet.
     #[must_use]
     pub fn new(origin: P) -> Self {
         Self { origin, next: 0 }

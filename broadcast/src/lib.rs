@@ -7,6 +7,9 @@
 //!   tree repairs itself (SRDS 2007).
 //! - [`Flood`] pushes every payload on every link: the baseline.
 //! - [`AntiEntropy`] wraps either: neighbours compare what they have, and fetch what they missed.
+//!
+//! The types of the seam ([`Input`], [`Sight`], messages, timers) are exhaustive on purpose: a strategy
+//! and its host must handle every case. So are parameters, as in `murmurate_membership`.
 
 #![cfg_attr(not(test), no_std)]
 

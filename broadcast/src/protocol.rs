@@ -1,4 +1,4 @@
-//! The seam between a broadcast strategy and its host, the mirror of membership's.
+//! The seam between a broadcast strategy and its host, like that of the membership.
 
 use core::fmt::Debug;
 use core::time::Duration;
@@ -13,7 +13,7 @@ pub trait Payload: Clone + Debug + Send + Sync + 'static {
     fn size(&self) -> usize;
 }
 
-/// Bytes that nobody looks into on the way.
+/// Bytes that are passed on as they are.
 impl Payload for bytes::Bytes {
     fn size(&self) -> usize {
         self.len()
@@ -35,9 +35,9 @@ pub trait Broadcast {
     type Id: Id;
     /// What broadcasts carry.
     type Payload: Payload;
-    /// What strategies say to each other.
+    /// The messages that strategies send each other.
     type Message: Wire + Carries<Self::Id, Payload = Self::Payload> + Clone + Debug + Send + 'static;
-    /// What a strategy asks to be woken for.
+    /// The strategy's timers.
     type Timer: Copy + Debug + Send + 'static;
 
     /// Takes one input: changes state first, then speaks to `fx`.
@@ -52,14 +52,14 @@ pub trait Broadcast {
     /// What this peer has seen.
     fn seen(&self) -> &Seen<Self::Id>;
 
-    /// The same to change, and its bounds: for a strategy around this one, which finds out what
-    /// this one misses and what cannot be had any more.
+    /// What this peer has seen, to be changed, and its bounds. This is for a strategy that wraps this
+    /// one and finds out what it has missed and what can no longer be fetched.
     fn seen_mut(&mut self) -> (&mut Seen<Self::Id>, SeenBounds);
 
-    /// The first invariant that does not hold, if any.
+    /// Checks the invariants.
     ///
     /// # Errors
-    /// Names the invariant and shows the state.
+    /// [`Violation`] names the first that does not hold, and shows the state.
     fn check(&self) -> Result<(), Violation>;
 }
 
@@ -80,8 +80,9 @@ pub enum Input<B: Broadcast + ?Sized> {
         /// What it says. Nothing in it is trusted.
         message: B::Message,
     },
-    /// A broadcast came by another way than the strategy's: deliver it and pass it on, unless it was
-    /// seen. It says nothing of the links. What is of before this peer's time goes no further.
+    /// A broadcast came by another way than the strategy's. Deliver it and pass it on, unless it was
+    /// seen before. It tells nothing about the links. One that was published before this peer joined is
+    /// not passed on.
     Recover {
         /// Who sent it.
         from: B::Peer,
@@ -91,7 +92,7 @@ pub enum Input<B: Broadcast + ?Sized> {
         round: u16,
         /// Its content.
         payload: B::Payload,
-        /// Whether it was published before this peer's time.
+        /// Whether it was published before this peer joined.
         is_past: bool,
     },
     /// A timer armed earlier is due.
@@ -102,7 +103,7 @@ pub enum Input<B: Broadcast + ?Sized> {
     NeighborDown(B::Peer),
 }
 
-/// Who counts the broadcasts of a strategy.
+/// The origin that numbers the broadcasts of a strategy.
 pub type Origin<B> = <<B as Broadcast>::Id as Id>::Origin;
 
 /// What a broadcast strategy can ask of its host.
@@ -113,13 +114,14 @@ pub trait Effects<B: Broadcast + ?Sized> {
     fn arm(&mut self, after: Duration, timer: B::Timer);
     /// Hands a broadcast that arrived over `hops` links to the application, once.
     fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload);
-    /// The same with one that was published before this peer's time, which catches up.
+    /// Hands over a broadcast that was published before this peer joined, if the host catches up.
     fn deliver_past(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
         self.deliver(id, hops, payload);
     }
-    /// So many broadcasts of this origin, published in this peer's time, will never be delivered.
+    /// So many broadcasts of this origin that were published since this peer joined will never be
+    /// delivered.
     fn missed(&mut self, _origin: Origin<B>, _count: u64) {}
-    /// A branch that is rarely taken is taken. Only tests want to know.
+    /// A rarely taken branch was taken, which only tests need to know.
     #[inline]
     fn mark(&mut self, _mark: Mark) {}
 }
@@ -134,7 +136,8 @@ pub trait Carries<I>: Sized {
     /// The broadcast whose payload this message carries.
     fn carries(&self) -> Option<I>;
 
-    /// Whether its payload was asked for: when it comes says nothing of how fast broadcasts are.
+    /// Whether its payload was asked for. Its time of arrival then tells nothing about the speed of
+    /// broadcasts.
     fn is_repair(&self) -> bool {
         false
     }
@@ -142,6 +145,6 @@ pub trait Carries<I>: Sized {
     /// The message without its payload, and the payload.
     fn split(self) -> (Self::Head, Option<Self::Payload>);
 
-    /// A message of its two parts; `None` if one has a payload that the other knows nothing of.
+    /// A message made of its two parts. `None` if they do not fit together.
     fn join(head: Self::Head, payload: Option<Self::Payload>) -> Option<Self>;
 }

@@ -38,10 +38,10 @@ struct Origin<O> {
 /// The bounds of a [`Seen`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeenBounds {
-    /// How far apart the sequences of one origin may be that are under way together. What is more
-    /// than so far behind the latest is given up.
+    /// How far apart the sequence numbers of one origin's broadcasts may be while they are under way
+    /// together. A broadcast that is farther behind the latest is given up.
     pub span: usize,
-    /// Origins remembered. While all are in use, broadcasts of another one are refused.
+    /// How many origins are remembered. While all are in use, broadcasts of others are refused.
     pub origins: usize,
     /// How long an origin must be silent to be forgotten when there are too many: longer than
     /// anything is under way. A hop limit of 128 and payloads kept for a minute each make two hours.
@@ -53,7 +53,7 @@ impl SeenBounds {
     pub const DEFAULT: Self =
         Self { span: 16_384, origins: 65_536, idle: Duration::from_secs(128 * 60) };
 
-    /// The same for a peer's own broadcasts: one origin more, so that there is always room for it.
+    /// The bounds for a peer's own broadcasts: one more origin, so that there is always room for them.
     #[must_use]
     pub fn for_own(self) -> Self {
         Self { origins: self.origins.saturating_add(1), ..self }
@@ -66,17 +66,17 @@ impl Default for SeenBounds {
     }
 }
 
-/// What became of a broadcast that was put to a [`Seen`].
+/// The result of [`Seen::insert`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sight {
-    /// It is new. So many of its origin, too far behind it, are given up.
+    /// It is new. Some broadcasts of its origin may be given up, because they are too far behind it.
     New {
-        /// Missed for good.
+        /// How many are given up.
         given_up: u64,
     },
     /// It was seen before, or given up.
     Settled,
-    /// So many origins publish that this one cannot be remembered: it must not be passed on.
+    /// Too many origins publish, so this one cannot be remembered. It must not be passed on.
     Full,
 }
 
@@ -93,7 +93,7 @@ impl<I: Id> Seen<I> {
         self.find(id.origin()).is_some_and(|at| self.origins[at].progress.is_settled(id.sequence()))
     }
 
-    /// Sees a broadcast.
+    /// Notes a broadcast as seen.
     pub fn insert(&mut self, now: Time, id: I, bounds: SeenBounds) -> Sight {
         let (origin, sequence) = (id.origin(), id.sequence());
         let Some(at) = self.find_or_start(now, origin, sequence, bounds) else {
@@ -107,20 +107,20 @@ impl<I: Id> Seen<I> {
         Sight::New { given_up: held.progress.settle(sequence, bounds.span as u64) }
     }
 
-    /// One more than the highest sequence of an origin that was settled; `None` if nothing is known
-    /// of it.
+    /// One more than the highest sequence number of an origin that is settled. `None` if the origin is
+    /// not known.
     #[must_use]
     pub fn next(&self, origin: I::Origin) -> Option<u64> {
         self.find(origin).map(|at| self.origins[at].progress.next())
     }
 
-    /// What is missed of an origin below `end`, in order.
+    /// The broadcasts of an origin that are missing below `end`, in order.
     #[must_use]
     pub fn gaps(&self, origin: I::Origin, end: u64) -> ThinVec<Range<u64>> {
         self.find(origin).map_or_else(ThinVec::new, |at| self.origins[at].progress.gaps(end))
     }
 
-    /// Whether anything of an origin is missed that came before what was seen.
+    /// Whether any broadcast of an origin is missing that came before one that was seen.
     #[must_use]
     pub fn has_gaps(&self, origin: I::Origin) -> bool {
         self.find(origin).is_some_and(|at| self.origins[at].progress.has_gaps())
@@ -149,7 +149,7 @@ impl<I: Id> Seen<I> {
         at.is_some()
     }
 
-    /// Gives up what is missed of an origin below `sequence`: how many that were.
+    /// Gives up the missing broadcasts of an origin below `sequence`. Returns how many they were.
     pub fn give_up_below(&mut self, origin: I::Origin, sequence: u64) -> u64 {
         self.find(origin).map_or(0, |at| self.origins[at].progress.give_up_below(sequence))
     }

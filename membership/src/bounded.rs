@@ -9,7 +9,7 @@ use thin_vec::ThinVec;
 /// Decodes a sequence of at most `MAX` elements.
 ///
 /// # Errors
-/// A longer sequence, or whatever the decoder finds wrong.
+/// If the sequence is longer, or the decoder fails.
 pub fn deserialize<'de, D, T, const MAX: usize>(from: D) -> Result<ThinVec<T>, D::Error>
 where
     D: Deserializer<'de>,

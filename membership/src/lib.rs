@@ -1,12 +1,16 @@
-//! Who my neighbours are.
+//! Which peers are neighbours.
 //!
 //! Membership strategies as pure state machines: no I/O, no clock, no ambient randomness. A host
-//! feeds a strategy its [`Input`]s and performs the [`Effects`] it speaks; the libp2p node and the
-//! simulator are two such hosts of the very same code.
+//! feeds a strategy its [`Input`]s and performs its [`Effects`]. The libp2p node and the simulator are
+//! two hosts of the same code.
 //!
 //! - [`HyParView`] keeps a small symmetric active view and a larger passive view (DSN 2007).
 //! - [`FullMesh`] links everyone with everyone: the baseline, and the right choice below some 50
 //!   nodes.
+//!
+//! The types of the seam ([`Input`], [`DownReason`], [`Notice`], messages, timers) are exhaustive on
+//! purpose: a strategy and its host must handle every case. So are parameters, which are written as
+//! `Parameters { .., ..Default::default() }`. Errors may grow.
 
 #![cfg_attr(not(test), no_std)]
 

@@ -6,7 +6,7 @@
 
 use core::cmp::Ordering;
 
-/// A branch of a strategy that is rarely taken. Its name tells it from all others.
+/// A rarely taken branch of a strategy, with a unique name.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     name: &'static str,
@@ -21,7 +21,7 @@ impl Mark {
         Self { name, about, is_loss: false }
     }
 
-    /// The same: what takes it drops something, which operators want to know.
+    /// A branch in which something is dropped, which operators want to know.
     #[must_use]
     pub const fn loss(self) -> Self {
         Self { is_loss: true, ..self }
@@ -33,13 +33,13 @@ impl Mark {
         self.name
     }
 
-    /// What it is, in a line.
+    /// What it means, in a line.
     #[must_use]
     pub const fn about(self) -> &'static str {
         self.about
     }
 
-    /// Whether something is dropped there.
+    /// Whether something is dropped in it.
     #[must_use]
     pub const fn is_loss(self) -> bool {
         self.is_loss

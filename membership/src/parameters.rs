@@ -10,14 +10,14 @@ use core::time::Duration;
 
 use crate::range::{LEAST_TIME, OutOfRange};
 
-/// What is known of a parameter beside its value.
+/// The description of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameter {
     /// Its name: the field's, and the key's in every file.
     pub name: &'static str,
-    /// What it is, in a sentence.
+    /// What it means, in a sentence.
     pub about: &'static str,
-    /// Where its default comes from and what else is to say, line by line.
+    /// Where its default comes from, and remarks, line by line.
     pub source: &'static [&'static str],
     /// What it takes.
     pub kind: ValueKind,
@@ -57,7 +57,7 @@ pub enum Value {
     Number(usize),
     /// A length of time.
     Time(Duration),
-    /// Nothing of the kind.
+    /// It is turned off.
     Off,
 }
 
@@ -73,20 +73,20 @@ impl fmt::Display for Value {
 }
 
 impl ValueKind {
-    /// The same within a range. Only numbers have one.
+    /// A number within this range.
     #[must_use]
     pub const fn within(self, range: RangeInclusive<usize>) -> Self {
         Self::Number { least: *range.start(), most: *range.end() }
     }
 
-    /// The same, zero included. Only times need it.
+    /// A time that may be zero.
     #[must_use]
     pub const fn zero(self) -> Self {
         Self::Time { least: Duration::ZERO }
     }
 }
 
-/// As messages and reference pages put it: "a whole number from 1 to 64".
+/// As in messages and reference pages: "a whole number from 1 to 64".
 impl fmt::Display for ValueKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -99,10 +99,10 @@ impl fmt::Display for ValueKind {
 }
 
 impl Parameter {
-    /// Whether a value is in its range.
+    /// Checks that a value is in its range.
     ///
     /// # Errors
-    /// If it is not.
+    /// [`OutOfRange`] if it is not.
     pub fn check(&self, value: Value) -> Result<(), OutOfRange> {
         let name = self.name;
         match (self.kind, value) {
@@ -119,7 +119,7 @@ impl Parameter {
     }
 }
 
-/// What a parameter takes, as messages put it.
+/// What a parameter takes, as in messages.
 impl fmt::Display for Parameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let off = if self.can_be_off { ", or \"off\"" } else { "" };
@@ -135,7 +135,10 @@ pub enum ConfigError {
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
     /// Two parameters that contradict each other.
-    #[error("{smaller} {smaller_value} < {larger} {larger_value}: it must be at least as large")]
+    #[error(
+        "{smaller} = {smaller_value} is less than {larger} = {larger_value}: it must be at least as \
+         large"
+    )]
     Relation {
         /// The parameter that must not be the smaller one.
         smaller: &'static str,
@@ -161,18 +164,19 @@ impl ConfigError {
 
 /// Why [`ParameterSet::set`] did nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SetError {
     /// There is no such parameter.
-    #[error("there is no parameter of this name")]
+    #[error("no parameter has this name")]
     Unknown,
-    /// The parameter's type does not hold the value.
+    /// The value does not have the parameter's type.
     #[error("the parameter does not take this value")]
     Unfit,
 }
 
 /// Parameters with their table.
 pub trait ParameterSet: Clone + Default {
-    /// Whose they are: "HyParView".
+    /// What they belong to: "HyParView".
     const OF: &'static str;
     /// All of them, in the order of their declaration.
     const PARAMETERS: &'static [Parameter];
@@ -180,11 +184,10 @@ pub trait ParameterSet: Clone + Default {
     /// The value of one.
     fn get(&self, name: &str) -> Option<Value>;
 
-    /// Changes one. Whether the value is in range is for [`ParameterSet::validate`] to say, when all
-    /// are set.
+    /// Changes one. [`ParameterSet::validate`] checks the range once all are set.
     ///
     /// # Errors
-    /// If there is no such parameter, or the value is of another kind.
+    /// [`SetError`] if there is no such parameter, or the value has another type. Nothing changed.
     fn set(&mut self, name: &str, value: Value) -> Result<(), SetError>;
 
     /// All with their values.
@@ -198,10 +201,10 @@ pub trait ParameterSet: Clone + Default {
         Self::PARAMETERS.iter().find(|of| of.name == name)
     }
 
-    /// Checks every range, and then every relation that is declared.
+    /// Checks every range, and then every declared relation.
     ///
     /// # Errors
-    /// The first one that does not hold.
+    /// [`ConfigError`] names the first that does not hold.
     fn validate(&self) -> Result<(), ConfigError> {
         AnyParameters::validate(self)
     }
@@ -209,7 +212,7 @@ pub trait ParameterSet: Clone + Default {
 
 /// [`ParameterSet`]s of any type, behind a reference.
 pub trait AnyParameters {
-    /// Whose they are.
+    /// What they belong to.
     fn of(&self) -> &'static str;
     /// All of them.
     fn parameters(&self) -> &'static [Parameter];
@@ -218,13 +221,13 @@ pub trait AnyParameters {
     /// See [`ParameterSet::set`].
     ///
     /// # Errors
-    /// If there is no such parameter, or the value is of another kind.
+    /// [`SetError`] if there is no such parameter, or the value has another type. Nothing changed.
     fn set(&mut self, name: &str, value: Value) -> Result<(), SetError>;
 
     /// See [`ParameterSet::validate`].
     ///
     /// # Errors
-    /// The first range or relation that does not hold.
+    /// [`ConfigError`] names the first range or relation that does not hold.
     fn validate(&self) -> Result<(), ConfigError> {
         let values = || self.parameters().iter().filter_map(|of| Some((of, self.get(of.name)?)));
         for (of, value) in values() {
@@ -268,7 +271,7 @@ pub trait Field: Sized {
     const CAN_BE_OFF: bool = false;
     /// As a value of any type.
     fn value(&self) -> Value;
-    /// From a value, unless it is none of this type.
+    /// From a value, if it has this type.
     fn from_value(value: Value) -> Option<Self>;
 }
 
@@ -308,7 +311,7 @@ macro_rules! number {
 
 number!(u8 u16 usize);
 
-/// A number of zero is off, too: it says what it says in files that know no word beside numbers.
+/// Zero is off, too, for files that can only hold numbers.
 impl<T: Field> Field for Option<T> {
     const KIND: ValueKind = T::KIND;
     const CAN_BE_OFF: bool = true;
@@ -443,7 +446,7 @@ macro_rules! parameters {
                 /// Checks every range and relation.
                 ///
                 /// # Errors
-                /// The first one that does not hold.
+                /// Names the first one that does not hold.
                 pub fn check(self) -> Result<$Config, $crate::ConfigError> {
                     $crate::parameters::ParameterSet::validate(&self)?;
                     $(self.$also()?;)?

@@ -2,7 +2,7 @@
 
 use core::fmt::Debug;
 
-/// A peer is a node's identity plus an incarnation: a restart is a new incarnation, and a late word
+/// A peer is a node's identity plus an incarnation. A restart is a new incarnation, and a late message
 /// about the old one changes nothing.
 ///
 /// Keep implementations small: views hold dozens of them and the simulator millions of views (its
@@ -15,7 +15,7 @@ pub trait Peer: Copy + Ord + Debug + Send + Sync + 'static {
     /// The node this peer is an incarnation of.
     fn node(self) -> Self::Node;
 
-    /// Whether both are incarnations of one node.
+    /// Whether both are incarnations of the same node.
     fn is_same_node(self, other: Self) -> bool {
         self.node() == other.node()
     }

@@ -19,13 +19,13 @@ use core::time::Duration;
 
 use crate::{Mark, Peer, Time};
 
-/// Who my neighbours are: a state machine without I/O, clock or ambient randomness.
+/// Chooses the neighbours of a peer: a state machine without I/O, clock or ambient randomness.
 pub trait Membership {
     /// How peers are named.
     type Peer: Peer;
-    /// What strategies say to each other.
+    /// The messages that strategies send each other.
     type Message: Wire + Clone + Debug + Send + 'static;
-    /// What a strategy asks to be woken for.
+    /// The strategy's timers.
     type Timer: Copy + Debug + Send + 'static;
 
     /// Takes one input: changes state first, then speaks to `fx`.
@@ -49,23 +49,23 @@ pub trait Membership {
     /// send addresses along.
     fn each_named(message: &Self::Message, visit: impl FnMut(Self::Peer));
 
-    /// Peers that fell silent and are tried again. Whoever stops writes them down with its views.
+    /// Peers that fell silent and are tried again. A host saves them with the views when it stops.
     fn lost(&self) -> impl Iterator<Item = Self::Peer> + Clone {
         core::iter::empty()
     }
 
-    /// Whether all invariants hold: checkers of simulator, tests and fuzzers share it.
+    /// Checks all invariants. The simulator, tests and fuzzers share this.
     ///
     /// # Errors
-    /// The first invariant that does not hold, with the state.
+    /// [`Violation`] names the first that does not hold, and shows the state.
     fn check(&self) -> Result<(), Violation>;
 }
 
 /// What can happen to a membership strategy.
 #[derive(Debug, Clone)]
 pub enum Input<P, M, T> {
-    /// Take part, through any of these contacts; none founds a new overlay. Said again, it adds
-    /// contacts.
+    /// Take part through any of these contacts. Without contacts a new overlay is founded. Given again,
+    /// it adds contacts.
     Join(Vec<P>),
     /// A message arrived.
     Receive {
@@ -78,8 +78,8 @@ pub enum Input<P, M, T> {
     Expired(T),
     /// The connection to a peer was lost, refused or could not be made.
     LinkDown(P),
-    /// The node of a peer that something was sent to answers, as this later incarnation. Nothing sent
-    /// to an older one arrives any more.
+    /// A node to which something was sent answers as this later incarnation. Nothing sent to an older
+    /// one arrives any more.
     Restarted(P),
     /// Say goodbye to all neighbours and refuse new ones from now on.
     Leave,
@@ -91,14 +91,14 @@ pub trait Effects<M: Membership + ?Sized> {
     fn send(&mut self, to: M::Peer, message: M::Message);
     /// Hands `timer` back after `after`.
     fn arm(&mut self, after: Duration, timer: M::Timer);
-    /// `peer` entered the active view. Said exactly once for each entry.
+    /// `peer` entered the active view. Called exactly once for each entry.
     fn neighbor_up(&mut self, peer: M::Peer);
-    /// `peer` left the active view. Said exactly once for each exit. Once what was sent before is
-    /// flushed, the host may close the connection.
+    /// `peer` left the active view. Called exactly once for each exit. The host may close the connection
+    /// once everything sent before is written.
     fn neighbor_down(&mut self, peer: M::Peer, reason: DownReason);
     /// Something the application may want to know.
     fn notify(&mut self, notice: Notice);
-    /// A branch that is rarely taken is taken. Only tests want to know.
+    /// A rarely taken branch was taken, which only tests need to know.
     #[inline]
     fn mark(&mut self, _mark: Mark) {}
 }
@@ -108,7 +108,7 @@ pub trait Effects<M: Membership + ?Sized> {
 pub enum DownReason {
     /// The host reported the connection lost.
     Failed,
-    /// Nothing was heard from it for several keep-alive intervals.
+    /// It was silent for several keep-alive intervals.
     Silent,
     /// This peer made room for another.
     Evicted,
@@ -120,7 +120,7 @@ pub enum DownReason {
     Leaving,
     /// A new incarnation of the node appeared.
     Restarted,
-    /// The other side asked for a new link and so does not hold the old one; `neighbor_up` follows.
+    /// The other side asked for a new link, so it does not hold the old one. `neighbor_up` follows.
     Renewed,
 }
 
@@ -129,14 +129,14 @@ pub enum DownReason {
 pub enum Notice {
     /// The first neighbour after joining or after an isolation.
     Joined,
-    /// The last neighbour is gone; contacts are tried until one answers.
+    /// The last neighbour is gone. Contacts are tried until one answers.
     Isolated,
 }
 
 /// What a host needs to know of a message to count it.
 pub trait Wire {
     /// Names of the kinds, as metrics label them. Hosts that run strategies of any type have room for 24
-    /// of a membership and 12 of a broadcast: more do not compile there.
+    /// kinds of a membership and 12 of a broadcast. More do not compile there.
     const KINDS: &'static [&'static str];
 
     /// Index of this message's kind in [`Wire::KINDS`].
@@ -146,7 +146,7 @@ pub trait Wire {
     fn wire_len(&self, sizes: &Sizes) -> usize;
 }
 
-/// Whoever has nothing to say.
+/// For those that send no messages.
 impl Wire for Infallible {
     const KINDS: &'static [&'static str] = &[];
 
@@ -184,10 +184,10 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// `Ok` if `holds`, otherwise the violation of `rule` with `detail`.
+    /// Checks that `holds` is true.
     ///
     /// # Errors
-    /// When `holds` is false.
+    /// The violation of `rule` with `detail` if it is false.
     pub fn unless<D: core::fmt::Display>(
         holds: bool,
         rule: &'static str,

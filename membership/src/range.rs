@@ -6,7 +6,7 @@ use core::time::Duration;
 /// does nothing else.
 pub const LEAST_TIME: Duration = Duration::from_millis(1);
 
-/// A setting outside its range; nothing was changed.
+/// A setting is out of range. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutOfRange {
@@ -43,11 +43,11 @@ impl OutOfRange {
         }
     }
 
-    /// Checks numbers, each given with its smallest and its largest value, and times, none of which
-    /// may be shorter than [`LEAST_TIME`].
+    /// Checks numbers, each given with its smallest and largest value, and times, none of which may be
+    /// shorter than [`LEAST_TIME`].
     ///
     /// # Errors
-    /// The first that is not in its range.
+    /// The first that is out of range.
     pub fn check<const N: usize, const T: usize>(
         numbers: [(&'static str, usize, usize, usize); N],
         times: [(&'static str, Duration); T],

@@ -1,4 +1,4 @@
-//! What strategies are to those who choose them.
+//! How strategies are chosen.
 
 use alloc::sync::Arc;
 use core::fmt::Debug;
@@ -9,13 +9,13 @@ use crate::{ConfigError, Mark, Membership, Peer};
 
 /// A strategy, of membership or of broadcast: its name and its parameters.
 ///
-/// The parameters stand for it: hosts and registries take them, and start peers.
+/// The parameters represent it: hosts and registries take them and start peers.
 pub trait Strategy: ParameterSet + Debug + PartialEq + Send + Sync + 'static {
     /// Its name in files, on command lines and in the hellos of nodes: `hyparview`.
     const NAME: &'static str;
     /// What it does, in a sentence.
     const ABOUT: &'static str;
-    /// Its branches that are rarely taken, in one list or several.
+    /// Its rarely taken branches, in one list or several.
     const MARKS: &'static [&'static [Mark]] = &[];
     /// Its parameters, checked.
     type Config: Send + Sync + 'static;
@@ -23,7 +23,7 @@ pub trait Strategy: ParameterSet + Debug + PartialEq + Send + Sync + 'static {
     /// Checks every range and relation.
     ///
     /// # Errors
-    /// The first one that does not hold.
+    /// [`ConfigError`] names the first that does not hold.
     fn check(self) -> Result<Self::Config, ConfigError>;
 }
 
@@ -35,7 +35,7 @@ pub trait MembershipStrategy: Strategy {
     /// A peer that takes part once it is told to join. Every random choice follows from `seed`.
     fn start<P: Peer>(config: &Arc<Self::Config>, me: P, seed: u64) -> Self::Membership<P>;
 
-    /// Links that a peer has at most, in an overlay of so many.
+    /// The most links that a peer has in an overlay of so many peers.
     fn links(&self, peers: usize) -> usize;
 
     /// Connections that a host must be able to hold for its links.
@@ -43,8 +43,8 @@ pub trait MembershipStrategy: Strategy {
         1
     }
 
-    /// How often whoever fell silent is tried again at least, if at all: hosts remember for longer how
-    /// to reach it.
+    /// The longest time between two attempts to reach a silent peer again, if there are any. Hosts
+    /// remember its addresses for longer.
     fn retry_interval(&self) -> Option<Duration> {
         None
     }

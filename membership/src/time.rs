@@ -12,7 +12,7 @@ pub struct Time(u64);
 impl Time {
     /// The host's origin.
     pub const ZERO: Self = Self(0);
-    /// Further away than anything can be armed for.
+    /// Later than any timer can be.
     pub const MAX: Self = Self(u64::MAX);
 
     /// The time `nanos` nanoseconds after the origin.

@@ -38,12 +38,12 @@ use crate::Node;
 
 /// Connections at a time.
 pub const CONNECTIONS: usize = 64;
-/// How long a connection may take from its begin to its end.
+/// How long a connection may take from beginning to end.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the node's loop may take to answer and still count as alive.
+/// How quickly the node must answer to count as alive.
 pub const ALIVE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Whether a node is alive, and whether it is ready. Cheap to clone; clones share what was said.
+/// Whether a node is alive, and whether it is ready. Cheap to clone; clones share their state.
 #[derive(Debug, Clone)]
 pub struct Health {
     node: Node,
@@ -64,7 +64,7 @@ pub enum NotReady {
 }
 
 impl Health {
-    /// The health of `node`. Keeps the node from ending until it is dropped.
+    /// The health of `node`. The node keeps running until this is dropped.
     #[must_use]
     pub fn new(node: Node) -> Self {
         Self { node, first: false, leaving: Arc::default() }
@@ -85,7 +85,7 @@ impl Health {
     /// Whether work can be given to the node.
     ///
     /// # Errors
-    /// Why not.
+    /// [`NotReady`] says why not.
     pub fn ready(&self) -> Result<(), NotReady> {
         if self.leaving.load(Ordering::Relaxed) {
             Err(NotReady::Leaving)
@@ -96,14 +96,19 @@ impl Health {
         }
     }
 
-    /// Whether the node's loop answers within [`ALIVE_WITHIN`].
+    /// Whether the node answers within [`ALIVE_WITHIN`].
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime with time enabled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future is safe: it only reads.
     pub async fn is_alive(&self) -> bool {
         matches!(timeout(ALIVE_WITHIN, self.node.info()).await, Ok(Ok(_)))
     }
 }
 
-/// Serves metrics and health on `listener` until the future is dropped; connections that stand then
-/// end within [`PATIENCE`].
+/// Serves metrics and health on `listener` until the future is dropped.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -117,7 +122,13 @@ impl Health {
 /// ```
 ///
 /// # Errors
-/// None at present: what fails is one connection, or accepting one, which is tried again.
+/// None at present: a failure ends one connection, or accepting is tried again.
+///
+/// # Panics
+/// Outside a Tokio runtime with time enabled.
+///
+/// # Cancel safety
+/// Dropping the future closes the listener, and ends the connections that are open.
 pub async fn serve(listener: TcpListener, health: Health) -> io::Result<()> {
     let routes = Router::new()
         .route("/metrics", get(metrics))

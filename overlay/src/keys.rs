@@ -8,7 +8,7 @@
 //! }
 //! ```
 //!
-//! Times are texts such as `"10s"`, and what is off is `"off"`.
+//! Times are written as `"10s"`, and a parameter that is off as `"off"`.
 
 use std::fmt;
 use std::string::{String, ToString as _};
@@ -21,26 +21,26 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Writes every parameter.
 ///
 /// # Errors
-/// If the format takes no table.
+/// The format's error if it has no tables.
 pub fn serialize<P: ParameterSet, S: Serializer>(of: &P, to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(of.values().map(|(of, value)| (of.name, Written(value))))
 }
 
-/// A parameter's value, as files have it.
+/// A parameter's value, as it is written in files.
 pub struct Written(pub Value);
 
-/// Reads parameters; those without a key are as by default.
+/// Reads parameters. Those without a key have their defaults.
 ///
 /// # Errors
-/// A key that is no parameter's, and a value that is none of its type; says what is allowed. Ranges
-/// are for [`ParameterSet::validate`] to check, when all is read.
+/// If a key is not the name of a parameter, or a value does not have its type; the error says what is
+/// allowed. Ranges are checked by [`ParameterSet::validate`] once all is read.
 pub fn deserialize<'de, P: ParameterSet, D: Deserializer<'de>>(from: D) -> Result<P, D::Error> {
     let mut read = P::default();
     Table(&mut read).deserialize(from)?;
     Ok(read)
 }
 
-/// The same where there may be no table.
+/// The same for a table that may be missing.
 pub mod optional {
     use super::{Deserialize, Deserializer, ParameterSet, Serialize, Serializer};
 
@@ -51,7 +51,7 @@ pub mod optional {
     /// Writes every parameter, if there are any.
     ///
     /// # Errors
-    /// If the format takes no table.
+    /// The format's error if it has no tables.
     pub fn serialize<P: ParameterSet, S: Serializer>(
         of: &Option<P>,
         to: S,
@@ -62,7 +62,7 @@ pub mod optional {
     /// Reads parameters, if there is a table.
     ///
     /// # Errors
-    /// As of [`super::deserialize`].
+    /// As for [`super::deserialize`].
     pub fn deserialize<'de, P: ParameterSet, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<P>, D::Error> {
@@ -81,7 +81,7 @@ impl Serialize for Written {
     }
 }
 
-/// Reads parameters of any type, over those that stand there; see [`deserialize`].
+/// Reads parameters of any type, over the values they have; see [`deserialize`].
 pub struct Table<'a>(pub &'a mut dyn AnyParameters);
 
 impl<'de> DeserializeSeed<'de> for Table<'_> {
@@ -104,7 +104,9 @@ impl<'de> Visitor<'de> for Table<'_> {
             let Some(of) = read.parameters().iter().find(|of| of.name == name) else {
                 let known: Vec<_> = read.parameters().iter().map(|of| of.name).collect();
                 let known = known.join(", ");
-                return Err(A::Error::custom(format_args!("{name} is no key: they are {known}")));
+                return Err(A::Error::custom(format_args!(
+                    "{name} is not a key; the keys are {known}"
+                )));
             };
             let value = map.next_value_seed(Of(of))?;
             // What does not fit the type is out of range, too.

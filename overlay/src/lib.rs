@@ -1,5 +1,5 @@
 //! Murmurate: a partial-view gossip overlay. Each node is linked with a few others, however many there
-//! are, and what one broadcasts reaches all.
+//! are, and what one node broadcasts reaches all.
 //!
 //! ```no_run
 //! use futures::StreamExt as _;
@@ -33,13 +33,17 @@
 //! - [`Channel`]: what a channel promises. The guide has a
 //!   [page](https://github.com/murmurate/murmurate/blob/main/docs/channels.md) on them.
 //! - [`service`]: what is built on the overlay, as a state machine that is simulated as it ships.
-//! - [`membership`] and [`broadcast`]: the strategies, and how to bring one's own.
+//! - [`membership`] and [`broadcast`]: the strategies, and how to bring your own.
 //! - [`Stack`] composes them and services into one pure state machine: the code that ships is the code
 //!   that is simulated.
 //!
 //! The feature `libp2p`, on by default, is the node: the stack on real connections. `dns` and `mdns`
-//! add sources of contacts, and `http` answers for metrics and health. `serde` reads parameters from
-//! files.
+//! add sources of contacts, and `http` serves metrics and health. `serde` reads parameters from files.
+//!
+//! Errors, events and statistics are `#[non_exhaustive]`: they may grow. The types of the seams (of
+//! strategies, services, kinds of channels and sources of contacts) are exhaustive, because their
+//! implementers construct them and must handle every case. So are parameters and `Limits`, which are
+//! written as `Limits { .., ..Limits::default() }`.
 
 #![cfg_attr(not(any(test, feature = "libp2p", feature = "serde")), no_std)]
 

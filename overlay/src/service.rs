@@ -5,6 +5,8 @@
 //! through commands and events. As it does no I/O, whoever hosts a stack hosts its services: a node
 //! and a simulation run the same code.
 //!
+//! [`Input`] may grow, so a service ignores what it does not know. [`Effects`] is the host's to implement.
+//!
 //! `()` is no service at all and costs nothing. A pair of services is one, so any number compose.
 //! The host's contract is [`membership`](murmurate_membership)'s, but for one thing: a host may drop a
 //! service's message rather than let others wait for it. A service that waits for an answer sets a timer.
@@ -23,14 +25,14 @@ use murmurate_membership::{DownReason, Peer, Time, Violation, Wire};
 
 /// What is built on an overlay of peers `P` whose broadcasts carry a `T`.
 pub trait Service<P: Peer, T> {
-    /// What services say to each other.
+    /// The messages that services send each other.
     type Message: Wire + Clone + Debug;
-    /// What a service asks to be woken for. It keeps at most one of each kind outstanding, so there is
-    /// nothing to cancel: whatever is armed comes back, each time.
+    /// The service's timers. It keeps at most one of each kind outstanding, so there is nothing to
+    /// cancel: every timer that is armed comes back.
     type Timer: Copy + Debug + PartialEq + Eq;
-    /// What the application asks of it.
+    /// The application's commands.
     type Command: Debug;
-    /// What it tells the application.
+    /// Its events for the application.
     type Event: Debug;
 
     /// Takes one input: changes state first, then speaks to `fx`.
@@ -44,7 +46,7 @@ pub trait Service<P: Peer, T> {
     /// Whether all invariants hold, given the active view in order.
     ///
     /// # Errors
-    /// The first invariant that does not hold, with the state.
+    /// [`Violation`] names the first invariant that does not hold, and shows the state.
     fn check(&self, neighbors: &[P]) -> Result<(), Violation>;
 }
 
@@ -52,30 +54,29 @@ pub trait Service<P: Peer, T> {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Input<'a, P: Peer, T, S: Service<P, T> + ?Sized> {
-    /// The peer takes part from now on. Comes before all else, and once more each time it is told to
-    /// join through other contacts.
+    /// The peer takes part from now on. This is the first input, and it comes again each time the peer
+    /// is told to join through other contacts.
     Join,
-    /// The peer leaves. What is sent to others now still goes out, and is the last that does; broadcasts
-    /// do not.
+    /// The peer leaves. Messages that are sent now still go out, as the last ones. Broadcasts do not.
     Leave,
     /// A peer entered the active view.
     NeighborUp(P),
     /// A peer left the active view.
     NeighborDown(P, DownReason),
-    /// No connection leads to a peer any more, or none could be made: what was sent to it of late may be
+    /// The connection to a peer was lost, or none could be made. What was sent to it recently may be
     /// lost.
     LinkDown(P),
-    /// The node of a peer that something was sent to answers, as this later incarnation: what was sent
-    /// to the earlier one is lost.
+    /// A node to which something was sent answers as this later incarnation. What was sent to the
+    /// earlier one is lost.
     Restarted(P),
     /// A broadcast of another peer was delivered.
     Delivered {
         /// What it carries.
         payload: &'a T,
-        /// It was published before this peer's time. Such a one comes only where the host catches up.
+        /// Whether it was published before this peer joined. Only hosts that catch up deliver such ones.
         past: bool,
     },
-    /// So many broadcasts, published in this peer's time, will never be delivered.
+    /// So many broadcasts that were published since this peer joined will never be delivered.
     Missed(u64),
     /// A message arrived.
     Receive {
@@ -91,7 +92,7 @@ pub enum Input<'a, P: Peer, T, S: Service<P, T> + ?Sized> {
 }
 
 impl<'a, P: Peer, T, S: Service<P, T> + ?Sized> Input<'a, P, T, S> {
-    /// The same for another service, if it is not for this one alone.
+    /// The same input for another service, unless it is for this one only.
     #[must_use]
     pub fn for_all<O: Service<P, T> + ?Sized>(&self) -> Option<Input<'a, P, T, O>> {
         Some(match *self {
@@ -113,7 +114,7 @@ pub trait Effects<P: Peer, T, S: Service<P, T> + ?Sized> {
     /// This peer.
     fn me(&self) -> P;
     /// Sends `message` to `to`, dialling if need be: a neighbour, or a peer that [`Effects::known`] knows.
-    /// To anybody else nothing leads, which is told as [`Input::LinkDown`].
+    /// Other peers cannot be reached, which the service is told by [`Input::LinkDown`].
     fn send(&mut self, to: P, message: S::Message);
     /// Broadcasts `payload`.
     fn broadcast(&mut self, payload: T);
@@ -121,8 +122,8 @@ pub trait Effects<P: Peer, T, S: Service<P, T> + ?Sized> {
     fn arm(&mut self, after: Duration, timer: S::Timer);
     /// Tells the application something.
     fn emit(&mut self, event: S::Event);
-    /// The incarnation of a node that could be dialled, if the views or the host know one. Within
-    /// [`Input::NeighborUp`] and [`Input::NeighborDown`] the views do not say.
+    /// The incarnation of a node that could be dialled, if the views or the host know one. During
+    /// [`Input::NeighborUp`] and [`Input::NeighborDown`] the views are not asked.
     fn known(&self, node: P::Node) -> Option<P>;
 }
 

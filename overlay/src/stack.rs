@@ -13,7 +13,7 @@ use murmurate_membership::{
 
 use crate::service::{self, Service};
 
-/// One peer of the overlay: any membership and any broadcast strategy, and what is built on them.
+/// One peer of the overlay: any membership strategy, any broadcast strategy, and the services on them.
 ///
 /// A neighbour event reaches the broadcast layer and the services inside the membership's own call, so
 /// they never disagree about who the neighbours are.
@@ -24,18 +24,18 @@ pub struct Stack<M, B, S = ()> {
     service: S,
 }
 
-/// What stacks say to each other.
+/// The messages that stacks send each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message<M, B, S = Infallible> {
-    /// About who is whose neighbour.
+    /// A message of the membership strategy.
     Membership(M),
-    /// About broadcasts.
+    /// A message of the broadcast strategy.
     Broadcast(B),
     /// A service's message.
     Service(S),
 }
 
-/// What a stack asks to be woken for.
+/// The timers of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timer<M, B, S = Infallible> {
     /// The membership's timer.
@@ -49,7 +49,7 @@ pub enum Timer<M, B, S = Infallible> {
 /// What can happen to a stack.
 #[derive(Debug, Clone)]
 pub enum Input<M: Membership, B: Broadcast, S: Service<M::Peer, B::Payload> = ()> {
-    /// Take part, through any of these contacts; none founds a new overlay.
+    /// Take part through any of these contacts. Without contacts a new overlay is founded.
     Join(Vec<M::Peer>),
     /// A message arrived.
     Receive {
@@ -62,7 +62,7 @@ pub enum Input<M: Membership, B: Broadcast, S: Service<M::Peer, B::Payload> = ()
     Expired(Timer<M::Timer, B::Timer, S::Timer>),
     /// The connection to a peer was lost, refused or could not be made.
     LinkDown(M::Peer),
-    /// The node of a peer that something was sent to answers, as this later incarnation.
+    /// A node to which something was sent answers as this later incarnation.
     Restarted(M::Peer),
     /// Broadcast `payload` under the unused name `id`.
     Publish {
@@ -85,9 +85,9 @@ pub trait Effects<M: Membership, B: Broadcast, S: Service<M::Peer, B::Payload> =
     fn arm(&mut self, after: Duration, timer: Timer<M::Timer, B::Timer, S::Timer>);
     /// Hands an event of the service to the application.
     fn emit(&mut self, event: S::Event);
-    /// The service broadcasts `payload`: comes back as [`Input::Publish`] once it has a name.
+    /// The service broadcasts `payload`. It comes back as [`Input::Publish`] once it has a name.
     fn broadcast(&mut self, payload: B::Payload);
-    /// The incarnation of a node that could be dialled, `viewed` being the one that is in a view.
+    /// The incarnation of a node that could be dialled. `viewed` is the one that is in a view.
     fn known(
         &self,
         _node: <M::Peer as membership::Peer>::Node,
@@ -97,11 +97,12 @@ pub trait Effects<M: Membership, B: Broadcast, S: Service<M::Peer, B::Payload> =
     }
     /// Hands a broadcast that arrived over `hops` links to the application, once.
     fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload);
-    /// The same with one that was published before this peer's time, which catches up.
+    /// Hands over a broadcast that was published before this peer joined, if the host catches up.
     fn deliver_past(&mut self, id: B::Id, hops: u16, payload: B::Payload) {
         self.deliver(id, hops, payload);
     }
-    /// So many broadcasts of this origin, published in this peer's time, will never be delivered.
+    /// So many broadcasts of this origin that were published since this peer joined will never be
+    /// delivered.
     fn missed(&mut self, _origin: broadcast::Origin<B>, _count: u64) {}
     /// `peer` entered the active view.
     fn neighbor_up(&mut self, _peer: M::Peer) {}
@@ -109,7 +110,7 @@ pub trait Effects<M: Membership, B: Broadcast, S: Service<M::Peer, B::Payload> =
     fn neighbor_down(&mut self, _peer: M::Peer, _reason: DownReason) {}
     /// Something the application may want to know.
     fn notify(&mut self, _notice: Notice) {}
-    /// A branch that is rarely taken is taken. Only tests want to know.
+    /// A rarely taken branch was taken, which only tests need to know.
     #[inline]
     fn mark(&mut self, _mark: Mark) {}
 }
@@ -121,7 +122,7 @@ impl<M, B> Stack<M, B> {
         Self { membership, broadcast, service: () }
     }
 
-    /// The same with a service, which has not seen any input either.
+    /// Adds a service, which has not seen any input yet.
     #[must_use]
     pub fn with_service<S>(self, service: S) -> Stack<M, B, S> {
         Stack { membership: self.membership, broadcast: self.broadcast, service }
@@ -134,17 +135,17 @@ where
     B: Broadcast<Peer = M::Peer>,
     S: Service<M::Peer, B::Payload>,
 {
-    /// The membership layer, to look at.
+    /// The membership strategy.
     pub fn membership(&self) -> &M {
         &self.membership
     }
 
-    /// The broadcast layer, to look at.
+    /// The broadcast strategy.
     pub fn broadcast(&self) -> &B {
         &self.broadcast
     }
 
-    /// The service, to look at.
+    /// The service.
     pub fn service(&self) -> &S {
         &self.service
     }
@@ -228,10 +229,10 @@ where
         self.service.handle(now, input, &mut layer);
     }
 
-    /// The first invariant of any layer or between them that does not hold, if any.
+    /// Checks the invariants of all layers, and those between them.
     ///
     /// # Errors
-    /// Names the invariant and shows the state.
+    /// [`Violation`] names the first that does not hold, and shows the state.
     pub fn check(&self) -> Result<(), Violation> {
         self.membership.check()?;
         self.broadcast.check()?;

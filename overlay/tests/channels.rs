@@ -35,6 +35,31 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lane_runs_where_its_node_does_and_not_where_its_caller_does() {
+    let (one, two) = soon(pair(&[Channel::acknowledged("orders")])).await;
+    let (to, receives) =
+        (one.channel("orders").expect("declared").to(two.id()), two.channel("orders"));
+    let receives = receives.expect("declared");
+    let sends = to.clone();
+    let thread = std::thread::spawn(move || {
+        // On no runtime at all, and on one that ends at once.
+        let first = sends.try_send("first").expect("taken");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        (first, runtime.expect("a runtime").block_on(sends.send("second")).expect("taken"))
+    });
+    let (first, second) = thread.join().expect("no panic");
+    let third = soon(to.send("third")).await.expect("taken");
+    for sent in ["first", "second", "third"] {
+        let received = soon(receives.receive()).await.expect("a message");
+        assert_eq!(received.data, sent);
+        received.ack();
+    }
+    for receipt in [first, second, third] {
+        soon(receipt).await.expect("delivered");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_of_each_kind_arrive() {
     let channels = [
         Channel::best_effort("plain"),
@@ -196,7 +221,7 @@ async fn what_is_wrong_is_said_at_once() {
         panic!("a channel declared differently");
     };
     assert_eq!((channel.as_str(), at), ("c", two.id()));
-    assert_eq!(refusal.to_string(), "it declares parallelism = 2, this node 1");
+    assert_eq!(refusal.to_string(), "it declares parallelism = 2, but this node declares 1");
     let unknown = send("d").await;
     assert!(
         matches!(&unknown, Err(SendError::Refused { refusal, .. }) if **refusal == Refusal::UnknownChannel),
@@ -474,7 +499,10 @@ async fn an_answer_that_is_too_large_is_the_answerers_error() {
         [soon(asked.receive()).await, soon(asked.receive()).await].map(|q| q.expect("a question"));
     let error = question.answer(vec![7; 1_001]).expect_err("larger than a message may be");
     assert_eq!((error.size, error.max), (1_001, 1_000));
-    assert_eq!(error.to_string(), "an answer of 1001 bytes is out of range: 0 to 1000");
+    assert_eq!(
+        error.to_string(),
+        "an answer of 1001 bytes is out of range: 0 to 1000 on this channel"
+    );
     error.request.answer(vec![7; 1_000]).expect("it still can be answered");
     other.answer("fine").expect("a short answer");
     let mut answers = Vec::new();

@@ -221,18 +221,18 @@ async fn nonsense_ends_the_link() {
     let after = |bytes: &[u8]| [&greeting, bytes].concat();
     let cases = [
         (after(&[99, 0, 0, 0]), "no frame begins with 99"),
-        (after(&[9, 0, 0, 0]), "a Padding frame where none may be"),
-        (after(&[3, 0x10, 0, 1]), "Gossip frame of 1048577 bytes, at most 1048576"),
-        (after(&[1, 0xff, 0xff, 0xff]), "Membership frame of 16777215 bytes, at most 65536"),
-        (keepalive.clone(), "a Membership frame where none may be"),
-        (after(&greeting), "a Hello frame where none may be"),
-        (after(&frame(1, &[9, 5])), "a Membership frame whose body is not one"),
-        (after(&frame(1, &[8, 5, 0])), "a Membership frame whose body is not one"),
-        (after(&frame(2, &[1, 1, 0xff, 0xff, 3])), "a Control frame whose body is not one"),
-        (after(&frame(3, &[0; 40])), "a Gossip frame whose body is not one"),
-        (after(&frame(5, &[65, 0])), "a Views frame whose body is not one"),
-        (hello(&"x".repeat(65), 1 << 20), "a Hello frame whose body is not one"),
-        (frame(0, &[5; 9]), "a Hello frame whose body is not one"),
+        (after(&[9, 0, 0, 0]), "a Padding frame that is not allowed here"),
+        (after(&[3, 0x10, 0, 1]), "Gossip frame of 1048577 bytes: at most 1048576"),
+        (after(&[1, 0xff, 0xff, 0xff]), "Membership frame of 16777215 bytes: at most 65536"),
+        (keepalive.clone(), "a Membership frame that is not allowed here"),
+        (after(&greeting), "a Hello frame that is not allowed here"),
+        (after(&frame(1, &[9, 5])), "a Membership frame with an invalid body"),
+        (after(&frame(1, &[8, 5, 0])), "a Membership frame with an invalid body"),
+        (after(&frame(2, &[1, 1, 0xff, 0xff, 3])), "a Control frame with an invalid body"),
+        (after(&frame(3, &[0; 40])), "a Gossip frame with an invalid body"),
+        (after(&frame(5, &[65, 0])), "a Views frame with an invalid body"),
+        (hello(&"x".repeat(65), 1 << 20), "a Hello frame with an invalid body"),
+        (frame(0, &[5; 9]), "a Hello frame with an invalid body"),
     ];
     for (at, (bytes, why)) in cases.into_iter().enumerate() {
         let mut stranger = Speaker::connect(&house.address()).await;
@@ -253,7 +253,7 @@ async fn half_a_frame_is_not_waited_for() {
     house.serves().await;
     house.ended("stalled").await;
     let reason = house.told_of(stranger.client.id).await;
-    assert_eq!(reason, "a frame stopped in the middle for 500ms");
+    assert_eq!(reason, "the peer paused in the middle of a message for 500ms");
     stranger.client.closed().await;
     house.serves().await;
 }

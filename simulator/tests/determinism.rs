@@ -114,8 +114,9 @@ fn boxed_strategies_come_to_the_same() {
                 runner::run_with(NonZeroUsize::MIN, &scenario, make, &mut ())
             }
         };
-        let boxed = boxed.expect("it runs");
+        let mut boxed = boxed.expect("it runs");
         assert_ne!(boxed.digest, together.digest);
-        assert_eq!(Report { digest: together.digest.clone(), ..boxed }, together);
+        boxed.digest = together.digest.clone();
+        assert_eq!(boxed, together);
     }
 }

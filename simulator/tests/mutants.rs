@@ -92,7 +92,7 @@ fn what_cannot_be_tried_is_said_with_status_2() {
         @@ -1 +1 @@\n-yes\n+no\n";
     std::fs::write(patches.join("denial.patch"), patch).expect("written");
     std::fs::write(folder.path().join("code.rs"), "maybe\n").expect("written");
-    assert!(says(&["denail"]).contains("\"denail\" is no mutant: did you mean denial?"));
+    assert!(says(&["denail"]).contains("\"denail\" is not a mutant: did you mean denial?"));
     let said = says(&["--scratch", "scratch"]);
     assert!(said.contains("0 of 1 mutants caught"), "{said}");
     assert!(said.contains("denial: DOES NOT APPLY: denial.patch: error: patch failed"), "{said}");

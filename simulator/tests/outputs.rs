@@ -139,19 +139,19 @@ fn a_trace_for_perfetto_holds_together() {
 fn what_cannot_be_written_is_told_before_the_run() {
     let folder = tempfile::tempdir().expect("a folder");
     for (arguments, status, said) in [
-        (vec!["--export", "x.xls"], 2, "x.xls has none of the endings .graphml, .gexf, .dot, .csv"),
+        (vec!["--export", "x.xls"], 2, "x.xls must end in .graphml, .gexf, .dot, .csv"),
         (vec!["--export", "no/x.csv"], 2, "no/x.csv cannot be written: No such file"),
         (
             vec!["--export", "x.csv", "--export-at", "90s"],
             2,
             "--export-at 1m 30s is behind the end",
         ),
-        (vec!["--export", "x.csv", "--export-at", "late"], 2, "\"late\" is no time"),
+        (vec!["--export", "x.csv", "--export-at", "late"], 2, "\"late\" is not a time"),
         (vec!["--export-at", "9s"], 2, "--export"),
         (vec!["--report", "x.pdf"], 2, "its ending is not .html"),
         (vec!["--report", "no/x.html"], 2, "no/x.html cannot be written: No such file"),
         (vec!["--watch"], 2, "--watch needs a terminal"),
-        (vec!["--trace", "x.json"], 2, "none of the endings .jsonl and .perfetto.json"),
+        (vec!["--trace", "x.json"], 2, "must end in .jsonl or .perfetto.json"),
         (vec!["--trace", "no/x.jsonl"], 2, "no/x.jsonl cannot be written"),
         (vec!["--trace", "x.jsonl", "--trace-only", "kind=sent"], 2, "did you mean send?"),
         (

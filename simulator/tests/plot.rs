@@ -103,10 +103,10 @@ fn what_cannot_be_drawn_is_told() {
     std::fs::write(folder.path().join("broken.json"), "{\"phases\"").expect("written");
     for (arguments, said) in [
         (vec!["none.json", "-o", "x"], "none.json cannot be read: No such file"),
-        (vec!["broken.json", "-o", "x"], "broken.json: this is no JSON"),
+        (vec!["broken.json", "-o", "x"], "broken.json: this is not JSON"),
         (
             vec!["other.json", "-o", "x"],
-            "other.json: this is no result of run --json: it has no \"series\"",
+            "other.json: this is not a result of run --json: \"series\" is missing",
         ),
         (vec!["result.json", "-o", "x.pdf"], "x.pdf ends in neither .svg nor .png"),
         (

@@ -10,11 +10,11 @@ use murmurate_simulator::experiment::scenario::{Document, Scenario};
 const WRONG: &[(&str, &str)] = &[
     ("nodes = {", "f:1:10: unclosed inline table, expected `}`"),
     ("[nodes]\ncount = 10\ncount = 20", "f:3:1: duplicate key"),
-    ("sed = 5", "f:1:1: sed is no key: did you mean seed?"),
-    ("[nodes]\ncuont = 5", "f:2:1: nodes.cuont is no key: did you mean count?"),
+    ("sed = 5", "f:1:1: sed is not a key: did you mean seed?"),
+    ("[nodes]\ncuont = 5", "f:2:1: nodes.cuont is not a key: did you mean count?"),
     (
         "[nodes]\ncount = 5\nzebra = 'red'",
-        "f:3:1: nodes.zebra is no key: allowed are contacts, count, joining",
+        "f:3:1: nodes.zebra is not a key: allowed are contacts, count, joining",
     ),
     ("[nodes]\ncount = 0", "f:2:9: nodes.count = 0: allowed is a whole number from 1 to 16777216"),
     (
@@ -41,11 +41,11 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[membership]\nstrategy = 'hyparview'\nactive_capcity = 6",
-        "f:3:1: membership.active_capcity is no key: did you mean active_capacity?",
+        "f:3:1: membership.active_capcity is not a key: did you mean active_capacity?",
     ),
     (
         "[membership]\nstrategy = 'full-mesh'\nactive_capacity = 6",
-        "f:3:1: membership.active_capacity is no key: did you mean requests_capacity?",
+        "f:3:1: membership.active_capacity is not a key: did you mean requests_capacity?",
     ),
     (
         "[membership]\nstrategy = 'hyparview'\nactive_capacity = 65",
@@ -53,7 +53,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[membership]\nstrategy = 'hyparview'\npassive_capacity = 3",
-        "f:3:20: membership.passive_capacity: passive_capacity 3 < active_capacity 5: it must be at least as large",
+        "f:3:20: membership.passive_capacity: passive_capacity = 3 is less than active_capacity = 5: it must be at least as large",
     ),
     (
         "[membership]\nstrategy = 'hyparview'\npromotion_interval = 'never'",
@@ -93,7 +93,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "links.latency.model = 'aws'\nregions = [{ name = 'atlantis' }]",
-        "f:2:21: regions.0.name: \"atlantis\" is no site of the latency matrix; they are af-south-1,",
+        "f:2:21: regions.0.name: \"atlantis\" is not a site of the latency matrix; they are af-south-1,",
     ),
     (
         "regions = [{ name = 'a' }, { name = 'a' }]",
@@ -110,7 +110,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "channels = [{ name = 'orders', kind = 'acknowledged' }]\n[[workload]]\nsend = { channel = 'order' }",
-        "f:3:20: workload.0.send.channel: \"order\" is no channel: did you mean orders?",
+        "f:3:20: workload.0.send.channel: \"order\" is not a channel: did you mean orders?",
     ),
     (
         "channels = [{ name = 'a', kind = 'reliable' }]",
@@ -142,7 +142,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "channels = [{ name = 'orders', kind = 'acknowledged' }]\nassertions = ['channel.order.delivered == 1']",
-        "f:2:15: assertions.0: \"order\" is no channel: did you mean orders?",
+        "f:2:15: assertions.0: \"order\" is not a channel: did you mean orders?",
     ),
     (
         "channels = [{ name = 'orders', kind = 'acknowledged' }]\nassertions = ['channel.orders.lost == 1']",
@@ -154,7 +154,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[[workload]]\nsender.region = 'eu'",
-        "f:2:17: workload.0.sender.region: \"eu\" is no region: there are none",
+        "f:2:17: workload.0.sender.region: \"eu\" is not a region: there are none",
     ),
     (
         "[[workload]]\npace = { rate = 1.0, pause = '1s' }",
@@ -174,7 +174,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[[faults]]\nat = '5s'\ndo.crush = { who = 'all' }",
-        "f:3:4: faults.0.do.crush is no key: did you mean crash?",
+        "f:3:4: faults.0.do.crush is not a key: did you mean crash?",
     ),
     (
         "[[faults]]\nat = '5s'\ndo.crash = { who.share = 2 }",
@@ -258,7 +258,7 @@ fn all_that_is_wrong_is_told_at_once() {
 fn what_is_set_is_checked_as_the_file_is() {
     let text = "[nodes]\ncount = 10\n[[faults]]\nat = '5s'\ndo = 'heal'\n";
     for (set, expected) in [
-        ("nodes.cuont=5", "--set nodes.cuont=5: nodes.cuont is no key: did you mean count?"),
+        ("nodes.cuont=5", "--set nodes.cuont=5: nodes.cuont is not a key: did you mean count?"),
         (
             "nodes.count=0",
             "--set nodes.count=0: nodes.count = 0: allowed is a whole number from 1 to 16777216",
@@ -268,7 +268,10 @@ fn what_is_set_is_checked_as_the_file_is() {
             "faults.1.at=3s",
             "--set faults.1.at=3s: faults.1.at: there is no entry 1: there are 1, from 0",
         ),
-        ("faults.first.at=3s", "--set faults.first.at=3s: faults.first.at: \"first\" is no index"),
+        (
+            "faults.first.at=3s",
+            "--set faults.first.at=3s: faults.first.at: \"first\" is not an index",
+        ),
         ("faults.0.at=3h", "--set faults.0.at=3h: faults.0.at: 3h is after the end at 1m"),
         (
             "seed=x=y",
@@ -319,7 +322,7 @@ fn the_published_schema_refuses_wrong_keys_and_shapes() {
         let Ok(table) = text.parse::<toml::Table>() else { continue };
         let valid = validator.is_valid(&serde_json::to_value(table).expect("JSON"));
         let about_shape =
-            ["is no key", "is missing", "whole number from", "true or false", "has 2 keys"];
+            ["is not a key", "is missing", "whole number from", "true or false", "has 2 keys"];
         if about_shape.iter().any(|words| message.contains(words)) && !message.contains("--set") {
             assert!(!valid || message.contains("bytes"), "{text}");
             refused += 1;

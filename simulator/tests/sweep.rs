@@ -293,17 +293,17 @@ const WRONG: &[(&[&str], &str)] = &[
     ),
     (
         &["sweep", "f.toml", "--out", "t.xlsx"],
-        "t.xlsx: is no table by its ending: allowed are .csv and .parquet",
+        "t.xlsx: is not a table by its ending: allowed are .csv and .parquet",
     ),
     (&["sweep", "f.toml", "--out", "there.csv"], "there.csv: is there already"),
     (&["sweep", "f.toml", "--out", "t.csv", "--out", "t.csv"], "t.csv: is to be two tables"),
     (&["sweep", "nothing.toml"], "nothing.toml: cannot be read"),
-    (&["merge", "there.csv"], "there.csv: is no table of a sweep"),
+    (&["merge", "there.csv"], "there.csv: is not a table of a sweep"),
     (&["merge", "nothing.csv"], "nothing.csv: No such file"),
     (&["compare", "f.toml"], "A and B are the same"),
     (
         &["compare", "f.toml", "--b", "nodes.cuont=3"],
-        "--b nodes.cuont=3: nodes.cuont is no key: did you mean count?",
+        "--b nodes.cuont=3: nodes.cuont is not a key: did you mean count?",
     ),
     (&["compare", "f.toml", "--b", "loss=0", "--seeds", "1"], "from 2 to"),
     (
@@ -360,7 +360,7 @@ fn only_all_shards_of_one_sweep_can_be_merged() {
         (&["empty.csv", one], "empty.csv: has no rows"),
         (&[one, "columns.csv", three], "columns.csv: has other columns"),
         (&[one, "foreign.csv"], "foreign.csv: is of sweep "),
-        (&[one, "f.toml"], "f.toml: is no table by its ending"),
+        (&[one, "f.toml"], "f.toml: is not a table by its ending"),
     ] {
         let error = folder.refused(&with(&["merge"], tables));
         assert!(error.contains(expected), "{tables:?}: {error}");

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 murmurate_membership::parameters! {
-    /// The knobs of [`AntiEntropy`](super::AntiEntropy). Turn it into a [`Config`] with
+    /// The parameters of [`AntiEntropy`](super::AntiEntropy). Turn it into a [`Config`] with
     /// [`Parameters::check`].
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Parameters of "Anti-entropy", checked as Config {

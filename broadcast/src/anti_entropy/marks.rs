@@ -3,7 +3,7 @@
 murmurate_membership::marks! {
     EXCHANGE_LISTED = "exchange-listed": "neighbours differ in what they have, and list it";
     EXCHANGE_SPLIT = "exchange-split": "neighbours differ in many origins, and compare parts of them";
-    EXCHANGE_OF_STRANGER = "exchange-of-stranger": "somebody who is no neighbour compares";
+    EXCHANGE_OF_STRANGER = "exchange-of-stranger": "somebody who is not a neighbour compares";
     @loss EXCHANGE_FLOOD = "exchange-flood": "a neighbour compares more often than it may";
     @loss EXCHANGE_NONSENSE = "exchange-nonsense": "a neighbour lists what it did not announce";
     GAP_ASKED = "gap-asked": "what was missed is asked for";

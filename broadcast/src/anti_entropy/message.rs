@@ -24,13 +24,13 @@ pub const MAX_ORIGINS: usize = 256;
     ))
 )]
 pub enum Message<M, O, I, D> {
-    /// Of the strategy inside.
+    /// A message of the strategy inside.
     Inner(M),
-    /// Compare these parts of what we have with yours; tell me where they differ.
+    /// Compare these parts of what the sender has with yours, and tell it where they differ.
     Compare {
-        /// How long the sender has been there, in milliseconds: what came before is not its business.
+        /// How long ago the sender joined, in milliseconds. It needs nothing from before that.
         uptime: u32,
-        /// Where it looks.
+        /// The parts, with their digests.
         #[cfg_attr(
             feature = "serde",
             serde(
@@ -59,12 +59,12 @@ pub enum Message<M, O, I, D> {
             )
         )]
         origins: ThinVec<Span<O>>,
-        /// Of so many, the first ones, it is sure where they begin for it.
+        /// For how many of them, the first ones, the sender is certain where they begin.
         sure: u16,
-        /// It answers the same about these parts: no answer is due.
+        /// Whether it answers such a message about these parts, so that no answer is due.
         answer: bool,
     },
-    /// Send me these.
+    /// Send these to the sender.
     Want(
         /// Runs of consecutive broadcasts.
         #[cfg_attr(
@@ -92,7 +92,7 @@ pub enum Message<M, O, I, D> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Span<O> {
-    /// Whose.
+    /// The origin.
     pub origin: O,
     /// The first.
     pub from: u64,

@@ -46,7 +46,7 @@ const WAY: Duration = Duration::from_secs(1);
 /// Messages of a neighbour that are answered between two comparisons: an honest one says less.
 const ANSWERED: u8 = 64;
 
-/// A broadcast strategy that finds out what the one inside missed.
+/// A broadcast strategy that wraps another one and finds out what that has missed.
 #[derive(Debug, Clone)]
 pub struct AntiEntropy<B: Broadcast> {
     inner: B,
@@ -75,7 +75,7 @@ struct Link<P> {
     awaited: usize,
 }
 
-/// What anti-entropy asks to be woken for.
+/// Anti-entropy's timers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timer<T> {
     /// The timer of the strategy inside.
@@ -89,7 +89,7 @@ pub type MessageOf<B> =
     Message<<B as Broadcast>::Message, Origin<B>, <B as Broadcast>::Id, <B as Broadcast>::Payload>;
 
 impl<B: Broadcast> AntiEntropy<B> {
-    /// Around a strategy that has not seen any input yet.
+    /// Wraps a strategy that has not seen any input yet.
     #[must_use]
     pub fn new(inner: B, config: Arc<Config>) -> Self {
         Self {
@@ -105,7 +105,7 @@ impl<B: Broadcast> AntiEntropy<B> {
         }
     }
 
-    /// The strategy inside, to look at.
+    /// The strategy inside.
     pub fn inner(&self) -> &B {
         &self.inner
     }

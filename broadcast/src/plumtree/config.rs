@@ -9,7 +9,7 @@ use super::{Plumtree, marks};
 use crate::{BroadcastStrategy, Id, Payload, SeenBounds, flood, shared};
 
 murmurate_membership::parameters! {
-    /// The knobs of [`Plumtree`](super::Plumtree). Turn it into a [`Config`] with
+    /// The parameters of [`Plumtree`](super::Plumtree). Turn it into a [`Config`] with
     /// [`Parameters::check`].
     ///
     /// "The paper" is Leitão, Pereira, Rodrigues: *Epidemic broadcast trees*, SRDS 2007.
@@ -20,7 +20,7 @@ murmurate_membership::parameters! {
         /// payloads take that come by themselves, and waits twice as long. It also is the while in
         /// which one broadcast may change the tree.
         graft_timeout: Duration = Duration::from_secs(1), >= least_graft_timeout;
-        /// How long to wait at least; as long as the graft timeout: always so long.
+        /// How long to wait at least; if it equals the graft timeout, the wait is always that long.
         /// That is the paper's fixed timer, after which the link of whoever is asked is grafted at
         /// once.
         least_graft_timeout: Duration = Duration::from_millis(25);
@@ -44,7 +44,7 @@ murmurate_membership::parameters! {
         /// Broadcasts of one origin that are told apart while they are under way together.
         /// What is farther behind is given up.
         seen_capacity: usize = SeenBounds::DEFAULT.span, in 1..=1 << 24;
-        /// Origins of which is remembered what was seen.
+        /// Origins for which this peer remembers what it has seen.
         /// While all are in use, those of another are refused.
         origins_capacity: usize = SeenBounds::DEFAULT.origins, in 1..=1 << 24;
         /// How long an origin must be silent to be forgotten when there are too many.
@@ -113,7 +113,7 @@ mod tests {
         let wrong = Parameters { least_graft_timeout, ..Parameters::default() };
         assert_eq!(
             wrong.check().expect_err("2 s > 1 s").to_string(),
-            "graft_timeout 1s < least_graft_timeout 2s: it must be at least as large"
+            "graft_timeout = 1s is less than least_graft_timeout = 2s: it must be at least as large"
         );
         let wrong = Parameters { missing_capacity: 0, ..Parameters::default() };
         assert!(matches!(

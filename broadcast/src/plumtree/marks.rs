@@ -2,7 +2,7 @@
 
 murmurate_membership::marks! {
     DUPLICATE_SPARED = "duplicate-spared": "a duplicate prunes nothing: of many broadcasts at once another one may";
-    DUPLICATE_OF_STRANGER = "duplicate-of-stranger": "a duplicate comes from somebody who is no neighbour";
+    DUPLICATE_OF_STRANGER = "duplicate-of-stranger": "a duplicate comes from somebody who is not a neighbour";
     LAST_EAGER_GRAFTED = "last-eager-grafted": "a payload comes where no link is in the tree: its own is from now on";
     STRAIGHTENED = "straightened": "the link of a neighbour that announces what others bring enters the tree";
     OPTIMISED = "optimised": "the tree switches to a shorter way";
@@ -11,7 +11,7 @@ murmurate_membership::marks! {
     WAITING_PUSHED = "waiting-pushed": "what waited goes to the first neighbour";
     BATCH_FULL = "batch-full": "announcements go out early, for they fill a message";
     BATCH_WITHOUT_NEIGHBORS = "batch-without-neighbors": "announcements are due, and there is no neighbour";
-    IHAVE_OF_STRANGER = "ihave-of-stranger": "an announcement of somebody who is no neighbour";
+    IHAVE_OF_STRANGER = "ihave-of-stranger": "an announcement of somebody who is not a neighbour";
     @loss MISSING_FULL = "missing-full": "too much is missing already for another announcement to be noted";
     ASKED = "asked": "an announced payload is overdue and asked for";
     ASKED_AGAIN = "asked-again": "a payload asked for is overdue, and another announcer is asked";
@@ -22,11 +22,11 @@ murmurate_membership::marks! {
     REPAIR_TWICE = "repair-twice": "a payload comes beside the tree that is here already";
     @loss NOBODY_TO_ASK = "nobody-to-ask": "all who announced a payload are gone, and it is given up";
     @loss ASKED_TOO_LATE = "asked-too-late": "a payload asked for is kept no more";
-    ASKED_BY_STRANGER = "asked-by-stranger": "somebody who is no neighbour asks for a payload";
+    ASKED_BY_STRANGER = "asked-by-stranger": "somebody who is not a neighbour asks for a payload";
     LAZY_TOLD_FIRST = "lazy-told-first": "a link enters the tree while announcements wait for it";
     MENDED = "mended": "another link takes the place of one that the tree lost";
     PRUNES_CROSSED = "prunes-crossed": "both ends of a link prune it at once";
-    PRUNE_OF_STRANGER = "prune-of-stranger": "somebody who is no neighbour prunes its link";
+    PRUNE_OF_STRANGER = "prune-of-stranger": "somebody who is not a neighbour prunes its link";
     ASKED_ANSWERED = "asked-answered": "a payload comes from somebody who was asked for it";
     PATIENCE_GREW = "patience-grew": "payloads come late, and are waited for longer";
     PATIENCE_EASED = "patience-eased": "a shorter wait is tried again";

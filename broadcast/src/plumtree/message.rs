@@ -35,10 +35,10 @@ pub enum Message<I, D> {
     },
     /// Announce on this link from now on.
     Prune,
-    /// Send this broadcast, and leave the link as it is.
+    /// Send this broadcast but leave the link as it is.
     Fetch(Announcement<I>),
-    /// A broadcast that was fetched, by the receiver or by whoever passes it on: it came beside the
-    /// tree, and says nothing about any link.
+    /// A broadcast that was fetched, by the receiver or by the peer that passes it on. It did not come
+    /// along the tree, and tells nothing about any link.
     Repair {
         /// Its name.
         id: I,

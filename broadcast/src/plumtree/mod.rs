@@ -61,14 +61,14 @@ struct Neighbor<P> {
     eager: bool,
 }
 
-/// What Plumtree asks to be woken for. At most one of each kind is outstanding.
+/// Plumtree's timers. At most one of each kind is outstanding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timer {
     /// Send the gathered announcements.
     Batch,
     /// An announced payload may be overdue.
     Missing,
-    /// One may be that was announced when waits had become shorter than `Missing` still takes.
+    /// One that was announced after waits had become shorter may be overdue.
     Sooner,
 }
 

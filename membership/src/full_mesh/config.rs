@@ -11,7 +11,7 @@ use crate::{Mark, MembershipStrategy, Peer, Strategy};
 pub const MAX_GOSSIP_LENGTH: usize = 255;
 
 crate::parameters! {
-    /// The knobs of [`FullMesh`](super::FullMesh). Turn it into a [`Config`] with
+    /// The parameters of [`FullMesh`](super::FullMesh). Turn it into a [`Config`] with
     /// [`Parameters::check`].
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Parameters of "Full mesh", checked as Config and by outlasts_silence {
@@ -104,11 +104,14 @@ mod tests {
         let say = |wrong: Parameters| wrong.check().expect_err("wrong").to_string();
         let good = Parameters::default;
         let said = say(Parameters { members_capacity: 3, ..good() });
-        assert!(said.starts_with("members_capacity 3 < contacts_capacity 8"), "{said}");
+        assert!(
+            said.starts_with("members_capacity = 3 is less than contacts_capacity = 8"),
+            "{said}"
+        );
         let said = say(Parameters { forget_after: Duration::from_secs(20), ..good() });
-        assert!(said.starts_with("forget_after 20s < redial_pause 30s"), "{said}");
+        assert!(said.starts_with("forget_after = 20s is less than redial_pause = 30s"), "{said}");
         let said = say(Parameters { keepalive_interval: Duration::MAX, ..good() });
-        assert!(said.contains("< keepalive_interval x (keepalive_misses + 2)"), "{said}");
+        assert!(said.contains("less than keepalive_interval x (keepalive_misses + 2)"), "{said}");
         let said = say(Parameters { gossip_length: 256, ..good() });
         assert_eq!(said, "gossip_length = 256 is out of range: 1 to 255");
         let said = say(Parameters { gossip_interval: Duration::ZERO, ..good() });

@@ -8,7 +8,7 @@ use crate::links::LinkNumber;
 use crate::protocol::FRAME_HEADER;
 use crate::{Sizes, Wire};
 
-/// A full-mesh message. `link` is the number of the link it asks for or speaks of.
+/// A full-mesh message. `link` is the number of the link that it asks for or is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(bound(deserialize = "P: serde::Deserialize<'de>")))]
@@ -32,11 +32,11 @@ pub enum Message<P> {
         )]
         ThinVec<P>,
     ),
-    /// The link exists no longer, or never will.
+    /// The link no longer exists, or never will.
     Disconnect {
-        /// Which. Of no account if the sender is leaving: all its links end.
+        /// Which. Ignored if the sender is leaving, since all its links end.
         link: LinkNumber,
-        /// The sender left the overlay: forget it.
+        /// Whether the sender left the overlay, so that it should be forgotten.
         leaving: bool,
     },
     /// The link is in use.

@@ -74,7 +74,7 @@ enum Phase {
     Left,
 }
 
-/// What a full mesh asks to be woken for. At most one of each kind is outstanding.
+/// The full mesh's timers. At most one of each kind is outstanding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timer {
     /// Tell a random neighbour of others.

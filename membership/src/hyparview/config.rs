@@ -7,7 +7,7 @@ use super::{HyParView, marks};
 use crate::{ConfigError, Mark, MembershipStrategy, Peer, Strategy};
 
 crate::parameters! {
-    /// The knobs of [`HyParView`](super::HyParView). Turn it into a [`Config`] with
+    /// The parameters of [`HyParView`](super::HyParView). Turn it into a [`Config`] with
     /// [`Parameters::check`].
     ///
     /// "The paper" is Leitão, Pereira, Rodrigues: *HyParView: a membership protocol for reliable
@@ -17,7 +17,7 @@ crate::parameters! {
         /// Peers in the active view: the neighbours.
         /// The paper: fanout + 1 = 5.
         active_capacity: usize = 5, in 1..=64;
-        /// Peers in the passive view: known beside the neighbours.
+        /// Peers in the passive view, which are known besides the neighbours.
         /// The paper: 30.
         passive_capacity: usize = 30, in 1..=1024, >= active_capacity;
         /// Hops of a forward join.
@@ -57,7 +57,7 @@ crate::parameters! {
         /// Also with a full view: the first comes after an eighth of it, each pause is jittered, and
         /// after a day it is given up. Halves of an overlay that was cut are one again within two of
         /// these of being reachable. Not in the paper; SWIM and its descendants try the dead again
-        /// likewise (Serf: each 30 s, for a day). `None` turns it off.
+        /// in the same way (Serf: each 30 s, for a day). `None` turns it off.
         reunion_interval: Option<Duration> = Some(Duration::from_secs(30));
         /// How long a request for a link may stay unanswered.
         /// Above the round trip to the farthest peer.
@@ -115,7 +115,10 @@ mod tests {
     fn a_broken_relation_is_named() {
         let wrong = Parameters { passive_capacity: 3, ..Parameters::default() };
         let error = wrong.check().expect_err("3 < 5").to_string();
-        assert!(error.starts_with("passive_capacity 3 < active_capacity 5"), "{error}");
+        assert!(
+            error.starts_with("passive_capacity = 3 is less than active_capacity = 5"),
+            "{error}"
+        );
     }
 
     #[test]

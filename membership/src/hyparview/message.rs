@@ -9,7 +9,7 @@ use crate::{Sizes, Wire};
 /// Peers in a sample that a host need decode: no configuration sends more.
 pub const MAX_SAMPLE: usize = 160;
 
-/// A HyParView message. `link` is the number of the link it asks for or speaks of.
+/// A HyParView message. `link` is the number of the link that it asks for or is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(bound(deserialize = "P: serde::Deserialize<'de>")))]
@@ -19,9 +19,9 @@ pub enum Message<P> {
         /// The link asked for.
         link: LinkNumber,
     },
-    /// Somebody joined; take it or pass it on.
+    /// A peer joined: take it as a neighbour or pass it on.
     ForwardJoin {
-        /// Who joined.
+        /// The peer that joined.
         joiner: P,
         /// Hops left.
         ttl: u8,
@@ -30,14 +30,14 @@ pub enum Message<P> {
     Neighbor {
         /// The link asked for.
         link: LinkNumber,
-        /// How urgently.
+        /// How urgently it is asked for.
         priority: Priority<P>,
     },
     /// The link asked for exists now.
     Accept {
         /// Which.
         link: LinkNumber,
-        /// Who made room for it and now has a free slot.
+        /// The peer that made room for it and now has a free slot.
         evicted: Option<P>,
     },
     /// There is no room for the link asked for.
@@ -45,18 +45,18 @@ pub enum Message<P> {
         /// Which.
         link: LinkNumber,
     },
-    /// The link exists no longer.
+    /// The link no longer exists.
     Disconnect {
         /// Which.
         link: LinkNumber,
-        /// The sender left the overlay: forget it.
+        /// Whether the sender left the overlay, so that it should be forgotten.
         leaving: bool,
-        /// A peer that has a free slot at this moment.
+        /// A peer that has a free slot at the moment.
         instead: Option<P>,
     },
     /// A sample of the origin's views on a random walk.
     Shuffle {
-        /// Who started the walk and gets the reply.
+        /// The peer that started the walk and gets the reply.
         origin: P,
         /// Hops left.
         ttl: u8,
@@ -91,8 +91,8 @@ pub enum Priority<P> {
     High,
     /// Accepted only into a free slot.
     Low,
-    /// Always accepted; whoever makes room is told to link with `spare`, which will have a free
-    /// slot too. Degrees are kept.
+    /// Always accepted. The peer that makes room is told to link with `spare`, which will have a free
+    /// slot, too, so degrees stay the same.
     Exchange {
         /// The asker's neighbour that makes room, or the asker itself if it has room for two.
         spare: P,

@@ -88,7 +88,7 @@ enum Phase {
     Left,
 }
 
-/// What HyParView asks to be woken for. At most one of each kind is outstanding.
+/// HyParView's timers. At most one of each kind is outstanding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timer {
     /// Exchange a sample of the views.

@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use crate::cluster;
 use crate::config::Flags;
 
-/// A peer of a gossip overlay: starts one, and talks to one that runs.
+/// Runs a node of a gossip overlay, and controls running nodes.
 #[derive(Debug, Parser)]
 #[command(name = "murmurate", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -18,59 +18,59 @@ pub(crate) struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  murmurate node --first                               the first node of an overlay
-  murmurate node --join seed.example:7400              one more, on another machine
-  murmurate members                                    whom the node on this machine knows
-  murmurate broadcast news 'hello, flock'              to every node that subscribes to news
-  murmurate subscribe news --json | jq .text           what others broadcast
-  murmurate send --to NODE --channel orders 'a dozen'  to one node, and what became of it
-  murmurate graph | dot -Tsvg > overlay.svg            a picture of the overlay
+  murmurate node --first                               start the first node of an overlay
+  murmurate node --join seed.example:7400              start another one on another machine
+  murmurate members                                    list the nodes that the local node knows
+  murmurate broadcast news 'hello, flock'              reach every node that subscribes to news
+  murmurate subscribe news --json | jq .text           print what others broadcast
+  murmurate send --to NODE --channel orders 'a dozen'  send to one node, and wait for the outcome
+  murmurate graph | dot -Tsvg > overlay.svg            draw the overlay
 
-Exit status: 0 done, 1 the operation failed, 2 wrong usage or configuration.";
+The exit status is 0 on success, 1 if the operation failed, and 2 for wrong usage or configuration.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a node until it is told to leave
     Node(Box<Node>),
-    /// Check a configuration and show what it comes to
+    /// Check a configuration and show the resulting settings
     CheckConfig(Box<CheckConfig>),
-    /// Run a whole cluster in one process, to try things with
+    /// Run a whole cluster in one process, to experiment with
     Cluster(cluster::Options),
     /// List the nodes that a running node knows
     Members(Client),
     /// Publish a message through a running node
     Broadcast(Broadcast),
-    /// Print the messages that a running node gets on a topic
+    /// Print the messages that a running node receives on a topic
     Subscribe(Subscribe),
     /// Send a message to one node, on a channel
     Send(Send),
     /// Send a request to one node and print its answer
     Request(Request),
-    /// Print the messages that a running node gets on a channel
+    /// Print the messages that a running node receives on a channel
     Listen(Listen),
-    /// Show who a running node is and what it sees
+    /// Show the identity and the neighbours of a running node
     Info(Client),
-    /// Tell a running node to join through these contacts, too
+    /// Tell a running node to join through more contacts
     Join(Join),
-    /// Tell a running node to leave the overlay and end
+    /// Tell a running node to leave the overlay and exit
     Leave(Client),
     /// Ask all nodes for their neighbours and draw the overlay
     Graph(Graph),
     /// Print completions for a shell
     Completions {
-        /// Which
+        /// The shell
         #[arg(value_enum)]
         shell: Shell,
     },
 }
 
 const SETTINGS: &str =
-    "Every setting KEY of the configuration file can also be given as --set KEY=VALUE, or in the
-environment as MURMURATE_KEY in capitals with underscores for dots. Flags win over the environment,
-the environment over the file, the file over the defaults. A list has commas between its items;
-empty variables and those of other names are not looked at. Channels are tables, [channels.NAME]:
-MURMURATE_CHANNELS and --channel declare some by NAME=KIND, --set channels.NAME.OPTION=VALUE says
-the rest.";
+    "Every setting KEY of the configuration file can also be given as --set KEY=VALUE, or as an
+environment variable: MURMURATE_KEY, in capitals and with underscores instead of dots. Flags override
+the environment, the environment overrides the file, and the file overrides the defaults. The items
+of a list are separated by commas. Empty variables, and those with other names, are ignored. Channels
+are tables, [channels.NAME]: --channel and MURMURATE_CHANNELS declare them as NAME=KIND, and
+--set channels.NAME.OPTION=VALUE sets their options.";
 
 const NODE: &str = "Examples:
   murmurate node --first --metrics 127.0.0.1:7401
@@ -79,8 +79,8 @@ const NODE: &str = "Examples:
   murmurate node --channel orders=acknowledged --set channels.orders.timeout=5s
   murmurate node --listen /ip4/127.0.0.1/tcp/0 --admin ./a.sock --json
 
-On SIGTERM or SIGINT it says it is not ready, leaves and ends with status 0; on a second one it ends
-at once with status 1. SIGHUP changes nothing.";
+On SIGTERM or SIGINT the node stops being ready, leaves the overlay and exits with status 0. On a
+second one it exits at once with status 1. SIGHUP is ignored.";
 
 const CHECK: &str = "Examples:
   murmurate check-config --config murmurate.toml
@@ -91,7 +91,7 @@ const CHECK: &str = "Examples:
 pub(crate) struct Node {
     #[command(flatten)]
     pub(crate) settings: Settings,
-    /// Print one JSON object on standard output once the node runs
+    /// Print one JSON object on standard output once the node is running
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -101,7 +101,7 @@ pub(crate) struct Node {
 pub(crate) struct CheckConfig {
     #[command(flatten)]
     pub(crate) settings: Settings,
-    /// Print one JSON object: the configuration, and where each value is from
+    /// Print one JSON object with the configuration and where each value comes from
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -112,43 +112,43 @@ pub(crate) struct Settings {
     /// Read settings from this TOML file
     #[arg(long, value_name = "FILE", env = "MURMURATE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Which overlay the node belongs to
+    /// The overlay that the node belongs to
     #[arg(long)]
     network: Option<String>,
-    /// Listen here; again for more [default: /ip4/0.0.0.0/tcp/7400]
+    /// Listen on this address; can be repeated [default: /ip4/0.0.0.0/tcp/7400]
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
-    /// Tell others to dial this address instead of those listened on; again for more
+    /// Tell others to dial this address instead of those the node listens on; can be repeated
     #[arg(long, value_name = "ADDRESS")]
     advertise: Vec<String>,
-    /// Join through this node, host:port or an address; again for more
+    /// Join through this node, given as host:port or as an address; can be repeated
     #[arg(long, value_name = "CONTACT")]
     join: Vec<String>,
-    /// This is the first node: ready without neighbours
+    /// This is the first node, so it is ready without neighbours
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     first: Option<String>,
-    /// Keep identity and known peers in this directory
+    /// Keep the identity and the known peers in this directory
     #[arg(long, value_name = "DIRECTORY")]
     state_dir: Option<String>,
     /// Read the identity from this file
     #[arg(long, value_name = "FILE")]
     identity_file: Option<String>,
-    /// Serve /metrics, /livez and /readyz here, or off [default: off]
+    /// Serve /metrics, /livez and /readyz on this address, or "off" [default: off]
     #[arg(long, value_name = "IP:PORT")]
     metrics: Option<String>,
-    /// The admin socket
+    /// The path of the admin socket
     #[arg(long, value_name = "PATH")]
     admin: Option<String>,
-    /// Declare a channel: best-effort, acknowledged, latest or request; again for more
+    /// Declare a channel of kind best-effort, acknowledged, latest or request; can be repeated
     #[arg(long, value_name = "NAME=KIND", value_parser = channel)]
     channel: Vec<(String, String)>,
-    /// What to log: error, warn, info, debug, trace, or directives as in info,murmurate=debug
+    /// What to log: error, warn, info, debug, trace, or directives such as info,murmurate=debug
     #[arg(long, value_name = "FILTER")]
     log_level: Option<String>,
     /// How to log: text or json
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
-    /// Set any setting of the configuration file, by its whole name; again for more
+    /// Set any setting of the configuration file by its full name; can be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
 }
@@ -204,13 +204,13 @@ impl Settings {
 /// How to reach a running node.
 #[derive(Debug, Args)]
 pub(crate) struct Client {
-    /// The node's admin socket [default: the first that exists of those nodes use by themselves]
+    /// The node's admin socket [default: the first existing one of the default paths]
     #[arg(long, value_name = "PATH", env = "MURMURATE_ADMIN")]
     pub(crate) admin: Option<PathBuf>,
     /// How long the node may take to answer
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     pub(crate) timeout: Duration,
-    /// Print JSON, one object a line, and nothing else on standard output
+    /// Print only JSON on standard output, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -225,11 +225,11 @@ fn time(text: &str) -> Result<Duration, String> {
   murmurate join seed.example:7400
   murmurate join 10.0.0.7:7400 10.0.0.8:7400 --json
 
-For a node that found nobody, or one whose overlay is to become one with another. Done once one of the
-contacts answers; those that do not are tried again for the node's limits.join_wait, and in the
-background for a day. If none does, the exit status is 1 and the error names why.")]
+Use it for a node that found nobody, or to merge its overlay with another one. The command is done once
+a contact answers. Contacts that do not answer are tried again for the node's limits.join_wait, and
+then in the background for a day. If none answers in time, the exit status is 1 and the error says why.")]
 pub(crate) struct Join {
-    /// Nodes to join through, host:port or addresses
+    /// Nodes to join through, given as host:port or as addresses
     #[arg(required = true, value_name = "CONTACT", value_parser = contact)]
     pub(crate) contacts: Vec<String>,
     #[command(flatten)]
@@ -247,11 +247,11 @@ fn contact(text: &str) -> Result<String, String> {
   murmurate broadcast news 'hello, flock'
   date | murmurate broadcast clock -
 
-Prints the message's name. It does not come back to the node's own subscribers.")]
+Prints the name of the message. The node's own subscribers do not get it.")]
 pub(crate) struct Broadcast {
-    /// On which topic
+    /// The topic to publish on
     pub(crate) topic: String,
-    /// What to say; - reads it from standard input, bytes and all
+    /// The data to publish; - reads any bytes from standard input
     pub(crate) data: String,
     #[command(flatten)]
     pub(crate) client: Client,
@@ -263,20 +263,20 @@ pub(crate) struct Broadcast {
   murmurate subscribe news --count 1
   murmurate subscribe news --json | jq -r '.data | @base64d'
 
-Data that is no UTF-8 is printed with replacement characters; with --json, data is base64 of the
-exact bytes, and text is there if they are UTF-8. Messages lost because they were not read in time
-are reported on standard error, with --json as {\"lagged\":COUNT}.")]
+Data that is not UTF-8 is printed with replacement characters. With --json, \"data\" is the base64 of the
+exact bytes, and \"text\" is present if they are UTF-8. Messages that were lost because they were not read
+in time are reported on standard error, or with --json as {\"lagged\":COUNT}.")]
 pub(crate) struct Subscribe {
-    /// Which topic
+    /// The topic
     pub(crate) topic: String,
-    /// End after so many messages
+    /// Exit after this many messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
     #[command(flatten)]
     pub(crate) client: Client,
 }
 
-/// What to send whom.
+/// What to send, and to which node.
 #[derive(Debug, Args)]
 pub(crate) struct To {
     /// The node's id, as `murmurate info` and `murmurate members` print it
@@ -285,7 +285,7 @@ pub(crate) struct To {
     /// The channel, as both nodes declare it
     #[arg(long, value_name = "NAME")]
     pub(crate) channel: String,
-    /// What to say; - or nothing reads it from standard input, bytes and all
+    /// The message; if it is - or missing, any bytes are read from standard input
     pub(crate) message: Option<String>,
     #[command(flatten)]
     pub(crate) client: Client,
@@ -297,14 +297,20 @@ pub(crate) struct To {
   murmurate send --to NODE --channel orders --key alice < order.json
   murmurate send --to NODE --channel orders --json 'a dozen eggs' | jq .outcome
 
-Prints what became of it. On success the exit status is 0: delivered, the application there has taken
-it; sent, it is on its way, and a best-effort channel knows no more. Otherwise it is 1: gone, the
-receiver ended and may or may not have got it; timed out, nobody said in time; shed, another message
-took its place; unreachable; refused, with the reason.")]
+Prints the outcome of the message. On success the exit status is 0:
+  delivered    the receiving application has acknowledged it
+  sent         it is on its way; a best-effort channel does not tell more
+Otherwise the exit status is 1:
+  gone         the receiver ended, and may or may not have got it
+  timed out    the receiver did not answer in time, and may or may not have got it
+  dropped      the receiving application dropped it without acknowledging it
+  shed         it was not sent, because another message took its place
+  unreachable  the node could not be reached, for the reason given
+  refused      it was not accepted, for the reason given")]
 pub(crate) struct Send {
     #[command(flatten)]
     pub(crate) to: To,
-    /// Messages with the same key keep their order on a channel with parallelism
+    /// Keep the order among messages with the same key, on a channel with parallelism
     #[arg(long)]
     pub(crate) key: Option<String>,
 }
@@ -314,7 +320,7 @@ pub(crate) struct Send {
   murmurate request --to NODE --channel ask 'how are you?'
   date | murmurate request --to NODE --channel ask --timeout 2s
 
-Needs a channel of kind request. Without an answer the exit status is 1, and the error says why.")]
+The channel must be of kind request. Without an answer the exit status is 1, and the error says why.")]
 pub(crate) struct Request {
     #[command(flatten)]
     pub(crate) to: To,
@@ -326,20 +332,20 @@ pub(crate) struct Request {
   murmurate listen --channel orders --count 1 --json | jq -r '.data | @base64d'
   murmurate listen --channel ask --answer 'I am fine'
 
-Prints who sent it, and the message. A message counts as delivered once it is printed; one that was
-not, because this command was ended, waits for the next that listens. Of several that listen, each
-message goes to one.")]
+Prints the sender and the message. A message counts as delivered once it is printed. If this command
+ends before that, the message waits for the next one that listens. If several listen, each message
+goes to one of them.")]
 pub(crate) struct Listen {
-    /// Which channel
+    /// The channel
     #[arg(long, value_name = "NAME")]
     pub(crate) channel: String,
-    /// Answer each request with this
+    /// Answer each request with this text
     #[arg(long, value_name = "TEXT", conflicts_with = "echo")]
     pub(crate) answer: Option<String>,
-    /// Answer each request with what it says
+    /// Answer each request with its own content
     #[arg(long)]
     pub(crate) echo: bool,
-    /// End after so many messages
+    /// Exit after this many messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
     #[command(flatten)]
@@ -352,10 +358,10 @@ pub(crate) struct Listen {
   murmurate graph --format graphml > overlay.graphml   for Gephi
   murmurate graph --format json > overlay.json         networkx.node_link_graph(..., edges=\"edges\")
 
-Links of the broadcast tree are drawn bold and blue, links that one side only tells of dashed, and
-nodes that did not answer red.")]
+Links of the broadcast tree are bold and blue, links that only one side reports are dashed, and nodes
+that did not answer are red.")]
 pub(crate) struct Graph {
-    /// How to print it; --json is the same as --format json
+    /// The format to print; --json is the same as --format json
     #[arg(long, value_enum, default_value = "dot")]
     pub(crate) format: GraphFormat,
     #[command(flatten)]
@@ -366,8 +372,8 @@ pub(crate) struct Graph {
 pub(crate) enum GraphFormat {
     /// For Graphviz
     Dot,
-    /// For Gephi and others
+    /// For Gephi and other programs
     Graphml,
-    /// Nodes and links as NetworkX reads them
+    /// Node-link JSON for NetworkX
     Json,
 }

@@ -22,7 +22,7 @@ pub(crate) fn read(path: &Path) -> Result<Keypair, String> {
     }
     Keypair::from_protobuf_encoding(&bytes).map_err(|_| {
         let size = bytes.len();
-        format!("{size} bytes that are no key: allowed are 32 random ones, or a libp2p private key")
+        format!("{size} bytes are not a key: allowed are 32 random bytes, or a libp2p private key")
     })
 }
 
@@ -47,6 +47,6 @@ mod tests {
         let error = read_from(&[7; 32], 0o644).map(|_| ()).expect_err("readable for others");
         assert_eq!(error, "mode 644 is too open for a secret: allowed is 640 at most");
         let error = read_from(&[7; 31], 0o600).map(|_| ()).expect_err("too short");
-        assert!(error.starts_with("31 bytes that are no key"), "{error}");
+        assert!(error.starts_with("31 bytes are not a key"), "{error}");
     }
 }

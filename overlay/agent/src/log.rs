@@ -24,7 +24,7 @@ pub(crate) fn filter(level: &str) -> Result<EnvFilter, String> {
         let said = directive.rsplit('=').next().unwrap_or_default().trim();
         if said.is_empty() || said.parse::<LevelFilter>().is_err() {
             return Err(format!(
-                "{said:?} is no level: allowed are off, error, warn, info, debug, trace, each \
+                "{said:?} is not a level: allowed are off, error, warn, info, debug, trace, each \
                  also after TARGET="
             ));
         }

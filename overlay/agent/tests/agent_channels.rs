@@ -184,7 +184,10 @@ fn an_answer_that_is_too_large_is_refused_and_the_request_waits() {
     assert!(listener.hear().expect("a request")["received"].is_object());
     let large = "A".repeat(136);
     let refused = listener.ask(&format!(r#"{{"request":"taken","answer":"{large}"}}"#));
-    assert_eq!(refused["error"], "an answer of 102 bytes is out of range: 0 to 100");
+    assert_eq!(
+        refused["error"],
+        "an answer of 102 bytes is out of range: 0 to 100 on this channel"
+    );
     assert!(listener.ask(listen)["listening"].is_object());
     assert!(listener.hear().expect("the request again")["received"].is_object());
     listener.say(r#"{"request":"taken","answer":"aGk="}"#);
@@ -209,7 +212,7 @@ fn what_is_not_delivered_is_said_and_fails() {
         text(&output.stderr) + &text(&output.stdout)
     };
     let said = send(&two.node, "sure", &["hello"]);
-    let late = "error: timed out: nobody said in time whether the receiver got the message\n";
+    let late = "error: timed out: the receiver did not answer in time: it may or may not have got the message\n";
     assert_eq!(said, late, "nobody listens");
     let said: Value =
         serde_json::from_str(&send(&two.node, "sure", &["hello", "--json"])).expect("JSON");
@@ -217,12 +220,12 @@ fn what_is_not_delivered_is_said_and_fails() {
     let said = send(&two.node, "sure", &["hello, flock"]);
     let large = "error: refused: 12 bytes are out of range: 0 to 10 on this channel\n";
     assert_eq!(said, large);
-    assert_eq!(send(&one.node, "sure", &["x"]), "error: refused: that is this node itself\n");
+    assert_eq!(send(&one.node, "sure", &["x"]), "error: refused: a node cannot send to itself\n");
     let said = send(&two.node, "other", &["x"]);
-    let unknown = "error: no channel \"other\" is declared; there are: ask, plain, sure\n";
+    let unknown = "error: channel \"other\" is not declared; the node declares: ask, plain, sure\n";
     assert_eq!(said, unknown);
     let said = send("bob", "sure", &["x"]);
-    assert!(said.starts_with("error: to = \"bob\" is no node: write an id as"), "{said}");
+    assert!(said.starts_with("error: to = \"bob\" is not a node: write an id as"), "{said}");
     let said = send(&two.node, "ask", &["x"]);
     assert!(said.ends_with("carries requests: use `murmurate request`\n"), "{said}");
     let nobody = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";

@@ -190,7 +190,7 @@ fn commands_say_why_they_fail() {
     assert_eq!((text(&output.stderr), output.status.code()), (error, Some(1)));
     let lonely = Agent::start(folder.path(), "one", &["--set", "limits.publish_wait=100ms"]);
     let output = lonely.command(&["broadcast", "news", "hello"]);
-    let error = "error: there is no neighbour to send it to\n";
+    let error = "error: the node has no neighbour to send the broadcast to\n";
     assert_eq!((text(&output.stderr).as_str(), output.status.code()), (error, Some(1)));
     let output = lonely.command(&["broadcast", &"x".repeat(256), "hello"]);
     let error = "error: a topic of 256 bytes is out of range: 0 to 255\n";
@@ -232,7 +232,7 @@ fn wrong_configurations_are_refused_in_one_line() {
         (
             vec!["--listen", "localhost"],
             2,
-            "--listen: listen = [\"localhost\"]: \"localhost\" is no address: write \
+            "--listen: listen = [\"localhost\"]: \"localhost\" is not an address: write \
              /ip4/0.0.0.0/tcp/7400 or /ip4/0.0.0.0/udp/7400/quic-v1"
                 .into(),
         ),

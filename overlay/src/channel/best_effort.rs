@@ -15,9 +15,9 @@ const DATA: u8 = 0;
 
 /// Messages in order, without acknowledgement.
 ///
-/// A message's outcome is [`Outcome::Sent`] once it was handed to the path. What the path loses is
-/// lost; what was not handed to it is sent on the next one. Over a [`Path::Relay`] each is sent once,
-/// and delivered as it comes, but not twice. The fastest kind.
+/// The outcome of a message is [`Outcome::Sent`] once it is handed to the path. What the path loses is
+/// lost; what was not handed to it is sent on the next one. Over a [`Path::Relay`] each message is sent
+/// once, and delivered as it comes, but not twice. This is the fastest kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BestEffort;
 

@@ -8,6 +8,9 @@
 //! Like the peer, a half reads no clock and no socket: a host (the node's lane tasks, the simulator,
 //! a test) stamps the time, carries the frames, and asks what is next. All numbers from the other
 //! side are checked; everything kept is bounded by the [`LaneLimits`] a half was made with.
+//!
+//! The types of this seam are exhaustive: kinds construct them, and hosts handle every case. Only
+//! [`Outcome`] may grow.
 
 mod acknowledged;
 mod best_effort;
@@ -33,9 +36,9 @@ pub use request::Request;
 /// What two halves of a lane say to each other.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// What it is, in the kind's own words.
+    /// What the frame is; each kind defines its own tags.
     pub tag: u8,
-    /// Which: most kinds count their messages.
+    /// Which message it is about: most kinds count their messages.
     pub number: u64,
     /// Its content, shared, not copied.
     pub body: Bytes,
@@ -53,7 +56,8 @@ pub enum Path {
     /// A stream of the lane's own: in order, each once, until it breaks. Nothing needs to be sent
     /// twice while it stands.
     Stream,
-    /// Hop by hop over the overlay: each frame on its own, so lost, late, twice or overtaken.
+    /// Hop by hop over the overlay. Each frame travels on its own, so it may get lost, come late, come
+    /// twice, or be overtaken.
     Relay,
 }
 
@@ -61,34 +65,34 @@ pub enum Path {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It was written to a path: kinds without acknowledgement know no more.
+    /// It was written to a path. Kinds without acknowledgement know no more.
     Sent,
     /// The receiving application has acknowledged it.
     Delivered,
     /// The receiving application has answered.
     Answered(Bytes),
-    /// The receiving application took it, and dropped it without a word: nobody knows how far it got.
-    /// It is not sent again.
+    /// The receiving application took it and dropped it without an answer. How far it got is unknown. It
+    /// is not sent again.
     Dropped,
     /// The receiving process ended, or forgot the lane: it may or may not have been delivered, and
     /// is not sent again.
     Gone,
-    /// Nobody said in time: it may or may not have been delivered, and is not sent again.
+    /// No answer came in time: it may or may not have been delivered, and is not sent again.
     TimedOut,
     /// A newer message, or the queue's policy, took its place before it was sent.
     Shed,
 }
 
-/// Counts the messages that a sending half takes, from 0. Each gets one [`Outcome`].
+/// The number of a message that a sending half took, counted from 0. Each message gets one [`Outcome`].
 pub type Ticket = u64;
 
-/// There is no room: the message was not taken.
+/// There is no room. The message was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-/// A frame that no honest half sends; nothing of it was used, and the path should end.
+/// A frame that no correct half sends. It was ignored, and the path should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a frame with tag {tag} and number {number} where none may be")]
+#[error("a frame with tag {tag} and number {number} that is not allowed here")]
 pub struct Nonsense {
     /// Its tag.
     pub tag: u8,
@@ -106,10 +110,10 @@ pub struct Depth {
 }
 
 impl Depth {
-    /// Whether it is within `limits`, which one message always is.
+    /// Checks that it is within `limits`. One message always is.
     ///
     /// # Errors
-    /// It is not.
+    /// [`Violation`] if it is not.
     pub fn check(self, limits: LaneLimits) -> Result<(), Violation> {
         let Self { messages, bytes } = self;
         Violation::unless(
@@ -123,11 +127,11 @@ impl Depth {
 /// What the halves of a lane may keep, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaneLimits {
-    /// Messages without outcome that a sending half holds, at least 1.
+    /// Messages without an outcome that a sending half holds, at least 1.
     pub messages: usize,
     /// Bytes of them. One message always fits.
     pub bytes: usize,
-    /// How long a message may be without outcome.
+    /// How long a message may be without an outcome.
     pub timeout: Duration,
 }
 
@@ -147,11 +151,11 @@ pub trait Sending: DynClone + Send + fmt::Debug {
     /// Takes a message, and returns its ticket: 0, 1, 2…
     ///
     /// # Errors
-    /// There is no room.
+    /// [`Full`] if there is no room. The state did not change.
     fn push(&mut self, now: Time, message: Bytes) -> Result<Ticket, Full>;
 
-    /// Gives up the oldest message that was not sent yet, for a policy that makes room by that. Its
-    /// outcome is [`Outcome::Shed`]. Whether there was one.
+    /// Gives up the oldest message that has not been sent yet, to make room. Its outcome is
+    /// [`Outcome::Shed`]. Returns whether there was one.
     fn shed_oldest(&mut self) -> bool;
 
     /// The next frame to put on the path, if any; never without a path.
@@ -163,22 +167,22 @@ pub trait Sending: DynClone + Send + fmt::Debug {
     /// Takes a frame of the receiving half.
     ///
     /// # Errors
-    /// It makes no sense. The state did not change.
+    /// [`Nonsense`] if no correct half sends it here. The state did not change.
     fn receive(&mut self, now: Time, frame: Frame) -> Result<(), Nonsense>;
 
     /// The first number that may still be sent: what the receiving half needs to know to start.
     fn base(&self) -> u64;
 
-    /// A path stands, the first or another one.
+    /// A path is open, the first or another one.
     ///
     /// # Errors
-    /// `heard` is a number that was never sent.
+    /// [`Nonsense`] if `heard` is a number that was never sent.
     fn attach(&mut self, now: Time, path: Path, welcome: Welcome) -> Result<(), Nonsense>;
 
     /// The path broke.
     fn detach(&mut self);
 
-    /// Nothing can be sent any more: every message without outcome gets [`Outcome::Gone`] if it may
+    /// Nothing can be sent any more. Every message without an outcome gets [`Outcome::Gone`] if it may
     /// have been sent, and [`Outcome::Shed`] if it was not.
     fn abandon(&mut self);
 
@@ -191,10 +195,10 @@ pub trait Sending: DynClone + Send + fmt::Debug {
     /// The next message whose outcome is known, each once.
     fn settled(&mut self) -> Option<(Ticket, Outcome)>;
 
-    /// Messages that have no outcome.
+    /// Messages that have no outcome yet.
     fn depth(&self) -> Depth;
 
-    /// Whether a broken path loses nothing: everything without outcome goes on over the next one.
+    /// Whether a broken path loses nothing, because everything without an outcome goes on over the next.
     fn resumes(&self) -> bool {
         false
     }
@@ -204,10 +208,10 @@ pub trait Sending: DynClone + Send + fmt::Debug {
         0
     }
 
-    /// The first of its invariants that does not hold.
+    /// Checks its invariants.
     ///
     /// # Errors
-    /// When there is one.
+    /// [`Violation`] names the first that does not hold.
     fn check(&self) -> Result<(), Violation> {
         Ok(())
     }
@@ -225,17 +229,17 @@ pub struct Incoming {
     pub message: Bytes,
 }
 
-/// The half of a lane that gives messages to the application. It has no deadlines: what depends on time
-/// is the sending half's.
+/// The half of a lane that gives messages to the application. It has no deadlines: only the sending half
+/// depends on time.
 pub trait Receiving: DynClone + Send + fmt::Debug {
     /// Takes a frame of the sending half.
     ///
     /// # Errors
-    /// It makes no sense. The state did not change.
+    /// [`Nonsense`] if no correct half sends it here. The state did not change.
     fn receive(&mut self, now: Time, frame: Frame) -> Result<(), Nonsense>;
 
-    /// The next message for the application, each once and in the kind's order. What the other side
-    /// has to take first may hold it back: there may be one after [`Receiving::next_frame`].
+    /// The next message for the application, each once and in the kind's order. A frame that has to be
+    /// sent back first may hold it back, so ask again after [`Receiving::next_frame`].
     fn next_delivery(&mut self) -> Option<Incoming>;
 
     /// Whether [`Receiving::done`] must be called in the order of deliveries. Otherwise in any.
@@ -243,8 +247,8 @@ pub trait Receiving: DynClone + Send + fmt::Debug {
         true
     }
 
-    /// Whether it sends nothing back, so that [`Receiving::done`] and [`Receiving::next_frame`] mean
-    /// nothing: a host may spare them.
+    /// Whether it sends nothing back. A host need not call [`Receiving::done`] and
+    /// [`Receiving::next_frame`] then.
     fn is_silent(&self) -> bool {
         false
     }
@@ -261,11 +265,11 @@ pub trait Receiving: DynClone + Send + fmt::Debug {
         true
     }
 
-    /// What a sending half that comes again has to know: all numbers below are done with, and none of
-    /// them was dropped that it does not know of.
+    /// What a sending half that reconnects has to know: all messages with smaller numbers are done, and
+    /// it was told of those that were dropped.
     fn heard(&self) -> u64;
 
-    /// A path stands, the first or another one.
+    /// A path is open, the first or another one.
     fn attach(&mut self, now: Time, path: Path);
 
     /// The path broke.
@@ -274,15 +278,15 @@ pub trait Receiving: DynClone + Send + fmt::Debug {
     /// Whether the state must outlive a broken path, so that nothing is delivered twice.
     fn remembers(&self) -> bool;
 
-    /// Messages that the application has not taken.
+    /// Messages that the application has not taken yet.
     fn depth(&self) -> Depth {
         Depth::default()
     }
 
-    /// The first of its invariants that does not hold.
+    /// Checks its invariants.
     ///
     /// # Errors
-    /// When there is one.
+    /// [`Violation`] names the first that does not hold.
     fn check(&self) -> Result<(), Violation> {
         Ok(())
     }
@@ -290,13 +294,12 @@ pub trait Receiving: DynClone + Send + fmt::Debug {
 
 /// A kind of channel: what it promises, as the two halves that keep the promise.
 ///
-/// Own kinds implement this and are declared like the ones that come with the crate.
+/// Kinds of your own implement this and are declared like those of this crate.
 pub trait Kind: Send + Sync + fmt::Debug {
     /// What both ends must agree on, 1 to 32 bytes.
     fn name(&self) -> &str;
 
-    /// Whether senders want to know what became of their messages. Otherwise nobody asks for
-    /// outcomes.
+    /// Whether senders are told what became of their messages. Otherwise outcomes are not kept.
     fn acknowledges(&self) -> bool {
         true
     }

@@ -12,17 +12,17 @@ use crate::{NodeId, NodeIdError};
 #[non_exhaustive]
 pub enum ContactError {
     /// Nothing, or only spaces.
-    #[error("an empty contact: {ALLOWED}")]
+    #[error("the contact is empty: {ALLOWED}")]
     Empty,
     /// Longer than any address: more than 512 bytes.
-    #[error("a contact of {0} bytes, at most {MAX_BYTES} are allowed")]
+    #[error("a contact of {0} bytes is too long: at most {MAX_BYTES} are allowed")]
     TooLong(usize),
     /// Begins with a slash, but libp2p cannot read it.
     #[error("{value:?} is not a multiaddr ({reason}): {ALLOWED}")]
     NotAMultiaddr {
         /// What was given.
         value: String,
-        /// What libp2p says of it.
+        /// Why it is not one.
         reason: String,
     },
     /// A multiaddr that this node's transports cannot dial.
@@ -32,7 +32,7 @@ pub enum ContactError {
     #[error("{0:?} is where a node may listen, not where it can be dialled: {ALLOWED}")]
     Unspecified(String),
     /// The id at the end of the multiaddr is not a node's.
-    #[error("the end of {value:?}: {source}")]
+    #[error("{value:?} does not end with the id of a node: {source}")]
     NodeId {
         /// What was given.
         value: String,
@@ -65,7 +65,7 @@ pub(crate) const MAX_BYTES: usize = 512;
 /// `192.0.2.1:7400`, `[2001:db8::1]:7400`, which mean TCP. Space around it is ignored.
 ///
 /// # Errors
-/// Names the value, what is wrong with it, and what is allowed.
+/// [`ContactError`] names the value, what is wrong with it, and what is allowed.
 ///
 /// ```
 /// use murmurate::discovery::parse_contact;

@@ -55,6 +55,7 @@ enum Look {
 
 /// What the nodes that a name leads to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Transport {
     /// TCP: `/tcp/PORT`.
     Tcp,
@@ -81,10 +82,10 @@ pub enum DnsError {
         label: &'static str,
     },
     /// The system's configuration of name servers cannot be read.
-    #[error("the system's name servers are not known: {0}")]
+    #[error("the system's name servers could not be read: {0}")]
     System(#[source] Box<dyn Error + Send + Sync>),
     /// There is no such name, or it has no such records.
-    #[error("DNS knows no {kind} of {name:?}")]
+    #[error("DNS has no {kind} for {name:?}")]
     Nothing {
         /// The name looked up.
         name: String,
@@ -100,7 +101,7 @@ pub enum DnsError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// No answer in time.
-    #[error("no name server told {name:?} within {after:?}")]
+    #[error("no name server answered for {name:?} within {after:?}")]
     Timeout {
         /// The name looked up.
         name: String,
@@ -139,7 +140,7 @@ impl Dns {
     /// Finds the hosts that `name` has A and AAAA records of, all listening at `port`.
     ///
     /// # Errors
-    /// If `name` is not a host's name or `port` is 0.
+    /// [`DnsError::NotAName`] if `name` is not a host name, and [`DnsError::Port`] if `port` is 0.
     pub fn hosts(
         name: impl Into<String>,
         port: u16,
@@ -153,11 +154,12 @@ impl Dns {
     }
 
     /// Finds the services that `name` has SRV records of, in the order that RFC 2782 gives them: by
-    /// priority, then drawn by weight. A name without a service is that of `_murmurate._tcp` (or
-    /// `_udp` for QUIC) in it, `_gossip._tcp.roost.example` is taken as it is.
+    /// priority, then drawn by weight. A name without a service, such as `roost.example`, stands for
+    /// `_murmurate._tcp.roost.example` (`_udp` for QUIC). `_gossip._tcp.roost.example` is used as it is.
     ///
     /// # Errors
-    /// If `name` is not a name, or a service of another protocol than `transport` needs.
+    /// [`DnsError::NotAName`] if `name` is not a name, and [`DnsError::Service`] if it is a service of
+    /// another protocol than `transport` needs.
     pub fn services(name: impl Into<String>, transport: Transport) -> Result<Self, DnsError> {
         let (mut name, label) = (name.into(), transport.label());
         if !name.starts_with('_') {
@@ -176,9 +178,9 @@ impl Dns {
         Ok(Self { name, look, transport, server: None, interval, timeout })
     }
 
-    /// Asks this name server alone, by UDP and, for long answers, TCP. Names are then taken to be
+    /// Asks only this name server, by UDP and, for long answers, TCP. Names are then taken to be
     /// complete, and the system's `hosts` file is not read. By default the system's configuration
-    /// says whom to ask.
+    /// names the servers.
     #[must_use]
     pub fn server(mut self, server: SocketAddr) -> Self {
         self.server = Some(server);
@@ -192,8 +194,7 @@ impl Dns {
         self
     }
 
-    /// The time a look may take, with all its questions and repetitions. 10 s by default, at least
-    /// 10 ms.
+    /// How long a look may take, including all its queries and retries. 10 s by default, at least 10 ms.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.max(Duration::from_millis(10));

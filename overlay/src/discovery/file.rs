@@ -54,7 +54,7 @@ pub enum FileError {
         reason: String,
     },
     /// A directory or a device.
-    #[error("{0:?} is not a regular file, so no contact file")]
+    #[error("the contact file {0:?} is not a regular file")]
     NotAFile(PathBuf),
     /// More than 1 MiB. Nothing of it is used.
     #[error("the contact file {0:?} has more than {MAX_BYTES} bytes")]
@@ -71,6 +71,7 @@ pub enum FileError {
 
 /// The lines of a file that are no contacts.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BadLines {
     /// The first few: the number of the line, counted from 1, and what is wrong with it.
     pub first: Vec<(usize, LineError)>,
@@ -89,7 +90,7 @@ pub enum LineError {
     #[error("not UTF-8")]
     NotText,
     /// A contact too many: it and those after it are not used.
-    #[error("more than {MAX_ADDRESSES} contacts, the rest is not used")]
+    #[error("more than {MAX_ADDRESSES} contacts: the rest are not used")]
     TooMany,
 }
 

@@ -51,16 +51,20 @@ pub struct Mdns {}
 #[non_exhaustive]
 pub enum MdnsError {
     /// mDNS does not work. It is tried again.
-    #[error("mDNS: {0}")]
+    #[error("mDNS failed: {0}")]
     Failed(String),
     /// It stopped, or too much was announced at once. It is started again.
-    #[error("mDNS stopped, and is started again in {RETRY:?}")]
+    #[error("mDNS stopped; it is started again in {RETRY:?}")]
     Stopped,
     /// This node listens nowhere that others could reach, so it only looks for others.
-    #[error("no address to announce by mDNS: this node listens on loopback or link-local only")]
+    #[error(
+        "this node has no address to announce by mDNS: it listens on loopback or link-local addresses only"
+    )]
     NoAddress,
     /// The network id does not fit into an announcement, so mDNS is of no use to it.
-    #[error("a network id of {0} bytes does not fit mDNS, which takes {MAX_NETWORK_BYTES}")]
+    #[error(
+        "a network id of {0} bytes is too long for mDNS: at most {MAX_NETWORK_BYTES} are allowed"
+    )]
     Network(usize),
 }
 

@@ -34,16 +34,20 @@ pub trait Discovery: Send + 'static {
     /// What kind of source this is, as logs and metrics label it: one lower-case word.
     fn name(&self) -> &'static str;
 
-    /// Looks around for as long as the stream is polled. Each item is all that is known now, or
-    /// why nothing is; an error ends nothing, the source goes on looking. The stream ends when
-    /// there is nothing more to find.
+    /// Looks for contacts for as long as the stream is polled. Each item is all that is known now, or
+    /// why nothing is. An error ends nothing: the source goes on looking. The stream ends when there is
+    /// nothing more to find.
+    ///
+    /// # Cancel safety
+    /// Between two items the stream may be left unpolled for as long as the node is busy, and it is
+    /// dropped when the node ends. A future of `next` may be dropped without losing an item.
     fn watch(self: Box<Self>, me: Announcement) -> BoxStream<'static, Finding>;
 }
 
 /// What a source found: addresses, each at most once, or why it could not look.
 pub type Finding = Result<Vec<Multiaddr>, Box<dyn Error + Send + Sync>>;
 
-/// What a node says of itself, to sources that tell others.
+/// What a node says of itself, for sources that announce it to others.
 #[derive(Debug, Clone)]
 pub struct Announcement {
     /// Which overlay it belongs to.

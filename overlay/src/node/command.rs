@@ -57,27 +57,27 @@ pub(crate) struct Publish {
     pub(crate) reply: Option<oneshot::Sender<Result<MessageId, BroadcastError>>>,
 }
 
-/// Why a broadcast was refused. It was not published, and nothing after it is harmed.
+/// Why a broadcast was refused. It was not published, and later ones are not affected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BroadcastError {
-    /// More data than a frame takes.
+    /// The data is larger than a message may be.
     #[error("{size} bytes of data are out of range: 0 to {max} on this topic")]
     TooLarge {
         /// Bytes given.
         size: usize,
-        /// Bytes allowed beside this topic.
+        /// Bytes allowed on this topic.
         max: usize,
     },
-    /// A topic that is too long.
+    /// The topic is too long.
     #[error(transparent)]
     Topic(#[from] TopicError),
     /// There was no neighbour to send it to for as long as `publish_wait`.
-    #[error("there is no neighbour to send it to")]
+    #[error("the node has no neighbour to send the broadcast to")]
     NoNeighbor,
-    /// More is published than the overlay takes: there was no room for it for as long as
+    /// More is published than the overlay can take: there was no room for as long as
     /// `publish_wait`.
-    #[error("the overlay takes no more")]
+    #[error("the overlay cannot take more broadcasts at the moment")]
     Congested,
     /// The node has left or shut down.
     #[error("the node has ended")]

@@ -61,8 +61,9 @@ pub enum ConfigError {
     Limits(parameters::ConfigError),
     /// Connections for channels would leave too few for the neighbours.
     #[error(
-        "max_connections = {max_connections} is too few: max_channel_connections = \
-         {max_channel_connections} and membership.active_capacity = {active_capacity} must fit in"
+        "max_connections = {max_connections} is too small: it must be at least the sum of \
+         max_channel_connections = {max_channel_connections} and membership.active_capacity = \
+         {active_capacity}"
     )]
     Connections {
         /// [`Limits::max_connections`].
@@ -72,11 +73,11 @@ pub enum ConfigError {
         /// Neighbours, [`Builder::membership`].
         active_capacity: usize,
     },
-    /// A network id without characters, or with too many.
+    /// The network id is empty or too long.
     #[error("network = {0:?} is out of range: 1 to 64 bytes")]
     Network(String),
-    /// More addresses than others would remember.
-    #[error("{0} addresses to advertise: at most 4")]
+    /// There are more addresses to advertise than others would remember.
+    #[error("{0} addresses to advertise are too many: at most 4 are allowed")]
     Advertise(usize),
     /// An address to advertise that nobody can dial.
     #[error("advertise: {0}")]
@@ -93,21 +94,24 @@ pub enum ConfigError {
     /// A service.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// Names of strategies that do not fit a hello, or cannot be told apart in it.
-    #[error("{0:?}: the names of both strategies have no / and 63 bytes together at most")]
+    /// The names of the strategies are too long, or contain a slash.
+    #[error(
+        "the strategy names {0:?} are invalid: neither may contain a slash, and together they may \
+         have at most 63 bytes"
+    )]
     Strategies(String),
     /// A parameter of the membership.
     #[error("membership: {0}")]
-    Membership(parameters::ConfigError),
+    Membership(#[source] parameters::ConfigError),
     /// A parameter of the broadcast.
     #[error("broadcast: {0}")]
-    Broadcast(parameters::ConfigError),
+    Broadcast(#[source] parameters::ConfigError),
     /// A parameter of anti-entropy.
     #[error("anti_entropy: {0}")]
-    AntiEntropy(parameters::ConfigError),
-    /// A topic that nothing can have.
+    AntiEntropy(#[source] parameters::ConfigError),
+    /// A topic of [`Builder::catch_up`] is too long.
     #[error("catch_up: {0}")]
-    CatchUp(TopicError),
+    CatchUp(#[source] TopicError),
     /// A parameter of the router.
     #[error("router: {0}")]
     Router(#[from] router::ConfigError),
@@ -175,7 +179,7 @@ impl Builder {
         }
     }
 
-    /// The full mesh's defaults on real connections, likewise.
+    /// The full mesh's defaults on real connections, for the same reason.
     pub fn default_full_mesh() -> full_mesh::Parameters {
         full_mesh::Parameters {
             request_timeout: Duration::from_secs(3),
@@ -189,8 +193,8 @@ impl Builder {
         self
     }
 
-    /// Listens on this address too: `/ip4/…/tcp/…` or `/ip4/…/udp/…/quic-v1`, port 0 for any.
-    /// Without one, the node dials others but nobody can dial it.
+    /// Also listens on this address: `/ip4/…/tcp/…` or `/ip4/…/udp/…/quic-v1`, with port 0 for any.
+    /// Without an address, the node can dial others but nobody can dial it.
     pub fn listen(mut self, address: Multiaddr) -> Self {
         self.listen.push(address);
         self
@@ -202,7 +206,7 @@ impl Builder {
         self
     }
 
-    /// Who the node is, an ed25519 key. Default: the one of the state directory, else a new one.
+    /// The node's identity, an ed25519 key. Default: the one in the state directory, or else a new one.
     pub fn identity(mut self, identity: Keypair) -> Self {
         self.identity = Some(identity);
         self
@@ -214,37 +218,38 @@ impl Builder {
         self
     }
 
-    /// Looks for contacts here too.
+    /// Also looks for contacts here.
     pub fn discovery(mut self, source: impl Discovery) -> Self {
         self.discovery.push(Box::new(source));
         self
     }
 
-    /// Who the node's neighbours are, the same strategy in the whole overlay. Default:
-    /// [`Builder::default_membership`]. With `full_mesh::Parameters` it is every node, and with
-    /// parameters of one's own what they are of.
+    /// The strategy that chooses the node's neighbours, given by its parameters; the same in the whole
+    /// overlay. Default: [`Builder::default_membership`]. With `full_mesh::Parameters` every node is a
+    /// neighbour. Parameters of your own bring your own strategy.
     pub fn membership<S: NodeMembership>(mut self, parameters: S) -> Self {
         self.membership = Box::new(parameters);
         self
     }
 
-    /// How broadcasts reach everyone, the same strategy in the whole overlay. Default: Plumtree. With
-    /// `flood::Parameters` they go over every link, and with parameters of one's own as those say.
+    /// The strategy by which broadcasts reach everyone, given by its parameters; the same in the whole
+    /// overlay. Default: Plumtree. With `flood::Parameters` broadcasts go over every link. Parameters of
+    /// your own bring your own strategy.
     pub fn broadcast<S: NodeBroadcast>(mut self, parameters: S) -> Self {
         self.broadcast = Box::new(parameters);
         self
     }
 
-    /// What is kept for those who missed it, and how what this node missed is found. `catch_up` is
-    /// [`Builder::catch_up`]'s to say.
+    /// How long broadcasts are kept for nodes that missed them, and how the node finds those that it
+    /// missed itself. The parameter `catch_up` is ignored: use [`Builder::catch_up`].
     pub fn anti_entropy(mut self, parameters: anti_entropy::Parameters) -> Self {
         self.anti_entropy = parameters;
         self
     }
 
-    /// Gets what neighbours still keep of this topic from before the node's first one, too. The first
-    /// [`Node::subscribe`](super::Node::subscribe) has everything since the start, as far as a
-    /// subscription holds it; it need not come before [`Node::join`](super::Node::join).
+    /// Also fetches earlier broadcasts on this topic, as far as neighbours still keep them. The first
+    /// [`Node::subscribe`](super::Node::subscribe) has everything since the node's start, as far as a
+    /// subscription holds it. It need not come before [`Node::join`](super::Node::join).
     pub fn catch_up(mut self, topic: &str) -> Self {
         self.catch_up.insert(topic.into());
         self
@@ -256,7 +261,7 @@ impl Builder {
         self
     }
 
-    /// Counts here, maybe together with other nodes of this process.
+    /// Counts in these metrics, which several nodes of a process may share.
     pub fn metrics(mut self, metrics: Metrics) -> Self {
         self.metrics = metrics;
         self
@@ -268,8 +273,8 @@ impl Builder {
         self
     }
 
-    /// Runs this service under a name, which is also the topic of its broadcasts: all nodes that run it
-    /// call it the same. [`Node::service`](super::Node::service) gives what speaks to it.
+    /// Runs this service under a name, which is also the topic of its broadcasts. All nodes that run it
+    /// give it the same name. [`Node::service`](super::Node::service) returns a handle to it.
     pub fn service<S: NodeService>(mut self, name: impl Into<String>, service: S) -> Self {
         self.services.push(Declared::new(name.into(), service));
         self
@@ -330,10 +335,10 @@ impl Builder {
         })
     }
 
-    /// Checks the configuration without starting anything; [`Builder::spawn`] does too.
+    /// Checks the configuration without starting anything. [`Builder::spawn`] checks it, too.
     ///
     /// # Errors
-    /// The first setting that is out of range or contradicts another.
+    /// [`ConfigError`] names the first setting that is out of range or contradicts another.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check().map(|_| ())
     }
@@ -356,12 +361,14 @@ mod tests {
         let wrong = Limits { max_frame: 10, ..Limits::default() };
         assert_eq!(says(limits(wrong)), "max_frame = 10 is out of range: 1024 to 16777215");
         let wrong = Limits { outbox_bytes: 10, ..Limits::default() };
-        assert!(says(limits(wrong)).starts_with("outbox_bytes 10 < max_frame 1048576"));
+        assert!(
+            says(limits(wrong)).starts_with("outbox_bytes = 10 is less than max_frame = 1048576")
+        );
         let wrong = Limits { max_connections: 516, ..Limits::default() };
         assert_eq!(
             says(limits(wrong)),
-            "max_connections = 516 is too few: max_channel_connections = 512 and \
-             membership.active_capacity = 5 must fit in"
+            "max_connections = 516 is too small: it must be at least the sum of \
+             max_channel_connections = 512 and membership.active_capacity = 5"
         );
         let enough = Limits { max_connections: 517, ..Limits::default() };
         assert_eq!(says(limits(enough)), "");

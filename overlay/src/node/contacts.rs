@@ -49,15 +49,15 @@ pub enum JoinError {
     #[error("no contact could be reached: {}", list(.0))]
     Unreachable(Vec<(Multiaddr, String)>),
     /// No contact took the node as a neighbour in time.
-    #[error("no neighbour within {waited:?}{}", and_list(.failures))]
+    #[error("no contact accepted this node as a neighbour within {waited:?}{}", and_list(.failures))]
     TimedOut {
         /// How long it took: the node's `join_wait`.
         waited: Duration,
         /// Contacts that failed meanwhile.
         failures: Vec<(Multiaddr, String)>,
     },
-    /// Too many calls wait already; nothing changed.
-    #[error("{WAITING} calls to join wait already")]
+    /// Too many calls wait already. This one's contacts are tried all the same.
+    #[error("{WAITING} calls to join are waiting already, which is the limit")]
     Busy,
     /// The node has left or shut down.
     #[error("the node has ended")]
@@ -172,6 +172,7 @@ impl Contacts {
         now: Instant,
         patience: Duration,
     ) {
+        self.joining.retain(|joining| !joining.reply.is_closed());
         if self.joining.len() == WAITING {
             let _ = reply.send(Err(JoinError::Busy));
             return;
@@ -354,6 +355,24 @@ mod tests {
     }
 
     const INTERVAL: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_that_gave_up_leave_their_places_to_others() {
+        let now = Instant::now();
+        let mut contacts = alone(now);
+        for _ in 0..WAITING {
+            drop(join(&mut contacts, now));
+        }
+        let mut waits: Vec<_> = (0..WAITING).map(|_| join(&mut contacts, now)).collect();
+        assert!(waits.iter_mut().all(|joined| joined.try_recv().is_err()));
+        assert_eq!(join(&mut contacts, now).try_recv(), Ok(Err(JoinError::Busy)));
+    }
+
+    fn join(contacts: &mut Contacts, now: Instant) -> oneshot::Receiver<Result<(), JoinError>> {
+        let (reply, joined) = oneshot::channel();
+        contacts.wait(vec![address(1)], reply, now, INTERVAL);
+        joined
+    }
 
     fn alone(now: Instant) -> Contacts {
         Contacts::new(node(0), Some(INTERVAL), now)

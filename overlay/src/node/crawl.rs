@@ -12,12 +12,13 @@ use super::wire::{Addresses, Contact, Views};
 use super::{Neighbor, Node, neighbors};
 use crate::NodeId;
 
-/// The overlay as its nodes tell it.
+/// The overlay as its nodes describe it.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Graph {
     /// Each node that answered, with its neighbours.
     pub nodes: BTreeMap<NodeId, Vec<Neighbor>>,
-    /// Nodes that others name and that did not answer.
+    /// Nodes that others name but that did not answer.
     pub silent: Vec<NodeId>,
 }
 
@@ -28,10 +29,16 @@ const CRAWLED: usize = 100_000;
 
 impl Node {
     /// Asks all nodes that can be found, neighbour by neighbour, for their views. Nodes that do not
-    /// answer are named as silent; at most 100,000 are visited.
+    /// answer are listed as silent. At most 100,000 are visited.
     ///
     /// # Errors
-    /// The node has ended.
+    /// [`Ended`] if the node has ended. What was found until then is lost.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime with time enabled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future is safe, but what it has found is lost.
     pub async fn crawl(&self) -> Result<Graph, Ended> {
         let mut graph = Graph::default();
         let mut seen = BTreeMap::from([(self.me.node, ())]);

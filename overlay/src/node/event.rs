@@ -13,7 +13,7 @@ pub enum Event {
     Listening(Multiaddr),
     /// It has its first neighbour, after joining or after an isolation.
     Joined,
-    /// Its last neighbour is gone; it tries contacts, known peers and discovery until one answers.
+    /// Its last neighbour is gone. It tries contacts, known peers and discovery until one answers.
     Isolated,
     /// A peer entered the active view.
     NeighborUp(NodeId),
@@ -47,9 +47,8 @@ pub enum Event {
     },
     /// A slow peer has caught up.
     LinkCaughtUp(NodeId),
-    /// Two processes run with the identity of this node, which may be the own one: whoever speaks to
-    /// it reaches now one, now the other, and both lose their neighbours again and again. Told once
-    /// of each node.
+    /// Two processes run with the identity of this node, which may be this very node. Others reach now
+    /// one, now the other, and both lose their neighbours again and again. Reported once for each node.
     SharedIdentity(NodeId),
     /// A discovery source could not look; it goes on trying.
     DiscoveryFailed {

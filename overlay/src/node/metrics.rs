@@ -22,6 +22,7 @@ pub struct Metrics(Arc<Counters>);
 
 /// Broadcasts counted so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BroadcastCounts {
     /// Published by these nodes.
     pub published: u64,
@@ -29,7 +30,7 @@ pub struct BroadcastCounts {
     pub delivered: u64,
     /// Received again.
     pub duplicate: u64,
-    /// Never received, and nowhere to be had any more.
+    /// Never received, and no longer kept by any neighbour.
     pub missed: u64,
 }
 

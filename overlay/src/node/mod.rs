@@ -119,8 +119,9 @@ pub struct Node {
 
 /// A node as it sees itself.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Info {
-    /// Who it is, in this start.
+    /// Its identity, and which of its starts this is.
     pub me: Incarnation,
     /// Which overlay it belongs to.
     pub network: String,
@@ -128,22 +129,23 @@ pub struct Info {
     pub addresses: Vec<Multiaddr>,
     /// Its neighbours.
     pub active: Vec<Neighbor>,
-    /// The nodes it knows beside its neighbours.
+    /// The nodes it knows besides its neighbours.
     pub passive: Vec<NodeId>,
-    /// Bytes that wait to be sent.
+    /// Bytes that are waiting to be sent.
     pub outbox_bytes: usize,
-    /// Connections, those to nodes that are not neighbours included.
+    /// Connections, including those to nodes that are not neighbours.
     pub connections: usize,
 }
 
 /// A neighbour of a node.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Neighbor {
-    /// Who.
+    /// Its identity.
     pub node: NodeId,
-    /// Where it can be dialled, as far as is known.
+    /// Where it can be dialled, as far as this node knows.
     pub addresses: Vec<Multiaddr>,
-    /// In the broadcast tree: payloads are pushed to it. Otherwise announcements are.
+    /// Whether it is in the broadcast tree. Payloads are pushed to it then, and announcements otherwise.
     pub eager: bool,
 }
 
@@ -165,7 +167,7 @@ impl Node {
         &self.network
     }
 
-    /// Where others can dial it, its id included: contacts for their [`Node::join`].
+    /// Where others can dial it, with its id: contacts for their [`Node::join`].
     #[must_use]
     pub fn addresses(&self) -> Vec<Multiaddr> {
         self.addresses.borrow().clone()
@@ -198,8 +200,13 @@ impl Node {
     /// part of the overlay, the two become one.
     ///
     /// # Errors
-    /// Why no contact took it in. They are remembered all the same, and tried until they answer or a
-    /// day is over.
+    /// [`JoinError::Unreachable`] and [`JoinError::TimedOut`] if no contact accepted the node in time,
+    /// and [`JoinError::Busy`] if too many calls are waiting. The contacts are remembered all the same:
+    /// each is tried until it answers, or for a day. [`JoinError::Ended`] if the node has ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends only the wait: the contacts are tried all the same. They are lost only if
+    /// the node was too busy to be told of them before.
     pub async fn join(
         &self,
         contacts: impl IntoIterator<Item = Multiaddr>,
@@ -211,21 +218,31 @@ impl Node {
         joined.await.map_err(|_| JoinError::Ended)?
     }
 
-    /// Bytes of data a broadcast on `topic` may have.
+    /// How many bytes of data a broadcast on `topic` may have.
     ///
     /// # Errors
-    /// The topic is too long.
+    /// [`TopicError`] if the topic is too long.
     pub fn max_data(&self, topic: &str) -> Result<usize, TopicError> {
         self.limits.max_data(topic)
     }
 
     /// Publishes `data` to all other nodes that subscribe to `topic`. Returns when it is on its
-    /// way to the neighbours; it is not delivered to the publisher's own subscriptions.
+    /// way to the neighbours. It is not delivered to the publisher's own subscriptions.
+    ///
+    /// While there is no neighbour, or the overlay cannot take more, it waits for as long as the node's
+    /// `publish_wait`.
     ///
     /// # Errors
-    /// Why it was not published. Without a neighbour, or while the overlay takes no more, it
-    /// waits for as long as the node's `publish_wait`. Dropping the future is safe: the broadcast
-    /// is published whole or not at all.
+    /// [`BroadcastError::TooLarge`] and [`BroadcastError::Topic`] at once,
+    /// [`BroadcastError::NoNeighbor`] and [`BroadcastError::Congested`] after `publish_wait`, and
+    /// [`BroadcastError::Ended`] if the node has ended. Nothing was published.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime with time enabled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future withdraws a broadcast that is still waiting. It may already have been
+    /// published, but never in part.
     pub async fn broadcast(
         &self,
         topic: &str,
@@ -258,11 +275,11 @@ impl Node {
         published.await.map_err(|_| BroadcastError::Ended)?
     }
 
-    /// The broadcasts of others on `topic`, from now on; at the first call from the node's start on,
-    /// and from before it, if the topic [catches up](Builder::catch_up).
+    /// The broadcasts of others on `topic`, from now on. If the topic [catches up](Builder::catch_up),
+    /// the first subscription also has those since the node's start, and earlier ones.
     ///
     /// # Errors
-    /// The topic is too long: nothing can be published on it.
+    /// [`TopicError`] if the topic is too long. Nothing can be published on it.
     pub fn subscribe(&self, topic: &str) -> Result<Subscription, TopicError> {
         topic_length(topic)?;
         Ok(self.topics.subscribe(topic))
@@ -271,7 +288,7 @@ impl Node {
     /// A channel that was declared when the node was set up.
     ///
     /// # Errors
-    /// There is none of this name.
+    /// [`UnknownChannel`] if none has this name.
     pub fn channel(&self, name: &str) -> Result<Endpoint, UnknownChannel> {
         let declared = &self.hub.shared.declared;
         match declared.iter().position(|channel| channel.name == name) {
@@ -288,21 +305,25 @@ impl Node {
     /// A service that was given when the node was set up.
     ///
     /// # Errors
-    /// There is none of this name, or it is of another type.
+    /// [`UnknownService`] if none has this name, or it has another type.
     pub fn service<S: NodeService>(&self, name: &str) -> Result<ServiceHandle<S>, UnknownService> {
         self.services.get(name, &self.commands)
     }
 
-    /// What happens to the node, from now on. Whoever falls behind by 256 events is told so.
+    /// What happens to the node, from now on. A receiver that falls behind by more than 256 events is
+    /// told how many it missed.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
     }
 
-    /// Who it is and what it sees. Also proves that its loop runs.
+    /// Who the node is and what it sees. An answer also shows that its task is running.
     ///
     /// # Errors
-    /// The node has ended.
+    /// [`Ended`] if the node has ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future is safe: it only reads.
     pub async fn info(&self) -> Result<Info, Ended> {
         let look = self.look().await?;
         Ok(Info {
@@ -326,10 +347,14 @@ impl Node {
     /// most), says goodbye to all neighbours, waits until that is written (3 s at most), and ends the
     /// node. What is not delivered by then gets its outcome.
     ///
-    /// Whoever calls it while the node leaves waits for the same end.
+    /// A call while the node is leaving waits for the same end.
     ///
     /// # Errors
-    /// The node has ended already, or is shut down meanwhile.
+    /// [`Ended`] if the node has ended already, or is shut down in the meantime.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends only the wait: the node leaves all the same, unless it was too busy to be
+    /// told before. A future that was never polled does nothing.
     pub async fn leave(&self) -> Result<(), Ended> {
         match self.end(Command::Leave).await? {
             End::Left => Ok(()),
@@ -340,7 +365,10 @@ impl Node {
     /// Ends the node at once, without a goodbye: neighbours see its connections close.
     ///
     /// # Errors
-    /// The node has ended already.
+    /// [`Ended`] if the node has ended already.
+    ///
+    /// # Cancel safety
+    /// As for [`Node::leave`]: the node ends all the same.
     pub async fn shutdown(&self) -> Result<(), Ended> {
         self.end(Command::Shutdown).await.map(|_| ())
     }

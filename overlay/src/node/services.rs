@@ -36,7 +36,7 @@ const TOO_LARGE: &str = "too_large";
 
 /// A [`Service`] that a node can run: its messages can be encoded, and its broadcasts are bytes.
 ///
-/// It is implemented for all that are. The same service runs in a simulation.
+/// Every such service implements it. The same service runs in a simulation.
 pub trait NodeService:
     Service<
         Incarnation,
@@ -62,8 +62,7 @@ impl<S> NodeService for S where
 {
 }
 
-/// A service of a node, in the hands of its application. Cheap to clone; it does not keep the node
-/// running.
+/// A handle to one of a node's services. It is cheap to clone and does not keep the node running.
 pub struct ServiceHandle<S: NodeService> {
     place: usize,
     commands: mpsc::WeakSender<Command>,
@@ -71,20 +70,25 @@ pub struct ServiceHandle<S: NodeService> {
 }
 
 impl<S: NodeService> ServiceHandle<S> {
-    /// Asks something of the service; returns when that is on its way to it, in the order of calls.
-    /// Dropping the future is safe: the service is asked or not.
+    /// Gives the service a command. Returns when the command is on its way; commands arrive in the order
+    /// of the calls.
     ///
     /// # Errors
-    /// The node has ended.
+    /// [`Ended`] if the node has ended. The service did not get the command.
+    ///
+    /// # Cancel safety
+    /// Once the future is dropped, the service does not get the command.
     pub async fn command(&self, command: S::Command) -> Result<(), Ended> {
         self.ask(Asked::Command(Box::new(command))).await
     }
 
-    /// Looks at the service's state, on the node's own task: `look` must be quick. Dropping the future is
-    /// safe.
+    /// Looks at the service's state. `look` runs on the node's own task, so it must be quick.
     ///
     /// # Errors
-    /// The node has ended.
+    /// [`Ended`] if the node has ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future is safe. `look` may run all the same; its result is lost then.
     pub async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&S) -> T + Send + 'static,
@@ -99,8 +103,8 @@ impl<S: NodeService> ServiceHandle<S> {
         seen.await.map_err(|_| Ended)
     }
 
-    /// What the service tells, from now on, until the node ends. Whoever falls behind by 1,024 events is
-    /// told so.
+    /// The service's events, from now on until the node ends. A receiver that falls behind by more than
+    /// 1,024 events is told how many it missed.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<S::Event> {
         match self.events.upgrade() {
@@ -130,12 +134,12 @@ impl<S: NodeService> fmt::Debug for ServiceHandle<S> {
     }
 }
 
-/// Why there is no such service.
+/// Why a node has no such service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnknownService {
     /// None of this name was given to the builder.
-    #[error("the node has no service {name:?}; it has: {known}")]
+    #[error("no service is named {name:?}; the node runs: {known}")]
     Name {
         /// The name.
         name: String,
@@ -158,14 +162,14 @@ pub enum UnknownService {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {
-    /// Two of one name.
+    /// Two services have the same name.
     #[error("two services are named {0:?}")]
     Twice(String),
-    /// A name that cannot be a topic.
+    /// A name cannot be a topic.
     #[error("service {0:?}: {1}")]
-    Name(String, TopicError),
-    /// Too many.
-    #[error("{0} services are out of range: 0 to {MOST}")]
+    Name(String, #[source] TopicError),
+    /// There are too many.
+    #[error("{0} services are too many: a node runs at most {MOST}")]
     Count(usize),
 }
 

@@ -33,8 +33,15 @@ impl Builder {
     /// Starts the node: it listens, and waits to be told to join or to be joined.
     ///
     /// # Errors
-    /// A wrong configuration, state that cannot be kept, an address that cannot be listened on.
-    /// Nothing is left running.
+    /// [`SpawnError`] if the configuration is wrong, the state cannot be kept, or an address cannot be
+    /// listened on. Nothing is left running. An identity that was made for a new state directory stays
+    /// in it.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime with I/O and time enabled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing running, as an error does.
     pub async fn spawn(mut self) -> Result<Node, SpawnError> {
         let checked = self.check()?;
         self.limits = self.limits.finite();

@@ -18,8 +18,9 @@ use crate::id::{Incarnation, MessageId};
 /// Items that a subscription takes out of its queue at a time.
 const TAKEN_AT_ONCE: usize = 64;
 
-/// A broadcast as its subscribers get it.
+/// A broadcast as it is delivered to subscribers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Delivery {
     /// Its name; `id.origin.node` published it.
     pub id: MessageId,
@@ -31,15 +32,16 @@ pub struct Delivery {
     pub data: Bytes,
 }
 
-/// Messages that a subscriber will not get, told in their place.
+/// Messages that a subscriber will not get, told in their place. The enum is exhaustive, so that no
+/// subscriber overlooks a kind of loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
     /// The subscriber fell behind by so many messages of its topic.
     #[error("the subscriber fell behind and lost {0} messages")]
     Lagged(u64),
-    /// So many broadcasts of this origin never reached the node and can be had no more. Nobody knows
-    /// of which topics they were: all subscriptions are told.
-    #[error("{count} broadcasts of {origin} never came")]
+    /// So many broadcasts of this origin never reached the node and can no longer be fetched. Their
+    /// topics are unknown, so all subscriptions are told.
+    #[error("{count} broadcasts of {origin} never arrived")]
     Missed {
         /// Who published them.
         origin: Incarnation,
@@ -50,8 +52,12 @@ pub enum Lost {
 
 /// The messages of a topic from the moment of subscribing, in the order they arrived.
 ///
-/// It holds a bounded number of them, and up to 64 that the reader has begun to take: a subscriber that falls behind is told how many it lost, in
-/// their place. The stream ends with the node. Dropped, it is gone at once.
+/// It holds a bounded number of them, and up to 64 more that the reader has begun to take. A subscriber
+/// that falls behind is told how many it lost, in their place. The stream ends with the node. Dropping it
+/// unsubscribes at once, and what it still holds is lost.
+///
+/// # Cancel safety
+/// Dropping the future of `next` loses no message.
 #[derive(Debug)]
 pub struct Subscription {
     items: mpsc::Receiver<Result<Delivery, Lost>>,

@@ -8,25 +8,27 @@ use murmurate_membership::OutOfRange;
 /// How often a lookup is widened: how many [`Parameters::rings`] there are.
 pub const RINGS: usize = 4;
 
-/// The knobs of [`Router`](super::Router). Turn it into a [`Config`] with [`Parameters::check`].
+/// The parameters of [`Router`](super::Router). Turn it into a [`Config`] with [`Parameters::check`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
-    /// How many hops a lookup goes, first and each time nobody answered. The last is the longest way
-    /// any message of the router goes. Each widening costs about as many messages as all before it.
+    /// How many hops a lookup goes, at first and each time it is widened because nobody answered. The
+    /// last is the longest way that any message of the router goes. Each widening costs about as many
+    /// messages as all those before it.
     pub rings: [u8; RINGS],
-    /// How long a hop takes at most, in the mean over a way, the queues included. A lookup waits
-    /// twice the way for its answer before it is widened.
+    /// How long a hop takes at most, averaged over a way and including queues. A lookup waits for its
+    /// answer for twice the way before it is widened.
     pub hop_wait: Duration,
-    /// Lookups of this peer's own under way at a time; further ones find nothing.
+    /// How many lookups of its own a peer has under way at a time. Further ones find nothing.
     pub lookups_capacity: usize,
-    /// Lookups of others remembered, so that each is passed on once. While it is full none is: to
-    /// forget one that is still under way would let it come round again.
+    /// How many lookups of others are remembered, so that each is passed on once. While the memory is
+    /// full, none is passed on: one that was forgotten too early would come round again.
     pub seen_capacity: usize,
-    /// Peers to whom a way is known; the one unused for longest makes room.
+    /// To how many peers a route is kept. The one unused for longest makes room.
     pub routes_capacity: usize,
-    /// How long a way is kept that nobody uses.
+    /// How long an unused route is kept.
     pub route_wait: Duration,
-    /// Datagrams remembered, for word of their loss on its way back; the oldest makes room.
+    /// How many datagrams are remembered, so that their senders can be told of a loss. The oldest makes
+    /// room.
     pub relays_capacity: usize,
     /// The largest datagram sent and passed on.
     pub datagram_bytes: usize,
@@ -54,7 +56,7 @@ pub enum ConfigError {
     /// A number outside its range, or a time of zero.
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
-    /// A lookup that is widened must go further.
+    /// A ring is not larger than the one before it.
     #[error("rings = {rings:?}: each must be larger than the one before")]
     RingsNotGrowing {
         /// `rings`.
@@ -77,7 +79,7 @@ impl Parameters {
     /// Checks every range and relation.
     ///
     /// # Errors
-    /// The first one that does not hold.
+    /// [`ConfigError`] names the first one that does not hold.
     pub fn check(self) -> Result<Config, ConfigError> {
         let numbers = [
             ("rings", self.rings[0].into(), 1, 64),

@@ -17,8 +17,8 @@ impl Data for Bytes {
     }
 }
 
-/// A router's message, about peers `P` and nodes `N`, with datagrams `D`. `C` is how peers are named
-/// to somebody who may want to dial them: hosts send addresses along.
+/// A router's message, about peers `P` and nodes `N`, with datagrams `D`. `C` names peers to a node that
+/// may want to dial them: hosts send addresses along.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "libp2p", derive(serde::Serialize, serde::Deserialize))]
 pub enum Message<P, N, D, C = P> {
@@ -28,27 +28,27 @@ pub enum Message<P, N, D, C = P> {
         origin: C,
         /// Which of its lookups.
         number: u64,
-        /// Who is asked for.
+        /// The node asked for.
         target: N,
-        /// Only the node itself may answer, so that the answer lays a way to it.
+        /// Whether only the node itself may answer, so that the answer lays a route to it.
         path: bool,
         /// How many hops the receiver may pass it on.
         hops_left: u8,
     },
-    /// A lookup's answer, on the way the lookup came.
+    /// A lookup's answer, which goes back the way the lookup came.
     Found {
         /// Who asked.
         origin: P,
         /// In which of its lookups.
         number: u64,
-        /// Who was asked for.
+        /// The node that was asked for.
         peer: C,
     },
     /// A datagram.
     Relay {
         /// Who sent it.
         origin: P,
-        /// Whom it is for.
+        /// Its destination.
         to: P,
         /// Which of its sender's.
         number: u64,
@@ -57,7 +57,7 @@ pub enum Message<P, N, D, C = P> {
         /// Its content.
         data: D,
     },
-    /// A datagram went no further: on the way it came.
+    /// A datagram could not be passed on. This goes back the way it came.
     Lost {
         /// Who sent it.
         origin: P,
@@ -67,8 +67,8 @@ pub enum Message<P, N, D, C = P> {
 }
 
 impl<P, N, D, C> Message<P, N, D, C> {
-    /// The same message with peers to be dialled named differently, as hosts do that send more of
-    /// such a peer than its name.
+    /// The same message with another name for peers to be dialled, for hosts that send more than a
+    /// peer's name.
     pub fn map<E>(self, name: impl FnOnce(C) -> E) -> Message<P, N, D, E> {
         match self {
             Self::Lookup { origin, number, target, path, hops_left } => {

@@ -123,12 +123,12 @@ impl<P: Peer, D: Data> Router<P, D> {
         self.routes.lose(peer);
     }
 
-    /// The neighbours, as told.
+    /// The neighbours it was told of.
     pub fn neighbors(&self) -> impl ExactSizeIterator<Item = P> + Clone {
         self.neighbors.iter().copied()
     }
 
-    /// The neighbour a datagram to this peer would go to, if there is a way.
+    /// The neighbour to which a datagram for this peer would go, if there is a route.
     #[must_use]
     pub fn next_hop(&self, to: P) -> Option<P> {
         if self.is_neighbor(to) { Some(to) } else { self.routes.next(to) }

@@ -10,17 +10,17 @@ pub type MessageOf<P, D> = Message<P, <P as Peer>::Node, D>;
 /// What can be asked of a router.
 #[derive(Debug, Clone)]
 pub enum Command<P: Peer, D> {
-    /// Look for this node. Said again before there is an outcome, it is the same lookup; a `path`
-    /// asked for then is asked for from now on.
+    /// Look for this node. Given again before there is an outcome, it is the same lookup, and it lays a
+    /// route from now on if `path` says so.
     Lookup {
-        /// Who is looked for.
+        /// The node to look for.
         target: P::Node,
-        /// Lay a route to it.
+        /// Whether to lay a route to it.
         path: bool,
     },
     /// Send a datagram to a neighbour or along a route laid before, under an unused number.
     Relay {
-        /// Whom it is for.
+        /// Its destination.
         to: P,
         /// Its number.
         number: u64,
@@ -29,30 +29,30 @@ pub enum Command<P: Peer, D> {
     },
 }
 
-/// What a router comes to.
+/// What a router tells its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<P: Peer, D> {
     /// The outcome of a lookup: somebody knows the node.
     Found {
         /// The node, in this incarnation.
         peer: P,
-        /// There is a route to it now: it was asked for.
+        /// Whether there is a route to it now, because one was asked for.
         path: bool,
     },
     /// The outcome of a lookup: nobody answered, or there are too many lookups.
     NotFound(P::Node),
     /// A datagram for this node.
     Received {
-        /// Who sent it, as its bearers say.
+        /// Who sent it, according to the peers that passed it on.
         from: P,
-        /// By which neighbour it came, which is certain.
+        /// The neighbour it came from, which is certain.
         by: P,
         /// Its content.
         data: D,
     },
-    /// A datagram was not delivered, and the route to `to` is no more.
+    /// A datagram was not delivered, and the route to `to` no longer exists.
     Lost {
-        /// Whom it was for.
+        /// Its destination.
         to: P,
         /// Its number.
         number: u64,

@@ -22,8 +22,8 @@ use crate::cli::outputs::OutputArgs;
 use crate::cli::sweep::Sweep;
 use crate::cli::values::{threads, whole};
 
-/// Runs Murmurate's membership and broadcast protocols - the very code that ships - on simulated
-/// nodes under a virtual clock. A run is a function of its options and its seed.
+/// Runs Murmurate's membership and broadcast protocols, the same code that ships, on simulated nodes
+/// under a virtual clock. A run depends on nothing but its options and its seed.
 #[derive(Debug, Parser)]
 #[command(name = "murmurate-sim", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -32,37 +32,37 @@ pub(crate) struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  murmurate-sim                                        1,000 nodes with the defaults
-  murmurate-sim scenarios                              what the gallery shows
-  murmurate-sim run mass-failure                       one of them
-  murmurate-sim run my.toml --set nodes.count=5000     a file, with another value
-  murmurate-sim run --nodes 20000 --fail 50            half of the nodes fail
-  murmurate-sim run --nodes 100000 --threads 2         twice as fast, the same result
+  murmurate-sim                                        run 1,000 nodes with the defaults
+  murmurate-sim scenarios                              list the scenarios of the gallery
+  murmurate-sim run mass-failure                       run one of them
+  murmurate-sim run my.toml --set nodes.count=5000     run a file with another value
+  murmurate-sim run --nodes 20000 --fail 50            let half of the nodes fail
+  murmurate-sim run --nodes 100000 --threads 2         get the same result twice as fast
   murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
   murmurate-sim run --latency matrix:rtt.csv --json | jq '.phases[0].latency_seconds'
   murmurate-sim run mass-failure --export overlay.graphml --export-at 45s
-  murmurate-sim run churn --report churn.html          a page that opens offline
-  murmurate-sim swarm --seeds 10000                    ten thousand configurations, drawn and checked
+  murmurate-sim run churn --report churn.html          write a page that opens offline
+  murmurate-sim swarm --seeds 10000                    draw and check 10,000 configurations
   murmurate-sim sweep quickstart --vary active_capacity=3..8 --seeds 10
   murmurate-sim compare quickstart --b broadcast.strategy=flood
-  murmurate-sim paper hyparview --seeds 3              the paper's table beside ours
+  murmurate-sim paper hyparview --seeds 3              show the paper's table beside ours
 
-Exit status: 0 done, 1 a figure or an assertion missed or a violation found,
-2 wrong input.";
+The exit status is 0 on success, 1 if a figure or an assertion was missed or a violation found,
+and 2 for wrong input.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a scenario; without one form an overlay, broadcast, let nodes fail if asked to, and measure
+    /// Run a scenario, or form an overlay, broadcast, let nodes fail, and measure
     Run(Box<Run>),
-    /// Draw configurations from seeds, run them, and make small what fails
+    /// Draw configurations from seeds, run them, and shrink those that fail
     Swarm(Swarm),
-    /// Run a scenario with every combination of some values, with several seeds each, into a table
+    /// Run a scenario with every combination of some values and several seeds, and write a table
     Sweep(Sweep),
-    /// Put the tables of a sweep's shards together
+    /// Merge the tables of a sweep's shards
     Merge(Merge),
-    /// Run two configurations on the same noise, and say which differences are significant
+    /// Run two configurations with the same seeds, and say which differences are significant
     Compare(Compare),
-    /// Say what is wrong with scenario files
+    /// Check scenario files and list what is wrong with them
     Check(Check),
     /// List the scenarios that come with the program
     Scenarios(Scenarios),
@@ -91,21 +91,21 @@ impl Default for Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// A scenario file, or the name of a scenario of the gallery
+    /// A scenario file, or the name of a scenario from the gallery
     #[arg(value_name = "SCENARIO")]
     pub(crate) scenario: Option<PathBuf>,
-    /// Override a value of the scenario, as in nodes.count=500 or faults.0.at=30s
+    /// Override a value of the scenario, such as nodes.count=500 or faults.0.at=30s
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// What every random choice follows from [default: 1, or as the scenario has it]
+    /// The seed of all random choices [default: the scenario's, or 1]
     #[arg(long, value_parser = |text: &str| whole(text, 0..=u64::MAX))]
     pub(crate) seed: Option<u64>,
     #[command(flatten)]
     pub(crate) experiment: Experiment,
-    /// Threads to run on. The result is the same for any number
+    /// How many threads to run on; the result is always the same
     #[arg(long, default_value = "1", value_parser = threads)]
     pub(crate) threads: NonZeroUsize,
-    /// Print one JSON object on standard output and nothing else there
+    /// Print only one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -118,23 +118,23 @@ pub(crate) struct Experiment {
     /// How many nodes
     #[arg(long, default_value = "1000", conflicts_with = "scenario", value_parser = |text: &str| whole(text, 1..=Peer::MAX_NODES as u64))]
     pub(crate) nodes: u64,
-    /// Who is whose neighbour
+    /// The strategy that chooses neighbours
     #[arg(long, default_value = Membership::default().name(), conflicts_with = "scenario", value_parser = strategy::<Membership>())]
     pub(crate) membership: Membership,
-    /// How a message reaches everyone
+    /// The strategy by which a message reaches everyone
     #[arg(long, default_value = Broadcast::default().name(), conflicts_with = "scenario", value_parser = strategy::<Broadcast>())]
     pub(crate) broadcast: Broadcast,
-    /// Broadcasts, each from a random node; after a failure as many again
+    /// How many broadcasts, each from a random node; the same number again after a failure
     #[arg(long, default_value = "100", conflicts_with = "scenario", value_parser = |text: &str| whole(text, 0..=1_000_000))]
     pub(crate) messages: u64,
-    /// Percent of the nodes that fail at once, after the broadcasts
+    /// How many percent of the nodes fail at once after the broadcasts
     #[arg(long, default_value = "0", value_name = "PERCENT", conflicts_with = "scenario", value_parser = |text: &str| number(text, 0.0..=100.0, "%"))]
     pub(crate) fail: f64,
-    /// One-way latency: constant:10ms, uniform:10ms,100ms, lognormal:50ms,0.5 (median, sigma of
-    /// the logarithm) or matrix:FILE (round trips in ms as CSV, a row a site)
+    /// The one-way latency: constant:10ms, uniform:10ms,100ms, lognormal:50ms,0.5 (median, and sigma
+    /// of the logarithm) or matrix:FILE (round trips in ms as CSV, one row per site)
     #[arg(long, default_value = "constant:10ms", conflicts_with = "scenario", value_parser = NonEmptyStringValueParser::new().try_map(|text| text.parse::<LatencyArg>()))]
     pub(crate) latency: LatencyArg,
-    /// Share of all messages that the network loses, 0 to 1
+    /// The share of all messages that the network loses, from 0 to 1
     #[arg(long, default_value = "0", value_name = "P", conflicts_with = "scenario", value_parser = |text: &str| number(text, 0.0..=1.0, ""))]
     pub(crate) loss: f64,
 }
@@ -163,74 +163,74 @@ impl Default for Run {
 }
 
 /// Draws whole configurations from seeds (strategies and their parameters, links, load, faults,
-/// healing) and runs them on all cores, until one breaks an invariant or a promise: then the lowest
-/// such seed is shrunk to a scenario file that shows it again. Lists the rarely taken branches of
-/// the protocols that no seed reached.
+/// healing) and runs them on all cores until one breaks an invariant or a promise. The lowest such
+/// seed is then shrunk to a scenario file that reproduces the failure. Also lists the rarely taken
+/// branches of the protocols that no seed reached.
 #[derive(Debug, Args)]
 pub(crate) struct Swarm {
-    /// How many seeds
+    /// How many seeds to run
     #[arg(long, default_value = "1000", value_parser = |text: &str| whole(text, 1..=1_000_000_000))]
     pub(crate) seeds: u64,
-    /// The first of them
+    /// The first seed
     #[arg(long, default_value = "0", value_parser = |text: &str| whole(text, 0..=1_000_000_000_000))]
     pub(crate) first: u64,
-    /// Seeds run at a time [default: as many as there are cores]
+    /// How many seeds to run at a time [default: the number of cores]
     #[arg(long, value_parser = |text: &str| whole(text, 1..=1_024))]
     pub(crate) jobs: Option<u64>,
-    /// Draw with these, always (hyparview, full-mesh, plumtree, anti-entropy) or more often (pairs,
+    /// Always draw these (hyparview, full-mesh, plumtree, anti-entropy), or draw these more often (pairs,
     /// lone, cut, late, crowds, recycled)
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub(crate) with: Vec<With>,
-    /// Runs that it may take to make one that fails small; with 0 it is written as it was drawn
+    /// How many runs shrinking may take; with 0 a failure is written as it was drawn
     #[arg(long, default_value = "1000", value_parser = |text: &str| whole(text, 0..=1_000_000))]
     pub(crate) shrink: u64,
-    /// Where the scenario files of what fails are written
+    /// The directory for the scenario files of failures
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) out: PathBuf,
-    /// Print one JSON object on standard output and nothing else there
+    /// Print only one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Scenario files, or names of scenarios of the gallery
+    /// Scenario files, or the names of scenarios from the gallery
     #[arg(required = true, value_name = "SCENARIO")]
     pub(crate) scenarios: Vec<PathBuf>,
-    /// Override a value of each, as of run
+    /// Override a value of each scenario, as in run
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Scenarios {
-    /// Print the file of this one, to begin one's own with
+    /// Print the file of this scenario, as a start for your own
     #[arg(long, value_name = "NAME")]
     pub(crate) show: Option<String>,
-    /// Print one JSON array on standard output and nothing else there
+    /// Print only one JSON array on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Schema {
-    /// Print the reference that is written from it, as Markdown
+    /// Print the reference that is generated from it, as Markdown
     #[arg(long)]
     pub(crate) reference: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Paper {
-    /// Which
+    /// The paper
     #[arg(value_enum)]
     pub(crate) paper: PaperKind,
-    /// How many nodes; the papers' figures are compared at 10000, where they were measured
+    /// How many nodes; the papers' figures were measured with 10000, and are only compared with that
     #[arg(long, default_value = "10000", value_parser = |text: &str| whole(text, 100..=1_000_000))]
     pub(crate) nodes: u64,
-    /// How many seeds the figures are means of
+    /// How many seeds to average the figures over
     #[arg(long, default_value = "3", value_parser = |text: &str| whole(text, 1..=1_000))]
     pub(crate) seeds: u64,
-    /// Print one JSON object on standard output and nothing else there
+    /// Print only one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -260,7 +260,7 @@ impl FromStr for LatencyArg {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let Some((kind, value)) = text.split_once(':') else {
-            return Err(format!("{text:?} is no model: {MODELS}"));
+            return Err(format!("{text:?} is not a latency model: {MODELS}"));
         };
         let latency = match kind {
             "constant" => LatencyModel::Constant { time: Span(latency(value)?) },
@@ -278,7 +278,7 @@ impl FromStr for LatencyArg {
                 LatencyModel::LogNormal { median: Span(latency(median)?), sigma }
             }
             "matrix" => LatencyModel::Matrix { file: value.into() },
-            _ => return Err(format!("{kind:?} is no model: {MODELS}")),
+            _ => return Err(format!("{kind:?} is not a latency model: {MODELS}")),
         };
         Ok(Self(latency))
     }
@@ -288,13 +288,13 @@ const MODELS: &str =
     "allowed are constant:10ms, uniform:10ms,100ms, lognormal:50ms,0.5, matrix:FILE";
 
 fn pair(text: &str) -> Result<(&str, &str), String> {
-    text.split_once(',').ok_or_else(|| format!("{text:?} needs two values, a comma between"))
+    text.split_once(',').ok_or_else(|| format!("{text:?} needs two values, separated by a comma"))
 }
 
 fn latency(text: &str) -> Result<Duration, String> {
     let range = MIN_LATENCY..=Duration::from_secs(100);
     let latency = humantime::parse_duration(text)
-        .map_err(|_| format!("{text:?} is no time: write 10ms, 250us or 1s"))?;
+        .map_err(|_| format!("{text:?} is not a time: write 10ms, 250us or 1s"))?;
     if range.contains(&latency) {
         Ok(latency)
     } else {

@@ -15,10 +15,10 @@ use crate::cli::{progress, summary};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Compare {
-    /// A scenario file, or the name of a scenario of the gallery
+    /// A scenario file, or the name of a scenario from the gallery
     #[arg(value_name = "A")]
     first: PathBuf,
-    /// Another one; without it the first, which --a and --b change
+    /// The scenario to compare with [default: the first one, changed by --a and --b]
     #[arg(value_name = "B")]
     second: Option<PathBuf>,
     /// Override a value of the first
@@ -30,16 +30,16 @@ pub(crate) struct Compare {
     /// Override a value of both
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// With how many seeds both run, from that of A on
+    /// How many seeds to run both with, starting with that of A
     #[arg(long, default_value = "20", value_parser = |text: &str| whole(text, 2..=100_000))]
     seeds: u64,
     #[command(flatten)]
     force: Force,
-    /// Figures that are compared, such as rmr,latency_p99; the fewer, the smaller a difference can be
-    /// seen [default: all]
+    /// The figures to compare, such as rmr,latency_p99; with fewer, smaller differences can be detected
+    /// [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     figures: Vec<String>,
-    /// Print one JSON object on standard output and nothing else there
+    /// Print only one JSON object on standard output
     #[arg(long)]
     json: bool,
 }
@@ -49,9 +49,9 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim compare mass-failure --a active_capacity=4 --b active_capacity=6 --seeds 50
   murmurate-sim compare before.toml after.toml --figures after.reliability,latency_p99
 
-Each seed runs on both sides, and differences are those of the two runs of a seed (b less a). One is
-significant if the paired t-test says so with Holm's correction for the number of figures: then the
-chance of even one false alarm among them is below 5 %.";
+Each seed is run with both configurations, and differences are taken between its two runs (b minus a).
+A difference is significant by a paired t-test with Holm's correction for the number of figures, so
+the chance of even one false alarm is below 5 %.";
 
 #[derive(Serialize)]
 struct Json<'a> {

@@ -22,25 +22,25 @@ use crate::cli::summary::strategies;
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// Show the run on the terminal while it goes on; space pauses, q closes the view
+    /// Show the run on the terminal while it is running; space pauses, q closes the view
     #[cfg(feature = "watch")]
     #[arg(long)]
     pub(crate) watch: bool,
-    /// Write a page with the verdicts, the charts and the overlay, which opens offline: .html
+    /// Write an .html page with the verdicts, the charts and the overlay, which opens offline
     #[arg(long, value_name = "FILE", value_parser = reported)]
     report: Option<PathBuf>,
-    /// Write overlay and broadcast tree: .graphml, .gexf, .dot, or a list of edges as .csv or
-    /// .parquet; can be given several times
+    /// Write the overlay and the broadcast tree as .graphml, .gexf or .dot, or as a list of edges in
+    /// .csv or .parquet; can be repeated
     #[arg(long, value_name = "FILE", value_parser = exported)]
     export: Vec<(PathBuf, export::Format)>,
-    /// When, in virtual time [default: at the end]
+    /// The virtual time of the export [default: the end]
     #[arg(long, value_name = "TIME", value_parser = moment, requires = "export")]
     export_at: Option<Span>,
-    /// Write every event: one JSON object a line as .jsonl, or for Perfetto and Chrome as
-    /// .perfetto.json
+    /// Write every event, as .jsonl with one JSON object per line, or as .perfetto.json for Perfetto and
+    /// Chrome
     #[arg(long, value_name = "FILE", value_parser = traced)]
     trace: Option<(PathBuf, trace::Format)>,
-    /// Only these events, as in kind=deliver,node=3..9,broadcast=5,from=10s,until=20s
+    /// Trace only these events, such as kind=deliver,node=3..9,broadcast=5,from=10s,until=20s
     #[arg(long, value_name = "TERMS", requires = "trace")]
     trace_only: Option<Filter>,
 }
@@ -52,7 +52,7 @@ fn exported(text: &str) -> Result<(PathBuf, export::Format), String> {
 
 fn traced(text: &str) -> Result<(PathBuf, trace::Format), String> {
     let format = trace::Format::of(Path::new(text));
-    let format = format.ok_or("it has none of the endings .jsonl and .perfetto.json")?;
+    let format = format.ok_or("it must end in .jsonl or .perfetto.json")?;
     Ok((text.into(), format))
 }
 
@@ -65,7 +65,7 @@ fn reported(text: &str) -> Result<PathBuf, String> {
 
 fn moment(text: &str) -> Result<Span, String> {
     let time = humantime::parse_duration(text);
-    time.map(Span).map_err(|_| format!("{text:?} is no time: write 45s, 250ms or 1m"))
+    time.map(Span).map_err(|_| format!("{text:?} is not a time: write 45s, 250ms or 1m"))
 }
 
 /// Nodes that a trace for Perfetto shows at most: it keeps all events in memory.

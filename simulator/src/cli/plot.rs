@@ -10,19 +10,19 @@ use clap::Args;
 /// What to draw.
 #[derive(Debug, Args)]
 pub(crate) struct PlotArgs {
-    /// What run --json printed; - reads standard input
+    /// The output of run --json; - reads standard input
     #[arg(value_name = "RESULT.json")]
     result: PathBuf,
-    /// A file that ends in .svg or .png, for one chart, or a folder for a file a chart
+    /// A file that ends in .svg or .png for one chart, or a folder for one file per chart
     #[arg(long, short, value_name = "FILE|FOLDER")]
     output: PathBuf,
-    /// Which, by name [default: all]
+    /// The names of the charts to draw [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     chart: Vec<String>,
-    /// Of the files in a folder
+    /// The format of the files in a folder
     #[arg(long, value_enum, default_value = "svg")]
     format: Format,
-    /// Width and height in pixels; a PNG has twice as many
+    /// Width and height in pixels; a PNG is twice as wide and high
     #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "720x400", value_parser = size)]
     size: (u32, u32),
 }
@@ -64,7 +64,7 @@ pub(crate) fn plot(options: &PlotArgs) -> Result<ExitCode, Box<dyn std::error::E
     let single = Format::of(&options.output);
     if single.is_none() && options.output.extension().is_some() && !options.output.is_dir() {
         let shown = options.output.display();
-        return Err(format!("{shown} ends in neither .svg nor .png, and is no folder").into());
+        return Err(format!("{shown} ends in neither .svg nor .png, and is not a folder").into());
     }
     let input = read(&options.result)?;
     let shown = options.result.display();

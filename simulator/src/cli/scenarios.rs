@@ -32,7 +32,7 @@ pub(crate) fn list(options: &Scenarios) -> Result<ExitCode, Box<dyn std::error::
     if let Some(name) = &options.show {
         let exhibit = gallery::find(name).ok_or_else(|| {
             let names: Vec<_> = gallery::EXHIBITS.iter().map(|exhibit| exhibit.name).collect();
-            format!("{name:?} is no scenario of the gallery: there are {}", names.join(", "))
+            format!("{name:?} is not a scenario of the gallery: there are {}", names.join(", "))
         })?;
         say!("{}", exhibit.text.trim_end());
         return Ok(ExitCode::SUCCESS);

@@ -15,25 +15,26 @@ use crate::cli::values::{threads, warn_of_more_threads_than_cores, whole};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Sweep {
-    /// A scenario file, or the name of a scenario of the gallery
+    /// A scenario file, or the name of a scenario from the gallery
     #[arg(value_name = "SCENARIO")]
     scenario: PathBuf,
-    /// A key and its values: a list as in links.loss=0,0.05,0.2 or a range as in nodes.count=100..500:100,
-    /// ends included; the end of a key will do if there is only one such. Several are combined
+    /// A key and its values: a list such as links.loss=0,0.05,0.2, or a range such as
+    /// nodes.count=100..500:100, with both ends included. The last part of a key is enough if it is
+    /// unique. Can be repeated; all combinations are run
     #[arg(long, value_name = "KEY=VALUES")]
     vary: Vec<String>,
-    /// Override a value of the scenario, as of run
+    /// Override a value of the scenario, as in run
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// With how many seeds each combination runs, from the scenario's seed on
+    /// How many seeds to run each combination with, starting with the scenario's seed
     #[arg(long, default_value = "10", value_parser = |text: &str| whole(text, 1..=MOST_RUNS))]
     seeds: u64,
     #[command(flatten)]
     force: Force,
-    /// Run only these of several shards, as in 2/8; merge puts their tables together
+    /// Run only one of several shards, such as 2/8; `merge` merges their tables
     #[arg(long, value_name = "I/N", default_value = "1/1")]
     shard: Shard,
-    /// Go on where a sweep ended before its time, and do nothing twice
+    /// Continue a sweep that was interrupted, without repeating any run
     #[arg(long, conflicts_with = "overwrite")]
     resume: bool,
     #[command(flatten)]
@@ -46,16 +47,16 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim sweep churn --vary shuffle_interval=5s..20s:5s --summary means.csv --figures rmr,hops
   murmurate-sim sweep churn --vary loss=0..0.2:0.05 --shard 2/8 --resume
 
-The table has a row a run: the values, the seed, the digest and the figures. docs/sweeps.md tells what
-they are, and how job engines call shards.";
+The table has one row per run, with the values, the seed, the digest and the figures. docs/sweeps.md
+explains them, and how to run shards with job engines.";
 
-/// What works on it; the result is the same whatever it is.
+/// The resources to use. They do not change the result.
 #[derive(Debug, Args)]
 pub(crate) struct Force {
-    /// How many runs at a time [default: as many as there are cores for their threads]
+    /// How many runs at a time [default: as many as the cores allow]
     #[arg(long, value_parser = threads)]
     jobs: Option<NonZeroUsize>,
-    /// Threads of each run, for a few large ones
+    /// How many threads each run uses; useful for a few large runs
     #[arg(long, default_value = "1", value_parser = threads)]
     threads: NonZeroUsize,
 }

@@ -17,21 +17,21 @@ const MOST_PRINTED: usize = 200;
 
 #[derive(Debug, Args)]
 pub(crate) struct Output {
-    /// Where the table goes: a .csv or .parquet file; can be given for each [default: sweep.csv]. A shard
-    /// adds which one it is: sweep-2-of-8.csv
+    /// Write the table to this .csv or .parquet file; can be repeated [default: sweep.csv]. A shard adds
+    /// which one it is: sweep-2-of-8.csv
     #[arg(long, value_name = "TABLE")]
     out: Vec<PathBuf>,
-    /// Where medians and means go, with their 95 % intervals, a row a figure of a combination: .csv or
-    /// .parquet
+    /// Write medians and means with their 95 % intervals to this .csv or .parquet file, one row per figure
+    /// and combination
     #[arg(long, value_name = "TABLE")]
     pub(crate) summary: Option<PathBuf>,
-    /// Figures that are printed, such as rmr,latency_p99,after.reliability
+    /// The figures to print, such as rmr,latency_p99,after.reliability
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) figures: Vec<String>,
-    /// Write over tables that are there already
+    /// Overwrite tables that exist already
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Print one JSON object on standard output and nothing else there
+    /// Print only one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -17,6 +17,7 @@ pub const SIZES: Sizes = Sizes { peer: 48, id: 48, payload: 1024 };
 
 /// Counters of a run. All of them only grow.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Events handled: messages, timers and resets that reached a running node.
     pub events: u64,

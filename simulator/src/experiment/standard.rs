@@ -27,7 +27,7 @@ const CONTACTS: u32 = 3;
 pub struct Experiment {
     /// How many nodes; at least one.
     pub nodes: u32,
-    /// What every random choice follows from.
+    /// The seed of all random choices.
     pub seed: u64,
     /// Who is whose neighbour.
     pub membership: Membership,

@@ -16,12 +16,13 @@ pub struct Matrix {
 
 /// Why a file is no round-trip matrix. Lines and columns count from 1, as editors do.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MatrixError {
     /// The file cannot be read as CSV.
-    #[error("not CSV: {0}")]
+    #[error("the matrix is not valid CSV: {0}")]
     Csv(#[from] csv::Error),
     /// No rows, or more than any measurement has.
-    #[error("{0} sites: allowed are 1 to 20000")]
+    #[error("{0} sites are out of range: 1 to 20000")]
     Sites(usize),
     /// A row that is longer or shorter than there are sites.
     #[error("line {line} has {found} round trips, expected {expected}: the matrix has a hole")]

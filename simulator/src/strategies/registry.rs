@@ -23,7 +23,7 @@ static INSTALLED: OnceLock<Registry> = OnceLock::new();
 #[non_exhaustive]
 pub enum RegistryError {
     /// Scenarios were read before, with the strategies of the moment.
-    #[error("strategies are installed once, before any scenario is read")]
+    #[error("strategies can be installed only once, and before any scenario is read")]
     InUse,
     /// Two strategies have one name.
     #[error("two strategies are called {0:?}")]
@@ -107,7 +107,7 @@ impl Registry {
 
 impl Listed for Membership {
     const TITLE: &'static str = "Membership";
-    const ABOUT: &'static str = "Who is whose neighbour.";
+    const ABOUT: &'static str = "Which peers are neighbours.";
 
     fn all() -> &'static [Self] {
         Registry::installed().memberships()

@@ -94,7 +94,7 @@ pub fn select(all: Vec<Mutant>, names: &[String]) -> Result<Vec<Mutant>, String>
     }
     let find = |name: &String| {
         let found = all.iter().find(|mutant| mutant.name == *name).cloned();
-        found.ok_or_else(|| format!("{name:?} is no mutant: {}", hint(&all, name)))
+        found.ok_or_else(|| format!("{name:?} is not a mutant: {}", hint(&all, name)))
     };
     names.iter().map(find).collect()
 }
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(names(&[]).as_deref(), Ok(["echo", "batch-once"].map(String::from).as_slice()));
         assert_eq!(names(&["batch-once"]).as_deref(), Ok(["batch-once".to_owned()].as_slice()));
         let said = |wrong| names(&[wrong]).expect_err("no such mutant");
-        assert_eq!(said("batch-onc"), "\"batch-onc\" is no mutant: did you mean batch-once?");
-        assert_eq!(said("xyz"), "\"xyz\" is no mutant: there are echo, batch-once");
+        assert_eq!(said("batch-onc"), "\"batch-onc\" is not a mutant: did you mean batch-once?");
+        assert_eq!(said("xyz"), "\"xyz\" is not a mutant: there are echo, batch-once");
     }
 }

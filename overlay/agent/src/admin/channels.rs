@@ -60,7 +60,9 @@ fn channel(agent: &Agent, name: &str) -> Result<(Endpoint, Kind), String> {
 
 fn node(text: &str) -> Result<NodeId, String> {
     text.parse().map_err(|_| {
-        format!("to = {text:?} is no node: write an id as `murmurate info` prints it, 12D3Koo...")
+        format!(
+            "to = {text:?} is not a node: write an id as `murmurate info` prints it, 12D3Koo..."
+        )
     })
 }
 

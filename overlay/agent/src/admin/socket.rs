@@ -82,7 +82,7 @@ impl Socket {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
             Ok(found) if !found.file_type().is_socket() => {
-                return Err(failed(io::Error::other("a file is there that is no socket")));
+                return Err(failed(io::Error::other("a file that is not a socket is there")));
             }
             Ok(_) => match UnixStream::connect(path).await {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
@@ -145,7 +145,7 @@ mod tests {
         std::fs::remove_file(&path).expect("removed");
         std::fs::write(&path, "mine").expect("written");
         let error = Socket::bind(&path).await.expect_err("a file");
-        assert!(error.ends_with("a file is there that is no socket"), "{error}");
+        assert!(error.ends_with("a file that is not a socket is there"), "{error}");
         drop(one);
         assert!(path.exists());
         let left = std::fs::read_dir(folder.path()).expect("readable").count();

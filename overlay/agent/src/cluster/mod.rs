@@ -37,20 +37,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
   murmurate cluster --nodes 32 --membership full-mesh --broadcast flood
   murmurate cluster --metrics 127.0.0.1:9464         then: curl 127.0.0.1:9464/metrics
 
-The exit status is 0 if the overlay formed, every broadcast reached all, every message on a channel
-arrived, and the survivors did so again; 1 if not; 2 if something could not be started. Why messages
-on channels were lost is on standard error, and so is that none was sent where files are too few.")]
+The exit status is 0 if the overlay formed, every broadcast reached all nodes, every message on a
+channel arrived, and all that held for the survivors, too. It is 1 if not, and 2 if something could not
+be started. Standard error says why messages on channels were lost, or that none were sent because
+too few files may be open.")]
 pub(crate) struct Options {
     /// Nodes to run. Each takes about a third of a MiB and ten open files.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=5_000))]
     nodes: u32,
-    /// What connections are made of.
+    /// The transport of connections.
     #[arg(long, value_enum, default_value_t = Transport::Tcp)]
     transport: Transport,
-    /// Who is whose neighbour.
+    /// The strategy that chooses neighbours.
     #[arg(long, value_enum, default_value_t)]
     membership: MembershipStrategy,
-    /// How broadcasts travel.
+    /// The strategy by which broadcasts travel.
     #[arg(long, value_enum, default_value_t)]
     broadcast: BroadcastStrategy,
     /// Broadcasts, spread over the publishers.
@@ -59,10 +60,10 @@ pub(crate) struct Options {
     /// Bytes of data in each.
     #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
     size: u32,
-    /// Broadcasts a second; 0 for as fast as they are taken.
+    /// Broadcasts per second; 0 publishes as fast as the overlay takes them.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     rate: u32,
-    /// Nodes that broadcast, at most all. Default: all.
+    /// How many nodes broadcast. Default: all.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5_000))]
     publishers: Option<u32>,
     /// Messages that each node sends to others at random afterwards, on a channel, and half as many

@@ -277,7 +277,9 @@ impl Layers {
     fn read_list(&mut self, variable: &str, text: &str) -> Result<(), Wrong> {
         for one in text.split(',').map(str::trim).filter(|one| !one.is_empty()) {
             let (name, kind) = one.split_once('=').ok_or_else(|| {
-                Wrong(format!("{variable}: {one:?} is no NAME=KIND, as in orders=acknowledged"))
+                Wrong(format!(
+                    "{variable}: {one:?} is not of the form NAME=KIND, as in orders=acknowledged"
+                ))
             })?;
             let key = Key::Channel(name.trim().into(), "kind");
             let kind = Value::String(kind.trim().into());

@@ -183,7 +183,7 @@ fn errors_name_value_place_and_what_is_allowed() {
         ("first = 3\n", "FILE: first = 3: invalid type: integer `3`, expected a boolean"),
         (
             "listen = [\"here\"]\n",
-            "FILE: listen = [\"here\"]: \"here\" is no address: write /ip4/0.0.0.0/tcp/7400 or \
+            "FILE: listen = [\"here\"]: \"here\" is not an address: write /ip4/0.0.0.0/tcp/7400 or \
              /ip4/0.0.0.0/udp/7400/quic-v1",
         ),
         (
@@ -203,7 +203,7 @@ fn errors_name_value_place_and_what_is_allowed() {
         ),
         (
             "[membership]\npassive_capacity = 3\n",
-            "membership.passive_capacity 3 < active_capacity 5: it must be at least as large (file FILE)",
+            "membership.passive_capacity = 3 is less than active_capacity = 5: it must be at least as large (file FILE)",
         ),
         (
             "[broadcast]\ngraft_retry = \"0s\"\n",
@@ -211,7 +211,7 @@ fn errors_name_value_place_and_what_is_allowed() {
         ),
         (
             "[log]\nlevel = \"info,murmurate=loud\"\n",
-            "log.level = \"info,murmurate=loud\": \"loud\" is no level: allowed are off, error, warn, \
+            "log.level = \"info,murmurate=loud\": \"loud\" is not a level: allowed are off, error, warn, \
              info, debug, trace, each also after TARGET= (file FILE)",
         ),
         (

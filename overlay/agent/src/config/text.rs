@@ -48,7 +48,7 @@ pub(crate) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Multia
     let read = |text: String| {
         Multiaddr::from_str(&text).ok().filter(|address| !address.is_empty()).ok_or_else(|| {
             D::Error::custom(format!(
-                "{text:?} is no address: write /ip4/0.0.0.0/tcp/7400 or /ip4/0.0.0.0/udp/7400/quic-v1"
+                "{text:?} is not an address: write /ip4/0.0.0.0/tcp/7400 or /ip4/0.0.0.0/udp/7400/quic-v1"
             ))
         })
     };

@@ -26,17 +26,17 @@ const DROPPED: u8 = 3;
 const RELAY_WINDOW: u64 = 64;
 
 /// Messages in order, each delivered once by an incarnation of the receiver and acknowledged by its
-/// application. One that the application drops instead is [`Outcome::Dropped`](
+/// application. The outcome of one that the application drops instead is [`Outcome::Dropped`](
 /// super::Outcome::Dropped), and those after it go on.
 ///
-/// Over a [`Path::Stream`](super::Path::Stream) nothing is sent twice while it stands. On the next
-/// one, whatever is not known to be done with is sent again, and dropped by a receiver that has it. A
-/// receiver that is a new start, or forgot the lane, gets only what was not sent before; the rest is
-/// [`Outcome::Gone`](super::Outcome::Gone). Over a [`Path::Relay`](super::Path::Relay) what is not
-/// acknowledged in time is sent again.
+/// Over a [`Path::Stream`](super::Path::Stream) nothing is sent twice while the stream is open. On the
+/// next path every message that may not have been handled is sent again, and a receiver that has it
+/// already drops it. A receiver that was restarted, or forgot the lane, gets only messages that were not
+/// sent before; the outcome of the others is [`Outcome::Gone`](super::Outcome::Gone). Over a
+/// [`Path::Relay`](super::Path::Relay) a message that is not acknowledged in time is sent again.
 ///
-/// A message that is overdue is given up, and the receiver is told not to wait for it: it also drops
-/// what it has of it if the application has not taken it by then.
+/// An overdue message is given up, and the receiver is told not to wait for it. The receiver drops it,
+/// too, if its application has not taken it by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Acknowledged;
 

@@ -19,14 +19,14 @@ const DROPPED: u8 = 2;
 
 /// The newest message, never an older one after it.
 ///
-/// A message that waits gives way to a newer one, and is [`Outcome::Shed`]. One is under way at a
-/// time: the next is sent when the receiving application is done with it, so nothing gets stale in
-/// the buffers between. It is [`Outcome::Dropped`] if the application drops it without a word. When
-/// the path breaks, what was under way is sent again, also to a receiver that is a new start,
-/// unless there is a newer one: then it is [`Outcome::Gone`].
+/// A waiting message gives way to a newer one; its outcome is [`Outcome::Shed`]. One message is under
+/// way at a time. The next is sent when the receiving application is done with it, so nothing gets stale
+/// in buffers on the way. The outcome is [`Outcome::Dropped`] if the application drops the message
+/// without acknowledging it. When the path breaks, the message under way is sent again, even to a
+/// receiver that was restarted. If there is a newer one, its outcome is [`Outcome::Gone`] instead.
 ///
-/// A sending half holds two messages at most, one under way and one that waits, whatever the limits;
-/// there is always room.
+/// A sending half holds two messages at most, one under way and one that waits, whatever the limits are.
+/// There is always room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Latest;
 

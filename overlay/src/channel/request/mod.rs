@@ -25,12 +25,12 @@ const SPAN: u64 = 1 << 10;
 /// Requests, several under way, each answered when the receiving application is done with it.
 ///
 /// The outcome is [`Outcome::Answered`](super::Outcome::Answered), in any order. Nothing is sent
-/// twice over a [`Path::Stream`](super::Path::Stream). When a path breaks, what was under way is
-/// [`Outcome::Gone`](super::Outcome::Gone), and what was not sent waits for the next. Over a
-/// [`Path::Relay`](super::Path::Relay) a request that is not answered in time is sent again; a
-/// receiver that knows it hands it to the application once, and repeats the answer.
+/// twice over a [`Path::Stream`](super::Path::Stream). When a path breaks, the outcome of requests under
+/// way is [`Outcome::Gone`](super::Outcome::Gone), and requests that were not sent wait for the next
+/// path. Over a [`Path::Relay`](super::Path::Relay) a request that is not answered in time is sent again.
+/// The receiver hands it to its application only once, and repeats the answer.
 ///
-/// A request that its application drops without an answer is [`Outcome::Dropped`](
+/// The outcome of a request that the application drops without an answer is [`Outcome::Dropped`](
 /// super::Outcome::Dropped).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Request;

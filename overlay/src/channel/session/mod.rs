@@ -41,9 +41,9 @@ pub struct Patience {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "libp2p", derive(serde::Serialize, serde::Deserialize))]
 pub struct Half {
-    /// Which start of its node.
+    /// Which start of its node it belongs to.
     pub started: u64,
-    /// One that nobody guesses, where there are liars.
+    /// A number that others cannot guess.
     pub number: u64,
 }
 
@@ -53,12 +53,11 @@ pub struct Half {
 pub struct Greeting {
     /// Tells this lane from those in its place before and after it: the sending node counts them.
     pub epoch: u64,
-    /// Counts the lane's greetings: of those under way only the last one counts.
+    /// The number of the greeting: of those under way only the last one counts.
     pub attempt: u64,
     /// Where a new receiving half starts.
     pub base: u64,
-    /// The receiving half that a stream led to last: nobody else knows it who did not carry this
-    /// word.
+    /// The receiving half that a stream led to last. Only those that carried this greeting know it.
     pub met: Option<Half>,
 }
 

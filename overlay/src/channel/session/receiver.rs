@@ -19,14 +19,14 @@ const LATE: u64 = 64;
 /// Whether a greeting is for a receiving half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
-    /// Its sending half comes again.
+    /// Its sending half reconnects.
     Resumes,
     /// A later lane takes the place of its own.
     Newer,
-    /// It is of an earlier lane, or came late, or twice.
+    /// It is from an earlier lane, or came late, or came twice.
     Old,
-    /// It came hop by hop and does not name the half, which a stream has led its sender to: somebody
-    /// else may have made it.
+    /// It came hop by hop and does not name this half, although a stream has led its sender here. It may
+    /// be forged.
     Unproven,
 }
 
@@ -84,7 +84,7 @@ impl ReceiverSession {
         self.path.is_none().then_some(self.detached)
     }
 
-    /// Whether a greeting is for it. Who opened a stream is who they say, and says it in order.
+    /// Whether a greeting is for it. A greeting on a stream is authentic and arrives in order.
     #[must_use]
     pub fn fit(&self, greeting: Greeting, path: Path) -> Fit {
         let Greeting { epoch, attempt, met, .. } = greeting;
@@ -98,7 +98,7 @@ impl ReceiverSession {
         }
     }
 
-    /// A greeting [resumes](Fit::Resumes) it: this path serves from now on. What to answer.
+    /// A greeting [resumes](Fit::Resumes) it, so this path serves it from now on. Returns the answer.
     pub fn greet(&mut self, now: Time, greeting: Greeting, path: Path) -> Met {
         if self.path.is_some() {
             self.detach(now);
@@ -128,7 +128,7 @@ impl ReceiverSession {
     /// Takes a frame of the sending half, from the path that serves.
     ///
     /// # Errors
-    /// It makes no sense. Nothing changed.
+    /// [`Nonsense`] if no correct half sends it here. Nothing changed.
     pub fn receive(&mut self, now: Time, frame: Frame) -> Result<(), Nonsense> {
         self.proven |= self.path == Some(Path::Stream);
         self.receiving.receive(now, frame)
@@ -143,7 +143,7 @@ impl ReceiverSession {
         Some(delivery)
     }
 
-    /// The application is done with a message, in whatever order; see [`Receiving::done`].
+    /// The application is done with a message, in any order; see [`Receiving::done`].
     pub fn done(&mut self, number: u64, answer: Option<Bytes>) {
         if !self.receiving.in_order() {
             return self.receiving.done(number, answer);
@@ -182,10 +182,10 @@ impl ReceiverSession {
         self.receiving.depth()
     }
 
-    /// The first invariant of its half that does not hold.
+    /// Checks the invariants of its half.
     ///
     /// # Errors
-    /// When there is one.
+    /// [`Violation`] names the first that does not hold.
     pub fn check(&self) -> Result<(), Violation> {
         self.receiving.check()
     }

@@ -30,13 +30,13 @@ const REVIVAL: Duration = Duration::from_secs(3);
 /// Why a path ends, or there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Nobody used it for a while.
+    /// It was unused for a while.
     Idle,
-    /// It stood, and broke.
+    /// It was open, and broke.
     Broken,
-    /// No answer, and nobody who says why.
+    /// No answer came, and no reason.
     Silent,
-    /// Somebody says that nobody is there.
+    /// The connection was refused: nobody is there.
     Nobody,
     /// The other end refuses the lane, or leaves.
     Refused,
@@ -47,7 +47,7 @@ pub enum End {
 pub enum Next {
     /// It asks for another one when there is something to send, after a pause.
     Retries,
-    /// Every message without outcome has one now.
+    /// It gives up: every message without an outcome has one now.
     GaveUp,
 }
 
@@ -56,7 +56,7 @@ pub enum Next {
 pub enum Want {
     /// Nothing: there is nothing to send, or it has a path.
     Nothing,
-    /// A path, then.
+    /// A path, at this time.
     Later(Time),
     /// A path. The host opens one, and says [`SenderSession::opened`] or [`SenderSession::end`].
     Path,
@@ -167,13 +167,13 @@ impl SenderSession {
         }
     }
 
-    /// Whether somebody is there, as far as it knows: on a path, or before one that broke.
+    /// Whether the other end is there, as far as it knows: on a path, or before one that broke.
     #[must_use]
     pub fn knows(&self) -> bool {
         self.knows
     }
 
-    /// Counts the paths that ended: a host that serves one sees by it that the session has given it up.
+    /// How many paths have ended. A host that serves one sees by this that the session has given it up.
     #[must_use]
     pub fn ended_paths(&self) -> u64 {
         self.ended_paths
@@ -182,7 +182,7 @@ impl SenderSession {
     /// Takes a message; see [`Sending::push`].
     ///
     /// # Errors
-    /// There is no room.
+    /// [`Full`] if there is no room. Nothing changed.
     pub fn push(&mut self, now: Time, message: Bytes) -> Result<Ticket, Full> {
         let pushed = self.half.push(now, message)?;
         self.used = now;
@@ -190,8 +190,8 @@ impl SenderSession {
         Ok(pushed)
     }
 
-    /// Whether the host is to open a path. `wanted`: somebody waits to know whether there is one,
-    /// although nothing is to be sent yet.
+    /// Whether the host should open a path. `wanted` says that somebody waits to know whether there is
+    /// one, although there is nothing to send yet.
     pub fn wants_path(&mut self, now: Time, wanted: bool) -> Want {
         let Route::None { until } = self.route else { return Want::Nothing };
         if self.half.depth().messages == 0 && !wanted {
@@ -233,10 +233,10 @@ impl SenderSession {
         Some(Greeting { epoch, attempt, base: self.half.base(), met })
     }
 
-    /// The other end answers. Whether the path stands now: answers that come late change nothing.
+    /// The other end answers. Returns whether the path is open now: late answers change nothing.
     ///
     /// # Errors
-    /// It says that it has heard what was never sent. Nothing changed.
+    /// [`Nonsense`] if it claims to have heard what was never sent. Nothing changed.
     pub fn welcome(&mut self, now: Time, welcome: Met) -> Result<bool, Nonsense> {
         let Some(path) = self.path().filter(|_| self.awaits(welcome.attempt)) else {
             return Ok(false);
@@ -273,7 +273,7 @@ impl SenderSession {
     /// Takes a frame of the receiving half that the path leads to.
     ///
     /// # Errors
-    /// It makes no sense. Nothing changed.
+    /// [`Nonsense`] if no correct half sends it here. Nothing changed.
     pub fn receive(&mut self, now: Time, frame: Frame) -> Result<(), Nonsense> {
         self.half.receive(now, frame)?;
         self.progress(now);
@@ -285,7 +285,7 @@ impl SenderSession {
         self.waits_since = (self.half.depth().messages > 0).then_some(now);
     }
 
-    /// The path that was asked for, greeted on or used is no more, and why.
+    /// The path that was asked for, greeted on or used has ended, for this reason.
     pub fn end(&mut self, now: Time, why: End) -> Next {
         if matches!(self.route, Route::None { .. }) {
             return Next::Retries;
@@ -317,7 +317,7 @@ impl SenderSession {
         Next::Retries
     }
 
-    /// Gives up all that has no outcome.
+    /// Gives up all messages without an outcome.
     pub fn give_up(&mut self) {
         self.half.abandon();
         self.knows = false;
@@ -369,7 +369,7 @@ impl SenderSession {
         suspected.map_or(idle, |since| since.after(silence).min(idle))
     }
 
-    /// Does what is due. If a path ended by that: why, and what comes next.
+    /// Does what is due. If that ended the path, returns why, and what comes next.
     pub fn expire(&mut self, now: Time) -> Option<(End, Next)> {
         if self.half.deadline().is_some_and(|due| due <= now) {
             self.half.expire(now);

@@ -9,7 +9,7 @@ use crate::channel::{Acknowledged, BestEffort, Kind, LaneLimits, Latest, Request
 use crate::node::transport::{MAX_PARALLELISM, Traffic};
 
 /// A channel, declared under its name before the node starts. All nodes declare it alike: a node
-/// that does not know it, or declares it differently, refuses its messages and says so.
+/// that does not know it, or declares it differently, refuses its messages and says why.
 ///
 /// ```
 /// use std::time::Duration;
@@ -45,10 +45,11 @@ pub(crate) enum Carries {
 
 /// What happens to a message when the queue to its receiver is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Overflow {
     /// `send` waits for room; `try_send` refuses the message.
     Wait,
-    /// The oldest message that was not sent yet makes room.
+    /// The oldest message that has not been sent yet is dropped to make room.
     DropOldest,
     /// The new message is dropped.
     DropNewest,
@@ -58,21 +59,22 @@ pub enum Overflow {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeclarationError {
-    /// A name without characters, or with too many.
+    /// The name is empty or too long.
     #[error("channel {0:?}: its name must have 1 to 64 bytes")]
     Name(String),
-    /// Two channels of the same name.
+    /// Two channels have the same name.
     #[error("channel {0:?} is declared twice")]
     Twice(String),
-    /// More channels than a node holds.
-    #[error("{0} channels are declared: at most 32")]
+    /// There are more channels than a node may have.
+    #[error("{0} channels are too many: a node declares at most 32")]
     TooMany(usize),
-    /// An option outside its range.
+    /// An option is outside its range.
     #[error("channel {channel:?}: {option}")]
     OutOfRange {
         /// The channel.
         channel: String,
         /// Which option, and its range.
+        #[source]
         option: OutOfRange,
     },
 }
@@ -124,13 +126,13 @@ impl Channel {
         Self::new(name, Carries::Bytes).traffic(Traffic::Bytes)
     }
 
-    /// A kind of one's own.
+    /// Messages of a kind of your own.
     pub fn own(name: impl Into<String>, kind: impl Kind + 'static) -> Self {
         Self::new(name, Carries::Messages(Arc::new(kind)))
     }
 
-    /// Lanes between two nodes, on as many connections: messages with the same key take the same
-    /// one. 1 to 16; default 1.
+    /// How many lanes there are between two nodes, each on a connection of its own. Messages with the
+    /// same key take the same lane. 1 to 16; default 1.
     pub fn parallelism(mut self, lanes: u16) -> Self {
         self.parallelism = lanes;
         self
@@ -148,7 +150,7 @@ impl Channel {
         self
     }
 
-    /// Compresses messages (LZ4) that get smaller by it.
+    /// Compresses messages with LZ4 where that makes them smaller.
     pub fn compressed(mut self) -> Self {
         self.compressed = true;
         self
@@ -160,17 +162,17 @@ impl Channel {
         self
     }
 
-    /// What may wait in a lane for one receiver, and, received, for the application: messages and
-    /// bytes of them; one message always may. 1 to 1,048,576 and 1 to 1 GiB; default 4,096 and
-    /// 4 MiB.
+    /// How many messages, and how many bytes of them, may wait in a lane for one receiver. As many may
+    /// wait at the receiving node for its application. One message always may. 1 to 1,048,576 messages
+    /// and 1 byte to 1 GiB; default 4,096 and 4 MiB.
     pub fn queue(mut self, messages: usize, bytes: usize) -> Self {
         self.queue_messages = messages;
         self.queue_bytes = bytes;
         self
     }
 
-    /// How long a message may be under way before its sender is told that nobody knows what became
-    /// of it. Default 30 s.
+    /// How long a message may be under way before its sender is told that it
+    /// [timed out](super::Undelivered::TimedOut). Default 30 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -242,6 +244,9 @@ mod tests {
         assert!(says(&[fine.clone().timeout(Duration::ZERO)]).is_some());
         assert!(says(&[Channel::latest("")]).is_some());
         let many: Vec<_> = (0..33).map(|n| Channel::latest(n.to_string())).collect();
-        assert_eq!(says(&many), Some("33 channels are declared: at most 32".into()));
+        assert_eq!(
+            says(&many),
+            Some("33 channels are too many: a node declares at most 32".into())
+        );
     }
 }

@@ -25,7 +25,7 @@ use crate::channel::session::Greeting;
 use crate::node::command::Command;
 use crate::node::transport::Slot;
 
-/// A channel at this node: sends to any node of the overlay, and receives. Cheap to clone.
+/// A channel at this node. It sends to any node of the overlay and receives from all. Cheap to clone.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -70,14 +70,14 @@ impl Endpoint {
         &self.hub.shared.declared[self.channel]
     }
 
-    /// Its kind by name, which both ends have in common: `best-effort`, `acknowledged`, `latest`,
-    /// `request`, `bytes`, or that of a kind of one's own.
+    /// The name of its kind, the same at both ends: `best-effort`, `acknowledged`, `latest`, `request`,
+    /// `bytes`, or that of a kind of your own.
     #[must_use]
     pub fn kind(&self) -> &str {
         self.declared().kind_name()
     }
 
-    /// A node to send to: worth keeping by whoever sends much to it.
+    /// A node to send to. Keep it if you send much to that node.
     #[must_use]
     pub fn to(&self, node: NodeId) -> Destination {
         let lanes = self.hub.outbound.to(node, self.channel);
@@ -87,7 +87,10 @@ impl Endpoint {
     /// Sends a message to a node; returns when it waits to be sent. See [`Destination::send`].
     ///
     /// # Errors
-    /// Why it was not taken.
+    /// As for [`Destination::send`].
+    ///
+    /// # Cancel safety
+    /// As for [`Destination::send`].
     pub async fn send(&self, to: NodeId, message: impl Into<Bytes>) -> Result<Receipt, SendError> {
         self.to(to).send(message).await
     }
@@ -95,7 +98,10 @@ impl Endpoint {
     /// Sends a request to a node and waits for its answer.
     ///
     /// # Errors
-    /// Why there is none.
+    /// As for [`Destination::request`].
+    ///
+    /// # Cancel safety
+    /// As for [`Destination::request`]: the request may be carried out all the same.
     pub async fn request(
         &self,
         to: NodeId,
@@ -104,8 +110,11 @@ impl Endpoint {
         self.to(to).request(message).await
     }
 
-    /// The next message that arrived, whoever sent it; `None` once the node has ended. With several
-    /// callers, each message goes to one of them. Dropping the future is safe: it loses no message.
+    /// Waits for the next message from any node. `None` once the node has ended and all messages are
+    /// taken. With several callers, each message goes to one of them.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no message.
     pub async fn receive(&self) -> Option<Received> {
         self.hub.inboxes[self.channel].next().await
     }
@@ -119,7 +128,16 @@ impl Endpoint {
     /// Opens a stream of bytes to a node.
     ///
     /// # Errors
-    /// Why there is none.
+    /// [`SendError::Carries`] if the channel carries messages, [`SendError::Unreachable`] or
+    /// [`SendError::Refused`] if the other node cannot be reached or refuses the stream, and others as
+    /// [`SendError`] lists them. No stream is left open.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime with time enabled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the stream up. The other node may accept it all the same, and then sees
+    /// it end.
     pub async fn open(&self, to: NodeId) -> Result<ByteStream, SendError> {
         let (hub, declared) = (&self.hub, self.declared());
         if !matches!(declared.carries, Carries::Bytes) {
@@ -153,8 +171,11 @@ impl Endpoint {
         }
     }
 
-    /// The next stream of bytes that some node opened; `None` once the node has ended. Up to 64 wait
-    /// to be accepted, others are refused.
+    /// Waits for the next stream of bytes that another node opens. `None` once the node has ended. Up to
+    /// 64 streams wait to be accepted; more are refused.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no stream.
     pub async fn accept(&self) -> Option<(NodeId, ByteStream)> {
         let (from, stream) = self.hub.accepted(self.channel).await?;
         Some((from, ByteStream(stream)))
@@ -183,15 +204,19 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Sends a message: returns when it waits to be sent, with a receipt that tells what became of
-    /// it. The first message to a node waits until a connection to it stands. When the queue is full,
-    /// it waits for room, or the channel's [`Overflow`](super::Overflow) policy applies.
+    /// Queues a message to be sent. Returns a receipt, which tells what becomes of it. The first message
+    /// to a node waits until a connection to it stands. When the queue is full, the call waits for room,
+    /// or the channel's [`Overflow`](super::Overflow) policy applies.
     ///
     /// Messages of up to 64 KiB keep their order on a channel without parallelism. Use a key where
-    /// order matters on others, or among larger messages.
+    /// order matters on other channels, or among larger messages.
     ///
     /// # Errors
-    /// Why it was not taken. Dropping the future is safe: the message is taken whole or not at all.
+    /// [`SendError`] says why the message was not queued. Nothing was sent.
+    ///
+    /// # Cancel safety
+    /// Once the future is dropped, the message is not queued, and the call has lost its place among
+    /// those that wait. Keep the message if you mean to send it again.
     pub async fn send(&self, message: impl Into<Bytes>) -> Result<Receipt, SendError> {
         self.send_to_lane(None, message.into()).await
     }
@@ -200,7 +225,10 @@ impl Destination {
     /// keys do not wait for each other, as far as the channel's parallelism goes.
     ///
     /// # Errors
-    /// As of [`Destination::send`].
+    /// As for [`Destination::send`].
+    ///
+    /// # Cancel safety
+    /// As for [`Destination::send`].
     pub async fn send_keyed(
         &self,
         key: impl Hash,
@@ -215,11 +243,12 @@ impl Destination {
         lane.send(message, || start(lane, &self.endpoint.hub)).await
     }
 
-    /// Sends a message if there is room now. Whether its receiver can be reached at all its receipt
-    /// tells, or the next call.
+    /// Queues a message if there is room now. The receipt, or the next call, tells whether the receiver
+    /// can be reached at all. It may be called from any thread.
     ///
     /// # Errors
-    /// Why it was not taken, [`SendError::Full`] among others.
+    /// [`SendError::Full`] if there is no room, and others as for [`Destination::send`]. Nothing was
+    /// sent.
     pub fn try_send(&self, message: impl Into<Bytes>) -> Result<Receipt, SendError> {
         self.try_send_to_lane(None, &message.into())
     }
@@ -227,7 +256,7 @@ impl Destination {
     /// As [`Destination::try_send`], with a key.
     ///
     /// # Errors
-    /// As of [`Destination::try_send`].
+    /// As for [`Destination::try_send`].
     pub fn try_send_keyed(
         &self,
         key: impl Hash,
@@ -245,7 +274,11 @@ impl Destination {
     /// Sends a request and waits for its answer.
     ///
     /// # Errors
-    /// Why there is none.
+    /// [`Undelivered::Failed`] if the request was not sent. With any other error it may or may not have
+    /// been carried out, except that [`Undelivered::Shed`] says it was not sent.
+    ///
+    /// # Cancel safety
+    /// Dropping the future discards the answer. The request may be carried out all the same.
     pub async fn request(&self, message: impl Into<Bytes>) -> Result<Bytes, Undelivered> {
         self.send(message).await.map_err(Undelivered::Failed)?.await
     }
@@ -269,8 +302,8 @@ fn hash(key: impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// A stream of bytes between two nodes, in both directions. Dropping it ends it; close it first so
-/// that everything written arrives.
+/// A stream of bytes between two nodes, in both directions. Dropping it ends it. Close it first, so that
+/// everything you wrote arrives.
 #[derive(Debug)]
 pub struct ByteStream(Stream);
 

@@ -7,12 +7,12 @@ use crate::channel::session::End;
 /// Why a path ended, or there is none; and what is told of messages if the lane gives up by that.
 pub(super) type Ended = (End, SendError);
 
-/// Why a message was not taken. Nothing was sent, and nothing after it is harmed.
+/// Why a message was not queued. Nothing was sent, and later messages are not affected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
     /// A node does not send to itself.
-    #[error("that is this node itself")]
+    #[error("a node cannot send to itself")]
     Itself,
     /// More than the channel allows.
     #[error("{size} bytes are out of range: 0 to {max} on this channel")]
@@ -41,6 +41,7 @@ pub enum SendError {
         /// Which channel.
         channel: String,
         /// Why.
+        #[source]
         refusal: Box<Refusal>,
     },
     /// The channel carries something else.
@@ -56,34 +57,35 @@ pub enum SendError {
     Ended,
 }
 
-/// Why nobody knows that a message was delivered.
+/// Why a message is not known to be delivered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Undelivered {
     /// The receiving process ended: it may or may not have been delivered, and is not sent again.
     #[error("the receiver is gone: it may or may not have got the message")]
     Gone,
-    /// Nobody said in time: it may or may not have been delivered, and is not sent again.
-    #[error("nobody said in time whether the receiver got the message")]
+    /// No answer came in time: it may or may not have been delivered, and is not sent again.
+    #[error("the receiver did not answer in time: it may or may not have got the message")]
     TimedOut,
-    /// The receiving application took it, and dropped it without acknowledging or answering it: nobody
-    /// knows how far it got. It is not sent again.
+    /// The receiving application took it and dropped it without acknowledging or answering it. How far it
+    /// got is unknown. It is not sent again.
     #[error("the receiver dropped the message without acknowledging it")]
     Dropped,
     /// A newer message, or the queue's policy, took its place: it was not delivered.
-    #[error("another message took its place")]
+    #[error("the message was not sent: another one took its place")]
     Shed,
-    /// It was taken, and could not be sent.
+    /// It was not queued, or it was queued and could not be sent.
     #[error(transparent)]
     Failed(SendError),
 }
 
 /// The node has no channel of this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no channel {name:?} is declared; there are: {declared}")]
+#[non_exhaustive]
+#[error("channel {name:?} is not declared; the node declares: {declared}")]
 pub struct UnknownChannel {
     /// The name asked for.
     pub name: String,
-    /// The names there are.
+    /// The names of those declared, separated by commas.
     pub declared: String,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use libp2p::swarm::Stream;
 use prometheus::{IntCounter, IntCounterVec};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::counts::Families;
@@ -37,6 +38,8 @@ pub(crate) struct Hub {
     pub(super) outbound: OutboundLanes,
     /// Lanes hop by hop.
     pub(super) demux: Demux,
+    /// Where the node runs. Callers may be elsewhere: on a runtime that ends before it, or on none.
+    pub(super) runtime: Handle,
     /// A lane does not keep its node running.
     commands: mpsc::WeakSender<Command>,
     pub(super) nonsense: IntCounter,
@@ -106,6 +109,7 @@ impl Hub {
             outbound: OutboundLanes::new(Arc::clone(&shared)),
             demux: Demux::default(),
             shared,
+            runtime: Handle::current(),
             commands: commands.downgrade(),
             nonsense: metrics.nonsense.clone(),
             relayed_dropped: metrics.relayed_dropped.clone(),

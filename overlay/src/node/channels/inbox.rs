@@ -15,9 +15,9 @@ use crate::channel::Incoming;
 /// A message as the application gets it. It is delivered once it is [acknowledged](Self::ack) or
 /// [answered](Self::answer).
 ///
-/// One that is dropped before, by an early return, a panic or a task that is aborted, is not: its
-/// sender is told [`Undelivered::Dropped`](super::Undelivered::Dropped) at once. It is not sent again,
-/// and the messages after it go on. Best effort promises less: there nobody is told anything.
+/// A message that is dropped before that, by an early return, a panic or an aborted task, is not
+/// delivered: its sender is told [`Undelivered::Dropped`](super::Undelivered::Dropped) at once. It is not
+/// sent again, and the messages after it go on. On a best-effort channel nobody is told.
 ///
 /// ```
 /// # use murmurate::Endpoint;
@@ -53,11 +53,11 @@ impl Received {
         }
     }
 
-    /// Answers a request. Kinds without answers take it as an acknowledgement.
+    /// Answers a request. On channels without answers this acknowledges the message.
     ///
     /// # Errors
-    /// The answer is larger than the channel's `max_message`. Nothing was sent, and the error has the
-    /// request, which can still be answered.
+    /// [`AnswerError`] if the answer is larger than the channel's `max_message`. Nothing was sent. The
+    /// error holds the request, which can still be answered.
     pub fn answer(mut self, answer: impl Into<Bytes>) -> Result<(), AnswerError> {
         let answer = answer.into();
         if let Some(lane) = &self.lane {
@@ -71,9 +71,11 @@ impl Received {
     }
 }
 
-/// An answer that the channel does not carry. Nothing was sent, and whoever asked still waits.
+/// An answer that is too large for the channel. Nothing was sent, and the sender of the request is still
+/// waiting.
 #[derive(Debug, thiserror::Error)]
-#[error("an answer of {size} bytes is out of range: 0 to {max}")]
+#[non_exhaustive]
+#[error("an answer of {size} bytes is out of range: 0 to {max} on this channel")]
 pub struct AnswerError {
     /// The request: answer it shorter, or drop it.
     pub request: Received,

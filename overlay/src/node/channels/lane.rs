@@ -519,9 +519,15 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// What will become of a message: a future. Dropping it changes nothing but that nobody is told.
+/// A future that tells what became of a message. On a channel whose kind does not acknowledge messages
+/// it is ready at once.
 ///
-/// Of a kind that does not acknowledge, it is ready at once.
+/// # Errors
+/// [`Undelivered`] says why the message is not known to be delivered.
+///
+/// # Cancel safety
+/// It can be polled by reference, as in `select!`, and loses nothing. Dropping it changes nothing for the
+/// message.
 #[derive(Debug)]
 #[must_use = "tells what became of the message; drop it if nobody wants to know"]
 pub struct Receipt {

@@ -24,8 +24,8 @@ pub(crate) async fn serve(mut stream: Stream, from: NodeId, hub: Arc<Hub>) {
     let served = async {
         let limit = shared.limits.handshake_wait;
         let greeting = timeout(limit, wire::greeting(&mut stream)).await;
-        let greeting =
-            greeting.map_err(|_| WireError::Nonsense("no greeting in time".into()))??;
+        let greeting = greeting
+            .map_err(|_| WireError::Nonsense("a greeting did not arrive in time".into()))??;
         let hello: Hello<'_> = wire::decode(&greeting)?;
         let channel = match shared.accepts(&hello) {
             Ok(channel) => channel,

@@ -23,6 +23,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// Starts a lane's task, where its traffic runs.
 pub(super) fn start(lane: &Arc<Lane>, hub: &Arc<Hub>) {
     let served = run(Arc::clone(lane), Arc::clone(hub));
+    let _node = hub.runtime.enter();
     bulk::threads_for(lane.slot.traffic).spawn(served);
 }
 

@@ -71,13 +71,13 @@ pub enum Refusal {
     /// It belongs to another overlay.
     #[error("it belongs to network {0:?}")]
     Network(String),
-    /// It declares no channel of this name.
+    /// It declares no channel with this name.
     #[error("it has no such channel")]
     UnknownChannel,
     /// It declares the channel differently.
-    #[error("it declares {option} = {theirs}, this node {ours}")]
+    #[error("it declares {option} = {theirs}, but this node declares {ours}")]
     Differs {
-        /// What is different.
+        /// The option that differs.
         option: String,
         /// What it declares.
         theirs: String,
@@ -85,7 +85,7 @@ pub enum Refusal {
         ours: String,
     },
     /// It serves as many lanes, or streams, as it allows.
-    #[error("it serves as many lanes as it allows")]
+    #[error("it has reached its limit of lanes")]
     Busy,
     /// It is leaving.
     #[error("it is leaving")]
@@ -164,7 +164,7 @@ pub(crate) enum WireError {
     Io(#[from] std::io::Error),
     #[error("the other side closed the stream")]
     Closed,
-    #[error("the other side sent nonsense: {0}")]
+    #[error("the other side sent an invalid message: {0}")]
     Nonsense(String),
 }
 
@@ -199,7 +199,7 @@ pub(crate) async fn greeting(stream: &mut (impl AsyncRead + Unpin)) -> Result<Ve
 pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, WireError> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
-        Ok(_) | Err(_) => Err(WireError::Nonsense("a greeting that is none".into())),
+        Ok(_) | Err(_) => Err(WireError::Nonsense("an invalid greeting".into())),
     }
 }
 
@@ -234,7 +234,7 @@ impl Head {
         let [tag, a, b, c, number @ ..] = header;
         let length = u32::from_be_bytes([0, a, b, c]) as usize;
         if length > max_message {
-            let what = format!("a message of {length} bytes, at most {max_message} are allowed");
+            let what = format!("a message of {length} bytes: at most {max_message} are allowed");
             return Err(WireError::Nonsense(what));
         }
         Ok(Self { tag, length, number: u64::from_be_bytes(number) })
@@ -256,7 +256,7 @@ fn decompress(body: &[u8], max_message: usize) -> Result<Bytes, WireError> {
     let (size, rest) =
         lz4_flex::block::uncompressed_size(body).map_err(|error| nonsense(&error))?;
     if size > max_message {
-        return Err(nonsense(&format_args!("{size} bytes, at most {max_message} are allowed")));
+        return Err(nonsense(&format_args!("{size} bytes: at most {max_message} are allowed")));
     }
     let plain = lz4_flex::decompress(rest, size).map_err(|error| nonsense(&error))?;
     Ok(plain.into())
@@ -431,7 +431,7 @@ mod tests {
         let ours = Channel::acknowledged("a");
         let theirs = Channel::acknowledged("a").parallelism(2);
         let refusal = Declared::of(&theirs).differs(&Declared::of(&ours)).expect("a difference");
-        assert_eq!(refusal.to_string(), "it declares parallelism = 1, this node 2");
+        assert_eq!(refusal.to_string(), "it declares parallelism = 1, but this node declares 2");
         assert_eq!(Declared::of(&ours).differs(&Declared::of(&ours.clone())), None);
     }
 }

@@ -54,11 +54,11 @@ pub(crate) enum Report {
 pub(crate) enum LinkError {
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
-    #[error("the peer closed the stream without a goodbye")]
+    #[error("the peer closed the stream without saying goodbye")]
     NoGoodbye,
-    #[error("the peer sent nonsense: {0}")]
+    #[error("the peer sent an invalid message: {0}")]
     Frame(#[from] FrameError),
-    #[error("a frame stopped in the middle for {0:?}")]
+    #[error("the peer paused in the middle of a message for {0:?}")]
     Stalled(Duration),
 }
 

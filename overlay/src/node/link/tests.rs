@@ -59,7 +59,7 @@ fn a_stream_that_ends_without_a_goodbye_says_so() {
     for end in 0..=bytes.len() {
         for cut in 0..4 {
             let (frames, ended) = heard(&bytes[..end], cut);
-            assert_eq!(ended, "the peer closed the stream without a goodbye");
+            assert_eq!(ended, "the peer closed the stream without saying goodbye");
             assert_eq!(frames.len(), usize::from(end == bytes.len()));
         }
     }
@@ -67,14 +67,14 @@ fn a_stream_that_ends_without_a_goodbye_says_so() {
 
 #[test]
 fn the_first_frame_is_a_hello_and_no_other_is() {
-    let first = "the peer sent nonsense: a AskViews frame where none may be";
+    let first = "the peer sent an invalid message: a AskViews frame that is not allowed here";
     assert_eq!(heard(&encode(&Frame::AskViews), 0), (Vec::new(), first.into()));
     let padded = [encode_padding(), encode_empty(Kind::Padding).to_vec(), a_hello()].concat();
-    let second = "the peer sent nonsense: a Padding frame where none may be";
+    let second = "the peer sent an invalid message: a Padding frame that is not allowed here";
     assert_eq!(heard(&padded, 0), (Vec::new(), second.into()));
     let (after_one, _) = heard(&[&padded[..PADDING], &stream(&frames()[..2])].concat(), 0);
     assert_eq!(after_one.len(), heard(&stream(&frames()[..2]), 0).0.len());
-    let again = "the peer sent nonsense: a Hello frame where none may be";
+    let again = "the peer sent an invalid message: a Hello frame that is not allowed here";
     let twice = [stream(&frames()[..1]), a_hello()].concat();
     for cut in 0..20 {
         assert_eq!(heard(&twice, cut).1, again);
@@ -85,14 +85,17 @@ fn the_first_frame_is_a_hello_and_no_other_is() {
 fn nonsense_ends_the_stream() {
     for (bytes, why) in [
         (&[99, 0, 0, 0][..], "no frame begins with 99"),
-        (&[9, 0, 0, 0], "a Padding frame where none may be"),
-        (&[1, 1, 0, 1], "a Membership frame of 65537 bytes, at most 65536 are allowed"),
-        (&[3, 0x10, 0, 1], "a Gossip frame of 1048577 bytes, at most 1048576 are allowed"),
-        (&[4, 0, 0, 1, 0], "a AskViews frame whose body is not one"),
+        (&[9, 0, 0, 0], "a Padding frame that is not allowed here"),
+        (&[1, 1, 0, 1], "a Membership frame of 65537 bytes: at most 65536 are allowed"),
+        (&[3, 0x10, 0, 1], "a Gossip frame of 1048577 bytes: at most 1048576 are allowed"),
+        (&[4, 0, 0, 1, 0], "a AskViews frame with an invalid body"),
     ] {
         for cut in 0..8 {
             let bytes = [a_hello(), bytes.to_vec()].concat();
-            assert_eq!(heard(&bytes, cut), (Vec::new(), format!("the peer sent nonsense: {why}")));
+            assert_eq!(
+                heard(&bytes, cut),
+                (Vec::new(), format!("the peer sent an invalid message: {why}"))
+            );
         }
     }
 }
@@ -180,8 +183,7 @@ fn spoiled_streams_end_and_nothing_breaks() {
         let ended = ended.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default().to_owned();
         *ends.entry(ended).or_default() += 1;
     }
-    for why in ["the peer closed", "no frame begins", "whose body is not one", "where none may be"]
-    {
+    for why in ["the peer closed", "no frame begins", "with an invalid body", "not allowed here"] {
         let seen: usize = ends.iter().filter(|(end, _)| end.contains(why)).map(|(_, n)| n).sum();
         assert!(seen >= 300, "{why}: {seen} of {ends:#?}");
     }

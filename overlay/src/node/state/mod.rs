@@ -48,11 +48,11 @@ pub struct State {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Loaded {
-    /// Who this node is: as before, or a new identity that has been saved.
+    /// The node's identity: the saved one, or a new one that has been saved.
     pub keypair: Keypair,
     /// The `started` of its last known incarnation in this network.
     pub last_started: Option<u64>,
-    /// Whom it knew in this network: at most 64.
+    /// The peers it knew in this network, at most 64.
     pub peers: Vec<KnownPeer>,
     /// Files that were broken.
     pub set_aside: Vec<SetAside>,
@@ -60,21 +60,21 @@ pub struct Loaded {
     pub other_network: Option<String>,
 }
 
-/// What is saved, beside the network and the identity.
+/// What is saved besides the network and the identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The `started` of the present incarnation.
+    /// The `started` of the current incarnation.
     pub started: u64,
     /// Peers, the best first: 64 of them are kept.
     pub peers: Vec<KnownPeer>,
 }
 
-/// Somebody to try after a restart.
+/// A peer to try after a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownPeer {
-    /// Who.
+    /// Its identity.
     pub node: NodeId,
-    /// Where, the best first: four addresses are kept.
+    /// Where it can be dialled, the best address first. Four are kept.
     pub addresses: Vec<Multiaddr>,
 }
 
@@ -138,8 +138,8 @@ impl State {
     /// the identity as somebody new. What happened is logged and in [`Loaded`].
     ///
     /// # Errors
-    /// If the directory cannot be created, is used by another node, or a file in it can be neither
-    /// read nor written.
+    /// [`StateError`] if the directory cannot be created, another node uses it, or a file in it cannot be
+    /// read or written. What was saved before is still there.
     pub fn open(dir: &Path, network: &str) -> Result<(Self, Loaded), StateError> {
         disk::create(dir).map_err(|source| StateError::Create { dir: dir.into(), source })?;
         let lock = lock(dir)?;
@@ -177,7 +177,8 @@ impl State {
     /// network are first moved to `peers.json.other-network`.
     ///
     /// # Errors
-    /// If it cannot be written. The old is still there, and saving can be tried again.
+    /// [`StateError::Write`] if it cannot be written. The old content is still there, and saving can be
+    /// tried again.
     pub fn save(&mut self, snapshot: &Snapshot) -> Result<(), StateError> {
         let path = self.dir.join(PEERS);
         let bytes = peers::write(&self.network, snapshot);

@@ -2,15 +2,16 @@
 
 /// Which connections a channel uses: small messages must not wait behind large ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Traffic {
-    /// Those for messages that should arrive soon. Large messages without a key take the others all
-    /// the same.
+    /// Connections for messages that should arrive soon. Large messages without a key use the others
+    /// even so.
     Small,
-    /// Those for whatever fills a connection. They run on threads of their own, of lower priority,
-    /// which all nodes of a process share: what should arrive soon does not wait for them.
+    /// Connections for large transfers. They run on threads of their own, with lower priority, which all
+    /// nodes of a process share, so messages that should arrive soon do not wait for them.
     Bulk,
-    /// Those for streams of bytes. They run where the application does, because it reads and writes
-    /// them itself: one that is kept full takes turns with everything else there.
+    /// Connections for streams of bytes. They run on the application's runtime, because it reads and
+    /// writes them itself. A stream that is kept full takes turns with everything else there.
     Bytes,
 }
 

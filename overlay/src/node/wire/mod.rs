@@ -172,11 +172,11 @@ pub(crate) enum Kind {
 pub(crate) enum FrameError {
     #[error("no frame begins with {0}")]
     UnknownKind(u8),
-    #[error("a {kind:?} frame of {length} bytes, at most {limit} are allowed")]
+    #[error("a {kind:?} frame of {length} bytes: at most {limit} are allowed")]
     TooLong { kind: Kind, length: usize, limit: usize },
-    #[error("a {0:?} frame whose body is not one")]
+    #[error("a {0:?} frame with an invalid body")]
     Malformed(Kind),
-    #[error("a {0:?} frame where none may be")]
+    #[error("a {0:?} frame that is not allowed here")]
     OutOfPlace(Kind),
 }
 

@@ -12,6 +12,7 @@ pub struct Publication {
 
 /// Why a topic cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("a topic of {length} bytes is out of range: 0 to {max}", max = u8::MAX)]
 pub struct TopicError {
     /// Its length.

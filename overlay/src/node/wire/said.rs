@@ -14,8 +14,8 @@ use crate::id::{Incarnation, MessageId};
 /// A membership strategy that nodes can run: its messages can be written and read.
 ///
 /// Messages travel as [postcard](https://docs.rs/postcard) 1, which does not describe itself: no `untagged`
-/// and no `flatten`. What comes from the wire may be anybody's: a message bounds its own collections. One
-/// that cannot be written, or whose frame would be longer than 64 KiB, is not sent, and counted as dropped.
+/// and no `flatten`. Messages from the wire cannot be trusted, so a message bounds its own collections. One
+/// that cannot be written, or whose frame would be longer than 64 KiB, is not sent and counts as dropped.
 pub trait NodeMembership:
     MembershipStrategy<Membership<Incarnation>: Membership<Message: Serialize + DeserializeOwned>>
 {

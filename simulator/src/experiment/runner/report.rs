@@ -16,6 +16,7 @@ use crate::observe::overlay::Overlay;
 
 /// What was measured. A function of the scenario.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// What the scenario is called.
     pub scenario: String,
@@ -87,6 +88,7 @@ pub struct Broken {
 
 /// A part of a run: its broadcasts, and the overlay at its end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct PhaseReport {
     /// What the scenario calls it.
     pub phase: String,
@@ -235,6 +237,7 @@ pub struct Sent {
 
 /// What became of lookups, and of datagrams.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct RoutingReport {
     /// Lookups, but for those whose asker died before there was an outcome.
     pub lookups: u64,
@@ -271,6 +274,7 @@ impl RoutingReport {
 
 /// What became of the messages on a channel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ChannelReport {
     /// Its name.
     pub channel: String,
@@ -409,6 +413,7 @@ pub struct Happened {
 
 /// Whether an assertion holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Verdict {
     /// The assertion.
     pub assertion: String,

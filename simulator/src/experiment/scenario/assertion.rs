@@ -92,6 +92,7 @@ impl Comparison {
 /// Where a text is no assertion, and what would be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("at {found}: expected {expected}")]
+#[non_exhaustive]
 pub struct AssertionError {
     /// The byte of the text.
     pub at: usize,

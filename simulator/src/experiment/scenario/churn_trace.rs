@@ -20,6 +20,7 @@ pub struct Change {
 
 /// Why a file is no trace.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TraceError {
     /// It is not there.
     #[error("{0}")]
@@ -28,7 +29,7 @@ pub enum TraceError {
     #[error("{0}")]
     Line(#[from] csv::Error),
     /// A time that is none.
-    #[error("line {line}: time {time} is not a number of seconds from 0 on")]
+    #[error("line {line}: time {time} is not a number of seconds, which starts at 0")]
     Time {
         /// Where.
         line: usize,

@@ -19,6 +19,7 @@ pub struct ScenarioError(pub Vec<Problem>);
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
+#[non_exhaustive]
 pub struct Problem {
     /// The file, its line and its column, both from 1; or the `--set` that said it.
     pub place: String,

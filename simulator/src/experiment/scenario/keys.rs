@@ -22,8 +22,8 @@ pub(super) fn find(root: &Item, key: &str) -> Result<String, String> {
         [only] => Ok(only.clone()),
         [] if is_within(key) => Ok(key.to_owned()),
         [] => Err(match nearest(key, &keys) {
-            Some(nearest) => format!("{key} is no key: did you mean {nearest}?"),
-            None => format!("{key} is no key: murmurate-sim schema --reference lists them"),
+            Some(nearest) => format!("{key} is not a key: did you mean {nearest}?"),
+            None => format!("{key} is not a key: murmurate-sim schema --reference lists them"),
         }),
         ref several => {
             let names = several.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ");
@@ -134,10 +134,10 @@ mod tests {
             ("loss", Err("loss can be any of links.bursts.loss, links.loss: write which")),
             (
                 "active_capacity",
-                Err("active_capacity is no key: did you mean membership.requests_capacity?"),
+                Err("active_capacity is not a key: did you mean membership.requests_capacity?"),
             ),
             ("count", Err("count can be any of nodes.count, workload.0.count: write which")),
-            ("xyz", Err("xyz is no key: murmurate-sim schema --reference lists them")),
+            ("xyz", Err("xyz is not a key: murmurate-sim schema --reference lists them")),
             // Checked with the scenario, which knows what is allowed there.
             ("nodes.cuont", Ok("nodes.cuont")),
         ] {
@@ -146,7 +146,7 @@ mod tests {
         let wrong = find("", "protocol.active_capacity");
         assert_eq!(
             wrong,
-            Err("protocol.active_capacity is no key: did you mean membership.active_capacity?"
+            Err("protocol.active_capacity is not a key: did you mean membership.active_capacity?"
                 .into())
         );
     }

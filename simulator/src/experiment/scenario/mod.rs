@@ -51,7 +51,7 @@ pub struct Scenario {
     pub name: String,
     /// What it shows, in a line.
     pub description: String,
-    /// What every random choice follows from.
+    /// The seed of all random choices.
     #[schemars(range(min = 0, max = i64::MAX))]
     pub seed: u64,
     /// How much virtual time it takes.

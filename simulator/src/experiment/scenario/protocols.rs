@@ -65,7 +65,7 @@ where
                 let mut chosen = Chosen::<C>::named(&name).ok_or_else(|| {
                     let all: Vec<_> = Chosen::<C>::all().iter().map(|one| one.name()).collect();
                     A::Error::custom(format_args!(
-                        "{name} is no strategy: they are {}",
+                        "{name} is not a strategy: they are {}",
                         all.join(", ")
                     ))
                 })?;

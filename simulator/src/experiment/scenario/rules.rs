@@ -144,7 +144,10 @@ impl Scenario {
                 let at = self.regions.iter().position(|region| region.name == name);
                 Err((
                     format!("regions.{}.name", at.unwrap_or(0)),
-                    format!("{name:?} is no site of the latency matrix{}", known(matrix.names())),
+                    format!(
+                        "{name:?} is not a site of the latency matrix{}",
+                        known(matrix.names())
+                    ),
                 ))
             }
         }
@@ -184,7 +187,7 @@ fn region(path: String, name: &str, regions: Option<&[String]>) -> Option<Broken
     let regions = regions?;
     let there = regions.iter().any(|region| region == name);
     let known = if regions.is_empty() { ": there are none".into() } else { known(regions) };
-    (!there).then(|| (path, format!("{name:?} is no region{known}")))
+    (!there).then(|| (path, format!("{name:?} is not a region{known}")))
 }
 
 fn node(path: String, index: u32, scenario: &Scenario) -> Option<Broken> {
@@ -246,7 +249,7 @@ fn channel(path: String, name: &str, scenario: &Scenario) -> Option<Broken> {
         (None, true) => "there are none".into(),
         (None, false) => format!("they are {}", names.join(", ")),
     };
-    Some((path, format!("{name:?} is no channel: {instead}")))
+    Some((path, format!("{name:?} is not a channel: {instead}")))
 }
 
 /// What is wrong with what a workload sends on a channel, or with whom it looks for.

@@ -210,7 +210,7 @@ impl Checker<'_> {
                 Some(schema) => self.check(schema, &entry.item, &path),
                 None => {
                     let instead = instead(&entry.key, known.keys().map(String::as_str));
-                    self.blame(&entry.key_place, format!("{path} is no key: {instead}"));
+                    self.blame(&entry.key_place, format!("{path} is not a key: {instead}"));
                 }
             }
         }
@@ -262,7 +262,7 @@ impl Checker<'_> {
                         Some((_, schema)) => self.check(schema, &entry.item, &path),
                         None => {
                             let instead = instead(&entry.key, known.clone().map(|(key, _)| key));
-                            self.blame(&entry.key_place, format!("{path} is no key: {instead}"));
+                            self.blame(&entry.key_place, format!("{path} is not a key: {instead}"));
                         }
                     }
                 }

@@ -88,7 +88,7 @@ impl Item {
         match &mut self.value {
             Node::List(items) => {
                 let count = items.len();
-                let index: usize = key.parse().map_err(|_| format!("{key:?} is no index"))?;
+                let index: usize = key.parse().map_err(|_| format!("{key:?} is not an index"))?;
                 match items.get_mut(index) {
                     Some(item) => item.put(rest, new),
                     None => Err(format!("there is no entry {index}: there are {count}, from 0")),

@@ -55,6 +55,7 @@ pub struct Network {
 
 /// Why a network cannot be built; nothing was changed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NetworkError {
     /// Not a probability.
     #[error("loss {0} is out of range: 0 to 1")]

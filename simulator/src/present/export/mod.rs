@@ -36,12 +36,13 @@ pub enum Format {
 
 /// A file whose format is not known; nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FormatError {
     /// No format has this ending.
-    #[error("{0} has none of the endings .graphml, .gexf, .dot, .csv and .parquet")]
+    #[error("{0} must end in .graphml, .gexf, .dot, .csv or .parquet")]
     Ending(String),
     /// The format is left out of this program.
-    #[error("{0}: this program was built without the feature parquet: write .csv")]
+    #[error("{0}: this program was built without Parquet support: write .csv")]
     LeftOut(String),
 }
 

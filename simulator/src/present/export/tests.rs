@@ -32,7 +32,7 @@ fn written(topology: &Topology, format: Format) -> String {
 fn endings_name_formats() {
     assert_eq!(Format::of(Path::new("a/b.GraphML")), Ok(Format::GraphMl));
     let error = Format::of(Path::new("a/b.xls")).expect_err("no format").to_string();
-    assert_eq!(error, "a/b.xls has none of the endings .graphml, .gexf, .dot, .csv and .parquet");
+    assert_eq!(error, "a/b.xls must end in .graphml, .gexf, .dot, .csv or .parquet");
     assert!(Format::of(Path::new("csv")).is_err(), "a name is no ending");
     assert_eq!(Format::of(Path::new("b.parquet")).is_ok(), cfg!(feature = "parquet"));
 }

@@ -30,15 +30,16 @@ pub struct Plot {
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlotError {
     /// It is no JSON.
-    #[error("this is no JSON: {0}")]
+    #[error("this is not JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// It is something else than a result.
-    #[error("this is no result of run --json: it has no {0:?}")]
+    #[error("this is not a result of run --json: {0:?} is missing")]
     Missing(&'static str),
     /// The drawing failed.
-    #[error("it could not be drawn: {0}")]
+    #[error("the chart could not be drawn: {0}")]
     Drawing(String),
 }
 

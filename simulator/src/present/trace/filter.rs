@@ -16,7 +16,7 @@ impl FromStr for Filter {
         let mut filter = Self::default();
         for term in text.split(',') {
             let Some((key, value)) = term.split_once('=') else {
-                return Err(format!("{term:?} is no key=value; keys are {}", KEYS.join(", ")));
+                return Err(format!("{term:?} is not a key=value; keys are {}", KEYS.join(", ")));
             };
             match key.trim() {
                 "kind" => filter.kinds.push(kind(value.trim())?),
@@ -62,12 +62,13 @@ fn nodes(text: &str) -> Result<std::ops::RangeInclusive<u32>, String> {
 }
 
 fn number(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("{text:?} is no number of a node or broadcast, as 3 or 3..9"))
+    text.parse()
+        .map_err(|_| format!("{text:?} is not a number of a node or broadcast, as 3 or 3..9"))
 }
 
 fn time(text: &str) -> Result<Time, String> {
     let span = humantime::parse_duration(text)
-        .map_err(|_| format!("{text:?} is no time: write 10s, 250ms or 1m"))?;
+        .map_err(|_| format!("{text:?} is not a time: write 10s, 250ms or 1m"))?;
     Ok(Time::ZERO.after(span))
 }
 
@@ -94,12 +95,12 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_what_is_allowed() {
         for (text, said) in [
-            ("kinds=send", "\"kinds\" is no key: did you mean kind? allowed are kind, node,"),
-            ("kind=delivery", "\"delivery\" is no kind of event: did you mean deliver?"),
-            ("deliver", "\"deliver\" is no key=value"),
+            ("kinds=send", "\"kinds\" is not a key: did you mean kind? allowed are kind, node,"),
+            ("kind=delivery", "\"delivery\" is not a kind of event: did you mean deliver?"),
+            ("deliver", "\"deliver\" is not a key=value"),
             ("node=9..3", "\"9..3\": the second"),
-            ("node=x", "\"x\" is no number"),
-            ("from=soon", "\"soon\" is no time: write 10s"),
+            ("node=x", "\"x\" is not a number"),
+            ("from=soon", "\"soon\" is not a time: write 10s"),
             ("from=2s,until=2s", "until must be after from"),
         ] {
             let error = text.parse::<Filter>().expect_err(text);

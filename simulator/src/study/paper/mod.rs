@@ -109,6 +109,7 @@ impl Paper {
 
 /// Why an experiment cannot be set up.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ExperimentError {
     /// Wrong parameters.
     #[error(transparent)]

@@ -146,7 +146,9 @@ impl<'a> Number<'a> {
         let digits = u32::try_from(fraction.len()).unwrap_or(u32::MAX);
         match value {
             Some(value) => Ok(Self { value: sign * value, digits, unit }),
-            None => Err(format!("{text:?} is no number, and so no end or step of a range")),
+            None => {
+                Err(format!("{text:?} is not a number, so it cannot be the end or step of a range"))
+            }
         }
     }
 }
@@ -211,7 +213,7 @@ mod tests {
             ("active_capacity", "is no KEY=VALUES"),
             (
                 "activ_capacity=3",
-                "activ_capacity is no key: did you mean membership.active_capacity?",
+                "activ_capacity is not a key: did you mean membership.active_capacity?",
             ),
             (
                 "strategy=a",
@@ -221,10 +223,13 @@ mod tests {
             ("active_capacity=3,,4", "a value is missing"),
             ("active_capacity=8..3", "8..3 is empty: the second must be at least the first"),
             ("active_capacity=3..8:0", "3..8:0: the step must be above 0"),
-            ("active_capacity=3..many", "\"many\" is no number, and so no end or step of a range"),
-            ("active_capacity=3..=8", "\"=8\" is no number"),
-            ("active_capacity=3..", "\"\" is no number"),
-            ("active_capacity=3..8:two", "\"two\" is no number"),
+            (
+                "active_capacity=3..many",
+                "\"many\" is not a number, so it cannot be the end or step of a range",
+            ),
+            ("active_capacity=3..=8", "\"=8\" is not a number"),
+            ("active_capacity=3..", "\"\" is not a number"),
+            ("active_capacity=3..8:two", "\"two\" is not a number"),
             ("loss=0.05..0.2", "0.05..0.2 needs a step, as in 0.05..0.2:0.05"),
             (
                 "links.latency.time=500ms..2s",

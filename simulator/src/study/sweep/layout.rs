@@ -55,9 +55,11 @@ impl Layout {
             Some(axes) if columns.starts_with(&BEFORE.map(ToOwned::to_owned)) => {
                 Ok(Self { columns, axes })
             }
-            _ => Err("is no table of a sweep: its columns must be sweep, runs, run, the varied \
+            _ => {
+                Err("is not a table of a sweep: its columns must be sweep, runs, run, the varied \
                 keys, seed, digest and figures"
-                .into()),
+                    .into())
+            }
         }
     }
 

@@ -46,6 +46,7 @@ pub const MOST_RUNS: u64 = 1_000_000;
 
 /// Why a sweep cannot be made, or went no further.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SweepError {
     /// A value that is not allowed, and what is.
     #[error("{0}")]

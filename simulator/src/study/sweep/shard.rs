@@ -42,7 +42,7 @@ impl FromStr for Shard {
             Some(Self { count, .. }) => {
                 Err(format!("{text}: allowed are 1/{count} to {count}/{count}"))
             }
-            None => Err(format!("{text:?} is no shard: write 2/8 for the second of eight")),
+            None => Err(format!("{text:?} is not a shard: write 2/8 for the second of eight")),
         }
     }
 }
@@ -68,8 +68,8 @@ mod tests {
             ("3/2", "3/2: allowed are 1/2 to 2/2"),
             ("0/2", "0/2: allowed are 1/2 to 2/2"),
             ("1/0", "1/0: there must be at least 1 shard"),
-            ("2", "\"2\" is no shard: write 2/8 for the second of eight"),
-            ("-1/2", "\"-1/2\" is no shard: write 2/8 for the second of eight"),
+            ("2", "\"2\" is not a shard: write 2/8 for the second of eight"),
+            ("-1/2", "\"-1/2\" is not a shard: write 2/8 for the second of eight"),
         ] {
             assert_eq!(text.parse::<Shard>(), Err(expected.to_owned()));
         }

@@ -131,7 +131,7 @@ impl Format {
                 Ok(Self::Parquet)
             }
             _ => {
-                let message = "is no table by its ending: allowed are .csv and .parquet";
+                let message = "is not a table by its ending: allowed are .csv and .parquet";
                 Err(SweepError::file(path, &message))
             }
         }

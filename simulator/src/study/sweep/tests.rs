@@ -75,7 +75,7 @@ fn wrong_sweeps_are_told_before_anything_runs() {
         (
             &["nodes.cuont=5"][..],
             1,
-            "--vary nodes.cuont=5: nodes.cuont is no key: did you mean count?",
+            "--vary nodes.cuont=5: nodes.cuont is not a key: did you mean count?",
         ),
         (
             &["contacts=60..70"],
