@@ -49,10 +49,10 @@
 
 extern crate alloc;
 
-pub mod armed;
 pub mod channel;
 #[cfg(feature = "libp2p")]
 pub mod discovery;
+pub mod erased;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "libp2p")]

@@ -63,7 +63,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
         "overlay/src",
         "the root",
         &[
-            "armed",
+            "erased",
             "keys",
             "service",
             "channel",

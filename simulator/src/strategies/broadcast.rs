@@ -7,7 +7,7 @@ use murmurate::broadcast::BroadcastStrategy;
 use murmurate::membership::{ConfigError, Strategy};
 
 use super::choice::{Choice, Chosen};
-use crate::engine::erased::AnyBroadcast;
+use crate::engine::erased::{self, AnyBroadcast};
 use crate::engine::strategy::SimBroadcast;
 use crate::model::dice::Dice;
 use crate::model::id::BroadcastId;
@@ -99,12 +99,12 @@ pub trait BroadcastChoice: Choice {
 impl<S: SimulatedBroadcast> BroadcastChoice for S {
     fn make(&self) -> Result<MakeBroadcast<u32>, ConfigError> {
         let config = Arc::new(Strategy::check(self.clone())?);
-        Ok(Arc::new(move || AnyBroadcast::new(S::start::<Peer, u32, ()>(&config))))
+        Ok(Arc::new(move || erased::broadcast(S::start::<Peer, u32, ()>(&config))))
     }
 
     fn make_named(&self) -> Result<MakeBroadcast<BroadcastId>, ConfigError> {
         let config = Arc::new(Strategy::check(self.clone())?);
-        Ok(Arc::new(move || AnyBroadcast::new(S::start::<Peer, BroadcastId, ()>(&config))))
+        Ok(Arc::new(move || erased::broadcast(S::start::<Peer, BroadcastId, ()>(&config))))
     }
 
     fn drawn(&self) -> (u32, u32) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use murmurate::membership::{ConfigError, MembershipStrategy, Strategy};
 
 use super::choice::{Choice, Chosen};
-use crate::engine::erased::AnyMembership;
+use crate::engine::erased::{self, AnyMembership};
 use crate::engine::strategy::SimMembership;
 use crate::model::dice::Dice;
 use crate::model::node::Peer;
@@ -109,7 +109,7 @@ pub trait MembershipChoice: Choice {
 impl<S: SimulatedMembership> MembershipChoice for S {
     fn make(&self) -> Result<MakeMembership, ConfigError> {
         let config = Arc::new(Strategy::check(self.clone())?);
-        Ok(Arc::new(move |me, seed| AnyMembership::new(S::start(&config, me, seed))))
+        Ok(Arc::new(move |me, seed| erased::membership(S::start(&config, me, seed))))
     }
 
     fn links(&self, nodes: usize) -> usize {

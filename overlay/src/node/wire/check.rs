@@ -10,6 +10,7 @@ use murmurate_membership::full_mesh;
 use murmurate_membership::hyparview::{self, MAX_SAMPLE};
 
 use super::*;
+use crate::erased::Boxed;
 use crate::id::NodeId;
 
 /// Bytes an announcement takes, at most.
@@ -104,9 +105,7 @@ pub(crate) fn hold(frame: &Frame, taken: usize, codec: &Codec) {
             addresses.iter().for_each(hold_addresses);
         }
         Frame::Control(message) => {
-            if let Some(plumtree::Message::IHave(batch)) =
-                message.clone().own::<plumtree::Parameters>()
-            {
+            if let Some(plumtree::Message::IHave(batch)) = Boxed::<(), _>::own(message.clone()) {
                 assert!(batch.as_slice().len() <= MAX_ANNOUNCEMENTS);
             }
         }
@@ -144,8 +143,8 @@ fn hold_payload(payload: &Publication) {
 }
 
 fn hold_membership(message: &MembershipMessage) {
-    let view = message.clone().own::<hyparview::Parameters>();
-    let mesh = message.clone().own::<full_mesh::Parameters>();
+    let view = Boxed::<hyparview::HyParView<Incarnation>, _>::own(message.clone());
+    let mesh = Boxed::<full_mesh::FullMesh<Incarnation>, _>::own(message.clone());
     assert!(view.is_some() || mesh.is_some());
     if let Some(hyparview::Message::Shuffle { sample, .. })
     | Some(hyparview::Message::ShuffleReply { sample }) = view

@@ -3,12 +3,16 @@
 use std::any::Any;
 use std::fmt::{self, Debug};
 
+use dyn_clone::DynClone;
 use murmurate_broadcast::{Broadcast, BroadcastStrategy, Carries};
 use murmurate_membership::{Membership, MembershipStrategy, Sizes, Wire};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{HEADER, Publication};
+use crate::erased::{
+    AnyBroadcastMessage, AnyMembershipMessage, Boxed, ErasedBroadcast, ErasedMembership,
+};
 use crate::id::{Incarnation, MessageId};
 
 /// A membership strategy that nodes can run: its messages can be written and read.
@@ -57,44 +61,45 @@ type MessageOfBroadcast<S> = <<S as BroadcastStrategy>::Broadcast<
 type HeadOf<M> = <M as Carries<MessageId>>::Head;
 
 /// A message of a membership strategy.
+#[derive(Debug, Clone)]
 pub(crate) struct MembershipMessage(Box<dyn OfMembership>);
 
 /// A message of a broadcast strategy.
+#[derive(Debug, Clone)]
 pub(crate) struct InnerMessage {
     of: Box<dyn OfBroadcast>,
     /// When what it carries was published, if it was read.
     published: Option<u64>,
 }
 
-trait OfMembership: Any + Debug + Send {
+trait OfMembership: Any + Debug + DynClone + Send {
     fn kind(&self) -> usize;
-    fn copied(&self) -> Box<dyn OfMembership>;
     fn encode(&self, into: &mut Vec<u8>) -> Option<()>;
     fn named(&self) -> Vec<Incarnation>;
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
-trait OfBroadcast: Any + Debug + Send {
+trait OfBroadcast: Any + Debug + DynClone + Send {
     fn kind(&self) -> usize;
-    fn copied(&self) -> Box<dyn OfBroadcast>;
     fn carries(&self) -> Option<MessageId>;
     fn is_repair(&self) -> bool;
     fn split(self: Box<Self>) -> (Option<Vec<u8>>, Option<Publication>);
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
-/// A message with the strategy that it is of.
-struct Of<S, M>(M, std::marker::PhantomData<fn() -> S>);
+dyn_clone::clone_trait_object!(OfMembership);
+dyn_clone::clone_trait_object!(OfBroadcast);
 
-impl<S, M> Of<S, M> {
-    fn new(message: M) -> Self {
-        Self(message, std::marker::PhantomData)
+/// A message of the strategy `S`: only the strategy knows whom it names.
+struct Of<S: Membership>(S::Message);
+
+impl<S: Membership> Debug for Of<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
-impl<S, M: Debug> Debug for Of<S, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl<S: Membership> Clone for Of<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
@@ -105,13 +110,12 @@ pub(super) fn write<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Opt
     Some(())
 }
 
-impl<S: NodeMembership> OfMembership for Of<S, MessageOfMembership<S>> {
+impl<S> OfMembership for Of<S>
+where
+    S: Membership<Peer = Incarnation, Message: Serialize> + 'static,
+{
     fn kind(&self) -> usize {
         self.0.kind()
-    }
-
-    fn copied(&self) -> Box<dyn OfMembership> {
-        Box::new(Self::new(self.0.clone()))
     }
 
     fn encode(&self, into: &mut Vec<u8>) -> Option<()> {
@@ -120,52 +124,84 @@ impl<S: NodeMembership> OfMembership for Of<S, MessageOfMembership<S>> {
 
     fn named(&self) -> Vec<Incarnation> {
         let mut named = Vec::new();
-        S::Membership::<Incarnation>::each_named(&self.0, |peer| named.push(peer));
+        S::each_named(&self.0, |peer| named.push(peer));
         named
-    }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        Box::new(self.0)
     }
 }
 
-impl<S: NodeBroadcast> OfBroadcast for Of<S, MessageOfBroadcast<S>> {
+impl<M> OfBroadcast for M
+where
+    M: Wire
+        + Carries<MessageId, Payload = Publication, Head: Serialize>
+        + Clone
+        + Debug
+        + Send
+        + 'static,
+{
     fn kind(&self) -> usize {
-        self.0.kind()
-    }
-
-    fn copied(&self) -> Box<dyn OfBroadcast> {
-        Box::new(Self::new(self.0.clone()))
+        Wire::kind(self)
     }
 
     fn carries(&self) -> Option<MessageId> {
-        self.0.carries()
+        Carries::carries(self)
     }
 
     fn is_repair(&self) -> bool {
-        self.0.is_repair()
+        Carries::is_repair(self)
     }
 
     fn split(self: Box<Self>) -> (Option<Vec<u8>>, Option<Publication>) {
-        let (head, payload) = self.0.split();
+        let (head, payload) = Carries::split(*self);
         let mut bytes = Vec::with_capacity(64);
         (write(&head, &mut bytes).map(|()| bytes), payload)
     }
+}
 
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        Box::new(self.0)
+impl<S> Boxed<S, S::Message> for MembershipMessage
+where
+    S: Membership<Peer = Incarnation, Message: Serialize> + 'static,
+{
+    fn new(message: S::Message) -> Self {
+        Self(Box::new(Of::<S>(message)))
     }
+
+    fn own(self) -> Option<S::Message> {
+        let any: Box<dyn Any> = self.0;
+        any.downcast::<Of<S>>().ok().map(|own| own.0)
+    }
+}
+
+impl<S, M: OfBroadcast> Boxed<S, M> for InnerMessage {
+    fn new(message: M) -> Self {
+        Self { of: Box::new(message), published: None }
+    }
+
+    fn own(self) -> Option<M> {
+        let any: Box<dyn Any> = self.of;
+        any.downcast().ok().map(|own| *own)
+    }
+}
+
+impl AnyMembershipMessage for MembershipMessage {
+    type Peer = Incarnation;
+    type Strategy = dyn ErasedMembership<Self>;
+
+    fn named(&self) -> Vec<Incarnation> {
+        self.0.named()
+    }
+}
+
+impl AnyBroadcastMessage for InnerMessage {
+    type Peer = Incarnation;
+    type Id = MessageId;
+    type Payload = Publication;
+    type Strategy = dyn ErasedBroadcast<Self>;
 }
 
 impl MembershipMessage {
     /// What a strategy says.
     pub(crate) fn of<S: NodeMembership>(message: MessageOfMembership<S>) -> Self {
-        Self(Box::new(Of::<S, _>::new(message)))
-    }
-
-    /// The message as its strategy knows it.
-    pub(crate) fn own<S: NodeMembership>(self) -> Option<MessageOfMembership<S>> {
-        self.0.into_any().downcast().ok().map(|own| *own)
+        Boxed::<S::Membership<Incarnation>, _>::new(message)
     }
 
     /// The peers that it names, in order.
@@ -181,41 +217,12 @@ impl MembershipMessage {
 impl InnerMessage {
     /// What a strategy says.
     pub(crate) fn of<S: NodeBroadcast>(message: MessageOfBroadcast<S>) -> Self {
-        Self { of: Box::new(Of::<S, _>::new(message)), published: None }
+        Self { of: Box::new(message), published: None }
     }
 
     /// When what it carries was published by its publisher's clock, of one that was read.
     pub(crate) fn published(&self) -> Option<u64> {
         self.published
-    }
-
-    /// The message as its strategy knows it.
-    pub(crate) fn own<S: NodeBroadcast>(self) -> Option<MessageOfBroadcast<S>> {
-        self.of.into_any().downcast().ok().map(|own| *own)
-    }
-}
-
-impl Clone for MembershipMessage {
-    fn clone(&self) -> Self {
-        Self(self.0.copied())
-    }
-}
-
-impl Clone for InnerMessage {
-    fn clone(&self) -> Self {
-        Self { of: self.of.copied(), published: self.published }
-    }
-}
-
-impl Debug for MembershipMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Debug for InnerMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.of.fmt(f)
     }
 }
 
@@ -265,7 +272,7 @@ impl Wire for InnerMessage {
     }
 
     fn wire_len(&self, _sizes: &Sizes) -> usize {
-        let (head, payload) = self.of.copied().split();
+        let (head, payload) = self.of.clone().split();
         HEADER
             + head.map_or(0, |head| head.len())
             + payload.map_or(0, |payload| payload.bytes().len())

@@ -2,12 +2,11 @@
 
 use std::any::Any;
 use std::fmt::Debug;
-use std::time::Duration;
 
 use dyn_clone::DynClone;
-use murmurate::armed::{AnyTimer, Armed};
-use murmurate::broadcast::{Broadcast, Carries, Effects, Input, Mark, Origin, Seen, SeenBounds};
-use murmurate::membership::{Sizes, Time, Violation, Wire};
+use murmurate::broadcast::{Broadcast, Carries, Input};
+use murmurate::erased::{self, AnyBroadcastMessage, Boxed, ErasedBroadcast, Hosted};
+use murmurate::membership::{Sizes, Time, Wire};
 
 use super::{Said, own};
 use crate::engine::strategy::SimBroadcast;
@@ -16,34 +15,24 @@ use crate::model::id::SimId;
 use crate::model::node::Peer;
 
 /// A broadcast strategy of any type. What it broadcasts is only counted.
-#[derive(Debug)]
-pub struct AnyBroadcast<I: SimId>(Box<dyn Strategy<I>>);
+pub type AnyBroadcast<I> = erased::AnyBroadcast<Message<I>>;
 
-impl<I: SimId> AnyBroadcast<I> {
-    /// One that has not seen any input yet.
-    pub fn new<B: SimBroadcast<Id = I, Payload = ()> + Debug>(strategy: B) -> Self {
-        const { assert!(B::Message::KINDS.len() <= Message::<I>::KINDS.len()) };
-        Self(Box::new(Hosted { strategy, timers: Armed::default() }))
-    }
-}
-
-impl<I: SimId> Clone for AnyBroadcast<I> {
-    fn clone(&self) -> Self {
-        Self(dyn_clone::clone_box(&*self.0))
-    }
+/// One that has not seen any input yet.
+pub fn broadcast<I, B>(strategy: B) -> AnyBroadcast<I>
+where
+    I: SimId,
+    B: SimBroadcast<Id = I, Payload = ()> + Debug,
+{
+    const { assert!(B::Message::KINDS.len() <= Message::<I>::KINDS.len()) };
+    AnyBroadcast::<I> { strategy: Box::new(Hosted::new(strategy)) }
 }
 
 /// What it says.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Message<I> {
     said: Box<dyn Said>,
     carries: Option<I>,
-}
-
-impl<I: Copy> Clone for Message<I> {
-    fn clone(&self) -> Self {
-        Self { said: self.said.copied(), carries: self.carries }
-    }
+    is_repair: bool,
 }
 
 impl<I> Wire for Message<I> {
@@ -67,6 +56,10 @@ impl<I: SimId> Carries<I> for Message<I> {
         self.carries
     }
 
+    fn is_repair(&self) -> bool {
+        self.is_repair
+    }
+
     fn split(self) -> (Self, Option<()>) {
         let payload = self.carries.map(drop);
         (self, payload)
@@ -77,212 +70,103 @@ impl<I: SimId> Carries<I> for Message<I> {
     }
 }
 
-/// A strategy of one type, without it.
-trait Strategy<I: SimId>: DynClone + Debug + Send {
-    fn handle(&mut self, now: Time, input: Input<AnyBroadcast<I>>, fx: &mut dyn Speaks<I>);
-    fn eager(&self) -> Vec<Peer>;
-    fn lazy(&self) -> Vec<Peer>;
-    fn seen(&self) -> &Seen<I>;
-    fn seen_mut(&mut self) -> (&mut Seen<I>, SeenBounds);
-    fn check(&self) -> Result<(), Violation>;
+impl<I, S, M: Said + Carries<I>> Boxed<S, M> for Message<I> {
+    fn new(message: M) -> Self {
+        let (carries, is_repair) = (message.carries(), message.is_repair());
+        Self { said: Box::new(message), carries, is_repair }
+    }
+
+    fn own(self) -> Option<M> {
+        own(self.said)
+    }
+}
+
+impl<I: SimId> AnyBroadcastMessage for Message<I> {
+    type Peer = Peer;
+    type Id = I;
+    type Payload = ();
+    type Strategy = dyn WatchedStrategy<I>;
+}
+
+/// [`WatchedBroadcast`] as a trait object.
+pub trait WatchedStrategy<I: SimId>: ErasedBroadcast<Message<I>> + DynClone {
+    /// See [`WatchedBroadcast::kinds`].
     fn kinds(&self) -> Vec<&'static str>;
+    /// See [`WatchedBroadcast::spares_links`].
     fn spares_links(&self, input: &Input<AnyBroadcast<I>>) -> bool;
+    /// See [`WatchedBroadcast::must_graft`].
     fn must_graft(&self, now: Time, input: &Input<AnyBroadcast<I>>) -> Option<Peer>;
 }
 
-/// What it speaks to.
-trait Speaks<I: SimId> {
-    fn send(&mut self, to: Peer, message: Message<I>);
-    fn arm(&mut self, after: Duration, timer: AnyTimer);
-    fn deliver(&mut self, id: I, hops: u16);
-    fn deliver_past(&mut self, id: I, hops: u16);
-    fn missed(&mut self, origin: I::Origin, count: u64);
-    fn mark(&mut self, mark: Mark);
-}
+dyn_clone::clone_trait_object!(<I> WatchedStrategy<I> where I: SimId);
 
-#[derive(Debug, Clone)]
-struct Hosted<B: Broadcast> {
-    strategy: B,
-    timers: Armed<B::Timer>,
-}
-
-impl<B: SimBroadcast> Hosted<B> {
-    /// What an input is to the strategy, for those who only look.
-    fn seen_by_strategy(&self, input: &Input<AnyBroadcast<B::Id>>) -> Option<Input<B>>
-    where
-        B: Broadcast<Payload = ()>,
-    {
-        match input {
-            Input::Receive { from, message } => {
-                let message: &B::Message = (&*message.said as &dyn Any).downcast_ref()?;
-                Some(Input::Receive { from: *from, message: message.clone() })
-            }
-            Input::Expired(timer) => Some(Input::Expired(*self.timers.get(*timer)?)),
-            _ => None,
+/// What an input is to the strategy, for those who only look.
+fn look<I: SimId, B: Broadcast<Peer = Peer>>(
+    hosted: &Hosted<B, B::Timer>,
+    input: &Input<AnyBroadcast<I>>,
+) -> Option<Input<B>> {
+    match input {
+        Input::Receive { from, message } => {
+            let message: &B::Message = (&*message.said as &dyn Any).downcast_ref()?;
+            Some(Input::Receive { from: *from, message: message.clone() })
         }
+        Input::Expired(timer) => Some(Input::Expired(*hosted.timers.get(*timer)?)),
+        _ => None,
     }
 }
 
-impl<B: SimBroadcast<Payload = ()> + Debug> Strategy<B::Id> for Hosted<B> {
-    fn handle(&mut self, now: Time, input: Input<AnyBroadcast<B::Id>>, fx: &mut dyn Speaks<B::Id>) {
-        let input = match input {
-            Input::Publish { id, payload } => Input::Publish { id, payload },
-            Input::Receive { from, message } => {
-                let Some(message) = own(message.said) else { return };
-                Input::Receive { from, message }
-            }
-            Input::Recover { from, id, round, payload, is_past } => {
-                Input::Recover { from, id, round, payload, is_past }
-            }
-            Input::Expired(timer) => {
-                let Some(timer) = self.timers.take(timer) else { return };
-                Input::Expired(timer)
-            }
-            Input::NeighborUp(peer) => Input::NeighborUp(peer),
-            Input::NeighborDown(peer) => Input::NeighborDown(peer),
-        };
-        self.strategy.handle(now, input, &mut Inside { fx, timers: &mut self.timers });
-    }
-
-    fn eager(&self) -> Vec<Peer> {
-        self.strategy.eager().collect()
-    }
-
-    fn lazy(&self) -> Vec<Peer> {
-        self.strategy.lazy().collect()
-    }
-
-    fn seen(&self) -> &Seen<B::Id> {
-        self.strategy.seen()
-    }
-
-    fn seen_mut(&mut self) -> (&mut Seen<B::Id>, SeenBounds) {
-        self.strategy.seen_mut()
-    }
-
-    fn check(&self) -> Result<(), Violation> {
-        self.strategy.check()
-    }
-
+impl<I, B> WatchedStrategy<I> for Hosted<B, <B as Broadcast>::Timer>
+where
+    I: SimId,
+    B: SimBroadcast<Id = I, Payload = ()> + Debug,
+{
     fn kinds(&self) -> Vec<&'static str> {
         self.strategy.kinds()
     }
 
-    fn spares_links(&self, input: &Input<AnyBroadcast<B::Id>>) -> bool {
-        self.seen_by_strategy(input).is_some_and(|input| self.strategy.spares_links(&input))
+    fn spares_links(&self, input: &Input<AnyBroadcast<I>>) -> bool {
+        look(self, input).is_some_and(|input| self.strategy.spares_links(&input))
     }
 
-    fn must_graft(&self, now: Time, input: &Input<AnyBroadcast<B::Id>>) -> Option<Peer> {
-        self.strategy.must_graft(now, &self.seen_by_strategy(input)?)
-    }
-}
-
-/// What the strategy itself speaks to.
-struct Inside<'a, I: SimId, T> {
-    fx: &'a mut dyn Speaks<I>,
-    timers: &'a mut Armed<T>,
-}
-
-impl<B: SimBroadcast<Payload = ()>> Effects<B> for Inside<'_, B::Id, B::Timer> {
-    fn send(&mut self, to: Peer, message: B::Message) {
-        let carries = message.carries();
-        self.fx.send(to, Message { said: Box::new(message), carries });
-    }
-
-    fn arm(&mut self, after: Duration, timer: B::Timer) {
-        self.fx.arm(after, self.timers.put(timer));
-    }
-
-    fn deliver(&mut self, id: B::Id, hops: u16, (): ()) {
-        self.fx.deliver(id, hops);
-    }
-
-    fn deliver_past(&mut self, id: B::Id, hops: u16, (): ()) {
-        self.fx.deliver_past(id, hops);
-    }
-
-    fn missed(&mut self, origin: Origin<B>, count: u64) {
-        self.fx.missed(origin, count);
-    }
-
-    fn mark(&mut self, mark: Mark) {
-        self.fx.mark(mark);
-    }
-}
-
-/// The host's effects, without their type.
-struct Outside<'a, E>(&'a mut E);
-
-impl<I: SimId, E: Effects<AnyBroadcast<I>>> Speaks<I> for Outside<'_, E> {
-    fn send(&mut self, to: Peer, message: Message<I>) {
-        self.0.send(to, message);
-    }
-
-    fn arm(&mut self, after: Duration, timer: AnyTimer) {
-        self.0.arm(after, timer);
-    }
-
-    fn deliver(&mut self, id: I, hops: u16) {
-        self.0.deliver(id, hops, ());
-    }
-
-    fn deliver_past(&mut self, id: I, hops: u16) {
-        self.0.deliver_past(id, hops, ());
-    }
-
-    fn missed(&mut self, origin: I::Origin, count: u64) {
-        self.0.missed(origin, count);
-    }
-
-    fn mark(&mut self, mark: Mark) {
-        self.0.mark(mark);
-    }
-}
-
-impl<I: SimId> Broadcast for AnyBroadcast<I> {
-    type Peer = Peer;
-    type Id = I;
-    type Payload = ();
-    type Message = Message<I>;
-    type Timer = AnyTimer;
-
-    fn handle<E: Effects<Self>>(&mut self, now: Time, input: Input<Self>, fx: &mut E) {
-        self.0.handle(now, input, &mut Outside(fx));
-    }
-
-    fn eager(&self) -> impl Iterator<Item = Peer> {
-        self.0.eager().into_iter()
-    }
-
-    fn lazy(&self) -> impl Iterator<Item = Peer> {
-        self.0.lazy().into_iter()
-    }
-
-    fn seen(&self) -> &Seen<I> {
-        self.0.seen()
-    }
-
-    fn seen_mut(&mut self) -> (&mut Seen<I>, SeenBounds) {
-        self.0.seen_mut()
-    }
-
-    fn check(&self) -> Result<(), Violation> {
-        self.0.check()
+    fn must_graft(&self, now: Time, input: &Input<AnyBroadcast<I>>) -> Option<Peer> {
+        self.strategy.must_graft(now, &look(self, input)?)
     }
 }
 
 impl<I: SimId> WatchedBroadcast for AnyBroadcast<I> {
     fn kinds(&self) -> Vec<&'static str> {
-        let mut kinds = self.0.kinds();
+        let mut kinds = self.strategy.kinds();
         kinds.resize(Message::<I>::KINDS.len(), "");
         kinds
     }
 
     fn spares_links(&self, input: &Input<Self>) -> bool {
-        self.0.spares_links(input)
+        self.strategy.spares_links(input)
     }
 
     fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<Peer> {
-        self.0.must_graft(now, input)
+        self.strategy.must_graft(now, input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use murmurate::broadcast::plumtree;
+
+    use super::*;
+
+    #[test]
+    fn a_boxed_message_carries_what_its_strategy_says() {
+        let said = [
+            plumtree::Message::Gossip { id: 7, round: 1, payload: () },
+            plumtree::Message::Repair { id: 7, round: 1, payload: () },
+            plumtree::Message::Prune,
+        ];
+        for message in said {
+            let boxed: Message<u32> = Boxed::<(), _>::new(message.clone());
+            assert_eq!(boxed.carries(), message.carries());
+            assert_eq!(boxed.is_repair(), message.is_repair());
+            assert_eq!(Boxed::<(), _>::own(boxed), Some(message));
+        }
     }
 }

@@ -1,6 +1,5 @@
-//! Strategies of any type behind one: those that are not compiled together with one another.
-//!
-//! What they say is boxed. Where that costs too much, strategies are compiled together: then nothing is.
+//! Strategies of any type, for those that are not compiled together with one another. Where boxing
+//! costs too much, strategies are compiled together: then nothing is boxed.
 
 mod broadcast;
 mod membership;
@@ -8,18 +7,19 @@ mod membership;
 use std::any::Any;
 use std::fmt::Debug;
 
+use dyn_clone::DynClone;
 use murmurate::membership::{Sizes, Wire};
 
-pub use broadcast::AnyBroadcast;
-pub use membership::AnyMembership;
+pub use broadcast::{AnyBroadcast, broadcast};
+pub use membership::{AnyMembership, membership};
 
 /// A message of a strategy of any type.
-trait Said: Any + Debug + Send {
+trait Said: Any + Debug + DynClone + Send {
     fn kind(&self) -> usize;
     fn wire_len(&self, sizes: &Sizes) -> usize;
-    fn copied(&self) -> Box<dyn Said>;
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
+
+dyn_clone::clone_trait_object!(Said);
 
 impl<M: Wire + Clone + Debug + Send + 'static> Said for M {
     fn kind(&self) -> usize {
@@ -29,17 +29,10 @@ impl<M: Wire + Clone + Debug + Send + 'static> Said for M {
     fn wire_len(&self, sizes: &Sizes) -> usize {
         Wire::wire_len(self, sizes)
     }
-
-    fn copied(&self) -> Box<dyn Said> {
-        Box::new(self.clone())
-    }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self
-    }
 }
 
 /// The message as its strategy knows it. One of another strategy is nobody's.
 fn own<M: 'static>(said: Box<dyn Said>) -> Option<M> {
-    said.into_any().downcast().ok().map(|own| *own)
+    let any: Box<dyn Any> = said;
+    any.downcast().ok().map(|own| *own)
 }

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 
 use super::check::{codec, encode, hold, other_codec, take};
 use super::*;
+use crate::erased::Boxed;
 use crate::id::NodeId;
 
 /// Any frame that a node may send.
@@ -123,7 +124,7 @@ fn any_membership() -> impl Strategy<Value = Frame> {
 fn codec_of(frame: &Frame) -> Codec {
     match frame {
         Frame::Membership(message, _)
-            if message.clone().own::<full_mesh::Parameters>().is_some() =>
+            if Boxed::<full_mesh::FullMesh<Incarnation>, _>::own(message.clone()).is_some() =>
         {
             other_codec()
         }

@@ -1,9 +1,6 @@
 //! The stack that a node runs, of any strategies. All nodes of an overlay run the same: their hellos
 //! say which.
 
-mod broadcast;
-mod membership;
-
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +11,15 @@ use murmurate_broadcast::{self as broadcasts, AntiEntropy, Mark, anti_entropy};
 use murmurate_membership::{self as memberships, ConfigError, MembershipStrategy, Strategy, Wire};
 
 use super::services::{self, ServiceTimer};
-use super::wire::{Codec, NodeBroadcast, NodeMembership, ServiceMessage};
+use super::wire::{
+    Codec, InnerMessage, MembershipMessage, NodeBroadcast, NodeMembership, ServiceMessage,
+};
+use crate::erased::{AnyBroadcast, AnyMembership, Hosted};
 use crate::id::Incarnation;
 use crate::router;
 
-pub(crate) use broadcast::Tree;
-pub(crate) use membership::Membership;
-
+pub(crate) type Membership = AnyMembership<MembershipMessage>;
+pub(crate) type Tree = AnyBroadcast<InnerMessage>;
 pub(crate) type Broadcast = AntiEntropy<Tree>;
 pub(crate) type Router = router::Router<Incarnation, Bytes>;
 /// The node's own, and the application's.
@@ -81,7 +80,9 @@ pub(crate) type StartBroadcast = Box<dyn Fn() -> Tree + Send + Sync>;
 impl<S: NodeMembership> ChosenMembership for S {
     fn check(&self) -> Result<StartMembership, ConfigError> {
         let config = Arc::new(Strategy::check(self.clone())?);
-        Ok(Box::new(move |me, seed| Membership::start::<S>(&config, me, seed)))
+        Ok(Box::new(move |me, seed| Membership {
+            strategy: Box::new(Hosted::new(S::start(&config, me, seed))),
+        }))
     }
 
     fn name(&self) -> &'static str {
@@ -108,7 +109,7 @@ impl<S: NodeMembership> ChosenMembership for S {
 impl<S: NodeBroadcast> ChosenBroadcast for S {
     fn check(&self) -> Result<StartBroadcast, ConfigError> {
         let config = Arc::new(Strategy::check(self.clone())?);
-        Ok(Box::new(move || Tree::start::<S>(&config)))
+        Ok(Box::new(move || Tree { strategy: Box::new(Hosted::new(S::start(&config))) }))
     }
 
     fn name(&self) -> &'static str {
