@@ -46,7 +46,7 @@ fn unknown(word: &str, what: &str, known: &[&str]) -> String {
         .max_by(|a, b| strsim::jaro_winkler(a, word).total_cmp(&strsim::jaro_winkler(b, word)));
     let near = near.filter(|near| strsim::jaro_winkler(near, word) > 0.75);
     let hint = near.map_or_else(String::new, |near| format!(" did you mean {near}?"));
-    format!("{word:?} is no {what}:{hint} allowed are {}", known.join(", "))
+    format!("{word:?} is not a {what}:{hint} allowed are {}", known.join(", "))
 }
 
 fn nodes(text: &str) -> Result<std::ops::RangeInclusive<u32>, String> {
