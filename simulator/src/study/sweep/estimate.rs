@@ -1,7 +1,7 @@
 //! How sure one can be: figures over seeds with confidence intervals, differences of pairs, and what
 //! remains significant among many.
 
-use statrs::distribution::{Beta, Binomial, ContinuousCDF, DiscreteCDF, StudentsT};
+use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 
 /// Of the intervals.
 pub const CONFIDENCE: f64 = 0.95;
@@ -19,7 +19,7 @@ pub struct Summary {
     /// The median.
     pub median: Option<f64>,
     /// The lower end of the interval: of the median, but of yes and no of the share. Absent if there are
-    /// fewer than six values, or if too many of them are equal.
+    /// fewer than six values, or if more than a quarter of them are repeated.
     pub ci_low: Option<f64>,
     /// The upper end.
     pub ci_high: Option<f64>,
@@ -38,24 +38,25 @@ impl Summary {
     pub fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let distinct = values.chunk_by(|a, b| a == b).count();
-        // Where most values are equal, they say more than an interval.
-        let has_interval = values.len() >= FEWEST && 2 * distinct > values.len();
+        // Where many values are equal, they say more than an interval.
+        let has_interval = values.len() >= FEWEST && 4 * distinct >= 3 * values.len();
         let interval = if has_interval { median_interval(&values) } else { None };
         Self::new(&values, interval)
     }
 
-    /// Of values that are 1 for yes and 0 for no. The interval is Clopper's and Pearson's (1934).
+    /// Of values that are 1 for yes and 0 for no. The interval is Wilson's (1927), which covers a share with
+    /// the confidence that it says in the mean; exact ones cover it too often where runs are few.
     #[must_use]
     pub fn of_share(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let n = values.len() as f64;
-        let yes: f64 = values.iter().sum();
-        let tail = (1.0 - CONFIDENCE) / 2.0;
-        let quantile = |a: f64, b: f64, at: f64| Beta::new(a, b).map(|beta| beta.inverse_cdf(at));
-        let low = if yes > 0.0 { quantile(yes, n - yes + 1.0, tail) } else { Ok(0.0) };
-        let high = if yes < n { quantile(yes + 1.0, n - yes, 1.0 - tail) } else { Ok(1.0) };
-        let interval = low.ok().zip(high.ok()).filter(|_| !values.is_empty());
-        Self::new(&values, interval)
+        let share = values.iter().sum::<f64>() / n;
+        let z = Normal::standard().inverse_cdf(f64::midpoint(1.0, CONFIDENCE));
+        let weight = z * z / n;
+        let middle = (share + weight / 2.0) / (1.0 + weight);
+        let half = z * (share * (1.0 - share) / n + weight / (4.0 * n)).sqrt() / (1.0 + weight);
+        let interval = ((middle - half).max(0.0), (middle + half).min(1.0));
+        Self::new(&values, (!values.is_empty()).then_some(interval))
     }
 
     fn new(sorted: &[f64], interval: Option<(f64, f64)>) -> Self {
@@ -289,7 +290,7 @@ mod tests {
         }
     }
 
-    /// R: `binom.test(x, 10)$conf.int`.
+    /// R: `prop.test(x, 10, correct = FALSE)$conf.int`.
     #[test]
     fn the_interval_of_a_share_is_that_of_the_textbook() {
         let of = |yes: u32| {
@@ -298,7 +299,7 @@ mod tests {
             (found.mean.unwrap(), found.ci_low.unwrap(), found.ci_high.unwrap())
         };
         for (yes, low, high) in
-            [(0, 0.0, 0.308_497_1), (3, 0.066_739_5, 0.652_452_9), (10, 0.691_502_9, 1.0)]
+            [(0, 0.0, 0.277_532_8), (3, 0.107_791_3, 0.603_221_9), (10, 0.722_467_2, 1.0)]
         {
             let found = of(yes);
             assert_eq!(found.0, f64::from(yes) / 10.0);
