@@ -1,4 +1,4 @@
-//! What the bytes on a stream mean. The book's page "The bytes" describes them for others.
+//! What the bytes on a stream mean. The book's page "The wire protocol" describes them for others.
 //!
 //! A frame is one byte of kind, three of length (big endian), and so many bytes of body. Whatever
 //! a body says of lengths inside itself is checked before anything is allocated for it.
