@@ -115,6 +115,6 @@ mod tests {
         let said = say(Parameters { gossip_length: 256, ..good() });
         assert_eq!(said, "gossip_length = 256 is out of range: 1 to 255");
         let said = say(Parameters { gossip_interval: Duration::ZERO, ..good() });
-        assert!(said.starts_with("gossip_interval = 0 s"), "{said}");
+        assert!(said.starts_with("gossip_interval = 0ns"), "{said}");
     }
 }

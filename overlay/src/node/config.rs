@@ -373,9 +373,9 @@ mod tests {
         let enough = Limits { max_connections: 517, ..Limits::default() };
         assert_eq!(says(limits(enough)), "");
         let wrong = Limits { join_wait: Duration::ZERO, ..Limits::default() };
-        assert!(says(limits(wrong)).starts_with("join_wait = 0 s"));
+        assert!(says(limits(wrong)).starts_with("join_wait = 0ns"));
         let wrong = Limits { leave_wait: Duration::ZERO, ..Limits::default() };
-        assert!(says(limits(wrong)).starts_with("leave_wait = 0 s"));
+        assert!(says(limits(wrong)).starts_with("leave_wait = 0ns"));
         let told = |address: &str| Builder::new().advertise(address.parse().expect("an address"));
         for (address, why) in [
             ("/ip4/0.0.0.0/tcp/7400", "is where a node may listen"),
