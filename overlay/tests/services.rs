@@ -206,7 +206,7 @@ async fn names_and_types_are_checked() {
     let wrong = node.service::<Mute>("parrot").expect_err("another type");
     assert!(matches!(wrong, UnknownService::Type { .. }), "{wrong}");
     let unknown = node.service::<Mute>("mute").expect_err("no such name");
-    assert_eq!(unknown.to_string(), "the node has no service \"mute\"; it has: parrot");
+    assert_eq!(unknown.to_string(), "no service is named \"mute\"; the node runs: parrot");
 }
 
 #[tokio::test]

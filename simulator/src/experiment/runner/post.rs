@@ -209,3 +209,140 @@ impl<P: SimStack> Post<P> {
         routed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+
+    use murmurate::broadcast::plumtree;
+    use murmurate::membership::hyparview;
+    use murmurate::router::Router;
+
+    use super::super::{Observer, Report, run, run_nodes};
+    use super::*;
+    use crate::engine::Make;
+    use crate::engine::strategy::nodes;
+    use crate::engine::watch::Filter;
+    use crate::experiment::scenario::{Document, Scenario, Span};
+
+    type Told = Event<Peer, Mail>;
+
+    fn scenario(more: &str) -> Scenario {
+        let text = format!(
+            "duration = '60s'\nnodes = {{ count = 12, joining = '2s' }}\n{more}\n\
+             [[workload]]\nfrom = '10s'\nuntil = '30s'\npace.rate = 5.0\npayload = 100\n\
+             look_up = {{ relay = true }}\n"
+        );
+        Document::parse("it", &text).expect("TOML").scenario().expect("a scenario")
+    }
+
+    /// Runs it on nodes whose routers tell what is made of it here.
+    fn told(scenario: &Scenario, event: fn(Told) -> Option<Told>) -> Report {
+        let make = nodes(hyparview::Parameters::default(), plumtree::Parameters::default());
+        let (make, config) = (make.expect("defaults"), Arc::new(router::Config::default()));
+        let make: Make<_> = Arc::new(move |me, seed| {
+            make(me, seed).with_service(Router::new(me, Arc::clone(&config)))
+        });
+        let routes = Routes { command: |command| command, event };
+        run_nodes(NonZeroUsize::MIN, scenario, make, Some(routes), &mut ()).expect("it runs")
+    }
+
+    fn broken(event: fn(Told) -> Option<Told>) -> Option<&'static str> {
+        told(&scenario(""), event).violation.map(|broken| broken.rule)
+    }
+
+    #[test]
+    fn a_lookup_without_an_outcome_is_one_that_found_nobody() {
+        let scenario = scenario("assertions = ['lookup_found == 1 from 10s until 30s']");
+        let all = told(&scenario, Some);
+        assert!(all.holds(), "{:?}", all.verdicts);
+        let some = told(&scenario, |told| match told {
+            Event::Found { peer, .. } if peer.index() == 3 => None,
+            told => Some(told),
+        });
+        assert_eq!(some.violation, None, "it is not overdue yet");
+        assert!(!some.holds(), "{:?}, {:?}", some.verdicts, some.routing);
+        let lookups = |report: &Report| report.routing.as_ref().map(|routing| routing.lookups);
+        assert_eq!(lookups(&some), lookups(&all));
+    }
+
+    #[test]
+    fn an_outcome_of_nothing_is_a_bug() {
+        let rule = broken(|told| match told {
+            Event::Found { peer, path } if peer.index() == 3 => {
+                Some(Event::Found { peer: Peer::new(4, 0), path })
+            }
+            told => Some(told),
+        });
+        assert_eq!(rule, Some("an outcome is one of a lookup"));
+    }
+
+    #[test]
+    fn a_datagram_is_what_was_sent() {
+        let made_up = |told| match told {
+            Event::Received { from, by, data } => {
+                let data = Mail { number: data.number + 1_000, ..data };
+                Some(Event::Received { from, by, data })
+            }
+            told => Some(told),
+        };
+        assert_eq!(broken(made_up), Some("a datagram was sent"));
+        let of_another = |told| match told {
+            Event::Received { from, by, data } => {
+                let from = Peer::new(from.index() + 1, 0);
+                Some(Event::Received { from, by, data })
+            }
+            told => Some(told),
+        };
+        assert_eq!(broken(of_another), Some("a datagram is what was sent"));
+        let longer = |told| match told {
+            Event::Received { from, by, data } => {
+                let data = Mail { bytes: data.bytes + 1, ..data };
+                Some(Event::Received { from, by, data })
+            }
+            told => Some(told),
+        };
+        assert_eq!(broken(longer), Some("a datagram is what was sent"));
+    }
+
+    #[test]
+    fn whoever_looks_changes_nothing() {
+        struct Looks;
+        impl Observer for Looks {
+            fn looks_at(&self) -> Vec<Span> {
+                vec![Span::millis(12_345)]
+            }
+
+            fn wants_events(&self) -> Option<Filter> {
+                Some(Filter::default())
+            }
+        }
+        let scenario = scenario("");
+        let alone = run(&scenario, &mut ()).expect("it runs");
+        assert_eq!(run(&scenario, &mut Looks).expect("it runs"), alone);
+    }
+
+    #[test]
+    fn who_never_started_is_looked_for_in_vain() {
+        let text = "duration = '60s'\nnodes = { count = 4, joining = '1s' }\n\
+                    [[workload]]\nfrom = '10s'\ncount = 3\npace.pause = '5s'\n\
+                    look_up.to.node = 9\n\
+                    [[faults]]\nat = '59s'\ndo.join.count = 6\n";
+        let scenario = Document::parse("it", text).expect("TOML").scenario().expect("a scenario");
+        let routing = run(&scenario, &mut ()).expect("it runs").routing.expect("lookups");
+        assert_eq!((routing.lookups, routing.not_found), (3, 3));
+    }
+
+    #[test]
+    fn a_stopped_process_answers_later() {
+        let text = "duration = '200s'\nnodes = { count = 4, joining = '1s' }\n\
+                    [[workload]]\nfrom = '10s'\nuntil = '20s'\npace.rate = 10.0\n\
+                    sender.node = 1\nlook_up.to.node = 0\n\
+                    [[faults]]\nat = '9s'\ndo.crash.who.nodes = [0]\n\
+                    [[faults]]\nat = '15s'\ndo.stall = { who = { nodes = [1] }, for = '180s' }\n";
+        let scenario = Document::parse("it", text).expect("TOML").scenario().expect("a scenario");
+        let report = run(&scenario, &mut ()).expect("it runs");
+        assert_eq!(report.violation, None);
+    }
+}
