@@ -5,6 +5,7 @@
 //! simulation itself on the way.
 
 mod agenda;
+mod counted;
 mod guard;
 mod observer;
 mod post;

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
 use super::Observer;
+use super::counted::Counted;
 use super::post::Post;
 use super::report::{
     Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
@@ -59,54 +60,6 @@ struct Closed {
     curve: Curve,
     regions: Vec<RegionLatency>,
     overlay: Overlay,
-}
-
-/// What is counted, of a part of the run.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Counted {
-    events: u64,
-    pub(super) messages: u64,
-    bytes: u64,
-    pub(super) lost: u64,
-    pub(super) shed: u64,
-    ups: u64,
-    downs: u64,
-}
-
-impl Counted {
-    fn of(stats: &Stats) -> Self {
-        Self {
-            events: stats.events,
-            messages: stats.messages.iter().map(|kind| kind.count).sum(),
-            bytes: stats.messages.iter().map(|kind| kind.bytes).sum(),
-            lost: stats.lost,
-            shed: stats.shed,
-            ups: stats.neighbor_ups,
-            downs: stats.neighbor_downs.iter().sum(),
-        }
-    }
-
-    fn since(&self, before: &Self) -> Self {
-        Self {
-            events: self.events - before.events,
-            messages: self.messages - before.messages,
-            bytes: self.bytes - before.bytes,
-            lost: self.lost - before.lost,
-            shed: self.shed - before.shed,
-            ups: self.ups - before.ups,
-            downs: self.downs - before.downs,
-        }
-    }
-
-    pub(super) fn add(&mut self, more: &Self) {
-        self.events += more.events;
-        self.messages += more.messages;
-        self.bytes += more.bytes;
-        self.lost += more.lost;
-        self.shed += more.shed;
-        self.ups += more.ups;
-        self.downs += more.downs;
-    }
 }
 
 impl Recorder {

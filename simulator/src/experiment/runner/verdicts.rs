@@ -3,8 +3,8 @@
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
+use super::counted::Counted;
 use super::post::Routed;
-use super::recorder::Counted;
 use super::report::{
     OverlayPoint, Quantiles, Verdict, least_reliability, mean, published, seconds,
 };
