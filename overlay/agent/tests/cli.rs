@@ -348,7 +348,10 @@ fn help_teaches_and_completions_are_there() {
     }
     let output = run(&["--help"]);
     assert!(output.status.success() && output.stderr.is_empty());
-    assert!(text(&output.stdout).contains("Exit status: 0 done, 1 the operation failed, 2 wrong"));
+    assert!(
+        text(&output.stdout)
+            .contains("The exit status is 0 on success, 1 if the operation failed,")
+    );
     for command in
         ["node", "check-config", "broadcast", "subscribe", "send", "request", "listen", "graph"]
     {
