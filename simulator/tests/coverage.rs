@@ -75,9 +75,10 @@ fn intervals_over_ten_seeds_hold_the_truth_as_often_as_they_say() {
         let share = covering as f64 / intervals.len().max(1) as f64;
         let printed = if intervals.is_empty() { "none".to_owned() } else { format!("{share:.3}") };
         println!("{name:<26} {truth:>12.4} {:>12} {printed:>10}", intervals.len());
-        if !intervals.is_empty() && share < 0.9 {
+        // Of a few there is little to say.
+        if intervals.len() > GROUPS / 2 && !(0.9..=0.99).contains(&share) {
             wrong.push(name);
         }
     }
-    assert!(wrong.is_empty(), "below 0.90: {wrong:?}");
+    assert!(wrong.is_empty(), "not from 0.90 to 0.99: {wrong:?}");
 }

@@ -131,7 +131,9 @@ impl ReceiverSession {
     /// [`Nonsense`] if no correct half sends it here. Nothing changed.
     pub fn receive(&mut self, now: Time, frame: Frame) -> Result<(), Nonsense> {
         self.proven |= self.path == Some(Path::Stream);
-        self.receiving.receive(now, frame)
+        self.receiving.receive(now, frame)?;
+        self.hand_back();
+        Ok(())
     }
 
     /// The next message for the application; see [`Receiving::next_delivery`].
@@ -156,10 +158,18 @@ impl ReceiverSession {
         if let Ok(at) = at {
             self.handed[at].1 = Some(answer);
         }
-        while let Some((number, answer)) = self.handed.front_mut()
-            && let Some(answer) = answer.take()
-        {
-            self.receiving.done(*number, answer);
+        self.hand_back();
+    }
+
+    /// Tells the half, in order, what the application is done with. What the sender has given up holds
+    /// up nothing, however long the application keeps it.
+    fn hand_back(&mut self) {
+        while let Some((number, answer)) = self.handed.front_mut() {
+            match answer.take() {
+                Some(answer) => self.receiving.done(*number, answer),
+                None if *number < self.receiving.heard() => {}
+                None => return,
+            }
             self.handed.pop_front();
         }
     }

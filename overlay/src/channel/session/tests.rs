@@ -8,7 +8,7 @@ use bytes::Bytes;
 use murmurate_membership::Time;
 
 use super::*;
-use crate::channel::{Acknowledged, Kind, LaneLimits, Outcome, Path};
+use crate::channel::{Acknowledged, Kind, LaneLimits, Latest, Outcome, Path};
 
 const LIMITS: LaneLimits =
     LaneLimits { messages: 100, bytes: 1_000, timeout: Duration::from_secs(3_600) };
@@ -332,4 +332,47 @@ fn sessions_are_send() {
     fn is_send<T: Send>(_: &T) {}
     is_send(&Box::new(sender()));
     is_send(&receiver(HALF));
+}
+
+/// As if its handler hung.
+#[test]
+fn what_was_given_up_holds_up_no_word_of_what_came_after_it() {
+    let limits = LaneLimits { timeout: Duration::from_secs(2), ..LIMITS };
+    for path in [Path::Stream, Path::Relay] {
+        let mut sender = SenderSession::new(Acknowledged.sending(limits), PATIENCE, 3);
+        let mut receiver = receiver(HALF);
+        push(&mut sender, at(0), 0);
+        connect(&mut sender, &mut receiver, at(0), path);
+        push(&mut sender, at(1_500), 1);
+        carry(&mut sender, &mut receiver, at(1_500));
+        assert_eq!(taken(&mut receiver), [0, 1]);
+        receiver.done(1, Some(Bytes::new()));
+        assert_eq!(sender.expire(at(2_000)), None);
+        carry(&mut sender, &mut receiver, at(2_000));
+        assert_eq!(outcomes(&mut sender), [Outcome::TimedOut, Outcome::Delivered], "{path:?}");
+        receiver.done(0, None);
+        carry(&mut sender, &mut receiver, at(2_001));
+        assert_eq!(outcomes(&mut sender), [], "{path:?}");
+    }
+}
+
+#[test]
+fn of_the_latest_an_old_one_holds_up_no_word_of_the_newest() {
+    let mut sender = SenderSession::new(Latest.sending(LIMITS), PATIENCE, 3);
+    let mut receiver = ReceiverSession::new(Latest.receiving(0, LIMITS), HALF, 3);
+    push(&mut sender, at(0), 0);
+    connect(&mut sender, &mut receiver, at(0), Path::Stream);
+    assert_eq!(taken(&mut receiver), [0]);
+    push(&mut sender, at(1), 1);
+    sender.end(at(1), End::Broken);
+    receiver.detach(at(1));
+    let Want::Later(then) = sender.wants_path(at(1), false) else { panic!("it pauses") };
+    connect(&mut sender, &mut receiver, then, Path::Stream);
+    assert_eq!(taken(&mut receiver), [1]);
+    receiver.done(1, Some(Bytes::new()));
+    carry(&mut sender, &mut receiver, then);
+    assert_eq!(outcomes(&mut sender), [Outcome::Gone, Outcome::Delivered]);
+    receiver.done(0, None);
+    carry(&mut sender, &mut receiver, then);
+    assert_eq!(outcomes(&mut sender), []);
 }

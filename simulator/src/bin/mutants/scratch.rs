@@ -23,6 +23,8 @@ pub(crate) struct Scratch {
     target: PathBuf,
     /// What swarms find.
     found: PathBuf,
+    /// Held as long as this is: another run would put its bugs in.
+    _lock: fs::File,
 }
 
 impl Scratch {
@@ -32,10 +34,12 @@ impl Scratch {
         let cannot = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(folder).map_err(cannot)?;
         let folder = folder.canonicalize().map_err(cannot)?;
+        let lock = fs::File::create(folder.join("lock")).map_err(cannot)?;
+        lock.try_lock().map_err(|_| format!("{}: in use by another run", folder.display()))?;
         let root = root.canonicalize().map_err(cannot)?;
         let in_folder = |name| folder.join(name);
         let (tree, target, found) = (in_folder("tree"), in_folder("target"), in_folder("found"));
-        let scratch = Self { root, tree, target, found };
+        let scratch = Self { root, tree, target, found, _lock: lock };
         let files: BTreeSet<PathBuf> = scratch.sources()?.into_iter().collect();
         scratch.restore(files.iter())?;
         let mut copied = Vec::new();
@@ -256,10 +260,22 @@ mod tests {
 
         // What an earlier call left there is made right.
         scratch.apply(&mutant).expect("it applies");
+        drop(scratch);
         fs::write(folder.path().join("tree/more"), "m").expect("written");
         Scratch::of(root.path(), folder.path()).expect("a copy");
         assert_eq!(copied("some/code.rs").as_deref(), Some("one\nyes\nthree\n"));
         assert_eq!(copied("more"), None);
+    }
+
+    #[test]
+    fn no_two_runs_share_a_copy() {
+        let (root, folder) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two"));
+        tree(root.path(), "one\nyes\nthree\n");
+        let scratch = Scratch::of(root.path(), folder.path()).expect("a copy");
+        let said = Scratch::of(root.path(), folder.path()).expect_err("it is in use");
+        assert!(said.ends_with("in use by another run"), "{said}");
+        drop(scratch);
+        Scratch::of(root.path(), folder.path()).expect("it is free again");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use report::{
 use crate::engine::strategy::{SimBroadcast, SimMembership, compose};
 use crate::engine::{Make, SimStack, Simulation};
 use crate::experiment::faults::{self, Later, Ongoing};
-use crate::experiment::scenario::{Scenario, Share};
+use crate::experiment::scenario::Scenario;
 use crate::model::node::Peer;
 use crate::model::regional::Regional;
 use agenda::{Act, Agenda};
@@ -243,7 +243,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
             checked: Time::ZERO,
             batch: if observer.wants_events().is_some() { BATCH } else { SLICE },
             reach,
-            post: Post::new(routes, scenario.links.duplicate == Share::NONE),
+            post: Post::new(routes, scenario),
             guard: Guard::new(scenario),
             observer,
         }

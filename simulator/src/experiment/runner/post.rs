@@ -10,6 +10,7 @@ use murmurate::router::{self, Command, Event};
 use crate::engine::stats;
 use crate::engine::strategy::{CommandOf, EventOf};
 use crate::engine::{SimStack, Simulation};
+use crate::experiment::scenario::{Scenario, Share, What};
 use crate::model::node::Peer;
 
 /// A datagram: which one it is, and its size.
@@ -31,9 +32,23 @@ pub(super) struct Routes<P: SimStack> {
     pub(super) event: fn(EventOf<P>) -> Option<Event<Peer, Mail>>,
 }
 
-/// How much later than they may take lookups without an outcome are a bug: clocks are slow, and nodes
-/// stop for a while.
+/// How much later than it may be an outcome is a bug.
 const LATE: Duration = Duration::from_secs(60);
+
+/// How long a lookup takes at most. Clocks are slow, and nodes do little or nothing for a while.
+fn patience(scenario: &Scenario) -> Duration {
+    let (mut rate, mut late) = (1.0_f64, LATE);
+    for fault in &scenario.faults {
+        match fault.what {
+            What::ClockDrift { rate: drifts, .. } => rate = rate.min(drifts),
+            What::Slow { lasting, .. } | What::Stall { lasting, .. } => {
+                late = late.saturating_add(lasting.0);
+            }
+            _ => {}
+        }
+    }
+    router::Config::default().lookup_wait().div_f64(rate).saturating_add(late)
+}
 
 /// What was asked for and sent, and what became of it.
 pub(super) struct Post<P: SimStack> {
@@ -44,6 +59,7 @@ pub(super) struct Post<P: SimStack> {
     datagrams: Vec<Datagram>,
     /// Whether the network brings nothing twice: then what is lost was not delivered.
     is_exact: bool,
+    patience: Duration,
     broken: Option<Violation>,
 }
 
@@ -56,7 +72,9 @@ struct Lookup {
 
 struct Datagram {
     at: Time,
+    from: Peer,
     to: Peer,
+    bytes: u32,
     received: bool,
     lost: bool,
 }
@@ -75,9 +93,16 @@ pub(super) struct Routed {
 }
 
 impl<P: SimStack> Post<P> {
-    pub(super) fn new(routes: Option<Routes<P>>, is_exact: bool) -> Self {
-        let (lookups, open, datagrams) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Self { routes, lookups, open, datagrams, is_exact, broken: None }
+    pub(super) fn new(routes: Option<Routes<P>>, scenario: &Scenario) -> Self {
+        Self {
+            routes,
+            lookups: Vec::new(),
+            open: BTreeMap::new(),
+            datagrams: Vec::new(),
+            is_exact: scenario.links.duplicate == Share::NONE,
+            patience: patience(scenario),
+            broken: None,
+        }
     }
 
     /// A node looks for another one, and sends so many bytes to it if it is found. Asked again before
@@ -90,7 +115,8 @@ impl<P: SimStack> Post<P> {
         then: Option<u32>,
     ) {
         let (Some(routes), Some(me)) = (&self.routes, sim.peer(from)) else { return };
-        let Some(target) = sim.peer(to).map(Peer::node) else { return };
+        // It may never have started.
+        let target = Peer::new(to, 0).node();
         if self.open.contains_key(&(me, to)) {
             return;
         }
@@ -107,45 +133,64 @@ impl<P: SimStack> Post<P> {
         let event = *event;
         for (at, me, told) in sim.take_events() {
             match event(told) {
-                Some(Event::Found { peer, .. }) => {
+                Some(Event::Found { peer, path }) => {
                     let is_there = sim.peer(peer.index()).is_some_and(|runs| peer <= runs);
                     self.rule(is_there, "a lookup finds a node that there is", me);
                     if let Some(bytes) = self.ends(at, me, peer.index(), true) {
+                        self.rule(path, "whoever asks for a way gets one", me);
                         self.send(sim, me, peer, bytes);
                     }
                 }
                 Some(Event::NotFound(node)) => drop(self.ends(at, me, node as usize, false)),
-                Some(Event::Received { data: Mail { number, .. }, .. }) => {
-                    let Some(datagram) = self.datagrams.get_mut(number as usize) else { continue };
-                    let (right, again) = (datagram.to == me, datagram.received);
-                    let lost = datagram.lost;
-                    datagram.received = true;
-                    self.rule(right, "a datagram goes to whom it is for", me);
-                    self.rule(!again, "a datagram is delivered at most once", me);
-                    self.rule(!lost || !self.is_exact, "what is lost is not delivered", me);
-                }
-                Some(Event::Lost { number, .. }) => {
-                    let Some(datagram) = self.datagrams.get_mut(number as usize) else { continue };
-                    let received = datagram.received;
-                    datagram.lost = true;
-                    self.rule(!received || !self.is_exact, "what is lost is not delivered", me);
-                }
+                Some(Event::Received { from, data, .. }) => self.received(me, from, data),
+                Some(Event::Lost { to, number }) => self.lost(me, to, number),
                 None => {}
             }
         }
         self.broken.take().map_or(Ok(()), Err)
     }
 
+    fn received(&mut self, me: Peer, from: Peer, Mail { number, bytes }: Mail) {
+        let datagram = self.datagrams.get_mut(number as usize);
+        let Some(datagram) = datagram.filter(|sent| sent.from == from && sent.bytes == bytes)
+        else {
+            return self.rule(false, "a datagram is one that was sent", me);
+        };
+        let (right, lost) = (datagram.to == me, datagram.lost);
+        let again = std::mem::replace(&mut datagram.received, true);
+        self.rule(right, "a datagram goes to whom it is for", me);
+        self.rule(!again, "a datagram is delivered at most once", me);
+        self.rule(!lost || !self.is_exact, "what is lost is not delivered", me);
+    }
+
+    fn lost(&mut self, me: Peer, to: Peer, number: u64) {
+        let datagram = self.datagrams.get_mut(number as usize);
+        let Some(datagram) = datagram.filter(|sent| sent.from == me && sent.to == to) else {
+            return self.rule(false, "whoever sent a datagram is told that it is lost", me);
+        };
+        let received = datagram.received;
+        let again = std::mem::replace(&mut datagram.lost, true);
+        self.rule(!again, "a loss is told once", me);
+        self.rule(!received || !self.is_exact, "what is lost is not delivered", me);
+    }
+
     /// The run is over: whoever asked long ago and still runs has an answer.
     pub(super) fn end(&mut self, sim: &Simulation<P>) -> Result<(), Violation> {
-        let wait = router::Config::default().lookup_wait() * 2 + LATE;
-        let runs = |peer: Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
-        let overdue =
-            |(_, at): &(&(Peer, usize), &usize)| self.lookups[**at].at.after(wait) < sim.now();
-        let late = self.open.iter().find(|one| overdue(one) && runs(one.0.0));
+        let late = self.overdue(sim, self.patience).next();
         Violation::unless(late.is_none(), "a lookup has one outcome, in time", || {
             format!("without one: {late:?}")
         })
+    }
+
+    /// Lookups without an outcome for so long, although whoever asked still runs.
+    fn overdue<'a>(
+        &'a self,
+        sim: &'a Simulation<P>,
+        wait: Duration,
+    ) -> impl Iterator<Item = (&'a (Peer, usize), &'a usize)> {
+        let runs = |peer: Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
+        let open = self.open.iter().filter(move |((me, _), _)| runs(*me));
+        open.filter(move |(_, at)| self.lookups[**at].at.after(wait) < sim.now())
     }
 
     fn rule(&mut self, holds: bool, rule: &'static str, at: Peer) {
@@ -172,14 +217,19 @@ impl<P: SimStack> Post<P> {
         let command = Command::Relay { to, number, data: Mail { number, bytes } };
         if sim.command(from.index(), (routes.command)(command)) {
             let at = sim.now();
-            self.datagrams.push(Datagram { at, to, received: false, lost: false });
+            let (received, lost) = (false, false);
+            self.datagrams.push(Datagram { at, from, to, bytes, received, lost });
         }
     }
 
-    /// What those came to that were asked for and sent in a time, but for what nobody waits for any more.
-    pub(super) fn routed(&self, from: Time, until: Time) -> Routed {
-        let within = |at: Time| from <= at && at <= until;
-        let forgotten: BTreeSet<usize> = self.open.values().copied().collect();
+    /// What those came to that were asked for and sent in a time, but for what nobody waits for any more,
+    /// or what may still come.
+    pub(super) fn routed(&self, sim: &Simulation<P>, from: Time, until: Time) -> Routed {
+        let within = |at: Time| from <= at && at < until;
+        let mut open: BTreeSet<usize> = self.open.values().copied().collect();
+        for (_, at) in self.overdue(sim, router::Config::default().lookup_wait()) {
+            open.remove(at);
+        }
         let mut routed = Routed {
             lookups: 0,
             found: 0,
@@ -190,7 +240,7 @@ impl<P: SimStack> Post<P> {
             lost: 0,
         };
         for (at, lookup) in self.lookups.iter().enumerate() {
-            if !within(lookup.at) || forgotten.contains(&at) {
+            if !within(lookup.at) || open.contains(&at) {
                 continue;
             }
             routed.lookups += 1;
@@ -207,5 +257,141 @@ impl<P: SimStack> Post<P> {
             routed.lost += u64::from(datagram.lost && !datagram.received);
         }
         routed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+
+    use murmurate::broadcast::plumtree;
+    use murmurate::membership::hyparview;
+    use murmurate::router::Router;
+
+    use super::super::{Observer, Report, run, run_nodes};
+    use super::*;
+    use crate::engine::Make;
+    use crate::engine::strategy::nodes;
+    use crate::engine::watch::Filter;
+    use crate::experiment::scenario::{Document, Scenario, Span};
+
+    type Told = Event<Peer, Mail>;
+
+    fn scenario(more: &str) -> Scenario {
+        let text = format!(
+            "duration = '60s'\nnodes = {{ count = 12, joining = '2s' }}\n{more}\n\
+             [[workload]]\nfrom = '10s'\nuntil = '30s'\npace.rate = 5.0\npayload = 100\n\
+             look_up = {{ relay = true }}\n"
+        );
+        Document::parse("it", &text).expect("TOML").scenario().expect("a scenario")
+    }
+
+    /// Runs it on nodes whose routers tell what is made of it here.
+    fn told(scenario: &Scenario, event: fn(Told) -> Option<Told>) -> Report {
+        let make = nodes(hyparview::Parameters::default(), plumtree::Parameters::default());
+        let (make, config) = (make.expect("defaults"), Arc::new(router::Config::default()));
+        let make: Make<_> = Arc::new(move |me, seed| {
+            make(me, seed).with_service(Router::new(me, Arc::clone(&config)))
+        });
+        let routes = Routes { command: |command| command, event };
+        run_nodes(NonZeroUsize::MIN, scenario, make, Some(routes), &mut ()).expect("it runs")
+    }
+
+    fn broken(event: fn(Told) -> Option<Told>) -> Option<&'static str> {
+        told(&scenario(""), event).violation.map(|broken| broken.rule)
+    }
+
+    #[test]
+    fn a_lookup_without_an_outcome_is_one_that_found_nobody() {
+        let scenario = scenario("assertions = ['lookup_found == 1 from 10s until 30s']");
+        let all = told(&scenario, Some);
+        assert!(all.holds(), "{:?}", all.verdicts);
+        let some = told(&scenario, |told| match told {
+            Event::Found { peer, .. } if peer.index() == 3 => None,
+            told => Some(told),
+        });
+        assert_eq!(some.violation, None, "it is not overdue yet");
+        assert!(!some.holds(), "{:?}, {:?}", some.verdicts, some.routing);
+    }
+
+    #[test]
+    fn an_outcome_of_nothing_is_a_bug() {
+        let rule = broken(|told| match told {
+            Event::Found { peer, path } if peer.index() == 3 => {
+                Some(Event::Found { peer: Peer::new(4, 0), path })
+            }
+            told => Some(told),
+        });
+        assert_eq!(rule, Some("an outcome is one of a lookup"));
+    }
+
+    #[test]
+    fn a_datagram_is_what_was_sent() {
+        let made_up = |told: Told| match told {
+            Event::Received { from, by, data } => {
+                let data = Mail { number: data.number + 1_000, ..data };
+                Some(Event::Received { from, by, data })
+            }
+            told => Some(told),
+        };
+        assert_eq!(broken(made_up), Some("a datagram is one that was sent"));
+        let of_another = |told: Told| match told {
+            Event::Received { from, by, data } => {
+                let from = Peer::new(from.index() + 1, 0);
+                Some(Event::Received { from, by, data })
+            }
+            told => Some(told),
+        };
+        assert_eq!(broken(of_another), Some("a datagram is one that was sent"));
+        let longer = |told: Told| match told {
+            Event::Received { from, by, data } => {
+                let data = Mail { bytes: data.bytes + 1, ..data };
+                Some(Event::Received { from, by, data })
+            }
+            told => Some(told),
+        };
+        assert_eq!(broken(longer), Some("a datagram is one that was sent"));
+    }
+
+    #[test]
+    fn whoever_looks_changes_nothing() {
+        struct Looks;
+        impl Observer for Looks {
+            fn looks_at(&self) -> Vec<Span> {
+                vec![Span::millis(12_345)]
+            }
+
+            fn wants_events(&self) -> Option<Filter> {
+                Some(Filter::default())
+            }
+        }
+        let scenario = scenario("");
+        let alone = run(&scenario, &mut ()).expect("it runs");
+        let seen = run(&scenario, &mut Looks).expect("it runs");
+        assert_eq!((seen.digest, seen.routing), (alone.digest, alone.routing));
+    }
+
+    #[test]
+    fn who_never_started_is_looked_for_in_vain() {
+        let text = "duration = '60s'\nnodes = { count = 4, joining = '1s' }\n\
+                    [[workload]]\nfrom = '10s'\ncount = 3\npace.pause = '10s'\n\
+                    look_up.to.node = 9\n\
+                    [[faults]]\nat = '59s'\ndo.join.count = 6\n";
+        let scenario = Document::parse("it", text).expect("TOML").scenario().expect("a scenario");
+        let routing = run(&scenario, &mut ()).expect("it runs").routing.expect("lookups");
+        assert_eq!((routing.lookups, routing.not_found), (3, 3));
+    }
+
+    #[test]
+    fn a_stopped_process_answers_later() {
+        let text = "duration = '198s'\nnodes = { count = 4, joining = '1s' }\n\
+                    [[workload]]\nfrom = '14500ms'\ncount = 1\n\
+                    sender.node = 1\nlook_up.to.node = 0\n\
+                    [[faults]]\nat = '9s'\ndo.crash.who.nodes = [0]\n\
+                    [[faults]]\nat = '15s'\ndo.stall = { who = { nodes = [1] }, for = '180s' }\n";
+        let scenario = Document::parse("it", text).expect("TOML").scenario().expect("a scenario");
+        let report = run(&scenario, &mut ()).expect("it runs");
+        assert_eq!(report.violation, None);
     }
 }

@@ -230,7 +230,7 @@ impl Recorder {
             overlays: &self.overlays,
             peak_pending: sim.peak_pending(),
             watched: &watched,
-            routed: &|from, until| post.routed(from, until),
+            routed: &|from, until| post.routed(sim, from, until),
         };
         let verdicts = verdicts(scenario, &measured, &self.judge);
         let named = stats.messages.iter().filter(|kind| !kind.name.is_empty());
@@ -247,7 +247,7 @@ impl Recorder {
             duplicated: stats.duplicated,
             peak_pending: sim.peak_pending(),
             messages: named.map(Into::into).collect(),
-            routing: RoutingReport::of(&post.routed(Time::ZERO, sim.now())),
+            routing: RoutingReport::of(&post.routed(sim, Time::ZERO, sim.now())),
             channels: channels.map(|(c, tally)| ChannelReport::of(&c.name, tally)).collect(),
             phases,
             timeline: faults.iter().map(happened).collect(),

@@ -239,7 +239,8 @@ pub struct Sent {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RoutingReport {
-    /// Lookups, but for those whose asker died before there was an outcome.
+    /// Lookups, but for those whose asker died before there was an outcome, and for the last ones, whose
+    /// outcome may still come.
     pub lookups: u64,
     /// Those that found somebody.
     pub found: u64,

@@ -121,7 +121,7 @@ pub(super) struct Measured<'a> {
     pub(super) broadcasts: &'a [Broadcast],
     /// Of each broadcast, if an assertion asks for it.
     pub(super) reach: &'a [f64],
-    /// With the moments that they were taken for.
+    /// With the moments that they were taken for, in order.
     pub(super) overlays: &'a [(Time, OverlayPoint)],
     pub(super) peak_pending: usize,
     /// As of [`watches`].
@@ -261,8 +261,8 @@ fn of_overlay(assertion: &Assertion, looks: &[Time], overlays: &[(Time, OverlayP
     };
     // A run that was stopped has looks that nobody took: then nothing is found.
     let looked = looks.iter().map(|look| {
-        let taken = overlays.iter().find(|(at, _)| at == look);
-        verdict(assertion, taken.map(|(_, point)| figure(point)), Some(seconds(*look)))
+        let taken = overlays.binary_search_by_key(look, |(at, _)| *at).ok();
+        verdict(assertion, taken.map(|taken| figure(&overlays[taken].1)), Some(seconds(*look)))
     });
     let found = match assertion.window {
         Window::Within(..) => first_or_last(looked, |verdict| verdict.holds),

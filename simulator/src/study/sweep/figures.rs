@@ -3,8 +3,10 @@
 use super::SweepError;
 use crate::experiment::runner::{ChannelReport, PhaseReport, Report, Verdict};
 use crate::experiment::scenario::{Scenario, Span, nearest};
+use Values::{Counts, Numbers, YesNo};
 
-type Of<T> = fn(&T) -> Option<f64>;
+/// A name, what values there are, and how they come from a report.
+type Figure<T> = (&'static str, Values, fn(&T) -> Option<f64>);
 
 /// What values a figure has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,111 +22,97 @@ pub enum Values {
 /// What values the figure of this name has.
 #[must_use]
 pub fn values_of(name: &str) -> Values {
-    const COUNTS: [&str; 21] = [
-        "events",
-        "messages",
-        "bytes",
-        "lost",
-        "shed",
-        "duplicated",
-        "started_nodes",
-        "neighbor_ups",
-        "neighbor_downs",
-        "broadcasts",
-        "running_nodes",
-        "components",
-        "largest_component",
-        "asymmetric_links",
-        "refused",
-        "unreachable",
-        "gone",
-        "timed_out",
-        "retransmitted",
-        "lookups",
-        "datagrams",
-    ];
-    match name.rsplit('.').next() {
-        Some("holds") => Values::YesNo,
-        Some(last) if COUNTS.contains(&last) => Values::Counts,
-        _ => Values::Numbers,
+    fn kinds<T>(table: &[Figure<T>]) -> impl Iterator<Item = (&'static str, Values)> {
+        table.iter().map(|(name, values, _)| (*name, *values))
     }
+    let last = name.rsplit('.').next();
+    let mut all = kinds(RUN).chain(kinds(PHASE)).chain(kinds(CHANNEL)).chain(kinds(ASSERTION));
+    all.find(|(name, _)| Some(*name) == last).map_or(Numbers, |(_, values)| values)
 }
 
 /// Of a whole run.
-const RUN: &[(&str, Of<Report>)] = &[
-    ("holds", |run| Some(f64::from(u8::from(run.holds())))),
-    ("events", |run| Some(run.events as f64)),
-    ("messages", |run| Some(run.messages.iter().map(|sent| sent.count).sum::<u64>() as f64)),
-    ("bytes", |run| Some(run.messages.iter().map(|sent| sent.bytes).sum::<u64>() as f64)),
-    ("lost", |run| Some(run.lost as f64)),
-    ("shed", |run| Some(run.shed as f64)),
-    ("duplicated", |run| Some(run.duplicated as f64)),
-    ("started_nodes", |run| Some(run.started_nodes as f64)),
-    ("neighbor_ups", |run| Some(run.series.iter().map(|p| p.neighbor_ups).sum::<u64>() as f64)),
-    ("neighbor_downs", |run| Some(run.series.iter().map(|p| p.neighbor_downs).sum::<u64>() as f64)),
+const RUN: &[Figure<Report>] = &[
+    ("holds", YesNo, |run| Some(f64::from(u8::from(run.holds())))),
+    ("events", Counts, |run| Some(run.events as f64)),
+    (
+        "messages",
+        Counts,
+        |run| Some(run.messages.iter().map(|sent| sent.count).sum::<u64>() as f64),
+    ),
+    ("bytes", Counts, |run| Some(run.messages.iter().map(|sent| sent.bytes).sum::<u64>() as f64)),
+    ("lost", Counts, |run| Some(run.lost as f64)),
+    ("shed", Counts, |run| Some(run.shed as f64)),
+    ("duplicated", Counts, |run| Some(run.duplicated as f64)),
+    ("started_nodes", Counts, |run| Some(run.started_nodes as f64)),
+    ("neighbor_ups", Counts, |run| {
+        Some(run.series.iter().map(|p| p.neighbor_ups).sum::<u64>() as f64)
+    }),
+    ("neighbor_downs", Counts, |run| {
+        Some(run.series.iter().map(|p| p.neighbor_downs).sum::<u64>() as f64)
+    }),
 ];
 
 /// Of each phase; latencies in seconds.
-const PHASE: &[(&str, Of<PhaseReport>)] = &[
-    ("broadcasts", |phase| Some(phase.broadcasts as f64)),
-    ("reliability", |phase| phase.reliability),
-    ("least_reliability", |phase| phase.least_reliability),
-    ("rmr", |phase| phase.rmr),
-    ("hops", |phase| phase.ldh),
-    ("latency_mean", |phase| phase.latency_seconds.map(|latency| latency.mean)),
-    ("latency_p50", |phase| phase.latency_seconds.map(|latency| latency.p50)),
-    ("latency_p99", |phase| phase.latency_seconds.map(|latency| latency.p99)),
-    ("latency_max", |phase| phase.latency_seconds.map(|latency| latency.max)),
-    ("running_nodes", |phase| Some(phase.overlay.running_nodes as f64)),
-    ("mean_degree", |phase| Some(phase.overlay.mean_degree)),
-    ("clustering", |phase| Some(phase.overlay.clustering)),
-    ("average_shortest_path", |phase| Some(phase.overlay.average_shortest_path)),
-    ("components", |phase| Some(phase.overlay.components as f64)),
-    ("largest_component", |phase| Some(phase.overlay.largest_component as f64)),
-    ("asymmetric_links", |phase| Some(phase.overlay.asymmetric_links as f64)),
+const PHASE: &[Figure<PhaseReport>] = &[
+    ("broadcasts", Counts, |phase| Some(phase.broadcasts as f64)),
+    ("reliability", Numbers, |phase| phase.reliability),
+    ("least_reliability", Numbers, |phase| phase.least_reliability),
+    ("rmr", Numbers, |phase| phase.rmr),
+    ("hops", Numbers, |phase| phase.ldh),
+    ("latency_mean", Numbers, |phase| phase.latency_seconds.map(|latency| latency.mean)),
+    ("latency_p50", Numbers, |phase| phase.latency_seconds.map(|latency| latency.p50)),
+    ("latency_p99", Numbers, |phase| phase.latency_seconds.map(|latency| latency.p99)),
+    ("latency_max", Numbers, |phase| phase.latency_seconds.map(|latency| latency.max)),
+    ("running_nodes", Counts, |phase| Some(phase.overlay.running_nodes as f64)),
+    ("mean_degree", Numbers, |phase| Some(phase.overlay.mean_degree)),
+    ("clustering", Numbers, |phase| Some(phase.overlay.clustering)),
+    ("average_shortest_path", Numbers, |phase| Some(phase.overlay.average_shortest_path)),
+    ("components", Counts, |phase| Some(phase.overlay.components as f64)),
+    ("largest_component", Counts, |phase| Some(phase.overlay.largest_component as f64)),
+    ("asymmetric_links", Counts, |phase| Some(phase.overlay.asymmetric_links as f64)),
 ];
 
 /// Of each channel; latencies in seconds.
-const CHANNEL: &[(&str, Of<ChannelReport>)] = &[
-    ("messages", |channel| Some(channel.messages as f64)),
-    ("delivered", |channel| {
+const CHANNEL: &[Figure<ChannelReport>] = &[
+    ("messages", Counts, |channel| Some(channel.messages as f64)),
+    ("delivered", Numbers, |channel| {
         (channel.messages > 0).then(|| channel.delivered as f64 / channel.messages as f64)
     }),
-    ("refused", |channel| Some(channel.refused as f64)),
-    ("shed", |channel| Some(channel.shed as f64)),
-    ("unreachable", |channel| Some(channel.unreachable as f64)),
-    ("gone", |channel| Some(channel.gone as f64)),
-    ("timed_out", |channel| Some(channel.timed_out as f64)),
-    ("retransmitted", |channel| Some(channel.retransmitted as f64)),
-    ("latency_mean", |channel| channel.latency_seconds.map(|latency| latency.mean)),
-    ("latency_p50", |channel| channel.latency_seconds.map(|latency| latency.p50)),
-    ("latency_p99", |channel| channel.latency_seconds.map(|latency| latency.p99)),
-    ("latency_max", |channel| channel.latency_seconds.map(|latency| latency.max)),
+    ("refused", Counts, |channel| Some(channel.refused as f64)),
+    ("shed", Counts, |channel| Some(channel.shed as f64)),
+    ("unreachable", Counts, |channel| Some(channel.unreachable as f64)),
+    ("gone", Counts, |channel| Some(channel.gone as f64)),
+    ("timed_out", Counts, |channel| Some(channel.timed_out as f64)),
+    ("retransmitted", Counts, |channel| Some(channel.retransmitted as f64)),
+    ("latency_mean", Numbers, |channel| channel.latency_seconds.map(|latency| latency.mean)),
+    ("latency_p50", Numbers, |channel| channel.latency_seconds.map(|latency| latency.p50)),
+    ("latency_p99", Numbers, |channel| channel.latency_seconds.map(|latency| latency.p99)),
+    ("latency_max", Numbers, |channel| channel.latency_seconds.map(|latency| latency.max)),
 ];
 
 /// Of each assertion.
-const ASSERTION: &[(&str, Of<Verdict>)] = &[
-    ("holds", |verdict| Some(f64::from(u8::from(verdict.holds)))),
-    ("found", |verdict| verdict.found),
-    ("at", |verdict| verdict.at),
+const ASSERTION: &[Figure<Verdict>] = &[
+    ("holds", YesNo, |verdict| Some(f64::from(u8::from(verdict.holds)))),
+    ("found", Numbers, |verdict| verdict.found),
+    ("at", Numbers, |verdict| verdict.at),
 ];
 
 /// The names of a scenario's figures.
 pub fn names(scenario: &Scenario) -> Vec<String> {
     let phases = phases(scenario);
-    let mut names: Vec<String> = RUN.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let mut names: Vec<String> = RUN.iter().map(|(name, ..)| (*name).to_owned()).collect();
     for phase in &phases {
-        names.extend(PHASE.iter().map(|(name, _)| match phases.len() {
+        names.extend(PHASE.iter().map(|(name, ..)| match phases.len() {
             1 => (*name).to_owned(),
             _ => format!("{phase}.{name}"),
         }));
     }
     for channel in &scenario.channels {
         let channel = &channel.name;
-        names.extend(CHANNEL.iter().map(|(name, _)| format!("channel.{channel}.{name}")));
+        names.extend(CHANNEL.iter().map(|(name, ..)| format!("channel.{channel}.{name}")));
     }
     for at in 0..scenario.assertions.len() {
-        names.extend(ASSERTION.iter().map(|(name, _)| format!("assertions.{at}.{name}")));
+        names.extend(ASSERTION.iter().map(|(name, ..)| format!("assertions.{at}.{name}")));
     }
     names
 }
@@ -132,16 +120,16 @@ pub fn names(scenario: &Scenario) -> Vec<String> {
 /// The figures of a run of this scenario, in the order of their names; those of phases that had no
 /// time are absent.
 pub fn values(scenario: &Scenario, report: &Report) -> Vec<Option<f64>> {
-    let mut values: Vec<_> = RUN.iter().map(|(_, of)| of(report)).collect();
+    let mut values: Vec<_> = RUN.iter().map(|(.., of)| of(report)).collect();
     for name in phases(scenario) {
         let phase = report.phases.iter().find(|phase| phase.phase == name);
-        values.extend(PHASE.iter().map(|(_, of)| phase.and_then(of)));
+        values.extend(PHASE.iter().map(|(.., of)| phase.and_then(of)));
     }
     for channel in &report.channels {
-        values.extend(CHANNEL.iter().map(|(_, of)| of(channel)));
+        values.extend(CHANNEL.iter().map(|(.., of)| of(channel)));
     }
     for verdict in &report.verdicts {
-        values.extend(ASSERTION.iter().map(|(_, of)| of(verdict)));
+        values.extend(ASSERTION.iter().map(|(.., of)| of(verdict)));
     }
     values
 }
