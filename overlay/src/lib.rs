@@ -64,6 +64,7 @@ mod node;
 pub mod router;
 pub mod service;
 pub mod stack;
+pub mod testing;
 
 #[cfg(feature = "libp2p")]
 pub use id::{Incarnation, MessageId, NodeId, NodeIdError};

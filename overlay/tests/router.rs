@@ -19,12 +19,12 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn anybody_who_knows_the_node_answers() {
     let mut net = Net::chain(4);
-    net.known.push((2, n(9)));
+    net.know(2, 9, n(9));
     net.look_up(0, 9, false);
     net.settle();
     assert_eq!(net.said(), [(0, found(n(9), false))]);
     assert_eq!((net.carried("lookup"), net.carried("found")), (2, 2), "no further than the answer");
-    assert_eq!(net.routers[0].next_hop(n(9)), None, "an answer from hearsay is no way");
+    assert_eq!(net.router(0).next_hop(n(9)), None, "an answer from hearsay is no way");
 }
 
 #[test]
@@ -77,7 +77,8 @@ fn a_host_that_knows_somebody_else_is_no_help() {
     let mut net = Net::chain(2);
     let (origin, target, path, hops_left) = (n(0), 99, false, 0);
     let message = Message::Lookup { origin, number: 0, target, path, hops_left };
-    net.input_knowing(Some(n(98)), 1, Input::Receive { from: n(0), message });
+    net.know(1, 99, n(98));
+    net.forge(0, 1, message);
     assert_eq!(net.wires.len(), 0);
 }
 
@@ -96,7 +97,7 @@ fn the_way_unused_for_longest_makes_room() {
             net.wires.clear();
         }
     }
-    let next = |target| net.routers[0].next_hop(n(target));
+    let next = |target| net.router(0).next_hop(n(target));
     assert_eq!([97, 98, 99].map(next), [Some(n(2)), None, Some(n(2))]);
 }
 
@@ -142,7 +143,7 @@ fn too_many_lookups_are_not_even_begun() {
 #[test]
 fn a_way_is_laid_in_both_directions() {
     let mut net = Net::chain(6);
-    net.known.push((1, n(5)));
+    net.know(1, 5, n(5));
     net.look_up(0, 5, true);
     net.pass(2 * SECOND);
     assert_eq!(net.said(), [(0, found(n(5), true))]);
@@ -164,7 +165,7 @@ fn a_path_asked_for_later_is_asked_for() {
     net.look_up(0, 4, true);
     net.pass(5 * SECOND);
     assert_eq!(net.said(), [(0, found(n(4), true))]);
-    assert_eq!(net.routers[0].next_hop(n(4)), Some(n(1)));
+    assert_eq!(net.router(0).next_hop(n(4)), Some(n(1)));
 }
 
 #[test]
@@ -206,7 +207,7 @@ fn a_hop_without_a_way_on_says_so() {
     assert_eq!(net.said(), [(0, lost(n(5), 7))]);
     assert_eq!((net.carried("relay"), net.carried("lost")), (3, 3));
     for hop in 0..4 {
-        assert_eq!(net.routers[hop].next_hop(n(5)), None, "hop {hop} knows better now");
+        assert_eq!(net.router(hop).next_hop(n(5)), None, "hop {hop} knows better now");
     }
     net.relay(0, 5, 8);
     assert_eq!(net.said(), [(0, lost(n(5), 8))], "without a word");
@@ -251,11 +252,11 @@ fn an_unused_way_is_forgotten_and_a_used_one_kept() {
         net.relay(0, 3, number);
     }
     net.settle();
-    assert_eq!(net.routers[3].next_hop(n(0)), Some(n(2)), "the way back is kept with it");
-    assert_eq!(net.routers[2].next_hop(n(0)), Some(n(1)), "at every hop");
+    assert_eq!(net.router(3).next_hop(n(0)), Some(n(2)), "the way back is kept with it");
+    assert_eq!(net.router(2).next_hop(n(0)), Some(n(1)), "at every hop");
     net.pass(80 * SECOND);
     for (from, to) in [(0, 3), (1, 3), (2, 0), (3, 0)] {
-        assert_eq!(net.routers[from].next_hop(n(to)), None, "{from} to {to}");
+        assert_eq!(net.router(from).next_hop(n(to)), None, "{from} to {to}");
     }
 }
 
@@ -266,7 +267,7 @@ fn lay(net: &mut Net, number: u64, at: u16, target: u16, next: u16, back: u16) {
     net.forge(back, at, lookup);
     net.forge(next, at, Message::Found { origin, number, peer: n(target) });
     net.wires.clear();
-    assert_eq!(net.routers[usize::from(at)].next_hop(n(target)), Some(n(next)));
+    assert_eq!(net.router(at.into()).next_hop(n(target)), Some(n(next)));
 }
 
 /// Ways that form a circle: a triangle in which each believes the next one knows.
@@ -291,7 +292,7 @@ fn a_circle_of_ways_ends_a_datagram_where_it_comes_round() {
     assert_eq!(net.said(), [(0, lost(n(99), 5))]);
     assert_eq!((net.carried("relay"), net.carried("lost")), (4, 4));
     for hop in 0..4 {
-        assert_eq!(net.routers[hop].next_hop(n(99)), None, "the circle is broken at {hop}");
+        assert_eq!(net.router(hop).next_hop(n(99)), None, "the circle is broken at {hop}");
     }
 }
 
@@ -331,7 +332,7 @@ fn an_answer_counts_only_on_the_way_back_and_once() {
     assert_eq!(net.wires.pop_front(), Some((n(1), n(0), found(1, 99))));
     net.forge(2, 1, found(1, 99));
     assert_eq!(net.wires.len(), 0, "the first answer counts");
-    assert_eq!(net.routers[1].next_hop(n(99)), Some(n(3)));
+    assert_eq!(net.router(1).next_hop(n(99)), Some(n(3)));
 }
 
 #[test]

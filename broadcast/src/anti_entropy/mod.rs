@@ -19,8 +19,6 @@ mod layer;
 pub mod marks;
 mod message;
 mod retention;
-#[cfg(test)]
-mod tests;
 
 use alloc::sync::Arc;
 use core::time::Duration;

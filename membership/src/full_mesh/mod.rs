@@ -21,8 +21,6 @@ mod known;
 pub mod marks;
 mod message;
 mod redial;
-#[cfg(test)]
-mod tests;
 mod upkeep;
 
 use alloc::string::String;

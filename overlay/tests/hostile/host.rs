@@ -1,15 +1,14 @@
 //! The host of a hostile life: puts acts in terms of the peer's state and performs its effects.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
 use std::fmt::Debug;
-use std::time::Duration;
 
 use murmurate::Stack;
 use murmurate::broadcast::Broadcast;
 use murmurate::membership::hyparview::{Message as Talks, Priority, Timer as Wakes};
-use murmurate::membership::{DownReason, HyParView, Membership, Notice, Time};
-use murmurate::stack::{Effects, Input, Message, Timer};
+use murmurate::membership::{HyParView, Membership, Time};
+use murmurate::stack::{Input, Message, Timer};
+use murmurate::testing::{self, Effect};
 use proptest::test_runner::TestCaseError;
 use thin_vec::ThinVec;
 
@@ -17,59 +16,12 @@ use crate::acts::{Act, Answer, Number, Sample, Talk, Who};
 use crate::rules::{self, Heard, Tally};
 use crate::setup::{Blob, ME, Name, Node, Setup, Speech};
 
-pub(crate) type Sent<B> = Message<Talks<Node>, <B as Broadcast>::Message>;
-pub(crate) type Armed<B> = Timer<Wakes, <B as Broadcast>::Timer>;
+pub(crate) type Said<B> = Effect<HyParView<Node>, B>;
+pub(crate) type Sent<B> = testing::Message<HyParView<Node>, B>;
 type Words<B> = Input<HyParView<Node>, B>;
 
 /// Requests remembered to be answered.
 const REMEMBERED: usize = 64;
-
-/// What a peer said in answer to one input.
-#[derive(Debug)]
-pub(crate) enum Said<B: Broadcast> {
-    Send(Node, Sent<B>),
-    Arm(Time, Armed<B>),
-    Deliver(Name),
-    Missed(u64),
-    Up(Node),
-    Down(Node, DownReason),
-    Notice(Notice),
-}
-
-struct Recorder<B: Broadcast> {
-    now: Time,
-    said: Vec<Said<B>>,
-}
-
-impl<B: Broadcast<Peer = Node, Id = Name, Payload = Blob>> Effects<HyParView<Node>, B>
-    for Recorder<B>
-{
-    fn send(&mut self, to: Node, message: Sent<B>) {
-        self.said.push(Said::Send(to, message));
-    }
-    fn arm(&mut self, after: Duration, timer: Armed<B>) {
-        self.said.push(Said::Arm(self.now.after(after), timer));
-    }
-    fn emit(&mut self, event: Infallible) {
-        match event {}
-    }
-    fn broadcast(&mut self, _payload: Blob) {}
-    fn deliver(&mut self, id: Name, _hops: u16, _payload: Blob) {
-        self.said.push(Said::Deliver(id));
-    }
-    fn missed(&mut self, _origin: u32, count: u64) {
-        self.said.push(Said::Missed(count));
-    }
-    fn neighbor_up(&mut self, peer: Node) {
-        self.said.push(Said::Up(peer));
-    }
-    fn neighbor_down(&mut self, peer: Node, reason: DownReason) {
-        self.said.push(Said::Down(peer, reason));
-    }
-    fn notify(&mut self, notice: Notice) {
-        self.said.push(Said::Notice(notice));
-    }
-}
 
 /// How far the peer has come, as its host knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,9 +34,7 @@ pub(crate) enum Phase {
 /// The peer and what its host knows of it.
 pub(crate) struct Host<B: Broadcast> {
     pub(crate) setup: Setup,
-    pub(crate) peer: Stack<HyParView<Node>, B>,
-    pub(crate) now: Time,
-    pub(crate) armed: Vec<(Time, Armed<B>)>,
+    pub(crate) peer: testing::Host<HyParView<Node>, B>,
     /// Neighbours announced, each with the number both sides agreed on.
     pub(crate) linked: BTreeMap<Node, u16>,
     /// Links asked for, latest last.
@@ -105,9 +55,7 @@ where
         let membership = HyParView::new(ME, setup.hyparview(), setup.seed);
         Self {
             setup: setup.clone(),
-            peer: Stack::new(membership, broadcast),
-            now: Time::ZERO,
-            armed: Vec::new(),
+            peer: testing::Host::new(Stack::new(membership, broadcast)),
             linked: BTreeMap::new(),
             asked: VecDeque::new(),
             has_contacts: false,
@@ -120,9 +68,8 @@ where
     /// Feeds the peer one act, performs what it says, and holds it to the rules.
     pub(crate) fn perform(&mut self, act: &Act) -> Result<(), TestCaseError> {
         let Some((input, heard)) = self.input(act) else { return Ok(()) };
-        let mut recorder = Recorder { now: self.now, said: Vec::new() };
-        self.peer.handle(self.now, input, &mut recorder);
-        let outcome = rules::hold(self, &heard, recorder.said);
+        let said = self.peer.feed(input);
+        let outcome = rules::hold(self, &heard, said);
         outcome.map_err(|reason| TestCaseError::fail(format!("{act:?} as {heard:?}: {reason}")))
     }
 
@@ -150,10 +97,8 @@ where
                 self.receive(self.who(*who), message)
             }
             Act::Expire { pick, late } => {
-                let at = usize::from(*pick) % self.armed.len().max(1);
-                self.armed.get(at)?;
-                let (due, timer) = self.armed.swap_remove(at);
-                self.now = self.now.max(due).after(*late);
+                let &(due, timer) = pick_of(self.peer.armed(), *pick)?;
+                self.peer.delay(due.since(self.peer.now()).saturating_add(*late));
                 let heard = match timer {
                     Timer::Broadcast(_) => Heard::BroadcastTimer,
                     Timer::Membership(Wakes::Keepalive) => Heard::Keepalive,
@@ -175,11 +120,12 @@ where
                 (Input::Leave, Heard::Other)
             }
             Act::Pass(time) => {
-                self.now = self.now.after(*time);
+                self.peer.delay(*time);
                 return None;
             }
             Act::Doomsday(left) => {
-                self.now = self.now.max(Time::from_nanos(u64::MAX - left));
+                let doom = Time::from_nanos(u64::MAX - left);
+                self.peer.delay(doom.since(self.peer.now()));
                 return None;
             }
         })
@@ -250,7 +196,7 @@ where
             Who::Me { incarnation } => Node(ME.0, incarnation),
             Who::Node { node, incarnation } => Node(node, incarnation),
             Who::Linked { pick, later } => {
-                let active: Vec<Node> = self.peer.membership().active().collect();
+                let active: Vec<Node> = self.peer.stack().membership().active().collect();
                 let Node(node, incarnation) =
                     pick_of(&active, pick).copied().unwrap_or(Node(u16::from(pick) % 12, 1));
                 Node(node, incarnation.saturating_add_signed(later))
@@ -263,7 +209,7 @@ where
     }
 
     pub(crate) fn see(&mut self, id: Name) {
-        self.seen.insert(id, self.now);
+        self.seen.insert(id, self.peer.now());
     }
 
     pub(crate) fn ask(&mut self, to: Node, link: u16) {

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use murmurate::membership::{DownReason, Peer as _, Time};
-use murmurate::router::{Command, Message as Talk, Parameters, Router, Timer};
-use murmurate::service::Service as _;
+use murmurate::membership::{Membership as _, Peer as _};
+use murmurate::router::{Command, Message as Talk, Parameters};
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 
-use crate::net::{Blob, Input, Message, Net, Node, Notes, Said, check, lost, n};
+use crate::net::{
+    self, Blob, Host, Input, Message, Net, Node, Said, Spoken, lost, n, receive, sent,
+};
 
 /// The router under test, in the middle of all names.
 const ME: Node = Node(4, 1);
@@ -65,10 +66,7 @@ fn any_act() -> impl Strategy<Value = Act> {
 
 /// One router and its host, who knows what may be said.
 struct Life {
-    now: Time,
-    router: Router<Node, Blob>,
-    neighbors: BTreeSet<Node>,
-    armed: Vec<Timer>,
+    host: Host,
     sought: BTreeSet<u16>,
     numbers: u64,
     /// Own datagrams under way.
@@ -90,69 +88,62 @@ const PARAMETERS: Parameters = Parameters {
 
 impl Life {
     fn perform(&mut self, act: Act) -> Result<(), TestCaseError> {
-        let mut notes = Notes::default();
-        let received = if let Act::Receive(from, message, _) = &act {
-            Some((*from, message.clone()))
-        } else {
-            None
-        };
-        match act {
+        let mut received = None;
+        let input = match act {
             Act::Up(peer) => {
                 // As membership does: one incarnation of a node at a time.
-                if peer.0 != ME.0 && !self.neighbors.iter().any(|n| n.is_same_node(peer)) {
-                    self.neighbors.insert(peer);
-                    self.tell(Input::NeighborUp(peer), &mut notes);
+                let mut active = self.host.stack().membership().active();
+                if peer.0 == ME.0 || active.any(|held| held.is_same_node(peer)) {
+                    return Ok(());
                 }
+                Input::Join(vec![peer])
             }
-            Act::Down(peer) => {
-                if self.neighbors.remove(&peer) {
-                    self.tell(Input::NeighborDown(peer, DownReason::Failed), &mut notes);
-                }
-            }
+            Act::Down(peer) => Input::LinkDown(peer),
             Act::Receive(from, message, known) => {
-                notes.known = known;
-                self.tell(Input::Receive { from, message }, &mut notes);
+                if let Talk::Lookup { target, .. } = message {
+                    self.host.know(target, known);
+                }
+                received = Some((from, message.clone()));
+                receive(from, message)
             }
             Act::Expire(last) => {
-                let timer = if last { self.armed.pop() } else { self.armed.first().copied() };
-                if let Some(timer) = timer {
-                    self.armed.retain(|armed| *armed != timer);
-                    self.tell(Input::Expired(timer), &mut notes);
-                }
+                let armed = self.host.armed();
+                let next = if last { armed.last() } else { armed.first() };
+                let Some(&(due, timer)) = next else { return Ok(()) };
+                self.host.delay(due.since(self.host.now()));
+                Input::Expired(timer)
             }
             Act::Lookup(target, path) => {
                 self.sought.insert(target);
-                self.tell(Input::Command(Command::Lookup { target, path }), &mut notes);
+                Input::Command(Command::Lookup { target, path })
             }
             Act::Relay(to) => {
                 let number = self.numbers;
                 self.numbers += 1;
                 self.relayed.insert(number);
-                let data = Blob(1, 20);
-                self.tell(Input::Command(Command::Relay { to, number, data }), &mut notes);
+                Input::Command(Command::Relay { to, number, data: Blob(1, 20) })
             }
-            Act::Pass(millis) => self.now = self.now.after(Duration::from_millis(millis.into())),
-        }
-        self.judge(received.as_ref(), notes)
+            Act::Pass(millis) => {
+                self.host.delay(Duration::from_millis(millis.into()));
+                return Ok(());
+            }
+        };
+        let said = self.host.feed(input);
+        self.judge(received.as_ref(), said)
     }
 
-    fn tell(&mut self, input: Input, notes: &mut Notes) {
-        self.router.handle(self.now, input, notes);
-    }
-
-    fn judge(&mut self, came: Option<&(Node, Message)>, notes: Notes) -> Result<(), TestCaseError> {
-        check(&self.router, &self.neighbors)
-            .map_err(|broken| TestCaseError::fail(broken.to_string()))?;
-        for (_, timer) in notes.armed {
-            prop_assert!(!self.armed.contains(&timer), "{timer:?} is armed twice");
-            self.armed.push(timer);
+    fn judge(
+        &mut self,
+        came: Option<&(Node, Message)>,
+        said: Vec<Spoken>,
+    ) -> Result<(), TestCaseError> {
+        for (to, message) in said.iter().filter_map(sent) {
+            let mut neighbors = self.host.stack().service().neighbors();
+            prop_assert!(neighbors.any(|peer| peer == to), "{to:?} is a stranger");
+            self.judge_sent(came, to, &message)?;
         }
-        for (to, message) in &notes.sent {
-            prop_assert!(self.router.neighbors().any(|peer| peer == *to), "{to:?} is a stranger");
-            self.judge_sent(came, *to, message)?;
-        }
-        for said in notes.said {
-            match said {
+        for event in said.into_iter().filter_map(Spoken::emitted) {
+            match event {
                 Said::Found { peer: Node(target, _), .. } | Said::NotFound(target) => {
                     self.outcomes += 1;
                     prop_assert!(self.sought.remove(&target), "{target} is not sought");
@@ -216,10 +207,7 @@ fn a_router_survives_anything() {
     let result = runner(5_000).run(&proptest::collection::vec(any_act(), 0..150), |acts| {
         let config = Arc::new(PARAMETERS.check().expect("in range"));
         let mut life = Life {
-            now: Time::ZERO,
-            router: Router::new(ME, config),
-            neighbors: BTreeSet::new(),
-            armed: Vec::new(),
+            host: net::host(ME, &config),
             sought: BTreeSet::new(),
             numbers: 0,
             relayed: BTreeSet::new(),

@@ -1,12 +1,15 @@
 //! Routers on a graph of the test's choosing, and every word between them in order.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use murmurate::membership::{self, DownReason, Time, Violation};
-use murmurate::router::{Command, Config, Data, Event, MessageOf, Parameters, Router, Timer};
-use murmurate::service::{self, Effects, Service as _};
+use murmurate::Stack;
+use murmurate::broadcast::Flood;
+use murmurate::membership::{self, Time, Wire as _};
+use murmurate::router::{Command, Config, Data, Event, MessageOf, Parameters, Router};
+use murmurate::stack;
+use murmurate::testing::{self, Effect, Neighbors};
 
 /// A peer as small as they come: node and incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,8 +36,31 @@ pub(crate) type Message = MessageOf<Node, Blob>;
 
 /// What a router said to its host.
 pub(crate) type Said = Event<Node, Blob>;
-/// What happens to it. Broadcasts are none of its business.
-pub(crate) type Input = service::Input<'static, Node, (), Router<Node, Blob>>;
+/// A router that floods nothing.
+pub(crate) type Host = testing::Host<Neighbors<Node>, Flood<Node, u32, ()>, Router<Node, Blob>>;
+pub(crate) type Input = stack::Input<Neighbors<Node>, Flood<Node, u32, ()>, Router<Node, Blob>>;
+pub(crate) type Spoken = Effect<Neighbors<Node>, Flood<Node, u32, ()>, Router<Node, Blob>>;
+type Timer = testing::Timer<Neighbors<Node>, Flood<Node, u32, ()>, Router<Node, Blob>>;
+
+/// A router in the middle of nothing.
+pub(crate) fn host(me: Node, config: &Arc<Config>) -> Host {
+    let flood = Flood::new(Arc::default());
+    let router = Router::new(me, Arc::clone(config));
+    Host::new(Stack::new(Neighbors::of(me), flood).with_service(router))
+}
+
+/// A message arrives.
+pub(crate) fn receive(from: Node, message: Message) -> Input {
+    Input::Receive { from, message: stack::Message::Service(message) }
+}
+
+/// The message that is sent, and to whom.
+pub(crate) fn sent(effect: &Spoken) -> Option<(Node, Message)> {
+    match effect {
+        Effect::Send(to, stack::Message::Service(message)) => Some((*to, message.clone())),
+        _ => None,
+    }
+}
 
 /// A node was found.
 pub(crate) fn found(peer: Node, path: bool) -> Said {
@@ -51,56 +77,14 @@ pub(crate) fn lost(to: Node, number: u64) -> Said {
     Event::Lost { to, number }
 }
 
-/// Takes down what a router says.
-#[derive(Debug, Default)]
-pub(crate) struct Notes {
-    pub(crate) sent: Vec<(Node, Message)>,
-    pub(crate) armed: Vec<(Duration, Timer)>,
-    pub(crate) said: Vec<Said>,
-    /// Whom the host names, whoever is asked for.
-    pub(crate) known: Option<Node>,
-}
-
-impl Effects<Node, (), Router<Node, Blob>> for Notes {
-    fn me(&self) -> Node {
-        unreachable!("a router knows")
-    }
-    fn send(&mut self, to: Node, message: Message) {
-        self.sent.push((to, message));
-    }
-    fn broadcast(&mut self, (): ()) {}
-    fn arm(&mut self, after: Duration, timer: Timer) {
-        self.armed.push((after, timer));
-    }
-    fn emit(&mut self, event: Said) {
-        self.said.push(event);
-    }
-    fn known(&self, _node: u16) -> Option<Node> {
-        self.known
-    }
-}
-
-/// Whether a router with these neighbours is in order.
-pub(crate) fn check(
-    router: &Router<Node, Blob>,
-    neighbors: &BTreeSet<Node>,
-) -> Result<(), Violation> {
-    let neighbors: Vec<_> = neighbors.iter().copied().collect();
-    service::Service::<Node, ()>::check(router, &neighbors)
-}
-
 /// Routers `n(0)`, `n(1)`, …; messages arrive in the order they were sent, at once.
 pub(crate) struct Net {
-    pub(crate) now: Time,
-    pub(crate) routers: Vec<Router<Node, Blob>>,
-    neighbors: Vec<BTreeSet<Node>>,
+    now: Time,
+    hosts: Vec<Host>,
     pub(crate) wires: VecDeque<(Node, Node, Message)>,
-    timers: Vec<(Time, usize, Timer)>,
     pub(crate) said: Vec<(usize, Said)>,
     /// Messages carried, by kind.
     pub(crate) carried: BTreeMap<&'static str, usize>,
-    /// What hosts know: who, and which peer.
-    pub(crate) known: Vec<(usize, Node)>,
 }
 
 pub(crate) fn n(node: u16) -> Node {
@@ -112,13 +96,10 @@ impl Net {
         let config: Arc<Config> = Arc::new(parameters.check().expect("in range"));
         let mut net = Self {
             now: Time::ZERO,
-            routers: (0..nodes).map(|node| Router::new(n(node), Arc::clone(&config))).collect(),
-            neighbors: (0..nodes).map(|_| BTreeSet::new()).collect(),
+            hosts: (0..nodes).map(|node| host(n(node), &config)).collect(),
             wires: VecDeque::new(),
-            timers: Vec::new(),
             said: Vec::new(),
             carried: BTreeMap::new(),
-            known: Vec::new(),
         };
         for &(a, b) in links {
             net.link(a, b);
@@ -133,36 +114,35 @@ impl Net {
     }
 
     pub(crate) fn link(&mut self, a: u16, b: u16) {
-        self.neighbors[usize::from(a)].insert(n(b));
-        self.neighbors[usize::from(b)].insert(n(a));
-        self.input(a.into(), Input::NeighborUp(n(b)));
-        self.input(b.into(), Input::NeighborUp(n(a)));
+        self.input(a.into(), Input::Join(vec![n(b)]));
+        self.input(b.into(), Input::Join(vec![n(a)]));
     }
 
     pub(crate) fn unlink(&mut self, a: u16, b: u16) {
-        self.neighbors[usize::from(a)].remove(&n(b));
-        self.neighbors[usize::from(b)].remove(&n(a));
-        self.input(a.into(), Input::NeighborDown(n(b), DownReason::Failed));
-        self.input(b.into(), Input::NeighborDown(n(a), DownReason::Failed));
+        self.input(a.into(), Input::LinkDown(n(b)));
+        self.input(b.into(), Input::LinkDown(n(a)));
+    }
+
+    /// The host of one router knows this peer.
+    pub(crate) fn know(&mut self, at: usize, node: u16, peer: Node) {
+        self.hosts[at].know(node, Some(peer));
+    }
+
+    pub(crate) fn router(&self, at: usize) -> &Router<Node, Blob> {
+        self.hosts[at].stack().service()
     }
 
     /// Gives one router an input, and holds it to its invariants.
     pub(crate) fn input(&mut self, at: usize, input: Input) {
-        self.input_knowing(None, at, input);
-    }
-
-    /// The same while the host knows a node.
-    pub(crate) fn input_knowing(&mut self, known: Option<Node>, at: usize, input: Input) {
-        let mut notes = Notes { known, ..Notes::default() };
-        self.routers[at].handle(self.now, input, &mut notes);
-        check(&self.routers[at], &self.neighbors[at]).expect("no invariant is broken");
-        for (to, message) in notes.sent {
-            self.wires.push_back((n(at as u16), to, message));
+        let host = &mut self.hosts[at];
+        host.delay(self.now.since(host.now()));
+        for effect in host.feed(input) {
+            if let Some((to, message)) = sent(&effect) {
+                self.wires.push_back((n(at as u16), to, message));
+            } else if let Some(event) = effect.emitted() {
+                self.said.push((at, event));
+            }
         }
-        for (after, timer) in notes.armed {
-            self.timers.push((self.now.after(after), at, timer));
-        }
-        self.said.extend(notes.said.into_iter().map(|said| (at, said)));
     }
 
     pub(crate) fn look_up(&mut self, at: usize, target: u16, path: bool) {
@@ -176,24 +156,16 @@ impl Net {
 
     /// Puts words into a router's mouth.
     pub(crate) fn forge(&mut self, from: u16, to: u16, message: Message) {
-        self.input(to.into(), Input::Receive { from: n(from), message });
+        self.input(to.into(), receive(n(from), message));
     }
 
     /// Carries the next message, if there is one.
     pub(crate) fn step(&mut self) -> bool {
-        use murmurate::membership::Wire;
         let Some((from, to, message)) = self.wires.pop_front() else { return false };
         *self.carried.entry(Message::KINDS[message.kind()]).or_default() += 1;
         let at = usize::from(to.0);
-        let known = match &message {
-            Message::Lookup { target, .. } => {
-                self.known.iter().find(|(host, peer)| *host == at && peer.0 == *target)
-            }
-            _ => None,
-        };
-        let known = known.map(|(_, peer)| *peer);
-        if at < self.routers.len() {
-            self.input_knowing(known, at, Input::Receive { from, message });
+        if at < self.hosts.len() {
+            self.input(at, receive(from, message));
         }
         true
     }
@@ -207,16 +179,20 @@ impl Net {
     pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now.after(time);
         self.settle();
-        while let Some(next) = (0..self.timers.len())
-            .min_by_key(|&at| self.timers[at].0)
-            .filter(|&at| self.timers[at].0 <= end)
-        {
-            let (due, at, timer) = self.timers.remove(next);
-            self.now = due;
+        while let Some((due, at, timer)) = self.next_timer().filter(|(due, ..)| *due <= end) {
+            self.now = self.now.max(due);
             self.input(at, Input::Expired(timer));
             self.settle();
         }
         self.now = end;
+    }
+
+    fn next_timer(&self) -> Option<(Time, usize, Timer)> {
+        let armed =
+            self.hosts.iter().enumerate().flat_map(|(at, host)| {
+                host.armed().iter().map(move |&(due, timer)| (due, at, timer))
+            });
+        armed.min_by_key(|(due, ..)| *due)
     }
 
     pub(crate) fn carried(&self, kind: &str) -> usize {

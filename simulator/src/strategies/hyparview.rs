@@ -118,53 +118,52 @@ fn chatter(m: &Parameters) -> f64 {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
-    use murmurate::membership::hyparview::Timer;
-    use murmurate::membership::{DownReason, Effects, Input, Notice, Time};
+    use murmurate::Stack;
+    use murmurate::broadcast::Flood;
+    use murmurate::stack;
+    use murmurate::testing::{Effect, Host};
 
     use super::*;
+
+    type View = Host<HyParView<Peer>, Flood<Peer, u32, ()>>;
+    type Input = stack::Input<HyParView<Peer>, Flood<Peer, u32, ()>>;
 
     fn id(index: usize) -> Peer {
         Peer::new(index, 0)
     }
 
     /// Whoever is asked for a link, and its number.
-    #[derive(Default)]
-    struct Asked(Vec<(Peer, u16)>);
-
-    impl Effects<HyParView<Peer>> for Asked {
-        fn send(&mut self, to: Peer, message: Message<Peer>) {
-            if let Message::Neighbor { link, .. } = message {
-                self.0.push((to, link));
+    fn asked(view: &mut View, input: Input) -> Vec<(Peer, u16)> {
+        let asked = view.feed(input).into_iter().filter_map(|effect| match effect {
+            Effect::Send(to, stack::Message::Membership(Message::Neighbor { link, .. })) => {
+                Some((to, link))
             }
-        }
-        fn arm(&mut self, _: Duration, _: Timer) {}
-        fn neighbor_up(&mut self, _: Peer) {}
-        fn neighbor_down(&mut self, _: Peer, _: DownReason) {}
-        fn notify(&mut self, _: Notice) {}
+            _ => None,
+        });
+        asked.collect()
     }
 
-    fn handle(
-        view: &mut HyParView<Peer>,
-        input: Input<Peer, Message<Peer>, Timer>,
-    ) -> Vec<(Peer, u16)> {
-        let mut asked = Asked::default();
-        view.handle(Time::ZERO, input, &mut asked);
-        asked.0
+    fn receive(view: &mut View, from: Peer, message: Message<Peer>) -> Vec<(Peer, u16)> {
+        asked(view, Input::Receive { from, message: stack::Message::Membership(message) })
     }
 
-    fn receive(view: &mut HyParView<Peer>, from: Peer, message: Message<Peer>) -> Vec<(Peer, u16)> {
-        handle(view, Input::Receive { from, message })
+    fn membership(view: &View) -> &HyParView<Peer> {
+        view.stack().membership()
+    }
+
+    fn active(view: &View) -> Vec<Peer> {
+        membership(view).active().collect()
     }
 
     /// Linked with 1 by link 7.
-    fn linked() -> HyParView<Peer> {
+    fn linked() -> View {
         let config = Parameters::default().check().expect("the defaults are fine");
-        let mut view = HyParView::new(id(0), Arc::new(config), 1);
-        handle(&mut view, Input::Join(vec![]));
+        let membership = HyParView::new(id(0), Arc::new(config), 1);
+        let mut view = View::new(Stack::new(membership, Flood::new(Arc::default())));
+        asked(&mut view, Input::Join(vec![]));
         receive(&mut view, id(1), Message::Join { link: 7 });
-        assert_eq!(view.active().collect::<Vec<_>>(), [id(1)]);
+        assert_eq!(active(&view), [id(1)]);
         view
     }
 
@@ -175,40 +174,43 @@ mod tests {
     #[test]
     fn a_link_is_spared_by_the_end_of_another() {
         let mut view = linked();
-        assert!(!view.spares_link(id(1), &disconnect(7, false)), "it is that link");
-        assert!(!view.spares_link(id(1), &disconnect(5, true)), "who leaves ends them all");
-        assert!(!view.spares_link(id(2), &disconnect(5, false)), "there is none");
-        assert!(view.spares_link(id(1), &disconnect(5, false)));
+        assert!(!membership(&view).spares_link(id(1), &disconnect(7, false)), "it is that link");
+        assert!(
+            !membership(&view).spares_link(id(1), &disconnect(5, true)),
+            "who leaves ends them all"
+        );
+        assert!(!membership(&view).spares_link(id(2), &disconnect(5, false)), "there is none");
+        assert!(membership(&view).spares_link(id(1), &disconnect(5, false)));
         receive(&mut view, id(1), disconnect(5, false));
-        assert_eq!(view.active().collect::<Vec<_>>(), [id(1)], "as it said");
+        assert_eq!(active(&view), [id(1)], "as it said");
         receive(&mut view, id(1), disconnect(7, false));
-        assert_eq!(view.active().len(), 0);
+        assert_eq!(active(&view), []);
     }
 
     #[test]
     fn a_failed_neighbour_is_replaced_if_anybody_is_known() {
         let mut view = linked();
-        assert!(view.replaces_failed(), "nobody is known");
+        assert!(membership(&view).replaces_failed(), "nobody is known");
         let sample = [id(3)].into_iter().collect();
         let shuffle = Message::Shuffle { origin: id(2), ttl: 0, sample };
-        let mut asked = receive(&mut view, id(1), shuffle);
-        while let Some((peer, link)) = asked.pop() {
-            asked.extend(receive(&mut view, peer, Message::Reject { link }));
+        let mut next = receive(&mut view, id(1), shuffle);
+        while let Some((peer, link)) = next.pop() {
+            next.extend(receive(&mut view, peer, Message::Reject { link }));
         }
-        assert!(view.passive().len() > 0, "some have refused");
-        assert!(!view.replaces_failed(), "nobody is asked, and nobody has failed");
-        handle(&mut view, Input::LinkDown(id(1)));
-        assert!(view.replaces_failed());
+        assert!(membership(&view).passive().len() > 0, "some have refused");
+        assert!(!membership(&view).replaces_failed(), "nobody is asked, and nobody has failed");
+        asked(&mut view, Input::LinkDown(id(1)));
+        assert!(membership(&view).replaces_failed());
     }
 
     #[test]
     fn who_restarted_is_looked_for_as_who_it_is_now() {
         let mut view = linked();
         let again = Peer::new(4, 1);
-        handle(&mut view, Input::Join(vec![id(4)]));
-        assert!(view.looks_for_former(again), "it was not told");
-        assert!(!view.looks_for_former(id(4)));
-        handle(&mut view, Input::Restarted(again));
-        assert!(!view.looks_for_former(again));
+        asked(&mut view, Input::Join(vec![id(4)]));
+        assert!(membership(&view).looks_for_former(again), "it was not told");
+        assert!(!membership(&view).looks_for_former(id(4)));
+        asked(&mut view, Input::Restarted(again));
+        assert!(!membership(&view).looks_for_former(again));
     }
 }

@@ -96,7 +96,13 @@ impl Driver {
     pub(super) fn open_lane(&mut self, node: NodeId, slot: Slot, reply: Reply) {
         let is_full = self.pool.ways.len() >= self.limits.max_channel_connections;
         match self.pool.ways.get_mut(&(node, slot)) {
-            Some(Way::Coming(coming)) => coming.waiting.push(reply),
+            Some(Way::Coming(coming)) => {
+                // Before it grows: callers may have given up.
+                if coming.waiting.len() == coming.waiting.capacity() {
+                    coming.waiting.retain(|waiting| !waiting.is_closed());
+                }
+                coming.waiting.push(reply);
+            }
             Some(Way::Standing(id)) => {
                 let id = *id;
                 self.give_stream(node, id, reply);

@@ -300,8 +300,20 @@ impl JsonSchema for Assertion {
         "Assertion".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "assertion" })
+        json_schema!({ "type": "string", "format": "assertion", "pattern": pattern() })
     }
+}
+
+/// The grammar as a regular expression, for editors. Values and times are checked when it is read.
+fn pattern() -> String {
+    let names = Figure::ALL.map(Figure::name);
+    let of_channels = names.into_iter().filter_map(|name| name.strip_prefix(OF_CHANNELS));
+    let of_channels = of_channels.collect::<Vec<_>>().join("|");
+    let figure = format!(r"({}|channel\.[^\s<>=!]+\.({of_channels}))", names.join("|"));
+    let signs = COMPARISONS.map(|(sign, _)| sign).join("|");
+    let between = r"from\s+\S+(\s+until\s+\S+)?|until\s+\S+";
+    let window = format!(r"{between}|at\s+\S+|within\s+\S+\s+of\s+\S.*");
+    format!(r"^\s*{figure}\s*({signs})\s*[^\s<>=!]+(\s+({window}))?\s*$")
 }
 
 #[cfg(test)]

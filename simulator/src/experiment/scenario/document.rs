@@ -1,6 +1,7 @@
 //! A scenario as text: read with the place of every word, changed by `--set`, and turned into a
 //! [`Scenario`] or into messages that say where what is wrong.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use toml::de::DeTable;
 use toml::{Table, Value};
 
+use super::schema::Wrong;
 use super::tree::{Item, Node, Place, entries};
 use super::{Scenario, gallery, keys, rules, schema};
 
@@ -141,34 +143,44 @@ impl Document {
     /// The scenario it stands for.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All that is wrong with it. How values go together is looked at where each of them is right.
     pub fn scenario(&self) -> Result<Scenario, ScenarioError> {
-        let mut problems: Vec<Problem> = schema::check(&self.root, &self.text)
-            .into_iter()
-            .map(|(place, message)| self.problem(&place, message))
-            .collect();
-        if problems.is_empty() {
-            let Value::Table(table) = self.root.plain() else {
-                return Err(ScenarioError(problems));
-            };
+        let wrong = schema::check(&self.root, &self.text);
+        let Value::Table(mut table) = self.root.plain() else {
+            return Err(self.error(&Place::Text(0), "is no table".into()));
+        };
+        let mut problems = Vec::new();
+        let mut sections = BTreeSet::new();
+        let mut is_known = true;
+        for Wrong { place, section, message } in wrong {
+            table.remove(&section);
+            is_known &= Scenario::has(&section);
+            sections.insert(section);
+            problems.push((place, message));
+        }
+        // A key that nobody knows may mean any.
+        if is_known {
             let mut scenario = self.convert(table)?;
             scenario.find_files(&self.folder);
             if scenario.name.is_empty() {
                 scenario.name = self.stem();
             }
-            let broken = rules::check(&scenario);
-            if broken.is_empty() {
+            let broken = rules::check(&scenario, |section| !sections.contains(section));
+            problems.extend(
+                broken
+                    .into_iter()
+                    .map(|(path, message)| (self.place_of(&path), format!("{path}: {message}"))),
+            );
+            if problems.is_empty() {
                 return Ok(scenario);
             }
-            problems = broken
-                .into_iter()
-                .map(|(path, message)| {
-                    let place = self.place_of(&path);
-                    self.problem(&place, format!("{path}: {message}"))
-                })
-                .collect();
         }
-        Err(ScenarioError(problems))
+        problems.sort_by_key(|(place, _)| match place {
+            Place::Text(at) => *at,
+            Place::Set(_) => usize::MAX,
+        });
+        let problem = |(place, message): (Place, String)| self.problem(&place, message);
+        Err(ScenarioError(problems.into_iter().map(problem).collect()))
     }
 
     fn convert(&self, table: Table) -> Result<Scenario, ScenarioError> {

@@ -230,7 +230,12 @@ impl Scenario {
     /// with it.
     #[must_use]
     pub fn check(&self) -> Vec<(String, String)> {
-        rules::check(self)
+        rules::check(self, |_| true)
+    }
+
+    /// Whether it has a key of that name.
+    fn has(key: &str) -> bool {
+        schema::SCHEMA["properties"].get(key).is_some()
     }
 
     /// Names of files become paths from here, not from the scenario's folder.

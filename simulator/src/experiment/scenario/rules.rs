@@ -18,23 +18,36 @@ type Broken = (String, String);
 /// Round trips between AWS regions.
 const AWS: &str = include_str!("../../model/network/aws.csv");
 
-/// All that is wrong with a scenario whose values are right one by one.
-pub(super) fn check(scenario: &Scenario) -> Vec<Broken> {
+/// All that is wrong with how the values of a scenario go together, as far as these are right.
+pub(super) fn check(scenario: &Scenario, is_right: impl Fn(&str) -> bool) -> Vec<Broken> {
+    let are_right = |sections: &[&str]| sections.iter().all(|section| is_right(section));
     let mut broken = Vec::new();
-    broken.extend(protocols::check(scenario));
-    let regions = match scenario.network() {
-        Ok(network) => Some(network.placement().names().to_vec()),
-        Err(problem) => {
-            broken.push(problem);
-            None
+    if are_right(&["membership", "anti_entropy", "broadcast"]) {
+        broken.extend(protocols::check(scenario));
+    }
+    let mut regions = None;
+    if are_right(&["links", "regions"]) {
+        match scenario.network() {
+            Ok(network) => regions = Some(network.placement().names().to_vec()),
+            Err(problem) => broken.push(problem),
         }
-    };
+    }
     let regions = regions.as_deref();
-    broken.extend(channels(scenario));
-    broken.extend(workload(scenario, regions));
-    broken.extend(faults(scenario, regions));
-    broken.extend(phases(scenario));
-    broken.extend(assertions(scenario));
+    if are_right(&["channels"]) {
+        broken.extend(channels(scenario));
+    }
+    if are_right(&["workload", "channels", "nodes", "faults", "duration"]) {
+        broken.extend(workload(scenario, regions));
+    }
+    if are_right(&["faults", "nodes", "duration"]) {
+        broken.extend(faults(scenario, regions));
+    }
+    if are_right(&["measure", "duration"]) {
+        broken.extend(phases(scenario));
+    }
+    if are_right(&["assertions", "channels", "faults", "duration"]) {
+        broken.extend(assertions(scenario));
+    }
     broken
 }
 

@@ -25,15 +25,40 @@ pub fn schema() -> Json {
 pub(super) static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut schema = generator.into_root_schema_for::<Scenario>().to_value();
+    put_patterns(&mut schema);
     if let Some(object) = schema.as_object_mut() {
         object.insert("title".into(), "A scenario of murmurate-sim".into());
     }
     schema
 });
 
-/// All that a text says which no scenario does, and where.
-pub(super) fn check(root: &Item, text: &str) -> Vec<(Place, String)> {
-    let mut checker = Checker { schema: &SCHEMA, text, found: Vec::new() };
+/// Says of each text of a format of ours which texts fit it.
+fn put_patterns(schema: &mut Json) {
+    match schema {
+        Json::Object(object) => {
+            let format = object.get("format").and_then(Json::as_str).and_then(values::format);
+            if let Some(format) = format {
+                object.insert("pattern".into(), format.pattern.into());
+            }
+            object.values_mut().for_each(put_patterns);
+        }
+        Json::Array(items) => items.iter_mut().for_each(put_patterns),
+        _ => {}
+    }
+}
+
+/// What a text says which no scenario does.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) place: Place,
+    /// The key of the scenario that it is in or under.
+    pub(super) section: String,
+    pub(super) message: String,
+}
+
+/// All that is wrong value by value, in the order of the keys.
+pub(super) fn check(root: &Item, text: &str) -> Vec<Wrong> {
+    let mut checker = Checker { schema: &SCHEMA, text, section: String::new(), found: Vec::new() };
     checker.check(&SCHEMA, root, "");
     checker.found
 }
@@ -113,8 +138,8 @@ pub(super) fn allowed(root: &Json, schema: &Json) -> String {
     if schema["format"] == "assertion" {
         return "an assertion such as \"reliability >= 0.999 from 30s\"".into();
     }
-    let text = schema["format"].as_str().and_then(values::allowed);
-    let kind = text.unwrap_or_else(|| {
+    let format = schema["format"].as_str().and_then(values::format);
+    let kind = format.map(|format| format.allowed).unwrap_or_else(|| {
         match schema["type"].as_str().unwrap_or_default() {
             "integer" => "a whole number",
             "number" => "a number",
@@ -123,7 +148,6 @@ pub(super) fn allowed(root: &Json, schema: &Json) -> String {
             "object" => "a table",
             _ => "a text",
         }
-        .into()
     });
     let bound = |key: &str, word: &str| match &schema[key] {
         Json::Null => String::new(),
@@ -164,12 +188,14 @@ fn instead<'s>(word: &str, known: impl Iterator<Item = &'s str> + Clone) -> Stri
 struct Checker<'a> {
     schema: &'a Json,
     text: &'a str,
-    found: Vec<(Place, String)>,
+    section: String,
+    found: Vec<Wrong>,
 }
 
 impl Checker<'_> {
     fn blame(&mut self, place: &Place, message: String) {
-        self.found.push((place.clone(), message));
+        let (place, section) = (place.clone(), self.section.clone());
+        self.found.push(Wrong { place, section, message });
     }
 
     /// `path = value: allowed is ...`
@@ -205,6 +231,9 @@ impl Checker<'_> {
     fn check_table(&mut self, schema: &Json, entries: &[Entry], item: &Item, path: &str) {
         let Some(known) = schema["properties"].as_object() else { return };
         for entry in entries {
+            if path.is_empty() {
+                self.section.clone_from(&entry.key);
+            }
             let path = join(path, &entry.key);
             match known.get(&entry.key) {
                 Some(schema) => self.check(schema, &entry.item, &path),
@@ -306,10 +335,10 @@ impl Checker<'_> {
             }
             return;
         }
-        let right = match values::check_text(format, text) {
+        let right = match values::format(format) {
             None => true,
-            Some(Err(_)) => false,
-            Some(Ok(())) => text.parse().map_or(true, |time: Span| {
+            Some(format) if !(format.reads)(text) => false,
+            Some(_) => text.parse().map_or(true, |time: Span| {
                 let bound = |key: &str| schema[key].as_str().and_then(|b| b.parse::<Span>().ok());
                 bound("x-least").is_none_or(|least| time >= least)
                     && bound("x-most").is_none_or(|most| time <= most)

@@ -17,7 +17,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Unreadable(pub(super) &'static str);
 
 const TIMES: Unreadable = Unreadable("a time such as \"10s\", \"250ms\" or \"1m 30s\"");
-const NUMBERS: &str = "\"off\", or a whole number";
 const SHARES: Unreadable = Unreadable("a share from 0 to 1, or a percentage such as \"30%\"");
 const SIZES: Unreadable =
     Unreadable("a whole number of bytes, or a size such as \"64 KiB\", up to 1 GiB");
@@ -137,35 +136,65 @@ impl fmt::Display for BitRate {
     }
 }
 
-/// What a schema's `format` promises about a value beyond its type. `None` if the format is none of
-/// ours.
-pub(super) fn check_text(format: &str, text: &str) -> Option<Result<(), String>> {
-    let plain = |result: Result<(), Unreadable>| result.map_err(|error| error.to_string());
-    Some(match format {
-        "duration" => plain(text.parse::<Span>().map(drop)),
-        "duration-or-off" if text == "off" => Ok(()),
-        "duration-or-off" => plain(text.parse::<Span>().map(drop))
-            .map_err(|allowed| format!("{allowed}, or \"off\"")),
-        "number-or-off" if text == "off" => Ok(()),
-        "number-or-off" => Err(NUMBERS.into()),
-        "share" => plain(text.parse::<Share>().map(drop)),
-        "bytes" => plain(text.parse::<Bytes>().map(drop)),
-        "bit-rate" => plain(text.parse::<BitRate>().map(drop)),
-        _ => return None,
-    })
+/// What a schema's `format` promises about a text.
+pub(super) struct Format {
+    name: &'static str,
+    /// As a regular expression, for editors. What is too large for its key fits it, too.
+    pub(super) pattern: &'static str,
+    pub(super) reads: fn(&str) -> bool,
+    /// For messages and for the reference.
+    pub(super) allowed: &'static str,
 }
 
-/// What a key of such a format takes, for messages and for the reference.
-pub(super) fn allowed(format: &str) -> Option<String> {
-    Some(match format {
-        "duration" => TIMES.to_string(),
-        "duration-or-off" => format!("{TIMES}, or \"off\""),
-        "number-or-off" => NUMBERS.into(),
-        "share" => SHARES.to_string(),
-        "bytes" => SIZES.to_string(),
-        "bit-rate" => RATES.to_string(),
-        _ => return None,
-    })
+/// One or more numbers with units.
+macro_rules! time_pattern {
+    () => {
+        r"\s*(\d[\d\s]*(\.\d+)?\s*(nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|M|years?|yrs?|y)\s*)+"
+    };
+}
+
+const FORMATS: [Format; 6] = [
+    Format {
+        name: "duration",
+        pattern: concat!("^", time_pattern!(), "$"),
+        reads: |text| time(text).is_ok(),
+        allowed: TIMES.0,
+    },
+    Format {
+        name: "duration-or-off",
+        pattern: concat!("^(off|", time_pattern!(), ")$"),
+        reads: |text| text == "off" || time(text).is_ok(),
+        allowed: "a time such as \"10s\", \"250ms\" or \"1m 30s\", or \"off\"",
+    },
+    Format {
+        name: "number-or-off",
+        pattern: "^off$",
+        reads: |text| text == "off",
+        allowed: "\"off\", or a whole number",
+    },
+    Format {
+        name: "share",
+        pattern: r"^\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*%\s*$",
+        reads: |text| text.parse::<Share>().is_ok(),
+        allowed: SHARES.0,
+    },
+    Format {
+        name: "bytes",
+        pattern: r"^(\+?\d+|(\d+\.?\d*|\.\d+)\s*([kKmMgGtTpPeE][iI]?)?[bB]?)$",
+        reads: |text| text.parse::<Bytes>().is_ok(),
+        allowed: SIZES.0,
+    },
+    Format {
+        name: "bit-rate",
+        pattern: r"^\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*[kMG]?bit/s\s*$",
+        reads: |text| text.parse::<BitRate>().is_ok(),
+        allowed: RATES.0,
+    },
+];
+
+/// The format of that name. `None` if it is none of ours.
+pub(super) fn format(name: &str) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| format.name == name)
 }
 
 /// A number, or a text that stands for one.

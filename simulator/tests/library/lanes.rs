@@ -1,7 +1,5 @@
 //! Channels in scenarios: what each kind promises, through loss, copies, restarts, cuts and wrong clocks.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
-
 use std::num::NonZeroUsize;
 use std::time::Duration;
 

@@ -6,8 +6,8 @@ use murmurate::channel::Outcome;
 use murmurate::membership::{Time, Violation};
 use murmurate_simulator::engine::lanes::ChannelMessage;
 
-use crate::plan::{Plan, Step};
-use crate::world::{BEST_EFFORT, KINDS, REQUEST, World, is_well, outcome};
+use super::plan::{Plan, Step};
+use super::world::{BEST_EFFORT, KINDS, REQUEST, World, is_well, outcome};
 
 /// What a run was, beyond its success.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

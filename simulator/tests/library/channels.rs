@@ -6,23 +6,13 @@
 //! fails is printed with what was drawn from it:
 //!
 //! ```text
-//! SWARM_SEED=17 cargo test -p murmurate-simulator --test channels
-//! SWARM_SEEDS=100000 cargo test --release -p murmurate-simulator --test channels
+//! SWARM_SEED=17 cargo test -p murmurate-simulator --test library channels
+//! SWARM_SEEDS=100000 cargo test --release -p murmurate-simulator --test library channels
 //! ```
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of a test for production code"
-)]
-
-#[path = "channels/plan.rs"]
 mod plan;
-#[path = "channels/run.rs"]
 mod run;
-#[path = "channels/scenarios.rs"]
 mod scenarios;
-#[path = "channels/world.rs"]
 mod world;
 
 use std::collections::BTreeSet;

@@ -1,14 +1,6 @@
 //! Whom a broadcast had to reach: exactly those who could.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of a test for production code"
-)]
-
-mod common;
-
-use common::{Sim, grown, run, secs};
+use crate::common::{Sim, grown, run, secs};
 use murmurate_simulator::observe::reach::Reach;
 
 fn published(sim: &mut Sim, index: usize) -> Reach {

@@ -1,7 +1,5 @@
 //! Every parameter is in the schema and in the reference, and guarded in every scenario.
 
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
-
 use std::time::Duration;
 
 use murmurate::broadcast::{anti_entropy, flood, plumtree};

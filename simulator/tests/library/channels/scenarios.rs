@@ -6,7 +6,7 @@ use murmurate::channel::{LaneLimits, Outcome};
 use murmurate::membership::Time;
 use murmurate_simulator::engine::lanes::{ChannelMessage, Happened};
 
-use crate::world::{
+use super::world::{
     ACKNOWLEDGED, BEST_EFFORT, Conditions, Habits, KINDS, LATEST, REQUEST, World, is_well,
 };
 

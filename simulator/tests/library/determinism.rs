@@ -1,7 +1,5 @@
 //! A run is a function of its seed, whichever binary runs it.
 
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
-
 use std::num::NonZeroUsize;
 use std::process::Command;
 use std::sync::Arc;

@@ -1,14 +1,9 @@
 //! Parts of an overlay that were cut from each other are one again in time, whatever restarted; and what
 //! that costs.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a scenario fails by panicking")]
-
-#[path = "common/mod.rs"]
-mod common;
-
 use std::time::Duration;
 
-use common::{Sim, components, quiet_within, run, secs, simulation_of};
+use crate::common::{Sim, components, quiet_within, run, secs, simulation_of};
 use murmurate::membership::Membership;
 use murmurate::membership::hyparview::Parameters;
 use murmurate_simulator::model::network::Latency;
@@ -108,7 +103,7 @@ fn lost(sim: &Sim) -> usize {
     sim.live_nodes().map(of).sum()
 }
 
-/// `cargo test --release -p murmurate-simulator --test reunion -- --ignored --nocapture`: messages of
+/// `cargo test --release -p murmurate-simulator --test library reunion -- --ignored --nocapture`: messages of
 /// 10,000 nodes that all joined through the same two seeds in half a minute, without random exchanges.
 #[test]
 #[ignore = "a measurement, which takes a minute"]

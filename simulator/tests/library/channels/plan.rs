@@ -6,7 +6,7 @@ use murmurate::channel::LaneLimits;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
-use crate::world::{Conditions, Habits, KINDS};
+use super::world::{Conditions, Habits, KINDS};
 
 /// Everything about one run.
 #[derive(Debug, Clone)]

@@ -1,8 +1,6 @@
 //! Every scenario of the gallery at a small size: its assertions hold, its run is a function of its
 //! seed on any number of threads, its file is listed, and valid under the schema.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
-
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

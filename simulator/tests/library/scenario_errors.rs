@@ -1,7 +1,5 @@
 //! Wrong scenario files, and what is said about each: where, which key, and what is allowed.
 
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
-
 use std::path::Path;
 
 use murmurate_simulator::experiment::scenario::{Document, Scenario};
@@ -329,4 +327,101 @@ fn the_published_schema_refuses_wrong_keys_and_shapes() {
         }
     }
     assert!(refused >= 15, "{refused}");
+}
+
+/// An editor that knows the schema marks the texts that a run would refuse.
+#[test]
+fn the_published_schema_has_patterns_for_texts() {
+    let schema = murmurate_simulator::experiment::scenario::schema();
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let keys = [
+        (
+            "duration",
+            &["10s", "1m 30s", "1m30s", "2.5 min", " 100 ms "][..],
+            &["10", "soon", "10 parsecs", "-5s", ""][..],
+        ),
+        ("nodes.joining", &["1 day", "80us"], &["1 2", "s", "5 s5"]),
+        ("links.loss", &["30%", "0.5 %", "1e1%"], &["30", "many", "%", "-3%"]),
+        (
+            "links.bandwidth.up",
+            &["10 Mbit/s", "9600 bit/s", "2.5 Gbit/s"],
+            &["10 Mbps", "Mbit/s", "10 mbit/s"],
+        ),
+        ("workload.payload", &["64 KiB", "7", "1.5kB", "1M"], &["64 KiBit", "KiB", "-1", "5 %"]),
+        ("membership.promotion_interval", &["off", "10s"], &["never", "offs", "on"]),
+        ("membership.reunion_interval", &["off", "1m"], &["Off", "1mm"]),
+        (
+            "assertions",
+            &[
+                "lost == 0",
+                "reliability>=99.9% until 30s",
+                "components == 1 within 30s of 5s",
+                "latency_p99 < 250ms from 10s until 1m30s",
+                "running_nodes != 90 at 20s",
+            ],
+            &[
+                "reliabilty >= 1",
+                "reliability => 1",
+                "lost = 0",
+                "components == 1 since 5s",
+                "components == 1 within 60s",
+                "lost == 0 at 5s sharp",
+                "reliability >= 1 from",
+            ],
+        ),
+    ];
+    for (key, right, wrong) in keys {
+        for (text, fits) in
+            right.iter().map(|text| (text, true)).chain(wrong.iter().map(|text| (text, false)))
+        {
+            let line = match key.split_once('.') {
+                Some(("membership", key)) => {
+                    format!("membership = {{ strategy = 'hyparview', {key} = {text:?} }}")
+                }
+                Some(("workload", key)) => format!("workload = [{{ {key} = {text:?} }}]"),
+                _ if key == "links.bandwidth.up" => {
+                    format!("links.bandwidth = {{ up = {text:?}, down = '1 Gbit/s' }}")
+                }
+                _ if key == "assertions" => format!("assertions = [{text:?}]"),
+                _ => format!("{key} = {text:?}"),
+            };
+            let table: toml::Table = line.parse().expect("TOML");
+            let json = serde_json::to_value(table).expect("JSON");
+            assert_eq!(validator.is_valid(&json), fits, "the schema: {line}");
+            let read = Document::parse("f", &line).expect("TOML").scenario();
+            assert_eq!(read.is_ok(), fits, "{line}: {read:?}");
+        }
+    }
+}
+
+/// What goes wrong together is told although another value is wrong by itself, as long as neither
+/// hangs on it.
+#[test]
+fn a_wrong_value_hides_no_other() {
+    let errors = |text: &str| {
+        let error = Document::parse("f", text).expect("TOML").scenario().expect_err("wrong");
+        error.0.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let told = errors(
+        "nodes.count = 0\nassertions = ['lost == 0 at 2m']\n[links]\nloss = 2\n[membership]\n\
+         strategy = 'hyparview'\npassive_capacity = 3\n[[workload]]\nsender = { node = 7000 }\n\
+         [measure]\nphases = [{ name = 'a', from = '2m' }]\n",
+    );
+    let places: Vec<_> =
+        told.iter().map(|line| line.split(": ").nth(1).expect("a message")).collect();
+    assert_eq!(places.len(), 5, "{told:#?}");
+    for (place, begins) in places.iter().zip([
+        "nodes.count = 0",
+        "assertions.0",
+        "links.loss = 2",
+        "membership.passive_capacity",
+        "measure.phases.0.from",
+    ]) {
+        assert!(place.starts_with(begins), "{told:#?}");
+    }
+    // What hangs on the wrong value is not guessed at: node 7000 may well be there.
+    assert!(!told.iter().any(|line| line.contains("7000")), "{told:#?}");
+    // And a key that nobody knows may mean any.
+    let told = errors("node.count = 9000\n[[workload]]\nsender = { node = 7000 }\n");
+    assert_eq!(told, ["f:1:1: node is not a key: did you mean nodes?"]);
 }

@@ -1,6 +1,15 @@
-//! Scenarios: each a defect seen elsewhere or a promise of the module.
+//! The full mesh: scenarios, each a defect seen elsewhere or a promise of the strategy.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "clippy takes the helpers of a test for production code"
+)]
+
+#[path = "full_mesh/host.rs"]
 mod host;
+#[path = "full_mesh/hostile.rs"]
 mod hostile;
 
 use std::sync::Arc;
@@ -10,9 +19,10 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 use thin_vec::thin_vec;
 
-use super::{Message, Parameters};
-use crate::{DownReason, Input, Membership, Notice, Time};
-use host::{Hosted, Id, Lost, World, id, secs};
+use murmurate::membership::full_mesh::{Message, Parameters};
+use murmurate::membership::{DownReason, Membership as _, Notice, Time};
+
+use host::{Hosted, Id, Input, Lost, World, id, receive, secs};
 
 /// Loses a share of all messages.
 fn lossy(share: f64, seed: u64) -> Lost {
@@ -41,7 +51,7 @@ fn simultaneous_joins_through_one_contact_become_a_full_mesh() {
         }
         world.run(secs(2));
         world.assert_full_mesh();
-        let flaps: usize = world.peers.values().map(|hosted| hosted.said.downs.len()).sum();
+        let flaps: usize = world.peers.values().map(|hosted| hosted.downs.len()).sum();
         assert_eq!(flaps, 0, "crossing requests end in one link");
     }
 }
@@ -90,25 +100,26 @@ fn a_member_that_left_is_not_resurrected() {
     assert!(world.active(id(1)).contains(&gone));
     for node in [0, 2, 3, 4] {
         assert!(!world.knows(id(node), gone));
-        assert_eq!(world.peers[&id(node)].said.downs, [(gone, DownReason::Left)]);
+        assert_eq!(world.peers[&id(node)].downs, [(gone, DownReason::Left)]);
         let message = Message::Members(thin_vec![gone]);
-        world.feed(id(node), Input::Receive { from: id(1), message });
+        world.feed(id(node), receive(id(1), message));
         assert!(!world.knows(id(node), gone), "late gossip");
         let message = Message::Hello { link: 77 };
-        world.feed(id(node), Input::Receive { from: gone, message });
+        world.feed(id(node), receive(gone, message));
         assert!(!world.knows(id(node), gone), "a late word of its own");
     }
     for _ in 0..30 {
         world.run(secs(1));
         assert!([0, 2, 3, 4].iter().all(|node| !world.knows(id(*node), gone)));
     }
-    assert_eq!(world.peers[&id(1)].said.downs, [(gone, DownReason::Silent)]);
+    assert_eq!(world.peers[&id(1)].downs, [(gone, DownReason::Silent)]);
     world.run(secs(60));
     for hosted in world.peers.values() {
-        assert!(hosted.mesh.departed.stones().is_empty(), "tombstones are reaped");
-        assert_eq!(hosted.mesh.passive().len(), 0, "so is the failed one");
+        assert_eq!(hosted.mesh().passive().len(), 0, "the failed one is forgotten");
     }
     world.assert_full_mesh();
+    world.feed(id(0), receive(id(2), Message::Members(thin_vec![gone])));
+    assert!(world.knows(id(0), gone), "and so is that it left");
 }
 
 #[test]
@@ -126,10 +137,10 @@ fn who_left_may_come_back_as_a_new_incarnation() {
 fn after_leaving_everything_is_refused() {
     let mut peer = running(id(1), Parameters::default());
     peer.receive(Time::ZERO, id(2), Message::Hello { link: 4 });
-    peer.said.sent.clear();
+    peer.sent.clear();
     peer.feed(Time::ZERO, Input::Join(vec![id(3)]));
     peer.feed(Time::ZERO, Input::Leave);
-    let goodbyes: Vec<_> = peer.said.sent.iter().skip(1).map(|(to, said)| (*to, said)).collect();
+    let goodbyes: Vec<_> = peer.sent.iter().skip(1).map(|(to, said)| (*to, said)).collect();
     assert!(goodbyes.iter().all(|(_, m)| matches!(m, Message::Disconnect { leaving: true, .. })));
     assert_eq!(goodbyes.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [id(3), id(2)]);
     for (message, link) in [
@@ -146,16 +157,16 @@ fn after_leaving_everything_is_refused() {
     );
     peer.feed(Time::ZERO, Input::LinkDown(id(3)));
     peer.feed(Time::ZERO, Input::Join(vec![id(6)]));
-    assert!(peer.said.sent.is_empty() && peer.mesh.active().len() == 0);
+    assert!(peer.sent.is_empty() && peer.mesh().active().len() == 0);
 }
 
 #[test]
 fn a_crash_and_a_restart_are_told_apart() {
     let mut world = World::mesh(5, Parameters::default(), 1);
     world.crash(id(2));
-    assert_eq!(world.peers[&id(1)].said.downs, [(id(2), DownReason::Failed)]);
+    assert_eq!(world.peers[&id(1)].downs, [(id(2), DownReason::Failed)]);
     world.run(secs(3));
-    assert!(world.peers[&id(1)].mesh.passive().eq([id(2)]), "it is remembered");
+    assert!(world.peers[&id(1)].mesh().passive().eq([id(2)]), "it is remembered");
     let back = Id { node: 2, incarnation: 1 };
     world.join(back, &[id(0)]);
     world.run(secs(2));
@@ -167,7 +178,7 @@ fn a_crash_and_a_restart_are_told_apart() {
     world.join(again, &[id(0)]);
     world.run(secs(2));
     world.assert_full_mesh();
-    let downs = world.peers[&id(1)].said.downs.clone();
+    let downs = world.peers[&id(1)].downs.clone();
     assert_eq!(downs.last(), Some(&(back, DownReason::Restarted)));
 
     // Late words of and about the old one.
@@ -176,14 +187,11 @@ fn a_crash_and_a_restart_are_told_apart() {
         Message::Disconnect { link: 40, leaving: true },
         Message::Members(thin_vec![id(2)]),
     ] {
-        world.feed(id(1), Input::Receive { from: back, message: message.clone() });
+        world.feed(id(1), receive(back, message.clone()));
         world.feed(id(1), Input::LinkDown(back));
-        world.feed(
-            id(1),
-            Input::Receive { from: id(3), message: Message::Members(thin_vec![back]) },
-        );
+        world.feed(id(1), receive(id(3), Message::Members(thin_vec![back])));
     }
-    assert_eq!(world.peers[&id(1)].said.downs, downs);
+    assert_eq!(world.peers[&id(1)].downs, downs);
     world.assert_full_mesh();
 }
 
@@ -192,12 +200,12 @@ fn a_contact_that_restarted_and_knows_nobody_is_found() {
     let mut world = World::mesh(2, Parameters::default(), 1);
     world.by_address = true;
     world.crash(id(0));
-    assert_eq!(world.peers[&id(1)].said.notices, [Notice::Joined, Notice::Isolated]);
+    assert_eq!(world.peers[&id(1)].notices, [Notice::Joined, Notice::Isolated]);
     world.run(secs(20));
     world.join(Id { node: 0, incarnation: 1 }, &[]);
     world.run(secs(60));
     world.assert_full_mesh();
-    assert_eq!(world.peers[&id(1)].said.notices.last(), Some(&Notice::Joined));
+    assert_eq!(world.peers[&id(1)].notices.last(), Some(&Notice::Joined));
 }
 
 #[test]
@@ -224,7 +232,7 @@ fn a_lost_accept_leaves_no_half_link() {
             world.run(Duration::from_millis(600));
         }
         assert_eq!(world.active(id(0)), [].into());
-        assert_eq!(world.peers[&id(0)].said.downs, [(id(1), DownReason::Dropped)]);
+        assert_eq!(world.peers[&id(0)].downs, [(id(1), DownReason::Dropped)]);
         world.lost = Box::new(|_, _, _| false);
         world.run(secs(60));
         world.assert_full_mesh();
@@ -238,7 +246,7 @@ fn an_accept_never_asked_for_is_answered() {
     assert_eq!(said[0], (id(2), Message::Disconnect { link: 6, leaving: false }));
     let said = peer.receive(Time::ZERO, id(3), Message::Keepalive { link: 6 });
     assert_eq!(said[0], (id(3), Message::Disconnect { link: 6, leaving: false }));
-    assert_eq!(peer.mesh.active().len(), 0);
+    assert_eq!(peer.mesh().active().len(), 0);
 }
 
 #[test]
@@ -247,11 +255,11 @@ fn a_disconnect_in_flight_ends_no_later_link() {
     peer.receive(Time::ZERO, id(2), Message::Hello { link: 2 });
     let said = peer.receive(Time::ZERO, id(2), Message::Hello { link: 4 });
     assert_eq!(said[0], (id(2), Message::Accept { link: 4 }));
-    assert_eq!(peer.said.downs, [(id(2), DownReason::Renewed)]);
+    assert_eq!(peer.downs, [(id(2), DownReason::Renewed)]);
     peer.receive(Time::ZERO, id(2), Message::Disconnect { link: 2, leaving: false });
     let said = peer.receive(Time::ZERO, id(2), Message::Hello { link: 4 });
     assert_eq!(said, [(id(2), Message::Accept { link: 4 })]);
-    assert_eq!(peer.said.downs.len(), 1, "a Hello delivered twice renews nothing");
+    assert_eq!(peer.downs.len(), 1, "a Hello delivered twice renews nothing");
 }
 
 #[test]
@@ -262,7 +270,7 @@ fn a_split_merges_after_a_long_partition() {
         world.run(secs(1800));
         assert_eq!(world.active(id(0)), [id(1), id(2)].into());
         assert_eq!(world.active(id(7)).len(), 4);
-        assert!(world.peers[&id(0)].said.downs.contains(&(id(7), DownReason::Silent)));
+        assert!(world.peers[&id(0)].downs.contains(&(id(7), DownReason::Silent)));
         world.lost = Box::new(|_, _, _| false);
         world.run(secs(60));
         world.assert_full_mesh();
@@ -331,10 +339,10 @@ fn requests_are_bounded_and_go_on_as_answers_come() {
         let said = peer.receive(Time::ZERO, to, answer);
         asked.extend(said.into_iter().filter(|(_, m)| matches!(m, Message::Hello { .. })));
         at += 1;
-        assert_eq!(peer.mesh.links.requests().len(), (200 - at).min(64));
+        assert_eq!(asked.len() - at, (200 - at).min(64), "so many have not answered");
     }
     assert_eq!(asked.len(), 200, "each once");
-    assert_eq!((peer.mesh.active().len(), peer.mesh.passive().len()), (101, 100));
+    assert_eq!((peer.mesh().active().len(), peer.mesh().passive().len()), (101, 100));
 }
 
 #[test]
@@ -354,7 +362,7 @@ fn made_up_names_push_out_nobody_that_was_here() {
     (2..=7).for_each(|node| peer.feed(Time::ZERO, Input::LinkDown(id(node))));
     tell(&mut peer, 100);
     tell(&mut peer, 200);
-    let known: Vec<Id> = peer.mesh.passive().collect();
+    let known: Vec<Id> = peer.mesh().passive().collect();
     assert_eq!(known[..6], [2, 3, 4, 5, 6, 7].map(id));
     assert!(known.len() == 9 && known[6].node >= 200, "failed hints give way to others");
     // Now all places are taken by peers that were here.
@@ -363,12 +371,12 @@ fn made_up_names_push_out_nobody_that_was_here() {
         peer.feed(Time::ZERO, Input::LinkDown(id(node)));
     }
     tell(&mut peer, 300);
-    assert!(peer.mesh.passive().eq((2..=10).map(id)));
+    assert!(peer.mesh().passive().eq((2..=10).map(id)));
     // Who speaks itself finds room, until all are linked.
     for node in 11..=19 {
         peer.receive(Time::ZERO, id(node), Message::Hello { link: 1 });
     }
-    assert_eq!(peer.mesh.active().len(), 10);
+    assert_eq!(peer.mesh().active().len(), 10);
     let said = peer.receive(Time::ZERO, id(20), Message::Hello { link: 1 });
     assert_eq!(said, [(id(20), Message::Disconnect { link: 1, leaving: false })]);
 }
@@ -379,7 +387,7 @@ fn its_own_word_beats_hearsay() {
     let mut peer = running(id(0), Parameters::default());
     peer.receive(Time::ZERO, id(1), Message::Hello { link: 1 });
     assert!(peer.receive(Time::ZERO, id(9), Message::Members(thin_vec![id(8)])).len() <= 1);
-    assert!(!peer.mesh.passive().any(|known| known == id(8)), "no neighbour, no gossip");
+    assert!(!peer.mesh().passive().any(|known| known == id(8)), "no neighbour, no gossip");
     // A later incarnation that only rumour knows of does not silence the one that speaks.
     peer.receive(Time::ZERO, id(1), Message::Members(thin_vec![new]));
     let said = peer.receive(Time::ZERO, old, Message::Hello { link: 3 });
@@ -388,11 +396,11 @@ fn its_own_word_beats_hearsay() {
     peer.receive(Time::ZERO, new, Message::Hello { link: 5 });
     peer.feed(Time::ZERO, Input::LinkDown(new));
     assert!(peer.receive(Time::ZERO, old, Message::Hello { link: 7 }).is_empty());
-    assert!(peer.mesh.passive().any(|known| known == new));
+    assert!(peer.mesh().passive().any(|known| known == new));
     // An answer from a later incarnation than the one asked: no half link, and asked at once.
-    peer.said.sent.clear();
+    peer.sent.clear();
     peer.feed(Time::ZERO, Input::Join(vec![id(3)]));
-    assert!(peer.said.sent.iter().any(|(to, _)| *to == id(3)));
+    assert!(peer.sent.iter().any(|(to, _)| *to == id(3)));
     let later = Id { node: 3, incarnation: 1 };
     let said = peer.receive(Time::ZERO, later, Message::Accept { link: 0 });
     assert_eq!(said[0], (later, Message::Disconnect { link: 0, leaving: false }));

@@ -1,8 +1,6 @@
 //! A run is the same on any number of threads: the digest, every counter, every view and every
 //! delivery, whatever runs and whatever goes wrong.
 
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
-
 use std::num::NonZeroUsize;
 use std::time::Duration;
 

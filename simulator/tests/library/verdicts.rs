@@ -1,7 +1,5 @@
 //! What assertions are about: these moments, and no other.
 
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
-
 use murmurate_simulator::experiment::runner::{self, Verdict};
 use murmurate_simulator::experiment::scenario::Document;
 

@@ -4,13 +4,9 @@
 //! Scenarios about joins, splits and churn are here; those about single messages are in
 //! `defects_links.rs`.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a scenario fails by panicking")]
-
-mod common;
-
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use murmurate::membership::{DownReason, hyparview};
 use murmurate_simulator::Peer;
 use murmurate_simulator::model::network::Latency;

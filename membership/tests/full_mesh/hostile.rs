@@ -6,9 +6,10 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::{Parameters, Timer};
-use super::host::{Hosted, Id, Said};
-use crate::{Input, Time};
+use murmurate::membership::Time;
+use murmurate::membership::full_mesh::{Parameters, Timer};
+
+use crate::host::{Hosted, Id, Input, Said, expired, receive};
 
 fn any_id() -> impl Strategy<Value = Id> {
     (0..12u16, 0..4u8).prop_map(|(node, incarnation)| Id { node, incarnation })
@@ -27,12 +28,12 @@ fn any_message() -> impl Strategy<Value = Said> {
     ]
 }
 
-fn any_input() -> impl Strategy<Value = Input<Id, Said, Timer>> {
+fn any_input() -> impl Strategy<Value = Input> {
     let timer = prop_oneof![Just(Timer::Gossip), Just(Timer::Keepalive), Just(Timer::Request)];
     prop_oneof![
         40 => (any_id(), any_message())
-            .prop_map(|(from, message)| Input::Receive { from, message }),
-        10 => timer.prop_map(Input::Expired),
+            .prop_map(|(from, message)| receive(from, message)),
+        10 => timer.prop_map(expired),
         8 => any_id().prop_map(Input::LinkDown),
         3 => vec(any_id(), 0..4).prop_map(Input::Join),
     ]
@@ -64,7 +65,7 @@ proptest! {
             now = now.after(Duration::from_millis(pause));
             // The timers the host owes, among those nobody armed.
             if pause % 3 == 0 && peer.awaits(Timer::Request) {
-                peer.feed(now, Input::Expired(Timer::Request));
+                peer.feed(now, expired(Timer::Request));
             }
             if step == leave_at {
                 peer.feed(now, Input::Leave);

@@ -1,8 +1,6 @@
 //! The router by the thousand: lookups and relayed datagrams in the simulation that runs everything
 //! else, with its faults, its checkers and its threads.
 
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;

@@ -1,17 +1,14 @@
 //! Defects that other implementations of partial views shipped in the handling of single messages,
-//! one scenario each, on a recorder: late, lost, doubled, forged and oversized messages.
+//! one scenario each, on a host for tests: late, lost, doubled, forged and oversized messages.
 //!
 //! Scenarios of whole overlays are in `defects_membership.rs`.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a scenario fails by panicking")]
-
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::*;
+use crate::common::*;
 use murmurate::membership::hyparview::{Parameters, Priority, Timer};
-use murmurate::membership::{DownReason, Input, Membership};
+use murmurate::membership::{DownReason, Membership};
+use murmurate::stack::{Input, Message, Timer as Armed};
 use murmurate_simulator::Peer;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
@@ -88,7 +85,7 @@ fn a_late_disconnect_does_not_end_a_new_link() {
     // The word about the link that exists is heeded.
     member.hear(peer(1), disconnect(link, false));
     assert!(!member.holds(peer(1)));
-    assert_eq!(member.host.downs, [(peer(1), DownReason::Silent), (peer(1), DownReason::Dropped),]);
+    assert_eq!(member.downs, [(peer(1), DownReason::Silent), (peer(1), DownReason::Dropped),]);
 }
 
 /// Partisan: the first disconnect of a restarted node was ignored, because its counter had started
@@ -115,7 +112,7 @@ fn the_first_disconnect_of_a_restarted_node_is_heeded() {
 fn a_failed_dial_removes_the_candidate_and_tries_the_next() {
     let mut member = Member::with_neighbors(5);
     member.hear_of((10..30).map(peer));
-    assert_eq!(member.view.passive().len(), 20);
+    assert_eq!(member.view().passive().len(), 20);
     let mut candidates = asked(&member.feed(Input::LinkDown(peer(3))));
     let mut tried = BTreeSet::new();
     while let Some((candidate, ..)) = candidates.pop() {
@@ -124,7 +121,7 @@ fn a_failed_dial_removes_the_candidate_and_tries_the_next() {
         candidates = asked(&member.feed(Input::LinkDown(candidate)));
         assert!(!member.remembers(candidate), "{candidate:?} cannot be reached");
     }
-    assert_eq!((tried.len(), member.view.passive().len()), (20, 0));
+    assert_eq!((tried.len(), member.view().passive().len()), (20, 0));
 }
 
 /// The same for a candidate that does not answer at all.
@@ -151,7 +148,7 @@ fn promotion_is_of_high_priority_only_without_neighbors() {
     }
     member.expire(secs(1), Timer::Request);
     let sent = member.feed(Input::LinkDown(peer(1)));
-    assert_eq!(member.view.active().len(), 0);
+    assert_eq!(member.view().active().len(), 0);
     let asked = asked(&sent);
     assert!(!asked.is_empty());
     assert!(asked.iter().all(|(.., priority)| *priority == Priority::High), "{asked:?}");
@@ -159,9 +156,9 @@ fn promotion_is_of_high_priority_only_without_neighbors() {
     let mut full = Member::with_neighbors(5);
     let sent = full.hear(peer(7), neighbor(0, Priority::Low));
     assert!(sent.contains(&(peer(7), ViewMessage::Reject { link: 0 })), "{sent:?}");
-    assert!(full.host.downs.is_empty() && !full.holds(peer(7)));
+    assert!(full.downs.is_empty() && !full.holds(peer(7)));
     full.hear(peer(8), neighbor(0, Priority::High));
-    assert!(full.holds(peer(8)) && full.host.downs.len() == 1);
+    assert!(full.holds(peer(8)) && full.downs.len() == 1);
 }
 
 /// A counter of attempts that ends (65,535 of them, a week of isolation) left a peer hammering one
@@ -177,7 +174,8 @@ fn contacts_are_asked_in_rounds_with_pauses_for_ever() {
             round.sort_unstable();
             assert_eq!(round, contacts, "a round, at attempt {attempt}");
             round.clear();
-            let after = member.host.armed.pop().expect("a pause").0;
+            let (due, _) = member.host.armed().last().expect("a pause");
+            let after = due.since(member.host.now());
             assert!(after >= secs(1) && after <= secs(45), "{after:?} at attempt {attempt}");
             sent = member.expire(after, Timer::Rejoin);
         }
@@ -197,7 +195,7 @@ fn contacts_said_later_take_the_place_of_the_dead() {
     let gone: Vec<Peer> = (1..=capacity).map(peer).collect();
     let mut member = Member::new(peer(0), &gone);
     member.feed(Input::Join(vec![peer(50)]));
-    let mut sent = vec![(member.view.me(), BYE)];
+    let mut sent = vec![(member.view().me(), BYE)];
     for _ in 0..4 * capacity {
         sent = member.expire(secs(60), Timer::Rejoin);
         sent.extend(member.expire(secs(0), Timer::Request));
@@ -228,11 +226,11 @@ fn a_member_that_left_is_forgotten_and_refuses_to_return() {
         // The neighbours close their connections.
         Input::LinkDown(peer(1)),
         Input::Join(vec![peer(4)]),
-        Input::Expired(Timer::Keepalive),
-        Input::Expired(Timer::Rejoin),
+        Input::Expired(Armed::Membership(Timer::Keepalive)),
+        Input::Expired(Armed::Membership(Timer::Rejoin)),
         Input::Receive {
             from: peer(5),
-            message: ViewMessage::ForwardJoin { joiner: peer(6), ttl: 0 },
+            message: Message::Membership(ViewMessage::ForwardJoin { joiner: peer(6), ttl: 0 }),
         },
     ] {
         let said = format!("{input:?}");
@@ -241,7 +239,7 @@ fn a_member_that_left_is_forgotten_and_refuses_to_return() {
     }
     let sent = left.hear(peer(5), neighbor(1, Priority::High));
     assert_eq!(sent, [(peer(5), disconnect(1, true))]);
-    assert_eq!(left.view.active().len(), 0);
+    assert_eq!(left.view().active().len(), 0);
 }
 
 /// Partisan and others: numbers from the wire that overflow, unbounded counts, words about links
@@ -307,7 +305,7 @@ fn oversized_samples_leave_views_within_bounds() {
         }
     }
     member.hear(peer(2), ViewMessage::ShuffleReply { sample });
-    assert_eq!(member.view.passive().len(), 30);
+    assert_eq!(member.view().passive().len(), 30);
 }
 
 /// A recycled name: late words of a node's former incarnation changed the views of the new one.
@@ -317,7 +315,7 @@ fn late_words_of_a_former_incarnation_change_nothing() {
     let (old, new) = (Peer::new(9, 0), Peer::new(9, 1));
     member.hear(old, neighbor(2, Priority::High));
     member.hear(new, neighbor(2, Priority::High));
-    let before = format!("{:?}", member.view);
+    let before = format!("{:?}", member.view());
     for message in [
         ViewMessage::Join { link: 2 },
         neighbor(2, Priority::High),
@@ -334,7 +332,7 @@ fn late_words_of_a_former_incarnation_change_nothing() {
     member.feed(Input::LinkDown(old));
     member.hear(peer(1), ViewMessage::ForwardJoin { joiner: old, ttl: 3 });
     member.hear_of([old].into_iter());
-    assert_eq!(format!("{:?}", member.view), before);
+    assert_eq!(format!("{:?}", member.view()), before);
 }
 
 /// HyParView leaves the handshake to TCP; elsewhere a lost answer left one side holding the link
@@ -375,10 +373,10 @@ fn a_request_said_twice_changes_nothing() {
         let sent = member.hear(peer(2), again);
         assert_eq!(sent, [(peer(2), ViewMessage::Accept { link: 4, evicted: None })]);
     }
-    assert_eq!((member.host.ups.len(), member.host.downs.len()), (2, 0));
+    assert_eq!((member.ups.len(), member.downs.len()), (2, 0));
     // One about another link says that the old one is gone.
     member.hear(peer(2), neighbor(6, Priority::High));
-    assert_eq!(member.host.downs, [(peer(2), DownReason::Renewed)]);
+    assert_eq!(member.downs, [(peer(2), DownReason::Renewed)]);
     assert!(member.holds(peer(2)));
 }
 
@@ -412,5 +410,5 @@ fn a_goodbye_is_final_whatever_link_it_names() {
     let mut member = Member::with_neighbors(2);
     member.hear(peer(2), disconnect(1_000, true));
     assert!(!member.holds(peer(2)) && !member.remembers(peer(2)));
-    assert_eq!(member.host.downs, [(peer(2), DownReason::Left)]);
+    assert_eq!(member.downs, [(peer(2), DownReason::Left)]);
 }

@@ -1,15 +1,14 @@
-//! What the defect scenarios share: simulations with the defaults, and two recorder hosts.
-//!
-//! A recorder is the third host of a protocol, a `Vec`: the scenario feeds inputs by hand, late or
-//! out of order if it likes, and reads what the protocol said.
-
-#![allow(dead_code, reason = "no scenario file uses all of it")]
+//! What the defect scenarios share: simulations with the defaults, and one peer on a host for tests.
+//! The scenario feeds it inputs by hand, late or out of order if it likes, and reads what it said.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use murmurate::broadcast::{self, Broadcast, Plumtree, plumtree};
-use murmurate::membership::{self, DownReason, HyParView, Membership, Notice, Time, hyparview};
+use murmurate::Stack;
+use murmurate::broadcast::{Flood, Plumtree, plumtree};
+use murmurate::membership::{DownReason, HyParView, Membership, hyparview};
+use murmurate::stack::{Input, Message, Timer};
+use murmurate::testing::{Effect, Host, Neighbors};
 use murmurate_simulator::engine::strategy::{self, Both};
 use murmurate_simulator::model::network::{Latency, Network};
 use murmurate_simulator::observe::{check, overlay};
@@ -104,35 +103,11 @@ pub(crate) fn downs(sim: &Sim, reason: DownReason) -> u64 {
     sim.stats().neighbor_downs[reason as usize]
 }
 
-/// One HyParView on a recorder.
+/// One HyParView and its host.
 pub(crate) struct Member {
-    pub(crate) view: HyParView<Peer>,
-    pub(crate) now: Time,
-    pub(crate) host: ViewHost,
-}
-
-#[derive(Default)]
-pub(crate) struct ViewHost {
-    pub(crate) sent: Vec<(Peer, ViewMessage)>,
-    pub(crate) armed: Vec<(Duration, hyparview::Timer)>,
+    pub(crate) host: Host<HyParView<Peer>, Flood<Peer, u32, ()>>,
     pub(crate) ups: Vec<Peer>,
     pub(crate) downs: Vec<(Peer, DownReason)>,
-}
-
-impl membership::Effects<HyParView<Peer>> for ViewHost {
-    fn send(&mut self, to: Peer, message: ViewMessage) {
-        self.sent.push((to, message));
-    }
-    fn arm(&mut self, after: Duration, timer: hyparview::Timer) {
-        self.armed.push((after, timer));
-    }
-    fn neighbor_up(&mut self, peer: Peer) {
-        self.ups.push(peer);
-    }
-    fn neighbor_down(&mut self, peer: Peer, reason: DownReason) {
-        self.downs.push((peer, reason));
-    }
-    fn notify(&mut self, _notice: Notice) {}
 }
 
 impl Member {
@@ -140,8 +115,9 @@ impl Member {
     pub(crate) fn new(me: Peer, contacts: &[Peer]) -> Self {
         let config = Arc::new(hyparview::Config::default());
         let view = HyParView::new(me, config, 7 + me.index() as u64);
-        let mut member = Self { view, now: Time::ZERO, host: ViewHost::default() };
-        member.feed(membership::Input::Join(contacts.to_vec()));
+        let host = Host::new(Stack::new(view, Flood::new(Arc::default())));
+        let mut member = Self { host, ups: Vec::new(), downs: Vec::new() };
+        member.feed(Input::Join(contacts.to_vec()));
         member
     }
 
@@ -152,22 +128,33 @@ impl Member {
             let (link, priority) = (2 * index as u16, hyparview::Priority::High);
             member.hear(peer(index), ViewMessage::Neighbor { link, priority });
         }
-        assert_eq!(member.view.active().len(), links);
+        assert_eq!(member.view().active().len(), links);
         member
     }
 
     /// Takes one input and returns what was sent.
     pub(crate) fn feed(
         &mut self,
-        input: membership::Input<Peer, ViewMessage, hyparview::Timer>,
+        input: Input<HyParView<Peer>, Flood<Peer, u32, ()>>,
     ) -> Vec<(Peer, ViewMessage)> {
-        self.view.handle(self.now, input, &mut self.host);
-        self.view.check().expect("an invariant");
-        std::mem::take(&mut self.host.sent)
+        let mut sent = Vec::new();
+        for effect in self.host.feed(input) {
+            match effect {
+                Effect::Send(to, Message::Membership(message)) => sent.push((to, message)),
+                Effect::NeighborUp(peer) => self.ups.push(peer),
+                Effect::NeighborDown(peer, reason) => self.downs.push((peer, reason)),
+                _ => {}
+            }
+        }
+        sent
+    }
+
+    pub(crate) fn view(&self) -> &HyParView<Peer> {
+        self.host.stack().membership()
     }
 
     pub(crate) fn hear(&mut self, from: Peer, message: ViewMessage) -> Vec<(Peer, ViewMessage)> {
-        self.feed(membership::Input::Receive { from, message })
+        self.feed(Input::Receive { from, message: Message::Membership(message) })
     }
 
     /// `after` passes, then `timer` is due.
@@ -176,8 +163,8 @@ impl Member {
         after: Duration,
         timer: hyparview::Timer,
     ) -> Vec<(Peer, ViewMessage)> {
-        self.now = self.now.after(after);
-        self.feed(membership::Input::Expired(timer))
+        self.host.delay(after);
+        self.feed(Input::Expired(Timer::Membership(timer)))
     }
 
     /// Tells of `peers` in the way gossip does; they end in the passive view.
@@ -185,45 +172,23 @@ impl Member {
         &mut self,
         peers: impl Iterator<Item = Peer>,
     ) -> Vec<(Peer, ViewMessage)> {
-        let from = self.view.active().next().expect("a neighbour");
+        let from = self.view().active().next().expect("a neighbour");
         self.hear(from, ViewMessage::ShuffleReply { sample: peers.collect() })
     }
 
     pub(crate) fn holds(&self, peer: Peer) -> bool {
-        self.view.active().any(|held| held == peer)
+        self.view().active().any(|held| held == peer)
     }
 
     pub(crate) fn remembers(&self, peer: Peer) -> bool {
-        self.view.passive().any(|held| held == peer)
+        self.view().passive().any(|held| held == peer)
     }
 }
 
-/// One Plumtree on a recorder.
+/// One Plumtree and its host.
 pub(crate) struct Branch {
-    pub(crate) tree: Plumtree<Peer, u32, ()>,
-    pub(crate) now: Time,
-    pub(crate) host: TreeHost,
-}
-
-#[derive(Default)]
-pub(crate) struct TreeHost {
-    pub(crate) sent: Vec<(Peer, TreeMessage)>,
-    pub(crate) armed: Vec<(Duration, plumtree::Timer)>,
+    pub(crate) host: Host<Neighbors<Peer>, Plumtree<Peer, u32, ()>>,
     pub(crate) delivered: Vec<(u32, u16)>,
-}
-
-impl broadcast::Effects<Plumtree<Peer, u32, ()>> for TreeHost {
-    fn send(&mut self, to: Peer, message: TreeMessage) {
-        self.sent.push((to, message));
-    }
-    fn arm(&mut self, after: Duration, timer: plumtree::Timer) {
-        let again = self.armed.iter().any(|(_, armed)| *armed == timer);
-        assert!(!again, "{timer:?} is outstanding");
-        self.armed.push((after, timer));
-    }
-    fn deliver(&mut self, id: u32, hops: u16, (): ()) {
-        self.delivered.push((id, hops));
-    }
 }
 
 impl Branch {
@@ -232,10 +197,10 @@ impl Branch {
         let optimising =
             plumtree::Parameters { optimization_threshold: Some(7), ..Default::default() };
         let config = Arc::new(optimising.check().expect("valid"));
-        let tree = Plumtree::new(config);
-        let mut branch = Self { tree, now: Time::ZERO, host: TreeHost::default() };
+        let stack = Stack::new(Neighbors::of(peer(0)), Plumtree::new(config));
+        let mut branch = Self { host: Host::new(stack), delivered: Vec::new() };
         for index in 1..=eager + lazy {
-            branch.feed(broadcast::Input::NeighborUp(peer(index)));
+            branch.up(peer(index));
             if index > eager {
                 branch.hear(peer(index), TreeMessage::Prune);
             }
@@ -243,49 +208,53 @@ impl Branch {
         branch
     }
 
-    pub(crate) fn feed(
-        &mut self,
-        input: broadcast::Input<Plumtree<Peer, u32, ()>>,
-    ) -> Vec<(Peer, TreeMessage)> {
-        self.tree.handle(self.now, input, &mut self.host);
-        self.tree.check().expect("an invariant");
-        std::mem::take(&mut self.host.sent)
+    pub(crate) fn tree(&self) -> &Plumtree<Peer, u32, ()> {
+        self.host.stack().broadcast()
+    }
+
+    pub(crate) fn up(&mut self, neighbor: Peer) -> Vec<(Peer, TreeMessage)> {
+        let effects = self.host.feed(Input::Join(vec![neighbor]));
+        self.sent(effects)
+    }
+
+    pub(crate) fn down(&mut self, neighbor: Peer) -> Vec<(Peer, TreeMessage)> {
+        let effects = self.host.feed(Input::LinkDown(neighbor));
+        self.sent(effects)
     }
 
     pub(crate) fn publish(&mut self, id: u32) -> Vec<(Peer, TreeMessage)> {
-        self.feed(broadcast::Input::Publish { id, payload: () })
+        let effects = self.host.feed(Input::Publish { id, payload: () });
+        self.sent(effects)
     }
 
     pub(crate) fn hear(&mut self, from: Peer, message: TreeMessage) -> Vec<(Peer, TreeMessage)> {
-        self.feed(broadcast::Input::Receive { from, message })
+        let effects = self.host.receive(from, Message::Broadcast(message));
+        self.sent(effects)
     }
 
     /// Lets the next armed timer expire; `None` if none is.
     pub(crate) fn expire_next(&mut self) -> Option<Vec<(Peer, TreeMessage)>> {
-        let at = (0..self.host.armed.len()).min_by_key(|at| self.host.armed[*at].0)?;
-        let (after, timer) = self.host.armed.remove(at);
-        self.idle(after);
-        Some(self.feed(broadcast::Input::Expired(timer)))
+        let effects = self.host.expire_next()?;
+        Some(self.sent(effects))
     }
 
     /// Lets time pass; what was sent meanwhile.
     pub(crate) fn pass(&mut self, time: Duration) -> Vec<(Peer, TreeMessage)> {
-        let end = self.now.after(time);
-        let mut sent = Vec::new();
-        while let Some(next) = self.host.armed.iter().map(|(after, _)| *after).min()
-            && self.now.after(next) <= end
-        {
-            sent.extend(self.expire_next().expect("a timer"));
-        }
-        self.idle(end.since(self.now));
-        sent
+        let effects = self.host.pass(time);
+        self.sent(effects)
     }
 
-    fn idle(&mut self, time: Duration) {
-        self.now = self.now.after(time);
-        for (after, _) in &mut self.host.armed {
-            *after -= time;
-        }
+    fn sent(
+        &mut self,
+        effects: Vec<Effect<Neighbors<Peer>, Plumtree<Peer, u32, ()>>>,
+    ) -> Vec<(Peer, TreeMessage)> {
+        self.delivered.extend(effects.iter().filter_map(Effect::delivered));
+        let sent = effects.into_iter().filter_map(Effect::sent);
+        sent.filter_map(|(to, message)| match message {
+            Message::Broadcast(message) => Some((to, message)),
+            _ => None,
+        })
+        .collect()
     }
 }
 

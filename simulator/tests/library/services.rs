@@ -1,8 +1,6 @@
 //! A service of one's own in the simulation, beside the router: it broadcasts what it keeps, speaks to
 //! neighbours, sets timers, and runs the same on any number of threads.
 
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
-
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;

@@ -1,45 +1,60 @@
 //! Neighbours that miss things and find them again.
 
-use alloc::collections::VecDeque;
-use alloc::sync::Arc;
-use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
-use murmurate_membership::{Sizes, Time, Wire};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::*;
-use crate::{Flood, MessageId};
+use murmurate::Stack;
+use murmurate::broadcast::anti_entropy::{
+    AntiEntropy, Message, MessageOf, Parameters, Part, Span, Summary,
+};
+use murmurate::broadcast::{Flood, MessageId, Payload, flood};
+use murmurate::membership::{self, Sizes, Time, Wire};
+use murmurate::stack::{self, Input};
+use murmurate::testing::{self, Effect, Host, Neighbors};
+use thin_vec::ThinVec;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Node(u32);
-impl murmurate_membership::Peer for Node {
+impl membership::Peer for Node {
     type Node = u32;
     fn node(self) -> u32 {
         self.0
     }
 }
 
-impl Payload for [u8; 8] {
+/// Content of eight bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Blob;
+impl Payload for Blob {
     fn size(&self) -> usize {
         8
     }
 }
 
 type Id = MessageId<Node>;
-type Inside = Flood<Node, Id, [u8; 8]>;
+type Inside = Flood<Node, Id, Blob>;
 type Strategy = AntiEntropy<Inside>;
 type Said = MessageOf<Inside>;
+type Due = testing::Timer<Neighbors<Node>, Strategy>;
 
 /// As real nodes encode them, but for the content.
 const SIZES: Sizes = Sizes { peer: 48, id: 48, payload: 0 };
 
+/// A message arrives.
+fn receive(from: Node, message: Said) -> Input<Neighbors<Node>, Strategy> {
+    Input::Receive { from, message: stack::Message::Broadcast(message) }
+}
+
 /// Some peers and the links between them, without latency.
 struct Net {
     now: Time,
-    peers: Vec<Strategy>,
+    peers: Vec<Host<Neighbors<Node>, Strategy>>,
     cut: BTreeSet<(u32, u32)>,
     under_way: VecDeque<(Node, Node, Said)>,
-    timers: BTreeMap<(Time, u32), Timer<core::convert::Infallible>>,
+    timers: BTreeMap<(Time, u32), Due>,
     delivered: Vec<Vec<Id>>,
     /// Delivered as of before a peer's time.
     past: Vec<Vec<Id>>,
@@ -47,31 +62,6 @@ struct Net {
     /// Bytes of everything but the content.
     bytes: usize,
     next: Vec<u64>,
-}
-
-struct Fx<'a> {
-    me: Node,
-    net: &'a mut Net,
-}
-
-impl Effects<Strategy> for Fx<'_> {
-    fn send(&mut self, to: Node, message: Said) {
-        self.net.bytes += message.wire_len(&SIZES);
-        self.net.under_way.push_back((self.me, to, message));
-    }
-    fn arm(&mut self, after: Duration, timer: Timer<core::convert::Infallible>) {
-        self.net.timers.insert((self.net.now.after(after), self.me.0), timer);
-    }
-    fn deliver(&mut self, id: Id, _hops: u16, _payload: [u8; 8]) {
-        self.net.delivered[self.me.0 as usize].push(id);
-    }
-    fn deliver_past(&mut self, id: Id, hops: u16, payload: [u8; 8]) {
-        self.net.past[self.me.0 as usize].push(id);
-        self.deliver(id, hops, payload);
-    }
-    fn missed(&mut self, origin: Node, count: u64) {
-        *self.net.missed[self.me.0 as usize].entry(origin).or_default() += count;
-    }
 }
 
 impl Net {
@@ -92,29 +82,58 @@ impl Net {
 
     fn add(&mut self, parameters: Parameters) -> u32 {
         let config = Arc::new(parameters.check().expect("in range"));
-        self.peers.push(AntiEntropy::new(Flood::new(Arc::default()), config));
+        let me = self.peers.len() as u32;
+        let strategy = AntiEntropy::new(Flood::new(Arc::default()), config);
+        self.peers.push(Host::new(Stack::new(Neighbors::of(Node(me)), strategy)));
         self.delivered.push(Vec::new());
         self.past.push(Vec::new());
         self.missed.push(BTreeMap::new());
         self.next.push(0);
-        self.peers.len() as u32 - 1
+        me
     }
 
-    fn feed(&mut self, to: u32, input: Input<Strategy>) {
-        let spare = AntiEntropy::new(Flood::new(Arc::default()), Arc::default());
-        let mut peer = core::mem::replace(&mut self.peers[to as usize], spare);
-        peer.handle(self.now, input, &mut Fx { me: Node(to), net: self });
-        if self.delivered[to as usize].len() < 10_000 {
-            peer.check().expect("invariants");
+    fn feed(&mut self, to: u32, input: Input<Neighbors<Node>, Strategy>) {
+        let at = to as usize;
+        let peer = &mut self.peers[at];
+        peer.delay(self.now.since(peer.now()));
+        // A check looks at all that is kept.
+        let few = self.delivered[at].len() < 10_000;
+        let effects = if few { peer.feed(input) } else { peer.handle(input) };
+        for effect in effects {
+            match effect {
+                Effect::Send(other, stack::Message::Broadcast(message)) => {
+                    self.bytes += message.wire_len(&SIZES);
+                    self.under_way.push_back((Node(to), other, message));
+                }
+                Effect::Arm(after, timer) => {
+                    self.timers.insert((self.now.after(after), to), timer);
+                }
+                Effect::Deliver { id, past, .. } => {
+                    self.delivered[at].push(id);
+                    if past {
+                        self.past[at].push(id);
+                    }
+                }
+                Effect::Missed(origin, count) => {
+                    *self.missed[at].entry(origin).or_default() += count;
+                }
+                _ => {}
+            }
         }
-        self.peers[to as usize] = peer;
+    }
+
+    /// The time of a peer without neighbours begins.
+    fn begin(&mut self, peer: u32) {
+        self.feed(peer, Input::Join(vec![Node(99)]));
+        self.feed(peer, Input::LinkDown(Node(99)));
+        self.under_way.clear();
     }
 
     /// A link comes or goes, at both ends.
     fn link(&mut self, a: u32, b: u32, up: bool) {
         for (me, other) in [(a, b), (b, a)] {
             let other = Node(other);
-            let input = if up { Input::NeighborUp(other) } else { Input::NeighborDown(other) };
+            let input = if up { Input::Join(vec![other]) } else { Input::LinkDown(other) };
             self.feed(me, input);
         }
         self.settle();
@@ -124,7 +143,7 @@ impl Net {
         while let Some((from, to, message)) = self.under_way.pop_front() {
             let link = (from.0.min(to.0), from.0.max(to.0));
             if !self.cut.contains(&link) {
-                self.feed(to.0, Input::Receive { from, message });
+                self.feed(to.0, receive(from, message));
             }
         }
     }
@@ -144,7 +163,7 @@ impl Net {
         for _ in 0..count {
             let id = MessageId { origin: Node(from), sequence: self.next[from as usize] };
             self.next[from as usize] += 1;
-            self.feed(from, Input::Publish { id, payload: [0; 8] });
+            self.feed(from, Input::Publish { id, payload: Blob });
             self.settle();
         }
     }
@@ -208,8 +227,7 @@ fn a_newcomer_starts_at_now_unless_it_catches_up() {
     net.run(10 * SECOND);
     let new = net.add(Parameters::default());
     let late = net.add(Parameters { catch_up: true, ..Parameters::default() });
-    // Their time begins.
-    net.feed(new, Input::NeighborDown(Node(99)));
+    net.begin(new);
     net.publish(a, 2);
     net.link(a, new, true);
     net.link(b, late, true);
@@ -259,7 +277,7 @@ fn what_is_published_right_after_a_newcomer_came_is_for_it() {
     net.now = net.now.after(WAY / 2);
     net.publish(a, 1);
     for (me, other) in [(new, a), (a, new)] {
-        net.feed(me, Input::NeighborUp(Node(other)));
+        net.feed(me, Input::Join(vec![Node(other)]));
     }
     net.under_way.retain(|(from, ..)| *from == Node(new));
     net.now = net.now.after(WAY);
@@ -275,7 +293,7 @@ fn where_an_origin_begins_is_told_by_who_was_there() {
     net.link(a, old, true);
     net.publish(a, 1);
     net.run(10 * SECOND);
-    net.feed(between, Input::NeighborDown(Node(99)));
+    net.begin(between);
     net.run(10 * SECOND);
     net.publish(a, 1);
     net.run(10 * SECOND);
@@ -315,10 +333,11 @@ fn cost(origins: u32, each: u64) -> usize {
     let every = u64::from(origins) * each / 1_000;
     for number in 0..u64::from(origins) * each {
         let (origin, sequence) = (Node(100 + (number / each) as u32), number % each);
-        let (id, round, payload) = (MessageId { origin, sequence }, 1, [0; 8]);
+        let (id, round, payload) = (MessageId { origin, sequence }, 1, Blob);
+        let message = Message::Inner(flood::Message { id, round, payload });
         for to in [a, b] {
             if to == a || number % every != every / 2 {
-                net.feed(to, Input::Recover { from: origin, id, round, payload, is_past: false });
+                net.feed(to, receive(origin, message.clone()));
             }
         }
     }
@@ -334,7 +353,7 @@ fn cost(origins: u32, each: u64) -> usize {
                     id: MessageId { origin: Node(0), sequence: 0 },
                     round: 0,
                     age: 0,
-                    payload: [0; 8],
+                    payload: Blob,
                 },
                 &Sizes { id: 48, peer: 48, payload: 0 },
             )
@@ -383,7 +402,7 @@ fn a_liar_costs_a_bounded_amount() {
             Message::Compare { uptime, parts: (0..256).map(|_| summary).collect() },
             Message::Have { uptime, parts, origins, sure: 256, answer: false },
         ] {
-            net.feed(a, Input::Receive { from: Node(b), message });
+            net.feed(a, receive(Node(b), message));
         }
         for (_, _, message) in net.under_way.drain(..) {
             match message {

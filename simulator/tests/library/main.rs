@@ -1,0 +1,24 @@
+//! Tests of the simulator's library. They are one program: each would compile the engine anew.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod channels;
+mod common;
+mod coverage;
+mod defects_broadcast;
+mod defects_links;
+mod defects_membership;
+mod defects_patience;
+mod determinism;
+mod gallery;
+mod graph_oracle;
+mod lanes;
+mod parameters;
+mod reach;
+mod reunion;
+mod router;
+mod scenario_errors;
+mod services;
+mod swarm;
+mod threads;
+mod verdicts;
