@@ -1,5 +1,6 @@
 //! What reaches a node, and when.
 
+use crate::engine::connections::Handshake;
 use crate::engine::lanes::Word;
 use crate::engine::strategy::{IdOf, MessageOf, SimStack, TimerOf};
 use crate::model::id::SimId as _;
@@ -26,6 +27,8 @@ pub(crate) enum What<P: SimStack> {
     Restarted,
     /// A word about a lane of a channel.
     Lane(Box<Word>),
+    /// A word about a connection that is made.
+    Handshake(Handshake),
     /// Something that came earlier and that the node gets to now.
     Late(Box<Self>),
 }
@@ -41,10 +44,10 @@ impl<P: SimStack> What<P> {
     /// What the host says of a process that is gone to whoever wrote to it, also if that waited.
     pub(crate) fn refusal(&self) -> Option<Self> {
         match self {
-            Self::Message(_) => Some(Self::Reset),
+            Self::Message(_) | Self::Handshake(Handshake::Dial(_)) => Some(Self::Reset),
             Self::Late(what) => what.refusal(),
             Self::Lane(word) => word.refusal().map(|word| Self::Lane(Box::new(word))),
-            Self::Timer(_) | Self::Reset | Self::Restarted => None,
+            Self::Timer(_) | Self::Reset | Self::Restarted | Self::Handshake(_) => None,
         }
     }
 
@@ -66,6 +69,7 @@ impl<P: SimStack> What<P> {
         match self {
             Self::Timer(_) => true,
             Self::Lane(word) => word.is_timer(),
+            Self::Handshake(word) => matches!(word, Handshake::TimedOut { .. }),
             _ => false,
         }
     }

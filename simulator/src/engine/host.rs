@@ -7,6 +7,7 @@ use murmurate::broadcast::Origin;
 use murmurate::membership::{DownReason, Notice, Time, nanos};
 use murmurate::stack::Effects;
 
+use crate::engine::connections::{Admitted, Connections, HANDSHAKE_BYTES, Handshake};
 use crate::engine::deliveries::DeliveryLog;
 use crate::engine::event::{Event, What};
 use crate::engine::lanes::{Line, Word};
@@ -89,6 +90,8 @@ pub(crate) struct Host<'a, P: SimStack> {
     pub(crate) network: &'a Network,
     /// The node's own, where it is not an ideal one.
     pub(crate) machine: Option<&'a mut Machine>,
+    /// The node's, where making them takes time.
+    pub(crate) connections: Option<&'a mut Connections<P>>,
     pub(crate) common: &'a mut Common<P>,
 }
 
@@ -106,20 +109,87 @@ impl<P: SimStack> Host<'_, P> {
         }
     }
 
-    /// Puts a message of this kind on the network.
+    /// Sends a message of this kind, over a connection if those take time to make.
     #[inline(always)]
     fn post(&mut self, to: Peer, kind: usize, bytes: u64, what: What<P>) {
+        if self.connections.is_some() {
+            self.post_connected(to, kind, bytes, what);
+        } else {
+            self.transmit(to, kind, bytes, what);
+        }
+    }
+
+    #[inline(never)]
+    fn post_connected(&mut self, to: Peer, kind: usize, bytes: u64, what: What<P>) {
+        let Some(connections) = &mut self.connections else { return };
+        let timeout = connections.timeout();
+        match connections.admit(to, self.now.as_nanos(), (kind, bytes, what)) {
+            Admitted::Goes(what) => self.transmit(to, kind, bytes, what),
+            Admitted::Waits => {}
+            Admitted::Dials { attempt, first } => {
+                self.common.stats.dials += 1;
+                self.shake(to, first);
+                self.set(timeout, What::Handshake(Handshake::TimedOut { peer: to, attempt }));
+            }
+            Admitted::Shed => self.common.stats.shed += 1,
+        }
+    }
+
+    /// Sends a word of a handshake.
+    pub(crate) fn shake(&mut self, to: Peer, word: Handshake) {
+        let sequence = self.next_sequence();
+        let (from, now) = (self.me, self.departure(HANDSHAKE_BYTES));
+        let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
+        let parcel = Parcel { from, to, sequence, bytes: HANDSHAKE_BYTES, now };
+        if let Some(carried) = self.network.send_on_stream(&parcel, port) {
+            let (time, what) = (carried.arrives, What::Handshake(word));
+            self.common.queue.push(Event { time, what, to, from, sequence });
+        }
+    }
+
+    /// There is a connection with `peer`: what waited for it goes.
+    pub(crate) fn connected(&mut self, peer: Peer) {
+        let now = self.now.as_nanos();
+        let held = self.connections.as_mut().map(|connections| connections.open(peer, now));
+        for (kind, bytes, what) in held.unwrap_or_default() {
+            self.transmit(peer, kind, bytes, what);
+        }
+    }
+
+    /// There is none any more: what waited for it is lost.
+    pub(crate) fn disconnected(&mut self, peer: Peer) {
+        let lost = self.connections.as_mut().map_or(0, |connections| connections.close(peer));
+        self.common.stats.lost += lost as u64;
+    }
+
+    /// `peer` runs: former incarnations of its node are not dialled any more.
+    pub(crate) fn superseded(&mut self, peer: Peer) {
+        let lost = self.connections.as_mut().map_or(0, |all| all.close_former(peer));
+        self.common.stats.lost += lost as u64;
+    }
+
+    /// When a message leaves a node whose processor takes its time.
+    #[inline(always)]
+    fn departure(&mut self, bytes: u64) -> u64 {
+        let now = self.now.as_nanos();
+        self.machine.as_mut().map_or(now, |machine| machine.departure(now, bytes))
+    }
+
+    /// Puts a message of this kind on the network.
+    #[inline(always)]
+    fn transmit(&mut self, to: Peer, kind: usize, bytes: u64, what: What<P>) {
         let sent = &mut self.common.stats.messages[kind];
         sent.count += 1;
         sent.bytes += bytes;
         let sequence = self.next_sequence();
-        let (from, now) = (self.me, self.now.as_nanos());
+        let (from, now) = (self.me, self.departure(bytes));
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
         let journey = self.network.send(&Parcel { from, to, sequence, bytes, now }, port);
         if let Some(watch) = &mut self.common.watch {
             watch.sent(self.place, bytes);
             let (arrives, detail) = match journey {
                 Journey::Arrives(time) => (Some(time), None),
+                Journey::Resent { arrives, .. } => (Some(arrives), Some("resent")),
                 Journey::Twice(first, _) => (Some(first), Some("twice")),
                 Journey::Lost => (None, Some("lost")),
                 Journey::Shed => (None, Some("shed")),
@@ -137,6 +207,14 @@ impl<P: SimStack> Host<'_, P> {
         }
         let time = match journey {
             Journey::Arrives(time) => time,
+            Journey::Resent { arrives, times } => {
+                let resent = times - 1;
+                self.common.stats.lost += resent;
+                let sent = &mut self.common.stats.messages[kind];
+                sent.count += resent;
+                sent.bytes += resent * bytes;
+                arrives
+            }
             Journey::Twice(first, second) => {
                 self.common.stats.duplicated += 1;
                 let what = what.clone();
@@ -153,7 +231,7 @@ impl<P: SimStack> Host<'_, P> {
     /// arrives: a cut either way lets nothing through.
     fn post_until_it_arrives(&mut self, to: Peer, kind: usize, bytes: u64, word: Word) -> bool {
         let sequence = self.next_sequence();
-        let (from, now) = (self.me, self.now.as_nanos());
+        let (from, now) = (self.me, self.departure(bytes));
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
         let parcel = Parcel { from, to, sequence, bytes, now };
         let Some(carried) = self.network.send_on_stream(&parcel, port) else { return false };
@@ -278,6 +356,9 @@ impl<P: SimStack> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_, 
 
     fn neighbor_down(&mut self, peer: Peer, reason: DownReason) {
         self.common.stats.neighbor_downs[reason as usize] += 1;
+        if self.connections.is_some() {
+            self.disconnected(peer);
+        }
         let detail = Some(Record::reason(reason));
         self.see(EventKind::NeighborDown, |record| Record { peer: Some(peer), detail, ..record });
     }

@@ -1,6 +1,7 @@
 //! Runs nodes in virtual time: their protocols, their channels, the events between them, and what is
 //! counted and recorded on the way.
 
+mod connections;
 mod deliveries;
 pub mod erased;
 mod event;
@@ -19,6 +20,7 @@ mod watched;
 mod wheel;
 mod workers;
 
+pub use connections::Dialling;
 pub use simulation::{Simulation, bucket};
 pub use stats::SIZES;
 pub use strategy::{Make, SimStack, StackOf};

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use murmurate::membership::{Membership as _, Time, nanos};
 use murmurate::stack::{Input, Timer};
 
+use crate::engine::connections::{Connections, Dialling, Handshake};
 use crate::engine::event::{Event, What};
 use crate::engine::host::{Common, Host};
 use crate::engine::lanes::{Act, Lanes, Line, Word};
@@ -22,7 +23,7 @@ use crate::engine::strict::{Expected, Strict};
 use crate::engine::watch::Load;
 use crate::engine::workers::Work;
 use crate::model::id::SimId as _;
-use crate::model::machine::{Admission, Machine};
+use crate::model::machine::{Admission, Machine, Processor};
 use crate::model::network::{Network, STREAM_TIMEOUT};
 use crate::model::node::Peer;
 
@@ -50,6 +51,11 @@ pub(crate) struct Shard<P: SimStack> {
     up: Vec<bool>,
     /// What is peculiar about their machines, up to the last one that is.
     machines: Vec<Option<Box<Machine>>>,
+    /// What each machine has, if it takes its time.
+    processor: Option<Processor>,
+    /// What it takes to connect, if anything, and the nodes' connections.
+    dialling: Option<Dialling>,
+    connections: Vec<Connections<P>>,
     pub(crate) common: Common<P>,
     /// Looks at every event, if somebody wants it to.
     pub(crate) strict: Option<Box<Strict>>,
@@ -84,6 +90,9 @@ impl<P: SimStack> Shard<P> {
             nodes: Vec::new(),
             up: Vec::new(),
             machines: Vec::new(),
+            processor: None,
+            dialling: None,
+            connections: Vec::new(),
             common: Common::new(Queue::new(sharding, shard, lookahead)),
             strict: None,
             lanes: None,
@@ -123,21 +132,32 @@ impl<P: SimStack> Shard<P> {
         if place == self.nodes.len() {
             self.nodes.push(Node { stack, sequence: 0, born });
             self.up.push(true);
-            if let Some(port) = network.port() {
+            let (port, processor) = (network.port(), self.processor);
+            if port.is_some() || processor.is_some() {
                 self.machines.resize_with(place, || None);
-                self.machines.push(Some(Box::new(Machine::with(port))));
+                let machine = Machine::with(port, processor.unwrap_or_default());
+                self.machines.push(Some(Box::new(machine)));
             }
+            self.connections.extend(self.dialling.map(Connections::new));
         } else {
             let node = &mut self.nodes[place];
             (node.stack, node.born) = (stack, born);
             if let Some(Some(machine)) = self.machines.get_mut(place) {
                 machine.reboot(now.as_nanos());
             }
+            if let Some(connections) = self.connections.get_mut(place) {
+                connections.clear();
+            }
             self.up[place] = true;
             if let Some(log) = &mut self.common.deliveries {
                 log.forget(place);
             }
         }
+    }
+
+    /// What machines and connections are like. Before any node starts.
+    pub(crate) fn equip(&mut self, processor: Option<Processor>, dialling: Option<Dialling>) {
+        (self.processor, self.dialling) = (processor, dialling);
     }
 
     /// Stops node `index` without a word.
@@ -242,6 +262,7 @@ impl<P: SimStack> Shard<P> {
             sequence,
             network,
             machine: self.machines.get_mut(place).and_then(Option::as_deref_mut),
+            connections: self.connections.get_mut(place),
             common: &mut self.common,
         };
         (stack, self.lanes.as_deref_mut(), host)
@@ -330,6 +351,9 @@ impl<P: SimStack> Shard<P> {
             watch.handled(&self.common.stats, place, time, (from, to), event.sequence, &what);
         }
         let when = (Time::from_nanos(time), end);
+        if !self.connections.is_empty() {
+            self.connect(network, place, when, from, &what);
+        }
         let stats = &mut self.common.stats;
         match what {
             What::Message(message) => {
@@ -363,8 +387,63 @@ impl<P: SimStack> Shard<P> {
                 stats.note(time, from, to, sequence, 0x300 + word.kind() as u64);
                 self.hear(network, place, when, from, *word);
             }
+            What::Handshake(word) => {
+                stats.note(time, from, to, sequence, 0x400 + word.code());
+                self.shake(network, place, when, from, word);
+            }
             // It was taken out of its box when it was admitted.
             What::Late(_) => {}
+        }
+    }
+
+    /// What comes tells that there is a connection, or that there is none.
+    #[inline(never)]
+    fn connect(
+        &mut self,
+        network: &Network,
+        place: usize,
+        (now, end): (Time, u64),
+        from: Peer,
+        what: &What<P>,
+    ) {
+        let (_, _, mut host) = self.host(network, place, now, end);
+        match what {
+            What::Message(_) => host.connected(from),
+            What::Reset => host.disconnected(from),
+            What::Restarted => host.superseded(from),
+            What::Timer(_) | What::Lane(_) | What::Handshake(_) | What::Late(_) => {}
+        }
+    }
+
+    #[inline(never)]
+    fn shake(
+        &mut self,
+        network: &Network,
+        place: usize,
+        (now, end): (Time, u64),
+        from: Peer,
+        word: Handshake,
+    ) {
+        let (_, _, mut host) = self.host(network, place, now, end);
+        let dials = |host: &Host<'_, P>, peer, attempt| {
+            host.connections.as_ref().is_some_and(|all| all.is_dialling(peer, attempt))
+        };
+        match word {
+            Handshake::Dial(left) => {
+                host.shake(from, Handshake::Answer(left));
+                if left <= 1 {
+                    host.connected(from);
+                }
+            }
+            Handshake::Answer(left) if dials(&host, from, None) => match left {
+                0 | 1 => host.connected(from),
+                left => host.shake(from, Handshake::Dial(left - 1)),
+            },
+            Handshake::TimedOut { peer, attempt } if dials(&host, peer, Some(attempt)) => {
+                host.disconnected(peer);
+                self.give(network, place, (now, end), Input::LinkDown(peer));
+            }
+            Handshake::Answer(_) | Handshake::TimedOut { .. } => {}
         }
     }
 
@@ -399,7 +478,8 @@ impl<P: SimStack> Shard<P> {
             What::Lane(ref word) if !word.is_timer() => {
                 Some((word.bytes_on_line(), network.bandwidth()))
             }
-            What::Timer(_) | What::Reset | What::Restarted | What::Lane(_) => None,
+            What::Timer(_) | What::Reset | What::Restarted => None,
+            What::Lane(_) | What::Handshake(_) => None,
         };
         match machine.admit(event.time, message) {
             Admission::Now => event.what = what,

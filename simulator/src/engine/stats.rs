@@ -31,6 +31,8 @@ pub struct Stats {
     pub shed: u64,
     /// Messages that the network brought twice.
     pub duplicated: u64,
+    /// Connections that nodes began to make, where that takes time.
+    pub dials: u64,
     /// Messages sent, by kind.
     pub messages: Vec<Kind>,
     /// Broadcasts that nodes were told they will never get.
@@ -108,6 +110,7 @@ impl Stats {
             lost: 0,
             shed: 0,
             duplicated: 0,
+            dials: 0,
             missed: 0,
             messages: vec![Kind::default(); MessageOf::<P>::KINDS],
             neighbor_ups: 0,
@@ -140,6 +143,7 @@ impl Stats {
         self.lost += other.lost;
         self.shed += other.shed;
         self.duplicated += other.duplicated;
+        self.dials += other.dials;
         self.missed += other.missed;
         for (kind, other) in self.messages.iter_mut().zip(&other.messages) {
             kind.count += other.count;

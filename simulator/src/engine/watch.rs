@@ -285,7 +285,7 @@ impl Watch {
             What::Reset | What::Restarted => {
                 self.see(at, to, EventKind::Reset, |record| Record { peer: Some(from), ..record });
             }
-            What::Late(_) => {}
+            What::Handshake(_) | What::Late(_) => {}
         }
     }
 

@@ -52,7 +52,12 @@ impl Experiment {
         let mut scenario = Scenario {
             name: "run".into(),
             seed: self.seed,
-            nodes: Nodes { count: self.nodes, joining: Span(JOINING), contacts: CONTACTS },
+            nodes: Nodes {
+                count: self.nodes,
+                joining: Span(JOINING),
+                contacts: CONTACTS,
+                ..Nodes::default()
+            },
             membership: self.membership.clone(),
             broadcast: self.broadcast.clone(),
             links: Links {

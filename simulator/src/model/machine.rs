@@ -1,9 +1,11 @@
 //! The machine that a node runs on, where it is not an ideal one: its clock, how fast it works, and
 //! its network port. A restarted node finds the same machine.
 
-use murmurate::membership::Time;
+use std::time::Duration;
 
-use crate::model::network::{Bandwidth, Port};
+use murmurate::membership::{Time, nanos};
+
+use crate::model::network::{Bandwidth, Port, time_of};
 
 /// Messages that wait for a slow or stopped process; more are shed, as by a full socket.
 const MOST_WAITING: u32 = 1 << 16;
@@ -13,11 +15,29 @@ const MOST_WAITING: u32 = 1 << 16;
 pub(crate) struct Machine {
     pub(crate) clock: Clock,
     pub(crate) port: Option<Port>,
-    /// Nanoseconds of work for each input.
+    processor: Processor,
+    /// Nanoseconds of work for each input, beside the processor's.
     work: u64,
     /// When it has done all that waits.
     free: u64,
     waiting: u32,
+}
+
+/// How long a node works. The default takes no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Processor {
+    /// On each message that it handles or sends, and on each timer.
+    pub message: Duration,
+    /// Bits a second of messages that it handles and sends, beside that.
+    pub rate: Option<u64>,
+}
+
+impl Processor {
+    /// Nanoseconds for an input or a message of so many bytes.
+    fn work(&self, bytes: u64) -> u64 {
+        let bytes = self.rate.map_or(0, |rate| time_of(bytes, rate));
+        nanos(self.message).saturating_add(bytes)
+    }
 }
 
 /// When an input is handled.
@@ -30,9 +50,19 @@ pub(crate) enum Admission {
 }
 
 impl Machine {
-    /// An ideal one with this port.
-    pub(crate) fn with(port: Port) -> Self {
-        Self { port: Some(port), ..Self::default() }
+    /// One with this port and this processor.
+    pub(crate) fn with(port: Option<Port>, processor: Processor) -> Self {
+        Self { port, processor, ..Self::default() }
+    }
+
+    /// When a message that is sent now leaves: once the processor has written it.
+    pub(crate) fn departure(&mut self, now: u64, bytes: u64) -> u64 {
+        let work = self.processor.work(bytes);
+        if work == 0 {
+            return now;
+        }
+        self.free = self.free.max(now).saturating_add(work);
+        self.free
     }
 
     /// From now on it needs `work` nanoseconds for an input.
@@ -59,12 +89,14 @@ impl Machine {
                 None => return Admission::Shed,
             }
         }
-        if self.work > 0 || self.free > ready {
+        let bytes = message.map_or(0, |(bytes, _)| bytes);
+        let work = self.work.saturating_add(self.processor.work(bytes));
+        if work > 0 || self.free > ready {
             if message.is_some() && self.waiting >= MOST_WAITING {
                 return Admission::Shed;
             }
             // One after the other, also where the work itself is nothing: order is kept by time.
-            self.free = self.free.max(ready).saturating_add(self.work.max(1));
+            self.free = self.free.max(ready).saturating_add(work.max(1));
             ready = self.free;
         }
         if ready == time {

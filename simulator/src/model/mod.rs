@@ -3,7 +3,7 @@
 
 pub mod dice;
 pub(crate) mod id;
-pub(crate) mod machine;
+pub mod machine;
 pub mod matrix;
 pub mod network;
 pub(crate) mod node;

@@ -6,9 +6,16 @@ use std::time::Duration;
 use murmurate::membership::nanos;
 
 use super::Simulation;
+use crate::engine::connections::Dialling;
 use crate::engine::strategy::SimStack;
+use crate::model::machine::Processor;
 
 impl<P: SimStack> Simulation<P> {
+    /// Nodes work and connect like this. Call it before any node starts; without it both take no time.
+    pub fn equip(&mut self, processor: Option<Processor>, dialling: Option<Dialling>) {
+        self.shards.all_mut().iter_mut().for_each(|shard| shard.equip(processor, dialling));
+    }
+
     /// From now on node `index` needs so much time for each input, one after the other. Zero, as in
     /// the beginning, is at once.
     pub fn set_work(&mut self, index: usize, work: Duration) {

@@ -140,6 +140,7 @@ fn run_nodes<P: SimStack>(
     let network = scenario.network().map_err(|(key, message)| RunError(vec![(key, message)]))?;
     let regional = Regional::new(&network);
     let mut sim = Simulation::on_threads(threads, scenario.seed, network, make);
+    sim.equip(scenario.processor(), scenario.dialling());
     if regional.tells_apart() {
         sim.watch_regions(&regional);
     }

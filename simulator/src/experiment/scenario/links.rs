@@ -31,6 +31,11 @@ pub struct Links {
     /// What a node's access line carries; without it any number of bytes at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<Bandwidth>,
+    /// What becomes of messages that the network loses.
+    pub transport: Transport,
+    /// What it takes to make a connection; without it a message goes to anybody at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Connections>,
 }
 
 impl Default for Links {
@@ -44,7 +49,42 @@ impl Default for Links {
             duplicate: Share::NONE,
             reorder: None,
             bandwidth: None,
+            transport: Transport::Datagrams,
+            connections: None,
         }
+    }
+}
+
+/// What becomes of messages that the network loses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// Each is lost.
+    #[default]
+    Datagrams,
+    /// As on TCP and QUIC: it is sent again after 200 ms, and after twice as long each time, 8 times at most.
+    /// Those behind it wait if the order is `fifo`. A cut loses all.
+    Streams,
+}
+
+/// What it takes to make a connection. A message to a node that is not connected waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Connections {
+    /// Round trips before the first message goes.
+    #[schemars(range(min = 1, max = 16))]
+    pub round_trips: u8,
+    /// After how long without an answer a dial fails. A process that is gone refuses it at once.
+    #[schemars(extend("x-least" = "1ms"))]
+    pub timeout: Span,
+    /// After how long without a message a connection is closed.
+    #[schemars(extend("x-least" = "1ms"))]
+    pub idle: Span,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { round_trips: 5, timeout: Span::secs(10), idle: Span::secs(10) }
     }
 }
 

@@ -36,7 +36,9 @@ pub use churn_trace::{Change, TraceError, read as read_trace};
 pub use document::{Document, Problem, ScenarioError};
 pub use faults::{Churn, Death, Fault, Lengths, SessionStart, What, Who};
 pub use figure::{Figure, Of};
-pub use links::{Bandwidth, Bursts, LatencyModel, Links, Order, Reorder, RoundTrip};
+pub use links::{
+    Bandwidth, Bursts, Connections, LatencyModel, Links, Order, Reorder, RoundTrip, Transport,
+};
 pub(crate) use nearest::nearest;
 pub use reference::reference;
 pub use schema::schema;
@@ -122,11 +124,25 @@ pub struct Nodes {
     /// Random running nodes that each node joins through.
     #[schemars(range(min = 1, max = 64))]
     pub contacts: u32,
+    /// How long a node works; without it no time at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor: Option<Processor>,
+}
+
+/// How long a node works, on one thing after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Processor {
+    /// On each message that it handles or sends, and on each timer.
+    pub message: Span,
+    /// How fast it handles and sends the bytes of messages, beside that; without it in no time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<BitRate>,
 }
 
 impl Default for Nodes {
     fn default() -> Self {
-        Self { count: 1_000, joining: Span::secs(10), contacts: 3 }
+        Self { count: 1_000, joining: Span::secs(10), contacts: 3, processor: None }
     }
 }
 

@@ -7,7 +7,8 @@ use super::{
     Churn, Figure, LatencyModel, Scenario, Sender, Span, To, What, Who, Window, Workload, gallery,
     nearest, protocols,
 };
-use crate::engine::lanes;
+use crate::engine::{Dialling, lanes};
+use crate::model::machine::Processor;
 use crate::model::matrix::Matrix;
 use crate::model::network::{Bandwidth, Bursts, Latency, Network, Placement, Terms};
 use crate::model::node::Peer;
@@ -89,7 +90,22 @@ impl Scenario {
                 down: line.down.0,
                 queue: line.queue.0.into(),
             }),
+            streams: links.transport == super::Transport::Streams,
         }
+    }
+
+    /// What a node's processor takes, if anything.
+    #[must_use]
+    pub fn processor(&self) -> Option<Processor> {
+        let of = self.nodes.processor?;
+        Some(Processor { message: of.message.0, rate: of.rate.map(|rate| rate.0) })
+    }
+
+    /// What it takes to make a connection, if anything.
+    #[must_use]
+    pub fn dialling(&self) -> Option<Dialling> {
+        let of = self.links.connections?;
+        Some(Dialling { round_trips: of.round_trips, timeout: of.timeout.0, idle: of.idle.0 })
     }
 
     /// The latency, and where the nodes stand if anybody says so.

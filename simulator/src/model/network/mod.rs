@@ -19,7 +19,7 @@ use latency::Sampler;
 pub use placement::Placement;
 use terms::Drawn;
 pub use terms::{Bandwidth, Bursts, Terms};
-pub(crate) use terms::{Carried, Journey, Parcel, Port};
+pub(crate) use terms::{Carried, Journey, Parcel, Port, time_of};
 
 use crate::model::node::Peer;
 
@@ -116,7 +116,8 @@ impl Network {
             }
         }
         // Where every message of a link takes as long as the others, order keeps itself.
-        let varies = self.varies || !terms.jitter.is_zero() || terms.reorder.is_some();
+        let varies =
+            self.varies || !terms.jitter.is_zero() || terms.reorder.is_some() || terms.streams;
         let terms = Terms { fifo: terms.fifo && varies, ..*terms };
         self.remembers = terms.remember();
         self.terms = (!terms.are_perfect()).then(|| Box::new(Drawn::new(&terms)));
@@ -245,7 +246,20 @@ impl Network {
                 let latency = self.carry(from, to, sequence, now);
                 latency.map_or(Journey::Lost, |l| Journey::Arrives(now.saturating_add(l)))
             }
+            Some(terms) if terms.streams => match self.send_on_stream(parcel, port) {
+                Some(Carried { arrives, times: 1 }) => Journey::Arrives(arrives),
+                Some(Carried { arrives, times }) => Journey::Resent { arrives, times },
+                None => Journey::Lost,
+            },
             Some(terms) => self.send_under(terms, parcel, port.unwrap_or(&mut Port::default())),
+        }
+    }
+
+    /// What becomes of one attempt to send it.
+    fn send_once(&self, parcel: &Parcel, port: Option<&mut Port>) -> Journey {
+        match &self.terms {
+            Some(terms) => self.send_under(terms, parcel, port.unwrap_or(&mut Port::default())),
+            None => self.send(parcel, None),
         }
     }
 
@@ -277,10 +291,10 @@ impl Network {
             }
             // A draw of its own each time.
             let sequence = mix(u64::from(sequence) << 32 | times) as u32;
-            match self.send(&Parcel { sequence, now, ..*parcel }, port.as_deref_mut()) {
-                Journey::Arrives(arrives) | Journey::Twice(arrives, _) => {
-                    return Some(Carried { arrives, times });
-                }
+            match self.send_once(&Parcel { sequence, now, ..*parcel }, port.as_deref_mut()) {
+                Journey::Arrives(arrives)
+                | Journey::Twice(arrives, _)
+                | Journey::Resent { arrives, .. } => return Some(Carried { arrives, times }),
                 Journey::Lost | Journey::Shed => {}
             }
             now = now.saturating_add(nanos(STREAM_TIMEOUT) << (times - 1));

@@ -26,6 +26,8 @@ pub struct Terms {
     pub reorder: Option<(f64, Duration)>,
     /// What each node's access line carries.
     pub bandwidth: Option<Bandwidth>,
+    /// What is lost is sent again after a while, as TCP and QUIC do.
+    pub streams: bool,
 }
 
 /// Gilbert's and Elliott's model in continuous time: a link is good or bad for exponentially
@@ -54,9 +56,10 @@ pub struct Bandwidth {
 
 impl Terms {
     pub(super) fn are_perfect(&self) -> bool {
-        let Self { jitter, fifo, bursts, duplicate, reorder, bandwidth } = self;
+        let Self { jitter, fifo, bursts, duplicate, reorder, bandwidth, streams } = self;
         jitter.is_zero()
             && !fifo
+            && !streams
             && *duplicate == 0.0
             && bursts.is_none()
             && reorder.is_none()
@@ -86,6 +89,11 @@ pub(crate) struct Parcel {
 pub(crate) enum Journey {
     Arrives(u64),
     Twice(u64, u64),
+    /// It arrives after it was sent so often.
+    Resent {
+        arrives: u64,
+        times: u64,
+    },
     Lost,
     /// It did not fit the queue of its sender.
     Shed,
@@ -176,7 +184,7 @@ fn carry(free: &mut u64, now: u64, bytes: u64, rate: u64, queue: u64) -> Option<
 }
 
 /// Nanoseconds that a line takes for so many bytes at so many bits a second.
-fn time_of(bytes: u64, rate: u64) -> u64 {
+pub(crate) fn time_of(bytes: u64, rate: u64) -> u64 {
     (u128::from(bytes) * 8_000_000_000 / u128::from(rate.max(1))) as u64
 }
 
@@ -189,6 +197,7 @@ pub(super) struct Drawn {
     duplicate: u64,
     reorder: Option<(u64, u64)>,
     pub(super) bandwidth: Option<Bandwidth>,
+    pub(super) streams: bool,
 }
 
 /// Bursts, as a Markov chain.
@@ -249,6 +258,7 @@ impl Drawn {
             duplicate: threshold(terms.duplicate),
             reorder: terms.reorder.map(|(share, by)| (threshold(share), nanos(by))),
             bandwidth: terms.bandwidth,
+            streams: terms.streams,
         }
     }
 

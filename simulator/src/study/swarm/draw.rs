@@ -58,7 +58,7 @@ impl Plan {
         let mut plan = Self {
             seed,
             noise: seed,
-            nodes: Nodes { count, joining: Span(joining), contacts },
+            nodes: Nodes { count, joining: Span(joining), contacts, ..Nodes::default() },
             membership: membership.draw(
                 dice,
                 &membership::Circumstances {

@@ -1,0 +1,207 @@
+//! Connections between nodes, where making one takes time.
+//!
+//! A message to a node that is not connected waits for the handshake: so many round trips, each word of
+//! which the network carries as on a stream. A process that is gone refuses the first word; a host that
+//! is gone answers none, and the dial times out. Either way the node hears that the link is down, and
+//! what waited is lost.
+
+use std::time::Duration;
+
+use murmurate::membership::nanos;
+
+use crate::engine::event::What;
+use crate::engine::strategy::SimStack;
+use crate::model::node::Peer;
+
+/// What it takes to make a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialling {
+    /// Round trips before the first message goes, at least one.
+    pub round_trips: u8,
+    /// After how long without an answer a dial fails.
+    pub timeout: Duration,
+    /// After how long without a message a connection is closed.
+    pub idle: Duration,
+}
+
+/// A word of a handshake, with the round trips from it on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handshake {
+    /// The dialler asks.
+    Dial(u8),
+    /// The other side answers.
+    Answer(u8),
+    /// The dialler's own timer.
+    TimedOut {
+        /// Whom it dialled.
+        peer: Peer,
+        /// In which of its dials.
+        attempt: u32,
+    },
+}
+
+impl Handshake {
+    /// For the digest.
+    pub(crate) fn code(self) -> u64 {
+        match self {
+            Self::Dial(left) => u64::from(left),
+            Self::Answer(left) => 0x100 + u64::from(left),
+            Self::TimedOut { .. } => 0x200,
+        }
+    }
+}
+
+/// Bytes of a word of a handshake, about.
+pub(crate) const HANDSHAKE_BYTES: u64 = 120;
+
+/// Messages that may wait for one connection; more are shed.
+const MOST_HELD: usize = 1_024;
+
+/// A message that waits, its kind and its bytes.
+type Held<P> = (usize, u64, What<P>);
+
+/// The connections of one node. What is idle for long is as if it were closed.
+#[derive(Debug, Clone)]
+pub(crate) struct Connections<P: SimStack> {
+    dialling: Dialling,
+    attempts: u32,
+    /// By peer.
+    peers: Vec<(Peer, State<P>)>,
+    /// Peers to hold before the next look for idle ones.
+    full: usize,
+}
+
+#[derive(Debug, Clone)]
+enum State<P: SimStack> {
+    Dialling {
+        attempt: u32,
+        held: Vec<Held<P>>,
+    },
+    /// Since when it is unused.
+    Open(u64),
+}
+
+/// What becomes of a message.
+pub(crate) enum Admitted<P: SimStack> {
+    Goes(What<P>),
+    Waits,
+    /// It waits, and this dial begins.
+    Dials {
+        attempt: u32,
+        first: Handshake,
+    },
+    Shed,
+}
+
+impl<P: SimStack> Connections<P> {
+    pub(crate) fn new(dialling: Dialling) -> Self {
+        Self { dialling, attempts: 0, peers: Vec::new(), full: 16 }
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.dialling.timeout
+    }
+
+    fn find(&self, peer: Peer) -> Result<usize, usize> {
+        self.peers.binary_search_by_key(&peer, |(peer, _)| *peer)
+    }
+
+    /// A message for `to`.
+    pub(crate) fn admit(
+        &mut self,
+        to: Peer,
+        now: u64,
+        (kind, bytes, what): Held<P>,
+    ) -> Admitted<P> {
+        let idle = nanos(self.dialling.idle);
+        let found = self.find(to);
+        if let Ok(at) = found {
+            match &mut self.peers[at].1 {
+                State::Open(used) if used.saturating_add(idle) > now => {
+                    *used = now;
+                    return Admitted::Goes(what);
+                }
+                State::Open(_) => {}
+                State::Dialling { held, .. } if held.len() < MOST_HELD => {
+                    held.push((kind, bytes, what));
+                    return Admitted::Waits;
+                }
+                State::Dialling { .. } => return Admitted::Shed,
+            }
+        }
+        self.attempts = self.attempts.wrapping_add(1);
+        let attempt = self.attempts;
+        self.put(to, now, State::Dialling { attempt, held: vec![(kind, bytes, what)] });
+        Admitted::Dials { attempt, first: Handshake::Dial(self.dialling.round_trips) }
+    }
+
+    fn put(&mut self, peer: Peer, now: u64, state: State<P>) {
+        match self.find(peer) {
+            Ok(at) => self.peers[at].1 = state,
+            Err(_) => {
+                if self.peers.len() >= self.full {
+                    let idle = nanos(self.dialling.idle);
+                    self.peers.retain(|(_, state)| match state {
+                        State::Open(used) => used.saturating_add(idle) > now,
+                        State::Dialling { .. } => true,
+                    });
+                    self.full = (self.peers.len() * 2).max(16);
+                }
+                let at = self.peers.partition_point(|(held, _)| *held < peer);
+                self.peers.insert(at, (peer, state));
+            }
+        }
+    }
+
+    /// There is a connection with `peer`: one was made, or a message came. What waited for one goes now.
+    pub(crate) fn open(&mut self, peer: Peer, now: u64) -> Vec<Held<P>> {
+        let held = match self.find(peer) {
+            Ok(at) => match &mut self.peers[at].1 {
+                State::Open(used) => {
+                    *used = now;
+                    return Vec::new();
+                }
+                State::Dialling { held, .. } => std::mem::take(held),
+            },
+            Err(_) => Vec::new(),
+        };
+        self.put(peer, now, State::Open(now));
+        held
+    }
+
+    /// Whether `peer` is being dialled, in this attempt if one is given.
+    pub(crate) fn is_dialling(&self, peer: Peer, which: Option<u32>) -> bool {
+        let state = self.find(peer).ok().map(|at| &self.peers[at].1);
+        matches!(state, Some(State::Dialling { attempt, .. })
+            if which.is_none_or(|which| which == *attempt))
+    }
+
+    /// There is none any more; what waited for it is lost. Returns how many messages did.
+    pub(crate) fn close(&mut self, peer: Peer) -> usize {
+        match self.find(peer).map(|at| self.peers.remove(at).1) {
+            Ok(State::Dialling { held, .. }) => held.len(),
+            _ => 0,
+        }
+    }
+
+    /// `peer` runs: nobody is dialled as a former incarnation of its node. Returns how many messages are
+    /// lost.
+    pub(crate) fn close_former(&mut self, peer: Peer) -> usize {
+        let mut lost = 0;
+        self.peers.retain(|(held, state)| {
+            let goes = held.index() == peer.index() && *held != peer;
+            if let State::Dialling { held, .. } = state
+                && goes
+            {
+                lost += held.len();
+            }
+            !goes
+        });
+        lost
+    }
+
+    /// The process starts anew.
+    pub(crate) fn clear(&mut self) {
+        self.peers.clear();
+    }
+}
