@@ -13,6 +13,7 @@ mod determinism;
 mod gallery;
 mod graph_oracle;
 mod lanes;
+mod machines;
 mod parameters;
 mod reach;
 mod reunion;

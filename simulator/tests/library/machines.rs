@@ -1,7 +1,5 @@
 //! What connections and processors take, and what streams make of loss.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
