@@ -69,6 +69,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "channel",
             "router",
             "stack",
+            "testing",
             "id",
             "discovery",
             "node",

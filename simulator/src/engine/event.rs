@@ -1,6 +1,6 @@
 //! What reaches a node, and when.
 
-use crate::engine::connections::Handshake;
+use crate::engine::handshake::Handshake;
 use crate::engine::lanes::Word;
 use crate::engine::strategy::{IdOf, MessageOf, SimStack, TimerOf};
 use crate::model::id::SimId as _;

@@ -7,9 +7,10 @@ use murmurate::broadcast::Origin;
 use murmurate::membership::{DownReason, Notice, Time, nanos};
 use murmurate::stack::Effects;
 
-use crate::engine::connections::{Admitted, Connections, HANDSHAKE_BYTES, Handshake};
+use crate::engine::connections::{Admitted, Connections};
 use crate::engine::deliveries::DeliveryLog;
 use crate::engine::event::{Event, What};
+use crate::engine::handshake::{HANDSHAKE_BYTES, Handshake};
 use crate::engine::lanes::{Line, Word};
 use crate::engine::queue::Queue;
 use crate::engine::stats::Stats;

@@ -5,6 +5,7 @@ mod connections;
 mod deliveries;
 pub mod erased;
 mod event;
+mod handshake;
 mod host;
 pub mod lanes;
 pub mod marks;

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use murmurate::membership::{Membership as _, Time, nanos};
 use murmurate::stack::{Input, Timer};
 
-use crate::engine::connections::{Connections, Dialling, Handshake};
+use crate::engine::connections::{Connections, Dialling};
 use crate::engine::event::{Event, What};
+use crate::engine::handshake::Handshake;
 use crate::engine::host::{Common, Host};
 use crate::engine::lanes::{Act, Lanes, Line, Word};
 use crate::engine::queue::{Queue, Sharding};

@@ -59,6 +59,7 @@ fn terms(rng: &mut SplitMix64) -> Terms {
         duplicate: if has() { 0.1 } else { 0.0 },
         reorder: has().then_some((0.1, ms(50))),
         bandwidth: has().then_some(Bandwidth { up: 4_000_000, down: 2_000_000, queue: 20_000 }),
+        ..Terms::default()
     }
 }
 

@@ -77,7 +77,9 @@ fn journeys(network: &Network, count: u32, bytes: u64, apart: u64) -> Vec<Journe
 
 fn arrivals(journeys: &[Journey]) -> Vec<u64> {
     let time = |journey: &Journey| match journey {
-        Journey::Arrives(time) | Journey::Twice(time, _) => Some(*time),
+        Journey::Resent { arrives: time, .. }
+        | Journey::Arrives(time)
+        | Journey::Twice(time, _) => Some(*time),
         Journey::Lost | Journey::Shed => None,
     };
     journeys.iter().filter_map(time).collect()
@@ -232,4 +234,27 @@ fn links_flap_both_ways_together_and_each_at_its_own_time() {
     assert_ne!(pattern(&network, 1), vec![true; 4_000], "healing ends partitions");
     network.mend(flapping);
     assert!(up(1).all(|(_, at)| passes(&network, 0, 1, at)));
+}
+
+#[test]
+fn streams_lose_nothing_but_time() {
+    let terms = Terms { streams: true, fifo: true, ..Terms::default() };
+    let mut network = perfect(&terms);
+    network.set_loss(0.3).expect("a share");
+    let journeys = journeys(&network, 10_000, 1_000, 1_000_000);
+    let (mut sent, mut lost) = (0, 0);
+    for journey in &journeys {
+        match journey {
+            Journey::Arrives(_) => sent += 1,
+            Journey::Resent { times, .. } => sent += times,
+            Journey::Lost => lost += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    // Eight attempts fail once in 15,000 times.
+    assert!(lost < 5, "{lost} lost");
+    let each = f64::from(sent as u32) / 10_000.0;
+    assert!((each - 1.0 / 0.7).abs() < 0.02, "sent {each} times each");
+    let times = arrivals(&journeys);
+    assert!(times.is_sorted(), "those behind wait");
 }

@@ -237,6 +237,7 @@ fn links(dice: &mut Dice, gentle: bool, regions: &[Region]) -> Links {
             down: BitRate(1_000_000 * dice.between(20, 200)),
             queue: Bytes(1 << 20),
         }),
+        ..Links::default()
     }
 }
 
