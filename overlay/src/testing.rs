@@ -38,12 +38,11 @@ use core::time::Duration;
 
 use murmurate_broadcast::{Broadcast, Origin};
 use murmurate_membership::{
-    self as membership, DownReason, Membership, Notice, Peer, Time, Violation,
+    self as membership, DownReason, Mark, Membership, Notice, Peer, Time, Violation,
 };
 
 use crate::service::Service;
-use crate::stack::{self, Effects, Input};
-use crate::{Mark, Stack};
+use crate::stack::{self, Effects, Input, Stack};
 
 /// The messages of a stack.
 pub type Message<M, B, S = ()> = stack::Message<
