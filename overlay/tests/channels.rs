@@ -2,14 +2,19 @@
 
 #![expect(clippy::expect_used, reason = "clippy takes the helpers of a test for production code")]
 
-use std::net::TcpListener;
+mod wait;
+
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use murmurate::{Channel, Limits, Node, Overflow, Refusal, SendError, Undelivered};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::net::{TcpListener, TcpStream};
+
+use wait::{FOREVER, count, soon, until};
 
 async fn node(channels: impl IntoIterator<Item = Channel>) -> Node {
     node_on("/ip4/127.0.0.1/tcp/0", channels).await
@@ -28,10 +33,6 @@ async fn pair(channels: &[Channel]) -> (Node, Node) {
     let [one, two] = [node(channels.to_vec()).await, node(channels.to_vec()).await];
     two.join(one.addresses()).await.expect("joined");
     (one, two)
-}
-
-async fn soon<T>(what: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(20), what).await.expect("in time")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,21 +251,26 @@ async fn what_is_wrong_is_said_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_left_is_named_at_once() {
-    let (one, two) = soon(pair(&[Channel::acknowledged("c")])).await;
+    let (one, two) = soon(pair(&[Channel::acknowledged("c").timeout(FOREVER)])).await;
     let to = one.channel("c").expect("declared").to(two.id());
     let delivered = soon(to.send("before")).await.expect("taken");
     soon(two.channel("c").expect("declared").receive()).await.expect("a message").ack();
     assert_eq!(soon(delivered).await, Ok(Bytes::new()));
     let kept = soon(to.send("taken, and not received")).await.expect("taken");
-    // Under way.
-    sleep(Duration::from_millis(50)).await;
+    let came = "murmurate_channel_messages_total{channel=\"c\",outcome=\"delivered\"}";
+    until("it came", async || count(&two, came) == 2).await;
     soon(two.leave()).await.expect("left");
-    let outcome = timeout(Duration::from_secs(2), kept).await.expect("at once");
+    let outcome = soon(kept).await;
     assert!(matches!(outcome, Err(Undelivered::Gone)), "{outcome:?}");
-    sleep(Duration::from_millis(300)).await;
-    let after = timeout(Duration::from_secs(2), to.send("after")).await.expect("at once");
-    let error = after.map(drop).expect_err("nobody is there");
-    assert!(error.to_string().contains(&two.id().to_string()), "{error}");
+    // Why is remembered for a moment, and then found out again.
+    let refused = "murmurate_dials_total{outcome=\"refused\"}";
+    let before = count(&one, refused);
+    until("it is dialled again", async || {
+        let error = soon(to.send("after")).await.map(drop).expect_err("nobody is there");
+        assert!(error.to_string().contains(&two.id().to_string()), "{error}");
+        count(&one, refused) > before
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,15 +288,13 @@ async fn a_full_queue_pushes_back_or_sheds_as_declared() {
         drop(soon(to.send("x")).await.expect("taken"));
     }
     assert_eq!(to.try_send("x").map(drop), Err(SendError::Full));
-    let waits = tokio::spawn({
-        let to = to.clone();
-        async move { to.send("x").await.map(drop) }
-    });
-    sleep(Duration::from_millis(100)).await;
-    assert!(!waits.is_finished(), "it waits for room");
+    let mut waits = pin!(to.send("x"));
+    assert!(waits.as_mut().now_or_never().is_none(), "it waits for room");
+    assert_eq!(to.try_send("x").map(drop), Err(SendError::Full));
+    assert!(waits.as_mut().now_or_never().is_none(), "it still does");
     let received = soon(two.channel("wait").expect("declared").receive()).await;
     received.expect("a message").ack();
-    assert_eq!(soon(waits).await.expect("sent"), Ok(()));
+    assert_eq!(soon(waits).await.map(drop), Ok(()));
     for name in ["oldest", "newest"] {
         let to = one.channel(name).expect("declared").to(two.id());
         for number in 0..50u8 {
@@ -348,8 +352,8 @@ async fn whom_no_dial_reaches_is_spoken_to_hop_by_hop() {
         Channel::bytes("files"),
     ];
     // It takes connections and says nothing.
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let nodes = soon(row_with_a_hermit(&channels, &silent)).await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let nodes = soon(row_with_a_hermit(&channels, &silent, Duration::from_secs(2))).await;
     let (one, hermit) = (&nodes[0], &nodes[3]);
     let asked = hermit.channel("ask").expect("declared");
     tokio::spawn(async move {
@@ -384,30 +388,54 @@ async fn whom_no_dial_reaches_is_spoken_to_hop_by_hop() {
     assert_eq!(soon(large).await, Err(Undelivered::Gone), "no relay takes as much: told at once");
 }
 
-/// The dial that ended in silence is remembered: only the first lane waited for it.
+/// That a dial reached nobody is remembered: only the first lane waited for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_lane_to_whom_no_dial_reached_does_not_wait_for_another() {
     let channels = [Channel::acknowledged("first"), Channel::acknowledged("next")];
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let nodes = soon(row_with_a_hermit(&channels, &silent)).await;
-    let took = async |name: &str| {
-        let since = Instant::now();
-        let channel = nodes[0].channel(name).expect("declared");
-        drop(soon(channel.send(nodes[3].id(), name.to_owned())).await.expect("taken"));
-        soon(nodes[3].channel(name).expect("declared").receive()).await.expect("a message").ack();
-        since.elapsed()
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let nodes = soon(row_with_a_hermit(&channels, &silent, FOREVER)).await;
+    let ends = |name: &str| [0, 3].map(|at: usize| nodes[at].channel(name).expect("declared"));
+    let hermit = nodes[3].id();
+
+    let [from, to] = ends("first");
+    let mut first = pin!(async {
+        drop(from.send(hermit, "first").await.expect("taken"));
+        to.receive().await.expect("a message").ack();
+    });
+    let dialled = tokio::select! {
+        () = first.as_mut() => panic!("it did not wait for its dial"),
+        dialled = soon(dial_for_lanes(&silent, &nodes)) => dialled,
     };
-    let (first, next) = (took("first").await, took("next").await);
-    assert!(first >= SILENCE, "{first:?}");
-    assert!(next < SILENCE / 2, "{next:?}");
+    assert!(first.as_mut().now_or_never().is_none(), "its dial goes on");
+    drop(dialled);
+    soon(first).await;
+
+    let [from, to] = ends("next");
+    drop(soon(from.send(hermit, "next")).await.expect("taken"));
+    soon(to.receive()).await.expect("a message").ack();
+    // It was tried, and has no end.
+    drop(soon(dial_for_lanes(&silent, &nodes)).await);
 }
 
-/// How long a dial may stay without an answer.
-const SILENCE: Duration = Duration::from_secs(2);
+/// The next dial for lanes. Others come from the port where their node listens, and are hung up on.
+async fn dial_for_lanes(silent: &TcpListener, nodes: &[Node]) -> TcpStream {
+    loop {
+        let (dial, from) = silent.accept().await.expect("a dial");
+        let port = format!("/tcp/{}/", from.port());
+        let listens = |node: &Node| node.addresses().iter().any(|a| a.to_string().contains(&port));
+        if !nodes.iter().any(listens) {
+            return dial;
+        }
+    }
+}
 
 /// Four nodes with one neighbour or two each; the last tells everybody an address where nobody
 /// answers at all.
-async fn row_with_a_hermit(channels: &[Channel], silent: &TcpListener) -> Vec<Node> {
+async fn row_with_a_hermit(
+    channels: &[Channel],
+    silent: &TcpListener,
+    handshake_wait: Duration,
+) -> Vec<Node> {
     use murmurate::membership::hyparview;
     let mut nodes: Vec<Node> = Vec::new();
     for at in 0..4 {
@@ -418,7 +446,7 @@ async fn row_with_a_hermit(channels: &[Channel], silent: &TcpListener) -> Vec<No
         };
         let mut builder = Node::builder()
             .listen("/ip4/127.0.0.1/tcp/0".parse().expect("an address"))
-            .limits(Limits { handshake_wait: SILENCE, ..Limits::default() })
+            .limits(Limits { handshake_wait, ..Limits::default() })
             .membership(membership);
         if at == 3 {
             let port = silent.local_addr().expect("bound").port();

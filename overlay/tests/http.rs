@@ -2,14 +2,19 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
-use std::net::SocketAddr;
-use std::time::Duration;
+mod wait;
 
+use std::net::SocketAddr;
+use std::sync::mpsc;
+
+use futures::FutureExt;
 use murmurate::http::{self, CONNECTIONS, Health, PATIENCE};
 use murmurate::{Channel, Multiaddr, Node};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Duration, Instant, advance};
+
+use wait::soon;
 
 fn anywhere() -> Multiaddr {
     "/ip4/127.0.0.1/tcp/0".parse().expect("an address")
@@ -33,8 +38,7 @@ async fn get(at: SocketAddr, path: &str) -> (u16, String) {
     stream.write_all(request.as_bytes()).await.expect("written");
     let mut answer = String::new();
     // It ends by itself: one request a connection.
-    let read = timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await;
-    read.expect("in time").expect("an answer");
+    soon(stream.read_to_string(&mut answer)).await.expect("an answer");
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     (status.expect("a status"), answer)
 }
@@ -90,39 +94,51 @@ async fn metrics_have_their_content_type_and_other_paths_a_hint() {
     assert!(answer.contains("/metrics, /livez or /readyz"), "{answer}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// As long as this is not dropped, the paused clock of a test stands still, and nothing happens only because
+/// time has passed: a clock that is paused goes on when there is nothing else to do, but not while a task
+/// blocks.
+fn stop_time() -> mpsc::Sender<()> {
+    let (goes_on, stands) = mpsc::channel();
+    tokio::task::spawn_blocking(move || stands.recv_timeout(wait::PATIENCE));
+    goes_on
+}
+
+#[tokio::test(start_paused = true)]
 async fn clients_that_do_not_speak_take_no_place_from_those_that_do() {
+    let _stopped = stop_time();
+    let begun = Instant::now();
     let at = serve(Health::new(node().await).first(true)).await;
     let mut silent = Vec::new();
     for _ in 0..2 * CONNECTIONS {
         silent.push(TcpStream::connect(at).await.expect("a connection"));
     }
-    let begun = Instant::now();
     assert_eq!(get(at, "/readyz").await.0, 200);
-    assert!(begun.elapsed() < PATIENCE / 2, "it waited for others: {:?}", begun.elapsed());
-    let mut byte = [0];
-    let ended = timeout(Duration::from_secs(2), silent[0].read(&mut byte)).await;
-    assert!(!matches!(ended, Err(_) | Ok(Ok(1..))), "the first to come goes first: {ended:?}");
-    let last = silent.last_mut().expect("some");
-    let ended = timeout(Duration::from_millis(200), last.read(&mut byte)).await;
-    assert!(ended.is_err(), "those within the limit stay: {ended:?}");
+    // The last to come was asked for the answer.
+    let (first, last) = silent.split_at_mut(CONNECTIONS + 1);
+    for stream in first {
+        let ended = soon(stream.read(&mut [0])).await;
+        assert!(!matches!(ended, Ok(1..)), "the first to come go first: {ended:?}");
+    }
+    for stream in last {
+        assert!(stream.read(&mut [0]).now_or_never().is_none(), "those within the limit stay");
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody ran out of time");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_header_that_dribbles_in_ends_in_time() {
+    let _stopped = stop_time();
     let at = serve(Health::new(node().await)).await;
-    let stream = TcpStream::connect(at).await.expect("a connection");
-    let (mut read, mut write) = stream.into_split();
-    let begun = Instant::now();
-    let dribble = tokio::spawn(async move {
-        write.write_all(b"GET /livez HTTP/1.1\r\nX-Slow: ").await.expect("written");
-        while write.write_all(b"a").await.is_ok() {
-            sleep(Duration::from_millis(100)).await;
-        }
-    });
-    let mut answer = Vec::new();
-    let read = timeout(PATIENCE * 2, read.read_to_end(&mut answer)).await;
-    assert!(read.is_ok(), "it is still open after {:?}", begun.elapsed());
-    assert!(begun.elapsed() >= PATIENCE / 2, "too early: {:?}", begun.elapsed());
-    dribble.abort();
+    let mut stream = TcpStream::connect(at).await.expect("a connection");
+    stream.write_all(b"GET /livez HTTP/1.1\r\nX-Slow: ").await.expect("written");
+    assert_eq!(get(at, "/livez").await.0, 200, "whoever came before it is served, too");
+    for _ in 1..100 {
+        stream.write_all(b"a").await.expect("written");
+        advance(PATIENCE / 100).await;
+    }
+    get(at, "/livez").await;
+    assert!(stream.read(&mut [0]).now_or_never().is_none(), "too early");
+    advance(PATIENCE / 100).await;
+    // Closed, maybe with a reset.
+    let _ = soon(stream.read_to_end(&mut Vec::new())).await;
 }

@@ -3,13 +3,14 @@
 #![cfg(feature = "libp2p")]
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
-use std::time::Duration;
+mod wait;
 
 use murmurate::membership::DownReason;
 use murmurate::{Ended, Event, Multiaddr, Node, NodeId};
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast::Receiver;
-use tokio::time::timeout;
+
+use wait::soon;
 
 async fn node() -> Node {
     let anywhere: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
@@ -27,7 +28,7 @@ async fn down(events: &mut Receiver<Event>, of: NodeId) -> DownReason {
             }
         }
     };
-    timeout(Duration::from_secs(10), told).await.expect("it goes")
+    soon(told).await
 }
 
 /// On one thread both ask before anything comes of it.

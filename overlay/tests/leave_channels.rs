@@ -3,10 +3,16 @@
 #![cfg(feature = "libp2p")]
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+mod wait;
+
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::FutureExt;
 use murmurate::{Channel, Endpoint, Limits, Multiaddr, Node, SendError, Undelivered};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
+
+use wait::{FOREVER, soon};
 
 async fn node(channel: &Channel, leave_wait: Duration) -> Node {
     let anywhere: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
@@ -23,33 +29,25 @@ async fn pair(channel: Channel, leave_wait: Duration) -> ([Node; 2], [Endpoint; 
     (nodes, ends)
 }
 
-async fn soon<T>(what: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(20), what).await.expect("in time")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_taken_is_acknowledged_and_nothing_more_is_taken() {
-    let channel = Channel::acknowledged("c").queue(100, 1 << 20);
-    let ([one, two], [from, to]) = pair(channel, Duration::from_secs(10)).await;
+    let channel = Channel::acknowledged("c").timeout(FOREVER).queue(100, 1 << 20);
+    let ([one, two], [from, to]) = pair(channel, FOREVER).await;
     let mut receipts = Vec::new();
     for number in 0..100u8 {
         receipts.push(soon(from.send(two.id(), vec![number])).await.expect("taken"));
     }
-    let waits = tokio::spawn({
-        let (from, two) = (from.clone(), two.id());
-        async move { from.send(two, "no room").await.map(drop) }
-    });
-    sleep(Duration::from_millis(100)).await;
+    let mut waits = pin!(from.send(two.id(), "no room"));
+    assert!(waits.as_mut().now_or_never().is_none(), "it waits for room");
     let leaves = tokio::spawn({
         let one = one.clone();
         async move { one.leave().await }
     });
-    assert_eq!(soon(waits).await.expect("it ran"), Err(SendError::Ended), "it was not taken");
+    assert_eq!(soon(waits).await.map(drop), Err(SendError::Ended), "it was not taken");
     let late = soon(from.send(two.id(), "too late")).await.map(drop);
     assert_eq!(late, Err(SendError::Ended));
-    assert!(!leaves.is_finished(), "nothing is received yet");
     for number in 0..100u8 {
-        sleep(Duration::from_millis(2)).await;
+        assert!(!leaves.is_finished(), "{number} and those after it are not received yet");
         let received = soon(to.receive()).await.expect("a message");
         assert_eq!(received.data, vec![number]);
         received.ack();
@@ -57,9 +55,8 @@ async fn what_was_taken_is_acknowledged_and_nothing_more_is_taken() {
     for receipt in receipts {
         soon(receipt).await.expect("delivered");
     }
-    let since = Instant::now();
+    // It does not wait for more.
     soon(leaves).await.expect("it ran").expect("left");
-    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
 }
 
 /// Nobody acknowledges them: they are read to the end of their stream.
@@ -68,10 +65,10 @@ fn best_effort_messages_are_written_although_the_process_ends_right_after() {
     const MESSAGES: u32 = 2_000;
     let stays = tokio::runtime::Runtime::new().expect("a runtime");
     let channel = Channel::best_effort("c");
-    let receiver = stays.block_on(node(&channel, Duration::from_secs(10)));
+    let receiver = stays.block_on(node(&channel, FOREVER));
     let leaves = tokio::runtime::Runtime::new().expect("a runtime");
     leaves.block_on(async {
-        let sender = node(&channel, Duration::from_secs(10)).await;
+        let sender = node(&channel, FOREVER).await;
         soon(sender.join(receiver.addresses())).await.expect("joined");
         let to = sender.channel("c").expect("declared").to(receiver.id());
         for number in 0..MESSAGES {
@@ -93,11 +90,11 @@ fn best_effort_messages_are_written_although_the_process_ends_right_after() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_hangs_is_waited_for_only_so_long() {
     let wait = Duration::from_millis(500);
-    let ([one, two], [from, _to]) = pair(Channel::acknowledged("c"), wait).await;
+    let channel = Channel::acknowledged("c").timeout(FOREVER);
+    let ([one, two], [from, _to]) = pair(channel, wait).await;
     let receipt = soon(from.send(two.id(), "never received")).await.expect("taken");
     let since = Instant::now();
     soon(one.leave()).await.expect("left");
-    let took = since.elapsed();
-    assert!(took >= wait && took < wait + Duration::from_secs(4), "{took:?}");
+    assert!(since.elapsed() >= wait, "{:?}", since.elapsed());
     assert_eq!(soon(receipt).await, Err(Undelivered::Gone));
 }

@@ -1,10 +1,11 @@
 //! Discovery on the local network: two hosts that share a cable, each a network namespace.
 
-#![cfg(target_os = "linux")]
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+mod harness;
+
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -16,16 +17,12 @@ use tokio::sync::oneshot;
 
 /// Names the network of a node and the port it claims to listen at.
 const ROLE: &str = "MURMURATE_TEST_MDNS";
-const SOON: Duration = Duration::from_secs(30);
-/// A goodbye is heard at once. Without it a node would be forgotten after two minutes.
-const GOODBYE: Duration = Duration::from_secs(10);
+/// Guards against waiting for ever. Without a goodbye, a node is forgotten after twice as long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Not a test: this binary, started once more in another namespace, is a node there. It announces
-/// itself and says what it finds until its standard input ends.
-#[test]
-#[ignore = "the nodes that the other test starts"]
-fn node() {
-    let Ok(role) = std::env::var(ROLE) else { return };
+/// This program, started once more in another namespace, is a node there. It announces itself and says
+/// what it finds until its standard input ends.
+fn node(role: &str) {
     let (network, port) = role.split_once(' ').expect("a network and a port");
     let node = NodeId::try_from(&Keypair::generate_ed25519().public()).expect("an ed25519 key");
     let addresses =
@@ -84,6 +81,7 @@ fn ip(arguments: &str) -> Result<(), String> {
 impl Hosts {
     fn join() -> Result<Self, String> {
         let pid = std::process::id();
+        // From here on `Drop` cleans up, whatever fails.
         let hosts = Self { names: ["a", "b"].map(|end| format!("mm-{pid}-{end}")) };
         let [one, other] = &hosts.names;
         ip(&format!("netns add {one}"))?;
@@ -129,7 +127,6 @@ impl Node {
         let mut child = Command::new("ip")
             .args(["netns", "exec", host])
             .arg(binary)
-            .args(["--exact", "node", "--ignored", "--nocapture"])
             .env(ROLE, format!("{network} {port}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -144,24 +141,23 @@ impl Node {
         });
         let input = child.stdin.take();
         let mut node = Self { child, input, lines, id: String::new(), found: Vec::new() };
-        node.id = node.next("id ", SOON);
+        node.id = node.next("id ");
         node
     }
 
     /// The rest of the next line that begins so.
-    fn next(&mut self, prefix: &str, within: Duration) -> String {
+    fn next(&mut self, prefix: &str) -> String {
         loop {
-            let line = self.lines.recv_timeout(within).expect("a line in time");
+            let line = self.lines.recv_timeout(PATIENCE).expect("a line in time");
             assert!(!line.starts_with("error"), "{line}");
-            // The harness says things of its own, not always on lines of its own.
-            let Some((_, rest)) = line.split_once(prefix) else { continue };
+            let Some(rest) = line.strip_prefix(prefix) else { continue };
             return rest.into();
         }
     }
 
-    fn find(&mut self, within: Duration, enough: impl Fn(&[String]) -> bool) {
+    fn find(&mut self, enough: impl Fn(&[String]) -> bool) {
         loop {
-            let line = self.next("found ", within);
+            let line = self.next("found ");
             let all: Vec<String> = line.split_whitespace().map(Into::into).collect();
             self.found.extend_from_slice(&all);
             if enough(&all) {
@@ -171,16 +167,8 @@ impl Node {
     }
 }
 
-#[test]
 fn nodes_of_a_network_find_each_other() {
-    let hosts = match Hosts::join() {
-        Ok(hosts) => hosts,
-        Err(why) => {
-            // Past the test harness, which hides what passing tests print.
-            let _ = writeln!(io::stderr(), "SKIPPED: no network namespaces, so no mDNS: {why}");
-            return;
-        }
-    };
+    let hosts = Hosts::join().expect("namespaces");
     let [here, there] = &hosts.names;
     let mut stranger = Node::start(here, "magpies", 7403);
     let mut one = Node::start(here, "starlings", 7401);
@@ -194,18 +182,31 @@ fn nodes_of_a_network_find_each_other() {
         })
     };
     let (ones, others) = (at(1, 7401, &one), at(2, 7402, &other));
-    other.find(SOON, |found| *found == ones);
-    one.find(SOON, |found| *found == others);
+    other.find(|found| *found == ones);
+    one.find(|found| *found == others);
     // The strangers find each other, so they were there to be found.
     let seconds = at(2, 7404, &second);
-    stranger.find(SOON, |found| *found == seconds);
-    second.find(SOON, |found| found.len() == 2);
+    stranger.find(|found| *found == seconds);
+    second.find(|found| found.len() == 2);
 
     // It leaves, and says so.
     drop(one.input.take());
-    other.find(GOODBYE, <[_]>::is_empty);
+    other.find(<[_]>::is_empty);
     assert!(one.child.wait().expect("a child").success());
     for (node, known) in [(&one, &other), (&other, &one)] {
         assert!(node.found.iter().all(|address| address.ends_with(&known.id)), "{:?}", node.found);
     }
+}
+
+fn main() -> ExitCode {
+    if let Ok(role) = std::env::var(ROLE) {
+        node(&role);
+        return ExitCode::SUCCESS;
+    }
+    harness::run(harness::tests![nodes_of_a_network_find_each_other], || {
+        let works = || Hosts::join().map(drop);
+        harness::debian(&["iproute2"], || {
+            works().map_err(|why| format!("no network namespaces here, which take root: {why}"))
+        })
+    })
 }

@@ -7,6 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod wait;
+
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
@@ -16,7 +19,9 @@ use murmurate::{
     Subscription,
 };
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
+
+use wait::{soon, until, view};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -38,20 +43,11 @@ fn hear(node: &Node, topic: &str) -> Subscription {
     node.subscribe(topic).expect("a short topic")
 }
 
-/// Waits until `holds`, for ten seconds at most.
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds().await {
-        assert!(Instant::now() < deadline, "not in ten seconds: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 async fn event(
     events: &mut tokio::sync::broadcast::Receiver<Event>,
     which: impl Fn(&Event) -> bool,
 ) -> Event {
-    timeout(Duration::from_secs(10), async {
+    soon(async {
         loop {
             let event = events.recv().await.expect("events go on");
             if which(&event) {
@@ -60,13 +56,12 @@ async fn event(
         }
     })
     .await
-    .expect("an event in ten seconds")
 }
 
 #[tokio::test]
 async fn both_ends_are_neighbors_and_hear_each_other() {
     let (one, two) = pair().await;
-    until("symmetric", async || one.active_view() == [two.id()]).await;
+    view(&one, |view| view == [two.id()]).await;
     assert_eq!(two.active_view(), [one.id()]);
     let (mut at_one, mut at_two) = (hear(&one, "t"), hear(&two, "t"));
     let id = one.broadcast("t", "from one").await.expect("published");
@@ -100,13 +95,12 @@ async fn a_broadcast_without_neighbors_waits_or_is_refused() {
 
     let (early, late) = (node().await, node().await);
     let mut heard = hear(&late, "t");
-    let waiting = tokio::spawn({
-        let early = early.clone();
-        async move { early.broadcast("t", "early").await }
-    });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut waiting = pin!(early.broadcast("t", "early"));
+    assert!(waiting.as_mut().now_or_never().is_none(), "it has nobody to go to");
+    early.info().await.expect("alive");
+    assert!(waiting.as_mut().now_or_never().is_none(), "the node has it, and waits");
     late.join(early.addresses()).await.expect("joined");
-    waiting.await.expect("no panic").expect("published");
+    soon(waiting).await.expect("published");
     assert_eq!(heard.next().await.expect("open").expect("kept up").data, "early");
 }
 
@@ -336,7 +330,7 @@ async fn leaving_is_told_from_dying() {
     let (one, two) = pair().await;
     let three = node().await;
     three.join(one.addresses()).await.expect("joined");
-    until("three know each other", async || one.active_view().len() == 2).await;
+    view(&one, |view| view.len() == 2).await;
     let mut events = one.events();
     two.leave().await.expect("alive");
     let left = event(&mut events, |event| matches!(event, Event::NeighborDown { .. })).await;
@@ -357,10 +351,8 @@ async fn dials_from_both_sides_at_once_end_with_one_link() {
         let (a, b) = tokio::join!(one.join(two.addresses()), two.join(one.addresses()));
         a.expect("joined");
         b.expect("joined");
-        until("symmetric", async || {
-            one.active_view() == [two.id()] && two.active_view() == [one.id()]
-        })
-        .await;
+        view(&one, |view| view == [two.id()]).await;
+        view(&two, |view| view == [one.id()]).await;
         let mut heard = [hear(&one, "t"), hear(&two, "t")];
         for n in 0..20u8 {
             two.broadcast("t", [n]).await.expect("published");
@@ -368,7 +360,7 @@ async fn dials_from_both_sides_at_once_end_with_one_link() {
         }
         for heard in &mut heard {
             for n in 0..20 {
-                let next = timeout(Duration::from_secs(5), heard.next()).await.expect("in time");
+                let next = soon(heard.next()).await;
                 assert_eq!(next.expect("open").expect("kept up").data.as_ref(), [n]);
             }
         }
@@ -394,9 +386,12 @@ async fn a_restarted_node_rejoins_from_its_state() {
     let after = start().await.expect("a node");
     assert_eq!(after.id(), id);
     assert!(after.info().await.expect("alive").me.started > started);
-    until("joined without contacts", async || !after.active_view().is_empty()).await;
-    until("known", async || two.active_view().contains(&id) || one.active_view().contains(&id))
-        .await;
+    // Without contacts.
+    view(&after, |view| !view.is_empty()).await;
+    tokio::select! {
+        () = view(&one, |view| view.contains(&id)) => {}
+        () = view(&two, |view| view.contains(&id)) => {}
+    }
 }
 
 #[tokio::test]

@@ -3,13 +3,17 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod wait;
+
 use std::path::Path;
 use std::time::Duration;
 
+use futures::future::select_all;
 use murmurate::discovery::File;
 use murmurate::membership::hyparview;
 use murmurate::{Builder, Event, JoinError, Limits, Multiaddr, Node};
-use tokio::time::{Instant, sleep};
+
+use wait::{soon, view};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -35,13 +39,16 @@ fn write(path: &Path, addresses: impl IntoIterator<Item = Multiaddr>) {
     std::fs::write(path, text).expect("a file");
 }
 
-/// Waits until `holds`, so long at most.
-async fn within(time: Duration, what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + time;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not in {time:?}: {what}");
-        sleep(Duration::from_millis(10)).await;
-    }
+/// Waits until these nodes are one overlay.
+async fn whole(nodes: &[Node]) {
+    let mut views: Vec<_> = nodes.iter().map(Node::watch_active_view).collect();
+    soon(async {
+        while !is_whole(nodes) {
+            let changes = views.iter_mut().map(|view| Box::pin(view.changed()));
+            select_all(changes).await.0.expect("the node runs");
+        }
+    })
+    .await;
 }
 
 fn is_whole(nodes: &[Node]) -> bool {
@@ -71,12 +78,11 @@ async fn islands_meet_once_discovery_names_them() {
     write(&files[0], addresses(&nodes[..2]));
     write(&files[1], addresses(&nodes[2..]));
     for pair in nodes.chunks(2) {
-        within(Duration::from_secs(10), "a pair", || is_whole(pair)).await;
+        whole(pair).await;
     }
-    sleep(INTERVAL * 2).await;
     assert!(!is_whole(&nodes), "nothing says that there are others");
     files.iter().for_each(|file| write(file, addresses(&nodes)));
-    within(INTERVAL * 2, "one overlay", || is_whole(&nodes)).await;
+    whole(&nodes).await;
 }
 
 /// A contact file that once named 250 addresses where nobody is, and then one where somebody is.
@@ -92,7 +98,7 @@ async fn what_a_file_names_no_longer_keeps_nobody_out() {
     let mut events = node.events();
     while !matches!(events.recv().await, Ok(Event::DialFailed { .. })) {}
     write(&file, seed.addresses());
-    within(Duration::from_secs(5), "joined", || !node.active_view().is_empty()).await;
+    view(&node, |view| !view.is_empty()).await;
 }
 
 /// One list for all nodes names each of them, with its id and without.
@@ -131,5 +137,5 @@ async fn two_overlays_are_joined_by_hand() {
     let failed = nodes[0].join([nobody]).await;
     assert!(matches!(failed, Err(JoinError::Unreachable(_))), "{failed:?}");
     nodes[0].join(nodes[3].addresses()).await.expect("it answers");
-    within(INTERVAL * 2, "one overlay", || is_whole(&nodes)).await;
+    whole(&nodes).await;
 }

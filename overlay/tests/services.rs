@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod wait;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,9 +13,8 @@ use murmurate::membership::{Peer as _, Sizes, Time, Violation, Wire, full_mesh};
 use murmurate::service::{Effects, Input, Service};
 use murmurate::{Builder, ConfigError, Event, Incarnation, Node, UnknownService};
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+use wait::{count, soon, until};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Word(Vec<u8>);
@@ -40,7 +41,8 @@ enum Do {
     Say(usize),
     /// Broadcast this, so often.
     Shout(&'static str, usize),
-    Wait(Duration, u8),
+    /// Ring with these numbers, each after so many milliseconds from now.
+    Ring(&'static [(u64, u8)]),
     Panic,
 }
 
@@ -81,7 +83,9 @@ impl Service<Incarnation, Bytes> for Parrot {
             Input::Command(Do::Shout(text, times)) => {
                 (0..times).for_each(|_| fx.broadcast(Bytes::from_static(text.as_bytes())));
             }
-            Input::Command(Do::Wait(time, number)) => fx.arm(time, number),
+            Input::Command(Do::Ring(times)) => times
+                .iter()
+                .for_each(|(millis, number)| fx.arm(Duration::from_millis(*millis), *number)),
             Input::Command(Do::Panic) => panic!("as it was told"),
             _ => {}
         }
@@ -126,18 +130,12 @@ async fn parrot() -> Node {
 /// The next event but joins: the node's own start is one, too, if it is still heard.
 async fn next(events: &mut tokio::sync::broadcast::Receiver<Heard>) -> Heard {
     loop {
-        let next = timeout(PATIENCE, events.recv()).await.expect("in time");
+        let next = soon(events.recv()).await;
         match next.expect("the node runs") {
             Heard::Joins => {}
             heard => return heard,
         }
     }
-}
-
-fn counted(node: &Node, series: &str) -> u64 {
-    let text = node.metrics().render();
-    let count = text.lines().find_map(|line| line.strip_prefix(series));
-    count.and_then(|count| count.trim().parse().ok()).expect("a series")
 }
 
 #[tokio::test]
@@ -147,7 +145,7 @@ async fn a_service_speaks_broadcasts_and_waits() {
     let (first, second) = (first.expect("a service"), second.expect("a service"));
     let (mut at_first, mut at_second) = (first.events(), second.events());
     two.join(one.addresses()).await.expect("it joins");
-    let joins = timeout(PATIENCE, at_second.recv()).await.expect("in time");
+    let joins = soon(at_second.recv()).await;
     assert_eq!(joins, Ok(Heard::Joins), "before all else");
     first.command(Do::Say(100_000)).await.expect("it runs");
     assert_eq!(next(&mut at_second).await, Heard::Word(100_000));
@@ -155,10 +153,7 @@ async fn a_service_speaks_broadcasts_and_waits() {
     assert_eq!(next(&mut at_first).await, Heard::Shout(Bytes::from_static(b"hello")));
     let neighbors = first.look(|parrot| parrot.neighbors.clone()).await.expect("it runs");
     assert_eq!(neighbors.iter().map(|peer| peer.node()).collect::<Vec<_>>(), [two.id()]);
-    for number in [3, 1, 2] {
-        let time = Duration::from_millis(20) * number;
-        first.command(Do::Wait(time, number as u8)).await.expect("it runs");
-    }
+    first.command(Do::Ring(&[(60, 3), (20, 1), (40, 2)])).await.expect("it runs");
     for number in 1..=3 {
         assert_eq!(next(&mut at_first).await, Heard::Rang(number));
     }
@@ -178,21 +173,14 @@ async fn what_finds_nobody_or_no_room_is_dropped_and_counted() {
     two.join(one.addresses()).await.expect("it joins");
     parrot.command(Do::Say(10)).await.expect("it runs");
     parrot.command(Do::Say(20 << 20)).await.expect("it runs");
-    let unknown = "murmurate_service_messages_dropped_total{reason=\"unknown\"} ";
-    let large = "murmurate_service_messages_dropped_total{reason=\"too_large\"} ";
-    let refused = "murmurate_broadcasts_total{outcome=\"refused\"} ";
-    timeout(PATIENCE, async {
-        while counted(&two, unknown) == 0 || counted(&one, large) == 0 {
-            one.info().await.expect("it runs");
-            two.info().await.expect("it runs");
-        }
-    })
-    .await
-    .expect("both are counted");
+    let unknown = "murmurate_service_messages_dropped_total{reason=\"unknown\"}";
+    let large = "murmurate_service_messages_dropped_total{reason=\"too_large\"}";
+    let refused = "murmurate_broadcasts_total{outcome=\"refused\"}";
+    until("both are counted", async || count(&two, unknown) > 0 && count(&one, large) > 0).await;
     // Far more than it may say at once: some are published, the rest refused, none waits for ever.
     parrot.command(Do::Shout("hello", 1_000)).await.expect("it runs");
     parrot.look(|_| ()).await.expect("it runs");
-    assert!(counted(&one, refused) >= 900, "{}", counted(&one, refused));
+    assert!(count(&one, refused) >= 900, "{}", count(&one, refused));
     one.broadcast("news", "the application has its turn").await.expect("a neighbour");
 }
 
@@ -215,7 +203,7 @@ async fn a_service_that_panics_ends_its_node_and_nobody_waits() {
     let parrot = node.service::<Parrot>("parrot").expect("a service");
     let mut news = node.subscribe("news").expect("a topic");
     parrot.command(Do::Panic).await.expect("it runs");
-    assert!(timeout(PATIENCE, news.next()).await.expect("it ends").is_none());
+    assert!(soon(news.next()).await.is_none());
     assert!(node.info().await.is_err());
     assert!(parrot.look(|_| ()).await.is_err());
 }
@@ -232,15 +220,14 @@ async fn nodes_of_other_strategies_do_not_mix() {
         other.join(one.addresses()).await.expect_err("another strategy");
         assert!(one.active_view().is_empty() && other.active_view().is_empty());
     }
-    let told = timeout(PATIENCE, async {
+    let told = soon(async {
         loop {
             if let Ok(Event::LinkFailed { reason, .. }) = events.recv().await {
                 return reason;
             }
         }
     });
-    let told = told.await.expect("it is told");
-    assert_eq!(told, "it runs \"hyparview/plumtree\", not \"full-mesh/plumtree\"");
+    assert_eq!(told.await, "it runs \"hyparview/plumtree\", not \"full-mesh/plumtree\"");
     let two = mesh().spawn().await.expect("it starts");
     two.join(one.addresses()).await.expect("the same strategies");
 }

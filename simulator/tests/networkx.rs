@@ -2,10 +2,11 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 
-mod debian;
+#[path = "../../overlay/tests/harness/mod.rs"]
+mod harness;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use serde_json::{Value, json};
 
@@ -52,12 +53,6 @@ print(json.dumps({
 }))
 "#;
 
-fn networkx() -> bool {
-    debian::there_is(&["python3-networkx", "python3-pydot"], || {
-        debian::succeeds(Command::new(PYTHON).args(["-c", "import networkx, pydot"]))
-    })
-}
-
 /// Runs a scenario with these overrides: its summary, and what NetworkX finds.
 fn both(folder: &Path, scenario: &str, overrides: &[&str]) -> (Value, Value) {
     let mut run = Command::new(env!("CARGO_BIN_EXE_murmurate-sim"));
@@ -98,11 +93,7 @@ fn compare(summary: &Value, found: &Value) {
     }
 }
 
-#[test]
 fn networkx_computes_the_figures_of_the_summary() {
-    if !networkx() {
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     let (summary, found) = both(folder.path(), "aws-regions", &["nodes.count=200"]);
     compare(&summary, &found);
@@ -117,11 +108,7 @@ fn networkx_computes_the_figures_of_the_summary() {
 }
 
 /// While those left of most nodes find each other: pieces, lonely nodes, and views that disagree.
-#[test]
 fn networkx_agrees_on_an_overlay_in_pieces() {
-    if !networkx() {
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     let scenario = folder.path().join("pieces.toml");
     let text = "duration = \"20.04s\"\nnodes.count = 300\n\
@@ -131,4 +118,16 @@ fn networkx_agrees_on_an_overlay_in_pieces() {
     compare(&summary, &found);
     assert!(found["components"].as_u64() > Some(1), "{found}");
     assert_eq!(found["running_nodes"], 45);
+}
+
+fn main() -> ExitCode {
+    let tests = harness::tests![
+        networkx_computes_the_figures_of_the_summary,
+        networkx_agrees_on_an_overlay_in_pieces,
+    ];
+    harness::run(tests, || {
+        harness::debian(&["python3-networkx", "python3-pydot"], || {
+            harness::succeeds(Command::new(PYTHON).args(["-c", "import networkx, pydot"]))
+        })
+    })
 }

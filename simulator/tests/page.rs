@@ -3,16 +3,13 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 
-mod debian;
+#[path = "../../overlay/tests/harness/mod.rs"]
+mod harness;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, ExitCode, Output};
 
 use serde_json::{Value, json};
-
-fn chromium() -> bool {
-    debian::there_is(&["chromium"], || debian::succeeds(Command::new("chromium").arg("--version")))
-}
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut run = Command::new(env!("CARGO_BIN_EXE_murmurate-sim"));
@@ -165,11 +162,7 @@ fn table<'a>(found: &'a Value, heading: &str) -> Vec<Vec<&'a str>> {
     rows.skip(1).map(|row| list(row).iter().map(text).collect()).collect()
 }
 
-#[test]
 fn the_page_shows_the_figures_of_the_run() {
-    if !chromium() {
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     let (run, page) = reported(folder.path(), &["mass-failure", "--set", "nodes.count=500"]);
     let (found, console) = browse(folder.path(), &page, LOOK);
@@ -203,11 +196,7 @@ fn the_page_shows_the_figures_of_the_run() {
 }
 
 /// So much is lost that figures which are often the same differ, and that assertions fail.
-#[test]
 fn figures_of_a_bad_run_are_told_apart() {
-    if !chromium() {
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     let changes = ["--set", "nodes.count=200", "--set", "links.loss=0.2"];
     let (run, page) = reported(folder.path(), &[&["mass-failure"], &changes[..]].concat());
@@ -315,11 +304,7 @@ fn overlay(run: &Value, found: &Value) {
     assert!(numbers(&zooms[1]).iter().all(|share| *share < 95.0), "the wheel zooms: {zooms:?}");
 }
 
-#[test]
 fn regions_stand_beside_the_best_possible() {
-    if !chromium() {
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     let (run, page) = reported(folder.path(), &["aws-regions", "--set", "nodes.count=100"]);
     let (found, console) = browse(folder.path(), &page, LOOK);
@@ -362,11 +347,7 @@ fn regions_stand_beside_the_best_possible() {
     assert_eq!(found["colors"], json!(["region", "degree", "load"]));
 }
 
-#[test]
 fn of_many_nodes_a_sample_is_drawn_and_the_page_says_so() {
-    if !chromium() {
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     let many = [
         "quickstart",
@@ -390,11 +371,7 @@ fn of_many_nodes_a_sample_is_drawn_and_the_page_says_so() {
 }
 
 /// Whoever writes a scenario cannot run scripts in the report of somebody else.
-#[test]
 fn what_a_scenario_says_stays_text() {
-    if !chromium() {
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     let evil = r#"</script><script>document.title = "evil"</script><img src=x onerror='document.title = "evil"'>"#;
     let text = format!(
@@ -412,14 +389,26 @@ fn what_a_scenario_says_stays_text() {
 }
 
 /// The checks above can fail.
-#[test]
 fn what_goes_wrong_in_a_page_is_noticed() {
-    if !chromium() {
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     let page = "<!doctype html><body><script>nothing.there</script></body>";
     let (found, console) = browse(folder.path(), page, "return 1 + 1;");
     assert_eq!(found, 2);
     assert!(console.iter().any(|line| line.contains("nothing is not defined")), "{console:?}");
+}
+
+fn main() -> ExitCode {
+    let tests = harness::tests![
+        the_page_shows_the_figures_of_the_run,
+        figures_of_a_bad_run_are_told_apart,
+        regions_stand_beside_the_best_possible,
+        of_many_nodes_a_sample_is_drawn_and_the_page_says_so,
+        what_a_scenario_says_stays_text,
+        what_goes_wrong_in_a_page_is_noticed,
+    ];
+    harness::run(tests, || {
+        harness::debian(&["chromium"], || {
+            harness::succeeds(Command::new("chromium").arg("--version"))
+        })
+    })
 }

@@ -238,6 +238,7 @@ fn a_sweep_that_is_killed_has_lost_nothing_that_was_done() {
         Ok(bytes) => bytes.iter().filter(|byte| **byte == b'\n').count(),
         Err(_) => 0,
     };
+    // Another process writes it, and wakes nobody: what ends this for certain is its own end.
     while lines("sweep.csv.partial") < 6 {
         assert!(child.try_wait().expect("it can be asked").is_none(), "it has not ended yet");
         std::thread::sleep(Duration::from_millis(5));

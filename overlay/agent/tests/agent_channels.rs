@@ -24,7 +24,7 @@ fn pair(folder: &std::path::Path, more: &[&str]) -> [Agent; 2] {
     let one = Agent::start(folder, "one", &[&CHANNELS, more].concat());
     let join = ["--join", &one.address];
     let two = Agent::start(folder, "two", &[&CHANNELS[..], more, &join].concat());
-    eventually("they join", 20, || (two.neighbors().len() == 1).then_some(()));
+    eventually("they join", || (two.neighbors().len() == 1).then_some(()));
     [one, two]
 }
 
@@ -57,16 +57,16 @@ fn messages_arrive_and_their_senders_know() {
     let (mut listener, out) = listen(&two, &["--channel", "sure", "--count", "2", "--json"]);
     let sent = one.json(&["send", "--to", &two.node, "--channel", "sure", "--key", "k", "hello"]);
     assert_eq!((&sent["outcome"], &sent["reason"]), (&json!("delivered"), &Value::Null), "{sent}");
-    assert!(sent["seconds"].as_f64().is_some_and(|seconds| seconds < 20.0), "{sent}");
+    assert!(sent["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{sent}");
     // From standard input, bytes and all.
     let admin = one.admin.to_str().expect("UTF-8");
     let mut binary = murmurate(&["send", "--to", &two.node, "--channel", "sure", "--admin", admin]);
     let binary = binary.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut binary = Process(binary.expect("the binary runs"));
     binary.0.stdin.take().expect("piped").write_all(&[0, 255, 10]).expect("written");
-    assert!(binary.ends(20).success());
+    assert!(binary.ends().success());
     assert_eq!(all(binary.0.stdout.take().expect("piped")), "delivered\n");
-    assert!(listener.ends(10).success(), "--count ends it");
+    assert!(listener.ends().success(), "--count ends it");
     let heard: Vec<Value> =
         all(out).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let first = json!({ "from": one.node, "channel": "sure", "data": "aGVsbG8=", "text": "hello" });
@@ -76,7 +76,7 @@ fn messages_arrive_and_their_senders_know() {
     let output = one.command(&["send", "--to", &two.node, "--channel", "plain", "hi"]);
     assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("sent\n", Some(0)));
     let (mut listener, out) = listen(&two, &["--channel", "plain", "--count", "1"]);
-    assert!(listener.ends(10).success(), "it waited");
+    assert!(listener.ends().success(), "it waited");
     assert_eq!(all(out), format!("{}: hi\n", one.node));
 }
 
@@ -88,7 +88,7 @@ fn requests_are_answered() {
     let (mut listener, out) =
         listen(&two, &["--channel", "ask", "--answer", "fine", "--count", "1"]);
     assert_eq!(text(&one.command(&request).stdout), "fine\n");
-    assert!(listener.ends(10).success());
+    assert!(listener.ends().success());
     assert_eq!(all(out), format!("{}: how are you?\n", one.node));
     let (_echo, _out) = listen(&two, &["--channel", "ask", "--echo"]);
     let answer = one.json(&request);
@@ -120,9 +120,9 @@ fn what_was_sent_to_a_process_that_was_killed_is_gone() {
     let mut senders = [one.connect(), one.connect()];
     senders.iter_mut().for_each(|sender| sender.say(&send));
     let came = "murmurate_channel_messages_total{channel=\"sure\",outcome=\"delivered\"} 2\n";
-    eventually("they came", 10, || two.get("/metrics").contains(came).then_some(()));
+    eventually("they came", || two.get("/metrics").contains(came).then_some(()));
     two.process.signal("-KILL");
-    two.process.ends(5);
+    two.process.ends();
     for sender in senders {
         assert_eq!(outcome(sender), "gone");
     }
@@ -240,7 +240,7 @@ fn what_is_not_delivered_is_said_and_fails() {
     sender
         .say(&format!(r#"{{"request":"request","to":"{}","channel":"ask","data":""}}"#, two.node));
     two.process.signal("-KILL");
-    two.process.ends(5);
+    two.process.ends();
     let outcome = std::iter::from_fn(|| sender.hear()).find(|reply| reply["working"].is_null());
     let outcome = outcome.expect("an outcome")["sent"]["outcome"].clone();
     assert!(["gone", "unreachable"].iter().any(|gone| outcome == *gone), "{outcome}");
@@ -273,8 +273,8 @@ fn a_listener_whose_output_is_closed_takes_nothing() {
     drop(out);
     let output = one.command(&["send", "--to", &two.node, "--channel", "plain", "hi"]);
     assert!(output.status.success());
-    assert!(listener.ends(10).success(), "nobody reads what it prints");
+    assert!(listener.ends().success(), "nobody reads what it prints");
     let (mut next, out) = listen(&two, &["--channel", "plain", "--count", "1"]);
-    assert!(next.ends(10).success(), "the message is still there");
+    assert!(next.ends().success(), "the message is still there");
     assert_eq!(all(out), format!("{}: hi\n", one.node));
 }

@@ -52,8 +52,9 @@ fn json_is_one_object_with_all_the_figures() {
         let any_lost = lost(&report) || lost(&report["after_kill"]);
         assert_eq!(any_lost, errors.contains("messages on channels were lost: "), "{said}{errors}");
         assert_eq!(output.status.success(), !any_lost, "{said}{errors}");
-        assert!(report["joined_seconds"].as_f64() < Some(60.0), "{said}");
-        assert!(report["after_kill"]["repaired_seconds"].as_f64() < Some(60.0), "{said}");
+        for took in [&report["joined_seconds"], &report["after_kill"]["repaired_seconds"]] {
+            assert!(took.as_f64() > Some(0.0), "{said}");
+        }
     }
 }
 

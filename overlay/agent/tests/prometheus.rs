@@ -1,44 +1,19 @@
 //! A real Prometheus scrapes real nodes. It needs Debian's package `prometheus`, which it installs if
-//! it may; otherwise it says loudly that it was skipped.
+//! it may; otherwise it is reported as ignored.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 
 mod agent;
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
-use agent::{Agent, Process, eventually, get, text};
+use agent::{Agent, Process, comes, eventually, get, text};
 use serde_json::Value;
-
-fn there_is(program: &str) -> bool {
-    Command::new(program)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok()
-}
-
-/// Whether Prometheus is here, or can be had.
-fn installed() -> bool {
-    if there_is("prometheus") && there_is("promtool") {
-        return true;
-    }
-    let apt = |arguments: &[&str]| {
-        let mut run = Command::new("apt-get");
-        run.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        run.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|done| done.success())
-    };
-    let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
-    is_root
-        && apt(&["update"])
-        && apt(&["install", "-y", "--no-install-recommends", "prometheus"])
-        && there_is("prometheus")
-        && there_is("promtool")
-}
 
 /// A Prometheus that scrapes these every second.
 fn prometheus(folder: &Path, targets: &[&Agent]) -> (Process, SocketAddr) {
@@ -74,20 +49,13 @@ fn query(at: SocketAddr, query: &str) -> Option<Vec<String>> {
     Some(series.iter().map(|one| one["value"][1].as_str().unwrap_or("").to_owned()).collect())
 }
 
-#[test]
 fn prometheus_scrapes_what_nodes_count() {
-    if !installed() {
-        // Not through a macro: the harness would keep it to itself.
-        let said = "SKIPPED: no prometheus and promtool here: apt-get install prometheus\n";
-        let _ = std::io::stderr().write_all(said.as_bytes());
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     let one = Agent::start(folder.path(), "one", &["--first"]);
     let two = Agent::start(folder.path(), "two", &["--join", &one.address]);
     let mut three = Agent::start(folder.path(), "three", &["--join", &one.address]);
     for agent in [&one, &two, &three] {
-        eventually("they join", 20, || (agent.neighbors().len() == 2).then_some(()));
+        eventually("they join", || (agent.neighbors().len() == 2).then_some(()));
     }
     assert!(two.command(&["broadcast", "news", "hello"]).status.success());
 
@@ -110,15 +78,14 @@ fn prometheus_scrapes_what_nodes_count() {
     let (_prometheus, at) = prometheus(folder.path(), &[&one, &two, &three]);
     let is = |what: &str, expected: &[&str]| {
         let mut last = None;
-        for _ in 0..300 {
+        let is_so = || {
             last = query(at, what);
-            if last.as_deref().is_some_and(|values| values == expected) {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(100));
+            last.as_deref().is_some_and(|values| values == expected).then_some(())
+        };
+        if comes(is_so).is_none() {
+            let log = std::fs::read_to_string(folder.path().join("prometheus.log"));
+            panic!("{what} is {last:?}, not {expected:?}: {}", log.unwrap_or_default());
         }
-        let log = std::fs::read_to_string(folder.path().join("prometheus.log"));
-        panic!("{what} is {last:?}, not {expected:?}: {}", log.unwrap_or_default());
     };
     is("up", &["1", "1", "1"]);
     is("sum(murmurate_active_view_peers)", &["6"]);
@@ -127,7 +94,17 @@ fn prometheus_scrapes_what_nodes_count() {
     is("count(scrape_samples_scraped > 500) or vector(0)", &["0"]);
     // One leaves: the others count it, and Prometheus sees it gone.
     three.process.signal("-TERM");
-    assert!(three.process.ends(5).success());
+    assert!(three.process.ends().success());
     is("sum(up)", &["2"]);
     is("sum(murmurate_active_view_peers)", &["2"]);
+}
+
+fn main() -> ExitCode {
+    harness::run(harness::tests![prometheus_scrapes_what_nodes_count], || {
+        harness::debian(&["prometheus"], || {
+            ["prometheus", "promtool"]
+                .iter()
+                .try_for_each(|program| harness::succeeds(Command::new(program).arg("--version")))
+        })
+    })
 }

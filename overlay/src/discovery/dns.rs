@@ -375,7 +375,12 @@ fn ordered(mut services: Vec<Service>, mut draw: impl FnMut(u32) -> u32) -> Vec<
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::discovery::tests::me;
 
     fn service(priority: u16, weight: u16, port: u16) -> Service {
         Service { priority, weight, target: "nest.example.".into(), port }
@@ -433,5 +438,17 @@ mod tests {
         sample(&mut other);
         assert_eq!((one.len(), other.len()), (64, 64));
         assert_ne!(one, other);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_server_is_given_up_in_time() {
+        let silent = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let dns = Dns::hosts("flock.test", 7400, Transport::Tcp).expect("a name");
+        let dns = dns.server(silent.local_addr().expect("bound"));
+        let (limit, begun) = (dns.timeout, Instant::now());
+        let finding = Box::new(dns).watch(me()).next().await.expect("goes on");
+        let error = finding.expect_err("nobody answers").downcast().expect("of this source");
+        assert!(matches!(*error, DnsError::Failed { .. } | DnsError::Timeout { .. }), "{error}");
+        assert!(begun.elapsed() <= limit + Duration::from_millis(1), "{:?}", begun.elapsed());
     }
 }

@@ -6,7 +6,8 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+
+use crate::flock::lasts;
 
 /// The namespaces of a scenario; dropped, they are gone.
 #[derive(Debug)]
@@ -38,24 +39,15 @@ fn run(command: &[&str], input: &str) -> Result<(), String> {
     Err(failed(String::from_utf8_lossy(&ended.stderr).into_owned()))
 }
 
-/// Why namespaces cannot be made here, if so.
-pub(crate) fn impossible() -> Option<&'static str> {
-    static WHY: OnceLock<Option<String>> = OnceLock::new();
-    WHY.get_or_init(|| {
-        sweep();
-        let try_out = || Bed::make("try", 1, 0).and_then(|bed| bed.shape(0, Some("8mbit")));
-        if try_out().is_err() {
-            // Not root, or no such packages: the next try says so.
-            let _ = run(&["apt-get", "update", "-qq"], "");
-            let _ = run(&["apt-get", "install", "-y", "-qq", "iproute2", "nftables"], "");
-        }
-        try_out().err()
-    })
-    .as_deref()
+/// Whether namespaces can be made here, and faults in them.
+pub(crate) fn works() -> Result<(), String> {
+    let bed = Bed::make("try", 1, 0);
+    let shaped = bed.and_then(|bed| bed.shape(0, Some("8mbit")));
+    shaped.map_err(|why| format!("no network namespaces here, which take root: {why}"))
 }
 
 /// Removes what tests left that were killed too hard to clean up.
-fn sweep() {
+pub(crate) fn sweep() {
     let Ok(entries) = std::fs::read_dir("/run/netns") else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -178,7 +170,7 @@ impl Bed {
             "table inet faults { chain out { type filter hook output priority 0; \
              meta l4proto tcp reject with tcp reset; }; }",
         );
-        std::thread::sleep(time);
+        lasts(time);
         inside("delete table inet faults");
     }
 

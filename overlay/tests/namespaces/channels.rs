@@ -2,10 +2,9 @@
 //! and every send ends with an outcome.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::thread::sleep;
 use std::time::Duration;
 
-use crate::flock::Flock;
+use crate::flock::{Flock, lasts};
 use crate::talk::{Got, ORDERS, Setup, TIMEOUT};
 
 const NODES: usize = 8;
@@ -30,7 +29,7 @@ fn through(
     least_delivered: usize,
     faults: impl FnOnce(&mut Flock) -> Vec<usize>,
 ) {
-    let Some(mut flock) = Flock::new(name, NODES, seconds(100)) else { return };
+    let mut flock = Flock::new(name, NODES, seconds(100));
     for home in 0..NODES {
         flock.start(home, &setup(home));
     }
@@ -43,7 +42,7 @@ fn through(
     for at in SENDERS {
         flock.send(at, (RECEIVER, ORDERS), mark, (MESSAGES, 1_024, EVERY));
     }
-    sleep(seconds(2));
+    lasts(seconds(2));
     let receivers = faults(&mut flock);
     let mut taken: BTreeSet<Got> = BTreeSet::new();
     let mut total: BTreeMap<String, usize> = BTreeMap::new();
@@ -76,11 +75,10 @@ fn through(
 
 const ALL: usize = SENDERS.len() * MESSAGES as usize;
 
-#[test]
-fn a_receiver_that_is_killed_and_comes_back() {
+pub(crate) fn a_receiver_that_is_killed_and_comes_back() {
     through("chankill", ALL / 4, |flock| {
         flock.kill(RECEIVER);
-        sleep(seconds(1));
+        lasts(seconds(1));
         let again = flock.start(RECEIVER, &setup(RECEIVER));
         flock.ready(again);
         flock.join(again, 0);
@@ -88,48 +86,44 @@ fn a_receiver_that_is_killed_and_comes_back() {
     });
 }
 
-#[test]
-fn connections_that_are_reset() {
+pub(crate) fn connections_that_are_reset() {
     through("chanreset", ALL, |flock| {
         for _ in 0..4 {
             flock.bed.reset(RECEIVER, Duration::from_millis(300));
-            sleep(seconds(1));
+            lasts(seconds(1));
         }
         vec![RECEIVER]
     });
 }
 
-#[test]
-fn a_cut_one_way() {
+pub(crate) fn a_cut_one_way() {
     // TCP tries again ever more rarely, so a cut of four seconds costs more than that.
     through("chancut", ALL / 3, |flock| {
         flock.bed.drop_to(RECEIVER);
-        sleep(TIMEOUT / 2);
+        lasts(TIMEOUT / 2);
         flock.bed.heal();
-        sleep(Duration::from_millis(500));
+        lasts(Duration::from_millis(500));
         flock.bed.drop_from(RECEIVER, "");
-        sleep(TIMEOUT / 2);
+        lasts(TIMEOUT / 2);
         flock.bed.heal();
         vec![RECEIVER]
     });
 }
 
-#[test]
-fn acknowledged_at_30_percent_loss() {
+pub(crate) fn acknowledged_at_30_percent_loss() {
     through("chanloss", ALL / 2, |flock| {
         flock.bed.lose(30);
-        sleep(seconds(15));
+        lasts(seconds(15));
         flock.bed.heal();
         vec![RECEIVER]
     });
 }
 
 /// Longer than a message may be under way: some time out, and that is said of each.
-#[test]
-fn a_partition_and_its_healing() {
+pub(crate) fn a_partition_and_its_healing() {
     through("chanhalves", ALL / 4, |flock| {
         flock.bed.split(5);
-        sleep(TIMEOUT + seconds(4));
+        lasts(TIMEOUT + seconds(4));
         flock.bed.heal();
         vec![RECEIVER]
     });

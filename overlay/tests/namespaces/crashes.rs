@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::flock::Flock;
+use crate::flock::{Flock, lasts};
 use crate::talk::{Said, Setup};
 
 const fn seconds(seconds: u64) -> Duration {
@@ -10,9 +10,8 @@ const fn seconds(seconds: u64) -> Duration {
 }
 
 /// A third of the nodes, the contact of all others among them, end without a word.
-#[test]
-fn six_of_twenty_are_killed() {
-    let Some(mut flock) = Flock::new("killed", 20, seconds(90)) else { return };
+pub(crate) fn six_of_twenty_are_killed() {
+    let mut flock = Flock::new("killed", 20, seconds(90));
     // Silence would tell only after 8 s: it is the closed connections that do.
     flock.gather(20, &Setup { keepalive_millis: 2_000, ..Setup::default() });
     for at in [0, 3, 7, 8, 13, 19] {
@@ -30,9 +29,8 @@ fn six_of_twenty_are_killed() {
 }
 
 /// A publisher cannot know yet that its only neighbour has died: what it publishes goes to the next one.
-#[test]
-fn what_only_a_dead_neighbour_was_sent_goes_to_the_next_one() {
-    let Some(mut flock) = Flock::new("onlyone", 4, seconds(60)) else { return };
+pub(crate) fn what_only_a_dead_neighbour_was_sent_goes_to_the_next_one() {
+    let mut flock = Flock::new("onlyone", 4, seconds(60));
     for home in 0..4 {
         flock.start(home, &Setup::default());
     }
@@ -54,9 +52,8 @@ fn what_only_a_dead_neighbour_was_sent_goes_to_the_next_one() {
 }
 
 /// A stopped process keeps its connections, and its kernel goes on to accept more.
-#[test]
-fn one_of_twenty_is_stopped_and_goes_on() {
-    let Some(mut flock) = Flock::new("stopped", 20, seconds(120)) else { return };
+pub(crate) fn one_of_twenty_is_stopped_and_goes_on() {
+    let mut flock = Flock::new("stopped", 20, seconds(120));
     flock.gather(20, &Setup::default());
     flock.stop(7);
     // The last keep-alive may just have come; three may be missed, and the fourth tick drops it.
@@ -70,16 +67,15 @@ fn one_of_twenty_is_stopped_and_goes_on() {
     flock.tell(&format!("a stopped node is dropped after {dropped:.1?}"));
     let took = flock.one_overlay(&flock.living(), seconds(15));
     flock.tell(&format!("the others: {took}"));
-    std::thread::sleep(seconds(10));
+    lasts(seconds(10));
     flock.go_on(7);
     let took = flock.one_overlay(&flock.living(), seconds(15));
     flock.tell(&format!("it goes on: {took}"));
 }
 
 /// Who comes back at an address is not who was there before.
-#[test]
-fn restarts_and_recycled_addresses() {
-    let Some(mut flock) = Flock::new("restart", 12, seconds(180)) else { return };
+pub(crate) fn restarts_and_recycled_addresses() {
+    let mut flock = Flock::new("restart", 12, seconds(180));
     let at_port = |port: u16| format!("/ip4/ADDRESS/tcp/{port}");
     for home in 0..12 {
         let setup = Setup { listen: at_port(7_400), key: home as u8 + 1, ..Setup::default() };

@@ -1,10 +1,9 @@
 //! Networks cut, split and lossy.
 
-use std::thread::sleep;
 use std::time::Duration;
 
 use crate::bed::Bed;
-use crate::flock::Flock;
+use crate::flock::{Flock, lasts};
 use crate::talk::{Heard, Setup, View};
 
 const fn seconds(seconds: u64) -> Duration {
@@ -14,16 +13,16 @@ const fn seconds(seconds: u64) -> Duration {
 /// One of twenty is cut off for 25 s, and comes back by itself. What was broadcast meanwhile it has
 /// afterwards, once.
 fn cut(name: &'static str, cut_off: impl FnOnce(&Bed)) {
-    let Some(mut flock) = Flock::new(name, 20, seconds(150)) else { return };
+    let mut flock = Flock::new(name, 20, seconds(150));
     flock.gather(20, &Setup::default());
     cut_off(&flock.bed);
     let others: Vec<_> = flock.living().into_iter().filter(|at| *at != 5).collect();
-    sleep(seconds(5));
+    lasts(seconds(5));
     let took = flock.one_overlay(&others, seconds(15));
     flock.tell(&format!("19 without the one cut off: {took}"));
     let (senders, messages) = ([0, 8, 16], 400);
     let mark = flock.broadcast(&senders, messages, 1_024, Duration::from_millis(50));
-    sleep(seconds(20));
+    lasts(seconds(20));
     flock.bed.heal();
     let all = flock.living();
     let took = flock.one_overlay(&all, seconds(60));
@@ -33,19 +32,16 @@ fn cut(name: &'static str, cut_off: impl FnOnce(&Bed)) {
 }
 
 /// Nothing from it arrives anywhere, while all that is said to it does.
-#[test]
-fn a_one_way_cut() {
+pub(crate) fn a_one_way_cut() {
     cut("cutfrom", |bed| bed.drop_from(5, ""));
 }
 
 /// It hears nothing, while all that it says is heard.
-#[test]
-fn a_one_way_cut_the_other_way() {
+pub(crate) fn a_one_way_cut_the_other_way() {
     cut("cutto", |bed| bed.drop_to(5));
 }
 
-#[test]
-fn a_cable_pulled() {
+pub(crate) fn a_cable_pulled() {
     cut("cutboth", |bed| {
         bed.drop_from(5, "");
         bed.drop_to(5);
@@ -53,9 +49,8 @@ fn a_cable_pulled() {
 }
 
 /// A path that takes keep-alives and no payload is no link: whoever has no other is isolated.
-#[test]
-fn a_path_on_which_large_packets_vanish() {
-    let Some(mut flock) = Flock::new("cutmtu", 2, seconds(90)) else { return };
+pub(crate) fn a_path_on_which_large_packets_vanish() {
+    let mut flock = Flock::new("cutmtu", 2, seconds(90));
     flock.gather(2, &Setup::default());
     flock.bed.drop_from(0, "meta length > 1200");
     flock.broadcast(&[0], 1, 20_000, Duration::ZERO);
@@ -69,7 +64,7 @@ fn a_path_on_which_large_packets_vanish() {
     let noticed = flock.until(seconds(15), isolated);
     for _ in 0..15 {
         assert_eq!(isolated(&mut flock), Ok(()));
-        sleep(Duration::from_millis(200));
+        lasts(Duration::from_millis(200));
     }
     flock.bed.heal();
     let took = flock.one_overlay(&[0, 1], seconds(60));
@@ -77,9 +72,8 @@ fn a_path_on_which_large_packets_vanish() {
 }
 
 /// Each has four bridges before the network that all share, and listens everywhere.
-#[test]
-fn nodes_with_more_addresses_than_they_tell() {
-    let Some(mut flock) = Flock::with_bridges("bridges", 3, 4, seconds(60)) else { return };
+pub(crate) fn nodes_with_more_addresses_than_they_tell() {
+    let mut flock = Flock::with_bridges("bridges", 3, 4, seconds(60));
     let setup = Setup { listen: "/ip4/0.0.0.0/tcp/7400".into(), ..Setup::default() };
     for home in 0..3 {
         flock.start(home, &setup);
@@ -94,7 +88,7 @@ fn nodes_with_more_addresses_than_they_tell() {
 
 /// Three packets of ten are lost everywhere while broadcasts flow. All arrive all the same.
 fn lossy(name: &'static str, listen: &str) {
-    let Some(mut flock) = Flock::new(name, 20, seconds(160)) else { return };
+    let mut flock = Flock::new(name, 20, seconds(160));
     // Neighbours may be silent for 8 s, as by default: a lost packet is no lost neighbour.
     let setup = Setup { listen: listen.into(), keepalive_millis: 2_000, ..Setup::default() };
     flock.gather(20, &setup);
@@ -133,21 +127,18 @@ fn lossy(name: &'static str, listen: &str) {
 }
 
 /// Links that are silent for too long are given up. What only such a link carried is fetched again.
-#[test]
-fn a_lossy_network_over_tcp() {
+pub(crate) fn a_lossy_network_over_tcp() {
     lossy("losstcp", "");
 }
 
 /// QUIC waits longer after each loss in a row.
-#[test]
-fn a_lossy_network_over_quic() {
+pub(crate) fn a_lossy_network_over_quic() {
     lossy("lossquic", "/ip4/ADDRESS/udp/0/quic-v1");
 }
 
 /// Two halves, each an overlay of its own, find together again.
-#[test]
-fn a_partition_into_halves() {
-    let Some(mut flock) = Flock::new("halves", 20, seconds(280)) else { return };
+pub(crate) fn a_partition_into_halves() {
+    let mut flock = Flock::new("halves", 20, seconds(280));
     flock.gather(20, &Setup::default());
     flock.bed.split(10);
     let halves: [Vec<usize>; 2] = [(0..10).collect(), (10..20).collect()];
@@ -155,7 +146,7 @@ fn a_partition_into_halves() {
         let took = flock.one_overlay(half, seconds(30));
         flock.tell(&format!("one half: {took}"));
     }
-    sleep(seconds(50));
+    lasts(seconds(50));
     for half in &halves {
         flock.one_overlay(half, seconds(5));
     }

@@ -157,10 +157,9 @@ fn goes_on(flock: &mut Flock, flows: &[Flow]) {
 }
 
 /// Its kernel goes on taking what fits its buffers, and nothing is acknowledged.
-#[test]
-fn a_receiver_that_is_stopped_holds_up_nobody_else() {
+pub(crate) fn a_receiver_that_is_stopped_holds_up_nobody_else() {
     let _alone = alone();
-    let Some(mut flock) = Flock::new("chanstop", NODES, seconds(120)) else { return };
+    let mut flock = Flock::new("chanstop", NODES, seconds(120));
     flock.gather(NODES, &Setup::default());
     let floods = [(SLOW, ORDERS), (SLOW, SAMPLES)];
     measure(&mut flock, "stopped", &floods, |flock| flock.stop(SLOW));
@@ -171,7 +170,7 @@ fn a_receiver_that_is_stopped_holds_up_nobody_else() {
 /// Its node takes what its own queue holds; the other channel goes over the same connection.
 fn an_application_that_takes_nothing(name: &'static str, held: &'static str) {
     let _alone = alone();
-    let Some(mut flock) = Flock::new(name, NODES, seconds(120)) else { return };
+    let mut flock = Flock::new(name, NODES, seconds(120));
     flock.gather(NODES, &Setup::default());
     let take = |takes| Command::Take { channel: held.into(), takes };
     let receiver_before = memory(&mut flock, SLOW);
@@ -182,12 +181,10 @@ fn an_application_that_takes_nothing(name: &'static str, held: &'static str) {
     goes_on(&mut flock, &[(SLOW, held)]);
 }
 
-#[test]
-fn an_application_that_takes_no_acknowledged_messages_still_takes_others() {
+pub(crate) fn an_application_that_takes_no_acknowledged_messages_still_takes_others() {
     an_application_that_takes_nothing("chanorders", ORDERS);
 }
 
-#[test]
-fn an_application_that_takes_no_best_effort_messages_still_takes_others() {
+pub(crate) fn an_application_that_takes_no_best_effort_messages_still_takes_others() {
     an_application_that_takes_nothing("chansample", SAMPLES);
 }

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{scope, sleep};
+use std::thread::scope;
 use std::time::Duration;
 
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::flock::{Flock, tell};
+use crate::flock::{Flock, lasts, tell};
 use crate::talk::Setup;
 
 /// How many histories: one without this variable, `MURMURATE_HISTORIES=30 cargo test -p murmurate
@@ -30,8 +30,7 @@ enum Keeps {
     FileAlone,
 }
 
-#[test]
-fn halves_are_one_again_whatever_restarted() {
+pub(crate) fn halves_are_one_again_whatever_restarted() {
     let histories = std::env::var(HISTORIES).map_or(1, |text| text.parse().expect("a number"));
     let next = AtomicU64::new(0);
     let worker = || {
@@ -47,7 +46,7 @@ fn history(seed: u64) {
     let dice = &mut rand::rngs::StdRng::seed_from_u64(seed);
     let nodes = dice.random_range(4..=8);
     let name: &'static str = format!("re{seed}").leak();
-    let Some(mut flock) = Flock::new(name, nodes, Duration::from_secs(120)) else { return };
+    let mut flock = Flock::new(name, nodes, Duration::from_secs(120));
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("contacts");
     let all: Vec<_> = (0..nodes).map(|home| flock.bed.address(home) + ":7400\n").collect();
@@ -70,7 +69,7 @@ fn history(seed: u64) {
     let cut = dice.random_range(1..nodes);
     flock.bed.split(cut);
     // Whom they met a moment ago is written down by then.
-    sleep(Duration::from_millis(dice.random_range(2_000..4_000)));
+    lasts(Duration::from_millis(dice.random_range(2_000..4_000)));
     let again: Vec<_> = match dice.random_range(0..4) {
         0 => Vec::new(),
         1 => (0..cut).collect(),
@@ -79,7 +78,7 @@ fn history(seed: u64) {
     };
     for home in &again {
         flock.kill(runs[*home]);
-        sleep(Duration::from_millis(dice.random_range(0..500)));
+        lasts(Duration::from_millis(dice.random_range(0..500)));
         runs[*home] = flock.start(*home, &setup(*home));
         flock.ready(runs[*home]);
     }
@@ -89,7 +88,7 @@ fn history(seed: u64) {
             flock.tell(&format!("cut off, one side stays apart: {why}"));
         }
     }
-    sleep(Duration::from_millis(dice.random_range(0..5_000)));
+    lasts(Duration::from_millis(dice.random_range(0..5_000)));
     flock.bed.heal();
     let took = flock.one_overlay(&runs, Duration::from_millis(2 * INTERVAL));
     tell(&format!(

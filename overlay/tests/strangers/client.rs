@@ -6,7 +6,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::Transport;
@@ -20,12 +19,12 @@ use libp2p::{Multiaddr, PeerId, noise, tcp, yamux};
 use murmurate::NodeId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+
+use super::soon;
 
 pub(crate) const PROTOCOL: &str = "/murmurate/overlay/5";
 /// What the nodes run.
 pub(crate) const STRATEGIES: &str = "hyparview/plumtree";
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An authenticated, multiplexed connection to a node.
 pub(crate) struct Client {
@@ -104,13 +103,12 @@ impl Client {
 
     /// The next stream that the node opens.
     pub(crate) async fn accept(&mut self) -> Option<SubstreamBox> {
-        timeout(PATIENCE, self.inbound.recv()).await.expect("the node opens a stream")
+        soon(self.inbound.recv()).await
     }
 
     /// Waits until the node closes the connection.
     pub(crate) async fn closed(&mut self) {
-        let ended = timeout(PATIENCE, &mut self.task).await;
-        ended.expect("the node closes the connection").expect("the task runs to its end");
+        soon(&mut self.task).await.expect("the task runs to its end");
     }
 }
 

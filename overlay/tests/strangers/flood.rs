@@ -1,15 +1,13 @@
 //! A stranger that is a neighbour and says, as fast as it can, what may be said.
 
 use std::fs;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::AsyncReadExt;
-use tokio::time::{Instant, sleep};
 
 use super::client::{Speaker, frame, number, write};
-use super::{House, NETWORK, PATIENCE};
-
-const LASTS: Duration = Duration::from_secs(3);
+use super::{House, NETWORK, soon};
 
 struct Draw(u64);
 
@@ -106,26 +104,27 @@ async fn a_flood_of_frames_drowns_nobody() {
         while heard.read(&mut room).await.is_ok_and(|read| read > 0) {}
     });
     let mut draw = Draw(1);
-    let ends = Instant::now() + LASTS;
+    let goes_on = Arc::new(AtomicBool::new(true));
+    let floods = Arc::clone(&goes_on);
     let writer = tokio::spawn(async move {
         let mut frames = 0;
-        while Instant::now() < ends {
+        while floods.load(Ordering::Relaxed) {
             let batch: Vec<u8> = (0..20).flat_map(|_| draw.frame()).collect();
             write(&mut out, &batch).await.expect("the node listens");
             frames += 20;
         }
         (out, frames)
     });
-    while Instant::now() < ends {
-        house.serves().await;
-        sleep(Duration::from_millis(100)).await;
-    }
-    let (out, frames) = writer.await.expect("the flood ends");
-    house.serves().await;
     for kind in ["join", "forward_join", "shuffle", "ihave", "graft", "gossip"] {
         let series = format!("murmurate_messages_total{{direction=\"received\",kind=\"{kind}\"}}");
-        house.counts(&series, 100).await;
+        for more in 1..=5 {
+            house.counts(&series, more * 400).await;
+            house.serves().await;
+        }
     }
+    goes_on.store(false, Ordering::Relaxed);
+    let (out, frames) = soon(writer).await.expect("the node listened to the end");
+    house.serves().await;
     let info = house.node.info().await.expect("it runs");
     assert!(info.passive.len() <= 30 && info.connections <= 8, "{info:?}");
     assert!(info.outbox_bytes <= 8 << 20, "{} bytes wait", info.outbox_bytes);
@@ -149,13 +148,14 @@ async fn one_that_asks_and_never_reads_is_let_go() {
         stranger.client.closed().await;
     });
     let mut most = 0;
-    let begun = Instant::now();
-    while !asks.is_finished() {
-        assert!(begun.elapsed() < PATIENCE, "{most} bytes wait, and it goes on");
-        let info = house.node.info().await.expect("it runs");
-        most = most.max(info.outbox_bytes);
-        house.serves().await;
-    }
+    soon(async {
+        while !asks.is_finished() {
+            let info = house.node.info().await.expect("it runs");
+            most = most.max(info.outbox_bytes);
+            house.serves().await;
+        }
+    })
+    .await;
     asks.await.expect("the node closes the connection");
     assert_eq!(house.told_of(id).await, "it takes or says nothing");
     house.ended("stalled").await;

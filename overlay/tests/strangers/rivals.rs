@@ -26,7 +26,7 @@ impl Speaker {
                 }
             }
         };
-        timeout(PATIENCE, next).await.expect("a frame")
+        soon(next).await
     }
 
     /// Whether the node goes on with this connection: it answers, or says goodbye.
@@ -72,7 +72,7 @@ async fn dialled_by_the_node(house: &House, key: &Keypair) -> (Speaker, (u64, u6
     let (mut door, address) = Door::open(key).await;
     let node = house.node.clone();
     tokio::spawn(async move { node.join([address]).await });
-    let mut client = timeout(PATIENCE, door.accept()).await.expect("the node dials");
+    let mut client = soon(door.accept()).await;
     let mut heard = client.accept().await.expect("the node's stream");
     answer(&mut heard, true).await.expect("the node listens");
     let mut out = client.open().await.expect("the connection stands");

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     let mut command = murmurate(arguments);
     command.stdin(Stdio::null()).stdout(out.try_clone().expect("a handle"));
     command.stderr(errors.try_clone().expect("a handle"));
-    let status = Process(command.spawn().expect("the binary runs")).ends(40);
+    let status = Process(command.spawn().expect("the binary runs")).ends();
     let read = |file: &mut File| {
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(0)).expect("a file");
@@ -41,15 +41,25 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Looks again and again until there is something, for `seconds`.
-pub(crate) fn eventually<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..seconds * 20 {
-        if let Some(found) = look() {
+/// Guards against waiting for ever, and decides nothing else.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Looks again and again until there is something: other processes wake nobody when it comes to that.
+pub(crate) fn comes<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
+        let found = look();
+        if found.is_some() {
             return found;
         }
-        sleep(Duration::from_millis(50));
+        sleep(LOOK);
     }
-    panic!("not within {seconds} s: {what}")
+    None
+}
+
+/// What comes, which has to.
+pub(crate) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    comes(look).unwrap_or_else(|| panic!("not within {PATIENCE:?}: {what}"))
 }
 
 /// A process that is killed when the test is done with it.
@@ -57,9 +67,9 @@ pub(crate) fn eventually<T>(what: &str, seconds: u64, mut look: impl FnMut() -> 
 pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
-    /// Its status, if it ends within `seconds`.
-    pub(crate) fn ends(&mut self, seconds: u64) -> ExitStatus {
-        eventually("the process ends", seconds, || self.0.try_wait().expect("a child"))
+    /// Its status once it ends.
+    pub(crate) fn ends(&mut self) -> ExitStatus {
+        eventually("the process ends", || self.0.try_wait().expect("a child"))
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -151,14 +161,14 @@ impl Agent {
     /// The admin socket itself.
     pub(crate) fn connect(&self) -> Raw {
         let stream = UnixStream::connect(&self.admin).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
         Raw { read: BufReader::new(stream.try_clone().expect("a handle")), write: stream }
     }
 }
 
 pub(crate) fn get(at: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(at).expect("a connection");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
         .expect("written");
     let mut answer = String::new();
