@@ -23,7 +23,7 @@ async fn node(channels: impl IntoIterator<Item = Channel>) -> Node {
 async fn node_on(address: &str, channels: impl IntoIterator<Item = Channel>) -> Node {
     let mut builder = Node::builder().listen(address.parse().expect("an address"));
     for channel in channels {
-        builder = builder.channel(channel);
+        builder = builder.channel(channel.timeout(FOREVER));
     }
     builder.spawn().await.expect("a node")
 }
@@ -251,7 +251,7 @@ async fn what_is_wrong_is_said_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_left_is_named_at_once() {
-    let (one, two) = soon(pair(&[Channel::acknowledged("c").timeout(FOREVER)])).await;
+    let (one, two) = soon(pair(&[Channel::acknowledged("c")])).await;
     let to = one.channel("c").expect("declared").to(two.id());
     let delivered = soon(to.send("before")).await.expect("taken");
     soon(two.channel("c").expect("declared").receive()).await.expect("a message").ack();
@@ -454,7 +454,7 @@ async fn row_with_a_hermit(
             builder = builder.advertise(nowhere.parse().expect("an address"));
         }
         for channel in channels {
-            builder = builder.channel(channel.clone());
+            builder = builder.channel(channel.clone().timeout(FOREVER));
         }
         let node = builder.spawn().await.expect("a node");
         if let Some(before) = nodes.last() {

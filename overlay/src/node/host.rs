@@ -197,9 +197,11 @@ impl Host {
         self.timers.iter().map(|(due, _)| *due).min()
     }
 
-    /// A timer that is due, taken out.
+    /// Of the timers that are due the first, taken out.
     pub(crate) fn expired(&mut self, now: Instant) -> Option<Timer> {
-        let at = self.timers.iter().position(|(due, _)| *due <= now)?;
+        let timers = self.timers.iter().enumerate();
+        let (at, _) =
+            timers.min_by_key(|(_, (due, _))| *due).filter(|(_, (due, _))| *due <= now)?;
         Some(self.timers.swap_remove(at).1)
     }
 }

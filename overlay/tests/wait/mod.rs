@@ -8,7 +8,7 @@ use murmurate::{Node, NodeId};
 use tokio::time::{sleep, timeout};
 
 /// Guards against waiting for ever, and decides nothing else.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Longer than any test runs: what ends by it has not ended.
 pub(crate) const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
