@@ -6,6 +6,7 @@ use core::time::Duration;
 use rand::RngExt;
 use thin_vec::ThinVec;
 
+use super::reunion::Why;
 use super::{HyParView, Message, Phase, Purpose, Timer, marks};
 use crate::links::{Link, LinkNumber, my_request_stands};
 use crate::protocol::{DownReason, Effects};
@@ -38,7 +39,7 @@ impl<P: Peer> HyParView<P> {
             }
             if !self.links.active().is_empty() {
                 // The host says that it answers: maybe for another overlay.
-                self.miss(now, contact, Duration::ZERO, fx);
+                self.miss(now, contact, Why::Found, Duration::ZERO, fx);
             }
         }
         if self.phase == Phase::Idle {

@@ -44,6 +44,7 @@ crate::marks! {
     SHUFFLE_CAME_HOME = "shuffle-came-home": "a shuffle comes back to its origin";
     LOST_REPLACED = "lost-replaced": "a peer that fell silent takes the place of another that did";
     LOST_TRIED = "lost-tried": "a peer that fell silent is tried again";
+    LOST_TOGETHER = "lost-together": "a contact that is tried turns out to be of the same part";
     LOST_FOUND = "lost-found": "a peer that fell silent is linked again";
     ASKED_ANEW = "asked-anew": "what an older incarnation was asked is asked of the one that runs";
 }

@@ -143,8 +143,8 @@ impl<P: Peer> HyParView<P> {
         let to_contact = self.rng.random_range(0..PROMOTIONS_PER_CONTACT) == 0;
         let contact = choose(&self.contacts, &mut self.rng).copied();
         let passive = self.passive.any(&mut self.rng);
-        let target = if to_contact { contact.or(passive) } else { passive.or(contact) };
-        if let Some(target) = target
+        let random = if to_contact { contact.or(passive) } else { passive.or(contact) };
+        if let Some(target) = self.take_answered().or(random)
             && self.is_stranger(target)
             && !self.links.is_asked(target)
             && self.may_ask()

@@ -6,6 +6,10 @@
 //! never linked. Each is tried at growing, jittered intervals by a sample of the views; whoever answers
 //! with one of its own is linked by an exchange, which costs nobody a link. Who answers in a later incarnation is
 //! asked in that one ([`Input::Restarted`](crate::Input::Restarted)).
+//!
+//! An exchange moves two links, and every peer has contacts that it did not join through. So a contact is
+//! spared it where its sample names somebody who is known here, since both are of one part then; and the
+//! contacts of a join are linked by the random exchanges that take place anyway.
 
 use core::time::Duration;
 
@@ -27,14 +31,28 @@ const DOUBLINGS: u16 = 3;
 pub(super) struct Lost<P> {
     pub(super) peer: P,
     tries: u16,
+    why: Why,
     due: Time,
+}
+
+/// Why a peer is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// A neighbour that failed, and a link with it tells what became of it.
+    Failed,
+    /// A contact that the host found while there were neighbours: maybe of another overlay.
+    Found,
+    /// A contact of the join that led in by another one.
+    Contact,
+    /// Such a contact that has answered: the next random exchange is with it.
+    Answered,
 }
 
 impl<P: Peer> HyParView<P> {
     /// A neighbour failed: tried again soon, since it may only have restarted.
     pub(super) fn miss_neighbor(&mut self, now: Time, peer: P, fx: &mut impl Effects<Self>) {
         if let Some(interval) = self.config.reunion_interval {
-            self.miss(now, peer, interval / 8, fx);
+            self.miss(now, peer, Why::Failed, interval / 8, fx);
         }
     }
 
@@ -42,7 +60,7 @@ impl<P: Peer> HyParView<P> {
     pub(super) fn miss_contacts(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         if let Some(interval) = self.config.reunion_interval {
             for at in 0..self.contacts.len() {
-                self.miss(now, self.contacts[at], interval, fx);
+                self.miss(now, self.contacts[at], Why::Contact, interval, fx);
             }
         }
     }
@@ -52,6 +70,7 @@ impl<P: Peer> HyParView<P> {
         &mut self,
         now: Time,
         peer: P,
+        why: Why,
         within: Duration,
         fx: &mut impl Effects<Self>,
     ) {
@@ -60,7 +79,8 @@ impl<P: Peer> HyParView<P> {
         }
         let due = now.after(self.fraction(within));
         if let Some(lost) = self.lost.iter_mut().find(|lost| lost.peer.is_same_node(peer)) {
-            *lost = Lost { peer: peer.max(lost.peer), tries: 0, due: due.min(lost.due) };
+            let why = if lost.why == Why::Failed { lost.why } else { why };
+            *lost = Lost { peer: peer.max(lost.peer), tries: 0, why, due: due.min(lost.due) };
             return;
         }
         if self.lost.len() >= self.config.contacts_capacity {
@@ -71,7 +91,7 @@ impl<P: Peer> HyParView<P> {
             self.lost.swap_remove(at);
         }
         self.lost.reserve_exact(1);
-        self.lost.push(Lost { peer, tries: 0, due });
+        self.lost.push(Lost { peer, tries: 0, why, due });
     }
 
     /// `peer` is linked, or has left: nobody looks for it any more.
@@ -113,7 +133,8 @@ impl<P: Peer> HyParView<P> {
         let asks = |peer| self.links.is_asked(peer) || joins(peer);
         let due = |lost: &Lost<P>| lost.due <= now && !asks(lost.peer);
         let due = self.lost.iter().enumerate().filter(|(_, lost)| due(lost));
-        let Some((at, &Lost { peer, tries, .. })) = due.min_by_key(|(_, lost)| lost.due) else {
+        let Some((at, &Lost { peer, tries, why, .. })) = due.min_by_key(|(_, lost)| lost.due)
+        else {
             return;
         };
         // Pauses are three quarters of the interval on average.
@@ -124,20 +145,40 @@ impl<P: Peer> HyParView<P> {
         fx.mark(marks::LOST_TRIED);
         let pause = interval / (1 << DOUBLINGS.saturating_sub(tries));
         let due = now.after(pause / 2).after(self.fraction(pause / 2));
-        self.lost[at] = Lost { peer, tries: tries + 1, due };
+        self.lost[at] = Lost { peer, tries: tries + 1, why, due };
         // A walk of one hop. Its answer shows that words go both ways: where they go one way only, a
         // request would cost the other side a neighbour each time.
         let sample = self.sample();
         fx.send(peer, Message::Shuffle { origin: self.me, ttl: 1, sample });
     }
 
-    /// A lost peer answers, with a sample of its view: a link is exchanged for one with it.
-    pub(super) fn meet(&mut self, now: Time, from: P, fx: &mut impl Effects<Self>) {
-        let is_lost = self.lost.iter().any(|lost| lost.peer == from);
-        if is_lost && self.is_stranger(from) && !self.links.is_asked(from) && self.may_ask() {
+    /// A lost peer answers, with a sample of its view: a link is exchanged for one with it. What came in
+    /// the sample must not be in the views yet.
+    pub(super) fn meet(&mut self, now: Time, from: P, sample: &[P], fx: &mut impl Effects<Self>) {
+        let Some(at) = self.lost.iter().position(|lost| lost.peer == from) else { return };
+        let why = self.lost[at].why;
+        if why != Why::Failed && sample.iter().any(|peer| self.knows(*peer)) {
+            fx.mark(marks::LOST_TOGETHER);
+            return self.forget(at);
+        }
+        if why == Why::Contact && self.config.promotion_interval.is_some() {
+            self.lost[at].why = Why::Answered;
+        } else if self.is_stranger(from) && !self.links.is_asked(from) && self.may_ask() {
             let spare = self.spare();
             self.ask_for_link(now, from, Purpose::Exchange { spare }, fx);
         }
+    }
+
+    /// Whether a peer is this one or in a view, in this incarnation.
+    fn knows(&self, peer: P) -> bool {
+        peer == self.me || self.links.holds(peer) || self.passive.peers().contains(&peer)
+    }
+
+    /// A contact that answered and waits for an exchange. Before it gets another one, it must answer again.
+    pub(super) fn take_answered(&mut self) -> Option<P> {
+        let lost = self.lost.iter_mut().find(|lost| lost.why == Why::Answered)?;
+        lost.why = Why::Contact;
+        Some(lost.peer)
     }
 
     /// The host found a later incarnation of a node than the one something was sent to: what that was
@@ -151,7 +192,7 @@ impl<P: Peer> HyParView<P> {
         }
         self.remember(peer);
         if is_linked {
-            self.miss(now, peer, Duration::ZERO, fx);
+            self.miss(now, peer, Why::Failed, Duration::ZERO, fx);
             self.passive.retry();
         }
         if let Some(request) = asked.and_then(|asked| self.links.abandon(asked))

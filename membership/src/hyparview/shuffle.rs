@@ -84,9 +84,9 @@ impl<P: Peer> HyParView<P> {
         sample: &[P],
         fx: &mut impl Effects<Self>,
     ) {
+        self.meet(now, from, sample, fx);
         let mut sent = core::mem::take(&mut self.sent);
         self.integrate(sample.iter().copied(), &mut sent);
-        self.meet(now, from, fx);
         self.repair(now, fx);
     }
 
