@@ -13,12 +13,12 @@ from typing import Any
 
 from protocols import Broadcast, Flood, Network, Plumtree
 
-CYCLES = 50  # before the experiment [H 5.1]
+CYCLES = 50  # before the experiment [H, Experimental setting]
 HEALING = 5  # cycles after the failure and the broadcasts that follow it
 
 
-def overlay(network: Network) -> dict[str, float]:
-    """The graph of the running nodes, linked where either view holds the other [H 5.4]."""
+def overlay(network: Network) -> dict[str, Any]:
+    """The graph of the running nodes, linked where either view holds the other."""
     graph: dict[int, set[int]] = {node: set() for node in network.running}
     one_sided = 0
     for node in network.running:
@@ -27,16 +27,17 @@ def overlay(network: Network) -> dict[str, float]:
                 graph[node].add(peer)
                 graph[peer].add(node)
                 one_sided += node not in network.nodes[peer].active
+    degrees = [len(links) for links in graph.values()]
     lengths = [length for node in graph for length in distances(graph, node).values() if length]
     pieces = components(graph)
     return {
-        "mean_degree": fmean(map(len, graph.values())),
-        "full_views": fmean(len(links) == 5 for links in graph.values()),
+        "mean_degree": fmean(degrees),
+        "degrees": [degrees.count(degree) for degree in range(max(degrees) + 1)],
         "clustering": fmean(clustering(graph, node) for node in graph),
         "average_shortest_path": fmean(lengths),
         "asymmetric_links": one_sided,
         "components": len(pieces),
-        "largest_share": max(pieces) / len(graph),
+        "largest_component": max(pieces),
     }
 
 
@@ -69,28 +70,26 @@ def components(graph: dict[int, set[int]]) -> list[int]:
 
 
 def rmr(broadcast: Broadcast) -> float:
-    """Relative message redundancy: payloads received / (receivers - 1) - 1 [P 4]."""
+    """Relative message redundancy: payloads received / (receivers - 1) - 1 [P, Metrics]."""
     receivers = len(broadcast.hops)
     return broadcast.payloads / (receivers - 1) - 1 if receivers > 1 else 0.0
 
 
-def phase(network: Network, name: str, senders: list[int]) -> dict[str, Any]:
-    """One broadcast after the other, and the overlay after them."""
+def broadcasts(network: Network, phase: str, senders: list[int]) -> dict[str, Any]:
+    """One after the other."""
     before = len(network.broadcasts)
     for sender in senders:
         network.publish(sender)
     sent = network.broadcasts[before:]
     return {
-        "phase": name,
-        "broadcasts": len(sent),
+        "phase": phase,
         "reliability": fmean(len(each.hops) / each.running for each in sent),
         "rmr": fmean(map(rmr, sent)),
         "ldh": fmean(max(each.hops.values()) for each in sent),
-        **overlay(network),
     }
 
 
-def experiment(seed: int, nodes: int, broadcast: type[Flood], failed: float) -> list[dict[str, Any]]:
+def experiment(seed: int, nodes: int, broadcast: type[Flood], failed: float) -> dict[str, Any]:
     network = Network(seed, broadcast)
     for _ in range(nodes):
         network.start()
@@ -101,17 +100,18 @@ def experiment(seed: int, nodes: int, broadcast: type[Flood], failed: float) -> 
         return [network.random.choice(network.running) for _ in range(count)]
 
     phases = [
-        phase(network, "bootstrap", [0]),
-        phase(network, "one sender", [0] * 20),
-        phase(network, "many senders", some(20)),
+        broadcasts(network, "first", [0]),
+        broadcasts(network, "one sender", [0] * 20),
+        broadcasts(network, "many senders", some(20)) | overlay(network),
     ]
     network.crash(round(nodes * failed))
-    phases += [phase(network, name, some(1)) for name in ["failure", "second", "third"]]
-    phases.append(phase(network, "repaired", some(20)))
+    phases += [broadcasts(network, f"failure, {nth}", some(1)) for nth in ["1st", "2nd", "3rd"]]
+    phases.append(broadcasts(network, "repaired", some(20)) | overlay(network))
     for _ in range(HEALING):
         network.cycle()
-    phases.append(phase(network, "healed", some(20)))
-    return phases
+    phases.append(broadcasts(network, "healed", some(20)) | overlay(network))
+    messages = [{"kind": kind, "count": count} for kind, count in network.messages.items()]
+    return {"seed": seed, "phases": phases, "messages": messages}
 
 
 def main() -> None:
@@ -123,8 +123,7 @@ def main() -> None:
     options = parser.parse_args()
     broadcast = {"flood": Flood, "plumtree": Plumtree}[options.broadcast]
     seeds = range(1, options.seeds + 1)
-    runs = [experiment(seed, options.nodes, broadcast, options.failed) for seed in seeds]
-    print(json.dumps([{"seed": seed, "phases": phases} for seed, phases in zip(seeds, runs)]))
+    print(json.dumps([experiment(seed, options.nodes, broadcast, options.failed) for seed in seeds]))
 
 
 if __name__ == "__main__":

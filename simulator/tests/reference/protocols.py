@@ -3,26 +3,29 @@
 [H] Leitão, Pereira, Rodrigues: HyParView: a membership protocol for reliable gossip-based broadcast, DSN 2007.
 [P] Leitão, Pereira, Rodrigues: Epidemic broadcast trees, SRDS 2007.
 
-Every message takes one step, so the hops of a broadcast are steps. Where a paper leaves something open, a
-comment says what is done here.
+Rules are cited by the papers' headings, since the numbers of sections differ in the technical 
 """
 
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-ACTIVE = 5  # places in the active view [H 5.1]
-PASSIVE = 30  # places in the passive view [H 5.1]
-ARWL = 6  # active random walk length [H 5.1]
-PRWL = 3  # passive random walk length [H 5.1]
-SHUFFLE_ACTIVE = 3  # active peers in a shuffle [H 5.1]
-SHUFFLE_PASSIVE = 4  # passive peers in a shuffle [H 5.1]
+# [H, Experimental setting]
+ACTIVE = 5  # places in the active view
+PASSIVE = 30  # places in the passive view
+ARWL = 6  # active random walk length
+PRWL = 3  # passive random walk length
+SHUFFLE_ACTIVE = 3  # active peers in a shuffle
+SHUFFLE_PASSIVE = 4  # passive peers in a shuffle
 SHUFFLE_TTL = 6  # the paper does not give it
-GRAFT_TIMEOUT = 100  # steps: long against a broadcast [P 3.8]
-GRAFT_RETRY = 20  # steps: a little more than a round trip [P 3.8]
+# [P, Fault tolerance and tree repair] gives no times: in steps, long against a broadcast, and long against a
+# round trip.
+GRAFT_TIMEOUT = 100
+GRAFT_RETRY = 20
 
 
 @dataclass
@@ -43,11 +46,13 @@ class Network:
         self.nodes: list[HyParView] = []
         self.running: list[int] = []
         self.broadcasts: list[Broadcast] = []
+        self.messages: Counter[str] = Counter()
         self.now = 0
         self.agenda: defaultdict[int, list[tuple[int, int | None, str, Any]]] = defaultdict(list)
 
     def send(self, sender: int, to: int, message: str, *content: Any) -> None:
         """The receiver's method `on_message` handles it, and is told the sender."""
+        self.messages[message] += 1
         self.agenda[self.now + 1].append((to, sender, "on_" + message, content))
 
     def arm(self, node: int, steps: int, timer: str, *content: Any) -> None:
@@ -62,11 +67,11 @@ class Network:
                     about = content if sender is None else (sender, *content)
                     getattr(self.nodes[to], handler)(*about)
                 elif sender is not None and handler != "on_failure":
-                    # TCP detects failures, and only where somebody sends [H 4.1].
-                    self.send(to, sender, "failure")
+                    # TCP detects failures, where somebody sends [H, Overview].
+                    self.agenda[self.now + 1].append((sender, to, "on_failure", ()))
 
     def start(self) -> None:
-        """A node joins through a random contact [H 4.2]."""
+        """A node joins through a random contact [H, Join mechanism]."""
         node = self.make(len(self.nodes), self)
         contact = self.random.choice(self.running) if self.running else None
         self.nodes.append(node)
@@ -93,7 +98,7 @@ class Network:
 
 
 class HyParView:
-    """A node's views [H 4]."""
+    """A node's views [H]."""
 
     def __init__(self, me: int, network: Network) -> None:
         self.me = me
@@ -120,7 +125,7 @@ class HyParView:
     def sample(self, peers: list[int], count: int) -> list[int]:
         return self.network.random.sample(peers, min(count, len(peers)))
 
-    # Joining: [H, Algorithm 1].
+    # [H, Join mechanism and Algorithm 1]
 
     def join(self, contact: int) -> None:
         self.add_active(contact)
@@ -161,13 +166,13 @@ class HyParView:
         self.active.remove(peer)
         self.neighbor_down(peer)
 
-    def add_passive(self, peer: int, sent: list[int] | None = None) -> None:
-        """Makes room with what was `sent` to the other side first, then at random [H 4.4]."""
+    def add_passive(self, peer: int, sent: Sequence[int] = ()) -> None:
+        """Makes room with what was `sent` to the other side first, then at random."""
         if peer == self.me or peer in self.active or peer in self.passive:
             return
         if len(self.passive) == PASSIVE:
-            known = [peer for peer in sent or [] if peer in self.passive]
-            self.passive.remove(known[0] if known else self.choose(self.passive))
+            known = next((peer for peer in sent if peer in self.passive), None)
+            self.passive.remove(self.choose(self.passive) if known is None else known)
         self.passive.append(peer)
 
     def on_disconnect(self, peer: int) -> None:
@@ -176,7 +181,7 @@ class HyParView:
             self.add_passive(peer)
             self.repair()
 
-    # Repairing the active view [H 4.3].
+    # [H, Active view management]
 
     def on_failure(self, peer: int) -> None:
         if peer in self.passive:
@@ -222,7 +227,7 @@ class HyParView:
             self.refused.add(peer)
             self.repair()
 
-    # Refreshing the passive view [H 4.4].
+    # [H, Passive view management]
 
     def shuffle(self) -> None:
         self.refused.clear()
@@ -251,7 +256,7 @@ class HyParView:
 
 
 class Flood(HyParView):
-    """Sends every payload over every link but the one it came from [H 4.1]."""
+    """Sends every payload over every link but the one it came from [H, Overview]."""
 
     def __init__(self, me: int, network: Network) -> None:
         super().__init__(me, network)
@@ -274,7 +279,7 @@ class Flood(HyParView):
 
 
 class Plumtree(Flood):
-    """Payloads over eager links, announcements over lazy ones [P 3]."""
+    """Payloads over eager links, announcements over lazy ones [P]."""
 
     def __init__(self, me: int, network: Network) -> None:
         super().__init__(me, network)
@@ -282,7 +287,7 @@ class Plumtree(Flood):
         self.missing: dict[int, list[int]] = {}
 
     def neighbor_up(self, peer: int) -> None:
-        """Eager, as in [P, Algorithm 3]; the text of [P 3.8] is not clear about it."""
+        """[P, Dynamic membership]: eager as in Algorithm 3, not lazy as in the text."""
         self.eager.add(peer)
 
     def neighbor_down(self, peer: int) -> None:
@@ -292,8 +297,8 @@ class Plumtree(Flood):
                 announcers.remove(peer)
 
     def push(self, peer: int, broadcast: int, hops: int) -> None:
-        """Announcements leave at once [P, Algorithm 1]."""
-        self.send(peer, "gossip" if peer in self.eager else "i_have", broadcast, hops)
+        """[P, Gossip and tree construction, Algorithm 1]: announcements leave at once."""
+        self.send(peer, "gossip" if peer in self.eager else "ihave", broadcast, hops)
 
     def set_eager(self, peer: int) -> None:
         """Links are those of the membership; a message may come from one that is gone."""
@@ -301,7 +306,7 @@ class Plumtree(Flood):
             self.eager.add(peer)
 
     def on_gossip(self, sender: int, broadcast: int, hops: int) -> None:
-        """[P, Algorithm 1]; as printed, it echoes the payload to the one it came from."""
+        """[P, Algorithm 1]; as printed, it would echo the payload to whom it came from."""
         if broadcast in self.delivered:
             self.eager.discard(sender)
             self.send(sender, "prune")
@@ -313,8 +318,8 @@ class Plumtree(Flood):
     def on_prune(self, sender: int) -> None:
         self.eager.discard(sender)
 
-    def on_i_have(self, sender: int, broadcast: int, _hops: int) -> None:
-        """[P, Algorithm 2]"""
+    def on_ihave(self, sender: int, broadcast: int, _hops: int) -> None:
+        """[P, Fault tolerance and tree repair, Algorithm 2]"""
         if broadcast not in self.delivered:
             if broadcast not in self.missing:
                 self.missing[broadcast] = []
@@ -322,7 +327,7 @@ class Plumtree(Flood):
             self.missing[broadcast].append(sender)
 
     def on_timer(self, broadcast: int) -> None:
-        """[P, Algorithm 2]; as printed, it also fires when nobody is left to ask."""
+        """[P, Algorithm 2]; as printed, it would also ask when nobody is left to be asked."""
         if announcers := self.missing.get(broadcast):
             announcer = announcers.pop(0)
             self.set_eager(announcer)
