@@ -1,6 +1,22 @@
 //! A second simulator, in Python and from the papers alone, comes to the same figures.
 //!
-//! `cargo test -p murmurate-simulator --test reference -- --nocapture` prints both.
+//! `cargo test -p murmurate-simulator --test reference -- --nocapture` prints them. Means over the seeds
+//! are compared. How far they may lie apart:
+//!
+//! | figure | at most | why |
+//! |---|---|---|
+//! | reliability and components before the failure | 0 | everyone is linked, and nothing is lost |
+//! | mean degree, average shortest path before it | 0.5 % | a hundredth of the nodes may lack a link; with a wrong walk of joins the path is 0.7 % longer |
+//! | RMR before it | 0.02 | that of a tree is 0, that of a flood follows from the degree |
+//! | last delivery hop of one sender, of many | 10 %, 5 % | the depth of a tree of shortest paths; every root has its own |
+//! | clustering | 60 % | some ten triangles, give or take a third for each seed; wrong walks give three times as many |
+//! | messages of joins, shuffles and broadcasts | 1 % | sums over many walks |
+//! | reliability, RMR, degree, path after it | see there | one node in a hundred may find nobody alive, and then also publish; the standard error of six seeds is about a third |
+//!
+//! Not compared is what the protocols here do in another way on purpose: how often joins evict somebody
+//! (here who is evicted gets another link at once), and the hops of single broadcasts while the tree is
+//! mended. Nor is the first broadcast after 80 % failed by itself: it reaches all or nothing. The scenario
+//! says what is off, so that nothing else differs.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 #![expect(clippy::print_stdout, reason = "what is compared is printed")]
@@ -23,13 +39,63 @@ enum Apart {
     Percent(f64),
 }
 
-/// A phase, a figure in it, and how far apart it may be.
+/// Where a figure stands: in a phase, or among the messages of the run. What it is called, and how far
+/// apart it may be.
 type Row = (&'static str, &'static str, Apart);
 
-const FLOOD: &[Row] =
-    &[("many senders", "/reliability", By(0.0)), ("many senders", "/rmr", By(0.02))];
+const MESSAGES: &str = "messages";
 
-const PLUMTREE: &[Row] = &[("one sender", "/reliability", By(0.0))];
+const FLOOD: &[Row] = &[
+    ("many senders", "reliability", By(0.0)),
+    ("many senders", "rmr", By(0.02)),
+    ("many senders", "ldh", Percent(5.0)),
+    ("failure", "reliability", By(0.15)),
+    ("repaired", "reliability", By(0.04)),
+    ("repaired", "rmr", By(0.15)),
+    ("repaired", "largest_component", Percent(2.0)),
+    ("healed", "reliability", By(0.02)),
+    ("healed", "rmr", By(0.15)),
+    ("healed", "ldh", Percent(10.0)),
+    ("healed", "average_shortest_path", Percent(3.0)),
+    ("healed", "largest_component", Percent(1.0)),
+    ("healed", "asymmetric_links", By(0.0)),
+    (MESSAGES, "gossip", Percent(1.0)),
+];
+
+const PLUMTREE: &[Row] = &[
+    ("first", "reliability", By(0.0)),
+    ("first", "rmr", By(0.02)),
+    ("first", "ldh", Percent(10.0)),
+    ("one sender", "reliability", By(0.0)),
+    ("one sender", "rmr", By(0.02)),
+    ("one sender", "ldh", Percent(10.0)),
+    ("many senders", "reliability", By(0.0)),
+    ("many senders", "rmr", By(0.02)),
+    ("many senders", "ldh", Percent(5.0)),
+    ("many senders", "mean_degree", Percent(0.5)),
+    ("many senders", "clustering", Percent(60.0)),
+    ("many senders", "average_shortest_path", Percent(0.5)),
+    ("many senders", "asymmetric_links", By(0.0)),
+    ("many senders", "components", By(0.0)),
+    ("failure", "reliability", By(0.005)),
+    ("failure", "rmr", By(0.08)),
+    ("repaired", "reliability", By(0.005)),
+    ("repaired", "rmr", By(0.02)),
+    ("repaired", "mean_degree", Percent(2.0)),
+    ("repaired", "clustering", Percent(60.0)),
+    ("repaired", "average_shortest_path", Percent(1.0)),
+    ("repaired", "largest_component", Percent(0.5)),
+    ("healed", "reliability", By(0.0)),
+    ("healed", "rmr", By(0.02)),
+    ("healed", "mean_degree", Percent(1.0)),
+    ("healed", "average_shortest_path", Percent(1.0)),
+    ("healed", "components", By(0.0)),
+    (MESSAGES, "forward_join", Percent(1.0)),
+    (MESSAGES, "shuffle", Percent(1.0)),
+    (MESSAGES, "shuffle_reply", Percent(1.0)),
+    (MESSAGES, "gossip", Percent(1.0)),
+    (MESSAGES, "ihave", Percent(1.0)),
+];
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name)
@@ -40,7 +106,7 @@ fn json(program: &str, output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{program}: {said}"))
 }
 
-/// What the second simulator measures, for each seed, and what ours does.
+/// The experiment with each seed: by the second simulator, and by ours.
 fn both(broadcast: &str, failed: &str) -> [Vec<Value>; 2] {
     let python = Command::new("python3")
         .args(["-B".as_ref(), file("experiment.py").as_os_str()])
@@ -50,13 +116,14 @@ fn both(broadcast: &str, failed: &str) -> [Vec<Value>; 2] {
         .spawn()
         .expect("it runs");
     let ours = (1..=SEEDS).map(|seed| {
-        let run = Command::new(env!("CARGO_BIN_EXE_murmurate-sim"))
-            .args(["run".as_ref(), file("scenario.toml").as_os_str()])
-            .args(["--json", "--seed", &seed.to_string()])
-            .args(["--set", &format!("broadcast.strategy={broadcast}")])
-            .args(["--set", &format!("faults.0.do.crash.who.share={failed}")])
-            .output();
-        json("murmurate-sim", &run.expect("the binary runs"))
+        let mut run = Command::new(env!("CARGO_BIN_EXE_murmurate-sim"));
+        run.args(["run".as_ref(), file("scenario.toml").as_os_str()]);
+        run.args(["--json", "--seed", &seed.to_string()]);
+        run.args(["--set", &format!("faults.0.do.crash.who.share={failed}")]);
+        if broadcast == "flood" {
+            run.args(["--set", "broadcast={strategy=\"flood\"}"]);
+        }
+        json("murmurate-sim", &run.output().expect("the binary runs"))
     });
     let ours = ours.collect();
     let theirs = json("python3", &python.wait_with_output().expect("it ends"));
@@ -64,46 +131,51 @@ fn both(broadcast: &str, failed: &str) -> [Vec<Value>; 2] {
 }
 
 /// The mean of a figure over the seeds.
-fn mean(runs: &[Value], phase: &str, figure: &str) -> f64 {
-    let of = |run: &Value| {
-        let phases = run["phases"].as_array().expect("phases");
-        let found = phases.iter().find(|found| found["phase"] == phase).expect("the phase");
-        found.pointer(figure).and_then(Value::as_f64).expect("a number")
+fn mean(runs: &[Value], part: &str, figure: &str) -> f64 {
+    let find = |list: &Value, key: &str, name: &str, figure: &str| {
+        let found = list.as_array().expect("a list").iter().find(|one| one[key] == name);
+        found.and_then(|one| one[figure].as_f64()).expect("a number")
+    };
+    let of = |run: &Value| match part {
+        MESSAGES => find(&run["messages"], "kind", figure, "count"),
+        _ => find(&run["phases"], "phase", part, figure),
     };
     runs.iter().map(of).sum::<f64>() / runs.len() as f64
 }
 
 fn compare(broadcast: &str, failed: &str, rows: &[Row]) {
-    if !debian::there_is(&["python3"], || {
-        debian::succeeds(Command::new("python3").arg("--version"))
-    }) {
+    let works = || debian::succeeds(Command::new("python3").arg("--version"));
+    if !debian::there_is(&["python3"], works) {
         return;
     }
     let [theirs, ours] = both(broadcast, failed);
+    let mut table = format!(
+        "| {broadcast}, {failed} fail | second simulator | Murmurate | apart at most |\n\
+         |---|---|---|---|\n"
+    );
     let mut differ = Vec::new();
-    println!("| {broadcast}, {failed} fail | second simulator | Murmurate | apart at most |");
-    println!("|---|---|---|---|");
-    for &(phase, figure, apart) in rows {
-        let [theirs, ours] = [&theirs, &ours].map(|runs| mean(runs, phase, figure));
+    for &(part, figure, apart) in rows {
+        let [theirs, ours] = [&theirs, &ours].map(|runs| mean(runs, part, figure));
         let (apart, said) = match apart {
             By(apart) => (apart, format!("{apart}")),
             Percent(percent) => (percent / 100.0 * theirs, format!("{percent} %")),
         };
-        let row = format!("| {phase}: {} | {theirs:.4} | {ours:.4} | {said} |", &figure[1..]);
-        println!("{row}");
+        let row = format!("| {part}: {figure} | {theirs:.4} | {ours:.4} | {said} |");
+        table += &format!("{row}\n");
         if (theirs - ours).abs() > apart {
             differ.push(row);
         }
     }
+    println!("{table}");
     assert!(differ.is_empty(), "{differ:#?}");
 }
 
 #[test]
 fn a_flood_is_the_second_simulator_s() {
-    compare("flood", "80%", FLOOD);
+    compare("flood", "0.8", FLOOD);
 }
 
 #[test]
 fn a_tree_is_the_second_simulator_s() {
-    compare("plumtree", "50%", PLUMTREE);
+    compare("plumtree", "0.5", PLUMTREE);
 }

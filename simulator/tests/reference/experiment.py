@@ -105,8 +105,10 @@ def experiment(seed: int, nodes: int, broadcast: type[Flood], failed: float) -> 
         broadcasts(network, "many senders", some(20)) | overlay(network),
     ]
     network.crash(round(nodes * failed))
-    phases += [broadcasts(network, f"failure, {nth}", some(1)) for nth in ["1st", "2nd", "3rd"]]
-    phases.append(broadcasts(network, "repaired", some(20)) | overlay(network))
+    phases += [
+        broadcasts(network, "failure", some(3)),
+        broadcasts(network, "repaired", some(20)) | overlay(network),
+    ]
     for _ in range(HEALING):
         network.cycle()
     phases.append(broadcasts(network, "healed", some(20)) | overlay(network))

@@ -3,7 +3,9 @@
 [H] Leitão, Pereira, Rodrigues: HyParView: a membership protocol for reliable gossip-based broadcast, DSN 2007.
 [P] Leitão, Pereira, Rodrigues: Epidemic broadcast trees, SRDS 2007.
 
-Rules are cited by the papers' headings, since the numbers of sections differ in the technical 
+Rules are cited by the papers' headings; the numbers of sections differ in the technical reports. Every
+message takes one step, so the hops of a broadcast are steps. Where a paper leaves something open, a comment
+says what is done here.
 """
 
 from __future__ import annotations
@@ -106,7 +108,7 @@ class HyParView:
         self.running = True
         self.active: list[int] = []
         self.passive: list[int] = []
-        self.asked: int | None = None
+        self.asked: set[int] = set()
         self.refused: set[int] = set()
         self.shuffled: list[int] = []
 
@@ -123,7 +125,7 @@ class HyParView:
         return self.network.random.choice(peers)
 
     def sample(self, peers: list[int], count: int) -> list[int]:
-        return self.network.random.sample(peers, min(count, len(peers)))
+        return self.network.random.sample(peers, max(0, min(count, len(peers))))
 
     # [H, Join mechanism and Algorithm 1]
 
@@ -188,19 +190,17 @@ class HyParView:
             self.passive.remove(peer)
         if peer in self.active:
             self.remove_active(peer)
-        if peer == self.asked:
-            self.asked = None
+        self.asked.discard(peer)
         self.repair()
 
     def repair(self) -> None:
-        """Asks passive peers, one at a time, until the view is full or all have refused."""
-        if self.asked is not None or len(self.active) == ACTIVE:
-            return
-        candidates = [peer for peer in self.passive if peer not in self.refused]
-        if candidates:
-            self.asked = self.choose(candidates)
+        """Asks passive peers, one for each free place, until the view is full or all have refused."""
+        tried = self.asked | self.refused
+        candidates = [peer for peer in self.passive if peer not in tried]
+        for peer in self.sample(candidates, ACTIVE - len(self.active) - len(self.asked)):
+            self.asked.add(peer)
             has_priority = not self.active
-            self.send(self.asked, "neighbor", has_priority)
+            self.send(peer, "neighbor", has_priority)
 
     def on_neighbor(self, peer: int, has_priority: bool) -> None:
         # Nobody is refused for the sake of the dead: their connections are looked at first.
@@ -210,20 +210,19 @@ class HyParView:
         if has_priority or peer in self.active or len(self.active) < ACTIVE:
             self.add_active(peer)
             self.send(peer, "accept")
-            if peer == self.asked:
-                self.asked = None
+            self.asked.discard(peer)
         else:
             self.send(peer, "refuse")
 
     def on_accept(self, peer: int) -> None:
-        if peer == self.asked:
-            self.asked = None
+        if peer in self.asked:
+            self.asked.remove(peer)
             self.add_active(peer)
             self.repair()
 
     def on_refuse(self, peer: int) -> None:
-        if peer == self.asked:
-            self.asked = None
+        if peer in self.asked:
+            self.asked.remove(peer)
             self.refused.add(peer)
             self.repair()
 
