@@ -14,8 +14,8 @@
 //! | after the failure | see there | about three standard errors: one node in a hundred may find nobody alive |
 //!
 //! Not compared is what is different here on purpose: how often joins evict somebody (whoever is evicted
-//! gets another link at once), and the hops of single broadcasts while the tree is mended. Nor is the first
-//! broadcast after 80 % failed by itself, which reaches all or nothing. The scenario turns off the rest of
+//! gets another link at once), and the hops of single broadcasts while the tree is mended. The first broadcast
+//! after a failure reaches all or nothing, so it counts as one of three. The scenario turns off the rest of
 //! what the papers do not have.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
@@ -77,9 +77,9 @@ const PLUMTREE: &[Row] = &[
     ("many senders", "average_shortest_path", Percent(0.5)),
     ("many senders", "asymmetric_links", By(0.0)),
     ("many senders", "components", By(0.0)),
-    ("failure", "reliability", By(0.005)),
+    ("failure", "reliability", By(0.15)),
     ("failure", "rmr", By(0.08)),
-    ("repaired", "reliability", By(0.005)),
+    ("repaired", "reliability", By(0.02)),
     ("repaired", "rmr", By(0.02)),
     ("repaired", "mean_degree", Percent(2.0)),
     ("repaired", "clustering", Percent(60.0)),
