@@ -21,10 +21,11 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 #![expect(clippy::print_stdout, reason = "what is compared is printed")]
 
-mod debian;
+#[path = "../../overlay/tests/harness/mod.rs"]
+mod harness;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitCode, Output, Stdio};
 
 use serde_json::Value;
 
@@ -144,10 +145,6 @@ fn mean(runs: &[Value], part: &str, figure: &str) -> f64 {
 }
 
 fn compare(broadcast: &str, failed: &str, rows: &[Row]) {
-    let works = || debian::succeeds(Command::new("python3").arg("--version"));
-    if !debian::there_is(&["python3"], works) {
-        return;
-    }
     let [theirs, ours] = both(broadcast, failed);
     let mut table = format!(
         "| {broadcast}, {failed} fail | second simulator | Murmurate | apart at most |\n\
@@ -170,12 +167,19 @@ fn compare(broadcast: &str, failed: &str, rows: &[Row]) {
     assert!(differ.is_empty(), "{differ:#?}");
 }
 
-#[test]
 fn a_flood_is_the_second_simulator_s() {
     compare("flood", "0.8", FLOOD);
 }
 
-#[test]
 fn a_tree_is_the_second_simulator_s() {
     compare("plumtree", "0.5", PLUMTREE);
+}
+
+fn main() -> ExitCode {
+    let tests =
+        harness::tests![a_flood_is_the_second_simulator_s, a_tree_is_the_second_simulator_s];
+    harness::run(tests, || {
+        let python = || harness::succeeds(Command::new("python3").arg("--version"));
+        harness::debian(&["python3"], python)
+    })
 }
