@@ -1,11 +1,6 @@
 //! The full mesh: scenarios, each a defect seen elsewhere or a promise of the strategy.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "clippy takes the helpers of a test for production code"
-)]
+#![expect(clippy::unwrap_used, reason = "clippy takes the helpers of a test for production code")]
 
 #[path = "full_mesh/host.rs"]
 mod host;

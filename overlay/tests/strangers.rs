@@ -3,11 +3,7 @@
 //! Whatever they do, the node ends their link, counts why, says so, and goes on serving an honest
 //! neighbour.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of a test for production code"
-)]
+#![expect(clippy::expect_used, reason = "clippy takes the helpers of a test for production code")]
 
 #[path = "strangers/client.rs"]
 mod client;

@@ -23,7 +23,7 @@ fn small(name: &str) -> Scenario {
     let overrides: &[&str] = match name {
         "a-million" => &["nodes.count=1500"],
         // Says how many nodes run.
-        "mass-failure" | "flash-crowd" | "recorded-churn" => &[],
+        "mass-start" | "mass-failure" | "flash-crowd" | "recorded-churn" => &[],
         _ => {
             let count = read(name, &[]).nodes.count.min(SMALL);
             return read(name, &[&format!("nodes.count={count}")]);

@@ -25,6 +25,7 @@ macro_rules! exhibits {
 /// All scenarios, the first to be read first.
 pub const EXHIBITS: &[Exhibit] = exhibits![
     "quickstart",
+    "mass-start",
     "mass-failure",
     "churn",
     "flash-crowd",
