@@ -6,7 +6,7 @@ use core::time::Duration;
 use rand::RngExt;
 use thin_vec::ThinVec;
 
-use super::reunion::Why;
+use super::reunion::When;
 use super::{HyParView, Message, Phase, Purpose, Timer, marks};
 use crate::links::{Link, LinkNumber, my_request_stands};
 use crate::protocol::{DownReason, Effects};
@@ -39,7 +39,7 @@ impl<P: Peer> HyParView<P> {
             }
             if !self.links.active().is_empty() {
                 // The host says that it answers: maybe for another overlay.
-                self.miss(now, contact, Why::Found, Duration::ZERO, fx);
+                self.miss(now, contact, When::IfApart, Duration::ZERO, fx);
             }
         }
         if self.phase == Phase::Idle {

@@ -144,7 +144,7 @@ impl<P: Peer> HyParView<P> {
         let contact = choose(&self.contacts, &mut self.rng).copied();
         let passive = self.passive.any(&mut self.rng);
         let random = if to_contact { contact.or(passive) } else { passive.or(contact) };
-        if let Some(target) = self.take_answered().or(random)
+        if let Some(target) = self.take_next().or(random)
             && self.is_stranger(target)
             && !self.links.is_asked(target)
             && self.may_ask()

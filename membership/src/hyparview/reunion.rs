@@ -31,28 +31,30 @@ const DOUBLINGS: u16 = 3;
 pub(super) struct Lost<P> {
     pub(super) peer: P,
     tries: u16,
-    why: Why,
+    when: When,
     due: Time,
 }
 
-/// Why a peer is tried.
+/// When a peer that is tried and answers is linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
-    /// A neighbour that failed, and a link with it tells what became of it.
-    Failed,
-    /// A contact that the host found while there were neighbours: maybe of another overlay.
-    Found,
-    /// A contact of the join that led in by another one.
-    Contact,
-    /// Such a contact that has answered: the next random exchange is with it.
-    Answered,
+pub(super) enum When {
+    /// As soon as it answers: it was a neighbour, or is of another part.
+    AtOnce,
+    /// As soon as it answers, unless it is of the same part: the host found it while there were neighbours.
+    IfApart,
+    /// By a random exchange, unless it is of the same part: a contact of a join that another one led in.
+    InTurn,
+    /// It is of another part and has answered: the next random exchange is with it.
+    Next,
+    /// It was asked for that exchange, and must answer again before it is asked once more.
+    Asked,
 }
 
 impl<P: Peer> HyParView<P> {
     /// A neighbour failed: tried again soon, since it may only have restarted.
     pub(super) fn miss_neighbor(&mut self, now: Time, peer: P, fx: &mut impl Effects<Self>) {
         if let Some(interval) = self.config.reunion_interval {
-            self.miss(now, peer, Why::Failed, interval / 8, fx);
+            self.miss(now, peer, When::AtOnce, interval / 8, fx);
         }
     }
 
@@ -60,7 +62,7 @@ impl<P: Peer> HyParView<P> {
     pub(super) fn miss_contacts(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         if let Some(interval) = self.config.reunion_interval {
             for at in 0..self.contacts.len() {
-                self.miss(now, self.contacts[at], Why::Contact, interval, fx);
+                self.miss(now, self.contacts[at], When::InTurn, interval, fx);
             }
         }
     }
@@ -70,7 +72,7 @@ impl<P: Peer> HyParView<P> {
         &mut self,
         now: Time,
         peer: P,
-        why: Why,
+        when: When,
         within: Duration,
         fx: &mut impl Effects<Self>,
     ) {
@@ -79,8 +81,14 @@ impl<P: Peer> HyParView<P> {
         }
         let due = now.after(self.fraction(within));
         if let Some(lost) = self.lost.iter_mut().find(|lost| lost.peer.is_same_node(peer)) {
-            let why = if lost.why == Why::Failed { lost.why } else { why };
-            *lost = Lost { peer: peer.max(lost.peer), tries: 0, why, due: due.min(lost.due) };
+            let when = match (lost.when, when) {
+                (When::InTurn, when) => when,
+                // What was found out stays.
+                (held, When::InTurn) => held,
+                (When::IfApart, When::IfApart) => When::IfApart,
+                _ => When::AtOnce,
+            };
+            *lost = Lost { peer: peer.max(lost.peer), tries: 0, when, due: due.min(lost.due) };
             return;
         }
         if self.lost.len() >= self.config.contacts_capacity {
@@ -91,7 +99,7 @@ impl<P: Peer> HyParView<P> {
             self.lost.swap_remove(at);
         }
         self.lost.reserve_exact(1);
-        self.lost.push(Lost { peer, tries: 0, why, due });
+        self.lost.push(Lost { peer, tries: 0, when, due });
     }
 
     /// `peer` is linked, or has left: nobody looks for it any more.
@@ -133,7 +141,7 @@ impl<P: Peer> HyParView<P> {
         let asks = |peer| self.links.is_asked(peer) || joins(peer);
         let due = |lost: &Lost<P>| lost.due <= now && !asks(lost.peer);
         let due = self.lost.iter().enumerate().filter(|(_, lost)| due(lost));
-        let Some((at, &Lost { peer, tries, why, .. })) = due.min_by_key(|(_, lost)| lost.due)
+        let Some((at, &Lost { peer, tries, when, .. })) = due.min_by_key(|(_, lost)| lost.due)
         else {
             return;
         };
@@ -145,7 +153,7 @@ impl<P: Peer> HyParView<P> {
         fx.mark(marks::LOST_TRIED);
         let pause = interval / (1 << DOUBLINGS.saturating_sub(tries));
         let due = now.after(pause / 2).after(self.fraction(pause / 2));
-        self.lost[at] = Lost { peer, tries: tries + 1, why, due };
+        self.lost[at] = Lost { peer, tries: tries + 1, when, due };
         // A walk of one hop. Its answer shows that words go both ways: where they go one way only, a
         // request would cost the other side a neighbour each time.
         let sample = self.sample();
@@ -156,14 +164,20 @@ impl<P: Peer> HyParView<P> {
     /// the sample must not be in the views yet.
     pub(super) fn meet(&mut self, now: Time, from: P, sample: &[P], fx: &mut impl Effects<Self>) {
         let Some(at) = self.lost.iter().position(|lost| lost.peer == from) else { return };
-        let why = self.lost[at].why;
-        if why != Why::Failed && sample.iter().any(|peer| self.knows(*peer)) {
-            fx.mark(marks::LOST_TOGETHER);
-            return self.forget(at);
-        }
-        if why == Why::Contact && self.config.promotion_interval.is_some() {
-            self.lost[at].why = Why::Answered;
-        } else if self.is_stranger(from) && !self.links.is_asked(from) && self.may_ask() {
+        // Only the first sample tells: with it the two know each other's peers.
+        let when = match self.lost[at].when {
+            When::IfApart | When::InTurn if sample.iter().any(|peer| self.knows(*peer)) => {
+                fx.mark(marks::LOST_TOGETHER);
+                return self.forget(at);
+            }
+            When::InTurn | When::Next | When::Asked if self.config.promotion_interval.is_some() => {
+                When::Next
+            }
+            _ => When::AtOnce,
+        };
+        self.lost[at].when = when;
+        let may_link = self.is_stranger(from) && !self.links.is_asked(from) && self.may_ask();
+        if when == When::AtOnce && may_link {
             let spare = self.spare();
             self.ask_for_link(now, from, Purpose::Exchange { spare }, fx);
         }
@@ -174,10 +188,10 @@ impl<P: Peer> HyParView<P> {
         peer == self.me || self.links.holds(peer) || self.passive.peers().contains(&peer)
     }
 
-    /// A contact that answered and waits for an exchange. Before it gets another one, it must answer again.
-    pub(super) fn take_answered(&mut self) -> Option<P> {
-        let lost = self.lost.iter_mut().find(|lost| lost.why == Why::Answered)?;
-        lost.why = Why::Contact;
+    /// A contact that waits for a random exchange.
+    pub(super) fn take_next(&mut self) -> Option<P> {
+        let lost = self.lost.iter_mut().find(|lost| lost.when == When::Next)?;
+        lost.when = When::Asked;
         Some(lost.peer)
     }
 
@@ -192,7 +206,7 @@ impl<P: Peer> HyParView<P> {
         }
         self.remember(peer);
         if is_linked {
-            self.miss(now, peer, Why::Failed, Duration::ZERO, fx);
+            self.miss(now, peer, When::AtOnce, Duration::ZERO, fx);
             self.passive.retry();
         }
         if let Some(request) = asked.and_then(|asked| self.links.abandon(asked))

@@ -9,6 +9,7 @@ use crate::common::*;
 use murmurate::membership::hyparview::{Parameters, Priority, Timer};
 use murmurate::membership::{DownReason, Membership};
 use murmurate::stack::{Input, Message, Timer as Armed};
+use murmurate::testing::Effect;
 use murmurate_simulator::Peer;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
@@ -411,4 +412,71 @@ fn a_goodbye_is_final_whatever_link_it_names() {
     member.hear(peer(2), disconnect(1_000, true));
     assert!(!member.holds(peer(2)) && !member.remembers(peer(2)));
     assert_eq!(member.downs, [(peer(2), DownReason::Left)]);
+}
+
+/// The neighbours of a full view, by the numbers of their links.
+type Links = Vec<(Peer, u16)>;
+
+/// Node 0 with a full view. It joined through node 1, and knows node 2 as another contact.
+fn with_another_contact() -> (Member, Links) {
+    let mut member = Member::new(peer(0), &[]);
+    let sent = member.feed(Input::Join(vec![peer(1), peer(2)]));
+    let [(_, ViewMessage::Join { link })] = sent[..] else { panic!("{sent:?}") };
+    member.hear(peer(1), ViewMessage::Accept { link, evicted: None });
+    let mut links = vec![(peer(1), link)];
+    for index in 11..15 {
+        member.hear(peer(index), neighbor(index as u16, Priority::High));
+        links.push((peer(index), index as u16));
+    }
+    assert_eq!(member.view().active().len(), 5);
+    (member, links)
+}
+
+/// Lets so many seconds pass, while all neighbours stay: what is sent to node 2.
+fn told(member: &mut Member, links: &Links, seconds: u64) -> Vec<ViewMessage> {
+    let mut told = Vec::new();
+    for _ in 0..seconds {
+        for (to, message) in member.host.pass(secs(1)).into_iter().filter_map(Effect::sent) {
+            if let (true, Message::Membership(message)) = (to == peer(2), message) {
+                told.push(message);
+            }
+        }
+        for &(from, link) in links {
+            member.hear(from, ViewMessage::Keepalive { link });
+        }
+    }
+    told
+}
+
+fn reply(names: std::ops::Range<usize>) -> ViewMessage {
+    ViewMessage::ShuffleReply { sample: names.map(peer).collect() }
+}
+
+/// Each node exchanged a link with each contact that it did not join through, within half a minute; found
+/// here. Five hundred that started at once moved their links for so long that no tree grew.
+#[test]
+fn a_contact_of_the_same_part_costs_no_link() {
+    let (mut member, links) = with_another_contact();
+    let told_first = told(&mut member, &links, 40);
+    assert!(matches!(told_first[0], ViewMessage::Shuffle { ttl: 1, .. }), "{told_first:?}");
+    assert!(member.hear(peer(2), reply(1..2)).is_empty(), "both know node 1");
+    let told = told(&mut member, &links, 120);
+    assert!(told.is_empty(), "it is looked for no longer: {told:?}");
+}
+
+/// With its first sample the two know each other's peers, so that later ones tell nothing.
+#[test]
+fn a_contact_of_another_part_is_linked_by_the_next_random_exchange() {
+    let (mut member, links) = with_another_contact();
+    told(&mut member, &links, 40);
+    for _ in 0..3 {
+        let sent = member.hear(peer(2), reply(70..75));
+        assert!(!sent.iter().any(|(to, _)| *to == peer(2)), "not at once: {sent:?}");
+    }
+    // Half of the interval to one and a half.
+    let told = told(&mut member, &links, 450);
+    let asks = |message: &&ViewMessage| {
+        matches!(message, ViewMessage::Neighbor { priority: Priority::Exchange { .. }, .. })
+    };
+    assert_eq!(told.iter().filter(asks).count(), 1, "and once, unless it answers again: {told:?}");
 }
