@@ -6,7 +6,6 @@
 //!
 //! ```
 //! use murmurate::broadcast::Flood;
-//! use murmurate::membership::Time;
 //! use murmurate::stack::Input;
 //! use murmurate::testing::{Effect, Host, Neighbors};
 //! use murmurate::Stack;

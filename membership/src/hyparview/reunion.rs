@@ -7,9 +7,9 @@
 //! with one of its own is linked by an exchange, which costs nobody a link. Who answers in a later incarnation is
 //! asked in that one ([`Input::Restarted`](crate::Input::Restarted)).
 //!
-//! An exchange moves two links, and every peer has contacts that it did not join through. So a contact is
-//! spared it where its sample names somebody who is known here, since both are of one part then; and the
-//! contacts of a join are linked by the random exchanges that take place anyway.
+//! An exchange moves two links, and every peer has contacts that it did not join through. So a contact whose
+//! first sample names somebody who is known here is of the same part, and is forgotten; and the contacts of a
+//! join are linked by the random exchanges that take place anyway.
 
 use core::time::Duration;
 
@@ -160,8 +160,7 @@ impl<P: Peer> HyParView<P> {
         fx.send(peer, Message::Shuffle { origin: self.me, ttl: 1, sample });
     }
 
-    /// A lost peer answers, with a sample of its view: a link is exchanged for one with it. What came in
-    /// the sample must not be in the views yet.
+    /// A lost peer answers, with a sample of its view. Called before the sample gets into the views.
     pub(super) fn meet(&mut self, now: Time, from: P, sample: &[P], fx: &mut impl Effects<Self>) {
         let Some(at) = self.lost.iter().position(|lost| lost.peer == from) else { return };
         // Only the first sample tells: with it the two know each other's peers.
