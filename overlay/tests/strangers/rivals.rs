@@ -129,3 +129,22 @@ async fn of_dials_at_the_same_time_the_smaller_node_s_goes_on() {
         assert_eq!(first.goes_on().await, after);
     }
 }
+
+/// The rounds that look for other contacts meanwhile leave it alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contact_that_has_not_greeted_yet_is_not_dialled_again() {
+    let node = Node::builder().network(NETWORK).limits(patient()).spawn().await.expect("a node");
+    let (mut door, address) = Door::open(&Keypair::generate_ed25519()).await;
+    tokio::spawn(async move {
+        let mut silent = Vec::new();
+        loop {
+            silent.push(door.accept().await);
+        }
+    });
+    let nobody = "/ip4/127.0.0.1/tcp/1".parse().expect("an address");
+    let joiner = node.clone();
+    tokio::spawn(async move { joiner.join([address, nobody]).await });
+    let dials = |outcome| count(&node, &format!("murmurate_dials_total{{outcome=\"{outcome}\"}}"));
+    until("rounds", async || dials("refused") >= 4).await;
+    assert_eq!(dials("ok"), 1);
+}

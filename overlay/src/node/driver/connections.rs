@@ -99,6 +99,14 @@ impl Driver {
         self.is_setting_up(node) || self.dials.values().any(dialled)
     }
 
+    /// Whether a connection with this contact is being made: a second one would not even be greeted.
+    pub(super) fn is_reaching(&self, address: &Multiaddr) -> bool {
+        let dialled = |dial: &Dial| matches!(dial, Dial::Contact(to) if to == address);
+        let mut set_up =
+            self.connections.values().filter(|c| c.phase == Phase::SetUp && c.stands());
+        self.dials.values().any(dialled) || set_up.any(|c| c.contact.as_ref() == Some(address))
+    }
+
     pub(super) fn on_established(&mut self, peer: PeerId, id: ConnectionId, dialled: bool) {
         let dial = self.dials.remove(&id);
         if dialled {

@@ -83,7 +83,7 @@ impl Driver {
 
     /// Dials a contact, whoever answers there.
     pub(super) fn dial_contact(&mut self, address: Multiaddr) {
-        if self.dials.values().any(|dial| matches!(dial, Dial::Contact(to) if *to == address)) {
+        if self.is_reaching(&address) {
             return;
         }
         let options = match address.iter().last() {
