@@ -66,6 +66,7 @@ pub mod service;
 pub mod stack;
 pub mod testing;
 
+pub use channel::ChannelOptions;
 #[cfg(feature = "libp2p")]
 pub use id::{Incarnation, MessageId, NodeId, NodeIdError};
 #[cfg(feature = "libp2p")]

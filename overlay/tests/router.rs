@@ -311,7 +311,7 @@ fn a_circle_of_ways_ends_a_datagram_that_nobody_remembers() {
         }
     }
     net.settle();
-    let most = usize::from(Parameters::default().rings[3]);
+    let most = usize::from(Parameters::default().max_hops);
     assert!(net.carried("relay") - 300 <= most, "{:?}", net.carried);
 }
 

@@ -15,6 +15,7 @@
 mod acknowledged;
 mod best_effort;
 mod latest;
+mod options;
 mod queue;
 mod request;
 mod retry;
@@ -31,6 +32,7 @@ use murmurate_membership::{Time, Violation};
 pub use acknowledged::Acknowledged;
 pub use best_effort::BestEffort;
 pub use latest::Latest;
+pub use options::{ChannelOptions, MAX_MESSAGE, MAX_PARALLELISM};
 pub use request::Request;
 
 /// What two halves of a lane say to each other.

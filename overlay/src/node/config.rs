@@ -1,6 +1,7 @@
 //! How a node is set up, checked before it starts.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::metrics::Metrics;
 use super::services::{Declared, NodeService, ServiceError};
 use super::stack::{ChosenBroadcast, ChosenMembership, Strategies};
 use super::state::StateError;
+use super::transport::root;
 use super::wire::{
     Addresses, MAX_NETWORK, NodeBroadcast, NodeMembership, TopicError, topic_length,
 };
@@ -114,7 +116,7 @@ pub enum ConfigError {
     CatchUp(#[source] TopicError),
     /// A parameter of the router.
     #[error("router: {0}")]
-    Router(#[from] router::ConfigError),
+    Router(#[source] parameters::ConfigError),
 }
 
 /// Why a node did not start. Nothing is left behind.
@@ -131,16 +133,16 @@ pub enum SpawnError {
     #[error(transparent)]
     State(#[from] StateError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {reason}")]
+    #[error("cannot listen on {address}: {}", root(source.as_ref()))]
     Listen {
         /// Which.
         address: Multiaddr,
         /// Why.
-        reason: String,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The transports cannot be set up.
-    #[error("cannot set up the transports: {0}")]
-    Transport(String),
+    #[error("cannot set up the transports: {}", root(.0.as_ref()))]
+    Transport(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// A checked configuration, in parts.
@@ -331,7 +333,7 @@ impl Builder {
         Ok(Checked {
             strategies: self.check_strategies()?,
             anti_entropy: Arc::new(anti_entropy.check().map_err(ConfigError::AntiEntropy)?),
-            router: Arc::new(self.limits.router().check()?),
+            router: Arc::new(self.limits.router().check().map_err(ConfigError::Router)?),
         })
     }
 

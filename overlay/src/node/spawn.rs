@@ -62,7 +62,7 @@ impl Builder {
         let me = Incarnation { node, started };
         let mut swarm = transport::swarm(identity, &self.limits).map_err(SpawnError::Transport)?;
         for address in &self.listen {
-            let failed = |reason| SpawnError::Listen { address: address.clone(), reason };
+            let failed = |source| SpawnError::Listen { address: address.clone(), source };
             transport::listen(&mut swarm, address).await.map_err(failed)?;
         }
         let advertise: Addresses = self.advertise.iter().collect();

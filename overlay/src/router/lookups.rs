@@ -33,7 +33,7 @@ impl<P: Peer> Pending<P> {
             target: self.target,
             path: self.path,
             number: self.first.wrapping_add(self.ring as u64),
-            hops: config.rings[self.ring],
+            hops: config.rings()[self.ring],
         }
     }
 }
@@ -80,7 +80,7 @@ impl<P: Peer> Lookups<P> {
         }
         let first = self.next;
         self.next = self.next.wrapping_add(RINGS as u64);
-        let due = now.after(config.round_trip(config.rings[0]));
+        let due = now.after(config.round_trip(config.rings()[0]));
         let lookup = Pending { target, path, first, ring: 0, due };
         let ring = lookup.ring(config);
         self.pending.push(lookup);
@@ -124,7 +124,7 @@ impl<P: Peer> Lookups<P> {
                 return true;
             }
             lookup.ring += 1;
-            let Some(&hops) = config.rings.get(lookup.ring) else {
+            let Some(&hops) = config.rings().get(lookup.ring) else {
                 due.in_vain.push(lookup.target);
                 return false;
             };

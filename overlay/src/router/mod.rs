@@ -12,7 +12,7 @@
 //!
 //! # What it promises
 //! - Every lookup has one outcome, [`Event::Found`] or [`Event::NotFound`], within [`Config::lookup_wait`].
-//! - A datagram goes at most [`Config::most_hops`] hops. Routes that form a circle, by a race or a lie,
+//! - A datagram goes at most [`Parameters::max_hops`] hops. Routes that form a circle, by a race or a lie,
 //!   end it at the first hop it meets again, and word of the loss undoes the circle.
 //! - A datagram that is `lost` was not delivered. One that is not may have been: links lose what is
 //!   under way when they break, and nobody acknowledges. The sender's own timer decides.
@@ -31,7 +31,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use murmurate_membership::{Peer, Time, Violation};
 
-pub use config::{Config, ConfigError, Parameters, RINGS};
+pub use config::{Config, Parameters};
 pub use message::{Data, Message};
 pub use protocol::{Command, Event, MessageOf, Timer};
 
@@ -329,7 +329,7 @@ impl<P: Peer, D: Data> Router<P, D> {
         data: D,
         fx: &mut impl Effects<P, T, Self>,
     ) {
-        let (origin, hops_left) = (self.me, self.config.most_hops());
+        let (origin, hops_left) = (self.me, self.config.max_hops);
         if to == self.me {
             return fx.emit(Event::Received { from: origin, by: origin, data });
         }

@@ -76,7 +76,7 @@ struct Life {
 }
 
 const PARAMETERS: Parameters = Parameters {
-    rings: [1, 2, 3, 4],
+    max_hops: 6,
     hop_wait: Duration::from_millis(10),
     lookups_capacity: 3,
     seen_capacity: 8,
@@ -180,11 +180,11 @@ impl Life {
                 from,
                 Talk::Lookup { hops_left: had, .. } | Talk::Relay { hops_left: had, .. },
             )) => {
-                prop_assert!(hops_left < had && *hops_left < PARAMETERS.rings[3] - 1);
+                prop_assert!(hops_left < had && *hops_left < PARAMETERS.max_hops - 1);
                 prop_assert!(to != *from, "sent back to {from:?}");
             }
             Some(other) => prop_assert!(false, "{other:?} starts {message:?}"),
-            None => prop_assert!(*hops_left < PARAMETERS.rings[3]),
+            None => prop_assert!(*hops_left < PARAMETERS.max_hops),
         }
         Ok(())
     }
@@ -249,7 +249,7 @@ fn forged_ways_never_make_a_datagram_circle() {
             net.relay(at.into(), 99, 50);
         }
         net.settle();
-        let most = usize::from(Parameters::default().rings[3]) * usize::from(NODES);
+        let most = usize::from(Parameters::default().max_hops) * usize::from(NODES);
         prop_assert!(net.carried("relay") <= most, "{:?}", net.carried);
         let said = net.said();
         for at in 0..usize::from(NODES) {

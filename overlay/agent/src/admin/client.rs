@@ -37,7 +37,7 @@ impl Client {
     /// The next request, or what is wrong with it; `None` when there can be no other.
     pub(super) async fn hear(&mut self) -> std::io::Result<Option<Result<Request, String>>> {
         // The longest that can be of use: data in base64, a topic or a key in escapes.
-        let channels = self.agent.channels.values().map(|channel| channel.max_message);
+        let channels = self.agent.channels.values().map(|channel| channel.options.max_message);
         // A frame without any topic.
         let data = channels.fold(self.agent.node.max_data("").unwrap_or(0), usize::max);
         let longest = data as u64 / 3 * 4 + 4_096;

@@ -1,9 +1,8 @@
 //! The channels of an agent: tables `[channels.NAME]`, whose names are the user's.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use murmurate::{Channel, DeclarationError};
+use murmurate::{Channel, ChannelOptions, DeclarationError};
 use serde::{Deserialize, Serialize};
 
 /// What a channel promises.
@@ -47,34 +46,27 @@ pub(crate) enum Overflow {
 
 /// One table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub(crate) struct Declared {
     /// The only one without a default; a layer of its own may say the rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kind: Option<Kind>,
-    pub(crate) parallelism: u16,
     pub(crate) traffic: Traffic,
     pub(crate) overflow: Overflow,
     pub(crate) compressed: bool,
-    pub(crate) max_message: usize,
-    pub(crate) queue_messages: usize,
-    pub(crate) queue_bytes: usize,
-    #[serde(with = "humantime_serde")]
-    pub(crate) timeout: Duration,
+    /// They refuse what is no option.
+    #[serde(flatten, with = "murmurate::keys")]
+    pub(crate) options: ChannelOptions,
 }
 
 impl Default for Declared {
     fn default() -> Self {
         Self {
             kind: None,
-            parallelism: 1,
             traffic: Traffic::Small,
             overflow: Overflow::Wait,
             compressed: false,
-            max_message: 1 << 20,
-            queue_messages: 4_096,
-            queue_bytes: 4 << 20,
-            timeout: Duration::from_secs(30),
+            options: ChannelOptions::default(),
         }
     }
 }
@@ -101,7 +93,6 @@ pub(super) fn declare(channels: &Channels) -> Result<Vec<Channel>, (String, Stri
             Kind::Request => Channel::request(name),
         };
         let channel = channel
-            .parallelism(declared.parallelism)
             .traffic(match declared.traffic {
                 Traffic::Small => murmurate::Traffic::Small,
                 Traffic::Bulk => murmurate::Traffic::Bulk,
@@ -111,9 +102,7 @@ pub(super) fn declare(channels: &Channels) -> Result<Vec<Channel>, (String, Stri
                 Overflow::DropOldest => murmurate::Overflow::DropOldest,
                 Overflow::DropNewest => murmurate::Overflow::DropNewest,
             })
-            .max_message(declared.max_message)
-            .queue(declared.queue_messages, declared.queue_bytes)
-            .timeout(declared.timeout);
+            .options(declared.options.clone());
         Ok(if declared.compressed { channel.compressed() } else { channel })
     };
     channels.iter().map(one).collect()

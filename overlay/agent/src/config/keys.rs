@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use murmurate::Limits;
 use murmurate::broadcast::{anti_entropy, plumtree};
 use murmurate::membership::parameters::{self, Parameter, ParameterSet as _};
 use murmurate::membership::{full_mesh, hyparview};
+use murmurate::{ChannelOptions, Limits};
 
 /// What a setting's text means where it is not TOML: in the environment and on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,17 +88,12 @@ impl From<parameters::ValueKind> for Kind {
 }
 
 /// What a channel can be told, in tables `channels.NAME`.
-pub(crate) const CHANNEL_KEYS: [(&str, Kind); 9] = [
-    ("kind", Text),
-    ("parallelism", Number),
-    ("traffic", Text),
-    ("overflow", Text),
-    ("compressed", Switch),
-    ("max_message", Number),
-    ("queue_messages", Number),
-    ("queue_bytes", Number),
-    ("timeout", Text),
-];
+pub(crate) fn of_channel() -> impl Iterator<Item = (&'static str, Kind)> {
+    let options = ChannelOptions::PARAMETERS.iter().map(|of| (of.name, of.kind.into()));
+    [("kind", Text), ("traffic", Text), ("overflow", Text), ("compressed", Switch)]
+        .into_iter()
+        .chain(options)
+}
 
 /// Where the channels are.
 pub(crate) const CHANNELS: &str = "channels";
@@ -108,7 +103,7 @@ pub(crate) const CHANNELS: &str = "channels";
 pub(crate) enum Key {
     /// One of [`all`].
     Setting(&'static str),
-    /// One of [`CHANNEL_KEYS`], of the channel of this name, which may have dots.
+    /// One [`of_channel`], of the channel of this name, which may have dots.
     Channel(String, &'static str),
 }
 
@@ -137,7 +132,7 @@ pub(crate) fn find(name: &str) -> Option<(Key, Kind)> {
         return Some((Key::Setting(key), kind));
     }
     let (channel, option) = option_of(name)?;
-    let (option, kind) = CHANNEL_KEYS.into_iter().find(|(key, _)| *key == option)?;
+    let (option, kind) = of_channel().find(|(key, _)| *key == option)?;
     Some((Key::Channel(channel.into(), option), kind))
 }
 
@@ -157,7 +152,7 @@ fn nearest(name: &str, of: impl Iterator<Item = &'static str>) -> Option<&'stati
 /// How an unknown setting is refused: with the known one it looks most like, if any.
 pub(crate) fn unknown(name: &str) -> String {
     let near = match option_of(name) {
-        Some((channel, option)) => nearest(option, CHANNEL_KEYS.into_iter().map(|(key, _)| key))
+        Some((channel, option)) => nearest(option, of_channel().map(|(key, _)| key))
             .map(|option| format!("{CHANNELS}.{channel}.{option}")),
         None => nearest(name, all().map(|(key, _)| key).chain([CHANNELS])).map(ToOwned::to_owned),
     };

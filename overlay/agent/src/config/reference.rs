@@ -5,9 +5,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use murmurate::membership::parameters::{Parameter, ValueKind};
+use murmurate::ChannelOptions;
+use murmurate::membership::parameters::{Parameter, ParameterSet as _, ValueKind};
 use toml::{Table, Value};
 
+use super::channels::Declared;
 use super::{Config, Flags, Settings, keys};
 
 /// In words, where there is any.
@@ -82,11 +84,17 @@ fn the_example_and_the_guide_are_written_from_the_tables() {
             with_default.clone().map(|(of, value)| example(of, table, value)).collect();
         let lines = format!("{header}{lines}");
         new_example = replaced(&new_example, |line| line == header, |line| line != "\n", &lines);
+        let rows: String = with_default.map(|(of, value)| row(section, of, table, value)).collect();
         let begin = format!("| `{section}.");
         let is_row = |line: &str| line.starts_with(&begin);
-        let rows: String = with_default.map(|(of, value)| row(section, of, table, value)).collect();
         new_guide = replaced(&new_guide, is_row, is_row, &rows);
     }
+    let (section, table) = ("channels.NAME", ChannelOptions::PARAMETERS);
+    let defaults = Table::try_from(Declared::default()).expect("a table");
+    let rows: String = table.iter().map(|of| row(section, of, table, &defaults[of.name])).collect();
+    let is_row =
+        |line: &str| table.iter().any(|of| line.starts_with(&format!("| `{section}.{}`", of.name)));
+    new_guide = replaced(&new_guide, is_row, is_row, &rows);
     if std::env::var_os("WRITE_REFERENCE").is_some() {
         for (path, text) in files.iter().zip([&new_example, &new_guide]) {
             std::fs::write(path, text).expect("written");

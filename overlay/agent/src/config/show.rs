@@ -51,8 +51,7 @@ impl Config {
     fn in_order(&self) -> impl Iterator<Item = (Key, &Source)> {
         let settings = keys::all().map(|(key, _)| Key::Setting(key));
         let channels = self.settings.channels.keys().flat_map(|name| {
-            let options = keys::CHANNEL_KEYS.into_iter();
-            options.map(move |(option, _)| Key::Channel(name.clone(), option))
+            keys::of_channel().map(move |(option, _)| Key::Channel(name.clone(), option))
         });
         settings.chain(channels).map(|key| {
             let source = self.sources.get(&key.to_string()).unwrap_or(&Source::Default);

@@ -1,5 +1,7 @@
 //! Layers, errors, and the example file.
 
+use murmurate::ChannelOptions;
+
 use super::channels::{Channels, Declared, Kind};
 use super::*;
 
@@ -42,7 +44,7 @@ fn keys_are_exactly_the_settings() {
     found.extend(options(declared).expect("tables"));
     let mut names: Vec<_> = found.into_iter().map(|(name, _)| name).collect();
     let mut keys: Vec<_> = keys::all().map(|(key, _)| key.to_owned()).collect();
-    keys.extend(keys::CHANNEL_KEYS.into_iter().map(|(key, _)| format!("channels.orders.{key}")));
+    keys.extend(keys::of_channel().map(|(key, _)| format!("channels.orders.{key}")));
     names.sort();
     keys.sort();
     assert_eq!(names, keys);
@@ -68,17 +70,16 @@ fn the_example_is_the_defaults_and_names_every_key() {
     }
     // A channel has no default name: its table is commented out, and as complete.
     let (_, table) = text.split_once("# [channels.orders]\n").expect("a table of the example");
-    let is_line = |line: &&str| {
-        keys::CHANNEL_KEYS.iter().any(|(key, _)| line.starts_with(&format!("{key} = ")))
-    };
+    let is_line =
+        |line: &&str| keys::of_channel().any(|(key, _)| line.starts_with(&format!("{key} = ")));
     let lines = table.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_line);
     let lines: Vec<_> = lines.collect();
-    assert_eq!(lines.len(), keys::CHANNEL_KEYS.len(), "{lines:?}");
+    assert_eq!(lines.len(), keys::of_channel().count(), "{lines:?}");
     let (_folder, path) = file(&format!("[channels.orders]\n{}\n", lines.join("\n")));
     let config = Config::load(Some(&path), &Flags::default()).expect("valid");
     let orders = Declared { kind: Some(Kind::Acknowledged), ..Declared::default() };
     assert_eq!(config.settings.channels, Channels::from([("orders".to_owned(), orders)]));
-    for (key, _) in keys::CHANNEL_KEYS {
+    for (key, _) in keys::of_channel() {
         assert!(guide.contains(&format!("| `channels.NAME.{key}` |")), "{key}: docs/agent.md");
     }
 }
@@ -109,7 +110,8 @@ fn channels_come_from_all_layers() {
         ("samples", Some(Kind::Request)),
     ];
     assert_eq!(kinds, expected);
-    assert_eq!((channels["orders"].parallelism, channels["orders"].timeout.as_secs()), (2, 5));
+    let ChannelOptions { parallelism, timeout, .. } = channels["orders"].options;
+    assert_eq!((parallelism, timeout.as_secs()), (2, 5));
     let shown = config.to_toml();
     assert!(shown.contains("\n[channels.\"a.b c\"]\n"), "{shown}");
     assert!(shown.contains("# environment MURMURATE_CHANNELS\n"), "{shown}");

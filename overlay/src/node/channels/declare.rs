@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murmurate_membership::OutOfRange;
+use murmurate_membership::parameters::ParameterSet as _;
 
-use crate::channel::{Acknowledged, BestEffort, Kind, LaneLimits, Latest, Request};
-use crate::node::transport::{MAX_PARALLELISM, Traffic};
+use crate::channel::{Acknowledged, BestEffort, ChannelOptions, Kind, LaneLimits, Latest, Request};
+use crate::node::transport::Traffic;
 
 /// A channel, declared under its name before the node starts. All nodes declare it alike: a node
 /// that does not know it, or declares it differently, refuses its messages and says why.
@@ -24,14 +25,10 @@ use crate::node::transport::{MAX_PARALLELISM, Traffic};
 pub struct Channel {
     pub(crate) name: String,
     pub(crate) carries: Carries,
-    pub(crate) parallelism: u16,
     pub(crate) traffic: Traffic,
     pub(crate) overflow: Overflow,
     pub(crate) compressed: bool,
-    pub(crate) max_message: usize,
-    pub(crate) queue_messages: usize,
-    pub(crate) queue_bytes: usize,
-    pub(crate) timeout: Duration,
+    pub(crate) options: ChannelOptions,
 }
 
 /// What a channel carries.
@@ -81,22 +78,16 @@ pub enum DeclarationError {
 
 /// Channels a node may have.
 pub(crate) const MAX_CHANNELS: usize = 32;
-/// Bytes a frame can express.
-pub(crate) const MAX_MESSAGE: usize = (1 << 24) - 1;
 
 impl Channel {
     fn new(name: impl Into<String>, carries: Carries) -> Self {
         Self {
             name: name.into(),
             carries,
-            parallelism: 1,
             traffic: Traffic::Small,
             overflow: Overflow::Wait,
             compressed: false,
-            max_message: 1 << 20,
-            queue_messages: 4_096,
-            queue_bytes: 4 << 20,
-            timeout: Duration::from_secs(30),
+            options: ChannelOptions::default(),
         }
     }
 
@@ -134,7 +125,7 @@ impl Channel {
     /// How many lanes there are between two nodes, each on a connection of its own. Messages with the
     /// same key take the same lane. 1 to 16; default 1.
     pub fn parallelism(mut self, lanes: u16) -> Self {
-        self.parallelism = lanes;
+        self.options.parallelism = lanes;
         self
     }
 
@@ -158,7 +149,7 @@ impl Channel {
 
     /// Bytes of the largest message. 1 to 16,777,215; default 1 MiB.
     pub fn max_message(mut self, bytes: usize) -> Self {
-        self.max_message = bytes;
+        self.options.max_message = bytes;
         self
     }
 
@@ -166,15 +157,21 @@ impl Channel {
     /// wait at the receiving node for its application. One message always may. 1 to 1,048,576 messages
     /// and 1 byte to 1 GiB; default 4,096 and 4 MiB.
     pub fn queue(mut self, messages: usize, bytes: usize) -> Self {
-        self.queue_messages = messages;
-        self.queue_bytes = bytes;
+        self.options.queue_messages = messages;
+        self.options.queue_bytes = bytes;
         self
     }
 
     /// How long a message may be under way before its sender is told that it
     /// [timed out](super::Undelivered::TimedOut). Default 30 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.options.timeout = timeout;
+        self
+    }
+
+    /// All that can be told in numbers and times at once.
+    pub fn options(mut self, options: ChannelOptions) -> Self {
+        self.options = options;
         self
     }
 
@@ -187,22 +184,25 @@ impl Channel {
     }
 
     pub(crate) fn limits(&self) -> LaneLimits {
-        LaneLimits { messages: self.queue_messages, bytes: self.queue_bytes, timeout: self.timeout }
+        LaneLimits::from(&self.options)
     }
 
     fn check(&self) -> Result<(), DeclarationError> {
         if !(1..=64).contains(&self.name.len()) {
             return Err(DeclarationError::Name(self.name.clone()));
         }
-        let numbers = [
-            ("kind's name (bytes)", self.kind_name().len(), 1, 32),
-            ("parallelism", self.parallelism.into(), 1, MAX_PARALLELISM.into()),
-            ("max_message", self.max_message, 1, MAX_MESSAGE),
-            ("queue_messages", self.queue_messages, 1, 1 << 20),
-            ("queue_bytes", self.queue_bytes, 1, 1 << 30),
-        ];
-        OutOfRange::check(numbers, [("timeout", self.timeout)])
-            .map_err(|option| DeclarationError::OutOfRange { channel: self.name.clone(), option })
+        let (value, min, max) = (self.kind_name().len(), 1, 32);
+        if !(min..=max).contains(&value) {
+            let name = "kind's name (bytes)";
+            return Err(self.refused(OutOfRange::Number { name, value, min, max }));
+        }
+        let mut options = self.options.values();
+        let checked = options.try_for_each(|(of, value)| of.check(value));
+        checked.map_err(|option| self.refused(option))
+    }
+
+    fn refused(&self, option: OutOfRange) -> DeclarationError {
+        DeclarationError::OutOfRange { channel: self.name.clone(), option }
     }
 }
 

@@ -145,7 +145,7 @@ impl Endpoint {
         }
         self.check(to)?;
         let unreachable = |reason: String| SendError::Unreachable { node: to, reason };
-        let lane = rand::random_range(0..declared.parallelism);
+        let lane = rand::random_range(0..declared.options.parallelism);
         let slot = Slot { traffic: declared.traffic, index: lane };
         let Way::Stream(mut stream) = hub.open(to, slot).await.map_err(|failed| failed.error)?
         else {
@@ -285,8 +285,11 @@ impl Destination {
 
     fn check(&self, message: &Bytes) -> Result<(), SendError> {
         let declared = self.endpoint.declared();
-        if message.len() > declared.max_message {
-            return Err(SendError::TooLarge { size: message.len(), max: declared.max_message });
+        if message.len() > declared.options.max_message {
+            return Err(SendError::TooLarge {
+                size: message.len(),
+                max: declared.options.max_message,
+            });
         }
         if matches!(declared.carries, Carries::Bytes) {
             return Err(self.endpoint.carries("streams of bytes"));

@@ -76,7 +76,7 @@ impl InboundLanes {
         let Carries::Messages(kind) = &declared.carries else { return Err(Unattached::NoRoom) };
         let make = || {
             let receiving = kind.receiving(greeting.base, declared.limits());
-            let max = declared.max_message;
+            let max = declared.options.max_message;
             let (shared, half) = (Arc::clone(&self.shared), self.shared.new_half());
             Arc::new(InboundLane::new(shared, half, max, greeting.epoch, receiving))
         };

@@ -114,8 +114,8 @@ impl Inbox {
     pub(crate) fn new(channel: &Channel, delivered: IntCounter) -> Self {
         Self {
             queue: Mutex::default(),
-            messages: channel.queue_messages,
-            bytes: channel.queue_bytes,
+            messages: channel.options.queue_messages,
+            bytes: channel.options.queue_bytes,
             delivered,
             ready: Notify::new(),
             room: Notify::new(),

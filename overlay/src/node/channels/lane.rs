@@ -499,7 +499,8 @@ impl Inner {
         // What only has to be written goes on by itself: nobody is woken for one place alone.
         let Depth { messages, bytes } = self.session.half().depth();
         let declared = &shared.declared[channel];
-        4 * messages <= 3 * declared.queue_messages && 4 * bytes <= 3 * declared.queue_bytes
+        4 * messages <= 3 * declared.options.queue_messages
+            && 4 * bytes <= 3 * declared.options.queue_bytes
     }
 }
 

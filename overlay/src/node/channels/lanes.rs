@@ -90,7 +90,7 @@ impl OutboundLanes {
 
 impl Lanes {
     fn new(to: NodeId, channel: usize, shared: Arc<Shared>) -> Self {
-        let count = 2 * usize::from(shared.declared[channel].parallelism);
+        let count = 2 * usize::from(shared.declared[channel].options.parallelism);
         let lanes = (0..count).map(|_| OnceLock::new()).collect();
         Self { to, channel, shared, lanes, spread: AtomicUsize::new(0) }
     }
@@ -103,7 +103,7 @@ impl Lanes {
     /// The lane for a message: by its key, which keeps its order, or else any.
     pub(super) fn lane(&self, key: Option<u64>, size: usize) -> &Arc<Lane> {
         let declared = &self.shared.declared[self.channel];
-        let parallelism = usize::from(declared.parallelism);
+        let parallelism = usize::from(declared.options.parallelism);
         let at = match key {
             Some(hash) => (hash % parallelism as u64) as usize,
             None if parallelism == 1 => 0,
@@ -121,7 +121,7 @@ impl Lanes {
         self.lanes[index].get_or_init(|| {
             let shared = &self.shared;
             let declared = &shared.declared[self.channel];
-            let parallelism = usize::from(declared.parallelism);
+            let parallelism = usize::from(declared.options.parallelism);
             let traffic = if index < parallelism { declared.traffic } else { Traffic::Bulk };
             let slot = Slot { traffic, index: (index % parallelism) as u16 };
             let Carries::Messages(kind) = &declared.carries else {

@@ -93,7 +93,7 @@ async fn read_frames(
     stream: impl AsyncRead + Unpin,
 ) -> Result<(), Ended> {
     let inbox = &hub.inboxes[key.channel];
-    let mut reader = FrameReader::new(stream, hub.shared.declared[key.channel].max_message);
+    let mut reader = FrameReader::new(stream, hub.shared.declared[key.channel].options.max_message);
     let mut frames = Vec::new();
     loop {
         // No more is taken from the stream than the application takes from the inbox.

@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::counts::{LATE, NO_LANE, NONSENSE, UNPROVEN};
-use super::declare::MAX_MESSAGE;
 use super::demux::Back;
 use super::ends::Unattached;
 use super::error::{Ended, SendError};
@@ -22,7 +21,7 @@ use super::lane::{Lane, Said};
 use super::wire::{self, Answer, HEADER, Head, Hello, Refusal};
 use crate::NodeId;
 use crate::channel::session::End;
-use crate::channel::{Frame, Path};
+use crate::channel::{Frame, MAX_MESSAGE, Path};
 use crate::id::Incarnation;
 
 /// The word before a sending half's greeting, its answer, a frame forth, a frame back, and the news that

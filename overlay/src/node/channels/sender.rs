@@ -134,7 +134,7 @@ async fn write_frames(
 
 /// Reads what comes back, to the other side's goodbye.
 async fn read_frames(lane: &Lane, stream: impl AsyncRead + Unpin) -> Result<(), WireError> {
-    let mut reader = FrameReader::new(stream, lane.declared().max_message);
+    let mut reader = FrameReader::new(stream, lane.declared().options.max_message);
     let mut frames = Vec::new();
     loop {
         let mut left = false;

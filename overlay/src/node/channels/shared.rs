@@ -107,7 +107,7 @@ impl Shared {
         if let Some(refusal) = hello.declared.differs(&ours) {
             return Err(refusal);
         }
-        if hello.lane >= 2 * self.declared[channel].parallelism {
+        if hello.lane >= 2 * self.declared[channel].options.parallelism {
             return Err(Refusal::Busy);
         }
         Ok(channel)

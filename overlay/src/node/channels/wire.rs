@@ -122,11 +122,11 @@ impl<'a> Declared<'a> {
     pub(crate) fn of(channel: &'a Channel) -> Self {
         Self {
             kind: Cow::Borrowed(channel.kind_name()),
-            parallelism: channel.parallelism,
-            max_message: u32::try_from(channel.max_message).unwrap_or(u32::MAX),
+            parallelism: channel.options.parallelism,
+            max_message: u32::try_from(channel.options.max_message).unwrap_or(u32::MAX),
             compressed: channel.compressed,
-            queue_messages: u32::try_from(channel.queue_messages).unwrap_or(u32::MAX),
-            queue_bytes: u32::try_from(channel.queue_bytes).unwrap_or(u32::MAX),
+            queue_messages: u32::try_from(channel.options.queue_messages).unwrap_or(u32::MAX),
+            queue_bytes: u32::try_from(channel.options.queue_bytes).unwrap_or(u32::MAX),
         }
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod bulk;
 pub(crate) mod streams;
 mod traffic;
 
+use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -24,8 +25,9 @@ use libp2p::{Multiaddr, Swarm, SwarmBuilder, noise, tcp, yamux};
 use socket2::{Domain, Socket, Type};
 
 use super::limits::Limits;
+use crate::channel::MAX_PARALLELISM;
 use streams::Streams;
-pub(crate) use traffic::{MAX_PARALLELISM, Slot};
+pub(crate) use traffic::Slot;
 
 pub use traffic::Traffic;
 
@@ -53,8 +55,11 @@ const QUIC_WINDOW: u32 = 3 << 20;
 /// a dying one; for channels those of each kind of traffic, dialled by either side.
 const MAX_PER_PEER: u32 = 4 + 2 * 3 * MAX_PARALLELISM as u32;
 
+/// What the system or libp2p says, of whatever type.
+type Cause = Box<dyn Error + Send + Sync>;
+
 /// TCP with Noise and Yamux, QUIC, and names resolved; or why that cannot be set up.
-pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviour>, String> {
+pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviour>, Cause> {
     let max = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
     let connections = ConnectionLimits::default()
         .with_max_established(Some(max))
@@ -68,20 +73,17 @@ pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviou
     };
     let swarm = SwarmBuilder::with_existing_identity(identity)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, streams_capped)
-        .map_err(|error| error.to_string())?
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, streams_capped)?
         .with_quic_config(|mut config| {
             config.max_concurrent_stream_limit = MAX_STREAMS as u32;
             config.max_stream_data = QUIC_WINDOW;
             config
         })
-        .with_dns()
-        .map_err(|error| error.to_string())?
+        .with_dns()?
         .with_behaviour(|_| Behaviour {
             limits: connection_limits::Behaviour::new(connections),
             streams: Streams::default(),
-        })
-        .map_err(|error| error.to_string())?
+        })?
         // Open streams keep a connection; without them it has nothing to do.
         .with_swarm_config(|_| {
             Config::with_executor(bulk::spawn)
@@ -93,21 +95,18 @@ pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviou
 }
 
 /// Listens on an address, and waits until the listener has one of its own; or says why it cannot.
-pub(crate) async fn listen(
-    swarm: &mut Swarm<Behaviour>,
-    address: &Multiaddr,
-) -> Result<(), String> {
-    let claim = claim(address).map_err(|error| root(&error))?;
-    let listener = swarm.listen_on(address.clone()).map_err(|error| root(&error))?;
+pub(crate) async fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<(), Cause> {
+    let claim = claim(address)?;
+    let listener = swarm.listen_on(address.clone())?;
     drop(claim);
     loop {
         match swarm.select_next_some().await {
             SwarmEvent::NewListenAddr { listener_id, .. } if listener_id == listener => break,
             SwarmEvent::ListenerClosed { listener_id, reason, .. } if listener_id == listener => {
-                return Err(reason.err().map_or_else(|| "closed".into(), |error| root(&error)));
+                return Err(reason.err().map_or_else(|| "closed".into(), Cause::from));
             }
             SwarmEvent::ListenerError { listener_id, error } if listener_id == listener => {
-                return Err(root(&error));
+                return Err(error.into());
             }
             _ => {}
         }
@@ -147,11 +146,11 @@ fn claim(address: &Multiaddr) -> io::Result<Option<Socket>> {
 }
 
 /// The innermost message: the outer ones only say that something failed.
-pub(crate) fn root(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn root(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     loop {
         let inner = match innermost.downcast_ref::<io::Error>() {
-            Some(io) => io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static)),
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
             None => innermost.source(),
         };
         match inner {

@@ -15,9 +15,6 @@ pub enum Traffic {
     Bytes,
 }
 
-/// Connections for one kind of traffic between two nodes.
-pub(crate) const MAX_PARALLELISM: u16 = 16;
-
 /// Which connection between two nodes: by traffic and, for parallel lanes, a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use murmurate::channel::{Acknowledged, BestEffort, Kind, LaneLimits, Latest, Request};
+use murmurate::channel::{
+    Acknowledged, BestEffort, ChannelOptions, Kind, LaneLimits, Latest, Request,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,16 +61,20 @@ const AT_ONCE: usize = 4;
 /// Frames on a stream that its reader has not read.
 const WINDOW: usize = 64;
 
+fn whole(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 fn queue_messages() -> u32 {
-    4_096
+    whole(ChannelOptions::default().queue_messages)
 }
 
 fn queue_bytes() -> Bytes {
-    Bytes(4 << 20)
+    Bytes(whole(ChannelOptions::default().queue_bytes))
 }
 
 fn timeout() -> Span {
-    Span::secs(30)
+    Span(ChannelOptions::default().timeout)
 }
 
 fn answer() -> Bytes {
