@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use murmurate_simulator::study::mutants::Mutant;
+use murmurate_simulator::study::mutants::{Finder, Mutant};
 use murmurate_simulator::study::swarm::With;
 
 fn all() -> Vec<Mutant> {
@@ -39,8 +39,8 @@ fn every_patch_applies() {
 #[test]
 fn every_patch_says_what_it_is() {
     let all = all();
-    assert!(all.len() >= 57, "{} are left", all.len());
-    for Mutant { name, about, with, files, .. } in all {
+    assert!(all.len() >= 57 + 15, "{} are left", all.len());
+    for Mutant { name, about, finder, files, .. } in all {
         let is_name = name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
         assert!(is_name && name.len() <= 24, "{name}");
         assert!(
@@ -48,16 +48,19 @@ fn every_patch_says_what_it_is() {
             "{name}: {about}"
         );
         let of = |folder: &str| files.iter().all(|file| file.starts_with(folder));
-        let part = match with.first() {
-            Some(With::Strategy("hyparview")) => of("membership/src/hyparview"),
-            Some(With::Strategy("full-mesh")) => {
-                of("membership/src/full_mesh") && name.starts_with("mesh-")
-            }
-            Some(With::Strategy("plumtree")) => of("broadcast/src/plumtree"),
-            Some(With::AntiEntropy) => of("broadcast/src/anti_entropy"),
-            _ => false,
+        let part = match &finder {
+            Finder::Swarm(with) => match with.first() {
+                Some(With::Strategy("hyparview")) => of("membership/src/hyparview"),
+                Some(With::Strategy("full-mesh")) => {
+                    of("membership/src/full_mesh") && name.starts_with("mesh-")
+                }
+                Some(With::Strategy("plumtree")) => of("broadcast/src/plumtree"),
+                Some(With::AntiEntropy) => of("broadcast/src/anti_entropy"),
+                _ => false,
+            },
+            Finder::Tests(_) => of("simulator/src") && name.starts_with("judge-"),
         };
-        assert!(part, "{name} is drawn with {with:?} and changes {files:?}");
+        assert!(part, "{name} is for {finder:?} and changes {files:?}");
     }
 }
 
@@ -97,5 +100,8 @@ fn what_cannot_be_tried_is_said_with_status_2() {
     assert!(said.contains("0 of 1 mutants caught"), "{said}");
     assert!(said.contains("denial: DOES NOT APPLY: denial.patch: error: patch failed"), "{said}");
     std::fs::write(patches.join("denial.patch"), "It says no.\n").expect("written");
-    assert!(says(&[]).contains("denial.patch: the second line must begin with Drawn with:"));
+    assert!(
+        says(&[])
+            .contains("denial.patch: the second line must begin with Drawn with: or Judged by:")
+    );
 }

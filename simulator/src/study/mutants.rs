@@ -1,8 +1,9 @@
-//! Deliberate bugs in the protocols, to try the checks on: patches, in the folder `mutants` beside this
-//! crate's sources, that the program `mutants` applies one after the other.
+//! Deliberate bugs, to try the checks on: patches, in the folder `mutants` beside this crate's sources, that
+//! the program `mutants` applies one after the other.
 //!
-//! A patch begins with a line that says what the bug is and one that says what the swarm draws with,
-//! which a bug of one part, or of rare trouble, is found sooner by:
+//! A patch begins with a line that says what the bug is and one that says what must find it. Bugs in the
+//! protocols are the swarm's to find, and this is what it draws with, by which a bug of one part, or of rare
+//! trouble, is found sooner:
 //!
 //! ```text
 //! A payload goes back to whom it came from.
@@ -11,6 +12,14 @@
 //! --- a/broadcast/src/plumtree/mod.rs
 //! +++ b/broadcast/src/plumtree/mod.rs
 //! @@ ...
+//! ```
+//!
+//! What judges the runs is not tried by the runs. Bugs in it are for tests of this crate, and the line says
+//! which, as `cargo test` takes their names:
+//!
+//! ```text
+//! A look is taken before what happens at its moment.
+//! Judged by: verdicts
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -27,12 +36,35 @@ pub struct Mutant {
     pub name: String,
     /// What it is, in a line.
     pub about: String,
-    /// What the swarm draws with.
-    pub with: Vec<With>,
+    /// What must find it.
+    pub finder: Finder,
     /// The files that it changes, from the root of the repository.
     pub files: Vec<PathBuf>,
     /// The patch, as `git apply` reads it.
     pub patch: String,
+}
+
+/// What must find a bug.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finder {
+    /// The swarm, drawing with these.
+    Swarm(Vec<With>),
+    /// One of the tests of this crate whose names contain one of these.
+    Tests(Vec<String>),
+}
+
+impl Finder {
+    /// What stands in the second line of a patch.
+    fn parse(line: &str) -> Result<Self, String> {
+        let words = |list: &str| list.split(',').map(|one| one.trim().to_owned()).collect();
+        if let Some(list) = line.strip_prefix("Judged by:") {
+            return Ok(Self::Tests(words(list)));
+        }
+        let list = line.strip_prefix("Drawn with:");
+        let list = list.ok_or("the second line must begin with Drawn with: or Judged by:")?;
+        let with = words(list).iter().map(|one: &String| one.parse()).collect::<Result<_, _>>();
+        with.map(Self::Swarm)
+    }
 }
 
 impl Mutant {
@@ -46,10 +78,7 @@ impl Mutant {
         let is_about = |line: &&str| !line.is_empty() && !line.starts_with(['-', '+', '@', ' ']);
         let about = lines.next().filter(is_about);
         let about = about.ok_or_else(|| wrong("the first line must say what the bug is".into()))?;
-        let with = lines.next().and_then(|line| line.strip_prefix("Drawn with:"));
-        let with =
-            with.ok_or_else(|| wrong("the second line must begin with Drawn with:".into()))?;
-        let with = with.split(',').map(|one| one.trim().parse()).collect::<Result<_, _>>();
+        let finder = Finder::parse(lines.next().unwrap_or_default()).map_err(wrong)?;
         let files = patch.lines().filter_map(|line| line.strip_prefix("+++ b/"));
         let files: Vec<PathBuf> = files.map(PathBuf::from).collect();
         if files.is_empty() {
@@ -58,7 +87,7 @@ impl Mutant {
         Ok(Self {
             name: name.to_owned(),
             about: about.trim_end_matches('.').to_owned(),
-            with: with.map_err(wrong)?,
+            finder,
             files,
             patch: patch.to_owned(),
         })
@@ -121,9 +150,12 @@ mod tests {
     fn a_patch_says_what_it_is() {
         let mutant = Mutant::parse("echo", PATCH).expect("a patch");
         assert_eq!((mutant.name.as_str(), mutant.about.as_str()), ("echo", "A payload goes back"));
-        assert_eq!(mutant.with, [With::Strategy("plumtree"), With::Late]);
+        assert_eq!(mutant.finder, Finder::Swarm(vec![With::Strategy("plumtree"), With::Late]));
         let files = ["broadcast/src/lib.rs", "broadcast/src/id.rs"].map(PathBuf::from);
         assert_eq!(mutant.files, files);
+        let judge = PATCH.replace("Drawn with: plumtree, late", "Judged by: verdicts, estimate");
+        let tests = ["verdicts", "estimate"].map(String::from).into();
+        assert_eq!(Mutant::parse("judge", &judge).expect("a patch").finder, Finder::Tests(tests));
     }
 
     #[test]

@@ -4,21 +4,22 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Whether the swarm finds deliberate bugs. Each is a patch in simulator/mutants: the sources of this
-/// repository are copied, the patch is applied there, murmurate-sim is built, and its swarm runs seeds
-/// until one breaks something. The same seed must be fine without the patch.
+/// Whether the swarm and the tests find deliberate bugs. Each is a patch in simulator/mutants: the sources
+/// of this repository are copied and the patch is applied there. For a bug in the protocols murmurate-sim
+/// is built, and its swarm runs seeds until one breaks something; the same seed must be fine without the
+/// patch. For a bug in what judges the runs (judge-...) tests of the simulator are run, and one must fail.
 ///
-/// A bug of one's own is tried by writing it into the protocols and then
-///   git diff > simulator/mutants/NAME.patch; git checkout membership broadcast
+/// A bug of one's own is tried by writing it into the sources and then
+///   git diff > simulator/mutants/NAME.patch; git checkout membership broadcast simulator/src
 /// with two lines before the diff: what the bug is, and "Drawn with:" and what of `murmurate-sim swarm
-/// --with` it shows in.
+/// --with` it shows in, or "Judged by:" and the names of tests.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "mutants", after_help = EXAMPLES, verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Which bugs; without one all
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
-    /// How many seeds are run of each at most
+    /// How many seeds the swarm runs of each at most
     #[arg(long, default_value = "1000", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) seeds: u64,
     /// Runs that it may take to make what was found small

@@ -1,5 +1,5 @@
-//! `mutants`: whether the swarm finds deliberate bugs. For those who work on the protocols: it builds what
-//! is in the repository, once for each bug.
+//! `mutants`: whether the swarm and the tests find deliberate bugs. For those who work on the protocols or on
+//! what judges them: it builds what is in the repository, once for each bug.
 
 mod args;
 mod scratch;
@@ -12,12 +12,12 @@ use std::time::Duration;
 use clap::Parser;
 use murmurate_simulator::experiment::runner;
 use murmurate_simulator::experiment::scenario::Scenario;
-use murmurate_simulator::study::mutants::{self, Mutant};
-use murmurate_simulator::study::swarm::{self, Plan};
+use murmurate_simulator::study::mutants::{self, Finder, Mutant};
+use murmurate_simulator::study::swarm::{self, Plan, With};
 
 use args::Args;
 use scratch::Scratch;
-use table::{Broken, Caught, Table};
+use table::{Broken, Caught, Failed, Found, Table};
 
 /// Nothing could be said of a bug: it does not apply, or cannot be built.
 const BROKEN: u8 = 2;
@@ -53,9 +53,9 @@ fn run(args: &Args) -> Result<u8, Box<dyn std::error::Error>> {
         scratch.restore(&mutant.files)?;
         match &caught {
             Ok(Some(caught)) => {
-                eprintln!("{} at seed {}", caught.rule, caught.seed);
+                eprintln!("{}", caught.by());
                 // At once: it may be long until the next one, and nobody may wait for the last.
-                if !args.json && caught.without.is_none() {
+                if !args.json && caught.without().is_none() {
                     println!("{caught}");
                 }
             }
@@ -83,21 +83,40 @@ fn default_scratch(root: &Path) -> PathBuf {
     root.join(target).join("mutants")
 }
 
-/// Builds the simulator with this bug and runs the swarm with it. The same must be fine without it, which
-/// is what this program has in it.
+/// Has the bug found by what must find it.
 fn try_mutant(args: &Args, scratch: &Scratch, mutant: &Mutant) -> Result<Option<Caught>, Broken> {
     scratch.apply(mutant)?;
+    match &mutant.finder {
+        Finder::Swarm(with) => Ok(by_swarm(args, scratch, mutant, with)?.map(Caught::Swarm)),
+        Finder::Tests(names) => {
+            let (failed, took) = timed(|| scratch.test(names));
+            eprint!("built and run in {} s, ", took.as_secs());
+            let failed = failed?.map(|test| Failed { mutant: mutant.name.clone(), test });
+            Ok(failed.map(Caught::Test))
+        }
+    }
+}
+
+/// Builds the simulator with this bug and runs the swarm with it. The same must be fine without it, which
+/// is what this program has in it.
+fn by_swarm(
+    args: &Args,
+    scratch: &Scratch,
+    mutant: &Mutant,
+    with: &[With],
+) -> Result<Option<Found>, Broken> {
     let (program, built) = timed(|| scratch.build());
     let program = program?;
-    let (found, run) = timed(|| scratch.swarm(&program, args, mutant));
+    let (found, run) = timed(|| scratch.swarm(&program, args, mutant, with));
     eprint!("built in {} s, run in {} s, ", built.as_secs(), run.as_secs());
     let Some(mut found) = found? else { return Ok(None) };
     scratch.shows(&program, &found.file)?;
-    let real = swarm::try_plan(&Plan::draw(found.seed, &mutant.with)).failure;
+    let real = swarm::try_plan(&Plan::draw(found.seed, with)).failure;
     found.without = real.map(|real| format!("{}: {}", real.rule, real.detail));
     if found.without.is_none() && fails(&found.file)?.is_some() {
         // Made so small that it goes wrong by itself: as it was drawn it does not.
-        let as_drawn = scratch.swarm(&program, &Args { shrink: 0, ..args.clone() }, mutant)?;
+        let as_drawn =
+            scratch.swarm(&program, &Args { shrink: 0, ..args.clone() }, mutant, with)?;
         found = as_drawn.unwrap_or(found);
         found.without = fails(&found.file)?;
     }

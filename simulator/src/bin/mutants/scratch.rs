@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use murmurate_simulator::study::mutants::Mutant;
+use murmurate_simulator::study::swarm::With;
 
 use crate::args::Args;
-use crate::table::{Broken, Caught, Said};
+use crate::table::{Broken, Found, Said};
 
 /// The copy.
 #[derive(Debug)]
@@ -111,19 +112,38 @@ impl Scratch {
         }
     }
 
+    /// Has cargo do something with the simulator.
+    fn cargo(&self, what: &str, arguments: &[&str]) -> Result<Output, Broken> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args([what, "--locked", "--profile", "mutants", "--target-dir"]).arg(&self.target);
+        command.args(["-p", "murmurate-simulator", "--no-default-features"]).args(arguments);
+        // A bug may leave something unused; and what did not change is kept, whoever calls.
+        command.current_dir(&self.tree).env_remove("RUSTFLAGS").env_remove("CARGO_INCREMENTAL");
+        command.output().map_err(|error| Broken::Build(error.to_string()))
+    }
+
+    /// Runs the tests with such names. The first that fails.
+    pub(crate) fn test(&self, names: &[String]) -> Result<Option<String>, Broken> {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let arguments = [&["--lib", "--test", "library", "--no-fail-fast", "--"], &names[..]];
+        let output = self.cargo("test", &arguments.concat())?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let failed =
+            |line: &str| line.strip_prefix("test ")?.strip_suffix(" ... FAILED").map(Into::into);
+        match text.lines().find_map(failed) {
+            None if !output.status.success() => Err(Broken::Build(said(&output))),
+            // Without any test nothing could have been found.
+            None if !text.lines().any(|line| line.ends_with(" ... ok")) => {
+                Err(Broken::Run(format!("there is no test {}", names.join(", "))))
+            }
+            failed => Ok(failed),
+        }
+    }
+
     /// Builds the simulator and says where it is.
     pub(crate) fn build(&self) -> Result<PathBuf, Broken> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
-            .args(["build", "--quiet", "--locked", "--profile", "mutants", "--target-dir"])
-            .arg(&self.target)
-            .args(["-p", "murmurate-simulator", "--no-default-features", "--bin", "murmurate-sim"])
-            .current_dir(&self.tree)
-            // A bug may leave something unused; and what did not change is kept, whoever calls.
-            .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_INCREMENTAL")
-            .output()
-            .map_err(|error| Broken::Build(error.to_string()))?;
+        let output = self.cargo("build", &["--quiet", "--bin", "murmurate-sim"])?;
         if !output.status.success() {
             return Err(Broken::Build(said(&output)));
         }
@@ -137,8 +157,9 @@ impl Scratch {
         program: &Path,
         args: &Args,
         mutant: &Mutant,
-    ) -> Result<Option<Caught>, Broken> {
-        let with: Vec<_> = mutant.with.iter().map(|with| with.name()).collect();
+        with: &[With],
+    ) -> Result<Option<Found>, Broken> {
+        let with: Vec<_> = with.iter().map(|with| with.name()).collect();
         let mut command = Command::new(program);
         command.args(["swarm", "--json", "--with", &with.join(",")]);
         command.args(["--seeds", &args.seeds.to_string(), "--shrink", &args.shrink.to_string()]);
@@ -153,7 +174,7 @@ impl Scratch {
         }
         let text = serde_json::from_slice::<Said>(&output.stdout);
         let said = text.map_err(|error| Broken::Run(error.to_string()))?;
-        Ok(said.violation.map(|found| Caught { mutant: mutant.name.clone(), ..found }))
+        Ok(said.violation.map(|found| Found { mutant: mutant.name.clone(), ..found }))
     }
 
     /// Makes sure that the file of what was found shows it again.
@@ -170,7 +191,7 @@ impl Scratch {
     /// Keeps the file of what was found, and has it say how to see it again.
     pub(crate) fn keep(
         &self,
-        found: &Caught,
+        found: &Found,
         mutant: &Mutant,
         out: &Path,
     ) -> Result<PathBuf, Broken> {

@@ -3,18 +3,51 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use murmurate_simulator::study::mutants::Mutant;
+use murmurate_simulator::study::mutants::{Finder, Mutant};
 use serde::{Deserialize, Serialize};
 
 /// What `murmurate-sim swarm --json` says, as far as it matters here.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Said {
-    pub(crate) violation: Option<Caught>,
+    pub(crate) violation: Option<Found>,
 }
 
 /// A bug, and what it was caught by.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Caught {
+    Swarm(Found),
+    Test(Failed),
+}
+
+/// A bug that a test fails with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Failed {
+    pub(crate) mutant: String,
+    pub(crate) test: String,
+}
+
+impl Caught {
+    /// What fails without the bug, too.
+    pub(crate) fn without(&self) -> Option<&str> {
+        match self {
+            Self::Swarm(found) => found.without.as_deref(),
+            Self::Test(_) => None,
+        }
+    }
+
+    /// What caught it.
+    pub(crate) fn by(&self) -> String {
+        match self {
+            Self::Swarm(found) => format!("{} at seed {}", found.rule, found.seed),
+            Self::Test(failed) => failed.test.clone(),
+        }
+    }
+}
+
+/// A bug that the swarm finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Caught {
+pub(crate) struct Found {
     #[serde(default)]
     pub(crate) mutant: String,
     pub(crate) seed: u64,
@@ -61,11 +94,13 @@ impl Table {
 
     pub(crate) fn add(&mut self, name: &str, outcome: Result<Option<Caught>, Broken>) {
         match outcome {
-            Ok(Some(Caught { without: Some(without), .. })) => {
-                let why = format!("IT FAILS WITHOUT THE BUG, TOO: {without}");
-                self.broken.push((name.to_owned(), why));
-            }
-            Ok(Some(caught)) => self.caught.push(caught),
+            Ok(Some(caught)) => match caught.without() {
+                Some(without) => {
+                    let why = format!("IT FAILS WITHOUT THE BUG, TOO: {without}");
+                    self.broken.push((name.to_owned(), why));
+                }
+                None => self.caught.push(caught),
+            },
             Ok(None) => self.survived.push(name.to_owned()),
             Err(broken) => self.broken.push((name.to_owned(), broken.to_string())),
         }
@@ -84,8 +119,14 @@ impl Table {
         Ok(format!("{}\n", serde_json::to_string(self)?))
     }
 
-    fn mean(&self, of: impl Fn(&Caught) -> f64) -> f64 {
-        self.caught.iter().map(of).sum::<f64>() / self.caught.len().max(1) as f64
+    /// Over what the swarm found, if it found anything.
+    fn mean(&self, of: impl Fn(&Found) -> f64) -> Option<f64> {
+        let found = self.caught.iter().filter_map(|caught| match caught {
+            Caught::Swarm(found) => Some(of(found)),
+            Caught::Test(_) => None,
+        });
+        let found: Vec<f64> = found.collect();
+        (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
     }
 }
 
@@ -98,8 +139,12 @@ pub(crate) fn head() -> String {
 /// A row.
 impl fmt::Display for Caught {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mutant, seed, nodes, faults, runs, rule, .. } = self;
-        write!(f, "{mutant:<24}{seed:>6}{nodes:>7}{faults:>8}{runs:>6}  {rule}")
+        match self {
+            Self::Swarm(Found { mutant, seed, nodes, faults, runs, rule, .. }) => {
+                write!(f, "{mutant:<24}{seed:>6}{nodes:>7}{faults:>8}{runs:>6}  {rule}")
+            }
+            Self::Test(Failed { mutant, test }) => write!(f, "{mutant:<24}{:29}{test}", ""),
+        }
     }
 }
 
@@ -107,11 +152,12 @@ impl fmt::Display for Caught {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nodes = self.mean(|one| f64::from(one.nodes));
-        let faults = self.mean(|one| one.faults as f64);
-        writeln!(f, "{:<30}{nodes:>7.1}{faults:>8.1}", "mean")?;
+        if let Some((nodes, faults)) = nodes.zip(self.mean(|one| one.faults as f64)) {
+            writeln!(f, "{:<30}{nodes:>7.1}{faults:>8.1}", "mean")?;
+        }
         let all = self.caught.len() + self.survived.len() + self.broken.len();
         let (caught, seeds) = (self.caught.len(), self.seeds);
-        writeln!(f, "\n{caught} of {all} mutants caught within {seeds} seeds")?;
+        writeln!(f, "\n{caught} of {all} mutants caught, by the swarm within {seeds} seeds")?;
         for name in &self.survived {
             writeln!(f, "  SURVIVED {name}")?;
         }
@@ -128,12 +174,17 @@ pub(crate) fn list(mutants: &[Mutant], json: bool) -> serde_json::Result<String>
     struct Listed<'a> {
         mutant: &'a str,
         about: &'a str,
-        with: Vec<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        with: Option<Vec<&'static str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tests: Option<&'a [String]>,
     }
-    let listed = mutants.iter().map(|mutant| Listed {
-        mutant: &mutant.name,
-        about: &mutant.about,
-        with: mutant.with.iter().map(|with| with.name()).collect(),
+    let listed = mutants.iter().map(|mutant| {
+        let (with, tests) = match &mutant.finder {
+            Finder::Swarm(with) => (Some(with.iter().map(|with| with.name()).collect()), None),
+            Finder::Tests(tests) => (None, Some(&tests[..])),
+        };
+        Listed { mutant: &mutant.name, about: &mutant.about, with, tests }
     });
     if json {
         return Ok(format!("{}\n", serde_json::to_string(&listed.collect::<Vec<_>>())?));
@@ -146,32 +197,38 @@ pub(crate) fn list(mutants: &[Mutant], json: bool) -> serde_json::Result<String>
 mod tests {
     use super::*;
 
-    fn caught(without: Option<&str>) -> Caught {
+    fn found(without: Option<&str>) -> Caught {
         let text = r#"{"seeds": 4, "violation": {"seed": 3, "rule": "isolated", "detail": "d",
             "nodes": 6, "faults": 1, "runs": 90, "file": "f.toml"}}"#;
         let said: Said = serde_json::from_str(text).expect("as the swarm says it");
         let found = said.violation.expect("one");
-        Caught { mutant: "echo".into(), without: without.map(Into::into), ..found }
+        Caught::Swarm(Found { mutant: "echo".into(), without: without.map(Into::into), ..found })
     }
 
     #[test]
     fn what_was_caught_and_what_not_is_told() {
         let mut table = Table::of(20);
-        table.add("echo", Ok(Some(caught(None))));
+        table.add("echo", Ok(Some(found(None))));
         assert_eq!(table.status(), 0);
         table.add("quiet", Ok(None));
         assert_eq!(table.status(), 1);
         assert_eq!(head(), "mutant                    seed  nodes  faults  runs  caught by");
-        let row = caught(None).to_string();
+        let row = found(None).to_string();
         assert_eq!(row, "echo                         3      6       1    90  isolated");
         let text = table.to_string();
         let rows: Vec<_> = text.lines().collect();
         assert_eq!(rows[0], "mean                              6.0     1.0");
-        assert_eq!(rows[2..], ["1 of 2 mutants caught within 20 seeds", "  SURVIVED quiet"]);
+        assert_eq!(
+            rows[2..],
+            ["1 of 2 mutants caught, by the swarm within 20 seeds", "  SURVIVED quiet"]
+        );
 
+        let failed = Failed { mutant: "judge-all".into(), test: "verdicts::a_test".into() };
+        let row = Caught::Test(failed).to_string();
+        assert_eq!(row, "judge-all                                            verdicts::a_test");
         table.add("old", Err(Broken::Apply("old.patch: no".into())));
         assert_eq!(table.status(), 2);
-        table.add("other", Ok(Some(caught(Some("dead_links")))));
+        table.add("other", Ok(Some(found(Some("dead_links")))));
         let text = table.to_string();
         assert!(text.contains("1 of 4 mutants caught"), "{text}");
         assert!(text.contains("  old: DOES NOT APPLY: old.patch: no\n"), "{text}");
