@@ -41,7 +41,7 @@ pub struct State {
     network: String,
     /// `peers.json` is that of another network: it is moved away before it is replaced.
     foreign: bool,
-    _lock: fs::File,
+    lock: fs::File,
 }
 
 /// What a directory held when it was opened.
@@ -146,8 +146,7 @@ impl State {
         disk::remove_unfinished(dir, &[IDENTITY, PEERS]);
         let mut set_aside = Vec::new();
         let keypair = identity(dir, &mut set_aside)?;
-        let mut state =
-            Self { dir: dir.into(), network: network.into(), foreign: false, _lock: lock };
+        let mut state = Self { dir: dir.into(), network: network.into(), foreign: false, lock };
         let stored = state.peers(&mut set_aside)?;
         let mut loaded = Loaded {
             keypair,
@@ -208,6 +207,14 @@ impl State {
         };
         set_aside.push(aside(path, reason, "the node starts without the peers it knew")?);
         Ok(None)
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // By dropping the file alone it would go on as long as a copy of it: a process that another thread
+        // is about to start has one until it runs its program.
+        let _ = self.lock.unlock();
     }
 }
 

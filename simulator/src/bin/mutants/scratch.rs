@@ -25,7 +25,7 @@ pub(crate) struct Scratch {
     /// What swarms find.
     found: PathBuf,
     /// Held as long as this is: another run would put its bugs in.
-    _lock: fs::File,
+    lock: fs::File,
 }
 
 impl Scratch {
@@ -40,7 +40,7 @@ impl Scratch {
         let root = root.canonicalize().map_err(cannot)?;
         let in_folder = |name| folder.join(name);
         let (tree, target, found) = (in_folder("tree"), in_folder("target"), in_folder("found"));
-        let scratch = Self { root, tree, target, found, _lock: lock };
+        let scratch = Self { root, tree, target, found, lock };
         let files: BTreeSet<PathBuf> = scratch.sources()?.into_iter().collect();
         scratch.restore(files.iter())?;
         let mut copied = Vec::new();
@@ -206,6 +206,14 @@ impl Scratch {
     }
 }
 
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // By dropping the file alone it would go on as long as a copy of it: a process that another thread
+        // is about to start has one until it runs its program.
+        let _ = self.lock.unlock();
+    }
+}
+
 fn header(name: &str) -> String {
     format!(
         "# It shows a deliberate bug: git apply simulator/mutants/{name}.patch and build again.\n"
@@ -295,6 +303,8 @@ mod tests {
         let scratch = Scratch::of(root.path(), folder.path()).expect("a copy");
         let said = Scratch::of(root.path(), folder.path()).expect_err("it is in use");
         assert!(said.ends_with("in use by another run"), "{said}");
+        // As a process has it that is being started elsewhere meanwhile.
+        let _copy = scratch.lock.try_clone().expect("a copy");
         drop(scratch);
         Scratch::of(root.path(), folder.path()).expect("it is free again");
     }

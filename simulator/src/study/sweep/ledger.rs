@@ -50,7 +50,7 @@ impl Part {
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
-    file: File,
+    pub(super) file: File,
     part: Part,
     /// Where the row of each run begins.
     rows: Vec<u64>,
@@ -230,6 +230,14 @@ fn line(row: impl IntoIterator<Item: AsRef<[u8]>>) -> csv::Result<Vec<u8>> {
     let mut writer = Writer::from_writer(Vec::new());
     writer.write_record(row)?;
     writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        // By dropping the file alone it would go on as long as a copy of it: a process that another thread
+        // is about to start has one until it runs its program.
+        let _ = self.file.unlock();
+    }
 }
 
 /// Where the last whole line of a file ends.

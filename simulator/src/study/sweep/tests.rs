@@ -45,6 +45,19 @@ fn runs_are_numbered_with_seeds_fastest_and_the_first_axis_slowest() {
 }
 
 #[test]
+fn the_rows_are_free_as_soon_as_they_are_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.csv");
+    let part = || sweep("seed = 7", &["nodes.count=5,6"], 1).unwrap().part(Shard::WHOLE);
+    let ledger = Ledger::create(&path, part()).unwrap();
+    assert!(Ledger::resume(&path, part()).is_err(), "another one writes it");
+    // As a process has it that is being started elsewhere meanwhile.
+    let _copy = ledger.file.try_clone().unwrap();
+    drop(ledger);
+    Ledger::resume(&path, part()).unwrap();
+}
+
+#[test]
 fn the_id_tells_what_was_swept_and_not_how_it_was_written() {
     let id = |text: &str, axes: &[&str], seeds| sweep(text, axes, seeds).unwrap().id().to_owned();
     let first = id("[nodes]\ncount = 20", &["loss=0,0.1"], 2);
