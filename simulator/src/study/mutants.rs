@@ -15,11 +15,11 @@
 //! ```
 //!
 //! What judges the runs is not tried by the runs. Bugs in it are for tests of this crate, and the line says
-//! which, as `cargo test` takes their names:
+//! which, as `cargo test` is told:
 //!
 //! ```text
 //! A look is taken before what happens at its moment.
-//! Judged by: verdicts
+//! Judged by: --test verdicts
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -49,21 +49,19 @@ pub struct Mutant {
 pub enum Finder {
     /// The swarm, drawing with these.
     Swarm(Vec<With>),
-    /// One of the tests of this crate whose names contain one of these.
+    /// One of the tests of this crate that `cargo test` runs with these arguments.
     Tests(Vec<String>),
 }
 
 impl Finder {
     /// What stands in the second line of a patch.
     fn parse(line: &str) -> Result<Self, String> {
-        let words = |list: &str| list.split(',').map(|one| one.trim().to_owned()).collect();
-        if let Some(list) = line.strip_prefix("Judged by:") {
-            return Ok(Self::Tests(words(list)));
+        if let Some(arguments) = line.strip_prefix("Judged by:") {
+            return Ok(Self::Tests(arguments.split_whitespace().map(Into::into).collect()));
         }
         let list = line.strip_prefix("Drawn with:");
         let list = list.ok_or("the second line must begin with Drawn with: or Judged by:")?;
-        let with = words(list).iter().map(|one: &String| one.parse()).collect::<Result<_, _>>();
-        with.map(Self::Swarm)
+        list.split(',').map(|one| one.trim().parse()).collect::<Result<_, _>>().map(Self::Swarm)
     }
 }
 
@@ -153,8 +151,8 @@ mod tests {
         assert_eq!(mutant.finder, Finder::Swarm(vec![With::Strategy("plumtree"), With::Late]));
         let files = ["broadcast/src/lib.rs", "broadcast/src/id.rs"].map(PathBuf::from);
         assert_eq!(mutant.files, files);
-        let judge = PATCH.replace("Drawn with: plumtree, late", "Judged by: verdicts, estimate");
-        let tests = ["verdicts", "estimate"].map(String::from).into();
+        let judge = PATCH.replace("Drawn with: plumtree, late", "Judged by: --lib estimate");
+        let tests = ["--lib", "estimate"].map(String::from).into();
         assert_eq!(Mutant::parse("judge", &judge).expect("a patch").finder, Finder::Tests(tests));
     }
 

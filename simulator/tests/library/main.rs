@@ -22,4 +22,3 @@ mod scenario_errors;
 mod services;
 mod swarm;
 mod threads;
-mod verdicts;

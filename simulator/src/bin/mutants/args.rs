@@ -12,7 +12,7 @@ use clap::Parser;
 /// A bug of one's own is tried by writing it into the sources and then
 ///   git diff > simulator/mutants/NAME.patch; git checkout membership broadcast simulator/src
 /// with two lines before the diff: what the bug is, and "Drawn with:" and what of `murmurate-sim swarm
-/// --with` it shows in, or "Judged by:" and the names of tests.
+/// --with` it shows in, or "Judged by:" and what `cargo test` is told.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "mutants", after_help = EXAMPLES, verbatim_doc_comment)]
 pub(crate) struct Args {

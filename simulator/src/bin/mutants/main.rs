@@ -88,8 +88,8 @@ fn try_mutant(args: &Args, scratch: &Scratch, mutant: &Mutant) -> Result<Option<
     scratch.apply(mutant)?;
     match &mutant.finder {
         Finder::Swarm(with) => Ok(by_swarm(args, scratch, mutant, with)?.map(Caught::Swarm)),
-        Finder::Tests(names) => {
-            let (failed, took) = timed(|| scratch.test(names));
+        Finder::Tests(arguments) => {
+            let (failed, took) = timed(|| scratch.test(arguments));
             eprint!("built and run in {} s, ", took.as_secs());
             let failed = failed?.map(|test| Failed { mutant: mutant.name.clone(), test });
             Ok(failed.map(Caught::Test))

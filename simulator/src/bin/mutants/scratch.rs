@@ -123,11 +123,10 @@ impl Scratch {
         command.output().map_err(|error| Broken::Build(error.to_string()))
     }
 
-    /// Runs the tests with such names. The first that fails.
-    pub(crate) fn test(&self, names: &[String]) -> Result<Option<String>, Broken> {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let arguments = [&["--lib", "--test", "library", "--no-fail-fast", "--"], &names[..]];
-        let output = self.cargo("test", &arguments.concat())?;
+    /// Runs these tests. The first that fails.
+    pub(crate) fn test(&self, arguments: &[String]) -> Result<Option<String>, Broken> {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let output = self.cargo("test", &arguments)?;
         let text = String::from_utf8_lossy(&output.stdout);
         let failed =
             |line: &str| line.strip_prefix("test ")?.strip_suffix(" ... FAILED").map(Into::into);
@@ -135,7 +134,7 @@ impl Scratch {
             None if !output.status.success() => Err(Broken::Build(said(&output))),
             // Without any test nothing could have been found.
             None if !text.lines().any(|line| line.ends_with(" ... ok")) => {
-                Err(Broken::Run(format!("there is no test {}", names.join(", "))))
+                Err(Broken::Run(format!("there is no test {}", arguments.join(" "))))
             }
             failed => Ok(failed),
         }

@@ -1,5 +1,7 @@
 //! What assertions are about: these moments, and no other.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use murmurate_simulator::experiment::runner::{self, Verdict};
 use murmurate_simulator::experiment::scenario::Document;
 
