@@ -7,6 +7,7 @@ pub mod erased;
 mod event;
 mod handshake;
 mod host;
+mod journal;
 pub mod lanes;
 pub mod marks;
 mod queue;
@@ -22,6 +23,7 @@ mod wheel;
 mod workers;
 
 pub use connections::Dialling;
+pub use journal::{Deed, Journal};
 pub use simulation::{Simulation, bucket};
 pub use stats::SIZES;
 pub use strategy::{Make, SimStack, StackOf};

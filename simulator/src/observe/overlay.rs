@@ -62,19 +62,26 @@ pub fn dead_links<P: SimStack>(sim: &Simulation<P>) -> impl Iterator<Item = (usi
 
 /// Measures the overlay of the running nodes.
 pub fn measure<P: SimStack>(sim: &Simulation<P>) -> Overlay {
-    let graph = graph(sim);
-    let components = graph.components();
-    let sources = if graph.nodes() <= EXACT_PATHS { EXACT_PATHS } else { SAMPLED_SOURCES };
-    let paths = graph.paths(sources);
-    Overlay {
-        running_nodes: graph.nodes(),
-        mean_degree: graph.mean_degree(),
-        degrees: graph.degrees(),
-        clustering: graph.clustering(),
-        average_shortest_path: paths.average,
-        paths_exact: paths.exact,
-        components: components.count,
-        largest_component: components.largest,
-        asymmetric_links: graph.asymmetric,
+    Overlay::of(&graph(sim))
+}
+
+impl Overlay {
+    /// Of the running nodes as a graph.
+    #[must_use]
+    pub fn of(graph: &Graph) -> Self {
+        let components = graph.components();
+        let sources = if graph.nodes() <= EXACT_PATHS { EXACT_PATHS } else { SAMPLED_SOURCES };
+        let paths = graph.paths(sources);
+        Self {
+            running_nodes: graph.nodes(),
+            mean_degree: graph.mean_degree(),
+            degrees: graph.degrees(),
+            clustering: graph.clustering(),
+            average_shortest_path: paths.average,
+            paths_exact: paths.exact,
+            components: components.count,
+            largest_component: components.largest,
+            asymmetric_links: graph.asymmetric,
+        }
     }
 }

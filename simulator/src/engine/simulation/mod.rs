@@ -12,6 +12,7 @@ use murmurate::stack::Input;
 
 use crate::engine::deliveries::{DeliveryLog, Joined};
 use crate::engine::event::What;
+use crate::engine::journal::{Deed, Journal};
 use crate::engine::lanes::{
     self, Act, Audit, Channel, ChannelMessage, Happened, Lanes, Tally, Watch,
 };
@@ -62,6 +63,9 @@ pub struct Simulation<P: SimStack> {
     /// What services told and nobody has taken.
     events: Vec<(Time, Peer, EventOf<P>)>,
     out_of_incarnations: Option<usize>,
+    journal: Option<Journal>,
+    /// The network may have changed since the last entry.
+    network_touched: bool,
 }
 
 impl<P: SimStack> Simulation<P> {
@@ -89,6 +93,34 @@ impl<P: SimStack> Simulation<P> {
             sequences: BTreeMap::new(),
             events: Vec::new(),
             out_of_incarnations: None,
+            journal: None,
+            network_touched: false,
+        }
+    }
+
+    /// From now on notes what is done to it from outside.
+    pub fn keep_journal(&mut self) {
+        self.journal = Some(Journal::new());
+    }
+
+    /// What was noted since the last call.
+    pub fn take_journal(&mut self) -> Journal {
+        self.note_network();
+        self.journal.as_mut().map_or_else(Journal::new, std::mem::take)
+    }
+
+    fn note_network(&mut self) {
+        if std::mem::take(&mut self.network_touched)
+            && let Some(journal) = &mut self.journal
+        {
+            journal.push((self.now, Deed::Network(Box::new(Network::clone(&self.network)))));
+        }
+    }
+
+    fn note(&mut self, deed: impl FnOnce() -> Deed) {
+        self.note_network();
+        if let Some(journal) = &mut self.journal {
+            journal.push((self.now, deed()));
         }
     }
 
@@ -282,6 +314,7 @@ impl<P: SimStack> Simulation<P> {
 
     /// The network, to cut and to heal.
     pub fn network_mut(&mut self) -> &mut Network {
+        self.network_touched = true;
         Arc::make_mut(&mut self.network)
     }
 
@@ -293,18 +326,29 @@ impl<P: SimStack> Simulation<P> {
             return None;
         }
         self.len += 1;
+        self.note(|| Deed::Start { index, contacts: contacts.to_vec() });
         self.bring_up(Peer::new(index, 0), contacts);
         Some(index)
     }
 
     /// Has node `index` join through `contacts`, in addition to those it knows.
     pub fn join(&mut self, index: usize, contacts: &[usize]) {
+        self.note(|| Deed::Join { index, contacts: contacts.to_vec() });
+        self.tell_of(index, contacts);
+    }
+
+    fn tell_of(&mut self, index: usize, contacts: &[usize]) {
         let contacts = contacts.iter().filter_map(|&contact| self.peer(contact)).collect();
         self.tell(index, Input::Join(contacts));
     }
 
     /// Stops node `index` without a word. Whoever writes to it gets a reset.
     pub fn crash(&mut self, index: usize) {
+        self.note(|| Deed::Crash(index));
+        self.stop(index);
+    }
+
+    fn stop(&mut self, index: usize) {
         if let Some(me) = self.peer(index).filter(|_| self.is_live(index)) {
             self.shards.of_mut(index).stop(index);
             self.live -= 1;
@@ -317,10 +361,12 @@ impl<P: SimStack> Simulation<P> {
     pub fn kill(&mut self, index: usize) {
         let Some(node) = self.node(index).filter(|_| self.is_live(index)) else { return };
         let dead = node.me();
+        self.note(|| Deed::Kill(index));
+        let Some(node) = self.node(index) else { return };
         let neighbors: Vec<Peer> = node.stack.stack().membership().active().collect();
         let (now, shard) = (self.now.as_nanos(), self.shards.of_mut(index));
         shard.hang_up(&self.network, dead, now);
-        self.crash(index);
+        self.stop(index);
         for neighbor in neighbors {
             let shard = self.shards.of_mut(index);
             shard.reset(&self.network, dead, neighbor, now, What::Reset);
@@ -330,17 +376,19 @@ impl<P: SimStack> Simulation<P> {
 
     /// Has node `index` say goodbye and stop. What it has not sent on channels is lost.
     pub fn leave(&mut self, index: usize) {
+        self.note(|| Deed::Leave(index));
         self.tell(index, Input::Leave);
         if let Some(dead) = self.peer(index).filter(|_| self.is_live(index)) {
             let now = self.now.as_nanos();
             self.shards.of_mut(index).hang_up(&self.network, dead, now);
             self.shards.exchange();
         }
-        self.crash(index);
+        self.stop(index);
     }
 
     /// Has node `index` say goodbye but keeps its process running.
     pub fn leave_and_stay(&mut self, index: usize) {
+        self.note(|| Deed::LeaveAndStay(index));
         self.tell(index, Input::Leave);
     }
 
@@ -356,6 +404,7 @@ impl<P: SimStack> Simulation<P> {
         if self.network.is_dark(index) {
             self.network_mut().set_dark(index, false);
         }
+        self.note(|| Deed::Start { index, contacts: contacts.to_vec() });
         self.bring_up(Peer::new(index, incarnation), contacts);
         true
     }
@@ -371,7 +420,7 @@ impl<P: SimStack> Simulation<P> {
         self.shards.of_mut(me.index()).start(&self.network, me.index(), self.now, stack);
         self.live += 1;
         self.see(me, EventKind::Start, |record| record);
-        self.join(me.index(), contacts);
+        self.tell_of(me.index(), contacts);
     }
 
     /// Has node `index` publish a broadcast of 1 KiB; returns its id, or `None` if the node is not
@@ -393,6 +442,7 @@ impl<P: SimStack> Simulation<P> {
     ) -> Option<u32> {
         let me = self.peer(index).filter(|_| self.is_live(index))?;
         let id = u32::try_from(self.shards.published()).ok()?;
+        self.note(|| Deed::Publish { index, bytes: payload_bytes, id });
         let sequence = self.sequences.entry(me).or_default();
         let name = IdOf::<P>::new(id, me, *sequence);
         *sequence += 1;
@@ -562,6 +612,7 @@ impl<P: SimStack> Simulation<P> {
 
     /// As [`Simulation::run_until`], and shows the simulation to `watch` after each bucket.
     pub fn run_watched(&mut self, until: Time, mut watch: impl FnMut(&Self)) {
+        self.note_network();
         let width = self.shards.width();
         let until = until.as_nanos().div_ceil(width).saturating_mul(width);
         while let Some(end) = self.shards.run_bucket(&self.network, until) {

@@ -7,6 +7,7 @@
 mod agenda;
 mod counted;
 mod guard;
+mod observed;
 mod observer;
 mod post;
 mod reach;
@@ -27,6 +28,7 @@ use murmurate::router::{self, Router};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
+pub use observed::{Observed, Outcome};
 pub use observer::{Observer, View};
 pub use report::{
     Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
@@ -153,6 +155,9 @@ fn run_nodes<P: SimStack>(
     if let Some(filter) = observer.wants_events() {
         sim.watch_events(&filter);
     }
+    if observer.wants_journal() {
+        sim.keep_journal();
+    }
     sim.log_deliveries();
     if scenario.measure.agreement.is_some() {
         sim.log_joins();
@@ -168,7 +173,10 @@ fn run_nodes<P: SimStack>(
         );
         return Err(RunError(vec![("faults".to_owned(), message)]));
     }
-    let Runner { sim, recorder, faults, reach, guard, post, .. } = runner;
+    let Runner { mut sim, recorder, faults, reach, guard, post, observer, .. } = runner;
+    if observer.wants_journal() {
+        observer.journal(&sim.take_journal());
+    }
     let shares = reach.shares(&sim);
     Ok(recorder.report(scenario, &sim, &faults, &shares, &post, guard.broken))
 }

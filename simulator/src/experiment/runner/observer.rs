@@ -5,7 +5,7 @@ use murmurate::membership::{Membership as _, Time};
 use super::report::Point;
 use crate::engine::stats::Stats;
 use crate::engine::watch::{Filter, Load, Record};
-use crate::engine::{SimStack, Simulation};
+use crate::engine::{Journal, SimStack, Simulation};
 use crate::experiment::scenario::Span;
 use crate::observe::topology::Topology;
 
@@ -25,6 +25,14 @@ pub trait Observer {
     fn wants_events(&self) -> Option<Filter> {
         None
     }
+
+    /// Whether it wants to know what is done to the simulation from outside.
+    fn wants_journal(&self) -> bool {
+        false
+    }
+
+    /// What was done in the whole run, at its end.
+    fn journal(&mut self, _journal: &Journal) {}
 
     /// Events as they were recorded, in order. They come in batches, all up to a moment.
     fn events(&mut self, _records: &[Record]) {}
@@ -109,6 +117,14 @@ impl<O: Observer> Observer for Option<O> {
         self.as_ref().and_then(Observer::wants_events)
     }
 
+    fn wants_journal(&self) -> bool {
+        self.as_ref().is_some_and(Observer::wants_journal)
+    }
+
+    fn journal(&mut self, journal: &Journal) {
+        self.iter_mut().for_each(|one| one.journal(journal));
+    }
+
     fn events(&mut self, records: &[Record]) {
         self.iter_mut().for_each(|one| one.events(records));
     }
@@ -145,6 +161,15 @@ impl<A: Observer, Z: Observer> Observer for (A, Z) {
 
     fn wants_events(&self) -> Option<Filter> {
         self.0.wants_events().or_else(|| self.1.wants_events())
+    }
+
+    fn wants_journal(&self) -> bool {
+        self.0.wants_journal() || self.1.wants_journal()
+    }
+
+    fn journal(&mut self, journal: &Journal) {
+        self.0.journal(journal);
+        self.1.journal(journal);
     }
 
     fn events(&mut self, records: &[Record]) {

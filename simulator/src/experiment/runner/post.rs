@@ -92,6 +92,21 @@ pub(super) struct Routed {
     pub(super) lost: u64,
 }
 
+impl Routed {
+    /// Nothing was looked for or sent.
+    pub(super) fn none() -> Self {
+        Self {
+            lookups: 0,
+            found: 0,
+            not_found: 0,
+            latencies: stats::latency_histogram(),
+            datagrams: 0,
+            delivered: 0,
+            lost: 0,
+        }
+    }
+}
+
 impl<P: SimStack> Post<P> {
     pub(super) fn new(routes: Option<Routes<P>>, scenario: &Scenario) -> Self {
         Self {

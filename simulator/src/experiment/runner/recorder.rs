@@ -157,19 +157,8 @@ impl Recorder {
 
     /// Looks at the overlay, as it is at `at`.
     pub(super) fn look<P: SimStack>(&mut self, at: Time, sim: &Simulation<P>) {
-        let graph = overlay::graph(sim);
-        let components = graph.components();
-        let point = OverlayPoint {
-            at: seconds(sim.now()),
-            running_nodes: graph.nodes(),
-            components: components.count,
-            largest_component: components.largest,
-            isolated: graph.degrees().first().copied().unwrap_or(0),
-            mean_degree: graph.mean_degree(),
-            asymmetric_links: graph.asymmetric,
-            dead_links: overlay::dead_links(sim).count(),
-            unlinked_pairs: graph.nodes() * graph.nodes().saturating_sub(1) / 2 - graph.edges(),
-        };
+        let dead_links = overlay::dead_links(sim).count();
+        let point = OverlayPoint::of(sim.now(), &overlay::graph(sim), dead_links);
         self.overlays.push((at, point));
     }
 
@@ -310,7 +299,7 @@ fn happened(ongoing: &Ongoing) -> Happened {
 }
 
 /// When the overlay is looked at: as often as asked for, and when assertions are about it.
-fn looks(scenario: &Scenario, also: Option<Span>) -> BTreeSet<Time> {
+pub(super) fn looks(scenario: &Scenario, also: Option<Span>) -> BTreeSet<Time> {
     let end = scenario.duration.0;
     let every = |span: Span| {
         let times = (1..).map(move |count| span.0.saturating_mul(count));

@@ -12,6 +12,7 @@ use crate::engine::marks::Marks;
 use crate::engine::stats::{self, Broadcast, Kind};
 use crate::engine::watch::Load;
 use crate::model::regional::Regional;
+use crate::observe::graph::Graph;
 use crate::observe::overlay::Overlay;
 
 /// What was measured. A function of the scenario.
@@ -436,6 +437,23 @@ impl Quantiles {
             p50: quantile(0.5),
             p99: quantile(0.99),
             max: seconds(histogram.max()),
+        }
+    }
+}
+
+impl OverlayPoint {
+    pub(super) fn of(at: Time, graph: &Graph, dead_links: usize) -> Self {
+        let components = graph.components();
+        Self {
+            at: seconds(at),
+            running_nodes: graph.nodes(),
+            components: components.count,
+            largest_component: components.largest,
+            isolated: graph.degrees().first().copied().unwrap_or(0),
+            mean_degree: graph.mean_degree(),
+            asymmetric_links: graph.asymmetric,
+            dead_links,
+            unlinked_pairs: graph.nodes() * graph.nodes().saturating_sub(1) / 2 - graph.edges(),
         }
     }
 }

@@ -28,6 +28,18 @@ impl Judge {
         Self { windows: windows.collect() }
     }
 
+    /// What was counted in each window, from its beginning to its end.
+    pub(super) fn of(
+        scenario: &Scenario,
+        counted: impl Fn(Time, Time) -> (Counted, Histogram<u64>),
+    ) -> Self {
+        let mut judge = Self::new(scenario);
+        for (_, window, sum, all) in &mut judge.windows {
+            (*sum, *all) = counted(window.from, window.until);
+        }
+        judge
+    }
+
     /// When windows begin and end: what is counted from one moment to the next lies within a window or
     /// outside.
     pub(super) fn borders(&self) -> impl Iterator<Item = Time> {
@@ -65,20 +77,11 @@ fn interval(scenario: &Scenario, assertion: &Assertion) -> Interval {
         Window::Between(from, until) => (*from, until.unwrap_or(end)),
         Window::At(time) => (Span(time.0.saturating_sub(scenario.measure.every.0)), *time),
         Window::Within(time, event) => {
-            let start = event_time(scenario, event);
+            let start = scenario.event_time(event);
             (start, Span(start.0.saturating_add(time.0)))
         }
     };
     Interval { from: Time::ZERO.after(from.0), until: Time::ZERO.after(until.0) }
-}
-
-/// When the event is that this is the name of, or the time that it is.
-fn event_time(scenario: &Scenario, event: &str) -> Span {
-    if let Ok(time) = event.parse() {
-        return time;
-    }
-    let fault = scenario.faults.iter().find(|fault| fault.label() == event);
-    fault.map_or_else(Span::default, |fault| fault.at)
 }
 
 /// When the overlay is looked at for an assertion, in order, and at no other time: what else looks at it

@@ -249,6 +249,16 @@ impl Scenario {
         rules::check(self, |_| true)
     }
 
+    /// When the entry of the timeline is that this is the name of, or the time that it is.
+    #[must_use]
+    pub fn event_time(&self, event: &str) -> Span {
+        if let Ok(time) = event.parse() {
+            return time;
+        }
+        let fault = self.faults.iter().find(|fault| fault.label() == event);
+        fault.map_or_else(Span::default, |fault| fault.at)
+    }
+
     /// Whether it has a key of that name.
     fn has(key: &str) -> bool {
         schema::SCHEMA["properties"].get(key).is_some()

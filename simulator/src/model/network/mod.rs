@@ -6,6 +6,7 @@
 mod cuts;
 mod latency;
 mod placement;
+mod switch;
 mod terms;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use cuts::{Cuts, When};
 pub use latency::Latency;
 use latency::Sampler;
 pub use placement::Placement;
+pub use switch::Switch;
 use terms::Drawn;
 pub use terms::{Bandwidth, Bursts, Terms};
 pub(crate) use terms::{Carried, Journey, Parcel, Port, time_of};

@@ -1,0 +1,143 @@
+//! Figures and verdicts of nodes that are not simulated, from what was seen of them.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use murmurate::membership::Time;
+use serde::Serialize;
+
+use super::counted::Counted;
+use super::post::Routed;
+use super::recorder::looks;
+use super::report::{
+    OverlayPoint, PhaseReport, Quantiles, Verdict, curve, least_reliability, mean, published,
+    seconds,
+};
+use super::verdicts::{Judge, Measured, verdicts};
+use crate::engine::bucket;
+use crate::engine::stats::{self, Broadcast};
+use crate::experiment::scenario::{Figure, Of, Scenario};
+use crate::observe::graph::Graph;
+use crate::observe::overlay::Overlay;
+
+/// What was seen of nodes that ran a scenario.
+pub struct Observed<'a> {
+    /// Broadcasts, in the order they were published.
+    pub broadcasts: Vec<Broadcast>,
+    /// Deliveries: when, and how long after the broadcast was published.
+    pub deliveries: Vec<(Time, Duration)>,
+    /// Messages that all nodes had sent by some moments, in order.
+    pub messages: Vec<(Time, u64)>,
+    /// The running nodes at a moment, and how many views held somebody who did not run. Nodes start and end
+    /// at the moments when they did in the simulation.
+    pub overlay: &'a dyn Fn(Time) -> (Graph, usize),
+}
+
+/// What a scenario came to, as far as both worlds have it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The parts of the run, one after the other.
+    pub phases: Vec<PhaseReport>,
+    /// The overlay over time, where it was looked at.
+    pub overlay_series: Vec<OverlayPoint>,
+    /// The assertions, in their order.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Observed<'_> {
+    /// The figures that a report of the scenario has, measured in the same windows.
+    #[must_use]
+    pub fn outcome(&self, scenario: &Scenario) -> Outcome {
+        let end = Time::ZERO.after(scenario.duration.0);
+        // What happens at a moment happens at the next border of the simulation's queue, and so does a look.
+        let width = scenario.network().map_or(1, |network| bucket(&network));
+        let border = |at: Time| Time::from_nanos(at.as_nanos().next_multiple_of(width));
+        let point = |at: Time| {
+            let (graph, dead_links) = (self.overlay)(border(at));
+            (at, OverlayPoint::of(at, &graph, dead_links))
+        };
+        let moments = looks(scenario, None).into_iter().chain([end]);
+        let overlays: Vec<(Time, OverlayPoint)> = moments.map(point).collect();
+        let measured = Measured {
+            broadcasts: &self.broadcasts,
+            reach: &[],
+            overlays: &overlays,
+            peak_pending: 0,
+            watched: &[],
+            routed: &|_, _| Routed::none(),
+        };
+        let judge = Judge::of(scenario, |from, until| {
+            let messages = self.sent(until) - self.sent(from);
+            (Counted { messages, ..Counted::default() }, self.latencies(from, until))
+        });
+        Outcome {
+            phases: self.phases(scenario, end),
+            verdicts: verdicts(scenario, &measured, &judge),
+            overlay_series: overlays.into_iter().map(|(_, point)| point).collect(),
+        }
+    }
+
+    /// What it cannot tell of what a scenario asserts, by its figure's name.
+    #[must_use]
+    pub fn untold(scenario: &Scenario) -> Option<&'static str> {
+        let is_told = |figure: Figure| match figure.of() {
+            Of::Broadcasts => figure != Figure::Reach,
+            Of::Deliveries => !matches!(figure, Figure::Pending | Figure::Lost | Figure::Shed),
+            Of::Overlay => true,
+            Of::Channels | Of::Routing => false,
+        };
+        let mut figures = scenario.assertions.iter().map(|assertion| assertion.figure);
+        figures.find(|figure| !is_told(*figure)).map(Figure::name)
+    }
+
+    fn phases(&self, scenario: &Scenario, end: Time) -> Vec<PhaseReport> {
+        let given = scenario.measure.phases.iter();
+        let given = given.map(|phase| (phase.name.as_str(), Time::ZERO.after(phase.from.0)));
+        let mut begins: Vec<(&str, Time)> = given.collect();
+        if begins.first().is_none_or(|(_, from)| *from > Time::ZERO) {
+            let first = if begins.is_empty() { "all" } else { "before" };
+            begins.insert(0, (first, Time::ZERO));
+        }
+        let ends = begins.iter().skip(1).map(|(_, from)| *from).chain([end]);
+        let phases = begins.iter().zip(ends);
+        phases.map(|((name, from), until)| self.phase(name, *from, until)).collect()
+    }
+
+    fn phase(&self, name: &str, from: Time, until: Time) -> PhaseReport {
+        // Before anything happens at that moment.
+        let last = Time::from_nanos(until.as_nanos().saturating_sub(1_000));
+        let broadcasts = &self.broadcasts[published(&self.broadcasts, from, until)];
+        let latencies = self.latencies(from, until);
+        PhaseReport {
+            phase: name.to_owned(),
+            from: seconds(from),
+            until: seconds(until),
+            broadcasts: broadcasts.len(),
+            reliability: mean(broadcasts, Broadcast::reliability),
+            least_reliability: least_reliability(broadcasts),
+            rmr: mean(broadcasts, Broadcast::rmr),
+            ldh: mean(broadcasts, |broadcast| f64::from(broadcast.last_hop)),
+            latency_seconds: (!latencies.is_empty()).then(|| Quantiles::of(&latencies)),
+            latency_curve: curve(&latencies, 1e6),
+            regions: Vec::new(),
+            overlay: Overlay::of(&(self.overlay)(last).0),
+        }
+    }
+
+    fn latencies(&self, from: Time, until: Time) -> Histogram<u64> {
+        let mut latencies = stats::latency_histogram();
+        for (at, took) in &self.deliveries {
+            if from <= *at && *at < until {
+                latencies.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+            }
+        }
+        latencies
+    }
+
+    /// Messages sent by then.
+    fn sent(&self, by: Time) -> u64 {
+        let counted = self.messages.partition_point(|(at, _)| *at <= by);
+        counted.checked_sub(1).map_or(0, |last| self.messages[last].1)
+    }
+}
