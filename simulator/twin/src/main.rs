@@ -1,0 +1,148 @@
+//! `murmurate-twin`: one scenario in two worlds.
+//!
+//! The scenario is simulated first, and what happens to its nodes from outside is noted: who starts when and
+//! through whom, who broadcasts, who dies, who is cut off. The same is then done at the same times to real
+//! nodes. Each is a process in a network namespace of its own, and all packets between them pass a switch
+//! that has the scenario's network. Both worlds are measured in the same windows.
+//!
+//! | room | what |
+//! |---|---|
+//! | `possible` | what a scenario asks that real nodes cannot have |
+//! | `talk` | what the controller and its nodes say to each other |
+//! | `node` | what a node's process does |
+//! | `wires` | the switch, in real time |
+//! | `bed` | the namespaces, and their wires |
+//! | `seen` | what was seen of the nodes, as figures |
+//! | `replay` | what was done to simulated nodes, done to real ones |
+//! | `table` | both worlds side by side |
+
+#![expect(clippy::disallowed_methods, reason = "the real world has clocks")]
+
+mod bed;
+mod node;
+mod possible;
+mod replay;
+mod seen;
+mod table;
+mod talk;
+mod wires;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use murmurate_simulator::engine::Journal;
+use murmurate_simulator::experiment::runner::{self, Observer, Report};
+use murmurate_simulator::experiment::scenario::Scenario;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs a scenario in two worlds, simulated and on real nodes, and prints the figures of both.
+///
+/// Each real node is a process in a network namespace of its own. Their packets pass a switch that has the
+/// scenario's latency, loss, cuts and lines. The run takes as long as the scenario says. Linux only, as root.
+#[derive(Debug, Parser)]
+#[command(name = "murmurate-twin", args_conflicts_with_subcommands = true, after_help = HELP)]
+struct Options {
+    /// Scenario files, or names of the simulator's gallery; several run one after the other
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<PathBuf>,
+    /// Change a key of the scenario, such as nodes.count=64; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// How many seeds are simulated, from the scenario's on; real nodes run with the first
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// Print one JSON array, of an object for each scenario, instead of tables
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Be a node: the controller says what to do on standard input
+    #[command(hide = true)]
+    Node,
+}
+
+const HELP: &str = "Examples:
+  murmurate-twin calm.toml
+  murmurate-twin partition-and-heal --set nodes.count=64
+  murmurate-twin simulator/twin/scenarios/*.toml       and a summary at the end
+
+Exit status: 0 all assertions hold in both worlds, 1 one does not, 2 wrong input, or something that real
+nodes cannot have.";
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let outcome = match options.command {
+        Some(Command::Node) => node::run().map(|()| ExitCode::SUCCESS),
+        None => twins(&options),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(2)
+    })
+}
+
+/// Notes what is done to the simulated nodes.
+#[derive(Debug, Default)]
+struct Notes(Journal);
+
+impl Observer for Notes {
+    fn wants_journal(&self) -> bool {
+        true
+    }
+
+    fn journal(&mut self, journal: &Journal) {
+        self.0.clone_from(journal);
+    }
+}
+
+/// Runs one after the other. Whether all hold.
+fn twins(options: &Options) -> Result<ExitCode, Error> {
+    let mut scenarios = Vec::new();
+    for file in &options.scenarios {
+        let mut scenario = Scenario::read(file, &options.set)?;
+        possible::check(&scenario).map_err(|error| format!("{}: {error}", file.display()))?;
+        // Real nodes always compare what they have.
+        scenario.anti_entropy.get_or_insert_default();
+        scenarios.push(scenario);
+    }
+    bed::check()?;
+    let mut all = Vec::new();
+    for scenario in &scenarios {
+        let both = twin(scenario, options.seeds)?;
+        if !options.json {
+            println!("{both}");
+        }
+        all.push(both);
+    }
+    if options.json {
+        println!("{}", serde_json::to_string(&all)?);
+    } else if all.len() > 1 {
+        println!("{}", table::Summary(&all));
+    }
+    Ok(if all.iter().all(table::Both::hold) { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn twin(scenario: &Scenario, seeds: u64) -> Result<table::Both, Error> {
+    let (first, journal) = simulate(scenario)?;
+    let mut simulated = vec![first];
+    for more in 1..seeds {
+        let seed = scenario.seed.checked_add(more).ok_or("the seeds go beyond what there is")?;
+        simulated.push(simulate(&Scenario { seed, ..scenario.clone() })?.0);
+    }
+    let real = replay::run(scenario, &journal, simulated[0].started_nodes)?;
+    Ok(table::Both::new(scenario, &simulated, &real))
+}
+
+fn simulate(scenario: &Scenario) -> Result<(Report, Journal), Error> {
+    let mut notes = Notes::default();
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let report = runner::run_on_threads(threads, scenario, &mut notes)?;
+    Ok((report, notes.0))
+}

@@ -1,0 +1,114 @@
+//! What a scenario asks that real nodes cannot have, or that nobody could compare.
+
+use murmurate::broadcast::{flood, plumtree};
+use murmurate::membership::{full_mesh, hyparview};
+use murmurate_simulator::experiment::runner::Observed;
+use murmurate_simulator::experiment::scenario::{Death, Scenario, What};
+
+/// Nodes that there are at most, whenever they start: each is a process.
+pub(crate) const MOST_NODES: usize = 512;
+
+/// Why a scenario cannot be run on real nodes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {why}")]
+pub(crate) struct Impossible {
+    key: String,
+    why: String,
+}
+
+/// Whether all of it is possible.
+pub(crate) fn check(scenario: &Scenario) -> Result<(), Impossible> {
+    let no = |key: &str, why: &str| Err(Impossible { key: key.into(), why: why.into() });
+    if scenario.nodes.count as usize > MOST_NODES {
+        let why = format!("{}: at most {MOST_NODES} real nodes run", scenario.nodes.count);
+        return no("nodes.count", &why);
+    }
+    let membership = &scenario.membership;
+    if membership.get::<hyparview::Parameters>().is_none()
+        && membership.get::<full_mesh::Parameters>().is_none()
+    {
+        return no("membership.strategy", "real nodes run hyparview or full-mesh here");
+    }
+    let broadcast = &scenario.broadcast;
+    if broadcast.get::<plumtree::Parameters>().is_none()
+        && broadcast.get::<flood::Parameters>().is_none()
+    {
+        return no("broadcast.strategy", "real nodes run plumtree or flood here");
+    }
+    if !scenario.channels.is_empty() {
+        return no("channels", "only broadcasts are run in both worlds");
+    }
+    for (at, workload) in scenario.workload.iter().enumerate() {
+        if workload.look_up.is_some() {
+            return no(&format!("workload.{at}.look_up"), "only broadcasts are run in both worlds");
+        }
+    }
+    for (at, fault) in scenario.faults.iter().enumerate() {
+        if let Some(why) = why_not(&fault.what) {
+            return no(&format!("faults.{at}.do.{}", fault.what.kind()), why);
+        }
+    }
+    match Observed::untold(scenario) {
+        Some(figure) => no("assertions", &format!("nobody can tell {figure} of real nodes")),
+        None => Ok(()),
+    }
+}
+
+fn why_not(what: &What) -> Option<&'static str> {
+    match what {
+        What::ClockDrift { .. } | What::ClockJump { .. } => {
+            Some("all processes of a machine have one clock")
+        }
+        What::Slow { .. } => {
+            Some("a real process has no time for each message that could be set; stall it instead")
+        }
+        What::Recycle { .. } => Some(
+            "a real host closes the connections of a process that ends; crash and join instead",
+        ),
+        What::Crash { notice: Death::Reset, .. } | What::Churn { notice: Death::Reset, .. } => {
+            Some(
+                "a real host closes the connections of a process that ends: notice = \"closed\", or \
+             \"silent\" for a machine that is gone",
+            )
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use murmurate_simulator::experiment::scenario::Document;
+
+    fn says(text: &str) -> String {
+        let document = Document::parse("test", text).expect("TOML");
+        let scenario = document.scenario().expect("a scenario");
+        check(&scenario).map_or_else(|why| why.to_string(), |()| "possible".into())
+    }
+
+    #[test]
+    fn what_real_nodes_cannot_have_is_named_with_its_key() {
+        let few = "nodes.count = 20\n";
+        assert_eq!(says(few), "possible");
+        assert_eq!(says("nodes.count = 513"), "nodes.count: 513: at most 512 real nodes run");
+        for (text, starts) in [
+            (
+                "faults = [{ at = \"1s\", do.clock-jump = { who = \"all\", by = \"1s\" } }]",
+                "faults.0.do.clock-jump: all",
+            ),
+            (
+                "faults = [{ at = \"1s\", do.recycle = { who = \"all\" } }]",
+                "faults.0.do.recycle: a real host",
+            ),
+            (
+                "faults = [{ at = \"1s\", do.crash = { who = \"all\", notice = \"reset\" } }]",
+                "faults.0.do.crash: a real host",
+            ),
+            ("assertions = [\"pending < 9\"]", "assertions: nobody can tell pending"),
+            ("workload = [{ look_up = {} }]", "workload.0.look_up: only broadcasts"),
+        ] {
+            let said = says(&format!("{few}{text}"));
+            assert!(said.starts_with(starts), "{said}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What was seen of real nodes, as figures.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use murmurate::membership::Time;
+use murmurate_simulator::engine::stats::Broadcast;
+use murmurate_simulator::experiment::runner::{Observed, Outcome};
+use murmurate_simulator::experiment::scenario::Scenario;
+use murmurate_simulator::observe::graph::Graph;
+
+use crate::talk::Said;
+
+/// Microseconds between two moments for which counters are summed up: nodes tell them as often.
+const TICK: u64 = 250_000;
+
+/// All that was seen. Times are microseconds since the run began.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    lives: Vec<Life>,
+    /// By identity: which node has it.
+    nodes: BTreeMap<String, usize>,
+    sent: BTreeMap<u32, Sent>,
+    deliveries: Vec<Delivery>,
+    /// What went wrong, with the node that it went wrong for.
+    pub(crate) failures: Vec<String>,
+}
+
+/// One start of a node.
+#[derive(Debug)]
+struct Life {
+    index: usize,
+    from: u64,
+    until: u64,
+    views: Vec<(u64, Vec<String>)>,
+    counts: Vec<Counts>,
+}
+
+#[derive(Debug)]
+struct Counts {
+    at: u64,
+    sent: BTreeMap<String, u64>,
+    payloads: u64,
+}
+
+/// A broadcast.
+#[derive(Debug)]
+struct Sent {
+    life: usize,
+    at: u64,
+    bytes: u32,
+    /// Lives that went on when it was published.
+    eligible: BTreeSet<usize>,
+}
+
+#[derive(Debug)]
+struct Delivery {
+    id: u32,
+    life: usize,
+    at: u64,
+    took: u64,
+    hops: u16,
+}
+
+fn time(micros: u64) -> Time {
+    Time::ZERO.after(Duration::from_micros(micros))
+}
+
+fn micros(time: Time) -> u64 {
+    time.as_nanos() / 1_000
+}
+
+impl Life {
+    fn goes_on(&self, at: u64) -> bool {
+        self.from <= at && at < self.until
+    }
+
+    /// What it had counted by then.
+    fn counts(&self, by: u64) -> Option<&Counts> {
+        let told = self.counts.partition_point(|counts| counts.at <= by);
+        self.counts.get(told.checked_sub(1)?)
+    }
+
+    fn view(&self, at: u64) -> &[String] {
+        let told = self.views.partition_point(|(when, _)| *when <= at);
+        told.checked_sub(1).map_or(&[], |last| &self.views[last].1)
+    }
+}
+
+impl Seen {
+    /// A node starts; the number of this life.
+    pub(crate) fn started(&mut self, index: usize, at: u64) -> usize {
+        let (views, counts) = (Vec::new(), Vec::new());
+        self.lives.push(Life { index, from: at, until: u64::MAX, views, counts });
+        self.lives.len() - 1
+    }
+
+    /// It ends.
+    pub(crate) fn ended(&mut self, life: usize, at: u64) {
+        self.lives[life].until = at;
+    }
+
+    /// It is told to broadcast.
+    pub(crate) fn publishes(&mut self, life: usize, id: u32, bytes: u32, at: u64) {
+        let lives = self.lives.iter().enumerate();
+        let eligible =
+            lives.filter(|(_, life)| life.goes_on(at)).map(|(number, _)| number).collect();
+        self.sent.insert(id, Sent { life, at, bytes, eligible });
+    }
+
+    /// It says something.
+    pub(crate) fn heard(&mut self, life: usize, said: Said) {
+        let index = self.lives[life].index;
+        match said {
+            Said::Ready | Said::Told => {}
+            Said::Started(id) => drop(self.nodes.insert(id, index)),
+            Said::View { at, active } => self.lives[life].views.push((at, active)),
+            Said::Published { id, at } => {
+                self.sent.get_mut(&id).into_iter().for_each(|sent| sent.at = at);
+            }
+            Said::Delivered { id, at, took, hops } => {
+                self.deliveries.push(Delivery { id, life, at, took, hops });
+            }
+            Said::Counted { at, sent, payloads } => {
+                self.lives[life].counts.push(Counts { at, sent, payloads });
+            }
+            Said::Failed(why) => self.failures.push(format!("node {index}: {why}")),
+        }
+    }
+
+    /// Messages that all nodes sent, by kind.
+    pub(crate) fn messages(&self) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        for counts in self.lives.iter().filter_map(|life| life.counts.last()) {
+            for (kind, count) in &counts.sent {
+                *all.entry(kind.clone()).or_default() += count;
+            }
+        }
+        all
+    }
+
+    pub(crate) fn outcome(&self, scenario: &Scenario) -> Outcome {
+        let end = u64::try_from(scenario.duration.0.as_micros()).unwrap_or(u64::MAX);
+        let ticks: Vec<u64> = (0..=end.div_ceil(TICK)).map(|tick| tick * TICK).collect();
+        let sum = |at: u64, of: &dyn Fn(&Counts) -> u64| -> u64 {
+            self.lives.iter().filter_map(|life| life.counts(at)).map(of).sum()
+        };
+        let sent = |counts: &Counts| counts.sent.values().sum();
+        let messages = ticks.iter().map(|at| (time(*at), sum(*at, &sent))).collect();
+        let payloads: Vec<u64> = ticks.iter().map(|at| sum(*at, &|c| c.payloads)).collect();
+        let mut deliveries: Vec<_> = self.deliveries.iter().collect();
+        deliveries.sort_by_key(|delivery| delivery.at);
+        let deliveries = deliveries.into_iter();
+        let observed = Observed {
+            broadcasts: self.broadcasts(&payloads),
+            deliveries: deliveries.map(|d| (time(d.at), Duration::from_micros(d.took))).collect(),
+            messages,
+            overlay: &|at| self.overlay(micros(at)),
+        };
+        observed.outcome(scenario)
+    }
+
+    /// What became of the broadcasts. Nodes count payloads, but not of which broadcast: those of a tick
+    /// are those of what was published in it, and of those before if nothing was.
+    fn broadcasts(&self, payloads: &[u64]) -> Vec<Broadcast> {
+        let mut all: Vec<(u32, Broadcast)> =
+            self.sent.iter().map(|(id, sent)| (*id, sent.broadcast())).collect();
+        all.sort_by_key(|(_, broadcast)| broadcast.sent);
+        let places: BTreeMap<u32, usize> =
+            all.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();
+        let mut counted = BTreeSet::new();
+        for Delivery { id, life, hops, .. } in &self.deliveries {
+            let Some(place) = places.get(id) else { continue };
+            let broadcast = &mut all[*place].1;
+            if self.sent[id].eligible.contains(life) && counted.insert((id, life)) {
+                broadcast.delivered += 1;
+                broadcast.last_hop = broadcast.last_hop.max(*hops);
+            }
+        }
+        let mut all: Vec<Broadcast> = all.into_iter().map(|(_, broadcast)| broadcast).collect();
+        let mut shares = Vec::new();
+        for (tick, pair) in payloads.windows(2).enumerate() {
+            let (from, until) = (time(tick as u64 * TICK), time((tick as u64 + 1) * TICK));
+            let first = all.partition_point(|broadcast| broadcast.sent < from);
+            let end = all.partition_point(|broadcast| broadcast.sent < until);
+            let came = pair[1].saturating_sub(pair[0]);
+            match shares.last_mut() {
+                Some((_, share)) if first == end => *share += came,
+                _ => shares.push((first..end, came)),
+            }
+        }
+        for (group, came) in shares {
+            share_out(&mut all[group], came);
+        }
+        all
+    }
+
+    /// The nodes that run at a moment as a graph, and how many views hold one that does not.
+    fn overlay(&self, at: u64) -> (Graph, usize) {
+        let running: Vec<&Life> = self.lives.iter().filter(|life| life.goes_on(at)).collect();
+        let numbers: BTreeMap<usize, u32> =
+            running.iter().zip(0..).map(|(life, number)| (life.index, number)).collect();
+        let (mut arcs, mut dead) = (Vec::new(), 0);
+        for life in &running {
+            for other in life.view(at) {
+                match self.nodes.get(other).and_then(|index| numbers.get(index)) {
+                    Some(number) => arcs.push((numbers[&life.index], *number)),
+                    None => dead += 1,
+                }
+            }
+        }
+        (Graph::from_arcs(running.len(), arcs.iter().copied()), dead)
+    }
+}
+
+impl Sent {
+    /// Nobody has it yet but who published it.
+    fn broadcast(&self) -> Broadcast {
+        Broadcast {
+            origin: self.life,
+            sent: time(self.at),
+            payload_bytes: self.bytes,
+            eligible: self.eligible.len() as u32,
+            delivered: 1,
+            payloads: 0,
+            last_hop: 0,
+        }
+    }
+}
+
+/// Shares payloads out to broadcasts, by how many took them, so that their sum is what came.
+fn share_out(broadcasts: &mut [Broadcast], came: u64) {
+    let all: u64 = broadcasts.iter().map(|b| u64::from(b.delivered) - 1).sum();
+    let (mut taken, mut given) = (0, 0);
+    for broadcast in broadcasts {
+        taken += u64::from(broadcast.delivered) - 1;
+        let until_here = (came * taken).checked_div(all).unwrap_or(0);
+        broadcast.payloads = (until_here - given) as u32;
+        given = until_here;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use murmurate_simulator::experiment::scenario::Span;
+
+    use super::*;
+
+    fn view(at: u64, active: &[&str]) -> Said {
+        Said::View { at, active: active.iter().map(|id| (*id).to_owned()).collect() }
+    }
+
+    /// Three nodes in a line; the last one dies, and comes back without neighbours.
+    fn seen() -> Seen {
+        let mut seen = Seen::default();
+        for (index, id) in ["a", "b", "c"].into_iter().enumerate() {
+            let life = seen.started(index, 0);
+            seen.heard(life, Said::Started(id.to_owned()));
+        }
+        seen.heard(0, view(10, &["b"]));
+        seen.heard(1, view(10, &["a"]));
+        seen.heard(1, view(20, &["a", "c"]));
+        seen.heard(2, view(20, &["b"]));
+        seen.ended(2, 1_000_000);
+        seen.started(2, 2_000_000);
+        seen
+    }
+
+    #[test]
+    fn the_overlay_is_that_of_the_moment() {
+        let seen = seen();
+        let at = |at| {
+            let (graph, dead) = seen.overlay(at);
+            (graph.nodes(), graph.edges(), graph.asymmetric, dead)
+        };
+        assert_eq!(at(0), (3, 0, 0, 0));
+        assert_eq!(at(15), (3, 1, 0, 0));
+        assert_eq!(at(20), (3, 2, 0, 0));
+        assert_eq!(at(1_500_000), (2, 1, 0, 1), "its neighbour holds it still");
+        assert_eq!(at(2_500_000), (3, 2, 1, 0), "it is back, and does not hold it");
+    }
+
+    #[test]
+    fn broadcasts_are_for_those_who_run() {
+        let mut seen = seen();
+        seen.publishes(0, 7, 100, 500_000);
+        seen.publishes(0, 8, 100, 1_500_000);
+        let delivered = |id, took| Said::Delivered { id, at: 1_600_000, took, hops: 2 };
+        seen.heard(1, delivered(7, 10));
+        seen.heard(1, delivered(8, 20));
+        seen.heard(3, delivered(8, 30));
+        let counts = |at, payloads| Said::Counted {
+            at,
+            sent: BTreeMap::from([("gossip".into(), 3)]),
+            payloads,
+        };
+        seen.heard(1, counts(700_000, 1));
+        seen.heard(1, counts(1_700_000, 4));
+        let scenario = Scenario { duration: Span(Duration::from_secs(3)), ..Scenario::default() };
+        let phases = seen.outcome(&scenario).phases;
+        assert_eq!(phases[0].broadcasts, 2);
+        // Two of three, and two of two: whoever came later does not count.
+        assert_eq!(phases[0].reliability, Some(5.0 / 6.0));
+        assert_eq!(phases[0].rmr, Some(1.0), "one payload for one delivery, and three for one");
+        assert_eq!(seen.messages(), BTreeMap::from([("gossip".to_owned(), 3)]));
+    }
+
+    #[test]
+    fn all_payloads_are_shared_out() {
+        let broadcast = |delivered| Broadcast {
+            delivered,
+            ..Sent { life: 0, at: 0, bytes: 0, eligible: BTreeSet::new() }.broadcast()
+        };
+        let mut three = [broadcast(4), broadcast(1), broadcast(5)];
+        share_out(&mut three, 8);
+        assert_eq!(three.map(|b| b.payloads), [3, 0, 5]);
+    }
+}

@@ -1,0 +1,64 @@
+//! What the controller and its nodes say to each other: a line of JSON each. Times are microseconds since
+//! the run began.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// The first line for a node.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    /// The scenario as TOML: which protocols run, and how.
+    pub(crate) scenario: String,
+    /// Which node it is.
+    pub(crate) index: usize,
+    /// Where it listens.
+    pub(crate) listen: String,
+    /// When the run begins, in microseconds since 1970.
+    pub(crate) epoch: u64,
+}
+
+/// What a node is told to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// Start, and join through these addresses.
+    Start(Vec<String>),
+    /// Join through these addresses, too.
+    Join(Vec<String>),
+    /// Broadcast so many bytes.
+    Publish { id: u32, bytes: u32 },
+    /// Say goodbye, and end.
+    Leave,
+    /// Say goodbye.
+    LeaveAndStay,
+    /// Say what was not said yet.
+    Tell,
+}
+
+/// What a node says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Said {
+    /// It has its setup.
+    Ready,
+    /// Its identity, when it starts.
+    Started(String),
+    /// Its active view changed.
+    View { at: u64, active: Vec<String> },
+    /// It has published a broadcast.
+    Published { id: u32, at: u64 },
+    /// It has delivered a broadcast.
+    Delivered { id: u32, at: u64, took: u64, hops: u16 },
+    /// What it has counted so far.
+    Counted { at: u64, sent: BTreeMap<String, u64>, payloads: u64 },
+    /// It has said everything.
+    Told,
+    /// Something went wrong.
+    Failed(String),
+}
+
+/// Now, in microseconds since 1970: one clock for all processes of the machine.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
