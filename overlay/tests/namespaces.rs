@@ -74,7 +74,8 @@ fn main() -> ExitCode {
         slow::a_stopped_peer_slows_nobody,
         slow::a_throttled_peer_slows_nobody,
     ];
-    harness::run(tests, || {
+    // They wait most of the time.
+    harness::run_at_a_time(4, tests, || {
         bed::sweep();
         harness::debian(&["iproute2", "nftables"], bed::works)
     })

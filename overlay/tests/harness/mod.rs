@@ -18,6 +18,26 @@ pub(crate) fn run<const TESTS: usize>(
     tests: [(&'static str, fn()); TESTS],
     missing: fn() -> Result<(), String>,
 ) -> ExitCode {
+    run_as_told(&Arguments::from_args(), tests, missing)
+}
+
+/// As [`run`], so many at a time if the command line does not say how many.
+#[allow(dead_code, reason = "most tests are as many at a time as there are cores")]
+pub(crate) fn run_at_a_time<const TESTS: usize>(
+    at_a_time: usize,
+    tests: [(&'static str, fn()); TESTS],
+    missing: fn() -> Result<(), String>,
+) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(at_a_time);
+    run_as_told(&arguments, tests, missing)
+}
+
+fn run_as_told<const TESTS: usize>(
+    arguments: &Arguments,
+    tests: [(&'static str, fn()); TESTS],
+    missing: fn() -> Result<(), String>,
+) -> ExitCode {
     let found = Arc::new(OnceLock::new());
     let trial = |(name, test): (&str, fn())| {
         let found = Arc::clone(&found);
@@ -30,7 +50,7 @@ pub(crate) fn run<const TESTS: usize>(
         })
     };
     let trials = tests.map(trial).into();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    libtest_mimic::run(arguments, trials).exit_code()
 }
 
 /// What `works` says, if need be once these packages of Debian are installed.
