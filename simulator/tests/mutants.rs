@@ -41,7 +41,8 @@ fn every_patch_says_what_it_is() {
     let all = all();
     assert!(all.len() >= 57 + 15, "{} are left", all.len());
     for Mutant { name, about, finder, files, .. } in all {
-        let is_name = name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        let is_name =
+            name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         assert!(is_name && name.len() <= 24, "{name}");
         assert!(
             about.len() > 10 && about.starts_with(|c: char| c.is_uppercase()),

@@ -1,6 +1,8 @@
 //! Tests that need what not every machine has. Where it is missing, each of them is reported as ignored, by
 //! its name and with the reason. The standard harness cannot: what it ignores is known when it is built.
 
+#![allow(dead_code, reason = "each test uses what it needs")]
+
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +24,6 @@ pub(crate) fn run<const TESTS: usize>(
 }
 
 /// As [`run`], so many at a time if the command line does not say how many.
-#[allow(dead_code, reason = "most tests are as many at a time as there are cores")]
 pub(crate) fn run_at_a_time<const TESTS: usize>(
     at_a_time: usize,
     tests: [(&'static str, fn()); TESTS],

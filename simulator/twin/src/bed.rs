@@ -11,7 +11,7 @@ use murmurate_simulator::model::network::Network;
 use nix::unistd::Uid;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-use crate::Error;
+use crate::error::Error;
 use crate::wires::Wires;
 
 /// All names begin with this and the process id in hex.

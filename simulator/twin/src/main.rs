@@ -7,6 +7,7 @@
 //!
 //! | room | what |
 //! |---|---|
+//! | `error` | what can go wrong |
 //! | `possible` | what a scenario asks that real nodes cannot have |
 //! | `talk` | what the controller and its nodes say to each other |
 //! | `node` | what a node's process does |
@@ -19,6 +20,7 @@
 #![expect(clippy::disallowed_methods, reason = "the real world has clocks")]
 
 mod bed;
+mod error;
 mod node;
 mod possible;
 mod replay;
@@ -36,7 +38,7 @@ use murmurate_simulator::engine::Journal;
 use murmurate_simulator::experiment::runner::{self, Observer, Report};
 use murmurate_simulator::experiment::scenario::Scenario;
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+use error::Error;
 
 /// Runs a scenario in two worlds, simulated and on real nodes, and prints the figures of both.
 ///

@@ -11,7 +11,7 @@ use murmurate::{Builder, Delivery, Multiaddr, Node, NodeId, Subscription, identi
 use murmurate_simulator::experiment::scenario::{Document, Scenario};
 use tokio::sync::mpsc;
 
-use crate::Error;
+use crate::error::Error;
 use crate::talk::{Order, Said, Setup, now};
 
 /// The only topic.

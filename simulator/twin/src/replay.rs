@@ -14,8 +14,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
-use crate::Error;
 use crate::bed::{self, Bed};
+use crate::error::Error;
 use crate::possible::MOST_NODES;
 use crate::seen::Seen;
 use crate::talk::{Order, Said, Setup, now};

@@ -1,6 +1,7 @@
 //! The simulation: nodes, the queue between them, and what one can do to them.
 
 mod control;
+mod noted;
 mod services;
 
 use std::collections::BTreeMap;
@@ -95,32 +96,6 @@ impl<P: SimStack> Simulation<P> {
             out_of_incarnations: None,
             journal: None,
             network_touched: false,
-        }
-    }
-
-    /// From now on notes what is done to it from outside.
-    pub fn keep_journal(&mut self) {
-        self.journal = Some(Journal::new());
-    }
-
-    /// What was noted since the last call.
-    pub fn take_journal(&mut self) -> Journal {
-        self.note_network();
-        self.journal.as_mut().map_or_else(Journal::new, std::mem::take)
-    }
-
-    fn note_network(&mut self) {
-        if std::mem::take(&mut self.network_touched)
-            && let Some(journal) = &mut self.journal
-        {
-            journal.push((self.now, Deed::Network(Box::new(Network::clone(&self.network)))));
-        }
-    }
-
-    fn note(&mut self, deed: impl FnOnce() -> Deed) {
-        self.note_network();
-        if let Some(journal) = &mut self.journal {
-            journal.push((self.now, deed()));
         }
     }
 

@@ -1,0 +1,34 @@
+//! Notes of what is done to a simulation from outside.
+
+use super::Simulation;
+use crate::engine::journal::{Deed, Journal};
+use crate::engine::strategy::SimStack;
+use crate::model::network::Network;
+
+impl<P: SimStack> Simulation<P> {
+    /// From now on notes what is done to it from outside.
+    pub fn keep_journal(&mut self) {
+        self.journal = Some(Journal::new());
+    }
+
+    /// What was noted since the last call.
+    pub fn take_journal(&mut self) -> Journal {
+        self.note_network();
+        self.journal.as_mut().map_or_else(Journal::new, std::mem::take)
+    }
+
+    pub(super) fn note_network(&mut self) {
+        if std::mem::take(&mut self.network_touched)
+            && let Some(journal) = &mut self.journal
+        {
+            journal.push((self.now, Deed::Network(Box::new(Network::clone(&self.network)))));
+        }
+    }
+
+    pub(super) fn note(&mut self, deed: impl FnOnce() -> Deed) {
+        self.note_network();
+        if let Some(journal) = &mut self.journal {
+            journal.push((self.now, deed()));
+        }
+    }
+}
