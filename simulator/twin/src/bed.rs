@@ -1,8 +1,9 @@
 //! Network namespaces, one for each node, with nothing between them but the switch.
 //!
-//! Nothing of the machine's own network is touched.
+//! Of the machine's own network nothing is touched; for a moment each device appears there.
 
 use std::io::{ErrorKind, Write};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -26,23 +27,33 @@ const IN_A_ROW: usize = 250;
 /// The namespaces of a run and their wires; dropped, they are gone.
 pub(crate) struct Bed {
     nodes: usize,
+    devices: Vec<SyncDevice>,
     wires: Option<Wires>,
 }
 
 impl Bed {
-    /// For so many nodes; the network's time begins at `begun`.
-    pub(crate) fn make(nodes: usize, network: Network, begun: Instant) -> Result<Self, Error> {
+    /// For so many nodes, not yet connected.
+    pub(crate) fn make(nodes: usize) -> Result<Self, Error> {
         // From here on Drop cleans up, whatever fails.
-        let mut bed = Self { nodes, wires: None };
-        let mut devices = Vec::new();
+        let mut bed = Self { nodes, devices: Vec::new(), wires: None };
         for index in 0..nodes {
-            devices.push(bed.home(index)?);
+            bed.devices.push(Self::home(index)?);
         }
-        bed.wires = Some(Wires::start(devices, index_of, network, begun));
         Ok(bed)
     }
 
-    fn home(&self, index: usize) -> Result<SyncDevice, Error> {
+    /// Connects all by this network, whose time begins at `begun`.
+    pub(crate) fn connect(&mut self, network: Network, begun: Instant) {
+        let devices = std::mem::take(&mut self.devices);
+        self.wires = Some(Wires::start(devices, index_of, network, begun));
+    }
+
+    /// Packets for which the switch had no room.
+    pub(crate) fn overflowed(&self) -> u64 {
+        self.wires.as_ref().map_or(0, Wires::overflowed)
+    }
+
+    fn home(index: usize) -> Result<SyncDevice, Error> {
         let name = name(index);
         let device = DeviceBuilder::new().name(name.clone()).build_sync();
         let device = device.map_err(|error| format!("{DEVICES}: {error}"))?;
@@ -70,9 +81,6 @@ impl Drop for Bed {
             // With its device a thread ends. A namespace alone goes only when its last socket does.
             let _ = run_ip(&["-n", &name, "link", "del", DEVICE], "");
             let _ = run_ip(&["netns", "del", &name], "");
-        }
-        if let Some(wires) = self.wires.take() {
-            wires.end();
         }
     }
 }
@@ -128,6 +136,8 @@ fn run_ip(arguments: &[&str], input: &str) -> Result<Vec<u8>, Error> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // What ends this program by the terminal must not end its cleaning up.
+        .process_group(0)
         .spawn()
         .map_err(|error| match error.kind() {
             ErrorKind::NotFound => "there is no `ip`: install iproute2".into(),

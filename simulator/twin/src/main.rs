@@ -116,17 +116,29 @@ fn twins(options: &Options) -> Result<ExitCode, Error> {
     }
     bed::check()?;
     let mut all = Vec::new();
+    let mut failed = None;
     for scenario in &scenarios {
-        let both = twin(scenario, options.seeds)?;
-        if !options.json {
-            println!("{both}");
+        match twin(scenario, options.seeds) {
+            Ok(both) => {
+                if !options.json {
+                    println!("{both}");
+                }
+                all.push(both);
+            }
+            Err(error) => {
+                failed = Some(format!("{}: {error}", scenario.name));
+                break;
+            }
         }
-        all.push(both);
     }
+    // What there is, also if something went wrong then.
     if options.json {
         println!("{}", serde_json::to_string(&all)?);
     } else if all.len() > 1 {
         println!("{}", table::Summary(&all));
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
     }
     Ok(if all.iter().all(table::Both::hold) { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -146,5 +158,11 @@ fn simulate(scenario: &Scenario) -> Result<(Report, Journal), Error> {
     let mut notes = Notes::default();
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let report = runner::run_on_threads(threads, scenario, &mut notes)?;
-    Ok((report, notes.0))
+    match &report.violation {
+        Some(broken) => {
+            let (seed, rule, detail) = (scenario.seed, broken.rule, &broken.detail);
+            Err(format!("simulated with seed {seed}: VIOLATION: {rule}: {detail}").into())
+        }
+        None => Ok((report, notes.0)),
+    }
 }

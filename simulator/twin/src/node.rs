@@ -47,16 +47,19 @@ fn lines() -> mpsc::UnboundedReceiver<String> {
 
 async fn live() -> Result<(), Error> {
     let mut lines = lines();
+    say(&Said::Ready);
     let setup: Setup = serde_json::from_str(&lines.recv().await.unwrap_or_default())?;
     let scenario = Document::parse("the scenario", &setup.scenario)?.scenario()?;
-    say(&Said::Ready);
     let mut node = None;
     while let Some(line) = lines.recv().await {
         let order: Order = serde_json::from_str(&line)?;
         match (order, &node) {
             (Order::Start(contacts), None) => match start(&scenario, &setup, contacts).await {
                 Ok(started) => node = Some(started),
-                Err(error) => say(&Said::Failed(error.to_string())),
+                Err(error) => {
+                    say(&Said::Failed(error.to_string()));
+                    return Err(error);
+                }
             },
             (order, Some(node)) => obey(order, node, setup.epoch).await,
             (_, None) => {}
@@ -69,8 +72,8 @@ async fn obey(order: Order, node: &Node, epoch: u64) {
     match order {
         Order::Start(contacts) | Order::Join(contacts) => join(node, &contacts),
         Order::Publish { id, bytes } => {
-            let mut data = vec![0; (bytes as usize).max(4)];
-            data[..4].copy_from_slice(&id.to_le_bytes());
+            let mut data = id.to_le_bytes().to_vec();
+            data.resize(bytes as usize, 0);
             let node = node.clone();
             tokio::spawn(async move {
                 let at = since(epoch, now());

@@ -1,12 +1,17 @@
 //! What a scenario asks that real nodes cannot have, or that nobody could compare.
 
+use std::ops::RangeInclusive;
+
 use murmurate::broadcast::{flood, plumtree};
 use murmurate::membership::{full_mesh, hyparview};
 use murmurate_simulator::experiment::runner::Observed;
 use murmurate_simulator::experiment::scenario::{Death, Scenario, What};
 
-/// Nodes that there are at most, whenever they start: each is a process.
+/// The most nodes there may be, whenever they start: each is a process.
 pub(crate) const MOST_NODES: usize = 512;
+
+/// Bytes of a broadcast: its number at least, and at most what fits a frame.
+const PAYLOAD: RangeInclusive<u32> = 4..=(1 << 20) - 1024;
 
 /// Why a scenario cannot be run on real nodes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,14 +47,25 @@ pub(crate) fn check(scenario: &Scenario) -> Result<(), Impossible> {
         if workload.look_up.is_some() {
             return no(&format!("workload.{at}.look_up"), "only broadcasts are run in both worlds");
         }
+        if !PAYLOAD.contains(&workload.payload.0) {
+            let (least, most) = (PAYLOAD.start(), PAYLOAD.end());
+            let why =
+                format!("{}: real nodes take {least} to {most} bytes here", workload.payload.0);
+            return no(&format!("workload.{at}.payload"), &why);
+        }
     }
+    let discovers = scenario.faults.iter().any(|fault| matches!(fault.what, What::Discover { .. }));
     for (at, fault) in scenario.faults.iter().enumerate() {
+        if discovers && matches!(fault.what, What::Leave { linger, .. } if !linger.0.is_zero()) {
+            let why = "a real node that has left does not come back when it is told of others";
+            return no(&format!("faults.{at}.do.leave.linger"), why);
+        }
         if let Some(why) = why_not(&fault.what) {
             return no(&format!("faults.{at}.do.{}", fault.what.kind()), why);
         }
     }
     match Observed::untold(scenario) {
-        Some(figure) => no("assertions", &format!("nobody can tell {figure} of real nodes")),
+        Some(figure) => no("assertions", &format!("{figure} is not known of real nodes")),
         None => Ok(()),
     }
 }
@@ -104,7 +120,8 @@ mod tests {
                 "faults = [{ at = \"1s\", do.crash = { who = \"all\", notice = \"reset\" } }]",
                 "faults.0.do.crash: a real host",
             ),
-            ("assertions = [\"pending < 9\"]", "assertions: nobody can tell pending"),
+            ("assertions = [\"pending < 9\"]", "assertions: pending is not known"),
+            ("workload = [{ payload = 2 }]", "workload.0.payload: 2: real nodes take 4 to 1047552"),
             ("workload = [{ look_up = {} }]", "workload.0.look_up: only broadcasts"),
         ] {
             let said = says(&format!("{few}{text}"));

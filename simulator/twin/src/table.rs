@@ -88,12 +88,13 @@ impl Both {
     pub(crate) fn new(scenario: &Scenario, simulated: &[Report], seen: &Seen) -> Self {
         let real = seen.outcome(scenario);
         let mut figures = Vec::new();
-        for (place, other) in real.phases.iter().enumerate() {
+        for real in &real.phases {
+            let is_same = |phase: &&PhaseReport| phase.phase == real.phase;
             let phases: Vec<_> =
-                simulated.iter().filter_map(|report| report.phases.get(place)).collect();
-            figures.extend(phase(&phases, other));
+                simulated.iter().filter_map(|report| report.phases.iter().find(is_same)).collect();
+            figures.extend(phase(&phases, real));
         }
-        figures.extend(messages(simulated, &seen.messages()));
+        figures.extend(messages(simulated, &seen.messages(scenario)));
         figures.extend(times(scenario, simulated, &real));
         let asserted = |(place, verdict): (usize, &Verdict)| Asserted {
             assertion: verdict.assertion.clone(),
@@ -154,7 +155,7 @@ fn messages(simulated: &[Report], real: &BTreeMap<String, u64>) -> Vec<Row> {
     kinds.into_iter().map(row).filter(is_said).collect()
 }
 
-/// How long that took which has to come within a time of an event.
+/// How long it took until an assertion with `within` held.
 fn times(scenario: &Scenario, simulated: &[Report], real: &Outcome) -> Vec<Row> {
     let row = |(place, assertion): (usize, &Assertion)| {
         let Window::Within(_, event) = &assertion.window else { return None };

@@ -39,7 +39,7 @@ pub(crate) enum Order {
 /// What a node says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Said {
-    /// It has its setup.
+    /// It waits for its setup.
     Ready,
     /// Its identity, when it starts.
     Started(String),

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{JoinHandle, spawn};
+use std::thread::spawn;
 use std::time::{Duration, Instant};
 
 use murmurate::membership::Time;
@@ -15,11 +15,8 @@ const CAPACITY: usize = 1 << 18;
 /// Bytes of the largest packet.
 const LARGEST: usize = 1 << 16;
 
-/// A thread for each device, and one that hands packets out.
-pub(crate) struct Wires {
-    shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
-}
+/// A thread for each device, which ends with the device, and one that hands packets out.
+pub(crate) struct Wires(Arc<Shared>);
 
 struct Shared {
     devices: Vec<SyncDevice>,
@@ -36,6 +33,7 @@ struct State {
     switch: Switch,
     under_way: BinaryHeap<Reverse<Packet>>,
     taken: u64,
+    overflowed: u64,
     ended: bool,
 }
 
@@ -59,31 +57,34 @@ impl Wires {
         begun: Instant,
     ) -> Self {
         let switch = Switch::new(network, devices.len());
-        let state = State { switch, under_way: BinaryHeap::new(), taken: 0, ended: false };
+        let state =
+            State { switch, under_way: BinaryHeap::new(), taken: 0, overflowed: 0, ended: false };
         let (state, came) = (Mutex::new(state), Condvar::new());
         let shared = Arc::new(Shared { devices, node, begun, state, came });
-        let mut threads = Vec::new();
         for from in 0..shared.devices.len() {
             let shared = Arc::clone(&shared);
-            threads.push(spawn(move || shared.take_in(from)));
+            spawn(move || shared.take_in(from));
         }
         let hands_out = Arc::clone(&shared);
-        threads.push(spawn(move || hands_out.hand_out()));
-        Self { shared, threads }
+        spawn(move || hands_out.hand_out());
+        Self(shared)
     }
 
     /// From now on the network is like this.
     pub(crate) fn replace(&self, network: Network) {
-        self.shared.state().switch.replace(network);
+        self.0.state().switch.replace(network);
     }
 
-    /// Waits for the end, once the devices are gone.
-    pub(crate) fn end(self) {
-        self.shared.state().ended = true;
-        self.shared.came.notify_one();
-        for thread in self.threads {
-            let _ = thread.join();
-        }
+    /// Packets for which there was no room.
+    pub(crate) fn overflowed(&self) -> u64 {
+        self.0.state().overflowed
+    }
+}
+
+impl Drop for Wires {
+    fn drop(&mut self) {
+        self.0.state().ended = true;
+        self.0.came.notify_one();
     }
 }
 
@@ -112,7 +113,9 @@ impl Shared {
             let first = state.under_way.peek().map(|Reverse(next)| next.due);
             let arrivals = state.switch.send(from, to, length as u64, self.now());
             for due in arrivals.into_iter().flatten() {
-                if state.under_way.len() < CAPACITY {
+                if state.under_way.len() == CAPACITY {
+                    state.overflowed += 1;
+                } else {
                     state.taken += 1;
                     let number = state.taken;
                     let bytes = packet.to_vec();
