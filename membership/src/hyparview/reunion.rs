@@ -7,9 +7,9 @@
 //! with one of its own is linked by an exchange, which costs nobody a link. Who answers in a later incarnation is
 //! asked in that one ([`Input::Restarted`](crate::Input::Restarted)).
 //!
-//! An exchange moves two links, and every peer has contacts that it did not join through. So a contact whose
-//! first sample names somebody who is known here is of the same part, and is forgotten; and the contacts of a
-//! join are linked by the random exchanges that take place anyway.
+//! An exchange moves two links, and every peer has contacts that it did not join through. So where random
+//! exchanges take place anyway, a contact whose first sample names somebody who is known here is taken to be of
+//! the same part, and is forgotten; and the other contacts of a join are linked by these exchanges.
 
 use core::time::Duration;
 
@@ -163,15 +163,18 @@ impl<P: Peer> HyParView<P> {
     /// A lost peer answers, with a sample of its view. Called before the sample gets into the views.
     pub(super) fn meet(&mut self, now: Time, from: P, sample: &[P], fx: &mut impl Effects<Self>) {
         let Some(at) = self.lost.iter().position(|lost| lost.peer == from) else { return };
-        // Only the first sample tells: with it the two know each other's peers.
+        // Only the first sample tells: with it the two know each other's peers. And it may mislead: passive
+        // views remember the other side of a cut. Random exchanges make up for that; where there are none,
+        // a link is the only proof.
+        let exchanges = self.config.promotion_interval.is_some();
         let when = match self.lost[at].when {
-            When::IfApart | When::InTurn if sample.iter().any(|peer| self.knows(*peer)) => {
+            When::IfApart | When::InTurn
+                if exchanges && sample.iter().any(|peer| self.knows(*peer)) =>
+            {
                 fx.mark(marks::LOST_TOGETHER);
                 return self.forget(at);
             }
-            When::InTurn | When::Next | When::Asked if self.config.promotion_interval.is_some() => {
-                When::Next
-            }
+            When::InTurn | When::Next | When::Asked if exchanges => When::Next,
             _ => When::AtOnce,
         };
         self.lost[at].when = when;
