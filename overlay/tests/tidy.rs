@@ -129,7 +129,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
     (
         "simulator/twin/src",
         "the root",
-        &["error", "possible", "talk", "node", "wires", "bed", "seen", "replay", "table"],
+        &["error", "netns", "possible", "talk", "node", "wires", "bed", "seen", "replay", "table"],
     ),
 ];
 

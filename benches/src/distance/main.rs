@@ -11,6 +11,8 @@
 mod bed;
 mod grid;
 mod line;
+#[path = "../../../simulator/twin/src/netns.rs"]
+mod netns;
 mod ping;
 mod raw;
 mod relay;
@@ -96,7 +98,7 @@ fn main() -> Result<(), Error> {
     if let Some(worker) = options.command {
         return Builder::new_multi_thread().enable_all().build()?.block_on(work(worker));
     }
-    bed::check()?;
+    netns::check(bed::PREFIX)?;
     let results = Builder::new_current_thread().enable_all().build()?.block_on(async {
         tokio::select! {
             results = rounds(&options) => results,

@@ -2,23 +2,17 @@
 //!
 //! Of the machine's own network nothing is touched; for a moment each device appears there.
 
-use std::io::{ErrorKind, Write};
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use murmurate_simulator::model::network::Network;
-use nix::unistd::Uid;
-use tun_rs::{DeviceBuilder, SyncDevice};
+use tun_rs::SyncDevice;
 
 use crate::error::Error;
+use crate::netns;
 use crate::wires::Wires;
 
 /// All names begin with this and the process id in hex.
-const PREFIX: &str = "mmt";
-/// Where the kernel makes such devices.
-const DEVICES: &str = "/dev/net/tun";
+pub(crate) const PREFIX: &str = "mmt";
 /// The device in each namespace.
 const DEVICE: &str = "twin0";
 /// Nodes with the same third byte of their address.
@@ -37,7 +31,12 @@ impl Bed {
         // From here on Drop cleans up, whatever fails.
         let mut bed = Self { nodes, devices: Vec::new(), wires: None };
         for index in 0..nodes {
-            bed.devices.push(Self::home(index)?);
+            let name = name(index);
+            bed.devices.push(netns::make(&name, DEVICE)?);
+            let address = address(index);
+            let inside =
+                format!("addr add {address}/16 dev {DEVICE}\nlink set lo up\nlink set {DEVICE} up");
+            netns::batch(&["-n", &name], &inside)?;
         }
         Ok(bed)
     }
@@ -53,20 +52,6 @@ impl Bed {
         self.wires.as_ref().map_or(0, Wires::overflowed)
     }
 
-    fn home(index: usize) -> Result<SyncDevice, Error> {
-        let name = name(index);
-        let device = DeviceBuilder::new().name(name.clone()).build_sync();
-        let device = device.map_err(|error| format!("{DEVICES}: {error}"))?;
-        let lines = format!("netns add {name}\nlink set {name} netns {name} name {DEVICE}");
-        ip_batch(&[], &lines)?;
-        let inside = format!(
-            "addr add {}/16 dev {DEVICE}\nlink set lo up\nlink set {DEVICE} up",
-            address(index)
-        );
-        ip_batch(&["-n", &name], &inside)?;
-        Ok(device)
-    }
-
     /// From now on the network is like this.
     pub(crate) fn replace(&self, network: Network) {
         if let Some(wires) = &self.wires {
@@ -78,9 +63,8 @@ impl Bed {
 impl Drop for Bed {
     fn drop(&mut self) {
         for name in (0..self.nodes).map(name) {
-            // With its device a thread ends. A namespace alone goes only when its last socket does.
-            let _ = run_ip(&["-n", &name, "link", "del", DEVICE], "");
-            let _ = run_ip(&["netns", "del", &name], "");
+            // With its device a thread ends.
+            netns::remove(&name, DEVICE);
         }
     }
 }
@@ -98,59 +82,6 @@ pub(crate) fn address(index: usize) -> String {
 fn index_of([_, _, row, place]: [u8; 4]) -> Option<usize> {
     let place = usize::from(place).checked_sub(1).filter(|place| *place < IN_A_ROW)?;
     Some(usize::from(row) * IN_A_ROW + place)
-}
-
-/// Why there can be no beds here, if so.
-pub(crate) fn check() -> Result<(), Error> {
-    if !Uid::effective().is_root() {
-        return Err("network namespaces are made by root only".into());
-    }
-    if !Path::new(DEVICES).exists() {
-        return Err(format!("there is no {DEVICES}: the kernel module `tun` is missing").into());
-    }
-    sweep(&run_ip(&["netns", "list"], "")?);
-    Ok(())
-}
-
-/// Removes what runs left that were killed too hard to clean up.
-fn sweep(namespaces: &[u8]) {
-    for line in String::from_utf8_lossy(namespaces).lines() {
-        let name = line.split(' ').next().unwrap_or_default();
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-        let Some(pid) = owner.and_then(|hex| u32::from_str_radix(hex, 16).ok()) else { continue };
-        if !Path::new(&format!("/proc/{pid}")).exists() {
-            let _ = run_ip(&["netns", "del", name], "");
-        }
-    }
-}
-
-fn ip_batch(arguments: &[&str], lines: &str) -> Result<(), Error> {
-    run_ip(&[arguments, &["-batch", "-"]].concat(), lines).map(drop)
-}
-
-/// Runs `ip` to its end: what it printed.
-fn run_ip(arguments: &[&str], input: &str) -> Result<Vec<u8>, Error> {
-    let failed = |why: String| format!("ip {}: {why}", arguments.join(" "));
-    let mut child = Command::new("ip")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // What ends this program by the terminal must not end its cleaning up.
-        .process_group(0)
-        .spawn()
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => "there is no `ip`: install iproute2".into(),
-            _ => failed(error.to_string()),
-        })?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes())?;
-    }
-    let ended = child.wait_with_output()?;
-    if !ended.status.success() {
-        return Err(failed(String::from_utf8_lossy(&ended.stderr).trim().into()).into());
-    }
-    Ok(ended.stdout)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! | room | what |
 //! |---|---|
 //! | `error` | what can go wrong |
+//! | `netns` | network namespaces by `ip` |
 //! | `possible` | what a scenario asks that real nodes cannot have |
 //! | `talk` | what the controller and its nodes say to each other |
 //! | `node` | what a node's process does |
@@ -21,6 +22,7 @@
 
 mod bed;
 mod error;
+mod netns;
 mod node;
 mod possible;
 mod replay;
@@ -114,7 +116,7 @@ fn twins(options: &Options) -> Result<ExitCode, Error> {
         scenario.anti_entropy.get_or_insert_default();
         scenarios.push(scenario);
     }
-    bed::check()?;
+    netns::check(bed::PREFIX)?;
     let mut all = Vec::new();
     let mut failed = None;
     for scenario in &scenarios {

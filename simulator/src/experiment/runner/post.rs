@@ -245,15 +245,7 @@ impl<P: SimStack> Post<P> {
         for (_, at) in self.overdue(sim, router::Config::default().lookup_wait()) {
             open.remove(at);
         }
-        let mut routed = Routed {
-            lookups: 0,
-            found: 0,
-            not_found: 0,
-            latencies: stats::latency_histogram(),
-            datagrams: 0,
-            delivered: 0,
-            lost: 0,
-        };
+        let mut routed = Routed::none();
         for (at, lookup) in self.lookups.iter().enumerate() {
             if !within(lookup.at) || open.contains(&at) {
                 continue;
