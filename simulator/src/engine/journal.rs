@@ -9,7 +9,7 @@ use crate::model::network::Network;
 /// Something done from outside. Nodes are named by their index.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum Deed {
+pub enum Operation {
     /// A node starts, for the first time or again, and joins through these.
     Start {
         /// Which.
@@ -45,9 +45,9 @@ pub enum Deed {
     },
     /// The network is like this from now on.
     Network(Box<Network>),
-    /// Something that a simulation only can be told, by name.
+    /// Something that only a simulation can be told, by name.
     Other(&'static str),
 }
 
 /// What was done, and when.
-pub type Journal = Vec<(Time, Deed)>;
+pub type Journal = Vec<(Time, Operation)>;

@@ -23,7 +23,7 @@ mod wheel;
 mod workers;
 
 pub use connections::Dialling;
-pub use journal::{Deed, Journal};
+pub use journal::{Journal, Operation};
 pub use simulation::{Simulation, bucket};
 pub use stats::SIZES;
 pub use strategy::{Make, SimStack, StackOf};

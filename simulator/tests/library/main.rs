@@ -12,6 +12,7 @@ mod defects_patience;
 mod determinism;
 mod gallery;
 mod graph_oracle;
+mod journal;
 mod lanes;
 mod machines;
 mod parameters;

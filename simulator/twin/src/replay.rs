@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use murmurate::membership::Time;
-use murmurate_simulator::engine::{Deed, Journal};
+use murmurate_simulator::engine::{Journal, Operation};
 use murmurate_simulator::experiment::scenario::Scenario;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
@@ -138,9 +138,9 @@ async fn replay(scenario: &Scenario, journal: &Journal, nodes: usize) -> Result<
         world.set_up(index).await?;
     }
     bar.set_message("running");
-    for (place, (at, deed)) in journal.iter().enumerate() {
+    for (place, (at, operation)) in journal.iter().enumerate() {
         world.wait_until(*at, &bar).await?;
-        world.perform(*at, deed).await?;
+        world.perform(*at, operation).await?;
         // Whoever comes back needs a process, but not before all that happens now has happened.
         let is_last = journal.get(place + 1).is_none_or(|(next, _)| next > at);
         if is_last {
@@ -239,41 +239,41 @@ impl World {
     }
 
     /// Does it. Nodes start and end when they did in the simulation, though it takes a moment.
-    async fn perform(&mut self, at: Time, deed: &Deed) -> Result<(), Error> {
+    async fn perform(&mut self, at: Time, operation: &Operation) -> Result<(), Error> {
         let at = at.as_nanos() / 1_000;
         let addresses = |contacts: &[usize]| {
             let address = |contact: &usize| format!("/ip4/{}/tcp/{PORT}", bed::address(*contact));
             contacts.iter().map(address).collect()
         };
-        match deed {
-            Deed::Start { index, contacts } => {
+        match operation {
+            Operation::Start { index, contacts } => {
                 self.start(*index, at).await?;
                 self.order(*index, &Order::Start(addresses(contacts))).await;
             }
-            Deed::Join { index, contacts } => {
+            Operation::Join { index, contacts } => {
                 self.order(*index, &Order::Join(addresses(contacts))).await;
             }
-            Deed::Kill(index) | Deed::Crash(index) => {
+            Operation::Kill(index) | Operation::Crash(index) => {
                 if let Some(process) = self.processes.get_mut(index) {
                     process.child.start_kill()?;
                 }
                 drop(self.let_go(*index, at));
             }
-            Deed::Leave(index) => {
+            Operation::Leave(index) => {
                 self.order(*index, &Order::Leave).await;
                 let left = self.let_go(*index, at);
                 self.leaving.extend(left.map(|left| (*index, left)));
             }
-            Deed::LeaveAndStay(index) => self.order(*index, &Order::LeaveAndStay).await,
-            Deed::Stall(index, lasting) => self.stall(*index, *lasting)?,
-            Deed::Publish { index, bytes, id } => {
+            Operation::LeaveAndStay(index) => self.order(*index, &Order::LeaveAndStay).await,
+            Operation::Stall(index, lasting) => self.stall(*index, *lasting)?,
+            Operation::Publish { index, bytes, id } => {
                 if let Some(life) = self.processes.get(index).and_then(|process| process.life) {
                     self.seen.publishes(life, *id, *bytes, at);
                 }
                 self.order(*index, &Order::Publish { id: *id, bytes: *bytes }).await;
             }
-            Deed::Network(network) => self.bed.replace(network.as_ref().clone()),
-            Deed::Other(what) => return Err(format!("real nodes cannot have {what}").into()),
+            Operation::Network(network) => self.bed.replace(network.as_ref().clone()),
+            Operation::Other(what) => return Err(format!("real nodes cannot have {what}").into()),
             _ => return Err("something was done that real nodes cannot have".into()),
         }
         Ok(())
@@ -322,10 +322,10 @@ impl World {
 
     async fn spawn_for_those_who_come_back(
         &mut self,
-        to_come: &[(Time, Deed)],
+        to_come: &[(Time, Operation)],
     ) -> Result<(), Error> {
-        for (_, deed) in to_come {
-            if let Deed::Start { index, .. } = deed
+        for (_, operation) in to_come {
+            if let Operation::Start { index, .. } = operation
                 && !self.processes.contains_key(index)
             {
                 self.spawn(*index)?;

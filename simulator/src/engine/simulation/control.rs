@@ -7,7 +7,7 @@ use murmurate::membership::nanos;
 
 use super::Simulation;
 use crate::engine::connections::Dialling;
-use crate::engine::journal::Deed;
+use crate::engine::journal::Operation;
 use crate::engine::strategy::SimStack;
 use crate::model::machine::Processor;
 
@@ -20,7 +20,7 @@ impl<P: SimStack> Simulation<P> {
     /// From now on node `index` needs so much time for each input, one after the other. Zero, as in
     /// the beginning, is at once.
     pub fn set_work(&mut self, index: usize, work: Duration) {
-        self.note(|| Deed::Other("slow"));
+        self.note(|| Operation::Other("slow"));
         if let Some(machine) = self.machine_mut(index) {
             machine.set_work(nanos(work));
         }
@@ -29,7 +29,7 @@ impl<P: SimStack> Simulation<P> {
     /// Node `index` does nothing for so long, though its connections stay. What reaches it meanwhile
     /// it handles afterwards, in order.
     pub fn stall(&mut self, index: usize, lasting: Duration) {
-        self.note(|| Deed::Stall(index, lasting));
+        self.note_of(index, || Operation::Stall(index, lasting));
         let until = self.now().after(lasting).as_nanos();
         if let Some(machine) = self.machine_mut(index) {
             machine.stall(until);
@@ -39,7 +39,7 @@ impl<P: SimStack> Simulation<P> {
     /// From now on the clocks of these nodes run at this speed, above 0: their seconds in a true one.
     /// Timers that run already go on at the new speed.
     pub fn set_clock_rate(&mut self, nodes: &[usize], rate: f64) {
-        self.note(|| Deed::Other("clock-drift"));
+        self.note(|| Operation::Other("clock-drift"));
         let now = self.now();
         let factors = nodes
             .iter()
@@ -53,7 +53,7 @@ impl<P: SimStack> Simulation<P> {
 
     /// The clocks of these nodes jump ahead. Timers that were due by then go off at once.
     pub fn jump_clocks(&mut self, nodes: &[usize], by: Duration) {
-        self.note(|| Deed::Other("clock-jump"));
+        self.note(|| Operation::Other("clock-jump"));
         let now = self.now();
         let jumps = nodes.iter().filter_map(|&index| {
             Some((index, self.machine_mut(index)?.clock.jump(nanos(by), now)))

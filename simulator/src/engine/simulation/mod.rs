@@ -13,7 +13,7 @@ use murmurate::stack::Input;
 
 use crate::engine::deliveries::{DeliveryLog, Joined};
 use crate::engine::event::What;
-use crate::engine::journal::{Deed, Journal};
+use crate::engine::journal::{Journal, Operation};
 use crate::engine::lanes::{
     self, Act, Audit, Channel, ChannelMessage, Happened, Lanes, Tally, Watch,
 };
@@ -301,14 +301,14 @@ impl<P: SimStack> Simulation<P> {
             return None;
         }
         self.len += 1;
-        self.note(|| Deed::Start { index, contacts: contacts.to_vec() });
+        self.note(|| Operation::Start { index, contacts: contacts.to_vec() });
         self.bring_up(Peer::new(index, 0), contacts);
         Some(index)
     }
 
     /// Has node `index` join through `contacts`, in addition to those it knows.
     pub fn join(&mut self, index: usize, contacts: &[usize]) {
-        self.note(|| Deed::Join { index, contacts: contacts.to_vec() });
+        self.note_of(index, || Operation::Join { index, contacts: contacts.to_vec() });
         self.tell_of(index, contacts);
     }
 
@@ -319,7 +319,7 @@ impl<P: SimStack> Simulation<P> {
 
     /// Stops node `index` without a word. Whoever writes to it gets a reset.
     pub fn crash(&mut self, index: usize) {
-        self.note(|| Deed::Crash(index));
+        self.note_of(index, || Operation::Crash(index));
         self.stop(index);
     }
 
@@ -336,9 +336,8 @@ impl<P: SimStack> Simulation<P> {
     pub fn kill(&mut self, index: usize) {
         let Some(node) = self.node(index).filter(|_| self.is_live(index)) else { return };
         let dead = node.me();
-        self.note(|| Deed::Kill(index));
-        let Some(node) = self.node(index) else { return };
         let neighbors: Vec<Peer> = node.stack.stack().membership().active().collect();
+        self.note(|| Operation::Kill(index));
         let (now, shard) = (self.now.as_nanos(), self.shards.of_mut(index));
         shard.hang_up(&self.network, dead, now);
         self.stop(index);
@@ -351,7 +350,7 @@ impl<P: SimStack> Simulation<P> {
 
     /// Has node `index` say goodbye and stop. What it has not sent on channels is lost.
     pub fn leave(&mut self, index: usize) {
-        self.note(|| Deed::Leave(index));
+        self.note_of(index, || Operation::Leave(index));
         self.tell(index, Input::Leave);
         if let Some(dead) = self.peer(index).filter(|_| self.is_live(index)) {
             let now = self.now.as_nanos();
@@ -363,7 +362,7 @@ impl<P: SimStack> Simulation<P> {
 
     /// Has node `index` say goodbye but keeps its process running.
     pub fn leave_and_stay(&mut self, index: usize) {
-        self.note(|| Deed::LeaveAndStay(index));
+        self.note_of(index, || Operation::LeaveAndStay(index));
         self.tell(index, Input::Leave);
     }
 
@@ -379,7 +378,7 @@ impl<P: SimStack> Simulation<P> {
         if self.network.is_dark(index) {
             self.network_mut().set_dark(index, false);
         }
-        self.note(|| Deed::Start { index, contacts: contacts.to_vec() });
+        self.note(|| Operation::Start { index, contacts: contacts.to_vec() });
         self.bring_up(Peer::new(index, incarnation), contacts);
         true
     }
@@ -417,7 +416,7 @@ impl<P: SimStack> Simulation<P> {
     ) -> Option<u32> {
         let me = self.peer(index).filter(|_| self.is_live(index))?;
         let id = u32::try_from(self.shards.published()).ok()?;
-        self.note(|| Deed::Publish { index, bytes: payload_bytes, id });
+        self.note(|| Operation::Publish { index, bytes: payload_bytes, id });
         let sequence = self.sequences.entry(me).or_default();
         let name = IdOf::<P>::new(id, me, *sequence);
         *sequence += 1;

@@ -1,7 +1,7 @@
 //! Notes of what is done to a simulation from outside.
 
 use super::Simulation;
-use crate::engine::journal::{Deed, Journal};
+use crate::engine::journal::{Journal, Operation};
 use crate::engine::strategy::SimStack;
 use crate::model::network::Network;
 
@@ -21,14 +21,21 @@ impl<P: SimStack> Simulation<P> {
         if std::mem::take(&mut self.network_touched)
             && let Some(journal) = &mut self.journal
         {
-            journal.push((self.now, Deed::Network(Box::new(Network::clone(&self.network)))));
+            journal.push((self.now, Operation::Network(Box::new(Network::clone(&self.network)))));
         }
     }
 
-    pub(super) fn note(&mut self, deed: impl FnOnce() -> Deed) {
+    pub(super) fn note(&mut self, operation: impl FnOnce() -> Operation) {
         self.note_network();
         if let Some(journal) = &mut self.journal {
-            journal.push((self.now, deed()));
+            journal.push((self.now, operation()));
+        }
+    }
+
+    /// Notes what is done to a node, which does nothing if it does not run.
+    pub(super) fn note_of(&mut self, index: usize, operation: impl FnOnce() -> Operation) {
+        if self.is_live(index) {
+            self.note(operation);
         }
     }
 }
