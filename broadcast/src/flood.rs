@@ -135,7 +135,7 @@ impl<P: Peer, I: Id, D: Payload> Flood<P, I, D> {
             return fx.mark(shared::TOO_MANY_HOPS);
         }
         match self.seen.insert(now, message.id, self.config.seen()) {
-            Sight::Settled => {}
+            Sight::Decided => {}
             Sight::Full => fx.mark(shared::ORIGINS_FULL),
             Sight::New { given_up } => {
                 fx.deliver(message.id, message.round, message.payload.clone());

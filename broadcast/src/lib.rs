@@ -17,6 +17,7 @@ extern crate alloc;
 
 pub mod anti_entropy;
 mod cache;
+mod compact;
 pub mod flood;
 mod id;
 pub mod plumtree;
@@ -25,7 +26,6 @@ mod protocol;
 mod seen;
 pub mod shared;
 mod strategy;
-mod thrift;
 
 pub use anti_entropy::AntiEntropy;
 pub use flood::Flood;

@@ -12,13 +12,13 @@ const LOOK_BACK: u64 = 16 * WORD;
 /// The same once it is known from where on they are.
 const LATE: u64 = WORD;
 
-/// One origin's sequences: settled below a base, one bit each from there on.
+/// One origin's sequences: decided below a base, one bit each from there on.
 ///
-/// Settled is what was seen or given up. What is not and lies at or above `wanted_from` is missed
+/// Decided is what was seen or given up. What is not and lies at or above `wanted_from` is missed
 /// as soon as a later one is known.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
-    /// Everything below is settled. A multiple of 64.
+    /// Everything below is decided. A multiple of 64.
     base: u64,
     /// From `base` on: the first word here, where most origins need no other.
     word: u64,
@@ -37,7 +37,7 @@ impl Progress {
         Self { base, word: 0, more: ThinVec::new(), wanted_from: sequence, is_sure: sequence == 0 }
     }
 
-    /// One more than the highest settled sequence.
+    /// One more than the highest decided sequence.
     pub(crate) fn next(&self) -> u64 {
         let words = self.more.len() as u64;
         match self.more.last() {
@@ -58,9 +58,9 @@ impl Progress {
         word >> (offset % WORD) & 1 == 1
     }
 
-    /// Settles one that is not settled yet. Of those it leaves behind, more than `span` below it,
+    /// Decides one that is not decided yet. Of those it leaves behind, more than `span` below it,
     /// the missed ones are given up: how many.
-    pub(crate) fn settle(&mut self, sequence: u64, span: u64) -> u64 {
+    pub(crate) fn decide(&mut self, sequence: u64, span: u64) -> u64 {
         // The top of the range would end the arithmetic: no honest origin gets there.
         let sequence = sequence.min(u64::MAX - 2 * WORD);
         let lowest = (sequence / WORD * WORD).saturating_sub(span.next_multiple_of(WORD));
@@ -98,7 +98,7 @@ impl Progress {
         self.is_sure
     }
 
-    /// From here on its broadcasts are this peer's business, unless they are settled; said by somebody
+    /// From here on its broadcasts are this peer's business, unless they are decided; said by somebody
     /// who is sure or is not.
     pub(crate) fn want_from(&mut self, sequence: u64, is_sure: bool) {
         self.is_sure |= is_sure;
@@ -123,15 +123,15 @@ impl Progress {
         gaps
     }
 
-    /// Whether anything is missed below what was settled.
+    /// Whether anything is missed below what was decided.
     pub(crate) fn has_gaps(&self) -> bool {
         let next = self.next();
         let from = self.base.max(self.wanted_from);
-        // In order: all from `from` to `next` is settled, and mostly within the first word.
+        // In order: all from `from` to `next` is decided, and mostly within the first word.
         if self.more.is_empty() {
             let low = (from - self.base).min(WORD);
-            let settled = (self.word.checked_shr(low as u32).unwrap_or(0)).trailing_ones();
-            return next > from && u64::from(settled) < next - from;
+            let decided = (self.word.checked_shr(low as u32).unwrap_or(0)).trailing_ones();
+            return next > from && u64::from(decided) < next - from;
         }
         (from..next).any(|sequence| !self.is_settled(sequence))
     }
@@ -157,7 +157,7 @@ impl Progress {
         }
     }
 
-    /// Moves the base past what is settled, or was never wanted and is far behind.
+    /// Moves the base past what is decided, or was never wanted and is far behind.
     fn advance(&mut self) {
         loop {
             let below = self.wanted_from.saturating_sub(self.base).min(WORD);
@@ -200,7 +200,7 @@ mod tests {
         progress.want_from(5, true);
         for sequence in 5..10_000 {
             assert!(!progress.is_settled(sequence));
-            assert_eq!(progress.settle(sequence, 256), 0);
+            assert_eq!(progress.decide(sequence, 256), 0);
             assert!(progress.is_settled(sequence));
             assert_eq!(progress.next(), sequence + 1);
             assert!(!progress.has_gaps());
@@ -211,35 +211,35 @@ mod tests {
     #[test]
     fn what_came_before_the_first_may_still_come_and_is_not_missed() {
         let mut progress = Progress::starting_at(1_000, 256);
-        progress.settle(1_000, 256);
+        progress.decide(1_000, 256);
         assert!(!progress.has_gaps());
         assert!(!progress.is_settled(999));
         progress.want_from(998, true);
         assert!(progress.has_gaps());
         let gaps = progress.gaps(progress.next());
         assert_eq!((gaps.len(), gaps[0].clone()), (1, 998..1_000));
-        progress.settle(999, 256);
-        progress.settle(998, 256);
+        progress.decide(999, 256);
+        progress.decide(998, 256);
         assert!(!progress.has_gaps());
     }
 
     #[test]
     fn a_jump_to_the_end_of_numbers_is_survived() {
         let mut progress = Progress::starting_at(0, 256);
-        progress.settle(0, 256);
-        assert!(progress.settle(u64::MAX, 256) > 1 << 60);
+        progress.decide(0, 256);
+        assert!(progress.decide(u64::MAX, 256) > 1 << 60);
         assert!(progress.is_settled(1));
         assert!(progress.words() <= 5);
-        progress.settle(u64::MAX - 1, 256);
+        progress.decide(u64::MAX - 1, 256);
         progress.want_from(0, true);
         assert!(progress.next() > 1 << 60);
     }
 
     proptest! {
-        /// Against the obvious model: each sequence is settled once, and what is told as given up
+        /// Against the obvious model: each sequence is decided once, and what is told as given up
         /// is what was wanted and never came.
         #[test]
-        fn settles_each_once(
+        fn decides_each_once(
             start in 0..500u64,
             steps in proptest::collection::vec((0..9u8, 0..700u64), 1..300),
         ) {
@@ -259,7 +259,7 @@ mod tests {
                     _ if !progress.is_settled(sequence) => {
                         prop_assert!(seen.insert(sequence), "{sequence} twice");
                         wanted_from = wanted_from.min(sequence);
-                        given_up += progress.settle(sequence, SPAN);
+                        given_up += progress.decide(sequence, SPAN);
                         prop_assert!(progress.is_settled(sequence));
                     }
                     _ => {}

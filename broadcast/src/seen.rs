@@ -15,7 +15,7 @@ use murmurate_membership::Time;
 use thin_vec::ThinVec;
 
 use crate::progress::Progress;
-use crate::{Id, thrift};
+use crate::{Id, compact};
 
 /// From here on origins are found through an index. Below, scanning is as fast and costs nothing.
 const INDEXED_FROM: usize = 32;
@@ -75,7 +75,7 @@ pub enum Sight {
         given_up: u64,
     },
     /// It was seen before, or given up.
-    Settled,
+    Decided,
     /// Too many origins publish, so this one cannot be remembered. It must not be passed on.
     Full,
 }
@@ -102,12 +102,12 @@ impl<I: Id> Seen<I> {
         let held = &mut self.origins[at];
         held.touched = seconds(now);
         if held.progress.is_settled(sequence) {
-            return Sight::Settled;
+            return Sight::Decided;
         }
-        Sight::New { given_up: held.progress.settle(sequence, bounds.span as u64) }
+        Sight::New { given_up: held.progress.decide(sequence, bounds.span as u64) }
     }
 
-    /// One more than the highest sequence number of an origin that is settled. `None` if the origin is
+    /// One more than the highest sequence number of an origin that is decided. `None` if the origin is
     /// not known.
     #[must_use]
     pub fn next(&self, origin: I::Origin) -> Option<u64> {
@@ -134,7 +134,7 @@ impl<I: Id> Seen<I> {
     }
 
     /// From this sequence on an origin's broadcasts are this peer's business, unless they are
-    /// settled; said by somebody who is sure or is not. Whether there is room to remember it.
+    /// decided; said by somebody who is sure or is not. Whether there is room to remember it.
     pub fn want_from(
         &mut self,
         now: Time,
@@ -187,7 +187,7 @@ impl<I: Id> Seen<I> {
             return None;
         }
         let progress = Progress::starting_at(sequence, bounds.span as u64);
-        thrift::push(&mut self.origins, Origin { origin, touched: seconds(now), progress });
+        compact::push(&mut self.origins, Origin { origin, touched: seconds(now), progress });
         let at = self.origins.len() - 1;
         if let Some(index) = &mut self.index {
             index.insert_unique(hash(origin), at as u32, |at| {

@@ -136,10 +136,10 @@ impl Net {
             let input = if up { Input::Join(vec![other]) } else { Input::LinkDown(other) };
             self.feed(me, input);
         }
-        self.settle();
+        self.run_until_quiet();
     }
 
-    fn settle(&mut self) {
+    fn run_until_quiet(&mut self) {
         while let Some((from, to, message)) = self.under_way.pop_front() {
             let link = (from.0.min(to.0), from.0.max(to.0));
             if !self.cut.contains(&link) {
@@ -154,7 +154,7 @@ impl Net {
             let ((due, to), timer) = entry.remove_entry();
             self.now = due;
             self.feed(to, Input::Expired(timer));
-            self.settle();
+            self.run_until_quiet();
         }
         self.now = end;
     }
@@ -164,7 +164,7 @@ impl Net {
             let id = MessageId { origin: Node(from), sequence: self.next[from as usize] };
             self.next[from as usize] += 1;
             self.feed(from, Input::Publish { id, payload: Blob });
-            self.settle();
+            self.run_until_quiet();
         }
     }
 
@@ -281,7 +281,7 @@ fn what_is_published_right_after_a_newcomer_came_is_for_it() {
     }
     net.under_way.retain(|(from, ..)| *from == Node(new));
     net.now = net.now.after(WAY);
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.of(new, a), [0]);
 }
 

@@ -9,7 +9,7 @@
 //! Liveness is never a matter of peers: a node that nobody talks to is not helped by a restart.
 //!
 //! A slow client costs only itself: a connection serves one request and lives for
-//! [`PATIENCE`] at most, header, answer and all; there are at most [`CONNECTIONS`] at a time, and
+//! [`TIMEOUT`] at most, header, answer and all; there are at most [`CONNECTIONS`] at a time, and
 //! when one more comes, the one that has been there longest goes.
 
 use std::collections::VecDeque;
@@ -39,7 +39,7 @@ use crate::Node;
 /// Connections at a time.
 pub const CONNECTIONS: usize = 64;
 /// How long a connection may take from beginning to end.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// How quickly the node must answer to count as alive.
 pub const ALIVE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -192,7 +192,7 @@ impl Listener for Few {
         }
         let (keep, kept) = oneshot::channel();
         self.open.push_back(keep);
-        (Brief { stream, kept, end: Box::pin(sleep(PATIENCE)) }, from)
+        (Brief { stream, kept, end: Box::pin(sleep(TIMEOUT)) }, from)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

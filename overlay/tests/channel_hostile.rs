@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use murmurate::channel::{
-    Acknowledged, BestEffort, Frame, Kind, LaneLimits, Latest, Path, Receiving, Request, Sending,
-    Welcome,
+    Acknowledged, Attached, BestEffort, Frame, Kind, LaneLimits, Latest, Path, Receiving, Request,
+    Sending,
 };
 use murmurate::membership::Time;
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ enum Step {
     /// The half says all it has to say, so many frames at most.
     Say(usize),
     Hear(Frame),
-    Attach(Path, Welcome),
+    Attach(Path, Attached),
     Detach,
     Take,
     Done(u64, Option<usize>),
@@ -54,7 +54,7 @@ fn frames() -> impl Strategy<Value = Frame> {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let path = prop_oneof![Just(Path::Stream), Just(Path::Relay)];
     let attach = (path, any::<bool>(), numbers())
-        .prop_map(|(path, resumed, heard)| Step::Attach(path, Welcome { resumed, heard }));
+        .prop_map(|(path, resumed, heard)| Step::Attach(path, Attached { resumed, heard }));
     let step = prop_oneof![
         6 => (0..30usize).prop_map(Step::Push),
         1 => Just(Step::Shed),
@@ -95,7 +95,7 @@ impl Sender {
                 }
             }
             Step::Hear(frame) => drop(self.half.receive(self.now, frame)),
-            Step::Attach(path, welcome) => drop(self.half.attach(self.now, path, welcome)),
+            Step::Attach(path, attached) => drop(self.half.attach(self.now, path, attached)),
             Step::Detach => self.half.detach(),
             Step::Wait(millis) => {
                 self.now = self.now.after(Duration::from_millis(millis));

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
 /// Guards against waiting for ever, and decides nothing else.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 const OFTEN: Duration = Duration::from_millis(100);
 
 const CONFIG: &str = "
@@ -144,7 +144,7 @@ fn services(name: &str) -> Dns {
 }
 
 async fn next(stream: &mut BoxStream<'static, Finding>) -> Result<Vec<String>, DnsError> {
-    let found = timeout(PATIENCE, stream.next()).await.expect("it looks").expect("goes on");
+    let found = timeout(TIMEOUT, stream.next()).await.expect("it looks").expect("goes on");
     match found {
         Ok(addresses) => Ok(addresses.iter().map(ToString::to_string).collect()),
         Err(error) => Err(*error.downcast().expect("an error of this source")),
@@ -213,7 +213,7 @@ async fn changes_are_found_at_the_next_look() {
                 }
             }
         };
-        timeout(PATIENCE, changes).await.unwrap_or_else(|_| panic!("it never is {hosts:?}"));
+        timeout(TIMEOUT, changes).await.unwrap_or_else(|_| panic!("it never is {hosts:?}"));
     }
 }
 
@@ -247,7 +247,7 @@ async fn a_long_answer_is_bounded() {
             }
         }
     };
-    timeout(PATIENCE, all).await.expect("they are read");
+    timeout(TIMEOUT, all).await.expect("they are read");
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -271,7 +271,7 @@ async fn a_dead_server_is_an_error_until_it_lives() {
         assert!(matches!(error, DnsError::Failed { .. } | DnsError::Timeout { .. }), "{error}");
         if let Some(_server) = Server::start_at(port) {
             let lives = async { while next(&mut stream).await.is_err() {} };
-            return timeout(PATIENCE, lives).await.expect("it is asked again");
+            return timeout(TIMEOUT, lives).await.expect("it is asked again");
         }
     }
     panic!("dnsmasq does not start");

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 
 use futures::FutureExt;
-use murmurate::http::{self, CONNECTIONS, Health, PATIENCE};
+use murmurate::http::{self, CONNECTIONS, Health, TIMEOUT};
 use murmurate::{Channel, Multiaddr, Node};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -99,7 +99,7 @@ async fn metrics_have_their_content_type_and_other_paths_a_hint() {
 /// blocks.
 fn stop_time() -> mpsc::Sender<()> {
     let (goes_on, stands) = mpsc::channel();
-    tokio::task::spawn_blocking(move || stands.recv_timeout(wait::PATIENCE));
+    tokio::task::spawn_blocking(move || stands.recv_timeout(wait::TIMEOUT));
     goes_on
 }
 
@@ -134,11 +134,11 @@ async fn a_header_that_dribbles_in_ends_in_time() {
     assert_eq!(get(at, "/livez").await.0, 200, "whoever came before it is served, too");
     for _ in 1..100 {
         stream.write_all(b"a").await.expect("written");
-        advance(PATIENCE / 100).await;
+        advance(TIMEOUT / 100).await;
     }
     get(at, "/livez").await;
     assert!(stream.read(&mut [0]).now_or_never().is_none(), "too early");
-    advance(PATIENCE / 100).await;
+    advance(TIMEOUT / 100).await;
     // Closed, maybe with a reset.
     let _ = soon(stream.read_to_end(&mut Vec::new())).await;
 }

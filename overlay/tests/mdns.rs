@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 /// Names the network of a node and the port it claims to listen at.
 const ROLE: &str = "MURMURATE_TEST_MDNS";
 /// Guards against waiting for ever. Without a goodbye, a node is forgotten after twice as long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// This program, started once more in another namespace, is a node there. It announces itself and says
 /// what it finds until its standard input ends.
@@ -148,7 +148,7 @@ impl Node {
     /// The rest of the next line that begins so.
     fn next(&mut self, prefix: &str) -> String {
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).expect("a line in time");
+            let line = self.lines.recv_timeout(TIMEOUT).expect("a line in time");
             assert!(!line.starts_with("error"), "{line}");
             let Some(rest) = line.strip_prefix(prefix) else { continue };
             return rest.into();

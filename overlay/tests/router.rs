@@ -21,7 +21,7 @@ fn anybody_who_knows_the_node_answers() {
     let mut net = Net::chain(4);
     net.know(2, 9, n(9));
     net.look_up(0, 9, false);
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.said(), [(0, found(n(9), false))]);
     assert_eq!((net.carried("lookup"), net.carried("found")), (2, 2), "no further than the answer");
     assert_eq!(net.router(0).next_hop(n(9)), None, "an answer from hearsay is no way");
@@ -43,7 +43,7 @@ fn who_becomes_a_neighbour_is_found() {
     let mut net = Net::new(10, &[(0, 1)], Parameters::default());
     net.look_up(0, 9, false);
     net.look_up(1, 9, true);
-    net.settle();
+    net.run_until_quiet();
     net.link(0, 9);
     net.link(1, 9);
     net.look_up(0, 9, false);
@@ -59,7 +59,7 @@ fn a_neighbour_of_who_is_looked_for_asks_nobody_else() {
     let links = [(0, 1), (1, 2), (1, 3), (1, 4), (1, 5)];
     let mut net = Net::new(6, &links, Parameters::default());
     net.look_up(0, 5, true);
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.said(), [(0, found(n(5), true))]);
     assert_eq!(net.carried("lookup"), 2);
 }
@@ -105,7 +105,7 @@ fn the_way_unused_for_longest_makes_room() {
 fn a_lookup_widens_until_somebody_answers() {
     let mut net = Net::chain(8);
     net.look_up(0, 5, false);
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.carried("lookup"), 2, "the first ring");
     net.pass(SECOND / 2);
     assert_eq!(net.carried("lookup"), 2 + 3, "the second");
@@ -149,7 +149,7 @@ fn a_way_is_laid_in_both_directions() {
     assert_eq!(net.said(), [(0, found(n(5), true))]);
     net.relay(0, 5, 1);
     net.relay(5, 0, 1);
-    net.settle();
+    net.run_until_quiet();
     let said = net.said();
     assert_eq!(
         said,
@@ -186,12 +186,12 @@ fn a_full_memory_passes_no_lookup_on() {
     let mut net = Net::new(3, &[(0, 1), (1, 2)], parameters);
     net.look_up(0, 98, false);
     net.look_up(0, 99, false);
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.carried("lookup"), 3, "two to the middle, of which one goes on");
     net.pass(60 * SECOND);
     let before = net.carried("lookup");
     net.look_up(0, 97, false);
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.carried("lookup"), before + 2, "forgotten, and there is room again");
 }
 
@@ -203,7 +203,7 @@ fn a_hop_without_a_way_on_says_so() {
     net.said();
     net.unlink(3, 4);
     net.relay(0, 5, 7);
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.said(), [(0, lost(n(5), 7))]);
     assert_eq!((net.carried("relay"), net.carried("lost")), (3, 3));
     for hop in 0..4 {
@@ -216,7 +216,7 @@ fn a_hop_without_a_way_on_says_so() {
     net.look_up(0, 5, true);
     net.pass(2 * SECOND);
     net.relay(0, 5, 9);
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.said(), [(0, found(n(5), true)), (5, received(n(0), n(4), Blob(9, 10)))]);
 }
 
@@ -224,7 +224,7 @@ fn a_hop_without_a_way_on_says_so() {
 fn a_datagram_for_another_incarnation_is_lost() {
     let mut net = Net::chain(3);
     net.look_up(0, 2, true);
-    net.settle();
+    net.run_until_quiet();
     net.said();
     net.input(0, Input::Command(Command::Relay { to: Node(2, 1), number: 1, data: Blob(1, 10) }));
     assert_eq!(net.said(), [(0, lost(Node(2, 1), 1))]);
@@ -251,7 +251,7 @@ fn an_unused_way_is_forgotten_and_a_used_one_kept() {
         net.pass(30 * SECOND);
         net.relay(0, 3, number);
     }
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.router(3).next_hop(n(0)), Some(n(2)), "the way back is kept with it");
     assert_eq!(net.router(2).next_hop(n(0)), Some(n(1)), "at every hop");
     net.pass(80 * SECOND);
@@ -288,7 +288,7 @@ fn forged_circle(relays_capacity: usize) -> Net {
 fn a_circle_of_ways_ends_a_datagram_where_it_comes_round() {
     let mut net = forged_circle(8_192);
     net.relay(0, 99, 5);
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.said(), [(0, lost(n(99), 5))]);
     assert_eq!((net.carried("relay"), net.carried("lost")), (4, 4));
     for hop in 0..4 {
@@ -310,7 +310,7 @@ fn a_circle_of_ways_ends_a_datagram_that_nobody_remembers() {
             net.step();
         }
     }
-    net.settle();
+    net.run_until_quiet();
     let most = usize::from(Parameters::default().max_hops);
     assert!(net.carried("relay") - 300 <= most, "{:?}", net.carried);
 }
@@ -378,6 +378,6 @@ fn hops_from_the_wire_are_cut_to_what_is_allowed() {
     let mut net = Net::chain(30);
     let (origin, target, path) = (n(900), 99, false);
     net.forge(0, 1, Message::Lookup { origin, number: 1, target, path, hops_left: 255 });
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.carried("lookup"), 15);
 }

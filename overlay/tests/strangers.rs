@@ -33,7 +33,7 @@ fn patient() -> Limits {
 }
 
 /// Whoever is silent is let go, and soon.
-fn impatient() -> Limits {
+fn short_timeouts() -> Limits {
     Limits {
         handshake_wait: Duration::from_secs(1),
         stall_wait: Duration::from_millis(500),
@@ -138,7 +138,7 @@ async fn noise_instead_of_noise() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_a_handshake_is_not_waited_for() {
-    let mut house = House::with(impatient()).await;
+    let mut house = House::with(short_timeouts()).await;
     let mut silent = house.tcp().await;
     let mut half = house.tcp().await;
     let noise = [line("/multistream/1.0.0"), line("/noise"), vec![0, 32, 1, 2, 3]].concat();
@@ -187,7 +187,7 @@ async fn whoever_does_not_speak_the_protocol_is_let_go() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_protocols_are_refused_and_silence_is_not_waited_for() {
-    let mut house = House::with(impatient()).await;
+    let mut house = House::with(short_timeouts()).await;
     let mut client = Client::dial(&house.address()).await;
     let mut other = client.open().await.expect("a stream");
     assert!(!propose(&mut other, "/ipfs/id/1.0.0").await.expect("an answer"));
@@ -231,7 +231,7 @@ async fn nonsense_ends_the_link() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_a_frame_is_not_waited_for() {
-    let mut house = House::with(impatient()).await;
+    let mut house = House::with(short_timeouts()).await;
     let mut stranger = Speaker::greet(&house.address(), NETWORK).await;
     stranger.say(&[3, 0x0f, 0xff, 0xff, 1, 2, 3]).await.expect("the node listens");
     house.serves().await;
@@ -290,7 +290,7 @@ async fn a_newer_start_of_the_node_itself_is_told_once() {
 /// Whichever way a connection fails to become a link, its life ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_kept_of_strangers() {
-    let mut house = House::with(impatient()).await;
+    let mut house = House::with(short_timeouts()).await;
     let address = house.address();
     let mut strangers = Vec::new();
     for _ in 0..3 {

@@ -55,7 +55,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
         &[
             "shared",
             "id",
-            "thrift",
+            "compact",
             "progress",
             "seen",
             "protocol",

@@ -14,7 +14,7 @@ use crate::recorder::Recorder;
 use crate::workload::{Sample, Workload};
 
 /// How long the nodes may take to start and to find each other.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Measures one contestant under a load, on a runtime that is the same for all.
 pub(crate) fn run(contestant: Name, load: &Load) -> Result<Vec<Sample>> {
@@ -34,7 +34,7 @@ pub(crate) fn run(contestant: Name, load: &Load) -> Result<Vec<Sample>> {
 pub(crate) async fn measure<C: Contestant>(load: Load) -> Result<Vec<Sample>> {
     let Load { nodes, payload, rate, seconds, warm_up, .. } = load;
     let recorder = Arc::new(Recorder::new(nodes as usize)?);
-    let contestant = timeout(PATIENCE, C::start(nodes as usize, Arc::clone(&recorder)))
+    let contestant = timeout(TIMEOUT, C::start(nodes as usize, Arc::clone(&recorder)))
         .await
         .context("the nodes did not find each other")??;
     let warm_up = Workload::Paced { rate, messages: warm_up };

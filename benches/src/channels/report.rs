@@ -17,7 +17,7 @@ enum Target {
 }
 
 /// A figure, and the one that it is compared with.
-struct Line {
+struct Row {
     title: &'static str,
     ours: Figure,
     theirs: Option<Figure>,
@@ -43,19 +43,19 @@ const fn line(
     ours: Figure,
     theirs: Figure,
     target: Target,
-) -> Line {
-    Line { title, ours, theirs: Some(theirs), unit, target }
+) -> Row {
+    Row { title, ours, theirs: Some(theirs), unit, target }
 }
 
-const fn alone(title: &'static str, unit: Unit, ours: Figure, target: Target) -> Line {
-    Line { title, ours, theirs: None, unit, target }
+const fn alone(title: &'static str, unit: Unit, ours: Figure, target: Target) -> Row {
+    Row { title, ours, theirs: None, unit, target }
 }
 
 use Case::*;
 use Target::{AtLeast, AtMost};
 
 /// What is compared with what.
-const LINES: &[Line] = &[
+const LINES: &[Row] = &[
     line(
         "best effort / raw, 1 KiB",
         MESSAGES,
@@ -150,7 +150,7 @@ const LINES: &[Line] = &[
     alone("memory of a stalled channel, both ends", MEBIBYTES, (Stalled, "memory"), AtMost(16.0)),
 ];
 
-impl Line {
+impl Row {
     /// The figures of each round, ours and what they are compared with.
     fn rounds(&self, results: &Results, transport: Transport) -> Option<(Vec<f64>, Vec<f64>)> {
         let all = |(case, figure): Figure| {
@@ -218,7 +218,7 @@ pub(crate) fn json(results: &Results) -> Value {
     json!({ "lines": lines, "cases": rounds })
 }
 
-fn each(results: &Results, mut told: impl FnMut(&Line, Transport, &[f64], &[f64])) {
+fn each(results: &Results, mut told: impl FnMut(&Row, Transport, &[f64], &[f64])) {
     for line in LINES {
         for transport in [Transport::Tcp, Transport::Quic] {
             if let Some((ours, theirs)) = line.rounds(results, transport) {

@@ -12,7 +12,7 @@ murmurate_membership::parameters! {
         exchange_interval: Duration = Duration::from_secs(2);
         /// How long what is missed is left to the broadcast before it is asked for.
         /// What is under way need not come twice.
-        patience: Duration = Duration::from_secs(1);
+        fetch_after: Duration = Duration::from_secs(1);
         /// How long it is asked for before it is given up and told.
         give_up_after: Duration = Duration::from_secs(30);
         /// How long broadcasts are kept for those who missed them.

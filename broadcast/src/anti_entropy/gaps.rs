@@ -5,7 +5,7 @@ use thin_vec::ThinVec;
 
 use super::message::Span;
 use super::{Config, MAX_ORIGINS};
-use crate::{Id, Seen, SeenBounds, thrift};
+use crate::{Id, Seen, SeenBounds, compact};
 
 /// Origins of which gaps are looked after at a time. Those of others wait.
 const CAPACITY: usize = 1_024;
@@ -42,7 +42,7 @@ impl<O: Copy + Ord> Gaps<O> {
         match (self.find(origin), seen.has_gaps(origin)) {
             (Err(at), true) if self.0.len() < CAPACITY => {
                 let gap = Gap { origin, below: next, since: now, told: 0, asked_until: None };
-                thrift::insert(&mut self.0, at, gap);
+                compact::insert(&mut self.0, at, gap);
             }
             (Ok(at), false) if self.0[at].told <= next => {
                 self.0.remove(at);
@@ -81,7 +81,7 @@ impl<O: Copy + Ord> Gaps<O> {
             Ok(at) => self.0[at].told = self.0[at].told.max(told),
             Err(at) if self.0.len() < CAPACITY => {
                 let gap = Gap { origin, below: next, since: now, told, asked_until: None };
-                thrift::insert(&mut self.0, at, gap);
+                compact::insert(&mut self.0, at, gap);
             }
             Err(_) => {}
         }
@@ -98,7 +98,7 @@ impl<O: Copy + Ord> Gaps<O> {
         let (mut spans, mut room) = (ThinVec::new(), config.batch as u64);
         for gap in &mut self.0 {
             let is_asked = gap.asked_until.is_some_and(|until| until > now);
-            let end = if now.since(gap.since) >= config.patience { gap.below } else { 0 };
+            let end = if now.since(gap.since) >= config.fetch_after { gap.below } else { 0 };
             let end = end.max(gap.told);
             if is_asked || end == 0 || room == 0 {
                 continue;

@@ -31,7 +31,7 @@ pub use message::{MAX_ORIGINS, MAX_PARTS, Message, Part, Span, Summary};
 pub use murmurate_membership::ConfigError;
 
 use crate::protocol::{Broadcast, Effects, Input, Origin, Payload};
-use crate::{Id, Seen, SeenBounds, shared, thrift};
+use crate::{Id, Seen, SeenBounds, compact, shared};
 use gaps::Gaps;
 use layer::Layer;
 use retention::{Retention, digest};
@@ -134,7 +134,7 @@ impl<B: Broadcast> AntiEntropy<B> {
             return;
         }
         let link = Link { peer, answers: ANSWERED, bytes: self.config.reply_bytes, awaited: 0 };
-        thrift::push(&mut self.links, link);
+        compact::push(&mut self.links, link);
         self.compare(now, peer, fx);
         if !self.armed {
             self.armed = true;

@@ -51,7 +51,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         if !self.is_neighbor(from) {
             return fx.mark(marks::IHAVE_OF_STRANGER);
         }
-        let wait = self.patience.wait(&self.config);
+        let wait = self.graft_timeout.wait(&self.config);
         let capacity = self.config.missing_capacity;
         let mut seen = ThinVec::new();
         for &announcement in announcements.iter().take(MAX_ANNOUNCEMENTS) {

@@ -17,7 +17,7 @@ murmurate_membership::parameters! {
     pub struct Parameters of "Plumtree", checked as Config {
         /// How long to wait at first for an announced payload; then each peer finds its own wait.
         /// The paper's first timer, before an announcer is asked. Each peer finds out how long
-        /// payloads take that come by themselves, and waits twice as long. It also is the while in
+        /// payloads take that come by themselves, and waits twice as long. It also is the period in
         /// which one broadcast may change the tree.
         graft_timeout: Duration = Duration::from_secs(1), >= least_graft_timeout;
         /// How long to wait at least; if it equals the graft timeout, the wait is always that long.

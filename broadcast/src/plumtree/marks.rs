@@ -28,8 +28,8 @@ murmurate_membership::marks! {
     PRUNES_CROSSED = "prunes-crossed": "both ends of a link prune it at once";
     PRUNE_OF_STRANGER = "prune-of-stranger": "somebody who is not a neighbour prunes its link";
     ASKED_ANSWERED = "asked-answered": "a payload comes from somebody who was asked for it";
-    PATIENCE_GREW = "patience-grew": "payloads come late, and are waited for longer";
-    PATIENCE_EASED = "patience-eased": "a shorter wait is tried again";
+    GRAFT_TIMEOUT_GREW = "graft-timeout-grew": "payloads come late, and are waited for longer";
+    GRAFT_TIMEOUT_SHRANK = "graft-timeout-shrank": "a shorter wait is tried again";
     NEW_LINK_TOLD_FIRST = "new-link-told-first": "a neighbour comes while announcements wait";
     GIVEN_UP = "given-up": "a broadcast too far behind its origin's latest is given up";
     PAYLOAD_FORGOTTEN = "payload-forgotten": "the oldest payload is kept no more";

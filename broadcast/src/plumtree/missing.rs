@@ -6,7 +6,7 @@ use murmurate_membership::{Peer, Time};
 use thin_vec::ThinVec;
 
 use super::Announcement;
-use crate::{Id, thrift};
+use crate::{Id, compact};
 
 /// A broadcast that neighbours have and this peer has not.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ impl<P: Peer, I: Id> MissingList<P, I> {
         let Some(missing) = self.entry(id, now, wait, capacity) else { return false };
         match missing.announcers.iter_mut().find(|(peer, _)| *peer == from) {
             Some((_, held)) => *held = round.min(*held),
-            None => thrift::push(&mut missing.announcers, (from, round)),
+            None => compact::push(&mut missing.announcers, (from, round)),
         }
         true
     }
@@ -100,7 +100,7 @@ impl<P: Peer, I: Id> MissingList<P, I> {
                 let (asked, here) = (0, false);
                 let new =
                     Missing { id, since: now, asked_at: now, deadline, asked, here, announcers };
-                thrift::insert(&mut self.0, at, new);
+                compact::insert(&mut self.0, at, new);
                 at
             }
         };
@@ -209,8 +209,8 @@ impl<P: Peer, I: Id> MissingList<P, I> {
     }
 
     /// What was given up meanwhile is not asked for.
-    pub(crate) fn forget_settled(&mut self, is_settled: impl Fn(I) -> bool) {
-        self.0.retain(|missing| missing.here || !is_settled(missing.id));
+    pub(crate) fn forget_decided(&mut self, is_decided: impl Fn(I) -> bool) {
+        self.0.retain(|missing| missing.here || !is_decided(missing.id));
     }
 
     /// A neighbour is gone: nobody asks it any more.

@@ -5,15 +5,16 @@
 //! Three traps of the printed algorithm are avoided: a payload is not echoed to its sender,
 //! optimisation moves the local links too, and a timer that finds nobody left to ask gives up.
 //! Two things are not in the paper: of many broadcasts at once only some may change the tree, see
-//! `pace`, and each peer finds out how long to wait for an announced payload, see `patience`.
+//! `prune_sampling`, and each peer finds out how long to wait for an announced payload, see
+//! `graft_timeout`.
 
 mod announce;
 mod config;
+mod graft_timeout;
 pub mod marks;
 mod message;
 mod missing;
-mod pace;
-mod patience;
+mod prune_sampling;
 mod repair;
 mod straighten;
 
@@ -28,10 +29,10 @@ pub use murmurate_membership::ConfigError;
 
 use crate::cache::{Cache, CacheBounds};
 use crate::protocol::{Broadcast, Effects, Input, Payload};
-use crate::{Id, Seen, SeenBounds, Sight, shared, thrift};
+use crate::{Id, Seen, SeenBounds, Sight, compact, shared};
+use graft_timeout::GraftTimeout;
 use missing::MissingList;
-use pace::{Pace, hash};
-use patience::Patience;
+use prune_sampling::{PruneSampling, hash};
 use straighten::Straighten;
 
 /// One peer's Plumtree.
@@ -44,13 +45,13 @@ pub struct Plumtree<P, I: Id, D> {
     missing: MissingList<P, I>,
     /// Announcements to come with the next batch, each with the peer that need not hear it.
     queue: ThinVec<(Announcement<I>, Option<P>)>,
-    pace: Pace,
-    patience: Patience,
+    sampling: PruneSampling,
+    graft_timeout: GraftTimeout,
     straighten: Straighten<P>,
     batch_armed: bool,
     missing_armed: bool,
     /// Waits have become shorter since.
-    missing_eased: bool,
+    missing_sooner: bool,
     sooner_armed: bool,
 }
 
@@ -77,7 +78,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
         Self {
-            patience: Patience::new(&config),
+            graft_timeout: GraftTimeout::new(&config),
             straighten: Straighten::new(),
             config,
             neighbors: ThinVec::new(),
@@ -85,10 +86,10 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             cache: Cache::new(),
             missing: MissingList::new(),
             queue: ThinVec::new(),
-            pace: Pace::new(),
+            sampling: PruneSampling::new(),
             batch_armed: false,
             missing_armed: false,
-            missing_eased: false,
+            missing_sooner: false,
             sooner_armed: false,
         }
     }
@@ -139,8 +140,9 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
 
     /// Whether this broadcast may change the tree.
     fn picks(&self, id: I) -> bool {
-        let long = self.patience.wait(&self.config).saturating_mul(8) > self.config.graft_timeout;
-        self.pace.picks(hash(id), long)
+        let period = self.config.graft_timeout;
+        let is_long = self.graft_timeout.wait(&self.config).saturating_mul(8) > period;
+        self.sampling.picks(hash(id), is_long)
     }
 
     fn has_seen(&self, id: I) -> bool {
@@ -158,13 +160,13 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     ) -> Option<u64> {
         let given_up = match self.seen.insert(now, id, self.config.seen()) {
             Sight::New { given_up } => given_up,
-            Sight::Settled => 0,
+            Sight::Decided => 0,
             Sight::Full => {
                 fx.mark(shared::ORIGINS_FULL);
                 return None;
             }
         };
-        self.pace.note(now, self.config.graft_timeout);
+        self.sampling.note(now, self.config.graft_timeout);
         if self.cache.keep(id, payload.clone(), self.cache_bounds()) {
             fx.mark(marks::PAYLOAD_FORGOTTEN);
         }
@@ -256,7 +258,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             }
         }
         if announce || !told {
-            thrift::push(&mut self.queue, (Announcement { id, round }, sender));
+            compact::push(&mut self.queue, (Announcement { id, round }, sender));
         }
         if !told {
             // Nobody to tell: it waits for the next neighbour instead of vanishing.
@@ -381,7 +383,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
                 // Algorithm 3: a new link is eager until a duplicate proves it superfluous. The
                 // others stay as they are: a new member must not wipe the tree.
                 if !self.is_neighbor(peer) {
-                    thrift::push(&mut self.neighbors, Neighbor { peer, eager: true });
+                    compact::push(&mut self.neighbors, Neighbor { peer, eager: true });
                     if self.batch_armed && self.neighbors.len() > 1 {
                         if self.announce_queued(peer, fx) {
                             fx.mark(marks::NEW_LINK_TOLD_FIRST);

@@ -4,7 +4,7 @@
 //! cycle, the next duplicate cuts it somewhere else, and the tree is bent for good, a little more each
 //! time. So a payload is fetched beside the tree first, and nothing that was fetched proves anything
 //! of a link. Only if the tree does not bring its own copy either, the link of whoever answered is
-//! grafted. The copy that comes late shows how long to wait, see `patience`; peers that it did not
+//! grafted. The copy that comes late shows how long to wait, see `graft_timeout`; peers that it did not
 //! come by, because all before them had it already, are told of it by an announcement.
 
 use core::time::Duration;
@@ -41,14 +41,14 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     }
 
     pub(super) fn learn(&mut self, lag: Duration, fx: &mut impl Effects<Self>) {
-        let before = self.patience.wait(&self.config);
-        self.patience.saw(lag);
-        let now = self.patience.wait(&self.config);
+        let before = self.graft_timeout.wait(&self.config);
+        self.graft_timeout.saw(lag);
+        let now = self.graft_timeout.wait(&self.config);
         if now > before {
-            fx.mark(marks::PATIENCE_GREW);
+            fx.mark(marks::GRAFT_TIMEOUT_GREW);
         } else if now < before {
-            fx.mark(marks::PATIENCE_EASED);
-            self.missing_eased = self.missing_armed;
+            fx.mark(marks::GRAFT_TIMEOUT_SHRANK);
+            self.missing_sooner = self.missing_armed;
         }
     }
 
@@ -59,7 +59,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         if !self.missing_armed {
             self.missing_armed = true;
             fx.arm(wait, Timer::Missing);
-        } else if self.missing_eased && !self.sooner_armed {
+        } else if self.missing_sooner && !self.sooner_armed {
             self.sooner_armed = true;
             fx.arm(self.config.least_graft_timeout, Timer::Sooner);
         }
@@ -67,7 +67,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
 
     pub(super) fn on_sooner_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         self.ask_overdue(now, fx);
-        let next = self.missing.deadline().filter(|_| self.missing_eased);
+        let next = self.missing.deadline().filter(|_| self.missing_sooner);
         self.sooner_armed = next.is_some();
         if let Some(deadline) = next {
             fx.arm(deadline.since(now).min(self.config.least_graft_timeout), Timer::Sooner);
@@ -76,20 +76,20 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
 
     pub(super) fn on_missing_timer(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         self.ask_overdue(now, fx);
-        self.missing_eased = false;
+        self.missing_sooner = false;
         let next = self.missing.deadline();
         self.missing_armed = next.is_some();
         if let Some(deadline) = next {
-            let wait = self.patience.wait(&self.config);
+            let wait = self.graft_timeout.wait(&self.config);
             fx.arm(deadline.since(now).min(wait), Timer::Missing);
         }
     }
 
     fn ask_overdue(&mut self, now: Time, fx: &mut impl Effects<Self>) {
         let mut missing = core::mem::replace(&mut self.missing, MissingList::new());
-        missing.forget_settled(|id| self.has_seen(id));
-        let (patience, config) = (self.patience, Arc::clone(&self.config));
-        let retry = |asked| patience.retry(asked, &config);
+        missing.forget_decided(|id| self.has_seen(id));
+        let (graft_timeout, config) = (self.graft_timeout, Arc::clone(&self.config));
+        let retry = |asked| graft_timeout.retry(asked, &config);
         missing.overdue(now, retry, config.graft_attempts, |turn| match turn {
             Turn::Ask(peer, announcement, again) => {
                 fx.mark(if again { marks::ASKED_AGAIN } else { marks::ASKED });
@@ -155,11 +155,11 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             return fx.mark(marks::REPAIR_TWICE);
         }
         let Some(given_up) = self.remember(now, id, &payload, fx) else { return };
-        let wait = self.patience.wait(&self.config);
+        let wait = self.graft_timeout.wait(&self.config);
         let capacity = self.config.missing_capacity;
         if let Some(after) = self.missing.fetched(id, from, now, wait, capacity) {
             fx.mark(marks::ASKED_ANSWERED);
-            self.patience.answered(after);
+            self.graft_timeout.answered(after);
         }
         if self.missing.len() > 0 {
             self.arm_missing(wait, fx);

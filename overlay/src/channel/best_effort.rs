@@ -7,8 +7,8 @@ use murmurate_membership::{Time, Violation};
 
 use super::queue::Queue;
 use super::{
-    Depth, Frame, Full, Incoming, Kind, LaneLimits, Nonsense, Outcome, Path, Receiving, Sending,
-    Ticket, Welcome,
+    Attached, Depth, Frame, Full, Incoming, Kind, LaneLimits, Nonsense, Outcome, Path, Receiving,
+    Sending, Ticket,
 };
 
 const DATA: u8 = 0;
@@ -82,9 +82,9 @@ impl Sending for Sender {
         self.next
     }
 
-    fn attach(&mut self, _now: Time, _path: Path, welcome: Welcome) -> Result<(), Nonsense> {
-        if welcome.heard > self.next {
-            return Err(Nonsense { tag: DATA, number: welcome.heard });
+    fn attach(&mut self, _now: Time, _path: Path, attached: Attached) -> Result<(), Nonsense> {
+        if attached.heard > self.next {
+            return Err(Nonsense { tag: DATA, number: attached.heard });
         }
         self.stands = true;
         Ok(())
@@ -262,7 +262,7 @@ mod tests {
 
     const LIMITS: LaneLimits =
         LaneLimits { messages: 4, bytes: 100, timeout: Duration::from_secs(9) };
-    const FRESH: Welcome = Welcome { resumed: false, heard: 0 };
+    const FRESH: Attached = Attached { resumed: false, heard: 0 };
 
     fn frame(number: u64) -> Frame {
         Frame { tag: DATA, number, body: Bytes::from_static(b"ten bytes.") }
@@ -293,8 +293,8 @@ mod tests {
         sender.detach();
         assert!(!sender.has_frame() && sender.next_frame(Time::ZERO).is_none(), "it broke");
         assert_eq!(sender.base(), 1, "the first is not sent again");
-        let welcome = Welcome { resumed: true, heard: 1 };
-        sender.attach(Time::ZERO, Path::Stream, welcome).expect("honest");
+        let attached = Attached { resumed: true, heard: 1 };
+        sender.attach(Time::ZERO, Path::Stream, attached).expect("honest");
         assert!(sender.has_frame());
         assert_eq!(sender.next_frame(Time::ZERO), Some(frame(1)));
         assert_eq!(sender.next_frame(Time::ZERO), Some(frame(2)));
@@ -377,8 +377,8 @@ mod tests {
     #[test]
     fn a_welcome_from_the_future_is_nonsense() {
         let mut sender = sender(1);
-        let welcome = Welcome { resumed: true, heard: 1 };
-        assert!(sender.attach(Time::ZERO, Path::Stream, welcome).is_err());
+        let attached = Attached { resumed: true, heard: 1 };
+        assert!(sender.attach(Time::ZERO, Path::Stream, attached).is_err());
         assert!(!sender.has_frame(), "nothing changed");
         assert!(sender.receive(Time::ZERO, frame(0)).is_err(), "it has nothing to say");
     }

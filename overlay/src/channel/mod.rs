@@ -139,7 +139,7 @@ pub struct LaneLimits {
 
 /// What the receiving node said when a path was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Welcome {
+pub struct Attached {
     /// It is the same start of the same node as before, and it still knows the lane: `heard` counts.
     /// Otherwise whatever was sent before has no known outcome.
     pub resumed: bool,
@@ -179,7 +179,7 @@ pub trait Sending: DynClone + Send + fmt::Debug {
     ///
     /// # Errors
     /// [`Nonsense`] if `heard` is a number that was never sent.
-    fn attach(&mut self, now: Time, path: Path, welcome: Welcome) -> Result<(), Nonsense>;
+    fn attach(&mut self, now: Time, path: Path, attached: Attached) -> Result<(), Nonsense>;
 
     /// The path broke.
     fn detach(&mut self);

@@ -57,7 +57,7 @@ impl Retry {
 
     /// There was progress: waits anew if `more` is under way.
     pub(super) fn progress(&mut self, now: Time, more: bool) {
-        self.wait = self.patience();
+        self.wait = self.timeout();
         self.at = more.then(|| now.after(self.wait));
     }
 
@@ -79,12 +79,12 @@ impl Retry {
 
     /// Nothing is under way, or there is no relay any more.
     pub(super) fn stop(&mut self) {
-        self.wait = self.patience();
+        self.wait = self.timeout();
         self.at = None;
         self.sample = None;
     }
 
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         self.mean.map_or(FIRST, |mean| (mean * 3).clamp(LEAST, MOST))
     }
 }

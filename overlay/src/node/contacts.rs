@@ -170,14 +170,14 @@ impl Contacts {
         contacts: Vec<Multiaddr>,
         reply: oneshot::Sender<Result<(), JoinError>>,
         now: Instant,
-        patience: Duration,
+        limit: Duration,
     ) {
         self.joining.retain(|joining| !joining.reply.is_closed());
         if self.joining.len() == WAITING {
             let _ = reply.send(Err(JoinError::Busy));
             return;
         }
-        let (begun, deadline) = (now, now + patience);
+        let (begun, deadline) = (now, now + limit);
         self.joining.push(Joining { reply, begun, deadline, contacts, failures: Vec::new() });
         self.pause = FIRST_PAUSE;
         // Its contacts are dialled by whoever says so; this is for those that fail.

@@ -69,10 +69,10 @@ impl Node {
         let node = of.peer.node;
         let (reply, views) = oneshot::channel();
         let asked = self.commands.send(Command::AskViews { of, reply }).await;
-        let patience = self.limits.handshake_wait;
+        let limit = self.limits.handshake_wait;
         match asked {
             Err(_) => (node, Err(Ended)),
-            Ok(()) => (node, Ok(timeout(patience, views).await.ok().and_then(Result::ok))),
+            Ok(()) => (node, Ok(timeout(limit, views).await.ok().and_then(Result::ok))),
         }
     }
 }

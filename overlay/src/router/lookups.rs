@@ -106,14 +106,14 @@ impl<P: Peer> Lookups<P> {
     }
 
     /// Takes out the lookups of these peers.
-    pub(crate) fn met(&mut self, peers: &[P]) -> Vec<(P, bool)> {
-        let mut met = Vec::new();
+    pub(crate) fn reached(&mut self, peers: &[P]) -> Vec<(P, bool)> {
+        let mut reached = Vec::new();
         self.pending.retain(|lookup| {
             let peer = peers.iter().find(|peer| peer.node() == lookup.target);
-            met.extend(peer.map(|peer| (*peer, lookup.path)));
+            reached.extend(peer.map(|peer| (*peer, lookup.path)));
             peer.is_none()
         });
-        met
+        reached
     }
 
     /// Widens what is due, and gives up what was widened often enough.

@@ -215,10 +215,10 @@ impl<P: Peer, D: Data> Router<P, D> {
 
     fn on_lookup_timer<T>(&mut self, now: Time, fx: &mut impl Effects<P, T, Self>) {
         // Who has become a neighbour meanwhile is found, and the way to it is short.
-        let met = self.lookups.met(&self.neighbors);
+        let reached = self.lookups.reached(&self.neighbors);
         let due = self.lookups.due(now, &self.config);
         self.lookup_armed = self.lookups.len() > 0;
-        for (peer, path) in met {
+        for (peer, path) in reached {
             fx.emit(Event::Found { peer, path });
         }
         for ring in due.wider {

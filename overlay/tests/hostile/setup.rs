@@ -313,7 +313,7 @@ fn any_anti_entropy() -> impl Strategy<Value = anti_entropy::Parameters> {
     let kept = (1..300usize, 1..1_000_000usize, 1..40usize, 1..1_000_000usize);
     (times, kept, any::<bool>()).prop_map(|(times, kept, catch_up)| anti_entropy::Parameters {
         exchange_interval: times.0,
-        patience: times.1,
+        fetch_after: times.1,
         give_up_after: times.2,
         retention: times.3,
         retained: kept.0,

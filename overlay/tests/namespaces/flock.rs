@@ -301,15 +301,15 @@ impl Flock {
         mut holds: impl FnMut(&mut Self) -> Result<(), String>,
     ) -> Duration {
         let begun = now();
-        let mut patience = Duration::from_secs(5);
+        let mut limit = Duration::from_secs(5);
         loop {
             let Err(why) = holds(self) else { return begun.elapsed() };
             if begun.elapsed() > within || self.begun.elapsed() > self.bound {
                 self.tell_events(&why);
                 panic!("{}: after {:.1?} still: {why}", self.name, begun.elapsed());
             }
-            if begun.elapsed() > patience {
-                patience += Duration::from_secs(5);
+            if begun.elapsed() > limit {
+                limit += Duration::from_secs(5);
                 self.tell(&format!("still waits: {why}"));
             }
             sleep(LOOK);

@@ -248,7 +248,7 @@ fn forged_ways_never_make_a_datagram_circle() {
         for at in 0..NODES {
             net.relay(at.into(), 99, 50);
         }
-        net.settle();
+        net.run_until_quiet();
         let most = usize::from(Parameters::default().max_hops) * usize::from(NODES);
         prop_assert!(net.carried("relay") <= most, "{:?}", net.carried);
         let said = net.said();

@@ -171,18 +171,18 @@ impl Net {
     }
 
     /// Carries all messages there are.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn run_until_quiet(&mut self) {
         while self.step() {}
     }
 
     /// Lets time pass, timers and messages included.
     pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now.after(time);
-        self.settle();
+        self.run_until_quiet();
         while let Some((due, at, timer)) = self.next_timer().filter(|(due, ..)| *due <= end) {
             self.now = self.now.max(due);
             self.input(at, Input::Expired(timer));
-            self.settle();
+            self.run_until_quiet();
         }
         self.now = end;
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::AsyncReadExt;
 
 use super::client::{Speaker, frame, number, write};
-use super::{House, NETWORK, impatient, soon};
+use super::{House, NETWORK, short_timeouts, soon};
 
 struct Draw(u64);
 
@@ -139,7 +139,7 @@ async fn a_flood_of_frames_drowns_nobody() {
 /// Whoever asks for more than it reads is let go before much waits for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_asks_and_never_reads_is_let_go() {
-    let mut house = House::with(impatient()).await;
+    let mut house = House::with(short_timeouts()).await;
     let mut stranger = Speaker::greet(&house.address(), NETWORK).await;
     let id = stranger.client.id;
     let ask = frame(4, &[]).repeat(1_000);

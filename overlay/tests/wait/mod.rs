@@ -8,13 +8,13 @@ use murmurate::{Node, NodeId};
 use tokio::time::{sleep, timeout};
 
 /// Guards against waiting for ever, and decides nothing else.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 /// Longer than any test runs: what ends by it has not ended.
 pub(crate) const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What has to come.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, what).await.expect("it comes")
+    timeout(TIMEOUT, what).await.expect("it comes")
 }
 
 /// Waits until the active view of `node` is as `holds` says.
@@ -31,7 +31,7 @@ pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, looks).await.expect(what);
+    timeout(TIMEOUT, looks).await.expect(what);
 }
 
 /// What a node counts under this name and these labels.

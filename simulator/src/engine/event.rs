@@ -1,7 +1,7 @@
 //! What reaches a node, and when.
 
 use crate::engine::handshake::Handshake;
-use crate::engine::lanes::Word;
+use crate::engine::lanes::LaneMessage;
 use crate::engine::strategy::{IdOf, MessageOf, SimStack, TimerOf};
 use crate::model::id::SimId as _;
 use crate::model::node::Peer;
@@ -25,9 +25,9 @@ pub(crate) enum What<P: SimStack> {
     Reset,
     /// `from` runs, in a later incarnation than the one written to.
     Restarted,
-    /// A word about a lane of a channel.
-    Lane(Box<Word>),
-    /// A word about a connection that is made.
+    /// A message about a lane of a channel.
+    Lane(Box<LaneMessage>),
+    /// A message about a connection that is made.
     Handshake(Handshake),
     /// Something that came earlier and that the node gets to now.
     Late(Box<Self>),
@@ -46,7 +46,7 @@ impl<P: SimStack> What<P> {
         match self {
             Self::Message(_) | Self::Handshake(Handshake::Dial(_)) => Some(Self::Reset),
             Self::Late(what) => what.refusal(),
-            Self::Lane(word) => word.refusal().map(|word| Self::Lane(Box::new(word))),
+            Self::Lane(message) => message.refusal().map(|message| Self::Lane(Box::new(message))),
             Self::Timer(_) | Self::Reset | Self::Restarted | Self::Handshake(_) => None,
         }
     }
@@ -61,15 +61,15 @@ impl<P: SimStack> What<P> {
 
     /// Whether it is for whoever runs at an address, whichever start of the node that is.
     pub(crate) fn is_for_anyone(&self) -> bool {
-        matches!(self, Self::Lane(word) if word.is_hello())
+        matches!(self, Self::Lane(message) if message.is_hello())
     }
 
     /// Whether it goes by the clock of the node that set it.
     pub(crate) fn is_timer(&self) -> bool {
         match self {
             Self::Timer(_) => true,
-            Self::Lane(word) => word.is_timer(),
-            Self::Handshake(word) => matches!(word, Handshake::TimedOut { .. }),
+            Self::Lane(message) => message.is_timer(),
+            Self::Handshake(message) => matches!(message, Handshake::TimedOut { .. }),
             _ => false,
         }
     }

@@ -11,14 +11,14 @@ use crate::engine::connections::{Admitted, Connections};
 use crate::engine::deliveries::DeliveryLog;
 use crate::engine::event::{Event, What};
 use crate::engine::handshake::{HANDSHAKE_BYTES, Handshake};
-use crate::engine::lanes::{Line, Word};
+use crate::engine::lanes::{LaneHost, LaneMessage};
 use crate::engine::queue::Queue;
 use crate::engine::stats::Stats;
 use crate::engine::strategy::{EventOf, IdOf, MessageOf, PayloadOf, SimStack, TimerOf};
 use crate::engine::watch::{EventKind, Record, Watch};
 use crate::model::id::SimId as _;
 use crate::model::machine::Machine;
-use crate::model::network::{Journey, Network, Parcel};
+use crate::model::network::{Network, Packet, Transmission};
 use crate::model::node::Peer;
 use crate::model::regional::Regional;
 
@@ -136,14 +136,14 @@ impl<P: SimStack> Host<'_, P> {
         }
     }
 
-    /// Sends a word of a handshake.
-    pub(crate) fn shake(&mut self, to: Peer, word: Handshake) {
+    /// Sends a message of a handshake.
+    pub(crate) fn shake(&mut self, to: Peer, message: Handshake) {
         let sequence = self.next_sequence();
         let (from, now) = (self.me, self.departure(HANDSHAKE_BYTES));
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
-        let parcel = Parcel { from, to, sequence, bytes: HANDSHAKE_BYTES, now };
-        if let Some(carried) = self.network.send_on_stream(&parcel, port) {
-            let (time, what) = (carried.arrives, What::Handshake(word));
+        let packet = Packet { from, to, sequence, bytes: HANDSHAKE_BYTES, now };
+        if let Some(carried) = self.network.send_on_stream(&packet, port) {
+            let (time, what) = (carried.arrives, What::Handshake(message));
             self.common.queue.push(Event { time, what, to, from, sequence });
         }
     }
@@ -185,15 +185,15 @@ impl<P: SimStack> Host<'_, P> {
         let sequence = self.next_sequence();
         let (from, now) = (self.me, self.departure(bytes));
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
-        let journey = self.network.send(&Parcel { from, to, sequence, bytes, now }, port);
+        let transmission = self.network.send(&Packet { from, to, sequence, bytes, now }, port);
         if let Some(watch) = &mut self.common.watch {
             watch.sent(self.place, bytes);
-            let (arrives, detail) = match journey {
-                Journey::Arrives(time) => (Some(time), None),
-                Journey::Resent { arrives, .. } => (Some(arrives), Some("resent")),
-                Journey::Twice(first, _) => (Some(first), Some("twice")),
-                Journey::Lost => (None, Some("lost")),
-                Journey::Shed => (None, Some("shed")),
+            let (arrives, detail) = match transmission {
+                Transmission::Arrives(time) => (Some(time), None),
+                Transmission::Resent { arrives, .. } => (Some(arrives), Some("resent")),
+                Transmission::Twice(first, _) => (Some(first), Some("twice")),
+                Transmission::Lost => (None, Some("lost")),
+                Transmission::Shed => (None, Some("shed")),
             };
             watch.see(self.now, from, EventKind::Send, |record| Record {
                 peer: Some(to),
@@ -206,9 +206,9 @@ impl<P: SimStack> Host<'_, P> {
                 ..record
             });
         }
-        let time = match journey {
-            Journey::Arrives(time) => time,
-            Journey::Resent { arrives, times } => {
+        let time = match transmission {
+            Transmission::Arrives(time) => time,
+            Transmission::Resent { arrives, times } => {
                 let resent = times - 1;
                 self.common.stats.lost += resent;
                 let sent = &mut self.common.stats.messages[kind];
@@ -216,26 +216,32 @@ impl<P: SimStack> Host<'_, P> {
                 sent.bytes += resent * bytes;
                 arrives
             }
-            Journey::Twice(first, second) => {
+            Transmission::Twice(first, second) => {
                 self.common.stats.duplicated += 1;
                 let what = what.clone();
                 self.common.queue.push(Event { time: second, what, to, from, sequence });
                 first
             }
-            Journey::Lost => return self.common.stats.lost += 1,
-            Journey::Shed => return self.common.stats.shed += 1,
+            Transmission::Lost => return self.common.stats.lost += 1,
+            Transmission::Shed => return self.common.stats.shed += 1,
         };
         self.common.queue.push(Event { time, what, to, from, sequence });
     }
 
-    /// Puts a word on a stream to another node, where whatever is lost is sent again. Whether it
+    /// Puts a message on a stream to another node, where whatever is lost is sent again. Whether it
     /// arrives: a cut either way lets nothing through.
-    fn post_until_it_arrives(&mut self, to: Peer, kind: usize, bytes: u64, word: Word) -> bool {
+    fn post_until_it_arrives(
+        &mut self,
+        to: Peer,
+        kind: usize,
+        bytes: u64,
+        message: LaneMessage,
+    ) -> bool {
         let sequence = self.next_sequence();
         let (from, now) = (self.me, self.departure(bytes));
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
-        let parcel = Parcel { from, to, sequence, bytes, now };
-        let Some(carried) = self.network.send_on_stream(&parcel, port) else { return false };
+        let packet = Packet { from, to, sequence, bytes, now };
+        let Some(carried) = self.network.send_on_stream(&packet, port) else { return false };
         let sent = &mut self.common.stats.messages[kind];
         sent.count += carried.times;
         sent.bytes += carried.times * bytes;
@@ -252,7 +258,7 @@ impl<P: SimStack> Host<'_, P> {
                 ..record
             });
         }
-        let what = What::Lane(Box::new(word));
+        let what = What::Lane(Box::new(message));
         self.common.queue.push(Event { time, what, to, from, sequence });
         true
     }
@@ -271,7 +277,7 @@ impl<P: SimStack> Host<'_, P> {
     }
 }
 
-impl<P: SimStack> Line for Host<'_, P> {
+impl<P: SimStack> LaneHost for Host<'_, P> {
     fn me(&self) -> Peer {
         self.me
     }
@@ -284,17 +290,17 @@ impl<P: SimStack> Line for Host<'_, P> {
         self.machine.as_ref().map_or(self.now, |machine| machine.clock.local(self.now))
     }
 
-    fn say(&mut self, to: Peer, word: Word, bytes: u64) -> bool {
-        let kind = word.place(self.common.stats.messages.len());
-        if word.is_on_stream() {
-            return self.post_until_it_arrives(to, kind, bytes, word);
+    fn send(&mut self, to: Peer, message: LaneMessage, bytes: u64) -> bool {
+        let kind = message.place(self.common.stats.messages.len());
+        if message.is_on_stream() {
+            return self.post_until_it_arrives(to, kind, bytes, message);
         }
-        self.post(to, kind, bytes, What::Lane(Box::new(word)));
+        self.post(to, kind, bytes, What::Lane(Box::new(message)));
         true
     }
 
-    fn wake(&mut self, after: Duration, word: Word) {
-        self.set(after, What::Lane(Box::new(word)));
+    fn wake(&mut self, after: Duration, message: LaneMessage) {
+        self.set(after, What::Lane(Box::new(message)));
     }
 }
 

@@ -16,7 +16,7 @@ use crate::engine::connections::{Connections, Dialling};
 use crate::engine::event::{Event, What};
 use crate::engine::handshake::Handshake;
 use crate::engine::host::{Common, Host};
-use crate::engine::lanes::{Act, Lanes, Line, Word};
+use crate::engine::lanes::{Act, LaneHost, LaneMessage, Lanes};
 use crate::engine::queue::{Queue, Sharding};
 use crate::engine::stats::Broadcast;
 use crate::engine::strategy::{InputOf, SimStack, StackOf};
@@ -173,8 +173,9 @@ impl<P: SimStack> Shard<P> {
     /// The host of node `index` tells those at the other ends of its lanes that there are none.
     pub(crate) fn hang_up(&mut self, network: &Network, dead: Peer, time: u64) {
         let place = self.sharding.place(dead.index());
-        for (to, word) in self.lanes.as_mut().map_or_else(Vec::new, |lanes| lanes.hang_up(place)) {
-            self.reset(network, dead, to, time, What::Lane(Box::new(word)));
+        for (to, message) in self.lanes.as_mut().map_or_else(Vec::new, |lanes| lanes.hang_up(place))
+        {
+            self.reset(network, dead, to, time, What::Lane(Box::new(message)));
         }
     }
 
@@ -384,13 +385,13 @@ impl<P: SimStack> Shard<P> {
                 stats.resets += 1;
                 self.give(network, place, when, Input::Restarted(from));
             }
-            What::Lane(word) => {
-                stats.note(time, from, to, sequence, 0x300 + word.kind() as u64);
-                self.hear(network, place, when, from, *word);
+            What::Lane(message) => {
+                stats.note(time, from, to, sequence, 0x300 + message.kind() as u64);
+                self.hear(network, place, when, from, *message);
             }
-            What::Handshake(word) => {
-                stats.note(time, from, to, sequence, 0x400 + word.code());
-                self.shake(network, place, when, from, word);
+            What::Handshake(message) => {
+                stats.note(time, from, to, sequence, 0x400 + message.code());
+                self.shake(network, place, when, from, message);
             }
             // It was taken out of its box when it was admitted.
             What::Late(_) => {}
@@ -423,13 +424,13 @@ impl<P: SimStack> Shard<P> {
         place: usize,
         (now, end): (Time, u64),
         from: Peer,
-        word: Handshake,
+        message: Handshake,
     ) {
         let (_, _, mut host) = self.host(network, place, now, end);
         let dials = |host: &Host<'_, P>, peer, attempt| {
             host.connections.as_ref().is_some_and(|all| all.is_dialling(peer, attempt))
         };
-        match word {
+        match message {
             Handshake::Dial(left) => {
                 host.shake(from, Handshake::Answer(left));
                 if left <= 1 {
@@ -455,10 +456,10 @@ impl<P: SimStack> Shard<P> {
         place: usize,
         (now, end): (Time, u64),
         from: Peer,
-        word: Word,
+        message: LaneMessage,
     ) {
         if let (_, Some(lanes), mut host) = self.host(network, place, now, end) {
-            lanes.hear(place, &mut host, from, word);
+            lanes.hear(place, &mut host, from, message);
         }
     }
 
@@ -476,8 +477,8 @@ impl<P: SimStack> Shard<P> {
             What::Message(ref message) => {
                 Some((self.common.stats.wire_len::<P>(message), network.bandwidth()))
             }
-            What::Lane(ref word) if !word.is_timer() => {
-                Some((word.bytes_on_line(), network.bandwidth()))
+            What::Lane(ref message) if !message.is_timer() => {
+                Some((message.bytes_on_line(), network.bandwidth()))
             }
             What::Timer(_) | What::Reset | What::Restarted => None,
             What::Lane(_) | What::Handshake(_) => None,
@@ -486,7 +487,7 @@ impl<P: SimStack> Shard<P> {
             Admission::Now => event.what = what,
             Admission::Shed => {
                 self.common.stats.shed += 1;
-                if matches!(&what, What::Lane(word) if word.is_on_stream()) {
+                if matches!(&what, What::Lane(message) if message.is_on_stream()) {
                     let time = event.time.saturating_add(nanos(STREAM_TIMEOUT));
                     self.common.schedule(Event { time, what, ..*event }, end);
                 }

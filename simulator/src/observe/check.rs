@@ -186,17 +186,17 @@ fn fresh<P: SimStack>(
     })
 }
 
-/// A broadcast published now by `index` reaches every running node within `patience`.
+/// A broadcast published now by `index` reaches every running node within `limit`.
 ///
 /// # Errors
 /// If it does not.
 pub fn reaches_everyone<P: SimStack>(
     sim: &mut Simulation<P>,
     index: usize,
-    patience: Duration,
+    limit: Duration,
 ) -> Result<(), Violation> {
     let id = sim.publish(index);
-    sim.run_until(sim.now().after(patience));
+    sim.run_until(sim.now().after(limit));
     let broadcast = id.and_then(|id| sim.stats().broadcasts.get(id as usize).copied());
     Violation::unless(
         broadcast.is_some_and(|b| b.delivered == b.eligible),

@@ -52,7 +52,7 @@ impl SimulatedMembership for Parameters {
             still: true,
             reunion: None,
             chatter: Some(links / self.keepalive_interval.as_secs_f64() * 6.0 + 4.0),
-            patience: Some(
+            recovery: Some(
                 notice
                     + self.redial_pause * 8
                     + self.gossip_interval * 30

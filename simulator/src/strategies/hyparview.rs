@@ -97,7 +97,7 @@ impl SimulatedMembership for Parameters {
             still: self.promotion_interval.is_none() || of.nodes <= active as u64 + 1,
             reunion: self.reunion_interval.filter(is_rare).filter(|_| active >= 4),
             chatter: Some(chatter(self)),
-            patience: Some(notice + candidates + meeting),
+            recovery: Some(notice + candidates + meeting),
         }
     }
 }

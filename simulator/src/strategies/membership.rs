@@ -80,7 +80,7 @@ pub struct Promises {
     /// Messages that a node says in a second at most, on the whole.
     pub chatter: Option<f64>,
     /// How long after the last fault all must be well: nobody holds a link to a node that runs no more.
-    pub patience: Option<Duration>,
+    pub recovery: Option<Duration>,
 }
 
 /// Who is whose neighbour: a strategy with its parameters, as scenarios have it.

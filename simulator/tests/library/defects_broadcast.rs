@@ -482,3 +482,26 @@ fn a_link_that_goes_does_not_silence_whoever_was_behind_it() {
     // Ten failures and an exchange every 0.6 s, each with links to prune again.
     assert!(duplicates < 0.25, "{duplicates} duplicates a delivery");
 }
+
+/// Nodes counted broadcasts in seconds of their own clocks. While traffic was young they disagreed on
+/// which broadcast might prune the tree, and cut it to pieces: deliveries took a second. Simulated
+/// clocks all show the same, so only real nodes showed it.
+#[test]
+fn a_young_tree_does_not_depend_on_what_clocks_show() {
+    let latency = Latency::Constant(Duration::from_millis(20));
+    for seed in 1..=20 {
+        let membership = hyparview::Parameters::default();
+        let mut sim = grown_of(64, simulation_of(seed, latency.clone(), 0.0, membership));
+        for index in 0..64 {
+            sim.jump_clocks(&[index], Duration::from_millis(index as u64 * 389 % 1_000));
+        }
+        run(&mut sim, secs(5));
+        for message in 0..200 {
+            sim.publish(message * 11 % 64);
+            run(&mut sim, Duration::from_millis(50));
+        }
+        run(&mut sim, secs(5));
+        let late = sim.stats().latency_quantile(0.99);
+        assert!(late < Duration::from_millis(500), "p99 {late:?}, seed {seed}");
+    }
+}

@@ -347,7 +347,7 @@ fn a_lost_accept_leaves_no_half_link() {
         let sent = other.hear(peer(0), neighbor(link, priority));
         assert!(sent.contains(&(peer(0), ViewMessage::Accept { link, evicted: None })));
         assert!(other.holds(peer(0)) && !asker.holds(peer(40)), "the answer is under way");
-        // It is lost; the asker's patience ends.
+        // It is lost; the asker's time ends.
         let sent = asker.expire(secs(1), Timer::Request);
         if goodbye_lost {
             // Then the next keep-alive finds out.

@@ -8,7 +8,7 @@ mod coverage;
 mod defects_broadcast;
 mod defects_links;
 mod defects_membership;
-mod defects_patience;
+mod defects_timeouts;
 mod determinism;
 mod gallery;
 mod graph_oracle;

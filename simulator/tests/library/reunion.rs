@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::common::{Sim, components, quiet_within, run, secs, simulation_of};
 use murmurate::membership::Membership;
 use murmurate::membership::hyparview::Parameters;
+use murmurate_simulator::experiment::runner;
+use murmurate_simulator::experiment::scenario::Document;
 use murmurate_simulator::model::network::Latency;
 
 const LATENCY: Latency = Latency::Constant(Duration::from_millis(20));
@@ -84,6 +86,29 @@ fn halves_of_three_hundred_meet_after_hours_in_time() {
     run(&mut sim, IN_TIME);
     assert_eq!(components(&sim), 1);
     quiet_within(&mut sim, secs(60), "merged");
+}
+
+const APART: &str = r#"
+duration = "100s"
+nodes = { count = 30, joining = "5s" }
+links.latency = { model = "constant", time = "20ms" }
+membership = { strategy = "hyparview", promotion_interval = "off" }
+anti_entropy = { exchange_interval = "10m" }
+workload = [{ from = "21s", until = "39s", pace.rate = 5.0 }]
+faults = [
+  { name = "cut", at = "20s", do.partition.who.share = 0.5 },
+  { at = "40s", do = "heal" },
+]
+measure.overlay_every = "50ms"
+assertions = ["components == 2 at 40s", "components == 1 at 99s", "least_reliability == 1 from 21s until 39s"]
+"#;
+
+/// Neighbours compare at intervals, but over a new link at once: nobody waits for the next interval.
+#[test]
+fn what_a_cut_kept_away_comes_over_the_first_link() {
+    let scenario = Document::parse("apart", APART).expect("TOML").scenario();
+    let report = runner::run(&scenario.expect("a scenario"), &mut ()).expect("it runs");
+    assert!(report.verdicts.iter().all(|verdict| verdict.holds), "{:?}", report.verdicts);
 }
 
 /// The dead are tried for a day, and then no more.

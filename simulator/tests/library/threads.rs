@@ -10,7 +10,7 @@ use murmurate_simulator::engine::stats::Stats;
 use murmurate_simulator::engine::strategy::nodes;
 use murmurate_simulator::engine::{Make, SimStack};
 use murmurate_simulator::model::matrix::Matrix;
-use murmurate_simulator::model::network::{Bandwidth, Bursts, Latency, Network, Side, Terms};
+use murmurate_simulator::model::network::{Bandwidth, Bursts, Latency, LinkModel, Network, Side};
 use murmurate_simulator::model::regional::Regional;
 use murmurate_simulator::{Peer, Simulation};
 use rand::seq::IndexedRandom;
@@ -49,17 +49,17 @@ fn latency(seed: u64) -> Latency {
 }
 
 /// What else there is to a link: all of it, or any part.
-fn terms(rng: &mut SplitMix64) -> Terms {
+fn links(rng: &mut SplitMix64) -> LinkModel {
     let ms = Duration::from_millis;
     let mut has = || rng.random_bool(0.4);
-    Terms {
+    LinkModel {
         jitter: if has() { ms(7) } else { Duration::ZERO },
         fifo: has(),
         bursts: has().then_some(Bursts { share: 0.1, length: ms(300), loss: 0.5 }),
         duplicate: if has() { 0.1 } else { 0.0 },
         reorder: has().then_some((0.1, ms(50))),
         bandwidth: has().then_some(Bandwidth { up: 4_000_000, down: 2_000_000, queue: 20_000 }),
-        ..Terms::default()
+        ..LinkModel::default()
     }
 }
 
@@ -69,7 +69,7 @@ fn life<P: SimStack>(threads: usize, seed: u64, make: Make<P>) -> (Seen, u64) {
     let loss = [0.0, 0.05][rng.random_range(0..2)];
     let mut network = Network::new(seed, latency(seed), loss).expect("valid");
     if rng.random_bool(0.7) {
-        network = network.with(&terms(&mut rng)).expect("valid");
+        network = network.with(&links(&mut rng)).expect("valid");
     }
     let regional = Regional::new(&network);
     let threads = NonZeroUsize::new(threads).expect("at least one");

@@ -33,7 +33,7 @@ const BEFORE: Duration = Duration::from_secs(1);
 /// How long processes may take to start.
 const STARTING: Duration = Duration::from_secs(60);
 /// How long nodes may take to say what they have not said, and to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Later than this, and it is told.
 const LATE: Duration = Duration::from_millis(50);
 /// By so much the machine's clock may be set during a run.
@@ -315,7 +315,7 @@ impl World {
         process.stopped_until.store(GONE, Ordering::Relaxed);
         Some(tokio::spawn(async move {
             // Its input stays open until then: the end of that would end it.
-            let _ = timeout(PATIENCE, process.child.wait()).await;
+            let _ = timeout(TIMEOUT, process.child.wait()).await;
             drop(process.orders);
         }))
     }
@@ -368,7 +368,7 @@ impl World {
             awaited.insert(id);
             self.order(index, &Order::Tell).await;
         }
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
         while !awaited.is_empty() {
             let Ok(Some((number, said))) = timeout_at(deadline, self.said.recv()).await else {
                 return Err(format!("nodes that do not answer: {}", awaited.len()).into());

@@ -32,7 +32,7 @@ const CONNECTIONS: usize = 11;
 /// Neighbours in the mesh from which on a node grafts no more: libp2p's `mesh_n_low`.
 const MESH: usize = 5;
 /// How long the mesh may take to form.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than any workload: nothing is dropped for being late, no connection for being idle.
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -68,7 +68,7 @@ impl Contestant for Gossipsub {
             handles[dialer].send(Command::Dial(addresses[listener].clone())).await?;
         }
         let this = Self { nodes: handles, arrived };
-        timeout(PATIENCE, this.mesh_stands()).await.context("the mesh did not form")??;
+        timeout(TIMEOUT, this.mesh_stands()).await.context("the mesh did not form")??;
         Ok(this)
     }
 

@@ -26,7 +26,7 @@ const TOPIC: [u8; 32] = [7; 32];
 /// Events that may wait for a receiver: more than any burst, so that none waits for room.
 const BACKLOG: usize = 1 << 16;
 /// How long a node may take to find its first neighbour.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The running nodes.
 pub(crate) struct Iroh {
@@ -70,7 +70,7 @@ impl Contestant for Iroh {
             let topic = gossip.subscribe_with_opts(TopicId::from_bytes(TOPIC), options).await?;
             let (sender, mut receiver) = topic.split();
             if contact.is_some() {
-                timeout(PATIENCE, receiver.joined()).await.context("no neighbour")??;
+                timeout(TIMEOUT, receiver.joined()).await.context("no neighbour")??;
             }
             tokio::spawn(listen(receiver, node, Arc::clone(&recorder)));
             started.push(Node { gossip, router, sender });

@@ -24,7 +24,7 @@ pub(crate) struct Agent {
     pub(crate) channels: Channels,
     pub(crate) kept: Kept,
     /// How long it may take to leave.
-    pub(crate) patience: Duration,
+    pub(crate) limit: Duration,
     pub(crate) ended: Notify,
 }
 
@@ -33,8 +33,8 @@ impl Agent {
     pub(crate) async fn leave(&self) {
         tracing::info!("leaving");
         self.health.leaving();
-        if timeout(self.patience, self.node.leave()).await.is_err() {
-            tracing::warn!("could not leave within {:?}", self.patience);
+        if timeout(self.limit, self.node.leave()).await.is_err() {
+            tracing::warn!("could not leave within {:?}", self.limit);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A client of the admin socket: what it asks, and what it is told.
 //!
-//! A request is bounded by what the node would broadcast, and has to arrive within [`PATIENCE`].
+//! A request is bounded by what the node would broadcast, and has to arrive within [`TIMEOUT`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::agent::Agent;
 use super::{Reply, Request};
 
 /// How long a client may take to ask.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) struct Client {
     pub(super) read: BufReader<OwnedReadHalf>,
@@ -43,8 +43,8 @@ impl Client {
         let longest = data as u64 / 3 * 4 + 4_096;
         let mut line = Vec::new();
         let mut bounded = (&mut self.read).take(longest);
-        let Ok(read) = timeout(PATIENCE, bounded.read_until(b'\n', &mut line)).await else {
-            let error = format!("no request for {} s", PATIENCE.as_secs());
+        let Ok(read) = timeout(TIMEOUT, bounded.read_until(b'\n', &mut line)).await else {
+            let error = format!("no request for {} s", TIMEOUT.as_secs());
             self.say(&Reply::Error(error)).await?;
             return Ok(None);
         };

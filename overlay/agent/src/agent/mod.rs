@@ -54,7 +54,7 @@ pub(crate) async fn run(options: &args::Node) -> Outcome {
         tokio::spawn(http::serve(listener, health.clone()));
     }
     let admin_path = admin.path.clone();
-    let patience = config.settings.limits.leave_wait + LEAVE;
+    let limit = config.settings.limits.leave_wait + LEAVE;
     let agent = Agent {
         node,
         health,
@@ -62,7 +62,7 @@ pub(crate) async fn run(options: &args::Node) -> Outcome {
         admin: admin_path,
         channels: config.settings.channels,
         kept: Kept::default(),
-        patience,
+        limit,
         ended: Notify::new(),
     };
     announce(&agent, options.json)?;

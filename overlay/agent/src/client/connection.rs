@@ -13,7 +13,7 @@ use crate::args;
 /// A connection on which one request is made.
 pub(super) struct Connection {
     stream: BufReader<UnixStream>,
-    patience: Duration,
+    limit: Duration,
 }
 
 impl Connection {
@@ -23,13 +23,13 @@ impl Connection {
         let stream = UnixStream::connect(&path).await;
         let stream =
             stream.map_err(|error| format!("no node answers on {}: {error}", path.display()))?;
-        Ok(Self { stream: BufReader::new(stream), patience: options.timeout })
+        Ok(Self { stream: BufReader::new(stream), limit: options.timeout })
     }
 
     /// Asks, and waits for the first answer.
     pub(super) async fn ask(&mut self, request: &Request) -> Result<Reply, Box<dyn Error>> {
         // A node that refuses the request unread says why.
-        let written = timeout(self.patience, self.say(request)).await;
+        let written = timeout(self.limit, self.say(request)).await;
         let answer = self.answer().await;
         match (written, answer) {
             (_, Ok(answer)) => Ok(answer),
@@ -44,7 +44,7 @@ impl Connection {
         &mut self,
         request: &Request,
     ) -> Result<Option<Reply>, Box<dyn Error>> {
-        let patience = self.patience;
+        let limit = self.limit;
         let exchange = async {
             let written = self.say(request).await;
             loop {
@@ -58,7 +58,7 @@ impl Connection {
                 }
             }
         };
-        timeout(patience, exchange).await.map_or(Ok(None), |reply| reply.map(Some))
+        timeout(limit, exchange).await.map_or(Ok(None), |reply| reply.map(Some))
     }
 
     /// Says something that need not be answered.
@@ -70,12 +70,12 @@ impl Connection {
 
     /// The next line, if it comes in time.
     pub(super) async fn answer(&mut self) -> Result<Reply, Box<dyn Error>> {
-        let patience = self.patience;
-        match timeout(patience, self.next()).await {
+        let limit = self.limit;
+        match timeout(limit, self.next()).await {
             Ok(next) => next,
             Err(_) => {
-                let patience = humantime::format_duration(patience);
-                Err(format!("the node did not answer within {patience}").into())
+                let limit = humantime::format_duration(limit);
+                Err(format!("the node did not answer within {limit}").into())
             }
         }
     }

@@ -142,8 +142,8 @@ impl Flock {
     }
 
     /// Waits until the nodes are one overlay with symmetric views, and says what they are.
-    pub(super) async fn settle(&self, patience: Duration) -> Shape {
-        let deadline = Instant::now() + patience;
+    pub(super) async fn wait_until_steady(&self, limit: Duration) -> Shape {
+        let deadline = Instant::now() + limit;
         loop {
             let shape = self.shape();
             if shape.is_one() || Instant::now() > deadline {

@@ -26,7 +26,7 @@ use report::Report;
 use work::Load;
 
 /// How long the overlay may take to form, and to repair itself.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -127,7 +127,7 @@ pub(crate) async fn run(options: Options) -> Outcome {
         serve(address, &flock).await?;
     }
     bar.set_message("one overlay");
-    let formed = flock.settle(PATIENCE).await;
+    let formed = flock.wait_until_steady(TIMEOUT).await;
     bar.finish_and_clear();
     let load = Load {
         messages: options.messages,
@@ -141,7 +141,7 @@ pub(crate) async fn run(options: Options) -> Outcome {
     if options.kill > 0 {
         let killed = Instant::now();
         flock.kill(nodes * options.kill as usize / 100).await;
-        let healed = flock.settle(PATIENCE).await;
+        let healed = flock.wait_until_steady(TIMEOUT).await;
         report.repaired(flock.len(), killed.elapsed(), healed);
         report.after = Some(work::run(&flock, &load).await);
     }

@@ -93,9 +93,9 @@ impl Tally {
 
 /// What each node declares.
 pub(super) fn declared() -> [Channel; 2] {
-    let patience = Duration::from_secs(10);
+    let limit = Duration::from_secs(10);
     [Channel::acknowledged(MESSAGES), Channel::request(REQUESTS)]
-        .map(|channel| channel.timeout(patience))
+        .map(|channel| channel.timeout(limit))
 }
 
 /// Takes messages and answers requests until the node ends.

@@ -42,12 +42,12 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 /// Guards against waiting for ever, and decides nothing else.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Looks again and again until there is something: other processes wake nobody when it comes to that.
 pub(crate) fn comes<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
+    for _ in 0..TIMEOUT.as_millis() / LOOK.as_millis() {
         let found = look();
         if found.is_some() {
             return found;
@@ -59,7 +59,7 @@ pub(crate) fn comes<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
 
 /// What comes, which has to.
 pub(crate) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    comes(look).unwrap_or_else(|| panic!("not within {PATIENCE:?}: {what}"))
+    comes(look).unwrap_or_else(|| panic!("not within {TIMEOUT:?}: {what}"))
 }
 
 /// A process that is killed when the test is done with it.
@@ -161,14 +161,14 @@ impl Agent {
     /// The admin socket itself.
     pub(crate) fn connect(&self) -> Raw {
         let stream = UnixStream::connect(&self.admin).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("set");
         Raw { read: BufReader::new(stream.try_clone().expect("a handle")), write: stream }
     }
 }
 
 pub(crate) fn get(at: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(at).expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("set");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
         .expect("written");
     let mut answer = String::new();

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use murmurate::channel::{
-    Depth, Frame, Full, Incoming, Kind, LaneLimits, Nonsense, Outcome, Path, Receiving, Sending,
-    Ticket, Welcome,
+    Attached, Depth, Frame, Full, Incoming, Kind, LaneLimits, Nonsense, Outcome, Path, Receiving,
+    Sending, Ticket,
 };
 use murmurate::membership::Time;
 
@@ -115,9 +115,9 @@ impl Sending for Sender {
         self.next
     }
 
-    fn attach(&mut self, _now: Time, _path: Path, welcome: Welcome) -> Result<(), Nonsense> {
-        if welcome.heard > self.next {
-            return Err(Nonsense { tag: DATA, number: welcome.heard });
+    fn attach(&mut self, _now: Time, _path: Path, attached: Attached) -> Result<(), Nonsense> {
+        if attached.heard > self.next {
+            return Err(Nonsense { tag: DATA, number: attached.heard });
         }
         self.has_path = true;
         Ok(())
@@ -213,8 +213,8 @@ mod tests {
         assert_eq!(sender.push(at(90), Bytes::new()), Err(Full));
         assert_eq!(sender.next_frame(at(90)), None, "there is no path");
         assert_eq!(sender.deadline(), Some(at(100)));
-        let welcome = Welcome { resumed: false, heard: 0 };
-        sender.attach(at(150), Path::Stream, welcome).expect("an honest welcome");
+        let attached = Attached { resumed: false, heard: 0 };
+        sender.attach(at(150), Path::Stream, attached).expect("an honest attached");
         let frame = sender.next_frame(at(150)).expect("the last is fresh");
         assert_eq!(frame.number, 0, "the first that is sent");
         assert_eq!(sender.next_frame(at(150)), None);

@@ -217,6 +217,6 @@ impl<P: Peer> Watched for Star<P> {}
 /// It promises too much: see what the swarm says of it.
 impl SimulatedMembership for Parameters {
     fn promises(&self, _for: &Conditions) -> Promises {
-        Promises { patience: Some(Duration::from_secs(60)), ..Promises::default() }
+        Promises { recovery: Some(Duration::from_secs(60)), ..Promises::default() }
     }
 }

@@ -7,7 +7,7 @@ use murmurate_membership::{Time, Violation};
 use super::super::queue::{Held, Queue};
 use super::super::retry::Retry;
 use super::super::{
-    Depth, Frame, Full, LaneLimits, Nonsense, Outcome, Path, Sending, Ticket, Welcome,
+    Attached, Depth, Frame, Full, LaneLimits, Nonsense, Outcome, Path, Sending, Ticket,
 };
 use super::{ACK, DATA, DROPPED, RELAY_WINDOW, SKIP};
 
@@ -184,8 +184,8 @@ impl Sending for Sender {
         self.base
     }
 
-    fn attach(&mut self, _now: Time, path: Path, welcome: Welcome) -> Result<(), Nonsense> {
-        let Welcome { resumed, heard } = welcome;
+    fn attach(&mut self, _now: Time, path: Path, attached: Attached) -> Result<(), Nonsense> {
+        let Attached { resumed, heard } = attached;
         if heard > self.next() {
             return Err(Nonsense { tag: ACK, number: heard });
         }

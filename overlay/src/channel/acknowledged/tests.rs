@@ -6,7 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use murmurate_membership::Time;
 
-use super::super::{Depth, Frame, Full, Incoming, Outcome, Path, Welcome};
+use super::super::{Attached, Depth, Frame, Full, Incoming, Outcome, Path};
 use super::*;
 
 const LIMITS: LaneLimits =
@@ -45,8 +45,8 @@ impl Lane {
 
     fn connect(&mut self, path: Path, resumed: bool) {
         self.receiving.attach(at(0), path);
-        let welcome = Welcome { resumed, heard: self.receiving.heard() };
-        self.sending.attach(at(0), path, welcome).expect("honest");
+        let attached = Attached { resumed, heard: self.receiving.heard() };
+        self.sending.attach(at(0), path, attached).expect("honest");
     }
 
     fn sent(&mut self, now: Time) -> Vec<Frame> {
@@ -139,7 +139,7 @@ fn a_receiver_that_still_knows_gets_the_rest_and_nothing_twice() {
     assert!(lane.sent(at(1)).is_empty(), "no path");
     lane.push(at(1), 6..7);
     lane.connect(Path::Stream, true);
-    assert_eq!(lane.outcomes(), all(0..1, &Outcome::Delivered), "as the welcome says");
+    assert_eq!(lane.outcomes(), all(0..1, &Outcome::Delivered), "as the attached says");
     let frames = lane.sent(at(1));
     assert_eq!(numbers(&frames), [1, 2, 3, 4, 5, 6]);
     assert_eq!(lane.sending.retransmitted(), 5);
@@ -303,8 +303,8 @@ fn what_no_honest_half_says_is_nonsense_and_changes_nothing() {
     }
     assert_eq!(lane.outcomes(), []);
     assert!(lane.sending.receive(at(0), ack(2)).is_ok());
-    let welcome = Welcome { resumed: true, heard: 3 };
-    assert!(lane.sending.attach(at(0), Path::Stream, welcome).is_err());
+    let attached = Attached { resumed: true, heard: 3 };
+    assert!(lane.sending.attach(at(0), Path::Stream, attached).is_err());
 
     let data = |number| Frame { tag: DATA, number, body: body(number) };
     let skip = Frame { tag: SKIP, ..data(1) };
@@ -397,11 +397,11 @@ fn what_the_old_path_may_have_lost_is_said_on_the_new_one() {
     let mut lane = Lane::new(Path::Stream, 1);
     let frames = lane.sent(at(0));
     lane.receive(frames);
-    let welcome = Welcome { resumed: true, heard: lane.receiving.heard() };
+    let attached = Attached { resumed: true, heard: lane.receiving.heard() };
     lane.take();
-    assert!(lane.receiving.next_frame(at(0)).is_some(), "after the welcome, on the old path");
+    assert!(lane.receiving.next_frame(at(0)).is_some(), "after the attached, on the old path");
     lane.receiving.attach(at(0), Path::Stream);
-    lane.sending.attach(at(0), Path::Stream, welcome).expect("honest");
+    lane.sending.attach(at(0), Path::Stream, attached).expect("honest");
     lane.answer(at(0));
     assert_eq!(lane.outcomes(), all(0..1, &Outcome::Delivered));
 }

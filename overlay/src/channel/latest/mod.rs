@@ -7,8 +7,8 @@ use murmurate_membership::{Time, Violation};
 use super::queue::{Held, Settled};
 use super::retry::Retry;
 use super::{
-    Depth, Frame, Full, Incoming, Kind, LaneLimits, Nonsense, Outcome, Path, Receiving, Sending,
-    Ticket, Welcome,
+    Attached, Depth, Frame, Full, Incoming, Kind, LaneLimits, Nonsense, Outcome, Path, Receiving,
+    Sending, Ticket,
 };
 
 const DATA: u8 = 0;
@@ -175,8 +175,8 @@ impl Sending for Sender {
         self.next - u64::from(self.under_way.is_some())
     }
 
-    fn attach(&mut self, _now: Time, path: Path, welcome: Welcome) -> Result<(), Nonsense> {
-        let Welcome { resumed, heard } = welcome;
+    fn attach(&mut self, _now: Time, path: Path, attached: Attached) -> Result<(), Nonsense> {
+        let Attached { resumed, heard } = attached;
         if heard > self.next {
             return Err(Nonsense { tag: ACK, number: heard });
         }

@@ -27,8 +27,8 @@ impl Lane {
 
     fn connect(&mut self, path: Path, resumed: bool) {
         self.receiving.attach(at(0), path);
-        let welcome = Welcome { resumed, heard: self.receiving.heard() };
-        self.sending.attach(at(0), path, welcome).expect("honest");
+        let attached = Attached { resumed, heard: self.receiving.heard() };
+        self.sending.attach(at(0), path, attached).expect("honest");
         self.check();
     }
 
@@ -121,7 +121,7 @@ fn what_was_under_way_is_sent_again_and_delivered_once() {
     lane.connect(Path::Stream, true);
     let second = lane.carry(at(0));
     assert_eq!(message(second.as_ref()), b"b");
-    // The word that it is done with is lost, and the welcome says it.
+    // The word that it is done with is lost, and the attached says it.
     lane.receiving.done(second.expect("it came").number, Some(Bytes::new()));
     lane.connect(Path::Stream, true);
     assert_eq!(lane.outcomes(), [(1, Outcome::Delivered)]);
@@ -137,7 +137,7 @@ fn a_newer_one_takes_the_place_of_what_was_under_way() {
         lane.sending.detach();
         if before {
             lane.push(b"b");
-            assert_eq!(lane.outcomes(), [], "the welcome may say that it was delivered");
+            assert_eq!(lane.outcomes(), [], "the attached may say that it was delivered");
         }
         lane.connect(Path::Stream, true);
         if !before {
@@ -216,8 +216,8 @@ fn what_no_honest_half_says_is_nonsense_and_changes_nothing() {
     for frame in [ack(2), ack(u64::MAX), long, Frame { tag: DATA, ..ack(1) }] {
         assert!(lane.sending.receive(at(0), frame).is_err());
     }
-    let welcome = Welcome { resumed: true, heard: 2 };
-    assert!(lane.sending.attach(at(0), Path::Stream, welcome).is_err());
+    let attached = Attached { resumed: true, heard: 2 };
+    assert!(lane.sending.attach(at(0), Path::Stream, attached).is_err());
     assert_eq!(lane.outcomes(), []);
     let data = |number| Frame { tag: DATA, number, body: Bytes::new() };
     assert!(lane.receiving.receive(at(0), data(u64::MAX)).is_err());
@@ -244,11 +244,11 @@ fn what_the_old_path_may_have_lost_is_said_on_the_new_one() {
     let mut lane = Lane::new(Path::Stream);
     lane.push(b"a");
     let delivery = lane.carry(at(0)).expect("it came");
-    let welcome = Welcome { resumed: true, heard: lane.receiving.heard() };
+    let attached = Attached { resumed: true, heard: lane.receiving.heard() };
     lane.receiving.done(delivery.number, Some(Bytes::new()));
-    assert!(lane.receiving.next_frame(at(0)).is_some(), "after the welcome, on the old path");
+    assert!(lane.receiving.next_frame(at(0)).is_some(), "after the attached, on the old path");
     lane.receiving.attach(at(0), Path::Stream);
-    lane.sending.attach(at(0), Path::Stream, welcome).expect("honest");
+    lane.sending.attach(at(0), Path::Stream, attached).expect("honest");
     assert!(lane.sent(at(0)).is_some(), "again, and on its way");
     lane.answer();
     assert_eq!(lane.outcomes(), [(0, Outcome::Delivered)]);

@@ -9,7 +9,7 @@ use murmurate_membership::{Time, Violation};
 use super::super::queue::{Held, Queue};
 use super::super::retry::{FIRST, MOST};
 use super::super::{
-    Depth, Frame, Full, LaneLimits, Nonsense, Outcome, Path, Sending, Ticket, Welcome,
+    Attached, Depth, Frame, Full, LaneLimits, Nonsense, Outcome, Path, Sending, Ticket,
 };
 use super::{ANSWER, DROPPED, REQUEST, SPAN};
 
@@ -129,9 +129,9 @@ impl Sending for Sender {
         self.next
     }
 
-    fn attach(&mut self, _now: Time, path: Path, welcome: Welcome) -> Result<(), Nonsense> {
-        if welcome.heard > self.next {
-            return Err(Nonsense { tag: ANSWER, number: welcome.heard });
+    fn attach(&mut self, _now: Time, path: Path, attached: Attached) -> Result<(), Nonsense> {
+        if attached.heard > self.next {
+            return Err(Nonsense { tag: ANSWER, number: attached.heard });
         }
         self.detach();
         self.path = Some(path);

@@ -6,7 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use murmurate_membership::Time;
 
-use super::super::{Depth, Frame, Incoming, Outcome, Path, Welcome};
+use super::super::{Attached, Depth, Frame, Incoming, Outcome, Path};
 use super::*;
 
 const LIMITS: LaneLimits = LaneLimits { messages: 4, bytes: 100, timeout: Duration::from_secs(9) };
@@ -49,8 +49,8 @@ impl Lane {
 
     fn connect(&mut self, path: Path) {
         self.receiving.attach(at(0), path);
-        let welcome = Welcome { resumed: true, heard: self.receiving.heard() };
-        self.sending.attach(at(0), path, welcome).expect("honest");
+        let attached = Attached { resumed: true, heard: self.receiving.heard() };
+        self.sending.attach(at(0), path, attached).expect("honest");
         self.check();
     }
 
@@ -267,8 +267,8 @@ fn what_no_honest_half_says_is_nonsense_and_changes_nothing() {
     for (tag, number) in [(ANSWER, 1), (ANSWER, u64::MAX), (REQUEST, 0), (9, 0)] {
         assert!(lane.sending.receive(at(0), said(tag, number)).is_err());
     }
-    let welcome = Welcome { resumed: true, heard: 2 };
-    assert!(lane.sending.attach(at(0), Path::Stream, welcome).is_err());
+    let attached = Attached { resumed: true, heard: 2 };
+    assert!(lane.sending.attach(at(0), Path::Stream, attached).is_err());
     assert_eq!(lane.outcomes(), []);
     assert_eq!(lane.receive(frames), [0]);
     for (tag, number) in [(REQUEST, 0), (REQUEST, u64::MAX), (ANSWER, 1), (9, 1)] {

@@ -8,7 +8,7 @@
 //! ```text
 //! SenderSession                                   ReceiverSession
 //!    wants_path ──► the host opens a path
-//!    greeting   ─────── Greeting { epoch, attempt, base, met } ──────►  fit, greet
+//!    greeting   ─────── Greeting { epoch, attempt, base, proof } ──────►  fit, greet
 //!    welcome    ◄────── Welcome { attempt, half, heard } ─────────────
 //!    next_frame ─────── half, Frame ─────────────────────────────────►  receive
 //!    receive    ◄────── half, Frame ──────────────────────────────────  next_frame
@@ -29,7 +29,7 @@ use core::time::Duration;
 
 /// How long the ends of a lane wait for each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// For the answer to a greeting on a stream.
     pub handshake: Duration,
     /// Until a path that nobody uses is given back.
@@ -58,13 +58,13 @@ pub struct Greeting {
     /// Where a new receiving half starts.
     pub base: u64,
     /// The receiving half that a stream led to last. Only those that carried this greeting know it.
-    pub met: Option<Half>,
+    pub proof: Option<Half>,
 }
 
 /// What the receiving end answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "libp2p", derive(serde::Serialize, serde::Deserialize))]
-pub struct Met {
+pub struct Welcome {
     /// The greeting's.
     pub attempt: u64,
     /// Who answers.

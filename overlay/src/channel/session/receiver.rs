@@ -7,7 +7,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use murmurate_membership::{Time, Violation};
 
-use super::{Greeting, Half, Met};
+use super::{Greeting, Half, Welcome};
 use crate::channel::{Depth, Frame, Incoming, Nonsense, Path, Receiving};
 
 /// How long a lane without a path is remembered, so that nothing is delivered twice.
@@ -87,19 +87,19 @@ impl ReceiverSession {
     /// Whether a greeting is for it. A greeting on a stream is authentic and arrives in order.
     #[must_use]
     pub fn fit(&self, greeting: Greeting, path: Path) -> Fit {
-        let Greeting { epoch, attempt, met, .. } = greeting;
+        let Greeting { epoch, attempt, proof, .. } = greeting;
         let relayed = path == Path::Relay;
         match epoch.cmp(&self.epoch) {
             core::cmp::Ordering::Greater => Fit::Newer,
             core::cmp::Ordering::Less => Fit::Old,
-            _ if relayed && self.proven && met != Some(self.half) => Fit::Unproven,
+            _ if relayed && self.proven && proof != Some(self.half) => Fit::Unproven,
             _ if relayed && self.attempt.wrapping_sub(attempt) < LATE => Fit::Old,
             _ => Fit::Resumes,
         }
     }
 
     /// A greeting [resumes](Fit::Resumes) it, so this path serves it from now on. Returns the answer.
-    pub fn greet(&mut self, now: Time, greeting: Greeting, path: Path) -> Met {
+    pub fn greet(&mut self, now: Time, greeting: Greeting, path: Path) -> Welcome {
         if self.path.is_some() {
             self.detach(now);
         }
@@ -107,7 +107,7 @@ impl ReceiverSession {
         self.path = Some(path);
         self.receiving.attach(now, path);
         let Self { attempt, half, .. } = *self;
-        Met { attempt, half, heard: self.receiving.heard() }
+        Welcome { attempt, half, heard: self.receiving.heard() }
     }
 
     /// Its path serves no more.

@@ -6,8 +6,8 @@ use alloc::boxed::Box;
 use bytes::Bytes;
 use murmurate_membership::Time;
 
-use super::{Greeting, Half, Met, Patience};
-use crate::channel::{Frame, Full, Nonsense, Path, Sending, Ticket, Welcome};
+use super::{Greeting, Half, Timeouts, Welcome};
+use crate::channel::{Attached, Frame, Full, Nonsense, Path, Sending, Ticket};
 
 /// How long the answer to a first greeting that may get lost is waited for, and how often it is asked
 /// for. Each one is waited for so much longer than the one before: only the last one's answer counts,
@@ -74,7 +74,7 @@ enum Route {
 #[derive(Debug, Clone)]
 pub struct SenderSession {
     half: Box<dyn Sending>,
-    patience: Patience,
+    timeouts: Timeouts,
     epoch: u64,
     route: Route,
     /// Greetings so far.
@@ -84,7 +84,7 @@ pub struct SenderSession {
     /// The receiving half that it was attached to last.
     attached: Option<Half>,
     /// The one that a stream led to last: whatever comes hop by hop any hop may have made up.
-    met: Option<Half>,
+    proof: Option<Half>,
     /// Since it gave up last, somebody was there: whoever it was may come back.
     knows: bool,
     /// That half's process has ended, as far as refusals tell.
@@ -102,16 +102,16 @@ pub struct SenderSession {
 impl SenderSession {
     /// One without a path. `epoch` is larger than those of all lanes in this place before.
     #[must_use]
-    pub fn new(half: Box<dyn Sending>, patience: Patience, epoch: u64) -> Self {
+    pub fn new(half: Box<dyn Sending>, timeouts: Timeouts, epoch: u64) -> Self {
         Self {
             half,
-            patience,
+            timeouts,
             epoch,
             route: Route::None { until: Time::ZERO },
             attempt: 0,
             ended_paths: 0,
             attached: None,
-            met: None,
+            proof: None,
             knows: false,
             process_ended: false,
             pause: FIRST_PAUSE,
@@ -217,7 +217,7 @@ impl SenderSession {
     fn ask(&mut self, now: Time, path: Path, asked: u32) {
         self.attempt += 1;
         let wait = match path {
-            Path::Stream => self.patience.handshake,
+            Path::Stream => self.timeouts.handshake,
             Path::Relay => ANSWER * asked,
         };
         self.route = Route::Greeting { path, asked, said: false, until: now.after(wait) };
@@ -229,24 +229,24 @@ impl SenderSession {
         if core::mem::replace(said, true) {
             return None;
         }
-        let Self { epoch, attempt, met, .. } = *self;
-        Some(Greeting { epoch, attempt, base: self.half.base(), met })
+        let Self { epoch, attempt, proof, .. } = *self;
+        Some(Greeting { epoch, attempt, base: self.half.base(), proof })
     }
 
     /// The other end answers. Returns whether the path is open now: late answers change nothing.
     ///
     /// # Errors
     /// [`Nonsense`] if it claims to have heard what was never sent. Nothing changed.
-    pub fn welcome(&mut self, now: Time, welcome: Met) -> Result<bool, Nonsense> {
+    pub fn welcome(&mut self, now: Time, welcome: Welcome) -> Result<bool, Nonsense> {
         let Some(path) = self.path().filter(|_| self.awaits(welcome.attempt)) else {
             return Ok(false);
         };
         let resumed = self.attached == Some(welcome.half) && !self.process_ended;
-        self.half.attach(now, path, Welcome { resumed, heard: welcome.heard })?;
+        self.half.attach(now, path, Attached { resumed, heard: welcome.heard })?;
         self.route = Route::Stands(path);
         self.attached = Some(welcome.half);
         if path == Path::Stream {
-            self.met = self.attached;
+            self.proof = self.attached;
         }
         (self.knows, self.process_ended, self.refusals) = (true, false, 0);
         (self.pause, self.used) = (FIRST_PAUSE, now);
@@ -326,8 +326,8 @@ impl SenderSession {
 
     /// What was sent has no known outcome. What was not waits, as if the next start had come and gone.
     fn note_process_ended(&mut self, now: Time) {
-        let welcome = Welcome { resumed: false, heard: 0 };
-        if self.half.attach(now, Path::Stream, welcome).is_ok() {
+        let attached = Attached { resumed: false, heard: 0 };
+        if self.half.attach(now, Path::Stream, attached).is_ok() {
             self.half.detach();
         }
         self.process_ended = true;
@@ -363,7 +363,7 @@ impl SenderSession {
         if self.half.depth().messages > 0 {
             return self.waits_since.unwrap_or(self.used).after(silence);
         }
-        let idle = self.used.max(self.moved).after(self.patience.idle);
+        let idle = self.used.max(self.moved).after(self.timeouts.idle);
         // The last message was given up, and nothing came since.
         let suspected = self.waits_since.filter(|_| self.half.resumes());
         suspected.map_or(idle, |since| since.after(silence).min(idle))

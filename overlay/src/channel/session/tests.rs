@@ -12,8 +12,8 @@ use crate::channel::{Acknowledged, Kind, LaneLimits, Latest, Outcome, Path};
 
 const LIMITS: LaneLimits =
     LaneLimits { messages: 100, bytes: 1_000, timeout: Duration::from_secs(3_600) };
-const PATIENCE: Patience =
-    Patience { handshake: Duration::from_secs(5), idle: Duration::from_secs(30) };
+const TIMEOUTS: Timeouts =
+    Timeouts { handshake: Duration::from_secs(5), idle: Duration::from_secs(30) };
 const HALF: Half = Half { started: 1, number: 7 };
 
 fn at(millis: u64) -> Time {
@@ -21,7 +21,7 @@ fn at(millis: u64) -> Time {
 }
 
 fn sender() -> SenderSession {
-    SenderSession::new(Acknowledged.sending(LIMITS), PATIENCE, 3)
+    SenderSession::new(Acknowledged.sending(LIMITS), TIMEOUTS, 3)
 }
 
 fn receiver(half: Half) -> ReceiverSession {
@@ -39,8 +39,8 @@ fn greeted(sender: &mut SenderSession, now: Time, path: Path) -> Greeting {
 fn connect(sender: &mut SenderSession, receiver: &mut ReceiverSession, now: Time, path: Path) {
     let greeting = greeted(sender, now, path);
     assert_eq!(receiver.fit(greeting, path), Fit::Resumes);
-    let met = receiver.greet(now, greeting, path);
-    assert_eq!(sender.welcome(now, met), Ok(true));
+    let welcome = receiver.greet(now, greeting, path);
+    assert_eq!(sender.welcome(now, welcome), Ok(true));
     assert_eq!(sender.attached(), Some(receiver.half()));
     carry(sender, receiver, now);
 }
@@ -228,7 +228,7 @@ fn silence_is_doubted() {
 #[test]
 fn silence_is_doubted_although_messages_are_given_up_before() {
     let limits = LaneLimits { timeout: Duration::from_secs(2), ..LIMITS };
-    let mut sender = SenderSession::new(Acknowledged.sending(limits), PATIENCE, 3);
+    let mut sender = SenderSession::new(Acknowledged.sending(limits), TIMEOUTS, 3);
     let mut receiver = receiver(HALF);
     push(&mut sender, at(0), 1);
     connect(&mut sender, &mut receiver, at(0), Path::Stream);
@@ -241,7 +241,7 @@ fn silence_is_doubted_although_messages_are_given_up_before() {
 #[test]
 fn a_path_on_which_the_last_message_was_given_up_ends_by_itself() {
     let limits = LaneLimits { timeout: Duration::from_secs(2), ..LIMITS };
-    let mut sender = SenderSession::new(Acknowledged.sending(limits), PATIENCE, 3);
+    let mut sender = SenderSession::new(Acknowledged.sending(limits), TIMEOUTS, 3);
     let mut receiver = receiver(HALF);
     push(&mut sender, at(0), 1);
     connect(&mut sender, &mut receiver, at(0), Path::Stream);
@@ -256,7 +256,7 @@ fn a_path_on_which_the_last_message_was_given_up_ends_by_itself() {
 #[test]
 fn a_greeting_from_far_ahead_keeps_no_later_one_out() {
     let mut receiver = receiver(HALF);
-    let greeting = |attempt| Greeting { epoch: 3, attempt, base: 0, met: Some(HALF) };
+    let greeting = |attempt| Greeting { epoch: 3, attempt, base: 0, proof: Some(HALF) };
     receiver.greet(at(0), greeting(7), Path::Relay);
     assert_eq!(receiver.fit(greeting(7), Path::Relay), Fit::Old);
     receiver.greet(at(1), greeting(u64::MAX), Path::Relay);
@@ -294,7 +294,7 @@ fn whoever_is_refused_gives_up() {
 #[test]
 fn greetings_fit_or_do_not() {
     let mut receiver = receiver(HALF);
-    let greeting = |epoch, attempt, met| Greeting { epoch, attempt, base: 0, met };
+    let greeting = |epoch, attempt, proof| Greeting { epoch, attempt, base: 0, proof };
     assert_eq!(receiver.fit(greeting(2, 9, None), Path::Stream), Fit::Old);
     assert_eq!(receiver.fit(greeting(4, 1, None), Path::Relay), Fit::Newer);
     receiver.greet(at(0), greeting(3, 5, None), Path::Relay);
@@ -305,7 +305,7 @@ fn greetings_fit_or_do_not() {
     assert_eq!(receiver.fit(greeting(3, 7, None), Path::Stream), Fit::Resumes);
     receiver.greet(at(2), greeting(3, 7, None), Path::Stream);
     assert_eq!(receiver.fit(greeting(3, 8, None), Path::Relay), Fit::Resumes, "nothing came yet");
-    let mut sender = SenderSession::new(Acknowledged.sending(LIMITS), PATIENCE, 3);
+    let mut sender = SenderSession::new(Acknowledged.sending(LIMITS), TIMEOUTS, 3);
     push(&mut sender, at(2), 1);
     connect(&mut sender, &mut receiver, at(2), Path::Stream);
     assert_eq!(receiver.fit(greeting(3, 9, None), Path::Relay), Fit::Unproven);
@@ -339,7 +339,7 @@ fn sessions_are_send() {
 fn what_was_given_up_holds_up_no_word_of_what_came_after_it() {
     let limits = LaneLimits { timeout: Duration::from_secs(2), ..LIMITS };
     for path in [Path::Stream, Path::Relay] {
-        let mut sender = SenderSession::new(Acknowledged.sending(limits), PATIENCE, 3);
+        let mut sender = SenderSession::new(Acknowledged.sending(limits), TIMEOUTS, 3);
         let mut receiver = receiver(HALF);
         push(&mut sender, at(0), 0);
         connect(&mut sender, &mut receiver, at(0), path);
@@ -358,7 +358,7 @@ fn what_was_given_up_holds_up_no_word_of_what_came_after_it() {
 
 #[test]
 fn of_the_latest_an_old_one_holds_up_no_word_of_the_newest() {
-    let mut sender = SenderSession::new(Latest.sending(LIMITS), PATIENCE, 3);
+    let mut sender = SenderSession::new(Latest.sending(LIMITS), TIMEOUTS, 3);
     let mut receiver = ReceiverSession::new(Latest.receiving(0, LIMITS), HALF, 3);
     push(&mut sender, at(0), 0);
     connect(&mut sender, &mut receiver, at(0), Path::Stream);

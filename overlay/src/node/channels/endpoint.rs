@@ -159,7 +159,7 @@ impl Endpoint {
             channel: (&declared.name).into(),
             declared: Declared::of(declared),
             lane,
-            greeting: Greeting { epoch: 0, attempt: 0, base: 0, met: None },
+            greeting: Greeting { epoch: 0, attempt: 0, base: 0, proof: None },
         };
         let answer =
             timeout(hub.shared.limits.handshake_wait, introduce(&mut stream, &hello)).await;

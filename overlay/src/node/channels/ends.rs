@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::wire::Hello;
 use crate::NodeId;
 use crate::channel::Path;
-use crate::channel::session::{Fit, Greeting, Met};
+use crate::channel::session::{Fit, Greeting, Welcome};
 use murmurate_membership::Time;
 
 /// Ends of nodes that connected, and those of one node.
@@ -71,7 +71,7 @@ impl InboundLanes {
         key: Key,
         hello: &Hello<'_>,
         by: Option<NodeId>,
-    ) -> Result<(Arc<InboundLane>, u64, Met), Unattached> {
+    ) -> Result<(Arc<InboundLane>, u64, Welcome), Unattached> {
         let (declared, greeting) = (&self.shared.declared[key.channel], hello.greeting);
         let Carries::Messages(kind) = &declared.carries else { return Err(Unattached::NoRoom) };
         let make = || {
@@ -87,9 +87,9 @@ impl InboundLanes {
             Some(by) => (ends.relayed(now, key, greeting, by, make)?, Path::Relay),
         };
         // Before anybody else greets it.
-        let (turn, met) = lane.greet(now, greeting, path);
+        let (turn, welcome) = lane.greet(now, greeting, path);
         drop(ends);
-        Ok((lane, turn, met))
+        Ok((lane, turn, welcome))
     }
 
     /// A path of a lane ended. The lane is forgotten, unless it must not be.

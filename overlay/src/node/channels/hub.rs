@@ -18,7 +18,7 @@ use super::lanes::OutboundLanes;
 use super::shared::Shared;
 use super::wire::{self, Answer, Refusal, WireError};
 use crate::NodeId;
-use crate::channel::session::{End, Met};
+use crate::channel::session::{End, Welcome};
 use crate::id::Incarnation;
 use crate::node::command::{Command, NoWay, Opening};
 use crate::node::limits::Limits;
@@ -163,7 +163,8 @@ impl Hub {
         let shared = &self.shared;
         match self.accepts[channel].offer.try_reserve() {
             Ok(place) => {
-                let welcome = Answer::Welcome(Met { attempt, half: shared.new_half(), heard: 0 });
+                let welcome =
+                    Answer::Welcome(Welcome { attempt, half: shared.new_half(), heard: 0 });
                 wire::greet(&mut stream, &welcome).await?;
                 place.send((from, stream));
                 Ok(())

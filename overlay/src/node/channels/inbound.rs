@@ -9,7 +9,7 @@ use murmurate_membership::Time;
 
 use super::shared::Shared;
 use super::wire::{self, BATCH, WireError};
-use crate::channel::session::{Fit, Greeting, Half, Met, ReceiverSession};
+use crate::channel::session::{Fit, Greeting, Half, ReceiverSession, Welcome};
 use crate::channel::{Frame, Incoming, Nonsense, Path, Receiving};
 use crate::id::Incarnation;
 
@@ -130,10 +130,10 @@ impl InboundLane {
     }
 
     /// Another path serves from now on; its turn, and what its sending half must know.
-    pub(super) fn greet(&self, now: Time, greeting: Greeting, path: Path) -> (u64, Met) {
+    pub(super) fn greet(&self, now: Time, greeting: Greeting, path: Path) -> (u64, Welcome) {
         let mut inner = self.inner();
-        let met = inner.session.greet(now, greeting, path);
-        (Self::next_turn(inner), met)
+        let welcome = inner.session.greet(now, greeting, path);
+        (Self::next_turn(inner), welcome)
     }
 
     /// Its path serves no more, whichever it is.

@@ -20,7 +20,7 @@ use super::receipts::Receipts;
 use super::shared::Shared;
 use super::wire::{self, BATCH, Declared, Hello, Refusal};
 use crate::NodeId;
-use crate::channel::session::{End, Greeting, Half, Met, Next, SenderSession, Want};
+use crate::channel::session::{End, Greeting, Half, Next, SenderSession, Want, Welcome};
 use crate::channel::{Depth, Frame, Full, Nonsense, Outcome, Path, Ticket};
 use crate::node::transport::Slot;
 
@@ -57,7 +57,7 @@ struct Inner {
     looked: Time,
     /// Frames sent again that are counted.
     retransmitted: u64,
-    /// Senders that wait for room, or for the receiver to be met.
+    /// Senders that wait for room, or for the receiver to answer.
     waiting: usize,
 }
 
@@ -155,7 +155,7 @@ impl Lane {
         self.shared.refused(self.to, self.channel, refusal)
     }
 
-    /// Pushes a message as soon as the receiver was met and there is room, after whoever has waited
+    /// Pushes a message as soon as the receiver has answered and there is room, after whoever has waited
     /// for longer. If no task serves the lane, this starts one.
     pub(super) async fn send(
         self: &Arc<Self>,
@@ -237,9 +237,9 @@ impl Lane {
         }
         let writer = inner.writer.take();
         // Replaced or shed at once.
-        let settled = inner.settle(&self.shared, self.channel);
+        let reported = inner.report_outcomes(&self.shared, self.channel);
         drop(inner);
-        self.note_settled(settled);
+        self.note_outcomes(reported);
         if let Some(writer) = writer {
             writer.wake();
         }
@@ -292,9 +292,9 @@ impl Lane {
                 return Poll::Pending;
             };
             let more = inner.session.half().has_frame();
-            let settled = inner.settle(&self.shared, self.channel);
+            let reported = inner.report_outcomes(&self.shared, self.channel);
             drop(inner);
-            self.note_settled(settled);
+            self.note_outcomes(reported);
             Poll::Ready(Said::Frames(half, more))
         })
         .await
@@ -328,9 +328,9 @@ impl Lane {
     }
 
     /// The other end answers a greeting. Whether the path stands: answers may come late.
-    pub(super) fn welcome(&self, met: Met) -> Result<bool, Nonsense> {
+    pub(super) fn welcome(&self, welcome: Welcome) -> Result<bool, Nonsense> {
         let mut inner = self.inner();
-        let stands = inner.session.welcome(self.shared.now(), met)?;
+        let stands = inner.session.welcome(self.shared.now(), welcome)?;
         self.finish(inner);
         self.room.notify_waiters();
         Ok(stands)
@@ -359,11 +359,11 @@ impl Lane {
 
     fn failed(&self, mut inner: MutexGuard<'_, Inner>, error: SendError) {
         inner.receipts.because = Some(error.clone());
-        let settled = inner.settle(&self.shared, self.channel);
+        let reported = inner.report_outcomes(&self.shared, self.channel);
         inner.receipts.because = None;
         inner.failed = Some((error, Instant::now()));
         drop(inner);
-        self.note_settled(settled);
+        self.note_outcomes(reported);
         self.room.notify_waiters();
     }
 
@@ -376,7 +376,7 @@ impl Lane {
         }
     }
 
-    /// Whether the node leaves, and nobody waits for the receiver to be met.
+    /// Whether the node leaves, and nobody waits for the receiver to answer.
     pub(super) fn is_pointless(&self) -> bool {
         self.inner().is_pointless(&self.shared)
     }
@@ -407,21 +407,21 @@ impl Lane {
 
     /// Hands out outcomes and wakes whoever waits for what changed.
     fn finish(&self, mut inner: MutexGuard<'_, Inner>) {
-        let settled = inner.settle(&self.shared, self.channel);
+        let reported = inner.report_outcomes(&self.shared, self.channel);
         let again = inner.session.half().retransmitted();
         self.counts().retransmitted.inc_by(again - inner.retransmitted);
         inner.retransmitted = again;
         let wakes = inner.session.has_something_to_say() || inner.is_done(&self.shared);
         let writer = if wakes { inner.writer.take() } else { None };
         drop(inner);
-        self.note_settled(settled);
+        self.note_outcomes(reported);
         if let Some(writer) = writer {
             writer.wake();
         }
     }
 
     /// Wakes whoever waits first, if there may be room: the others follow.
-    fn note_settled(&self, roomy: bool) {
+    fn note_outcomes(&self, roomy: bool) {
         if roomy {
             self.room.notify_one();
         }
@@ -434,7 +434,7 @@ impl Inner {
         shared.has_ended() && self.session.half().depth().messages == 0
     }
 
-    /// Whether the node leaves, and nobody waits for the receiver to be met.
+    /// Whether the node leaves, and nobody waits for the receiver to answer.
     fn is_pointless(&self, shared: &Shared) -> bool {
         !self.session.knows() && self.is_done(shared)
     }
@@ -472,7 +472,7 @@ impl Inner {
     }
 
     /// Counts and hands out outcomes; whether a sender that waits may try again.
-    fn settle(&mut self, shared: &Shared, channel: usize) -> bool {
+    fn report_outcomes(&mut self, shared: &Shared, channel: usize) -> bool {
         let counts = &shared.counts[channel];
         let mut any = false;
         while let Some((ticket, outcome)) = self.session.half_mut().settled() {

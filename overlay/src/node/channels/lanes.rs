@@ -10,7 +10,7 @@ use super::lane::Lane;
 use super::shared::Shared;
 use super::wire::{BATCH, HEADER};
 use crate::NodeId;
-use crate::channel::session::{Patience, SenderSession};
+use crate::channel::session::{SenderSession, Timeouts};
 use crate::node::limits::Limits;
 use crate::node::transport::{Slot, Traffic};
 
@@ -128,9 +128,9 @@ impl Lanes {
                 unreachable!("channels of bytes have no lanes");
             };
             let Limits { handshake_wait, idle_wait, .. } = shared.limits;
-            let patience = Patience { handshake: handshake_wait, idle: idle_wait };
+            let timeouts = Timeouts { handshake: handshake_wait, idle: idle_wait };
             let sending = kind.sending(declared.limits());
-            let session = SenderSession::new(sending, patience, shared.new_epoch());
+            let session = SenderSession::new(sending, timeouts, shared.new_epoch());
             let (index, acknowledges) = (index as u16, kind.acknowledges());
             let shared = Arc::clone(shared);
             Arc::new(Lane::new(shared, self.to, self.channel, index, slot, session, acknowledges))

@@ -62,14 +62,14 @@ async fn serve_lane(
 ) -> Result<(), Ended> {
     let key =
         Key { from: Incarnation { node: from, started: hello.started }, channel, lane: hello.lane };
-    let Ok((lane, turn, met)) = hub.inbound.attach(key, hello, None) else {
+    let Ok((lane, turn, welcome)) = hub.inbound.attach(key, hello, None) else {
         hub.shared.note_refusal(wire::HERE, from, &hello.channel, &Refusal::Busy);
         let answer = Answer::Refused { attempt: hello.greeting.attempt, why: Refusal::Busy };
         return Ok(wire::greet(&mut stream, &answer).await?);
     };
     let _speaks = hub.shared.speak();
     let served = async {
-        wire::greet(&mut stream, &Answer::Welcome(met)).await?;
+        wire::greet(&mut stream, &Answer::Welcome(welcome)).await?;
         let (read, write) = stream.split();
         tokio::select! {
             biased;

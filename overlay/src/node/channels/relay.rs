@@ -156,13 +156,13 @@ fn greet(
         Err(refusal) => return refused(refusal),
     };
     let key = Key { from, channel, lane: hello.lane };
-    let (lane, turn, met) = match hub.inbound.attach(key, &hello, Some(by)) {
+    let (lane, turn, welcome) = match hub.inbound.attach(key, &hello, Some(by)) {
         Ok(attached) => attached,
         Err(Unattached::Unproven) => return Err(UNPROVEN),
         Err(Unattached::Old) => return Err(LATE),
         Err(Unattached::NoRoom) => return refused(Refusal::Busy),
     };
-    let half = met.half.number;
+    let half = welcome.half.number;
     let frames = hub.demux.receive(from, half);
     let hub = Arc::clone(hub);
     tokio::spawn(async move {
@@ -170,7 +170,7 @@ fn greet(
         hub.inbound.release(key, &lane, turn);
         hub.demux.ended(from, half);
     });
-    Ok(Answer::Welcome(met))
+    Ok(Answer::Welcome(welcome))
 }
 
 /// Serves a receiving half until another path replaces this one, or nothing comes any more.
@@ -252,7 +252,7 @@ fn came_back(lane: &Lane, back: Back) -> Option<Ended> {
     let half = lane.attached();
     let is_current = |number: u64| half.is_some_and(|half| half.number == number);
     match back {
-        Back::Answer(Answer::Welcome(met)) => drop(lane.welcome(met)),
+        Back::Answer(Answer::Welcome(welcome)) => drop(lane.welcome(welcome)),
         Back::Answer(Answer::Refused { attempt, why }) if lane.awaits(attempt) => {
             return Some((End::Refused, lane.refused(why)));
         }
@@ -277,7 +277,7 @@ mod tests {
     use super::super::ends::RELAYED;
     use super::super::wire::Declared;
     use super::*;
-    use crate::channel::session::{Greeting, Half, Met};
+    use crate::channel::session::{Greeting, Half, Welcome};
     use crate::{Channel, Limits, Metrics};
 
     const ME: u8 = 0;
@@ -300,13 +300,13 @@ mod tests {
         Frame { tag: 0, number, body: Bytes::from_static(b"x") }
     }
 
-    struct Site {
+    struct Bench {
         hub: Arc<Hub>,
         metrics: Metrics,
         attempts: Cell<u64>,
     }
 
-    impl Site {
+    impl Bench {
         fn new() -> Self {
             let metrics = Metrics::default();
             let me = Incarnation { node: node(ME), started: 1 };
@@ -319,7 +319,7 @@ mod tests {
             Self { hub: Arc::new(hub), metrics, attempts: Cell::new(0) }
         }
 
-        fn hello(&self, from: Incarnation, epoch: u64, met: Option<Half>) -> Hello<'_> {
+        fn hello(&self, from: Incarnation, epoch: u64, proof: Option<Half>) -> Hello<'_> {
             let attempt = self.attempts.get() + 1;
             self.attempts.set(attempt);
             Hello {
@@ -328,30 +328,30 @@ mod tests {
                 channel: Cow::Borrowed(CHANNEL),
                 declared: Declared::of(&self.hub.shared.declared[0]),
                 lane: 0,
-                greeting: Greeting { epoch, attempt, base: 0, met },
+                greeting: Greeting { epoch, attempt, base: 0, proof },
             }
         }
 
         /// A greeting in the name of `from` comes by this neighbour. Whether it is welcome.
         fn greets(&self, by: NodeId, from: Incarnation, epoch: u64) -> bool {
-            self.greets_having_met(None, by, from, epoch)
+            self.greets_with_proof(None, by, from, epoch)
         }
 
-        fn greets_having_met(
+        fn greets_with_proof(
             &self,
-            met: Option<Half>,
+            proof: Option<Half>,
             by: NodeId,
             from: Incarnation,
             epoch: u64,
         ) -> bool {
-            let hello = self.hello(from, epoch, met);
+            let hello = self.hello(from, epoch, proof);
             let answer = on_datagram(&self.hub, by, from, &greeting(HELLO, epoch, &hello));
             let answer = answer.as_ref().map(|answer| wire::decode::<Answer>(&answer[9..]));
             matches!(answer, Some(Ok(Answer::Welcome(_))))
         }
 
         /// A node that connected opens a stream: the lane, and whose turn it is.
-        fn opens(&self, from: Incarnation, epoch: u64) -> Option<(Arc<InboundLane>, u64, Met)> {
+        fn opens(&self, from: Incarnation, epoch: u64) -> Option<(Arc<InboundLane>, u64, Welcome)> {
             let hello = self.hello(from, epoch, None);
             self.hub.inbound.attach(key(from), &hello, None).ok()
         }
@@ -385,88 +385,91 @@ mod tests {
 
     /// Lets the tasks of lanes that were replaced end: the paused clock goes on when there is nothing else to
     /// do.
-    async fn settle() {
+    async fn run_until_quiet() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_lane_that_takes_another_s_place_ends_it() {
-        let site = Site::new();
+        let bench = Bench::new();
         for epoch in 0..1_000 {
-            assert!(site.greets(node(1), origin(1), epoch));
+            assert!(bench.greets(node(1), origin(1), epoch));
         }
-        settle().await;
-        assert_eq!(site.served(), 1, "the last one");
-        assert!(!site.greets(node(1), origin(1), 998), "a greeting that comes late ends no lane");
-        assert!(site.greets(node(1), origin(1), 999), "its answer was lost");
-        assert!(site.opens(origin(1), 999).is_some(), "it is reached after all");
-        settle().await;
-        assert_eq!((site.served(), site.late(), site.refused()), (0, 1, 0));
+        run_until_quiet().await;
+        assert_eq!(bench.served(), 1, "the last one");
+        assert!(!bench.greets(node(1), origin(1), 998), "a greeting that comes late ends no lane");
+        assert!(bench.greets(node(1), origin(1), 999), "its answer was lost");
+        assert!(bench.opens(origin(1), 999).is_some(), "it is reached after all");
+        run_until_quiet().await;
+        assert_eq!((bench.served(), bench.late(), bench.refused()), (0, 1, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_takes_over_a_lane_of_a_node_that_connected() {
-        let site = Site::new();
-        let (lane, ..) = site.opens(origin(1), 7).expect("a lane");
-        assert!(site.greets(node(1), origin(1), 7), "the answer was lost: it has met nobody");
-        let (same, turn, met) = site.opens(origin(1), 7).expect("a lane");
+        let bench = Bench::new();
+        let (lane, ..) = bench.opens(origin(1), 7).expect("a lane");
+        assert!(bench.greets(node(1), origin(1), 7), "the answer was lost: it knows no half");
+        let (same, turn, welcome) = bench.opens(origin(1), 7).expect("a lane");
         assert!(Arc::ptr_eq(&lane, &same));
         lane.receive(turn, &mut vec![message(0)]).expect("a message");
-        assert!(!site.greets(node(1), origin(1), 7));
-        let wrong = Half { number: met.half.number ^ 1, ..met.half };
-        assert!(!site.greets_having_met(Some(wrong), node(1), origin(1), 7));
+        assert!(!bench.greets(node(1), origin(1), 7));
+        let wrong = Half { number: welcome.half.number ^ 1, ..welcome.half };
+        assert!(!bench.greets_with_proof(Some(wrong), node(1), origin(1), 7));
         lane.receive(turn, &mut vec![message(1)]).expect("it goes on");
-        assert!(site.greets_having_met(Some(met.half), node(1), origin(1), 7));
+        assert!(bench.greets_with_proof(Some(welcome.half), node(1), origin(1), 7));
         assert!(lane.receive(turn, &mut Vec::new()).is_err(), "hop by hop from now on");
     }
 
     #[tokio::test(start_paused = true)]
     async fn made_up_origins_take_no_place_of_others() {
-        let site = Site::new();
-        assert!(site.opens(origin(0), 5).is_some());
-        let welcome = (1..20_000).filter(|started| site.greets(node(1), origin(*started), 1));
+        let bench = Bench::new();
+        assert!(bench.opens(origin(0), 5).is_some());
+        let welcome = (1..20_000).filter(|started| bench.greets(node(1), origin(*started), 1));
         let welcome = welcome.count();
         assert_eq!(welcome, RELAYED.each);
-        assert_eq!(site.refused() as usize, 19_999 - welcome);
+        assert_eq!(bench.refused() as usize, 19_999 - welcome);
         for by in 2..5 {
             let made_up = (1..1_000).map(|at| origin(100_000 * u64::from(by) + at));
-            assert_eq!(made_up.filter(|of| site.greets(node(by), *of, 1)).count(), RELAYED.each);
+            assert_eq!(made_up.filter(|of| bench.greets(node(by), *of, 1)).count(), RELAYED.each);
         }
-        settle().await;
-        assert_eq!(site.served(), RELAYED.all);
+        run_until_quiet().await;
+        assert_eq!(bench.served(), RELAYED.all);
         let share = RELAYED.all / 5;
         for at in 0..share as u64 {
-            assert!(site.greets(node(5), origin(600_000 + at), 1), "{at}: others make room");
+            assert!(bench.greets(node(5), origin(600_000 + at), 1), "{at}: others make room");
         }
-        assert!(!site.greets(node(5), origin(700_000), 1), "each has as much now");
-        settle().await;
-        assert_eq!(site.served(), RELAYED.all);
+        assert!(!bench.greets(node(5), origin(700_000), 1), "each has as much now");
+        run_until_quiet().await;
+        assert_eq!(bench.served(), RELAYED.all);
         for started in 50_000..52_000 {
-            assert!(site.opens(origin(started), 1).is_some(), "who connects has room of their own");
+            assert!(
+                bench.opens(origin(started), 1).is_some(),
+                "who connects has room of their own"
+            );
         }
-        assert!(site.greets(node(1), origin(51_000), 1), "and goes on hop by hop if it must");
-        settle().await;
-        assert_eq!(site.served(), RELAYED.all + 1);
+        assert!(bench.greets(node(1), origin(51_000), 1), "and goes on hop by hop if it must");
+        run_until_quiet().await;
+        assert_eq!(bench.served(), RELAYED.all + 1);
         tokio::time::sleep(2 * SILENCE).await;
-        settle().await;
-        assert_eq!(site.served(), 0, "nothing is heard of them");
+        run_until_quiet().await;
+        assert_eq!(bench.served(), 0, "nothing is heard of them");
     }
 
     #[tokio::test(start_paused = true)]
     async fn made_up_starts_take_no_place_of_other_nodes() {
-        let site = Site::new();
+        let bench = Bench::new();
         let of = |node: u8, started| Incarnation { node: NodeId::from_bytes([node; 32]), started };
         for liar in 1..=5 {
             for started in 0..5_000 {
-                assert!(site.comes_and_goes(of(liar, started)).is_some(), "{liar}, {started}");
+                assert!(bench.comes_and_goes(of(liar, started)).is_some(), "{liar}, {started}");
             }
         }
         for honest in 6..=200 {
-            let lane = site.comes_and_goes(of(honest, 1)).expect("liars make room");
-            let (same, ..) = site.opens(of(honest, 1), 1).expect("a lane");
+            let lane = bench.comes_and_goes(of(honest, 1)).expect("liars make room");
+            let (same, ..) = bench.opens(of(honest, 1), 1).expect("a lane");
             assert!(Arc::ptr_eq(&lane, &same), "it is remembered");
         }
-        let standing = (0..5_000).filter(|started| site.opens(of(201, *started), 1).is_some());
+        let standing = (0..5_000).filter(|started| bench.opens(of(201, *started), 1).is_some());
         let (standing, fair) = (standing.count(), 16_384 / 6);
         assert!((fair - 50..=fair).contains(&standing), "{standing} of six who want all");
     }

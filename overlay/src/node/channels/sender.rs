@@ -80,14 +80,14 @@ async fn over_stream(lane: &Lane, mut stream: Stream) -> Ended {
     let Said::Greeting(greeting) = lane.take(&mut frames).await else {
         return (End::Idle, SendError::Ended);
     };
-    let met = match introduce(&mut stream, &lane.hello(greeting)).await {
-        Ok(Answer::Welcome(met)) => met,
+    let welcome = match introduce(&mut stream, &lane.hello(greeting)).await {
+        Ok(Answer::Welcome(welcome)) => welcome,
         Ok(Answer::Refused { why, .. }) => {
             return (End::Refused, lane.refused(why));
         }
         Err(error) => return (End::Silent, lane.unreachable(&error)),
     };
-    match lane.welcome(met) {
+    match lane.welcome(welcome) {
         Ok(true) => exchange(lane, stream).await,
         Ok(false) => (End::Silent, lane.unreachable(&"it answers to something else")),
         Err(nonsense) => (End::Silent, lane.unreachable(&nonsense)),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::declare::Channel;
 use crate::channel::Frame;
-use crate::channel::session::{Greeting, Met};
+use crate::channel::session::{Greeting, Welcome};
 
 /// Bytes before a body.
 pub(crate) const HEADER: usize = 12;
@@ -56,7 +56,7 @@ pub(crate) struct Declared<'a> {
 /// What a receiving node answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    Welcome(Met),
+    Welcome(Welcome),
     Refused {
         /// The greeting that is answered.
         attempt: u64,

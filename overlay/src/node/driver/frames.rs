@@ -172,8 +172,8 @@ impl Driver {
             return;
         }
         self.hear_of(of);
-        let patience = self.limits.handshake_wait;
-        self.asking.push((of.peer.node, Instant::now() + patience, reply));
+        let limit = self.limits.handshake_wait;
+        self.asking.push((of.peer.node, Instant::now() + limit, reply));
         self.host.push_control(of.peer, encode_empty(Kind::AskViews).to_vec());
     }
 }

@@ -205,7 +205,7 @@ impl Driver {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut given = 0;
         let end = loop {
-            self.settle();
+            self.drain();
             if self.host.given() - given > GIVEN_AT_ONCE {
                 given = self.host.given();
                 tokio::task::yield_now().await;
@@ -258,7 +258,7 @@ impl Driver {
     }
 
     /// Does what is left to do after inputs, until nothing is.
-    fn settle(&mut self) {
+    fn drain(&mut self) {
         self.publish_held();
         loop {
             if let Some(input) = self.host.later.pop_front() {

@@ -1,4 +1,4 @@
-//! What happens twice a second: patience that ends, links nobody uses, links too slow, gauges.
+//! What happens twice a second: timeouts, links nobody uses, links too slow, gauges.
 
 use std::time::Duration;
 
@@ -119,9 +119,9 @@ impl Driver {
 
     /// Connections that were not set up, or not finished, in time.
     fn end_overdue(&mut self) {
-        let patience = self.limits.handshake_wait;
+        let limit = self.limits.handshake_wait;
         let is_overdue =
-            |phase, since: Instant| phase != Phase::Standing && since.elapsed() > patience;
+            |phase, since: Instant| phase != Phase::Standing && since.elapsed() > limit;
         let overdue: Vec<_> = self
             .connections
             .iter()
@@ -159,13 +159,13 @@ impl Driver {
     /// something still waits to be sent, it goes on while it comes through, or is lost and told as that.
     fn retire_idle(&mut self, now: Instant) {
         let neighbors: Vec<_> = self.stack.membership().active().map(|peer| peer.node).collect();
-        let patience = self.limits.idle_wait;
+        let limit = self.limits.idle_wait;
         let idle: Vec<_> = self
             .host
             .routes
             .iter()
             .filter(|(node, route)| {
-                now.duration_since(route.used) > patience && !neighbors.contains(node)
+                now.duration_since(route.used) > limit && !neighbors.contains(node)
             })
             .map(|(node, route)| {
                 let waits = !route.outbox.is_empty();

@@ -144,8 +144,8 @@ fn close() {
 }
 
 /// The next key, if there is one within this time.
-fn pressed(patience: Duration) -> Option<KeyEvent> {
-    if !event::poll(patience).ok()? {
+fn pressed(limit: Duration) -> Option<KeyEvent> {
+    if !event::poll(limit).ok()? {
         return None;
     }
     match event::read().ok()? {

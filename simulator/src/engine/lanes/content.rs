@@ -26,8 +26,9 @@ impl Name {
 
     /// The name that a message says. Frames without one are not messages.
     pub(super) fn of(message: &[u8]) -> Option<Self> {
-        let word = |at: usize| Some(u64::from_le_bytes(message.get(at..at + 8)?.try_into().ok()?));
-        Some(Self { ticket: word(0)?, pushed: Time::from_nanos(word(8)?) })
+        let number =
+            |at: usize| Some(u64::from_le_bytes(message.get(at..at + 8)?.try_into().ok()?));
+        Some(Self { ticket: number(0)?, pushed: Time::from_nanos(number(8)?) })
     }
 
     /// The answer to it: no message of any half.

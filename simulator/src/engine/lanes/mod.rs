@@ -2,8 +2,8 @@
 //!
 //! A lane leads from one node to another for one channel. Its sending end lives at the one, its
 //! receiving end at the other, each in the shard of its node, from its first message until the node
-//! stops. What they say travels over the simulated network: on a stream each word once and in order,
-//! until a cut breaks it; on a relay each word on its own, lost, late or twice like any message.
+//! stops. What they say travels over the simulated network: on a stream each message once and in order,
+//! until a cut breaks it; on a relay each message on its own, lost, late or twice like any message.
 //!
 //! The hosts do what the node's tasks do: what [`SenderSession`] and [`ReceiverSession`] decide. A process
 //! that is gone answers with a reset. Deadlines are those of the node's own clock. What the kinds promise
@@ -14,18 +14,18 @@
 
 mod content;
 mod ledger;
+mod message;
 mod promises;
 mod receiver;
 mod sender;
 mod stream;
 mod tickets;
-mod word;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use murmurate::channel::session::Patience;
+use murmurate::channel::session::Timeouts;
 use murmurate::channel::{Kind, LaneLimits};
 use murmurate::membership::{Time, Violation};
 
@@ -35,11 +35,11 @@ pub use content::LEAST_BYTES;
 pub(crate) use ledger::Audit;
 use ledger::Ledger;
 pub use ledger::{ChannelMessage, Happened, Tally, Watch};
+use message::{Body, Via};
+pub(crate) use message::{KINDS, LaneMessage};
 pub use promises::Promises;
 use receiver::Receiver;
 use sender::Sender;
-pub(crate) use word::{KINDS, Word};
-use word::{Say, Via};
 
 /// A channel, as all nodes declare it.
 #[derive(Debug, Clone)]
@@ -68,30 +68,30 @@ pub struct Channel {
 }
 
 /// As the node's [limits](murmurate::Limits) are by default.
-const PATIENCE: Patience =
-    Patience { handshake: Duration::from_secs(5), idle: Duration::from_secs(30) };
+const TIMEOUTS: Timeouts =
+    Timeouts { handshake: Duration::from_secs(5), idle: Duration::from_secs(30) };
 /// How long a stream's reader may read nothing before it is asked whether it is still there.
 const DOUBT: Duration = Duration::from_secs(1);
 /// The longest that it takes an end to notice that its stream is broken.
 const NOTICE: Duration = Duration::from_secs(3);
 
 /// What a node's lanes speak to while they handle one input.
-pub(crate) trait Line {
+pub(crate) trait LaneHost {
     /// Who it is.
     fn me(&self) -> Peer;
     /// The true time.
     fn now(&self) -> Time;
     /// What the node's clock shows.
     fn local(&self) -> Time;
-    /// Puts a word on the network. Whether it is on its way, or may be.
-    fn say(&mut self, to: Peer, word: Word, bytes: u64) -> bool;
-    /// The word comes back after so much time of the node's clock.
-    fn wake(&mut self, after: Duration, word: Word);
+    /// Puts a message on the network. Whether it is on its way, or may be.
+    fn send(&mut self, to: Peer, message: LaneMessage, bytes: u64) -> bool;
+    /// The message comes back after so much time of the node's clock.
+    fn wake(&mut self, after: Duration, message: LaneMessage);
 }
 
 /// What a half's host deals with while it handles one input.
-struct Scene<'a> {
-    line: &'a mut dyn Line,
+struct Context<'a> {
+    host: &'a mut dyn LaneHost,
     channel: &'a Channel,
     /// Its place among the channels.
     number: u16,
@@ -102,7 +102,7 @@ struct Scene<'a> {
 
 /// The lanes of one node. Only what was used is there.
 #[derive(Debug, Clone, Default)]
-struct Desk {
+struct NodeLanes {
     /// By channel, and index of the other node.
     sending: BTreeMap<(u16, u32), Sender>,
     receiving: BTreeMap<(u16, u32), Receiver>,
@@ -117,7 +117,7 @@ struct Desk {
 pub(crate) struct Lanes {
     channels: Arc<[Channel]>,
     /// By place, up to the last node that uses channels.
-    desks: Vec<Option<Box<Desk>>>,
+    nodes: Vec<Option<Box<NodeLanes>>>,
     ledger: Ledger,
 }
 
@@ -139,7 +139,7 @@ pub(crate) enum Act {
 impl Lanes {
     pub(crate) fn new(channels: Arc<[Channel]>, watches: Vec<Watch>) -> Self {
         let ledger = Ledger::new(channels.len(), watches);
-        Self { channels, desks: Vec::new(), ledger }
+        Self { channels, nodes: Vec::new(), ledger }
     }
 
     /// From now on all that happens to messages is kept.
@@ -148,43 +148,44 @@ impl Lanes {
     }
 
     /// Something happens to the lanes of the node at `place`.
-    pub(crate) fn act(&mut self, place: usize, line: &mut dyn Line, act: Act) {
-        let Self { channels, desks, ledger } = self;
-        let desk = desk(desks, place);
-        let (now, me) = (line.now(), line.me());
+    pub(crate) fn act(&mut self, place: usize, host: &mut dyn LaneHost, act: Act) {
+        let Self { channels, nodes, ledger } = self;
+        let lanes = lanes_of(nodes, place);
+        let (now, me) = (host.now(), host.me());
         if let Act::Stop(stops) = act {
-            desk.is_stopped = stops;
+            lanes.is_stopped = stops;
         }
-        let mut scene = |channel: u16, act: &mut dyn FnMut(&mut Scene<'_>) -> Kept| {
-            let is_stopped = desk.is_stopped;
+        let mut context = |channel: u16, act: &mut dyn FnMut(&mut Context<'_>) -> Kept| {
+            let is_stopped = lanes.is_stopped;
             let declared = &channels[usize::from(channel)];
-            let mut scene = Scene { line, channel: declared, number: channel, ledger, is_stopped };
-            let kept = act(&mut scene);
+            let mut context =
+                Context { host, channel: declared, number: channel, ledger, is_stopped };
+            let kept = act(&mut context);
             ledger.judge(now, me, kept);
         };
         if let Act::Push { channel, to, bytes } = act {
             let declared = &channels[usize::from(channel)];
-            let sender = desk.sending.entry((channel, to));
-            let sender = sender.or_insert_with(|| Sender::new(declared, PATIENCE, to));
-            return scene(channel, &mut |scene| sender.push(scene, bytes));
+            let sender = lanes.sending.entry((channel, to));
+            let sender = sender.or_insert_with(|| Sender::new(declared, TIMEOUTS, to));
+            return context(channel, &mut |context| sender.push(context, bytes));
         }
-        for ((channel, peer), sender) in &mut desk.sending {
-            scene(*channel, &mut |scene| match act {
+        for ((channel, peer), sender) in &mut lanes.sending {
+            context(*channel, &mut |context| match act {
                 Act::Break { peer: of } if of == *peer => {
-                    sender.break_stream(scene);
+                    sender.break_stream(context);
                     Ok(())
                 }
-                Act::Switch { to } if to == *peer => sender.switch(scene),
+                Act::Switch { to } if to == *peer => sender.switch(context),
                 _ => Ok(()),
             });
         }
-        for ((channel, peer), receiver) in &mut desk.receiving {
-            scene(*channel, &mut |scene| match act {
+        for ((channel, peer), receiver) in &mut lanes.receiving {
+            context(*channel, &mut |context| match act {
                 Act::Break { peer: of } if of == *peer => {
-                    receiver.break_stream(scene);
+                    receiver.break_stream(context);
                     Ok(())
                 }
-                Act::Stop(_) => receiver.go_on(scene),
+                Act::Stop(_) => receiver.go_on(context),
                 Act::Forget if receiver.path().is_none() => {
                     receiver.forget();
                     Ok(())
@@ -194,30 +195,36 @@ impl Lanes {
         }
     }
 
-    /// A word reached the node at `place`.
-    pub(crate) fn hear(&mut self, place: usize, line: &mut dyn Line, from: Peer, word: Word) {
-        let Self { channels, desks, ledger } = self;
-        let Word { channel, say } = word;
-        let desk = desk(desks, place);
-        let (now, me) = (line.now(), line.me());
-        let (declared, is_stopped) = (&channels[usize::from(channel)], desk.is_stopped);
-        let mut scene = Scene { line, channel: declared, number: channel, ledger, is_stopped };
-        let kept = desk.hear(&mut scene, from, say);
+    /// A message reached the node at `place`.
+    pub(crate) fn hear(
+        &mut self,
+        place: usize,
+        host: &mut dyn LaneHost,
+        from: Peer,
+        message: LaneMessage,
+    ) {
+        let Self { channels, nodes, ledger } = self;
+        let LaneMessage { channel, body } = message;
+        let lanes = lanes_of(nodes, place);
+        let (now, me) = (host.now(), host.me());
+        let (declared, is_stopped) = (&channels[usize::from(channel)], lanes.is_stopped);
+        let mut context = Context { host, channel: declared, number: channel, ledger, is_stopped };
+        let kept = lanes.hear(&mut context, from, body);
         ledger.judge(now, me, kept);
     }
 
     /// The process of the node at `place` ends. Whom its host tells so, where it does.
-    pub(crate) fn hang_up(&mut self, place: usize) -> Vec<(Peer, Word)> {
-        let Some(desk) = self.desks.get_mut(place).and_then(Option::take) else {
+    pub(crate) fn hang_up(&mut self, place: usize) -> Vec<(Peer, LaneMessage)> {
+        let Some(lanes) = self.nodes.get_mut(place).and_then(Option::take) else {
             return Vec::new();
         };
         let gone = |channel: u16, path: Option<(Via, Peer)>, to_sender| {
             let (via, peer) = path?;
-            Some((peer, Word { channel, say: Say::Gone { via, to_sender } }))
+            Some((peer, LaneMessage { channel, body: Body::Gone { via, to_sender } }))
         };
-        let sending = desk.sending.iter();
+        let sending = lanes.sending.iter();
         let sending = sending.filter_map(|((channel, _), end)| gone(*channel, end.path(), false));
-        let receiving = desk.receiving.iter();
+        let receiving = lanes.receiving.iter();
         let receiving =
             receiving.filter_map(|((channel, _), end)| gone(*channel, end.path(), true));
         sending.chain(receiving).collect()
@@ -235,9 +242,9 @@ impl Lanes {
 
     /// The first invariant of a half that does not hold.
     pub(crate) fn check(&self) -> Result<(), Violation> {
-        for desk in self.desks.iter().flatten() {
-            desk.sending.values().try_for_each(Sender::check)?;
-            desk.receiving.values().try_for_each(Receiver::check)?;
+        for lanes in self.nodes.iter().flatten() {
+            lanes.sending.values().try_for_each(Sender::check)?;
+            lanes.receiving.values().try_for_each(Receiver::check)?;
         }
         Ok(())
     }
@@ -246,64 +253,68 @@ impl Lanes {
 /// Whether promises are kept.
 type Kept = Result<(), Violation>;
 
-fn desk(desks: &mut Vec<Option<Box<Desk>>>, place: usize) -> &mut Desk {
-    if desks.len() <= place {
-        desks.resize_with(place + 1, || None);
+fn lanes_of(nodes: &mut Vec<Option<Box<NodeLanes>>>, place: usize) -> &mut NodeLanes {
+    if nodes.len() <= place {
+        nodes.resize_with(place + 1, || None);
     }
-    desks[place].get_or_insert_default()
+    nodes[place].get_or_insert_default()
 }
 
-impl Desk {
-    fn hear(&mut self, scene: &mut Scene<'_>, from: Peer, say: Say) -> Kept {
-        let node = match say {
-            Say::Wake { to, .. } | Say::Doubt { to, .. } => to,
-            Say::Notice { peer, .. } => peer,
-            Say::Done { from: peer, .. } => peer.index() as u32,
+impl NodeLanes {
+    fn hear(&mut self, context: &mut Context<'_>, from: Peer, body: Body) -> Kept {
+        let node = match body {
+            Body::Wake { to, .. } | Body::Doubt { to, .. } => to,
+            Body::Notice { peer, .. } => peer,
+            Body::Done { from: peer, .. } => peer.index() as u32,
             _ => from.index() as u32,
         };
-        let key = (scene.number, node);
-        if let Say::Hello { greeting, path } = say {
+        let key = (context.number, node);
+        if let Body::Hello { greeting, path } = body {
             let receiver = self.receiving.entry(key).or_insert_with(|| Receiver::new(from));
-            return receiver.greet(scene, from, (greeting, path), &mut self.halves);
+            return receiver.greet(context, from, (greeting, path), &mut self.halves);
         }
         let (sender, receiver) = (self.sending.get_mut(&key), self.receiving.get_mut(&key));
-        match (say, sender, receiver) {
-            (Say::Wake { turn, .. }, Some(sender), _) => sender.wake(scene, turn),
-            (Say::Welcome { met, via }, Some(sender), _) => sender.welcome(scene, from, met, via),
-            (Say::Back { via, frame }, Some(sender), _) => sender.hear(scene, from, via, frame),
-            (Say::Read { attempt, frames }, Some(sender), _) => sender.read(scene, attempt, frames),
-            (Say::Doubt { attempt, .. }, Some(sender), _) => {
-                sender.doubt(scene, attempt);
+        match (body, sender, receiver) {
+            (Body::Wake { turn, .. }, Some(sender), _) => sender.wake(context, turn),
+            (Body::Welcome { welcome, via }, Some(sender), _) => {
+                sender.welcome(context, from, welcome, via)
+            }
+            (Body::Back { via, frame }, Some(sender), _) => sender.hear(context, from, via, frame),
+            (Body::Read { attempt, frames }, Some(sender), _) => {
+                sender.read(context, attempt, frames)
+            }
+            (Body::Doubt { attempt, .. }, Some(sender), _) => {
+                sender.doubt(context, attempt);
                 Ok(())
             }
-            (Say::Nobody { attempt }, Some(sender), _) => sender.nobody(scene, attempt),
-            (Say::Gone { via, to_sender: true }, Some(sender), _) => sender.gone(scene, via),
-            (Say::Notice { attempt, to_sender: true, .. }, Some(sender), _) => {
-                sender.gone(scene, Via::Stream { attempt, place: 0 })
+            (Body::Nobody { attempt }, Some(sender), _) => sender.nobody(context, attempt),
+            (Body::Gone { via, to_sender: true }, Some(sender), _) => sender.gone(context, via),
+            (Body::Notice { attempt, to_sender: true, .. }, Some(sender), _) => {
+                sender.gone(context, Via::Stream { attempt, place: 0 })
             }
-            (Say::Forth { via, frame }, _, Some(receiver)) => {
-                receiver.hear(scene, from, via, frame)
+            (Body::Forth { via, frame }, _, Some(receiver)) => {
+                receiver.hear(context, from, via, frame)
             }
-            (Say::Forth { via: via @ Via::Relay { .. }, .. }, _, None) => {
-                scene.unknown(from, via);
+            (Body::Forth { via: via @ Via::Relay { .. }, .. }, _, None) => {
+                context.unknown(from, via);
                 Ok(())
             }
-            (Say::Probe { attempt }, _, receiver) => {
+            (Body::Probe { attempt }, _, receiver) => {
                 let stands = |end: &mut Receiver| end.is_on(from, attempt);
                 if !receiver.is_some_and(stands) {
-                    scene.unknown(from, Via::Stream { attempt, place: 0 });
+                    context.unknown(from, Via::Stream { attempt, place: 0 });
                 }
                 Ok(())
             }
-            (Say::Done { from, half, number, name }, _, Some(receiver)) => {
-                receiver.done(scene, from, half, (number, name))
+            (Body::Done { from, half, number, name }, _, Some(receiver)) => {
+                receiver.done(context, from, half, (number, name))
             }
-            (Say::Gone { via, to_sender: false }, _, Some(receiver)) => {
-                receiver.gone(scene, from, via);
+            (Body::Gone { via, to_sender: false }, _, Some(receiver)) => {
+                receiver.gone(context, from, via);
                 Ok(())
             }
-            (Say::Notice { attempt, to_sender: false, .. }, _, Some(receiver)) => {
-                receiver.notice(scene, attempt);
+            (Body::Notice { attempt, to_sender: false, .. }, _, Some(receiver)) => {
+                receiver.notice(context, attempt);
                 Ok(())
             }
             _ => Ok(()),
@@ -311,25 +322,25 @@ impl Desk {
     }
 }
 
-impl Scene<'_> {
+impl Context<'_> {
     /// Says something to the other end. Whether it is on its way, or may be.
-    fn say(&mut self, to: Peer, say: Say) -> bool {
-        let word = Word { channel: self.number, say };
-        let bytes = word.bytes(self.channel);
-        self.line.say(to, word, bytes)
+    fn send(&mut self, to: Peer, body: Body) -> bool {
+        let message = LaneMessage { channel: self.number, body };
+        let bytes = message.bytes(self.channel);
+        self.host.send(to, message, bytes)
     }
 
     /// Nobody here knows this half.
     fn unknown(&mut self, to: Peer, via: Via) {
-        self.say(to, Say::Gone { via, to_sender: true });
+        self.send(to, Body::Gone { via, to_sender: true });
     }
 
     /// An end notices after a while that its stream is broken.
     fn notice(&mut self, peer: u32, attempt: u64, to_sender: bool) {
-        let draw = mix(mix(u64::from(self.line.me().bits()) ^ attempt) ^ u64::from(peer));
+        let draw = mix(mix(u64::from(self.host.me().bits()) ^ attempt) ^ u64::from(peer));
         let after = NOTICE.mul_f64((draw >> 11) as f64 / (1u64 << 53) as f64);
-        let say = Say::Notice { peer, attempt, to_sender };
-        self.line.wake(after, Word { channel: self.number, say });
+        let body = Body::Notice { peer, attempt, to_sender };
+        self.host.wake(after, LaneMessage { channel: self.number, body });
     }
 }
 

@@ -5,9 +5,9 @@ use murmurate::channel::{Frame, Path};
 use murmurate::membership::{Violation, nanos};
 
 use super::content::Name;
+use super::message::{Body, LaneMessage, Via};
 use super::stream::Stream;
-use super::word::{Say, Via, Word};
-use super::{Scene, honest};
+use super::{Context, honest};
 use crate::model::network::mix;
 use crate::model::node::Peer;
 
@@ -49,7 +49,7 @@ impl Receiver {
     /// A sending half introduces itself. `halves` counts the node's receiving halves.
     pub(super) fn greet(
         &mut self,
-        scene: &mut Scene<'_>,
+        context: &mut Context<'_>,
         from: Peer,
         (greeting, path): (Greeting, Path),
         halves: &mut u64,
@@ -57,7 +57,7 @@ impl Receiver {
         if from < self.of {
             return Ok(());
         }
-        let now = scene.line.local();
+        let now = context.host.local();
         let session =
             self.session.take().filter(|session| from == self.of && !session.is_forgettable(now));
         let session = match session.as_ref().map(|session| session.fit(greeting, path)) {
@@ -71,29 +71,29 @@ impl Receiver {
         if session.is_none() {
             *self = Self::new(from);
         }
-        let channel = scene.channel;
-        let started = u64::from(scene.line.me().incarnation());
+        let channel = context.channel;
+        let started = u64::from(context.host.me().incarnation());
         let session = self.session.insert(session.unwrap_or_else(|| {
             *halves += 1;
             let half = Half { started, number: *halves };
             let receiving = channel.kind.receiving(greeting.base, channel.limits);
             ReceiverSession::new(receiving, half, greeting.epoch)
         }));
-        let met = session.greet(now, greeting, path);
+        let welcome = session.greet(now, greeting, path);
         self.stream = (path == Path::Stream).then(|| Stream::new(greeting.attempt));
         let via = match &mut self.stream {
             Some(stream) => Via::Stream { attempt: stream.attempt, place: stream.place() },
-            None => Via::Relay { half: met.half.number },
+            None => Via::Relay { half: welcome.half.number },
         };
-        if !scene.say(from, Say::Welcome { met, via }) {
-            self.break_stream(scene);
+        if !context.send(from, Body::Welcome { welcome, via }) {
+            self.break_stream(context);
         }
-        self.go_on(scene)
+        self.go_on(context)
     }
 
     pub(super) fn hear(
         &mut self,
-        scene: &mut Scene<'_>,
+        context: &mut Context<'_>,
         from: Peer,
         via: Via,
         frame: Frame,
@@ -109,22 +109,22 @@ impl Receiver {
                 if is_current && self.session.as_ref().is_some_and(|s| s.half().number == half) =>
             {
                 if let Some(session) = &mut self.session {
-                    honest(session.receive(scene.line.local(), frame))?;
+                    honest(session.receive(context.host.local(), frame))?;
                 }
             }
             // Of a half that was forgotten, or a stream that is closed.
             _ => {
-                scene.unknown(from, via);
+                context.unknown(from, via);
                 return Ok(());
             }
         }
-        self.go_on(scene)
+        self.go_on(context)
     }
 
     /// The application is done with a message.
     pub(super) fn done(
         &mut self,
-        scene: &mut Scene<'_>,
+        context: &mut Context<'_>,
         from: Peer,
         half: u64,
         (number, name): (u64, Name),
@@ -134,13 +134,13 @@ impl Receiver {
             && session.half().number == half
         {
             self.at_work -= 1;
-            session.done(number, Some(name.answer(scene.channel.answer)));
+            session.done(number, Some(name.answer(context.channel.answer)));
         }
-        self.go_on(scene)
+        self.go_on(context)
     }
 
     /// The sender's process is gone, or its stream.
-    pub(super) fn gone(&mut self, scene: &Scene<'_>, from: Peer, via: Via) {
+    pub(super) fn gone(&mut self, context: &Context<'_>, from: Peer, via: Via) {
         let is_this = match (via, self.path()) {
             (Via::Stream { attempt, .. }, Some((Via::Stream { attempt: stands, .. }, of))) => {
                 attempt == stands && of == from
@@ -148,23 +148,23 @@ impl Receiver {
             (_, stands) => stands == Some((via, from)),
         };
         if is_this {
-            self.detach(scene);
+            self.detach(context);
         }
     }
 
     /// Its stream is noticed to be broken. The other end hears of it as soon as anything gets through.
-    pub(super) fn notice(&mut self, scene: &mut Scene<'_>, attempt: u64) {
+    pub(super) fn notice(&mut self, context: &mut Context<'_>, attempt: u64) {
         if self.stream.as_ref().is_some_and(|stream| stream.attempt == attempt) {
-            self.detach(scene);
+            self.detach(context);
         }
         let via = Via::Stream { attempt, place: 0 };
-        if !scene.say(self.of, Say::Gone { via, to_sender: true }) {
-            scene.notice(self.of.index() as u32, attempt, false);
+        if !context.send(self.of, Body::Gone { via, to_sender: true }) {
+            context.notice(self.of.index() as u32, attempt, false);
         }
     }
 
-    fn detach(&mut self, scene: &Scene<'_>) {
-        let now = scene.line.local();
+    fn detach(&mut self, context: &Context<'_>) {
+        let now = context.host.local();
         self.stream = None;
         if let Some(session) = &mut self.session {
             session.detach(now);
@@ -180,25 +180,25 @@ impl Receiver {
     }
 
     /// The stream carries nothing any more; what is under way is lost. It is noticed later.
-    pub(super) fn break_stream(&mut self, scene: &mut Scene<'_>) {
+    pub(super) fn break_stream(&mut self, context: &mut Context<'_>) {
         if let Some(stream) = &mut self.stream {
             stream.break_off();
-            scene.notice(self.of.index() as u32, stream.attempt, false);
+            context.notice(self.of.index() as u32, stream.attempt, false);
         }
     }
 
     /// Reads on as far as the application takes, and says what the half has to say.
-    pub(super) fn go_on(&mut self, scene: &mut Scene<'_>) -> Result<(), Violation> {
+    pub(super) fn go_on(&mut self, context: &mut Context<'_>) -> Result<(), Violation> {
         let mut read = 0;
         loop {
-            let taken = self.take(scene)?;
-            let said = self.speak(scene);
+            let taken = self.take(context)?;
+            let said = self.speak(context);
             let Some(session) = &mut self.session else { break };
             // A stream is not read further than the application takes.
             let next = self.stream.as_mut().filter(|_| session.depth().messages == 0);
             match next.and_then(Stream::next) {
                 Some(frame) => {
-                    honest(session.receive(scene.line.local(), frame))?;
+                    honest(session.receive(context.host.local(), frame))?;
                     read += 1;
                 }
                 None if !taken && !said => break,
@@ -206,20 +206,20 @@ impl Receiver {
             }
         }
         if let (Some(stream), true) = (&self.stream, read > 0) {
-            scene.say(self.of, Say::Read { attempt: stream.attempt, frames: read });
+            context.send(self.of, Body::Read { attempt: stream.attempt, frames: read });
         }
         let Some(session) = &self.session else { return Ok(()) };
         debug_assert_eq!(session.check(), Ok(()));
-        session.depth().check(scene.channel.limits)
+        session.depth().check(context.channel.limits)
     }
 
     /// The application takes what it has time for. Whether that was something.
-    fn take(&mut self, scene: &mut Scene<'_>) -> Result<bool, Violation> {
+    fn take(&mut self, context: &mut Context<'_>) -> Result<bool, Violation> {
         let from = self.of;
         let Some(session) = &mut self.session else { return Ok(false) };
         let mut any = false;
-        while !scene.is_stopped
-            && self.at_work < scene.channel.at_once
+        while !context.is_stopped
+            && self.at_work < context.channel.at_once
             && let Some(delivery) = session.next_delivery()
         {
             any = true;
@@ -227,41 +227,42 @@ impl Receiver {
                 rule: "what is delivered was sent",
                 detail: format!("{} bytes from {from:?}", delivery.message.len()),
             })?;
-            let (pair, promises) = ((scene.number, from, scene.line.me()), scene.channel.promises);
+            let (pair, promises) =
+                ((context.number, from, context.host.me()), context.channel.promises);
             let half = session.half().number;
-            scene.ledger.taken(scene.line.now(), pair, (half, name), promises)?;
+            context.ledger.taken(context.host.now(), pair, (half, name), promises)?;
             let number = delivery.number;
-            if scene.channel.work.is_zero() {
-                session.done(number, Some(name.answer(scene.channel.answer)));
+            if context.channel.work.is_zero() {
+                session.done(number, Some(name.answer(context.channel.answer)));
                 continue;
             }
             self.at_work += 1;
             let draw = mix(mix(u64::from(from.bits()) ^ name.ticket) ^ name.pushed.as_nanos());
-            let work = (u128::from(draw) * u128::from(nanos(scene.channel.work))) >> 64;
-            let say = Say::Done { from, half, number, name };
+            let work = (u128::from(draw) * u128::from(nanos(context.channel.work))) >> 64;
+            let body = Body::Done { from, half, number, name };
             let after = std::time::Duration::from_nanos(work as u64);
-            scene.line.wake(after, Word { channel: scene.number, say });
+            context.host.wake(after, LaneMessage { channel: context.number, body });
         }
         Ok(any)
     }
 
     /// Says all that the half has to say. Whether that was something.
-    fn speak(&mut self, scene: &mut Scene<'_>) -> bool {
+    fn speak(&mut self, context: &mut Context<'_>) -> bool {
         let mut any = false;
         while let Some((via, of)) = self.path() {
             let Some(session) = &mut self.session else { break };
             if self.stream.as_ref().is_some_and(|stream| stream.is_broken) {
                 break;
             }
-            let Some(frame) = session.next_frame(scene.line.local()) else { break };
+            let Some(frame) = session.next_frame(context.host.local()) else { break };
             any = true;
             let Some(stream) = &mut self.stream else {
-                scene.say(of, Say::Back { via, frame });
+                context.send(of, Body::Back { via, frame });
                 continue;
             };
             let via = Via::Stream { attempt: stream.attempt, place: stream.place() };
-            if !scene.say(of, Say::Back { via, frame }) {
-                self.break_stream(scene);
+            if !context.send(of, Body::Back { via, frame }) {
+                self.break_stream(context);
             }
         }
         any

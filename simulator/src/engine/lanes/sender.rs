@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use murmurate::channel::session::{End, Met, Next, Patience, SenderSession, Want};
+use murmurate::channel::session::{End, Next, SenderSession, Timeouts, Want, Welcome};
 use murmurate::channel::{Frame, Outcome, Path, Ticket};
 use murmurate::membership::{Time, Violation};
 
 use super::content::{LEAST_BYTES, Name};
+use super::message::{Body, LaneMessage, Via};
 use super::stream::Stream;
-use super::word::{Say, Via, Word};
-use super::{Channel, DOUBT, Scene, honest};
+use super::{Channel, Context, DOUBT, honest};
 use crate::model::network::mix;
 use crate::model::node::Peer;
 
@@ -39,7 +39,7 @@ pub(super) struct Sender {
 /// What comes from the other end over a stream.
 #[derive(Debug, Clone)]
 pub(super) enum Heard {
-    Welcome(Peer, Met),
+    Welcome(Peer, Welcome),
     Frame(Frame),
 }
 
@@ -54,9 +54,9 @@ struct Open {
 }
 
 impl Sender {
-    pub(super) fn new(channel: &Channel, patience: Patience, to: u32) -> Self {
+    pub(super) fn new(channel: &Channel, timeouts: Timeouts, to: u32) -> Self {
         Self {
-            session: SenderSession::new(channel.kind.sending(channel.limits), patience, 0),
+            session: SenderSession::new(channel.kind.sending(channel.limits), timeouts, 0),
             to,
             peer: None,
             stream: None,
@@ -85,32 +85,36 @@ impl Sender {
         self.session.half().check()
     }
 
-    pub(super) fn push(&mut self, scene: &mut Scene<'_>, bytes: usize) -> Result<(), Violation> {
-        let name = Name { ticket: self.pushed, pushed: scene.line.now() };
-        let pushed = scene.line.local();
+    pub(super) fn push(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: usize,
+    ) -> Result<(), Violation> {
+        let name = Name { ticket: self.pushed, pushed: context.host.now() };
+        let pushed = context.host.local();
         let mut taken = self.session.push(pushed, name.message(bytes));
-        while taken.is_err() && scene.channel.sheds && self.session.half_mut().shed_oldest() {
+        while taken.is_err() && context.channel.sheds && self.session.half_mut().shed_oldest() {
             taken = self.session.push(pushed, name.message(bytes));
         }
-        scene.ledger.offered(scene.number, name.pushed, taken.is_ok());
+        context.ledger.offered(context.number, name.pushed, taken.is_ok());
         if let Ok(ticket) = taken {
             Violation::unless(ticket == self.pushed, "tickets count messages", || {
                 format!("{ticket} for message {}", self.pushed)
             })?;
             self.open.insert(ticket, Open { name, pushed, sent: 0, to: None });
             self.pushed += 1;
-            scene.ledger.sent((scene.number, scene.line.me(), self.to), ticket);
+            context.ledger.sent((context.number, context.host.me(), self.to), ticket);
         }
-        self.go_on(scene)
+        self.go_on(context)
     }
 
     /// A deadline passed, unless another one was set since.
-    pub(super) fn wake(&mut self, scene: &mut Scene<'_>, turn: u64) -> Result<(), Violation> {
+    pub(super) fn wake(&mut self, context: &mut Context<'_>, turn: u64) -> Result<(), Violation> {
         if turn != self.turn {
             return Ok(());
         }
         self.armed = None;
-        let now = scene.line.local();
+        let now = context.host.local();
         let ended = self.session.expire(now);
         if let Some((_, next)) = ended {
             self.ended(next);
@@ -119,7 +123,7 @@ impl Sender {
         Violation::unless(half.is_none_or(|due| due > now), "what was due is done", || {
             format!("{half:?} at {now:?}")
         })?;
-        self.go_on(scene)
+        self.go_on(context)
     }
 
     fn ended(&mut self, next: Next) {
@@ -127,34 +131,41 @@ impl Sender {
         self.given_up |= next == Next::GaveUp;
     }
 
-    fn end(&mut self, scene: &mut Scene<'_>, why: End) -> Result<(), Violation> {
-        let next = self.session.end(scene.line.local(), why);
+    fn end(&mut self, context: &mut Context<'_>, why: End) -> Result<(), Violation> {
+        let next = self.session.end(context.host.local(), why);
         self.ended(next);
-        self.go_on(scene)
+        self.go_on(context)
     }
 
     pub(super) fn welcome(
         &mut self,
-        scene: &mut Scene<'_>,
+        context: &mut Context<'_>,
         from: Peer,
-        met: Met,
+        welcome: Welcome,
         via: Via,
     ) -> Result<(), Violation> {
         match via {
             Via::Stream { attempt, place } => {
-                self.heard(scene, attempt, place, Heard::Welcome(from, met))
+                self.heard(context, attempt, place, Heard::Welcome(from, welcome))
             }
             Via::Relay { .. } if self.stream.is_none() => {
-                self.welcomed(scene, from, met)?;
-                self.go_on(scene)
+                self.welcomed(context, from, welcome)?;
+                self.go_on(context)
             }
             Via::Relay { .. } => Ok(()),
         }
     }
 
-    fn welcomed(&mut self, scene: &Scene<'_>, from: Peer, met: Met) -> Result<(), Violation> {
+    fn welcomed(
+        &mut self,
+        context: &Context<'_>,
+        from: Peer,
+        welcome: Welcome,
+    ) -> Result<(), Violation> {
         let mut stands = false;
-        honest(self.session.welcome(scene.line.local(), met).map(|welcome| stands = welcome))?;
+        honest(
+            self.session.welcome(context.host.local(), welcome).map(|welcome| stands = welcome),
+        )?;
         if stands {
             self.peer = Some(from);
         }
@@ -163,18 +174,18 @@ impl Sender {
 
     pub(super) fn hear(
         &mut self,
-        scene: &mut Scene<'_>,
+        context: &mut Context<'_>,
         from: Peer,
         via: Via,
         frame: Frame,
     ) -> Result<(), Violation> {
         match via {
             Via::Stream { attempt, place } => {
-                self.heard(scene, attempt, place, Heard::Frame(frame))
+                self.heard(context, attempt, place, Heard::Frame(frame))
             }
             Via::Relay { .. } if self.path() == Some((via, from)) => {
-                honest(self.session.receive(scene.line.local(), frame))?;
-                self.go_on(scene)
+                honest(self.session.receive(context.host.local(), frame))?;
+                self.go_on(context)
             }
             Via::Relay { .. } => Ok(()),
         }
@@ -183,7 +194,7 @@ impl Sender {
     /// Something came over a stream.
     fn heard(
         &mut self,
-        scene: &mut Scene<'_>,
+        context: &mut Context<'_>,
         attempt: u64,
         place: u64,
         what: Heard,
@@ -194,23 +205,23 @@ impl Sender {
         stream.hear(place, what);
         while let Some(what) = self.stream.as_mut().and_then(Stream::next) {
             match what {
-                Heard::Welcome(from, met) => self.welcomed(scene, from, met)?,
-                Heard::Frame(frame) => honest(self.session.receive(scene.line.local(), frame))?,
+                Heard::Welcome(from, welcome) => self.welcomed(context, from, welcome)?,
+                Heard::Frame(frame) => honest(self.session.receive(context.host.local(), frame))?,
             }
         }
-        self.go_on(scene)
+        self.go_on(context)
     }
 
     /// The other end has read from a stream.
     pub(super) fn read(
         &mut self,
-        scene: &mut Scene<'_>,
+        context: &mut Context<'_>,
         attempt: u64,
         frames: usize,
     ) -> Result<(), Violation> {
         if self.is_on(attempt) {
             self.unread = self.unread.saturating_sub(frames);
-            self.go_on(scene)?;
+            self.go_on(context)?;
         }
         Ok(())
     }
@@ -220,66 +231,74 @@ impl Sender {
     }
 
     /// Nobody answers a greeting.
-    pub(super) fn nobody(&mut self, scene: &mut Scene<'_>, attempt: u64) -> Result<(), Violation> {
+    pub(super) fn nobody(
+        &mut self,
+        context: &mut Context<'_>,
+        attempt: u64,
+    ) -> Result<(), Violation> {
         if self.session.attempt() == attempt && self.session.attached().is_none() {
-            self.end(scene, End::Nobody)?;
+            self.end(context, End::Nobody)?;
         }
         Ok(())
     }
 
     /// The path is no more.
-    pub(super) fn gone(&mut self, scene: &mut Scene<'_>, via: Via) -> Result<(), Violation> {
+    pub(super) fn gone(&mut self, context: &mut Context<'_>, via: Via) -> Result<(), Violation> {
         match (via, self.path()) {
-            (Via::Stream { attempt, .. }, _) if self.is_on(attempt) => self.end(scene, End::Broken),
-            (Via::Relay { .. }, Some((stands, _))) if stands == via => self.end(scene, End::Broken),
+            (Via::Stream { attempt, .. }, _) if self.is_on(attempt) => {
+                self.end(context, End::Broken)
+            }
+            (Via::Relay { .. }, Some((stands, _))) if stands == via => {
+                self.end(context, End::Broken)
+            }
             _ => Ok(()),
         }
     }
 
     /// The stream carries nothing any more; what is under way is lost. It is noticed later.
-    pub(super) fn break_stream(&mut self, scene: &mut Scene<'_>) {
+    pub(super) fn break_stream(&mut self, context: &mut Context<'_>) {
         if let Some(stream) = &mut self.stream {
             stream.break_off();
-            scene.notice(self.to, stream.attempt, true);
+            context.notice(self.to, stream.attempt, true);
         }
     }
 
     /// Another path is wanted, whatever this one is.
-    pub(super) fn switch(&mut self, scene: &mut Scene<'_>) -> Result<(), Violation> {
-        self.end(scene, End::Broken)
+    pub(super) fn switch(&mut self, context: &mut Context<'_>) -> Result<(), Violation> {
+        self.end(context, End::Broken)
     }
 
     /// Says all that the session has to say, hears what became of messages, and sees to deadlines.
-    pub(super) fn go_on(&mut self, scene: &mut Scene<'_>) -> Result<(), Violation> {
-        self.open_path(scene);
-        self.speak(scene)?;
-        self.settle(scene)?;
+    pub(super) fn go_on(&mut self, context: &mut Context<'_>) -> Result<(), Violation> {
+        self.open_path(context);
+        self.speak(context)?;
+        self.note_outcomes(context)?;
         let depth = self.session.half().depth();
-        if depth.messages > scene.channel.promises.least_room {
-            depth.check(scene.channel.limits)?;
+        if depth.messages > context.channel.promises.least_room {
+            depth.check(context.channel.limits)?;
         }
         debug_assert_eq!(self.check(), Ok(()));
         let frames = self.session.half().retransmitted();
-        scene.ledger.retransmitted(scene.number, frames - self.retransmitted);
+        context.ledger.retransmitted(context.number, frames - self.retransmitted);
         self.retransmitted = frames;
         if let Some(deadline) = self.session.deadline()
             && self.armed.is_none_or(|armed| deadline < armed)
         {
             self.turn += 1;
             self.armed = Some(deadline);
-            let after = deadline.since(scene.line.local());
-            let say = Say::Wake { to: self.to, turn: self.turn };
-            scene.line.wake(after, Word { channel: scene.number, say });
+            let after = deadline.since(context.host.local());
+            let body = Body::Wake { to: self.to, turn: self.turn };
+            context.host.wake(after, LaneMessage { channel: context.number, body });
         }
         Ok(())
     }
 
-    fn open_path(&mut self, scene: &mut Scene<'_>) {
-        let now = scene.line.local();
+    fn open_path(&mut self, context: &mut Context<'_>) {
+        let now = context.host.local();
         if self.session.wants_path(now, false) == Want::Path {
-            let lane = u64::from(scene.line.me().bits()) << 32 | u64::from(self.to);
+            let lane = u64::from(context.host.me().bits()) << 32 | u64::from(self.to);
             let draw = mix(mix(lane) ^ self.session.ended_paths());
-            let relayed = (draw as f64) < scene.channel.relayed * u64::MAX as f64;
+            let relayed = (draw as f64) < context.channel.relayed * u64::MAX as f64;
             let path = if relayed { Path::Relay } else { Path::Stream };
             self.session.opened(now, path);
         }
@@ -289,62 +308,64 @@ impl Sender {
         (self.unread, self.doubts) = (0, false);
         // Whoever runs at the address now.
         let address = self.peer.unwrap_or_else(|| Peer::new(self.to as usize, 0));
-        scene.say(address, Say::Hello { greeting, path });
+        context.send(address, Body::Hello { greeting, path });
     }
 
-    fn speak(&mut self, scene: &mut Scene<'_>) -> Result<(), Violation> {
+    fn speak(&mut self, context: &mut Context<'_>) -> Result<(), Violation> {
         while let Some((via, peer)) = self.path() {
             if let Some(stream) = &self.stream
-                && (stream.is_broken || self.unread >= scene.channel.window)
+                && (stream.is_broken || self.unread >= context.channel.window)
             {
-                self.wait(scene);
+                self.wait(context);
                 break;
             }
             let had = self.session.half().has_frame();
-            let frame = self.session.next_frame(scene.line.local());
+            let frame = self.session.next_frame(context.host.local());
             Violation::unless(had == frame.is_some(), "a half has the frame it says", || {
                 format!("{had}, {frame:?}")
             })?;
             let Some(frame) = frame else { break };
             if frame.body.len() >= LEAST_BYTES {
                 let half = self.session.attached().map_or(0, |half| half.number);
-                self.note_sent(&frame, (peer, half), scene.channel.promises.one_half)?;
+                self.note_sent(&frame, (peer, half), context.channel.promises.one_half)?;
             }
             let Some(stream) = &mut self.stream else {
-                scene.say(peer, Say::Forth { via, frame });
+                context.send(peer, Body::Forth { via, frame });
                 continue;
             };
             self.unread += 1;
             let via = Via::Stream { attempt: stream.attempt, place: stream.place() };
-            if !scene.say(peer, Say::Forth { via, frame }) {
-                self.break_stream(scene);
+            if !context.send(peer, Body::Forth { via, frame }) {
+                self.break_stream(context);
             }
         }
         Ok(())
     }
 
     /// The reader is to read on, if it is there.
-    fn wait(&mut self, scene: &mut Scene<'_>) {
+    fn wait(&mut self, context: &mut Context<'_>) {
         if let Some(stream) = self.stream.as_ref().filter(|stream| !stream.is_broken)
             && !std::mem::replace(&mut self.doubts, true)
         {
-            let say = Say::Doubt { to: self.to, attempt: stream.attempt };
-            scene.line.wake(DOUBT, Word { channel: scene.number, say });
+            let body = Body::Doubt { to: self.to, attempt: stream.attempt };
+            context.host.wake(DOUBT, LaneMessage { channel: context.number, body });
         }
     }
 
     /// Asks the reader of this stream whether it is there, if it has read nothing since.
-    pub(super) fn doubt(&mut self, scene: &mut Scene<'_>, attempt: u64) {
+    pub(super) fn doubt(&mut self, context: &mut Context<'_>, attempt: u64) {
         if !self.is_on(attempt) {
             return;
         }
         self.doubts = false;
-        if self.unread < scene.channel.window {
+        if self.unread < context.channel.window {
             return;
         }
         match self.peer {
-            Some(peer) if !scene.say(peer, Say::Probe { attempt }) => self.break_stream(scene),
-            _ => self.wait(scene),
+            Some(peer) if !context.send(peer, Body::Probe { attempt }) => {
+                self.break_stream(context);
+            }
+            _ => self.wait(context),
         }
     }
 
@@ -370,24 +391,29 @@ impl Sender {
         Ok(())
     }
 
-    fn settle(&mut self, scene: &mut Scene<'_>) -> Result<(), Violation> {
+    fn note_outcomes(&mut self, context: &mut Context<'_>) -> Result<(), Violation> {
         while let Some((ticket, outcome)) = self.session.half_mut().settled() {
             let open = self.open.remove(&ticket).ok_or_else(|| Violation {
                 rule: "a message has one outcome",
                 detail: format!("message {ticket}, and now {outcome:?}"),
             })?;
-            self.is_true(scene, &open, &outcome)?;
-            let who = (scene.number, scene.line.me(), self.to);
-            scene.ledger.settled(scene.line.now(), who, open.name, outcome, self.given_up);
+            self.is_true(context, &open, &outcome)?;
+            let who = (context.number, context.host.me(), self.to);
+            context.ledger.settled(context.host.now(), who, open.name, outcome, self.given_up);
         }
         self.given_up = false;
         Ok(())
     }
 
     /// What the sender is told is what happened, as far as this end knows.
-    fn is_true(&self, scene: &Scene<'_>, open: &Open, outcome: &Outcome) -> Result<(), Violation> {
-        let now = scene.line.local();
-        let promises = scene.channel.promises;
+    fn is_true(
+        &self,
+        context: &Context<'_>,
+        open: &Open,
+        outcome: &Outcome,
+    ) -> Result<(), Violation> {
+        let now = context.host.local();
+        let promises = context.channel.promises;
         let half = self.session.attached().and_then(|half| Some((self.peer?, half.number)));
         let is_attached = || open.to.is_some() && open.to == half;
         let holds = match outcome {
@@ -396,7 +422,7 @@ impl Sender {
             Outcome::Answered(answer) => open.sent > 0 && open.name.is_answered_by(answer),
             // What survives is gone only with the half that it was sent to.
             Outcome::Gone => open.sent > 0 && (!promises.survives || !is_attached()),
-            Outcome::TimedOut => open.pushed.after(scene.channel.limits.timeout) <= now,
+            Outcome::TimedOut => open.pushed.after(context.channel.limits.timeout) <= now,
             Outcome::Shed => open.sent == 0,
             _ => true,
         };

@@ -1,6 +1,6 @@
-//! A stream between the ends of a lane: in order, each word once, until it breaks.
+//! A stream between the ends of a lane: in order, each message once, until it breaks.
 //!
-//! The network loses a word of a stream only for as long as it takes to send it again, and the end that
+//! The network loses a message of a stream only for as long as it takes to send it again, and the end that
 //! hears it sorts. A cut breaks the stream at whichever end speaks next.
 
 use std::collections::BTreeMap;
@@ -23,24 +23,24 @@ impl<T> Stream<T> {
         Self { attempt, is_broken: false, spoken: 0, heard: 0, early: BTreeMap::new() }
     }
 
-    /// The place of the next word that this end says.
+    /// The place of the next message that this end says.
     pub(super) fn place(&mut self) -> u64 {
         self.spoken += 1;
         self.spoken - 1
     }
 
-    /// A word came.
-    pub(super) fn hear(&mut self, place: u64, word: T) {
+    /// A message came.
+    pub(super) fn hear(&mut self, place: u64, message: T) {
         if place >= self.heard && !self.is_broken {
-            self.early.insert(place, word);
+            self.early.insert(place, message);
         }
     }
 
-    /// The next word in order.
+    /// The next message in order.
     pub(super) fn next(&mut self) -> Option<T> {
-        let word = self.early.remove(&self.heard)?;
+        let message = self.early.remove(&self.heard)?;
         self.heard += 1;
-        Some(word)
+        Some(message)
     }
 
     pub(super) fn break_off(&mut self) {

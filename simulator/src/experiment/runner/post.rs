@@ -36,7 +36,7 @@ pub(super) struct Routes<P: SimStack> {
 const LATE: Duration = Duration::from_secs(60);
 
 /// How long a lookup takes at most. Clocks are slow, and nodes do little or nothing for a while.
-fn patience(scenario: &Scenario) -> Duration {
+fn longest(scenario: &Scenario) -> Duration {
     let (mut rate, mut late) = (1.0_f64, LATE);
     for fault in &scenario.faults {
         match fault.what {
@@ -59,7 +59,7 @@ pub(super) struct Post<P: SimStack> {
     datagrams: Vec<Datagram>,
     /// Whether the network brings nothing twice: then what is lost was not delivered.
     is_exact: bool,
-    patience: Duration,
+    limit: Duration,
     broken: Option<Violation>,
 }
 
@@ -115,7 +115,7 @@ impl<P: SimStack> Post<P> {
             open: BTreeMap::new(),
             datagrams: Vec::new(),
             is_exact: scenario.links.duplicate == Share::NONE,
-            patience: patience(scenario),
+            limit: longest(scenario),
             broken: None,
         }
     }
@@ -191,7 +191,7 @@ impl<P: SimStack> Post<P> {
 
     /// The run is over: whoever asked long ago and still runs has an answer.
     pub(super) fn end(&mut self, sim: &Simulation<P>) -> Result<(), Violation> {
-        let late = self.overdue(sim, self.patience).next();
+        let late = self.overdue(sim, self.limit).next();
         Violation::unless(late.is_none(), "a lookup has one outcome, in time", || {
             format!("without one: {late:?}")
         })

@@ -10,7 +10,7 @@ use super::{
 use crate::engine::{Dialling, lanes};
 use crate::model::machine::Processor;
 use crate::model::matrix::Matrix;
-use crate::model::network::{Bandwidth, Bursts, Latency, Network, Placement, Terms};
+use crate::model::network::{Bandwidth, Bursts, Latency, LinkModel, Network, Placement};
 use crate::model::node::Peer;
 
 /// The path of a key, and what is wrong with its value.
@@ -65,7 +65,7 @@ impl Scenario {
         };
         let network = Network::new(self.seed, latency, self.links.loss.get())
             .map_err(at("links.latency"))?
-            .with(&self.terms())
+            .with(&self.links())
             .map_err(at("links"))?;
         Ok(match placement {
             Some(placement) => network.placed(placement),
@@ -73,9 +73,9 @@ impl Scenario {
         })
     }
 
-    fn terms(&self) -> Terms {
+    fn links(&self) -> LinkModel {
         let links = &self.links;
-        Terms {
+        LinkModel {
             jitter: links.jitter.unwrap_or_default().0,
             fifo: links.order == super::Order::Fifo,
             bursts: links.bursts.map(|bursts| Bursts {

@@ -5,9 +5,9 @@
 
 mod cuts;
 mod latency;
+mod link_model;
 mod placement;
 mod switch;
-mod terms;
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ pub use cuts::Side;
 use cuts::{Cuts, When};
 pub use latency::Latency;
 use latency::Sampler;
+use link_model::Drawn;
+pub use link_model::{Bandwidth, Bursts, LinkModel};
+pub(crate) use link_model::{Carried, Packet, Port, Transmission, time_of};
 pub use placement::Placement;
 pub use switch::Switch;
-use terms::Drawn;
-pub use terms::{Bandwidth, Bursts, Terms};
-pub(crate) use terms::{Carried, Journey, Parcel, Port, time_of};
 
 use crate::model::node::Peer;
 
@@ -50,8 +50,8 @@ pub struct Network {
     dark: Vec<bool>,
     /// Mean time added to the way of a connection reset.
     reset_delay: u64,
-    /// What else there is to a journey, unless there is nothing.
-    terms: Option<Box<Drawn>>,
+    /// What else there is to a transmission, unless there is nothing.
+    links: Option<Box<Drawn>>,
     remembers: bool,
 }
 
@@ -92,7 +92,7 @@ impl Network {
             cuts: Cuts::default(),
             dark: Vec::new(),
             reset_delay: 0,
-            terms: None,
+            links: None,
             remembers: false,
         };
         network.set_loss(loss)?;
@@ -105,24 +105,24 @@ impl Network {
         Self { placement, ..self }
     }
 
-    /// The same network under these terms.
+    /// The same network under these links.
     ///
     /// # Errors
     /// If a share is none.
-    pub fn with(mut self, terms: &Terms) -> Result<Self, NetworkError> {
-        let bursts = terms.bursts.map_or([0.0; 2], |bursts| [bursts.share, bursts.loss]);
-        let reorder = terms.reorder.map_or(0.0, |(share, _)| share);
-        for share in [terms.duplicate, reorder, bursts[0], bursts[1]] {
+    pub fn with(mut self, links: &LinkModel) -> Result<Self, NetworkError> {
+        let bursts = links.bursts.map_or([0.0; 2], |bursts| [bursts.share, bursts.loss]);
+        let reorder = links.reorder.map_or(0.0, |(share, _)| share);
+        for share in [links.duplicate, reorder, bursts[0], bursts[1]] {
             if !(0.0..=1.0).contains(&share) {
                 return Err(NetworkError::Share(share));
             }
         }
         // Where every message of a link takes as long as the others, order keeps itself.
         let varies =
-            self.varies || !terms.jitter.is_zero() || terms.reorder.is_some() || terms.streams;
-        let terms = Terms { fifo: terms.fifo && varies, ..*terms };
-        self.remembers = terms.remember();
-        self.terms = (!terms.are_perfect()).then(|| Box::new(Drawn::new(&terms)));
+            self.varies || !links.jitter.is_zero() || links.reorder.is_some() || links.streams;
+        let links = LinkModel { fifo: links.fifo && varies, ..*links };
+        self.remembers = links.remember();
+        self.links = (!links.are_perfect()).then(|| Box::new(Drawn::new(&links)));
         Ok(self)
     }
 
@@ -186,8 +186,8 @@ impl Network {
     /// From now on no message is lost by chance, copied or held back. Cuts stay.
     pub fn calm(&mut self) {
         self.loss = 0;
-        if let Some(terms) = &mut self.terms {
-            terms.calm();
+        if let Some(links) = &mut self.links {
+            links.calm();
         }
     }
 
@@ -217,7 +217,7 @@ impl Network {
     /// What a node's access line carries, if that is bounded.
     #[inline]
     pub(crate) fn bandwidth(&self) -> Option<Bandwidth> {
-        self.terms.as_ref().and_then(|terms| terms.bandwidth)
+        self.links.as_ref().and_then(|links| links.bandwidth)
     }
 
     /// No message takes less than this many nanoseconds.
@@ -241,39 +241,39 @@ impl Network {
 
     /// What becomes of a message; `port` is its sender's.
     #[inline(always)]
-    pub(crate) fn send(&self, parcel: &Parcel, port: Option<&mut Port>) -> Journey {
-        match &self.terms {
+    pub(crate) fn send(&self, packet: &Packet, port: Option<&mut Port>) -> Transmission {
+        match &self.links {
             None => {
-                let Parcel { from, to, sequence, now, .. } = *parcel;
+                let Packet { from, to, sequence, now, .. } = *packet;
                 let latency = self.carry(from, to, sequence, now);
-                latency.map_or(Journey::Lost, |l| Journey::Arrives(now.saturating_add(l)))
+                latency.map_or(Transmission::Lost, |l| Transmission::Arrives(now.saturating_add(l)))
             }
-            Some(terms) if terms.streams => match self.send_on_stream(parcel, port) {
-                Some(Carried { arrives, times: 1 }) => Journey::Arrives(arrives),
-                Some(Carried { arrives, times }) => Journey::Resent { arrives, times },
-                None => Journey::Lost,
+            Some(links) if links.streams => match self.send_on_stream(packet, port) {
+                Some(Carried { arrives, times: 1 }) => Transmission::Arrives(arrives),
+                Some(Carried { arrives, times }) => Transmission::Resent { arrives, times },
+                None => Transmission::Lost,
             },
-            Some(terms) => self.send_under(terms, parcel, port.unwrap_or(&mut Port::default())),
+            Some(links) => self.send_under(links, packet, port.unwrap_or(&mut Port::default())),
         }
     }
 
     /// What becomes of one attempt to send it.
-    fn send_once(&self, parcel: &Parcel, port: Option<&mut Port>) -> Journey {
-        match &self.terms {
-            Some(terms) => self.send_under(terms, parcel, port.unwrap_or(&mut Port::default())),
-            None => self.send(parcel, None),
+    fn send_once(&self, packet: &Packet, port: Option<&mut Port>) -> Transmission {
+        match &self.links {
+            Some(links) => self.send_under(links, packet, port.unwrap_or(&mut Port::default())),
+            None => self.send(packet, None),
         }
     }
 
     #[inline(never)]
-    fn send_under(&self, terms: &Drawn, parcel: &Parcel, port: &mut Port) -> Journey {
-        let Parcel { from, to, sequence, .. } = *parcel;
-        let Some(departs) = terms.departs(parcel, port) else { return Journey::Shed };
+    fn send_under(&self, links: &Drawn, packet: &Packet, port: &mut Port) -> Transmission {
+        let Packet { from, to, sequence, .. } = *packet;
+        let Some(departs) = links.departs(packet, port) else { return Transmission::Shed };
         let draw = self.draw(from, to, sequence);
-        let burst = terms.loses(parcel, departs, port, draw);
+        let burst = links.loses(packet, departs, port, draw);
         match self.carry(from, to, sequence, departs) {
-            Some(latency) if !burst => terms.arrives(parcel, departs, latency, port, draw),
-            _ => Journey::Lost,
+            Some(latency) if !burst => links.arrives(packet, departs, latency, port, draw),
+            _ => Transmission::Lost,
         }
     }
 
@@ -281,10 +281,10 @@ impl Network {
     /// lies between the two, or all is lost.
     pub(crate) fn send_on_stream(
         &self,
-        parcel: &Parcel,
+        packet: &Packet,
         mut port: Option<&mut Port>,
     ) -> Option<Carried> {
-        let Parcel { from, to, sequence, mut now, .. } = *parcel;
+        let Packet { from, to, sequence, mut now, .. } = *packet;
         for times in 1..=STREAM_ATTEMPTS {
             // The other way acknowledgements go.
             let severs = |from, to| self.cuts.sever(from, to, now, &self.placement);
@@ -293,11 +293,11 @@ impl Network {
             }
             // A draw of its own each time.
             let sequence = mix(u64::from(sequence) << 32 | times) as u32;
-            match self.send_once(&Parcel { sequence, now, ..*parcel }, port.as_deref_mut()) {
-                Journey::Arrives(arrives)
-                | Journey::Twice(arrives, _)
-                | Journey::Resent { arrives, .. } => return Some(Carried { arrives, times }),
-                Journey::Lost | Journey::Shed => {}
+            match self.send_once(&Packet { sequence, now, ..*packet }, port.as_deref_mut()) {
+                Transmission::Arrives(arrives)
+                | Transmission::Twice(arrives, _)
+                | Transmission::Resent { arrives, .. } => return Some(Carried { arrives, times }),
+                Transmission::Lost | Transmission::Shed => {}
             }
             now = now.saturating_add(nanos(STREAM_TIMEOUT) << (times - 1));
         }

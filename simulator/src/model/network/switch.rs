@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use murmurate::membership::Time;
 
-use super::{Journey, Network, Parcel, Port};
+use super::{Network, Packet, Port, Transmission};
 use crate::model::node::Peer;
 
 /// Carries packets of real nodes as a [`Network`] would carry messages of simulated ones: with its latency,
@@ -37,8 +37,8 @@ impl Switch {
 
     /// From now on the network is like this. What waits for lines goes on waiting.
     pub fn replace(&mut self, mut network: Network) {
-        if let Some(terms) = &mut network.terms {
-            terms.streams = false;
+        if let Some(links) = &mut network.links {
+            links.streams = false;
         }
         self.network = network;
     }
@@ -53,15 +53,15 @@ impl Switch {
         let sequence = self.sent[from];
         self.sent[from] = sequence.wrapping_add(1);
         let (peer, other) = (Peer::new(from, 0), Peer::new(to, 0));
-        let parcel = Parcel { from: peer, to: other, sequence, bytes, now: now.as_nanos() };
-        match network.send_once(&parcel, Some(&mut self.ports[from])) {
-            Journey::Arrives(at) | Journey::Resent { arrives: at, .. } => {
+        let packet = Packet { from: peer, to: other, sequence, bytes, now: now.as_nanos() };
+        match network.send_once(&packet, Some(&mut self.ports[from])) {
+            Transmission::Arrives(at) | Transmission::Resent { arrives: at, .. } => {
                 [Some(self.in_order(from, to, at)), None]
             }
-            Journey::Twice(first, second) => {
+            Transmission::Twice(first, second) => {
                 [first, second].map(|at| Some(self.in_order(from, to, at)))
             }
-            Journey::Lost | Journey::Shed => [None; 2],
+            Transmission::Lost | Transmission::Shed => [None; 2],
         }
     }
 
@@ -84,7 +84,7 @@ impl Switch {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Bandwidth, Latency, Terms};
+    use super::super::{Bandwidth, Latency, LinkModel};
     use super::*;
 
     fn at(micros: u64) -> Time {
@@ -129,8 +129,8 @@ mod tests {
     fn lines_carry_one_packet_after_the_other() {
         let line = Bandwidth { up: 10_000_000, down: 10_000_000, queue: 1 << 20 };
         let latency = Latency::Constant(Duration::from_millis(5));
-        let terms = Terms { bandwidth: Some(line), streams: true, ..Terms::default() };
-        let network = Network::new(7, latency, 0.0).expect("in range").with(&terms);
+        let links = LinkModel { bandwidth: Some(line), streams: true, ..LinkModel::default() };
+        let network = Network::new(7, latency, 0.0).expect("in range").with(&links);
         let mut switch = Switch::new(network.expect("in range"), 2);
         for packet in 1..=3 {
             let [Some(arrival), None] = switch.send(0, 1, 1_250, at(0)) else { panic!("one") };

@@ -61,36 +61,37 @@ fn wrong_values_are_refused() {
     assert!(new(Latency::Uniform(ms(9), ms(3)), 0.0).contains("9ms,3ms"));
 }
 
-fn perfect(terms: &Terms) -> Network {
+fn perfect(links: &LinkModel) -> Network {
     let latency = Latency::Constant(Duration::from_millis(10));
-    Network::new(7, latency, 0.0).expect("valid").with(terms).expect("valid")
+    Network::new(7, latency, 0.0).expect("valid").with(links).expect("valid")
 }
 
 /// What becomes of `count` messages of `bytes` bytes from node 1 to node 2, sent so many nanoseconds
 /// apart.
-fn journeys(network: &Network, count: u32, bytes: u64, apart: u64) -> Vec<Journey> {
+fn transmissions(network: &Network, count: u32, bytes: u64, apart: u64) -> Vec<Transmission> {
     let mut port = Port::default();
     let (from, to) = (Peer::new(1, 0), Peer::new(2, 0));
-    let parcel = |sequence| Parcel { from, to, sequence, bytes, now: u64::from(sequence) * apart };
-    (0..count).map(|sequence| network.send(&parcel(sequence), Some(&mut port))).collect()
+    let packet = |sequence| Packet { from, to, sequence, bytes, now: u64::from(sequence) * apart };
+    (0..count).map(|sequence| network.send(&packet(sequence), Some(&mut port))).collect()
 }
 
-fn arrivals(journeys: &[Journey]) -> Vec<u64> {
-    let time = |journey: &Journey| match journey {
-        Journey::Resent { arrives: time, .. }
-        | Journey::Arrives(time)
-        | Journey::Twice(time, _) => Some(*time),
-        Journey::Lost | Journey::Shed => None,
+fn arrivals(transmissions: &[Transmission]) -> Vec<u64> {
+    let time = |transmission: &Transmission| match transmission {
+        Transmission::Resent { arrives: time, .. }
+        | Transmission::Arrives(time)
+        | Transmission::Twice(time, _) => Some(*time),
+        Transmission::Lost | Transmission::Shed => None,
     };
-    journeys.iter().filter_map(time).collect()
+    transmissions.iter().filter_map(time).collect()
 }
 
 #[test]
 fn messages_overtake_each_other_unless_links_keep_their_order() {
     let jitter = Duration::from_millis(20);
-    let any = perfect(&Terms { jitter, ..Terms::default() });
-    let fifo = perfect(&Terms { jitter, fifo: true, ..Terms::default() });
-    let (any, fifo) = (journeys(&any, 1_000, 1, 1_000_000), journeys(&fifo, 1_000, 1, 1_000_000));
+    let any = perfect(&LinkModel { jitter, ..LinkModel::default() });
+    let fifo = perfect(&LinkModel { jitter, fifo: true, ..LinkModel::default() });
+    let (any, fifo) =
+        (transmissions(&any, 1_000, 1, 1_000_000), transmissions(&fifo, 1_000, 1, 1_000_000));
     let (any, fifo) = (arrivals(&any), arrivals(&fifo));
     assert!(!any.is_sorted() && fifo.is_sorted());
     for (at, (any, fifo)) in any.iter().zip(&fifo).enumerate() {
@@ -103,8 +104,8 @@ fn messages_overtake_each_other_unless_links_keep_their_order() {
 #[test]
 fn only_those_held_back_are_overtaken() {
     let reorder = Some((0.1, Duration::from_millis(5)));
-    let network = perfect(&Terms { reorder, fifo: true, ..Terms::default() });
-    let arrivals = arrivals(&journeys(&network, 10_000, 1, 1_000_000));
+    let network = perfect(&LinkModel { reorder, fifo: true, ..LinkModel::default() });
+    let arrivals = arrivals(&transmissions(&network, 10_000, 1, 1_000_000));
     let late = |(at, time): (usize, &u64)| *time > at as u64 * 1_000_000 + 10_000_000;
     let held = arrivals.iter().enumerate().filter(|a| late(*a)).count();
     assert!((900..1_100).contains(&held), "{held} of 10,000 at 10 %");
@@ -113,10 +114,10 @@ fn only_those_held_back_are_overtaken() {
 
 #[test]
 fn copies_come_later_and_never_at_the_same_time() {
-    let network = perfect(&Terms { duplicate: 0.2, ..Terms::default() });
-    let journeys = journeys(&network, 10_000, 1, 0);
-    let copies = journeys.iter().filter_map(|journey| match journey {
-        Journey::Twice(first, second) => Some((*first, *second)),
+    let network = perfect(&LinkModel { duplicate: 0.2, ..LinkModel::default() });
+    let transmissions = transmissions(&network, 10_000, 1, 0);
+    let copies = transmissions.iter().filter_map(|transmission| match transmission {
+        Transmission::Twice(first, second) => Some((*first, *second)),
         _ => None,
     });
     let copies: Vec<_> = copies.collect();
@@ -130,10 +131,10 @@ fn copies_come_later_and_never_at_the_same_time() {
 fn bursts_have_their_share_and_their_length() {
     let length = Duration::from_millis(100);
     let bursts = Some(Bursts { share: 0.2, length, loss: 1.0 });
-    let network = perfect(&Terms { bursts, ..Terms::default() });
+    let network = perfect(&LinkModel { bursts, ..LinkModel::default() });
     for (apart, expected_run) in [(1_000_000, 100.0), (100_000_000, 1.752)] {
-        let journeys = journeys(&network, 200_000, 1, apart);
-        let lost: Vec<bool> = journeys.iter().map(|j| *j == Journey::Lost).collect();
+        let transmissions = transmissions(&network, 200_000, 1, apart);
+        let lost: Vec<bool> = transmissions.iter().map(|j| *j == Transmission::Lost).collect();
         let share = lost.iter().filter(|lost| **lost).count() as f64 / lost.len() as f64;
         let runs = lost.windows(2).filter(|pair| pair[0] && !pair[1]).count();
         let run = share * lost.len() as f64 / runs as f64;
@@ -146,11 +147,11 @@ fn bursts_have_their_share_and_their_length() {
 fn a_line_takes_its_time_and_sheds_what_does_not_fit() {
     // A kilobyte takes a millisecond.
     let line = Bandwidth { up: 8_000_000, down: 8_000_000, queue: 10_000 };
-    let network = perfect(&Terms { bandwidth: Some(line), ..Terms::default() });
-    let journeys = journeys(&network, 12, 1_000, 0);
-    let ms = |n: u64| Journey::Arrives(10_000_000 + n * 1_000_000);
-    assert_eq!(journeys[..10], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(ms));
-    assert_eq!(journeys[10..], [Journey::Shed; 2]);
+    let network = perfect(&LinkModel { bandwidth: Some(line), ..LinkModel::default() });
+    let transmissions = transmissions(&network, 12, 1_000, 0);
+    let ms = |n: u64| Transmission::Arrives(10_000_000 + n * 1_000_000);
+    assert_eq!(transmissions[..10], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(ms));
+    assert_eq!(transmissions[10..], [Transmission::Shed; 2]);
     let mut port = Port::default();
     let whole = |port: &mut Port, now| port.receive(now, 2_000, line);
     assert_eq!(whole(&mut port, 2_000_000), Some(2_000_000), "as it came");
@@ -167,9 +168,9 @@ fn the_slower_of_two_lines_counts_and_not_both() {
     let mbit = 1_000_000;
     for (up, down, milliseconds) in [(8, 8, 1_000), (8, 16, 1_000), (16, 8, 1_000), (4, 8, 2_000)] {
         let line = Bandwidth { up: up * mbit, down: down * mbit, queue: 1 << 30 };
-        let network = perfect(&Terms { bandwidth: Some(line), ..Terms::default() });
+        let network = perfect(&LinkModel { bandwidth: Some(line), ..LinkModel::default() });
         let bytes = 1_000_000;
-        let Journey::Arrives(last) = journeys(&network, 1, bytes, 0)[0] else {
+        let Transmission::Arrives(last) = transmissions(&network, 1, bytes, 0)[0] else {
             panic!("it arrives")
         };
         let whole = Port::default().receive(last, bytes, line).unwrap();
@@ -180,15 +181,22 @@ fn the_slower_of_two_lines_counts_and_not_both() {
 /// One fault more leaves the other draws as they were.
 #[test]
 fn no_fault_shifts_the_draws_of_another() {
-    let plain = perfect(&Terms { jitter: Duration::from_millis(20), ..Terms::default() });
+    let plain = perfect(&LinkModel { jitter: Duration::from_millis(20), ..LinkModel::default() });
     let bursts = Some(Bursts { share: 0.2, length: Duration::from_millis(100), loss: 1.0 });
-    let harsh =
-        Terms { jitter: Duration::from_millis(20), bursts, duplicate: 0.3, ..Terms::default() };
-    let before = journeys(&plain, 5_000, 1, 1_000_000);
-    let after = journeys(&perfect(&harsh), 5_000, 1, 1_000_000);
+    let harsh = LinkModel {
+        jitter: Duration::from_millis(20),
+        bursts,
+        duplicate: 0.3,
+        ..LinkModel::default()
+    };
+    let before = transmissions(&plain, 5_000, 1, 1_000_000);
+    let after = transmissions(&perfect(&harsh), 5_000, 1, 1_000_000);
     let mut arrived = 0;
     for pair in before.iter().zip(&after) {
-        if let (Journey::Arrives(before), Journey::Arrives(after) | Journey::Twice(after, _)) = pair
+        if let (
+            Transmission::Arrives(before),
+            Transmission::Arrives(after) | Transmission::Twice(after, _),
+        ) = pair
         {
             assert_eq!(before, after);
             arrived += 1;
@@ -200,19 +208,19 @@ fn no_fault_shifts_the_draws_of_another() {
 #[test]
 fn a_port_forgets_the_links_that_say_nothing_any_more() {
     let bursts = Some(Bursts { share: 0.1, length: Duration::from_millis(10), loss: 1.0 });
-    let network = perfect(&Terms { bursts, ..Terms::default() });
+    let network = perfect(&LinkModel { bursts, ..LinkModel::default() });
     let mut port = Port::default();
     for index in 0..10_000 {
         let (from, to) = (Peer::new(0, 0), Peer::new(1 + index, 0));
         let now = index as u64 * 1_000_000;
-        network.send(&Parcel { from, to, sequence: 0, bytes: 1, now }, Some(&mut port));
+        network.send(&Packet { from, to, sequence: 0, bytes: 1, now }, Some(&mut port));
     }
     assert!(port.links() < 1_000, "{} links remembered", port.links());
 }
 
 #[test]
 fn links_flap_both_ways_together_and_each_at_its_own_time() {
-    let mut network = perfect(&Terms::default());
+    let mut network = perfect(&LinkModel::default());
     let ms = Duration::from_millis;
     let flapping = network.flap(Side::of(10, |index| index == 0), ms(300), ms(100));
     let passes = |network: &Network, from: usize, to: usize, at: u64| {
@@ -238,16 +246,16 @@ fn links_flap_both_ways_together_and_each_at_its_own_time() {
 
 #[test]
 fn streams_lose_nothing_but_time() {
-    let terms = Terms { streams: true, fifo: true, ..Terms::default() };
-    let mut network = perfect(&terms);
+    let links = LinkModel { streams: true, fifo: true, ..LinkModel::default() };
+    let mut network = perfect(&links);
     network.set_loss(0.3).expect("a share");
-    let journeys = journeys(&network, 10_000, 1_000, 1_000_000);
+    let transmissions = transmissions(&network, 10_000, 1_000, 1_000_000);
     let (mut sent, mut lost) = (0, 0);
-    for journey in &journeys {
-        match journey {
-            Journey::Arrives(_) => sent += 1,
-            Journey::Resent { times, .. } => sent += times,
-            Journey::Lost => lost += 1,
+    for transmission in &transmissions {
+        match transmission {
+            Transmission::Arrives(_) => sent += 1,
+            Transmission::Resent { times, .. } => sent += times,
+            Transmission::Lost => lost += 1,
             other => panic!("{other:?}"),
         }
     }
@@ -255,6 +263,6 @@ fn streams_lose_nothing_but_time() {
     assert!(lost < 5, "{lost} lost");
     let each = f64::from(sent as u32) / 10_000.0;
     assert!((each - 1.0 / 0.7).abs() < 0.02, "sent {each} times each");
-    let times = arrivals(&journeys);
+    let times = arrivals(&transmissions);
     assert!(times.is_sorted(), "those behind wait");
 }

@@ -81,7 +81,7 @@ impl Plan {
             peace: Duration::ZERO,
             newcomers: if story == Story::Any { 2 } else { 0 },
             discovery: true,
-            patience: Duration::ZERO,
+            recovery: Duration::ZERO,
             finale: finale(dice),
             storm: dice.chance(90).then(|| percent(dice, 5, 12)),
             promise: Promise::default(),
@@ -127,7 +127,7 @@ impl Plan {
             longest_way: LONGEST_WAY_MS,
         };
         self.broadcast = broadcast.draw(dice, &circumstances);
-        self.patience = self.patience();
+        self.recovery = self.recovery();
         self.promise = Promise::of(self);
         self.promise.reunites &= story == Story::Cut;
         if !self.promise.survives {
@@ -150,7 +150,7 @@ fn anti_entropy(seed: u64, with: &[With]) -> Option<anti_entropy::Parameters> {
     };
     Some(anti_entropy::Parameters {
         exchange_interval,
-        patience: dice.millis(50, 1_000),
+        fetch_after: dice.millis(50, 1_000),
         give_up_after,
         retention,
         retained,

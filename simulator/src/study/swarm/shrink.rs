@@ -86,7 +86,7 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
             return false;
         }
         plan.promise = self.promise.and(Promise::of(&plan));
-        plan.patience = plan.patience();
+        plan.recovery = plan.recovery();
         if !plan.scenario().check().is_empty() {
             return false;
         }
@@ -255,7 +255,7 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
         let brief = |plan: &mut Plan, change: &dyn Fn(&mut Plan)| {
             let mut other = plan.clone();
             change(&mut other);
-            if other.patience() <= plan.patience() {
+            if other.recovery() <= plan.recovery() {
                 *plan = other;
             }
         };

@@ -10,7 +10,7 @@ use crate::Peer;
 use crate::experiment::runner;
 use crate::experiment::runner::Observer;
 use crate::experiment::scenario::Span;
-use crate::model::network::{Journey, Parcel};
+use crate::model::network::{Packet, Transmission};
 
 const fn jobs(runs: usize, threads: usize) -> Jobs {
     Jobs { runs: NonZeroUsize::new(runs).unwrap(), threads: NonZeroUsize::new(threads).unwrap() }
@@ -183,19 +183,19 @@ fn two_configurations_with_the_same_seed_have_the_same_noise() {
     let reseeded = Scenario { seed: 2, ..one.clone() };
     assert_ne!(seen(&reseeded).0, seen_one, "another seed is other noise");
     // The ways of messages.
-    let journeys = |scenario: &Scenario| -> Vec<Journey> {
+    let transmissions = |scenario: &Scenario| -> Vec<Transmission> {
         let network = scenario.network().unwrap();
-        let parcel = |sequence| Parcel {
+        let packet = |sequence| Packet {
             from: Peer::new(3, 0),
             to: Peer::new(9, 0),
             sequence,
             bytes: 100,
             now: 0,
         };
-        (0..200).map(|sequence| network.send(&parcel(sequence), network.port().as_mut())).collect()
+        (0..200).map(|sequence| network.send(&packet(sequence), network.port().as_mut())).collect()
     };
-    assert_eq!(journeys(&one), journeys(&other));
-    assert_ne!(journeys(&one), journeys(&reseeded));
+    assert_eq!(transmissions(&one), transmissions(&other));
+    assert_ne!(transmissions(&one), transmissions(&reseeded));
     assert_eq!(
         compare::unlike(&one, &scenario(&["loss=0.2", "nodes.count=50"])),
         ["nodes", "links"]

@@ -7,7 +7,7 @@ use murmurate::channel::{Acknowledged, BestEffort, Kind, LaneLimits, Latest, Out
 use murmurate::membership::{Time, Violation, full_mesh};
 use murmurate_simulator::engine::lanes::{Channel, ChannelMessage, Happened, Promises};
 use murmurate_simulator::engine::strategy;
-use murmurate_simulator::model::network::{Latency, Network, Terms};
+use murmurate_simulator::model::network::{Latency, LinkModel, Network};
 use murmurate_simulator::{Peer, Simulation};
 
 /// The kinds that come with the crate.
@@ -87,8 +87,8 @@ impl World {
     ) -> Self {
         let (least, most) = conditions.latency;
         let network = Network::new(seed, Latency::Uniform(least, most), conditions.loss);
-        let terms = Terms { duplicate: conditions.copies, fifo: false, ..Terms::default() };
-        let network = network.and_then(|network| network.with(&terms)).expect("valid");
+        let links = LinkModel { duplicate: conditions.copies, fifo: false, ..LinkModel::default() };
+        let network = network.and_then(|network| network.with(&links)).expect("valid");
         let make = strategy::nodes(full_mesh::Parameters::default(), flood::Parameters::default());
         let make = make.expect("defaults");
         let mut sim = Simulation::new(seed, network, make);

@@ -1,7 +1,7 @@
 //! A swarm's configuration and fate: trouble, then peace, and what must follow from it.
 //!
 //! ```text
-//! 0        trouble        peace      patience      wholeness      finale   calm      storm    end
+//! 0        trouble        peace      recovery      wholeness      finale   calm      storm    end
 //! |-- joins, faults, load --|-- healing --|-- looks --|-- broadcasts --|-- loss, broadcasts --|
 //! ```
 
@@ -65,7 +65,7 @@ pub struct Plan {
     /// Whether nodes are told of others then, as a host's discovery does.
     pub(super) discovery: bool,
     /// How long after that all must be well.
-    pub(super) patience: Duration,
+    pub(super) recovery: Duration,
     /// What is broadcast then, from the beginning of the finale on.
     pub(super) finale: Workload,
     /// Whether there is trouble once more, of which the broadcasts are to come through.
@@ -95,7 +95,7 @@ impl Plan {
     /// When all must be well: where a time that is measured together begins.
     pub(super) fn well(&self) -> Duration {
         let every = MEASURE_EVERY.0.as_secs();
-        let well = self.peace + self.patience;
+        let well = self.peace + self.recovery;
         Duration::from_secs((well.as_secs() + 1).next_multiple_of(every))
     }
 

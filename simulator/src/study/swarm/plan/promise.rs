@@ -80,7 +80,7 @@ impl Promise {
             |pause: Span| pause.0 * plan.finale.count.unwrap_or(0).saturating_sub(1) > SETTLING;
         let settled = prompt && pause.is_some_and(late);
         Self {
-            notices: membership.patience.is_some(),
+            notices: membership.recovery.is_some(),
             agrees: membership.agrees,
             whole: membership.whole,
             stays_whole,
@@ -172,8 +172,8 @@ impl Promise {
         if self.stays_whole {
             texts.push(format!("least_reliability == 1 from {finale} until {storm}"));
         } else if self.reaches {
-            let patience = packed(&times.finale_for);
-            texts.push(format!("reach == 1 within {patience} of {finale}"));
+            let recovery = packed(&times.finale_for);
+            texts.push(format!("reach == 1 within {recovery} of {finale}"));
         }
         if let Some(longest) = self.prompt {
             let longest = packed(&Span(longest));
@@ -231,8 +231,8 @@ impl Plan {
     /// How long after the last fault all must be well: the dead are noticed, lists of dead candidates
     /// are worked off, the isolated try their contacts, and (each one, a few times) sides that forgot
     /// each other meet by exchanges.
-    pub(crate) fn patience(&self) -> Duration {
-        self.promises().patience.unwrap_or(UNPROMISED)
+    pub(crate) fn recovery(&self) -> Duration {
+        self.promises().recovery.unwrap_or(UNPROMISED)
     }
 
     /// When whoever fell silent is tried again, if halves are one then.

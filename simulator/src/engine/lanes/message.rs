@@ -1,16 +1,16 @@
 //! What the ends of a lane say to each other, and to themselves.
 
-use murmurate::channel::session::{Greeting, Met};
+use murmurate::channel::session::{Greeting, Welcome};
 use murmurate::channel::{Frame, Path};
 
 use super::Channel;
 use super::content::Name;
 use crate::model::node::Peer;
 
-/// Bytes before a body: on a stream, and in a datagram with its word, lane and half.
+/// Bytes before a body: on a stream, and in a datagram with its message, lane and half.
 const FRAME: u64 = 12;
 const DATAGRAM: u64 = 1 + 8 + 8;
-/// Bytes of a greeting beside the channel's name: of a datagram its word and lane; the network's name
+/// Bytes of a greeting beside the channel's name: of a datagram its message and lane; the network's name
 /// (10), the start (6), what is declared (24), lane, epoch, attempt and base (8).
 const HELLO: u64 = 9 + 48;
 /// Bytes of its answer: nine, which greeting, the half, its start, and what it has heard.
@@ -18,7 +18,7 @@ const WELCOME: u64 = 9 + 13;
 /// Bytes that say how much was read, or that there is nothing: about those of an empty TCP segment.
 const SEGMENT: u64 = 40;
 
-/// Words that travel, as statistics call them.
+/// Messages that travel, as statistics call them.
 pub(crate) const KINDS: [&str; 6] = [
     "channel_hello",
     "channel_welcome",
@@ -28,15 +28,15 @@ pub(crate) const KINDS: [&str; 6] = [
     "channel_gone",
 ];
 
-/// A word about a lane.
+/// A message about a lane.
 #[derive(Debug, Clone)]
-pub(crate) struct Word {
+pub(crate) struct LaneMessage {
     /// Which channel, by its place among them. The lane's nodes are those who talk.
     pub(crate) channel: u16,
-    pub(crate) say: Say,
+    pub(crate) body: Body,
 }
 
-/// What a word came by.
+/// What a message came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Via {
     /// The stream that this greeting opened, in this place of its direction.
@@ -46,11 +46,11 @@ pub(crate) enum Via {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum Say {
+pub(crate) enum Body {
     /// To whoever runs at an address.
     Hello { greeting: Greeting, path: Path },
     /// Its answer.
-    Welcome { met: Met, via: Via },
+    Welcome { welcome: Welcome, via: Via },
     /// To the receiving half.
     Forth { via: Via, frame: Frame },
     /// From it.
@@ -74,17 +74,17 @@ pub(crate) enum Say {
     Done { from: Peer, half: u64, number: u64, name: Name },
 }
 
-impl Word {
+impl LaneMessage {
     /// The place of its kind in [`KINDS`], or behind them.
     pub(crate) fn kind(&self) -> usize {
-        match self.say {
-            Say::Hello { .. } => 0,
-            Say::Welcome { .. } => 1,
-            Say::Forth { .. } => 2,
-            Say::Back { .. } => 3,
-            Say::Read { .. } | Say::Probe { .. } => 4,
-            Say::Nobody { .. } | Say::Gone { .. } => 5,
-            Say::Wake { .. } | Say::Doubt { .. } | Say::Notice { .. } | Say::Done { .. } => 6,
+        match self.body {
+            Body::Hello { .. } => 0,
+            Body::Welcome { .. } => 1,
+            Body::Forth { .. } => 2,
+            Body::Back { .. } => 3,
+            Body::Read { .. } | Body::Probe { .. } => 4,
+            Body::Nobody { .. } | Body::Gone { .. } => 5,
+            Body::Wake { .. } | Body::Doubt { .. } | Body::Notice { .. } | Body::Done { .. } => 6,
         }
     }
 
@@ -100,55 +100,57 @@ impl Word {
 
     /// Whether it is for whoever runs at an address now.
     pub(crate) fn is_hello(&self) -> bool {
-        matches!(self.say, Say::Hello { .. })
+        matches!(self.body, Body::Hello { .. })
     }
 
     /// Whether it is sent again until it arrives.
     pub(crate) fn is_on_stream(&self) -> bool {
-        match self.say {
-            Say::Hello { path, .. } => path == Path::Stream,
-            Say::Welcome { via, .. }
-            | Say::Forth { via, .. }
-            | Say::Back { via, .. }
-            | Say::Gone { via, .. } => matches!(via, Via::Stream { .. }),
-            Say::Read { .. } | Say::Probe { .. } => true,
+        match self.body {
+            Body::Hello { path, .. } => path == Path::Stream,
+            Body::Welcome { via, .. }
+            | Body::Forth { via, .. }
+            | Body::Back { via, .. }
+            | Body::Gone { via, .. } => matches!(via, Via::Stream { .. }),
+            Body::Read { .. } | Body::Probe { .. } => true,
             _ => false,
         }
     }
 
     /// Its size on the wire.
     pub(crate) fn bytes(&self, channel: &Channel) -> u64 {
-        match &self.say {
-            Say::Hello { .. } => HELLO + channel.name.len() as u64,
+        match &self.body {
+            Body::Hello { .. } => HELLO + channel.name.len() as u64,
             _ => self.bytes_on_line(),
         }
     }
 
     /// Its size on a line, where the channel's name does not matter.
     pub(crate) fn bytes_on_line(&self) -> u64 {
-        match &self.say {
-            Say::Hello { .. } => HELLO,
-            Say::Welcome { .. } => WELCOME,
-            Say::Forth { via, frame } | Say::Back { via, frame } => {
+        match &self.body {
+            Body::Hello { .. } => HELLO,
+            Body::Welcome { .. } => WELCOME,
+            Body::Forth { via, frame } | Body::Back { via, frame } => {
                 let before = if matches!(via, Via::Relay { .. }) { DATAGRAM } else { 0 };
                 before + FRAME + frame.body.len() as u64
             }
-            Say::Wake { .. } | Say::Doubt { .. } | Say::Notice { .. } | Say::Done { .. } => 0,
+            Body::Wake { .. } | Body::Doubt { .. } | Body::Notice { .. } | Body::Done { .. } => 0,
             _ => SEGMENT,
         }
     }
 
     /// What the host of a process that is gone says instead of it.
     pub(crate) fn refusal(&self) -> Option<Self> {
-        let say = match self.say {
-            Say::Hello { greeting, .. } => Say::Nobody { attempt: greeting.attempt },
-            Say::Forth { via, .. } => Say::Gone { via, to_sender: true },
-            Say::Probe { attempt } => {
-                Say::Gone { via: Via::Stream { attempt, place: 0 }, to_sender: true }
+        let body = match self.body {
+            Body::Hello { greeting, .. } => Body::Nobody { attempt: greeting.attempt },
+            Body::Forth { via, .. } => Body::Gone { via, to_sender: true },
+            Body::Probe { attempt } => {
+                Body::Gone { via: Via::Stream { attempt, place: 0 }, to_sender: true }
             }
-            Say::Welcome { via, .. } | Say::Back { via, .. } => Say::Gone { via, to_sender: false },
+            Body::Welcome { via, .. } | Body::Back { via, .. } => {
+                Body::Gone { via, to_sender: false }
+            }
             _ => return None,
         };
-        Some(Self { say, ..*self })
+        Some(Self { body, ..*self })
     }
 }

@@ -20,7 +20,7 @@ fn bring(branch: &mut Branch, ids: std::ops::Range<u32>) {
 }
 
 /// Node 1 is the tree, nodes 2 and 3 announce. It has learned to wait no longer than it must.
-fn impatient() -> Branch {
+fn short_timeouts() -> Branch {
     let mut branch = Branch::new(1, 2);
     bring(&mut branch, 1_000..1_600);
     branch.pass(secs(1));
@@ -29,7 +29,7 @@ fn impatient() -> Branch {
 
 #[test]
 fn one_that_is_asked_for_again_holds_up_no_other() {
-    let mut branch = impatient();
+    let mut branch = short_timeouts();
     let wait = Parameters::default().least_graft_timeout;
     branch.hear(peer(2), ihave(1..2, 2));
     assert_eq!(branch.pass(wait), [fetch(2, 1)]);

@@ -1,4 +1,4 @@
-//! What makes a journey other than its latency: jitter, order, bursts of loss, copies, and lines
+//! What makes a transmission other than its latency: jitter, order, bursts of loss, copies, and lines
 //! that take their time.
 //!
 //! What is drawn is drawn from the same hash as all of the network. What must be remembered (a
@@ -13,7 +13,7 @@ use crate::model::node::Peer;
 
 /// How links are, beyond their latency. The default is perfect.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Terms {
+pub struct LinkModel {
     /// Time added to each message's way, drawn evenly from nothing to this.
     pub jitter: Duration,
     /// Messages between two nodes arrive in the order they were sent.
@@ -54,7 +54,7 @@ pub struct Bandwidth {
     pub queue: u64,
 }
 
-impl Terms {
+impl LinkModel {
     pub(super) fn are_perfect(&self) -> bool {
         let Self { jitter, fifo, bursts, duplicate, reorder, bandwidth, streams } = self;
         jitter.is_zero()
@@ -66,7 +66,7 @@ impl Terms {
             && bandwidth.is_none()
     }
 
-    /// Whether journeys depend on those before.
+    /// Whether transmissions depend on those before.
     pub(super) fn remember(&self) -> bool {
         self.fifo || self.bursts.is_some() || self.bandwidth.is_some()
     }
@@ -74,7 +74,7 @@ impl Terms {
 
 /// A message on its way.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Parcel {
+pub(crate) struct Packet {
     pub(crate) from: Peer,
     pub(crate) to: Peer,
     /// Counts what `from` sent.
@@ -86,7 +86,7 @@ pub(crate) struct Parcel {
 
 /// What becomes of a message, with the times of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Journey {
+pub(crate) enum Transmission {
     Arrives(u64),
     Twice(u64, u64),
     /// It arrives after it was sent so often.
@@ -188,7 +188,7 @@ pub(crate) fn time_of(bytes: u64, rate: u64) -> u64 {
     (u128::from(bytes) * 8_000_000_000 / u128::from(rate.max(1))) as u64
 }
 
-/// [`Terms`] ready to draw from.
+/// [`LinkModel`] ready to draw from.
 #[derive(Debug, Clone)]
 pub(super) struct Drawn {
     jitter: u64,
@@ -239,7 +239,7 @@ mod salt {
 }
 
 impl Drawn {
-    pub(super) fn new(terms: &Terms) -> Self {
+    pub(super) fn new(links: &LinkModel) -> Self {
         let nanos = murmurate::membership::nanos;
         let chain = |bursts: Bursts| {
             // Bad for `length`, good for as long as makes `share` of the whole: the rates add up.
@@ -252,13 +252,13 @@ impl Drawn {
             }
         };
         Self {
-            jitter: nanos(terms.jitter),
-            fifo: terms.fifo,
-            bursts: terms.bursts.map(chain),
-            duplicate: threshold(terms.duplicate),
-            reorder: terms.reorder.map(|(share, by)| (threshold(share), nanos(by))),
-            bandwidth: terms.bandwidth,
-            streams: terms.streams,
+            jitter: nanos(links.jitter),
+            fifo: links.fifo,
+            bursts: links.bursts.map(chain),
+            duplicate: threshold(links.duplicate),
+            reorder: links.reorder.map(|(share, by)| (threshold(share), nanos(by))),
+            bandwidth: links.bandwidth,
+            streams: links.streams,
         }
     }
 
@@ -268,29 +268,29 @@ impl Drawn {
     }
 
     /// When a message leaves its sender; `None` if it does not fit its queue.
-    pub(super) fn departs(&self, parcel: &Parcel, port: &mut Port) -> Option<u64> {
+    pub(super) fn departs(&self, packet: &Packet, port: &mut Port) -> Option<u64> {
         match self.bandwidth {
-            None => Some(parcel.now),
-            Some(line) => carry(&mut port.up_free, parcel.now, parcel.bytes, line.up, line.queue),
+            None => Some(packet.now),
+            Some(line) => carry(&mut port.up_free, packet.now, packet.bytes, line.up, line.queue),
         }
     }
 
     /// Whether a burst takes it.
-    pub(super) fn loses(&self, parcel: &Parcel, departs: u64, port: &mut Port, draw: u64) -> bool {
+    pub(super) fn loses(&self, packet: &Packet, departs: u64, port: &mut Port, draw: u64) -> bool {
         let Some(chain) = self.bursts else { return false };
-        let link = port.link(parcel.to, parcel.now, chain.memory);
+        let link = port.link(packet.to, packet.now, chain.memory);
         chain.step(link, departs, mix(draw ^ salt::STATE)) && mix(draw ^ salt::BURST) < chain.loss
     }
 
     /// What becomes of a message that takes `latency` from its departure on.
     pub(super) fn arrives(
         &self,
-        parcel: &Parcel,
+        packet: &Packet,
         departs: u64,
         latency: u64,
         port: &mut Port,
         draw: u64,
-    ) -> Journey {
+    ) -> Transmission {
         let jitter = share_of(mix(draw ^ salt::JITTER), self.jitter);
         let mut arrival = departs.saturating_add(latency).saturating_add(jitter);
         let held = self.reorder.filter(|(share, _)| mix(draw ^ salt::REORDER) < *share);
@@ -298,15 +298,15 @@ impl Drawn {
             arrival = arrival.saturating_add(share_of(mix(draw ^ salt::HELD), by));
         } else if self.fifo {
             let memory = self.bursts.map_or(0, |chain| chain.memory);
-            let link = port.link(parcel.to, parcel.now, memory);
+            let link = port.link(packet.to, packet.now, memory);
             arrival = arrival.max(link.arrival);
             link.arrival = arrival;
         }
         if self.duplicate > 0 && mix(draw ^ salt::COPY) < self.duplicate {
             // Never at the same time: no two events are alike.
             let late = 1 + share_of(mix(draw ^ salt::COPY_LATE), latency);
-            return Journey::Twice(arrival, arrival.saturating_add(late));
+            return Transmission::Twice(arrival, arrival.saturating_add(late));
         }
-        Journey::Arrives(arrival)
+        Transmission::Arrives(arrival)
     }
 }

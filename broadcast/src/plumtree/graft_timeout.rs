@@ -18,7 +18,7 @@ const DOUBLINGS: u8 = 31;
 
 /// What is worth waiting for, in milliseconds, rounded up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Patience {
+pub(crate) struct GraftTimeout {
     /// For a payload, by what this window of payloads has shown, and the one before it.
     waits: [u16; 2],
     /// Payloads of this window.
@@ -27,7 +27,7 @@ pub(crate) struct Patience {
     answer: u16,
 }
 
-impl Patience {
+impl GraftTimeout {
     pub(crate) fn new(config: &Config) -> Self {
         let first = millis(config.graft_timeout).min(u16::MAX.into()) as u16;
         Self { waits: [0, first], payloads: 0, answer: 0 }
@@ -96,10 +96,10 @@ mod tests {
     #[test]
     fn it_is_twice_the_longest_lag_of_late() {
         let config = config(25, 1_000);
-        let mut patience = Patience::new(&config);
+        let mut graft_timeout = GraftTimeout::new(&config);
         let mut see = |lag: Duration, times: u8| {
-            (0..times).for_each(|_| patience.saw(lag));
-            patience.wait(&config)
+            (0..times).for_each(|_| graft_timeout.saw(lag));
+            graft_timeout.wait(&config)
         };
         assert_eq!(see(MS(70), WINDOW - 1), MS(1_000), "what the deployment says");
         assert_eq!(see(MS(1), 1), MS(140));
@@ -113,20 +113,22 @@ mod tests {
     #[test]
     fn an_answer_is_waited_for_as_long_as_answers_take() {
         let config = config(25, 50);
-        let mut patience = Patience::new(&config);
-        let retries = |patience: Patience| [1, 2, 3, 255].map(|turn| patience.retry(turn, &config));
-        assert_eq!(retries(patience), [100, 200, 250, 250].map(MS));
-        patience.answered(MS(400));
-        assert_eq!(retries(patience), [800; 4].map(MS));
-        (0..20).for_each(|_| patience.answered(MS(10)));
-        assert_eq!(retries(patience), [100, 200, 250, 250].map(MS));
+        let mut graft_timeout = GraftTimeout::new(&config);
+        let retries = |graft_timeout: GraftTimeout| {
+            [1, 2, 3, 255].map(|turn| graft_timeout.retry(turn, &config))
+        };
+        assert_eq!(retries(graft_timeout), [100, 200, 250, 250].map(MS));
+        graft_timeout.answered(MS(400));
+        assert_eq!(retries(graft_timeout), [800; 4].map(MS));
+        (0..20).for_each(|_| graft_timeout.answered(MS(10)));
+        assert_eq!(retries(graft_timeout), [100, 200, 250, 250].map(MS));
     }
 
     #[test]
     fn equal_bounds_are_the_papers_fixed_timer() {
         let config = config(100, 100);
-        let mut patience = Patience::new(&config);
-        patience.saw(Duration::from_secs(5));
-        assert_eq!(patience.wait(&config), MS(100));
+        let mut graft_timeout = GraftTimeout::new(&config);
+        graft_timeout.saw(Duration::from_secs(5));
+        assert_eq!(graft_timeout.wait(&config), MS(100));
     }
 }
