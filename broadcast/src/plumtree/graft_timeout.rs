@@ -7,6 +7,8 @@
 
 use core::time::Duration;
 
+use murmurate_membership::nanos;
+
 use super::Config;
 
 /// Payloads after which a lag counts no more; at most twice as many.
@@ -37,11 +39,14 @@ impl GraftTimeout {
     pub(crate) fn wait(self, config: &Config) -> Duration {
         match config.is_fixed() {
             true => config.graft_timeout,
-            false => {
-                let [present, past] = self.waits;
-                from_millis(present.max(past)).max(config.least_graft_timeout)
-            }
+            false => from_millis(self.longest()).max(config.least_graft_timeout),
         }
+    }
+
+    /// What has been shown to be worth waiting for, in milliseconds.
+    pub(crate) fn longest(self) -> u16 {
+        let [present, past] = self.waits;
+        present.max(past)
     }
 
     /// How long to wait for the answer to this attempt, the first is 1, before asking somebody else.
@@ -72,8 +77,8 @@ fn twice(time: Duration) -> u16 {
     millis(time.saturating_mul(2)).min(MOST.into()) as u16
 }
 
-fn millis(time: Duration) -> u128 {
-    time.as_nanos().div_ceil(1_000_000)
+fn millis(time: Duration) -> u64 {
+    nanos(time).div_ceil(1_000_000)
 }
 
 fn from_millis(millis: u16) -> Duration {

@@ -41,9 +41,12 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     }
 
     pub(super) fn learn(&mut self, lag: Duration, fx: &mut impl Effects<Self>) {
-        let before = self.graft_timeout.wait(&self.config);
+        let before = self.graft_timeout;
         self.graft_timeout.saw(lag);
-        let now = self.graft_timeout.wait(&self.config);
+        if self.graft_timeout.longest() == before.longest() {
+            return;
+        }
+        let [before, now] = [before, self.graft_timeout].map(|timeout| timeout.wait(&self.config));
         if now > before {
             fx.mark(marks::GRAFT_TIMEOUT_GREW);
         } else if now < before {
