@@ -151,6 +151,11 @@ where
     }
 
     /// Takes one input: changes state first, then speaks to `fx`.
+    #[expect(
+        clippy::inline_always,
+        reason = "a host knows which input it gives: 1.6 % of a simulation's instructions"
+    )]
+    #[inline(always)]
     pub fn handle<E: Effects<M, B, S>>(&mut self, now: Time, input: Input<M, B, S>, fx: &mut E) {
         let input = match input {
             Input::Receive { from, message: Message::Broadcast(message) } => {
