@@ -173,7 +173,8 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         Some(given_up)
     }
 
-    /// What came by another way says nothing of the tree, and changes nothing in it.
+    /// What came by another way says nothing of the tree, and changes nothing in it: nor does the tree's
+    /// own copy, if that is still to come.
     fn on_recovered(
         &mut self,
         now: Time,
@@ -189,8 +190,10 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             return;
         }
         let Some(given_up) = self.remember(now, id, &payload, fx) else { return };
-        self.missing.arrived(id, now);
-        if !is_past {
+        if is_past {
+            self.missing.arrived(id, now);
+        } else {
+            self.await_own_copy(now, id, from, fx);
             self.relay(from, (id, round, &payload), true, fx);
         }
         self.deliver(id, round, payload, given_up, fx);

@@ -18,7 +18,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     pub fn is_beside_tree(&self, input: &Input<Self>) -> bool {
         let fetches = !self.config.is_fixed() && self.eager().next().is_some();
         match input {
-            Input::Receive { message: Message::Fetch(_), .. } => true,
+            Input::Receive { message: Message::Fetch(_), .. } | Input::Recover { .. } => true,
             Input::Receive { message: Message::Repair { .. }, .. } => fetches,
             Input::Receive { message: Message::Gossip { id, .. }, .. } => self.missing.is_here(*id),
             Input::Expired(Timer::Missing | Timer::Sooner) => {
@@ -158,18 +158,30 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             return fx.mark(marks::REPAIR_TWICE);
         }
         let Some(given_up) = self.remember(now, id, &payload, fx) else { return };
-        let wait = self.graft_timeout.wait(&self.config);
-        let capacity = self.config.missing_capacity;
-        if let Some(after) = self.missing.fetched(id, from, now, wait, capacity) {
+        if let Some(after) = self.await_own_copy(now, id, from, fx) {
             fx.mark(marks::ASKED_ANSWERED);
             self.graft_timeout.answered(after);
-        }
-        if self.missing.len() > 0 {
-            self.arm_missing(wait, fx);
         }
         self.graft_last(from, fx);
         self.relay(from, (id, round, &payload), true, fx);
         self.deliver(id, round, payload, given_up, fx);
+    }
+
+    /// A payload came beside the tree, from this peer. How long it took to answer, if it was asked first.
+    pub(super) fn await_own_copy(
+        &mut self,
+        now: Time,
+        id: I,
+        from: P,
+        fx: &mut impl Effects<Self>,
+    ) -> Option<Duration> {
+        let wait = self.graft_timeout.wait(&self.config);
+        let capacity = self.config.missing_capacity;
+        let after = self.missing.fetched(id, from, now, wait, capacity);
+        if self.missing.len() > 0 {
+            self.arm_missing(wait, fx);
+        }
+        after
     }
 
     /// The tree brings its own copies of payloads that were fetched, or says that it would. Whether
