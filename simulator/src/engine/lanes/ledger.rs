@@ -63,7 +63,7 @@ pub struct Tally {
     pub retransmitted: u64,
     /// From send to the first delivery, in microseconds.
     pub latencies: Histogram<u64>,
-    /// From send to the message that it was delivered, or to the answer, in microseconds.
+    /// From send to the acknowledgement, or to the answer, in microseconds.
     pub round_trips: Histogram<u64>,
 }
 

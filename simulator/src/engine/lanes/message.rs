@@ -7,10 +7,10 @@ use super::Channel;
 use super::content::Name;
 use crate::model::node::Peer;
 
-/// Bytes before a body: on a stream, and in a datagram with its message, lane and half.
+/// Bytes before a body: on a stream, and in a datagram with its kind, lane and half.
 const FRAME: u64 = 12;
 const DATAGRAM: u64 = 1 + 8 + 8;
-/// Bytes of a greeting beside the channel's name: of a datagram its message and lane; the network's name
+/// Bytes of a greeting beside the channel's name: of a datagram its kind and lane; the network's name
 /// (10), the start (6), what is declared (24), lane, epoch, attempt and base (8).
 const HELLO: u64 = 9 + 48;
 /// Bytes of its answer: nine, which greeting, the half, its start, and what it has heard.

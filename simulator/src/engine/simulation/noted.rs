@@ -32,7 +32,7 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// Notes what is done to a node, which does nothing if it does not run.
+    /// Notes what is done to a node. What is done to one that does not run has no effect, and is not noted.
     pub(super) fn note_of(&mut self, index: usize, operation: impl FnOnce() -> Operation) {
         if self.is_live(index) {
             self.note(operation);

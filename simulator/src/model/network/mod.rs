@@ -105,7 +105,7 @@ impl Network {
         Self { placement, ..self }
     }
 
-    /// The same network under these links.
+    /// The same network with such links.
     ///
     /// # Errors
     /// If a share is none.
