@@ -46,7 +46,7 @@ impl Progress {
         }
     }
 
-    pub(crate) fn is_settled(&self, sequence: u64) -> bool {
+    pub(crate) fn is_decided(&self, sequence: u64) -> bool {
         let Some(offset) = sequence.checked_sub(self.base) else { return true };
         let word = match (offset / WORD).checked_sub(1) {
             None => self.word,
@@ -115,7 +115,7 @@ impl Progress {
                 extend(&mut gaps, at..end);
                 break;
             }
-            if !self.is_settled(at) {
+            if !self.is_decided(at) {
                 extend(&mut gaps, at..at + 1);
             }
             at += 1;
@@ -133,7 +133,7 @@ impl Progress {
             let decided = (self.word.checked_shr(low as u32).unwrap_or(0)).trailing_ones();
             return next > from && u64::from(decided) < next - from;
         }
-        (from..next).any(|sequence| !self.is_settled(sequence))
+        (from..next).any(|sequence| !self.is_decided(sequence))
     }
 
     /// Words of memory it takes beyond its own size.
@@ -199,9 +199,9 @@ mod tests {
         let mut progress = Progress::starting_at(5, 256);
         progress.want_from(5, true);
         for sequence in 5..10_000 {
-            assert!(!progress.is_settled(sequence));
+            assert!(!progress.is_decided(sequence));
             assert_eq!(progress.decide(sequence, 256), 0);
-            assert!(progress.is_settled(sequence));
+            assert!(progress.is_decided(sequence));
             assert_eq!(progress.next(), sequence + 1);
             assert!(!progress.has_gaps());
             assert!(progress.words() <= 2, "{progress:?}");
@@ -213,7 +213,7 @@ mod tests {
         let mut progress = Progress::starting_at(1_000, 256);
         progress.decide(1_000, 256);
         assert!(!progress.has_gaps());
-        assert!(!progress.is_settled(999));
+        assert!(!progress.is_decided(999));
         progress.want_from(998, true);
         assert!(progress.has_gaps());
         let gaps = progress.gaps(progress.next());
@@ -228,7 +228,7 @@ mod tests {
         let mut progress = Progress::starting_at(0, 256);
         progress.decide(0, 256);
         assert!(progress.decide(u64::MAX, 256) > 1 << 60);
-        assert!(progress.is_settled(1));
+        assert!(progress.is_decided(1));
         assert!(progress.words() <= 5);
         progress.decide(u64::MAX - 1, 256);
         progress.want_from(0, true);
@@ -256,15 +256,15 @@ mod tests {
                         progress.want_from(sequence, true);
                         wanted_from = wanted_from.min(sequence);
                     }
-                    _ if !progress.is_settled(sequence) => {
+                    _ if !progress.is_decided(sequence) => {
                         prop_assert!(seen.insert(sequence), "{sequence} twice");
                         wanted_from = wanted_from.min(sequence);
                         given_up += progress.decide(sequence, SPAN);
-                        prop_assert!(progress.is_settled(sequence));
+                        prop_assert!(progress.is_decided(sequence));
                     }
                     _ => {}
                 }
-                prop_assert!(seen.iter().all(|seen| progress.is_settled(*seen)));
+                prop_assert!(seen.iter().all(|seen| progress.is_decided(*seen)));
                 prop_assert!(progress.words() as u64 * WORD <= SPAN + 2 * WORD);
                 let missing = progress.gaps(progress.next());
                 let missing: u64 = missing.iter().map(|gap| gap.end - gap.start).sum();

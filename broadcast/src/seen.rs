@@ -90,7 +90,7 @@ impl<I: Id> Seen<I> {
     /// Whether a broadcast was seen or given up.
     #[must_use]
     pub fn contains(&self, id: I) -> bool {
-        self.find(id.origin()).is_some_and(|at| self.origins[at].progress.is_settled(id.sequence()))
+        self.find(id.origin()).is_some_and(|at| self.origins[at].progress.is_decided(id.sequence()))
     }
 
     /// Notes a broadcast as seen.
@@ -101,7 +101,7 @@ impl<I: Id> Seen<I> {
         };
         let held = &mut self.origins[at];
         held.touched = seconds(now);
-        if held.progress.is_settled(sequence) {
+        if held.progress.is_decided(sequence) {
             return Sight::Decided;
         }
         Sight::New { given_up: held.progress.decide(sequence, bounds.span as u64) }

@@ -37,13 +37,7 @@ const MICROS: Unit = ("µs", 1.0);
 const MEBIBYTES: Unit = ("MiB", 1.0);
 const COUNT: Unit = ("", 1.0);
 
-const fn line(
-    title: &'static str,
-    unit: Unit,
-    ours: Figure,
-    theirs: Figure,
-    target: Target,
-) -> Row {
+const fn row(title: &'static str, unit: Unit, ours: Figure, theirs: Figure, target: Target) -> Row {
     Row { title, ours, theirs: Some(theirs), unit, target }
 }
 
@@ -55,38 +49,38 @@ use Case::*;
 use Target::{AtLeast, AtMost};
 
 /// What is compared with what.
-const LINES: &[Row] = &[
-    line(
+const ROWS: &[Row] = &[
+    row(
         "best effort / raw, 1 KiB",
         MESSAGES,
         (BestEffort, "rate"),
         (RawMessages, "rate"),
         AtLeast(0.9),
     ),
-    line(
+    row(
         "processor time of a message",
         NANOS,
         (BestEffort, "cpu"),
         (RawMessages, "cpu"),
         Target::None,
     ),
-    line("request p50 / raw, 64 B", MICROS, (Request, "p50"), (RawPingPong, "p50"), AtMost(1.25)),
-    line("byte stream / raw", BYTES, (Bytes, "rate"), (RawBytes, "rate"), AtLeast(0.9)),
-    line(
+    row("request p50 / raw, 64 B", MICROS, (Request, "p50"), (RawPingPong, "p50"), AtMost(1.25)),
+    row("byte stream / raw", BYTES, (Bytes, "rate"), (RawBytes, "rate"), AtLeast(0.9)),
+    row(
         "acknowledged / best effort",
         MESSAGES,
         (Acknowledged, "rate"),
         (BestEffort, "rate"),
         AtLeast(0.6),
     ),
-    line(
+    row(
         "parallelism 8 / 1, four tasks",
         MESSAGES,
         (Parallel, "rate"),
         (Single, "rate"),
         AtLeast(1.2),
     ),
-    line(
+    row(
         "cores used by parallelism 8 / 1",
         COUNT,
         (Parallel, "cores"),
@@ -97,42 +91,42 @@ const LINES: &[Row] = &[
     alone("its memory", MEBIBYTES, (Burst, "memory"), AtMost(32.0)),
     alone("the same, try_send", MESSAGES, (TryBurst, "rate"), Target::None),
     alone("its memory", MEBIBYTES, (TryBurst, "memory"), AtMost(32.0)),
-    line(
+    row(
         "raw p50 beside bulk / alone",
         MICROS,
         (RawIsolation, "beside p50"),
         (RawIsolation, "idle p50"),
         Target::None,
     ),
-    line(
+    row(
         "raw p99 beside bulk / alone",
         MICROS,
         (RawIsolation, "beside p99"),
         (RawIsolation, "idle p99"),
         Target::None,
     ),
-    line(
+    row(
         "request p50 beside bulk / alone",
         MICROS,
         (Isolation, "beside p50"),
         (Isolation, "idle p50"),
         Target::None,
     ),
-    line(
+    row(
         "request p99 beside bulk / alone",
         MICROS,
         (Isolation, "beside p99"),
         (Isolation, "idle p99"),
         AtMost(2.0),
     ),
-    line(
+    row(
         "broadcast p99 beside bulk / alone",
         MICROS,
         (Isolation, "beside broadcast p99"),
         (Isolation, "idle broadcast p99"),
         Target::None,
     ),
-    line(
+    row(
         "bulk beside requests / raw",
         BYTES,
         (Isolation, "bulk rate"),
@@ -140,7 +134,7 @@ const LINES: &[Row] = &[
         Target::None,
     ),
     alone("neighbours lost beside bulk", COUNT, (Isolation, "neighbours lost"), AtMost(0.0)),
-    line(
+    row(
         "request p99 beside a stalled channel / alone",
         MICROS,
         (Stalled, "beside p99"),
@@ -219,7 +213,7 @@ pub(crate) fn json(results: &Results) -> Value {
 }
 
 fn each(results: &Results, mut told: impl FnMut(&Row, Transport, &[f64], &[f64])) {
-    for line in LINES {
+    for line in ROWS {
         for transport in [Transport::Tcp, Transport::Quic] {
             if let Some((ours, theirs)) = line.rounds(results, transport) {
                 told(line, transport, &ours, &theirs);

@@ -5,7 +5,7 @@ use murmurate::membership::{Time, hyparview};
 use murmurate_simulator::Simulation;
 use murmurate_simulator::engine::strategy;
 use murmurate_simulator::engine::{Journal, Operation};
-use murmurate_simulator::experiment::runner::{self, Observer};
+use murmurate_simulator::experiment::runner;
 use murmurate_simulator::experiment::scenario::Document;
 
 use super::common::Sim;
@@ -30,19 +30,6 @@ faults = [
   { at = "52s", do = "calm" },
 ]
 "#;
-
-#[derive(Default)]
-struct Notes(Journal);
-
-impl Observer for Notes {
-    fn wants_journal(&self) -> bool {
-        true
-    }
-
-    fn journal(&mut self, journal: &Journal) {
-        self.0.clone_from(journal);
-    }
-}
 
 fn perform(sim: &mut Sim, operation: &Operation) {
     match operation {
@@ -69,19 +56,19 @@ fn perform(sim: &mut Sim, operation: &Operation) {
 fn what_is_in_the_journal_makes_the_same_run() {
     let scenario = Document::parse("trouble", TROUBLE).expect("TOML").scenario();
     let scenario = scenario.expect("a scenario");
-    let mut notes = Notes::default();
-    let report = runner::run(&scenario, &mut notes).expect("it runs");
+    let mut journal = Journal::new();
+    let report = runner::run(&scenario, &mut journal).expect("it runs");
     let nodes = strategy::nodes(hyparview::Parameters::default(), plumtree::Parameters::default());
     let network = scenario.network().expect("a network");
     let mut sim = Simulation::new(scenario.seed, network, nodes.expect("valid parameters"));
-    for (at, operation) in &notes.0 {
+    for (at, operation) in &journal {
         sim.run_until(*at);
         perform(&mut sim, operation);
     }
     sim.run_until(Time::ZERO.after(scenario.duration.0));
     assert_eq!(format!("{:016x}", sim.stats().digest), report.digest);
     assert_eq!(sim.stats().broadcasts.len(), report.phases[0].broadcasts);
-    let of = |kind: fn(&Operation) -> bool| notes.0.iter().filter(|(_, o)| kind(o)).count();
+    let of = |kind: fn(&Operation) -> bool| journal.iter().filter(|(_, o)| kind(o)).count();
     assert!(of(|o| matches!(o, Operation::Start { .. })) > 85, "60, 14 again, 10 and newcomers");
     assert!(of(|o| matches!(o, Operation::Network(_))) >= 6, "three dark, a cut, its end, calm");
 }

@@ -37,7 +37,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use murmurate_simulator::engine::Journal;
-use murmurate_simulator::experiment::runner::{self, Observer, Report};
+use murmurate_simulator::experiment::runner::{self, Report};
 use murmurate_simulator::experiment::scenario::Scenario;
 
 use error::Error;
@@ -92,20 +92,6 @@ fn main() -> ExitCode {
     })
 }
 
-/// Notes what is done to the simulated nodes.
-#[derive(Debug, Default)]
-struct Notes(Journal);
-
-impl Observer for Notes {
-    fn wants_journal(&self) -> bool {
-        true
-    }
-
-    fn journal(&mut self, journal: &Journal) {
-        self.0.clone_from(journal);
-    }
-}
-
 /// Runs one after the other. Whether all hold.
 fn twins(options: &Options) -> Result<ExitCode, Error> {
     let mut scenarios = Vec::new();
@@ -157,14 +143,14 @@ fn twin(scenario: &Scenario, seeds: u64) -> Result<table::Both, Error> {
 }
 
 fn simulate(scenario: &Scenario) -> Result<(Report, Journal), Error> {
-    let mut notes = Notes::default();
+    let mut journal = Journal::new();
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let report = runner::run_on_threads(threads, scenario, &mut notes)?;
+    let report = runner::run_on_threads(threads, scenario, &mut journal)?;
     match &report.violation {
         Some(broken) => {
             let (seed, rule, detail) = (scenario.seed, broken.rule, &broken.detail);
             Err(format!("simulated with seed {seed}: VIOLATION: {rule}: {detail}").into())
         }
-        None => Ok((report, notes.0)),
+        None => Ok((report, journal)),
     }
 }

@@ -300,13 +300,13 @@ mod tests {
         Frame { tag: 0, number, body: Bytes::from_static(b"x") }
     }
 
-    struct Bench {
+    struct Fixture {
         hub: Arc<Hub>,
         metrics: Metrics,
         attempts: Cell<u64>,
     }
 
-    impl Bench {
+    impl Fixture {
         fn new() -> Self {
             let metrics = Metrics::default();
             let me = Incarnation { node: node(ME), started: 1 };
@@ -391,85 +391,88 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lane_that_takes_another_s_place_ends_it() {
-        let bench = Bench::new();
+        let fixture = Fixture::new();
         for epoch in 0..1_000 {
-            assert!(bench.greets(node(1), origin(1), epoch));
+            assert!(fixture.greets(node(1), origin(1), epoch));
         }
         run_until_quiet().await;
-        assert_eq!(bench.served(), 1, "the last one");
-        assert!(!bench.greets(node(1), origin(1), 998), "a greeting that comes late ends no lane");
-        assert!(bench.greets(node(1), origin(1), 999), "its answer was lost");
-        assert!(bench.opens(origin(1), 999).is_some(), "it is reached after all");
+        assert_eq!(fixture.served(), 1, "the last one");
+        assert!(
+            !fixture.greets(node(1), origin(1), 998),
+            "a greeting that comes late ends no lane"
+        );
+        assert!(fixture.greets(node(1), origin(1), 999), "its answer was lost");
+        assert!(fixture.opens(origin(1), 999).is_some(), "it is reached after all");
         run_until_quiet().await;
-        assert_eq!((bench.served(), bench.late(), bench.refused()), (0, 1, 0));
+        assert_eq!((fixture.served(), fixture.late(), fixture.refused()), (0, 1, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_takes_over_a_lane_of_a_node_that_connected() {
-        let bench = Bench::new();
-        let (lane, ..) = bench.opens(origin(1), 7).expect("a lane");
-        assert!(bench.greets(node(1), origin(1), 7), "the answer was lost: it knows no half");
-        let (same, turn, welcome) = bench.opens(origin(1), 7).expect("a lane");
+        let fixture = Fixture::new();
+        let (lane, ..) = fixture.opens(origin(1), 7).expect("a lane");
+        assert!(fixture.greets(node(1), origin(1), 7), "the answer was lost: it knows no half");
+        let (same, turn, welcome) = fixture.opens(origin(1), 7).expect("a lane");
         assert!(Arc::ptr_eq(&lane, &same));
         lane.receive(turn, &mut vec![message(0)]).expect("a message");
-        assert!(!bench.greets(node(1), origin(1), 7));
+        assert!(!fixture.greets(node(1), origin(1), 7));
         let wrong = Half { number: welcome.half.number ^ 1, ..welcome.half };
-        assert!(!bench.greets_with_proof(Some(wrong), node(1), origin(1), 7));
+        assert!(!fixture.greets_with_proof(Some(wrong), node(1), origin(1), 7));
         lane.receive(turn, &mut vec![message(1)]).expect("it goes on");
-        assert!(bench.greets_with_proof(Some(welcome.half), node(1), origin(1), 7));
+        assert!(fixture.greets_with_proof(Some(welcome.half), node(1), origin(1), 7));
         assert!(lane.receive(turn, &mut Vec::new()).is_err(), "hop by hop from now on");
     }
 
     #[tokio::test(start_paused = true)]
     async fn made_up_origins_take_no_place_of_others() {
-        let bench = Bench::new();
-        assert!(bench.opens(origin(0), 5).is_some());
-        let welcome = (1..20_000).filter(|started| bench.greets(node(1), origin(*started), 1));
+        let fixture = Fixture::new();
+        assert!(fixture.opens(origin(0), 5).is_some());
+        let welcome = (1..20_000).filter(|started| fixture.greets(node(1), origin(*started), 1));
         let welcome = welcome.count();
         assert_eq!(welcome, RELAYED.each);
-        assert_eq!(bench.refused() as usize, 19_999 - welcome);
+        assert_eq!(fixture.refused() as usize, 19_999 - welcome);
         for by in 2..5 {
             let made_up = (1..1_000).map(|at| origin(100_000 * u64::from(by) + at));
-            assert_eq!(made_up.filter(|of| bench.greets(node(by), *of, 1)).count(), RELAYED.each);
+            assert_eq!(made_up.filter(|of| fixture.greets(node(by), *of, 1)).count(), RELAYED.each);
         }
         run_until_quiet().await;
-        assert_eq!(bench.served(), RELAYED.all);
+        assert_eq!(fixture.served(), RELAYED.all);
         let share = RELAYED.all / 5;
         for at in 0..share as u64 {
-            assert!(bench.greets(node(5), origin(600_000 + at), 1), "{at}: others make room");
+            assert!(fixture.greets(node(5), origin(600_000 + at), 1), "{at}: others make room");
         }
-        assert!(!bench.greets(node(5), origin(700_000), 1), "each has as much now");
+        assert!(!fixture.greets(node(5), origin(700_000), 1), "each has as much now");
         run_until_quiet().await;
-        assert_eq!(bench.served(), RELAYED.all);
+        assert_eq!(fixture.served(), RELAYED.all);
         for started in 50_000..52_000 {
             assert!(
-                bench.opens(origin(started), 1).is_some(),
+                fixture.opens(origin(started), 1).is_some(),
                 "who connects has room of their own"
             );
         }
-        assert!(bench.greets(node(1), origin(51_000), 1), "and goes on hop by hop if it must");
+        assert!(fixture.greets(node(1), origin(51_000), 1), "and goes on hop by hop if it must");
         run_until_quiet().await;
-        assert_eq!(bench.served(), RELAYED.all + 1);
+        assert_eq!(fixture.served(), RELAYED.all + 1);
         tokio::time::sleep(2 * SILENCE).await;
         run_until_quiet().await;
-        assert_eq!(bench.served(), 0, "nothing is heard of them");
+        assert_eq!(fixture.served(), 0, "nothing is heard of them");
     }
 
     #[tokio::test(start_paused = true)]
     async fn made_up_starts_take_no_place_of_other_nodes() {
-        let bench = Bench::new();
+        let fixture = Fixture::new();
         let of = |node: u8, started| Incarnation { node: NodeId::from_bytes([node; 32]), started };
         for liar in 1..=5 {
             for started in 0..5_000 {
-                assert!(bench.comes_and_goes(of(liar, started)).is_some(), "{liar}, {started}");
+                assert!(fixture.comes_and_goes(of(liar, started)).is_some(), "{liar}, {started}");
             }
         }
         for honest in 6..=200 {
-            let lane = bench.comes_and_goes(of(honest, 1)).expect("liars make room");
-            let (same, ..) = bench.opens(of(honest, 1), 1).expect("a lane");
+            let lane = fixture.comes_and_goes(of(honest, 1)).expect("liars make room");
+            let (same, ..) = fixture.opens(of(honest, 1), 1).expect("a lane");
             assert!(Arc::ptr_eq(&lane, &same), "it is remembered");
         }
-        let standing = (0..5_000).filter(|started| bench.opens(of(201, *started), 1).is_some());
+        let standing = (0..5_000).filter(|started| fixture.opens(of(201, *started), 1).is_some());
         let (standing, fair) = (standing.count(), 16_384 / 6);
         assert!((fair - 50..=fair).contains(&standing), "{standing} of six who want all");
     }

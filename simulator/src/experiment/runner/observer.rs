@@ -52,6 +52,17 @@ pub trait Observer {
     fn progress(&mut self, _now: Time) {}
 }
 
+/// What is done to the simulation from outside.
+impl Observer for Journal {
+    fn wants_journal(&self) -> bool {
+        true
+    }
+
+    fn journal(&mut self, journal: &Journal) {
+        self.clone_from(journal);
+    }
+}
+
 /// A simulation of any strategies, to look at.
 pub trait View {
     /// The virtual time.
