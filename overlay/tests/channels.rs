@@ -36,6 +36,31 @@ async fn pair(channels: &[Channel]) -> (Node, Node) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_to_wait() {
+    let orders = Channel::acknowledged("orders").parallelism(4);
+    let (one, two) = soon(pair(&[orders])).await;
+    let to = one.channel("orders").expect("declared").to(two.id());
+    let receives = two.channel("orders").expect("declared");
+    assert!(receives.try_receive().is_none(), "nothing was sent");
+    let receipts: Vec<_> =
+        (0..100_u8).map(|at| to.try_send_keyed("a key", vec![at]).expect("room")).collect();
+    let mut taken = Vec::new();
+    while taken.len() < 100 {
+        match receives.try_receive() {
+            Some(received) => {
+                taken.push(received.data[0]);
+                received.ack();
+            }
+            None => tokio::task::yield_now().await,
+        }
+    }
+    assert!(taken.is_sorted(), "messages with the same key keep their order: {taken:?}");
+    for receipt in receipts {
+        soon(receipt).await.expect("delivered");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lane_runs_where_its_node_does_and_not_where_its_caller_does() {
     let (one, two) = soon(pair(&[Channel::acknowledged("orders")])).await;
     let (to, receives) =

@@ -18,15 +18,16 @@ pub(crate) struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  murmurate node --first                               start the first node of an overlay
-  murmurate node --join seed.example:7400              start another one on another machine
-  murmurate members                                    list the nodes that the local node knows
-  murmurate broadcast news 'hello, flock'              reach every node that subscribes to news
-  murmurate subscribe news --json | jq .text           print what others broadcast
-  murmurate send --to NODE --channel orders 'a dozen'  send to one node, and wait for the outcome
-  murmurate graph | dot -Tsvg > overlay.svg            draw the overlay
+  murmurate node --first                              start the first node
+  murmurate node --join seed.example:7400             start another one
+  murmurate members                                   list the nodes it knows
+  murmurate broadcast news 'hello, flock'             reach all subscribers
+  murmurate subscribe news --json | jq .text          print what others say
+  murmurate send --to NODE --channel orders 'a dozen' send to one node
+  murmurate graph | dot -Tsvg > overlay.svg           draw the overlay
 
-The exit status is 0 on success, 1 if the operation failed, and 2 for wrong usage or configuration.";
+The exit status is 0 on success, 1 if the operation failed, and 2 for wrong usage or \
+    configuration.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -64,23 +65,22 @@ pub(crate) enum Command {
     },
 }
 
-const SETTINGS: &str =
-    "Every setting KEY of the configuration file can also be given as --set KEY=VALUE, or as an
-environment variable: MURMURATE_KEY, in capitals and with underscores instead of dots. Flags override
-the environment, the environment overrides the file, and the file overrides the defaults. The items
-of a list are separated by commas. Empty variables, and those with other names, are ignored. Channels
-are tables, [channels.NAME]: --channel and MURMURATE_CHANNELS declare them as NAME=KIND, and
---set channels.NAME.OPTION=VALUE sets their options.";
+const SETTINGS: &str = "Every setting KEY of the configuration file can also be given as --set KEY=VALUE, or as an \
+    environment variable: MURMURATE_KEY, in capitals and with underscores instead of dots. Flags \
+    override the environment, the environment overrides the file, and the file overrides the \
+    defaults. The items of a list are separated by commas. Empty variables, and those with other \
+    names, are ignored. Channels are tables, [channels.NAME]: --channel and MURMURATE_CHANNELS \
+    declare them as NAME=KIND, and --set channels.NAME.OPTION=VALUE sets their options.";
 
 const NODE: &str = "Examples:
   murmurate node --first --metrics 127.0.0.1:7401
-  murmurate node --config /etc/murmurate/murmurate.toml --set limits.max_frame=65536
+  murmurate node --config murmurate.toml --set limits.max_frame=65536
   MURMURATE_JOIN=one:7400,two:7400 murmurate node
   murmurate node --channel orders=acknowledged --set channels.orders.timeout=5s
   murmurate node --listen /ip4/127.0.0.1/tcp/0 --admin ./a.sock --json
 
-On SIGTERM or SIGINT the node stops being ready, leaves the overlay and exits with status 0. On a
-second one it exits at once with status 1. SIGHUP is ignored.";
+On SIGTERM or SIGINT the node stops being ready, leaves the overlay and exits with status 0. On \
+    a second one it exits at once with status 1. SIGHUP is ignored.";
 
 const CHECK: &str = "Examples:
   murmurate check-config --config murmurate.toml
@@ -225,9 +225,10 @@ fn time(text: &str) -> Result<Duration, String> {
   murmurate join seed.example:7400
   murmurate join 10.0.0.7:7400 10.0.0.8:7400 --json
 
-Use it for a node that found nobody, or to merge its overlay with another one. The command is done once
-a contact answers. Contacts that do not answer are tried again for the node's limits.join_wait, and
-then in the background for a day. If none answers in time, the exit status is 1 and the error says why.")]
+Use it for a node that found nobody, or to merge its overlay with another one. The command is \
+    done once a contact answers. Contacts that do not answer are tried again for the node's \
+    limits.join_wait, and then in the background for a day. If none answers in time, the exit status \
+    is 1 and the error says why.")]
 pub(crate) struct Join {
     /// Nodes to join through, given as host:port or as addresses
     #[arg(required = true, value_name = "CONTACT", value_parser = contact)]
@@ -263,9 +264,10 @@ pub(crate) struct Broadcast {
   murmurate subscribe news --count 1
   murmurate subscribe news --json | jq -r '.data | @base64d'
 
-Data that is not UTF-8 is printed with replacement characters. With --json, \"data\" is the base64 of the
-exact bytes, and \"text\" is present if they are UTF-8. Messages that were lost because they were not read
-in time are reported on standard error, or with --json as {\"lagged\":COUNT}.")]
+Data that is not UTF-8 is printed with replacement characters. With --json, \"data\" is the \
+    base64 of the exact bytes, and \"text\" is present if they are UTF-8. Messages that were lost \
+    because they were not read in time are reported on standard error, or with --json as \
+    {\"lagged\":COUNT}.")]
 pub(crate) struct Subscribe {
     /// The topic
     pub(crate) topic: String,
@@ -320,7 +322,8 @@ pub(crate) struct Send {
   murmurate request --to NODE --channel ask 'how are you?'
   date | murmurate request --to NODE --channel ask --timeout 2s
 
-The channel must be of kind request. Without an answer the exit status is 1, and the error says why.")]
+The channel must be of kind request. Without an answer the exit status is 1, and the error says \
+    why.")]
 pub(crate) struct Request {
     #[command(flatten)]
     pub(crate) to: To,
@@ -332,9 +335,9 @@ pub(crate) struct Request {
   murmurate listen --channel orders --count 1 --json | jq -r '.data | @base64d'
   murmurate listen --channel ask --answer 'I am fine'
 
-Prints the sender and the message. A message counts as delivered once it is printed. If this command
-ends before that, the message waits for the next one that listens. If several listen, each message
-goes to one of them.")]
+Prints the sender and the message. A message counts as delivered once it is printed. If this \
+    command ends before that, the message waits for the next one that listens. If several listen, \
+    each message goes to one of them.")]
 pub(crate) struct Listen {
     /// The channel
     #[arg(long, value_name = "NAME")]
@@ -356,10 +359,10 @@ pub(crate) struct Listen {
 #[command(after_help = "Examples:
   murmurate graph | dot -Tsvg > overlay.svg
   murmurate graph --format graphml > overlay.graphml   for Gephi
-  murmurate graph --format json > overlay.json         networkx.node_link_graph(..., edges=\"edges\")
+  murmurate graph --format json > overlay.json         for NetworkX
 
-Links of the broadcast tree are bold and blue, links that only one side reports are dashed, and nodes
-that did not answer are red.")]
+Links of the broadcast tree are bold and blue, links that only one side reports are dashed, and \
+    nodes that did not answer are red.")]
 pub(crate) struct Graph {
     /// The format to print; --json is the same as --format json
     #[arg(long, value_enum, default_value = "dot")]
@@ -376,4 +379,33 @@ pub(crate) enum GraphFormat {
     Graphml,
     /// Node-link JSON for NetworkX
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Prose is one line for each paragraph, which is wrapped to the terminal; the rest must fit it.
+    #[test]
+    fn examples_fit_a_terminal() {
+        let mut cli = Cli::command();
+        cli.build();
+        let mut all = vec![cli];
+        while let Some(command) = all.pop() {
+            all.extend(command.get_subcommands().cloned());
+            let texts = [command.get_after_help(), command.get_after_long_help()];
+            for text in texts.into_iter().flatten().map(ToString::to_string) {
+                for example in text.lines().filter(|line| line.starts_with("  ")) {
+                    assert!(example.len() <= 80, "{}: {example}", command.get_name());
+                }
+                for pair in text.lines().collect::<Vec<_>>().windows(2) {
+                    let prose = |line: &str| !line.is_empty() && !line.starts_with("  ");
+                    let wrapped = pair.iter().all(|line| prose(line));
+                    assert!(!wrapped, "{}: wrapped by hand: {pair:?}", command.get_name());
+                }
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ mod agent;
 use std::io::{BufReader, Read as _, Write as _};
 use std::process::{ChildStdout, Stdio};
 
-use agent::{Agent, Process, Raw, eventually, murmurate, run, text};
+use agent::{Agent, Process, Raw, Signal, eventually, murmurate, run, text};
 use serde_json::{Value, json};
 
 const CHANNELS: [&str; 6] = [
@@ -121,7 +121,7 @@ fn what_was_sent_to_a_process_that_was_killed_is_gone() {
     senders.iter_mut().for_each(|sender| sender.say(&send));
     let came = "murmurate_channel_messages_total{channel=\"sure\",outcome=\"delivered\"} 2\n";
     eventually("they came", || two.get("/metrics").contains(came).then_some(()));
-    two.process.signal("-KILL");
+    two.process.signal(Signal::SIGKILL);
     two.process.ends();
     for sender in senders {
         assert_eq!(outcome(sender), "gone");
@@ -239,7 +239,7 @@ fn what_is_not_delivered_is_said_and_fails() {
     let mut sender = one.connect();
     sender
         .say(&format!(r#"{{"request":"request","to":"{}","channel":"ask","data":""}}"#, two.node));
-    two.process.signal("-KILL");
+    two.process.signal(Signal::SIGKILL);
     two.process.ends();
     let outcome = std::iter::from_fn(|| sender.hear()).find(|reply| reply["working"].is_null());
     let outcome = outcome.expect("an outcome")["sent"]["outcome"].clone();

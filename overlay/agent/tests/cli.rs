@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use agent::{Agent, Process, eventually, murmurate, run, text};
+use agent::{Agent, Process, Signal, eventually, murmurate, run, text};
 use serde_json::{Value, json};
 
 /// A first node, a second that joins by address and a third that joins by host and port.
@@ -84,7 +84,7 @@ fn nodes_join_talk_and_leave() {
         assert!(line.ends_with("reason=\"left\""), "{line}");
     };
     sees_leave(&three.node);
-    two.process.signal("-TERM");
+    two.process.signal(Signal::SIGTERM);
     assert_eq!(two.process.ends().code(), Some(0));
     sees_leave(&two.node);
     assert!(one.get("/readyz").starts_with("HTTP/1.1 200"), "declared the first");
@@ -105,17 +105,17 @@ fn the_graph_is_drawn_in_three_ways() {
     let xml = text(&two.command(&["graph", "--format", "graphml"]).stdout);
     assert_eq!((xml.matches("<node ").count(), xml.matches("<edge ").count()), (3, 3), "{xml}");
     // A node that does not answer is named, as long as its neighbours hold the link.
-    three.process.signal("-STOP");
+    three.process.stop();
     let mut raw = one.connect();
     raw.say(r#"{"request":"graph"}"#);
     let graph = one.json(&["graph"]);
     let told: Vec<_> =
         std::iter::from_fn(|| raw.hear().filter(|line| line["done"].is_null())).collect();
     assert!(told.contains(&json!({ "silent": three.node })), "{told:?}");
-    three.process.signal("-CONT");
+    three.process.signal(Signal::SIGCONT);
     let silent = json!({ "id": three.node, "silent": true });
     assert!(graph["nodes"].as_array().expect("a list").contains(&silent), "{graph}");
-    three.process.signal("-TERM");
+    three.process.signal(Signal::SIGTERM);
     three.process.ends();
 }
 
@@ -123,13 +123,13 @@ fn the_graph_is_drawn_in_three_ways() {
 fn a_neighbour_that_hangs_delays_leaving_and_a_second_signal_does_not_wait() {
     let folder = tempfile::tempdir().expect("a folder");
     let [hangs, mut patient, mut hasty] = three(folder.path(), &[]);
-    hangs.process.signal("-STOP");
+    hangs.process.stop();
     for agent in [&patient, &hasty] {
-        agent.process.signal("-TERM");
+        agent.process.signal(Signal::SIGTERM);
         let unready = || agent.get("/readyz").ends_with("not ready: leaving\n").then_some(());
         eventually("it says that it leaves", unready);
     }
-    hasty.process.signal("-INT");
+    hasty.process.signal(Signal::SIGINT);
     // Had it waited, it would have left.
     assert_eq!(hasty.process.ends().code(), Some(1));
     assert_eq!(patient.process.ends().code(), Some(0));
@@ -156,7 +156,7 @@ fn a_killed_node_comes_back_in_its_place_and_a_running_one_keeps_it() {
         one.admin.display()
     );
     assert_eq!((text(&output.stderr), output.status.code()), (error, Some(1)));
-    one.process.signal("-KILL");
+    one.process.signal(Signal::SIGKILL);
     one.process.ends();
     assert!(one.admin.exists(), "it had no time to clean up");
     let again = Agent::start(folder.path(), "one", &identity);
@@ -307,7 +307,7 @@ fn an_agent_keeps_its_port_and_goes_on_when_its_terminal_is_gone() {
     let error =
         format!("error: cannot listen on {address}: Address already in use (os error 98)\n");
     assert_eq!((text(&second.stderr), second.status.code()), (error, Some(1)));
-    one.process.signal("-HUP");
+    one.process.signal(Signal::SIGHUP);
     let told = || one.log().contains("there is nothing to reload").then_some(());
     eventually("the log tells of the signal", told);
     assert!(one.get("/readyz").starts_with("HTTP/1.1 200"));

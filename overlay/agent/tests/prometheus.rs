@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use agent::{Agent, Process, comes, eventually, get, text};
+use agent::{Agent, Process, Signal, comes, eventually, get, text};
 use serde_json::Value;
 
 /// A Prometheus that scrapes these every second.
@@ -93,7 +93,7 @@ fn prometheus_scrapes_what_nodes_count() {
     is("count(murmurate_build_info)", &["3"]);
     is("count(scrape_samples_scraped > 500) or vector(0)", &["0"]);
     // One leaves: the others count it, and Prometheus sees it gone.
-    three.process.signal("-TERM");
+    three.process.signal(Signal::SIGTERM);
     assert!(three.process.ends().success());
     is("sum(up)", &["2"]);
     is("sum(murmurate_active_view_peers)", &["2"]);

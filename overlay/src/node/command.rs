@@ -99,11 +99,11 @@ pub(crate) struct Look {
 }
 
 /// Who waits for a way to a node.
-pub(crate) type Reply = oneshot::Sender<Result<Opening, NoWay>>;
+pub(crate) type Reply = oneshot::Sender<Result<Opened, OpenError>>;
 
 /// Why there is no way to a node.
 #[derive(Debug, Clone)]
-pub(crate) struct NoWay {
+pub(crate) struct OpenError {
     pub(crate) reason: String,
     /// Somebody said that nobody is there. Otherwise nobody said anything.
     pub(crate) refused: bool,
@@ -111,7 +111,7 @@ pub(crate) struct NoWay {
 
 /// A way to a node.
 #[derive(Debug)]
-pub(crate) enum Opening {
+pub(crate) enum Opened {
     /// A stream, on a connection, when it comes.
     Direct(oneshot::Receiver<Result<Stream, String>>),
     /// Hop by hop.

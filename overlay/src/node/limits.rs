@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::wire::{HEADER, Head, MAX_BODY, Publication, Relayed, TopicError, topic_length};
+use crate::channel::session::Timeouts;
 use crate::router;
 
 /// A timer farther away than this is as good as none, and its sum with now does not overflow.
@@ -27,11 +28,11 @@ murmurate_membership::parameters! {
         /// See [`Node::join`](super::Node::join).
         join_wait: Duration = Duration::from_secs(10);
         /// Time from a connection's begin to its first frame.
-        handshake_wait: Duration = Duration::from_secs(10);
+        handshake_wait: Duration = Timeouts::DEFAULT.handshake;
         /// How long a message that began to arrive may pause before its link ends.
         stall_wait: Duration = Duration::from_secs(30);
         /// How long a connection nobody uses is kept.
-        idle_wait: Duration = Duration::from_secs(10);
+        idle_wait: Duration = Timeouts::DEFAULT.idle;
         /// How long a node that leaves still delivers what its channels have taken.
         leave_wait: Duration = Duration::from_secs(5);
         /// Bytes a second a peer with messages waiting must take, or its link counts as slow.

@@ -296,8 +296,8 @@ impl Node {
                 Ok(Endpoint::new(Arc::clone(&self.hub), channel, self.commands.clone()))
             }
             None => {
-                let names: Vec<_> = declared.iter().map(|channel| channel.name.as_str()).collect();
-                Err(UnknownChannel { name: name.into(), declared: names.join(", ") })
+                let declared = declared.iter().map(|channel| channel.name.clone()).collect();
+                Err(UnknownChannel { name: name.into(), declared })
             }
         }
     }

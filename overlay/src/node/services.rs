@@ -139,12 +139,12 @@ impl<S: NodeService> fmt::Debug for ServiceHandle<S> {
 #[non_exhaustive]
 pub enum UnknownService {
     /// None of this name was given to the builder.
-    #[error("no service is named {name:?}; the node runs: {known}")]
+    #[error("no service is named {name:?}; the node runs: {}", known.join(", "))]
     Name {
         /// The name.
         name: String,
         /// Those it has.
-        known: String,
+        known: Vec<String>,
     },
     /// The one of this name is of another type.
     #[error("service {name:?} is a {is}, not a {asked}")]
@@ -257,8 +257,8 @@ impl Handles {
         commands: &mpsc::Sender<Command>,
     ) -> Result<ServiceHandle<S>, UnknownService> {
         let Some(place) = self.0.iter().position(|(known, ..)| **known == *name) else {
-            let known: Vec<_> = self.0.iter().map(|(known, ..)| &**known).collect();
-            return Err(UnknownService::Name { name: name.into(), known: known.join(", ") });
+            let known = self.0.iter().map(|(known, ..)| (**known).to_owned()).collect();
+            return Err(UnknownService::Name { name: name.into(), known });
         };
         let (_, of, events) = &self.0[place];
         match events.downcast_ref::<broadcast::WeakSender<S::Event>>() {

@@ -30,17 +30,17 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  murmurate cluster                                  64 nodes, until Ctrl-C
+  murmurate cluster                              64 nodes, until Ctrl-C
   murmurate cluster --nodes 16 --transport quic --for 5s
-  murmurate cluster --nodes 50 --messages 20000 --rate 0 --kill 0 --json
-  murmurate cluster --nodes 50 --messages 20000 --rate 0 --publishers 1 --kill 0 --json
+  murmurate cluster --messages 20000 --rate 0 --kill 0 --json
+  murmurate cluster --messages 20000 --rate 0 --publishers 1 --kill 0 --json
   murmurate cluster --nodes 32 --membership full-mesh --broadcast flood
-  murmurate cluster --metrics 127.0.0.1:9464         then: curl 127.0.0.1:9464/metrics
+  murmurate cluster --metrics 127.0.0.1:9464     curl 127.0.0.1:9464/metrics
 
-The exit status is 0 if the overlay formed, every broadcast reached all nodes, every message on a
-channel arrived, and all that held for the survivors, too. It is 1 if not, and 2 if something could not
-be started. Standard error says why messages on channels were lost, or that none were sent because
-too few files may be open.")]
+The exit status is 0 if one overlay formed, all broadcasts reached all nodes, and all messages \
+    on channels arrived, both before nodes were killed and after. It is 1 if not, and 2 if something \
+    could not be started. Standard error says why messages on channels were lost, or that none were \
+    sent because too few files may be open.")]
 pub(crate) struct Options {
     /// Nodes to run. Each takes about a third of a MiB and ten open files.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=5_000))]

@@ -11,6 +11,10 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+pub(crate) use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 /// The binary, with an environment in which nothing is configured.
@@ -72,10 +76,20 @@ impl Process {
         eventually("the process ends", || self.0.try_wait().expect("a child"))
     }
 
-    pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.0.id().to_string();
-        let sent = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
-        assert!(sent.success(), "{signal} to {pid}");
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal)
+            .unwrap_or_else(|error| panic!("{signal} to {}: {error}", self.pid()));
+    }
+
+    /// Stops it, and waits until it stands still: a signal that was sent has not yet reached all threads.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::SIGSTOP);
+        let status = waitpid(self.pid(), Some(WaitPidFlag::WUNTRACED));
+        assert_eq!(status, Ok(WaitStatus::Stopped(self.pid(), Signal::SIGSTOP)));
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.0.id().try_into().expect("a pid"))
     }
 }
 

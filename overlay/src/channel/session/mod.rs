@@ -36,6 +36,12 @@ pub struct Timeouts {
     pub idle: Duration,
 }
 
+impl Timeouts {
+    /// Those of a node that is told no others, and of a simulated one.
+    pub const DEFAULT: Self =
+        Self { handshake: Duration::from_secs(10), idle: Duration::from_secs(10) };
+}
+
 /// Names a receiving half. Whether it is the one from before only the sending end can tell, because a
 /// greeting's answer may be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

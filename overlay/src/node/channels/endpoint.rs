@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::declare::{Carries, Channel};
 use super::error::{SendError, Undelivered};
-use super::hub::{Hub, Way};
+use super::hub::{Hub, OpenPath};
 use super::inbox::Received;
 use super::lane::Receipt;
 use super::lanes::Lanes;
@@ -147,7 +147,8 @@ impl Endpoint {
         let unreachable = |reason: String| SendError::Unreachable { node: to, reason };
         let lane = rand::random_range(0..declared.options.parallelism);
         let slot = Slot { traffic: declared.traffic, index: lane };
-        let Way::Stream(mut stream) = hub.open(to, slot).await.map_err(|failed| failed.error)?
+        let OpenPath::Stream(mut stream) =
+            hub.open(to, slot).await.map_err(|failed| failed.error)?
         else {
             return Err(unreachable(
                 "only hop by hop, and streams of bytes are not relayed".into(),
@@ -240,7 +241,7 @@ impl Destination {
     async fn send_to_lane(&self, key: Option<u64>, message: Bytes) -> Result<Receipt, SendError> {
         self.check(&message)?;
         let lane = self.lanes.lane(key, message.len());
-        lane.send(message, || start(lane, &self.endpoint.hub)).await
+        lane.send(message, || start(lane, &self.lanes, &self.endpoint.hub)).await
     }
 
     /// Queues a message if there is room now. The receipt, or the next call, tells whether the receiver
@@ -268,7 +269,7 @@ impl Destination {
     fn try_send_to_lane(&self, key: Option<u64>, message: &Bytes) -> Result<Receipt, SendError> {
         self.check(message)?;
         let lane = self.lanes.lane(key, message.len());
-        lane.try_send(message, || start(lane, &self.endpoint.hub))
+        lane.try_send(message, || start(lane, &self.lanes, &self.endpoint.hub))
     }
 
     /// Sends a request and waits for its answer.

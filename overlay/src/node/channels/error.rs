@@ -82,10 +82,10 @@ pub enum Undelivered {
 /// The node has no channel of this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[error("channel {name:?} is not declared; the node declares: {declared}")]
+#[error("channel {name:?} is not declared; the node declares: {}", declared.join(", "))]
 pub struct UnknownChannel {
     /// The name asked for.
     pub name: String,
-    /// The names of those declared, separated by commas.
-    pub declared: String,
+    /// The names of those declared.
+    pub declared: Vec<String>,
 }

@@ -20,7 +20,7 @@ use super::wire::{self, Answer, Refusal, WireError};
 use crate::NodeId;
 use crate::channel::session::{End, Welcome};
 use crate::id::Incarnation;
-use crate::node::command::{Command, NoWay, Opening};
+use crate::node::command::{Command, OpenError, Opened};
 use crate::node::limits::Limits;
 use crate::node::transport::Slot;
 
@@ -48,7 +48,7 @@ pub(crate) struct Hub {
 }
 
 /// A way to a node.
-pub(super) enum Way {
+pub(super) enum OpenPath {
     Stream(Stream),
     Relayed(Incarnation),
 }
@@ -122,21 +122,21 @@ impl Hub {
     }
 
     /// A way to a node, over a connection of this slot if there can be one.
-    pub(super) async fn open(&self, node: NodeId, slot: Slot) -> Result<Way, Failed> {
+    pub(super) async fn open(&self, node: NodeId, slot: Slot) -> Result<OpenPath, Failed> {
         let unreachable = |reason| SendError::Unreachable { node, reason };
-        let no_way = |NoWay { reason, refused }| Failed { error: unreachable(reason), refused };
+        let failed = |OpenError { reason, refused }| Failed { error: unreachable(reason), refused };
         for _ in 0..2 {
             let commands = self.commands.upgrade().ok_or(SendError::Ended)?;
             let (reply, opened) = oneshot::channel();
             let asked = commands.send(Command::Open { node, slot, reply }).await;
             drop(commands);
             asked.map_err(|_| SendError::Ended)?;
-            match opened.await.map_err(|_| SendError::Ended)?.map_err(no_way)? {
-                Opening::Relayed(peer) => return Ok(Way::Relayed(peer)),
-                Opening::Direct(stream) => {
+            match opened.await.map_err(|_| SendError::Ended)?.map_err(failed)? {
+                Opened::Relayed(peer) => return Ok(OpenPath::Relayed(peer)),
+                Opened::Direct(stream) => {
                     // A connection that was about to close is no reason to give up.
                     if let Ok(stream) = stream.await {
-                        return Ok(stream.map(Way::Stream).map_err(unreachable)?);
+                        return Ok(stream.map(OpenPath::Stream).map_err(unreachable)?);
                     }
                 }
             }

@@ -381,11 +381,6 @@ impl Lane {
         self.inner().is_pointless(&self.shared)
     }
 
-    /// Whether nothing waits, and nobody uses it.
-    pub(super) fn is_unused(&self) -> bool {
-        !self.inner().running
-    }
-
     /// Messages that have no outcome.
     pub(super) fn waiting(&self) -> usize {
         self.inner().session.half().depth().messages

@@ -1,8 +1,9 @@
 //! The sending ends that a node has: of each channel the lanes to each node.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::declare::Carries;
 use super::error::SendError;
@@ -17,11 +18,20 @@ use crate::node::transport::{Slot, Traffic};
 /// Messages without a key that are larger than this do not hold up others.
 const LARGE: usize = 64 << 10;
 
+/// The lanes that somebody sends on: those of a [`Destination`](super::Destination), and those whose task
+/// runs. The last to let go of them removes them.
+type Held = Mutex<BTreeMap<(NodeId, usize), Weak<Lanes>>>;
+
+fn lock(held: &Held) -> MutexGuard<'_, BTreeMap<(NodeId, usize), Weak<Lanes>>> {
+    // Nothing panics while it holds the lock; if it did, the map would still be whole.
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// All sending ends of a node.
 #[derive(Debug)]
 pub(super) struct OutboundLanes {
     shared: Arc<Shared>,
-    lanes: Mutex<BTreeMap<(NodeId, usize), Arc<Lanes>>>,
+    held: Arc<Held>,
 }
 
 /// The lanes of a channel to one node.
@@ -30,6 +40,7 @@ pub(super) struct Lanes {
     pub(super) to: NodeId,
     channel: usize,
     shared: Arc<Shared>,
+    held: Arc<Held>,
     /// The channel's own, and as many on connections for bulk.
     lanes: Vec<OnceLock<Arc<Lane>>>,
     /// Bytes of all messages without a key: they say where the next one goes.
@@ -38,61 +49,63 @@ pub(super) struct Lanes {
 
 impl OutboundLanes {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, lanes: Mutex::default() }
-    }
-
-    fn lanes(&self) -> MutexGuard<'_, BTreeMap<(NodeId, usize), Arc<Lanes>>> {
-        // Nothing panics while it holds the lock; if it did, the map would still be whole.
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { shared, held: Arc::default() }
     }
 
     /// The lanes of a channel to a node.
     pub(super) fn to(&self, node: NodeId, channel: usize) -> Arc<Lanes> {
-        let mut lanes = self.lanes();
-        let to_node = lanes
-            .entry((node, channel))
-            .or_insert_with(|| Arc::new(Lanes::new(node, channel, Arc::clone(&self.shared))));
-        Arc::clone(to_node)
+        let mut held = lock(&self.held);
+        let lanes = held.entry((node, channel)).or_default();
+        lanes.upgrade().unwrap_or_else(|| {
+            let (shared, held) = (Arc::clone(&self.shared), Arc::clone(&self.held));
+            let new = Arc::new(Lanes::new(node, channel, shared, held));
+            *lanes = Arc::downgrade(&new);
+            new
+        })
     }
 
-    /// Forgets lanes that have nothing to do and that nobody holds.
-    pub(super) fn forget_unused(&self, lane: &Lane) {
-        let mut lanes = self.lanes();
-        let key = (lane.to, lane.channel);
-        let unused = lanes.get(&key).is_some_and(|to_node| {
-            Arc::strong_count(to_node) == 1 && to_node.used().all(|lane| lane.is_unused())
-        });
-        if unused {
-            lanes.remove(&key);
-        }
+    /// All that are held. Not under the lock: dropping one takes it.
+    fn all(&self) -> Vec<Arc<Lanes>> {
+        lock(&self.held).values().filter_map(Weak::upgrade).collect()
     }
 
     /// Messages of a channel that have no outcome.
     pub(super) fn waiting(&self, channel: usize) -> usize {
-        let lanes = self.lanes();
-        let of_channel = lanes.values().filter(|lanes| lanes.channel == channel);
+        let all = self.all();
+        let of_channel = all.iter().filter(|lanes| lanes.channel == channel);
         of_channel.flat_map(|lanes| lanes.used()).map(|lane| lane.waiting()).sum()
     }
 
     /// The node leaves: nothing more is taken.
     pub(super) fn leave(&self) {
-        let lanes: Vec<_> = self.lanes().values().cloned().collect();
-        lanes.iter().flat_map(|lanes| lanes.used()).for_each(|lane| lane.leave());
+        self.all().iter().flat_map(|lanes| lanes.used()).for_each(|lane| lane.leave());
     }
 
     /// The node has ended.
     pub(super) fn end(&self) {
-        for lanes in std::mem::take(&mut *self.lanes()).into_values() {
+        for lanes in self.all() {
             lanes.used().for_each(|lane| lane.fail(SendError::Ended));
         }
     }
 }
 
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        let mut held = lock(&self.held);
+        // Others may have taken its place meanwhile.
+        if let Entry::Occupied(entry) = held.entry((self.to, self.channel))
+            && entry.get().strong_count() == 0
+        {
+            entry.remove();
+        }
+    }
+}
+
 impl Lanes {
-    fn new(to: NodeId, channel: usize, shared: Arc<Shared>) -> Self {
+    fn new(to: NodeId, channel: usize, shared: Arc<Shared>, held: Arc<Held>) -> Self {
         let count = 2 * usize::from(shared.declared[channel].options.parallelism);
         let lanes = (0..count).map(|_| OnceLock::new()).collect();
-        Self { to, channel, shared, lanes, spread: AtomicUsize::new(0) }
+        Self { to, channel, shared, held, lanes, spread: AtomicUsize::new(0) }
     }
 
     /// Those that something was sent on.
@@ -135,5 +148,37 @@ impl Lanes {
             let shared = Arc::clone(shared);
             Arc::new(Lane::new(shared, self.to, self.channel, index, slot, session, acknowledges))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::node::channels::hub::Hub;
+    use crate::{Channel, Incarnation, Metrics};
+
+    #[test]
+    fn lanes_that_nobody_holds_are_forgotten() {
+        let node = |of: u64| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&of.to_le_bytes());
+            NodeId::from_bytes(bytes)
+        };
+        let (commands, _) = mpsc::channel(1);
+        let me = Incarnation { node: node(u64::MAX), started: 1 };
+        let declared = vec![Channel::acknowledged("orders")];
+        let counters = Metrics::default().counters();
+        let hub =
+            Hub::new(me, "test".into(), Limits::default(), declared, &commands, &counters.channels);
+        let outbound = &hub.outbound;
+        let all: Vec<_> = (0..10_000).map(|of| outbound.to(node(of), 0)).collect();
+        let again = outbound.to(node(7), 0);
+        assert!(Arc::ptr_eq(&all[7], &again), "who sends meanwhile finds the same ones");
+        drop(all);
+        assert_eq!(lock(&outbound.held).len(), 1);
+        drop(again);
+        assert!(lock(&outbound.held).is_empty());
     }
 }

@@ -9,8 +9,9 @@ use libp2p::swarm::Stream;
 use tokio::time::sleep;
 
 use super::error::{Ended, SendError};
-use super::hub::{Hub, Way};
+use super::hub::{Hub, OpenPath};
 use super::lane::{Lane, Said, Task};
+use super::lanes::Lanes;
 use super::relay;
 use super::wire::{self, Answer, Batch, FrameReader, Hello, Refusal, WireError};
 use crate::channel::Path;
@@ -20,15 +21,16 @@ use crate::node::transport::bulk;
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Starts a lane's task, where its traffic runs.
-pub(super) fn start(lane: &Arc<Lane>, hub: &Arc<Hub>) {
-    let served = run(Arc::clone(lane), Arc::clone(hub));
+/// Starts a lane's task, where its traffic runs. It holds all lanes of the channel to the node, so that
+/// whoever sends meanwhile finds the same ones.
+pub(super) fn start(lane: &Arc<Lane>, lanes: &Arc<Lanes>, hub: &Arc<Hub>) {
+    let served = run(Arc::clone(lane), Arc::clone(lanes), Arc::clone(hub));
     let _node = hub.runtime.enter();
     bulk::threads_for(lane.slot.traffic).spawn(served);
 }
 
 /// Serves a lane for as long as something waits in it.
-async fn run(lane: Arc<Lane>, hub: Arc<Hub>) {
+async fn run(lane: Arc<Lane>, lanes: Arc<Lanes>, hub: Arc<Hub>) {
     loop {
         match lane.next() {
             Task::End => break,
@@ -44,7 +46,7 @@ async fn run(lane: Arc<Lane>, hub: Arc<Hub>) {
             lane.end(End::Refused, SendError::Ended);
         }
     }
-    hub.outbound.forget_unused(&lane);
+    drop(lanes);
     hub.shared.ends_to_send();
 }
 
@@ -68,8 +70,8 @@ async fn in_time<T>(lane: &Lane, work: impl Future<Output = T>) -> Option<T> {
 /// Opens a path, introduces the lane, and exchanges frames until the path ends.
 async fn serve(lane: &Lane, hub: &Hub) -> Ended {
     match hub.open(lane.to, lane.slot).await {
-        Ok(Way::Stream(stream)) => over_stream(lane, stream).await,
-        Ok(Way::Relayed(to)) => relay::send(lane, hub, to).await,
+        Ok(OpenPath::Stream(stream)) => over_stream(lane, stream).await,
+        Ok(OpenPath::Relayed(to)) => relay::send(lane, hub, to).await,
         Err(failed) => failed.ended(),
     }
 }

@@ -16,7 +16,7 @@ use super::dials::Dial;
 use crate::NodeId;
 use crate::id::Incarnation;
 use crate::node::channels;
-use crate::node::command::{NoWay, Opening, Reply};
+use crate::node::command::{OpenError, Opened, Reply};
 use crate::node::transport::{Slot, Traffic, bulk, streams};
 
 /// How long a node that no dial reached is taken to be out of reach: whoever wants to speak to it
@@ -29,14 +29,14 @@ const UNREACHED_CAPACITY: usize = 1_024;
 #[derive(Default)]
 pub(super) struct Pool {
     /// Those this node dialled.
-    ways: BTreeMap<(NodeId, Slot), Way>,
+    connections: BTreeMap<(NodeId, Slot), Pooled>,
     /// What each connection is, once it stands.
     standing: BTreeMap<ConnectionId, Side>,
     /// When the last dial of a node ended in silence.
     unreached: BTreeMap<NodeId, Instant>,
 }
 
-enum Way {
+enum Pooled {
     /// Lanes wait for it.
     Coming(Coming),
     Standing(ConnectionId),
@@ -77,13 +77,13 @@ impl Pool {
 
     /// Those to a node that wait for a lookup.
     fn looked_for(&self, node: NodeId) -> Vec<Slot> {
-        let to_node = self.ways.iter().filter(|((to, _), _)| *to == node);
-        let coming = to_node.filter(|(_, way)| matches!(way, Way::Coming(c) if !c.dials));
+        let to_node = self.connections.iter().filter(|((to, _), _)| *to == node);
+        let coming = to_node.filter(|(_, way)| matches!(way, Pooled::Coming(c) if !c.dials));
         coming.map(|((_, slot), _)| *slot).collect()
     }
 
-    fn refuse(&mut self, node: NodeId, slot: Slot, why: &NoWay) {
-        if let Some(Way::Coming(coming)) = self.ways.remove(&(node, slot)) {
+    fn refuse(&mut self, node: NodeId, slot: Slot, why: &OpenError) {
+        if let Some(Pooled::Coming(coming)) = self.connections.remove(&(node, slot)) {
             for reply in coming.waiting {
                 let _ = reply.send(Err(why.clone()));
             }
@@ -94,27 +94,27 @@ impl Pool {
 impl Driver {
     /// Gives a lane a way to `node`, over the connection of this slot if there can be one.
     pub(super) fn open_lane(&mut self, node: NodeId, slot: Slot, reply: Reply) {
-        let is_full = self.pool.ways.len() >= self.limits.max_channel_connections;
-        match self.pool.ways.get_mut(&(node, slot)) {
-            Some(Way::Coming(coming)) => {
+        let is_full = self.pool.connections.len() >= self.limits.max_channel_connections;
+        match self.pool.connections.get_mut(&(node, slot)) {
+            Some(Pooled::Coming(coming)) => {
                 // Before it grows: callers may have given up.
                 if coming.waiting.len() == coming.waiting.capacity() {
                     coming.waiting.retain(|waiting| !waiting.is_closed());
                 }
                 coming.waiting.push(reply);
             }
-            Some(Way::Standing(id)) => {
+            Some(Pooled::Standing(id)) => {
                 let id = *id;
                 self.give_stream(node, id, reply);
             }
             None if is_full => {
                 let max = self.limits.max_channel_connections;
                 let reason = format!("max_channel_connections = {max} are in use");
-                let _ = reply.send(Err(NoWay { reason, refused: false }));
+                let _ = reply.send(Err(OpenError { reason, refused: false }));
             }
             None => {
                 let coming = Coming { waiting: vec![reply], ..Coming::default() };
-                self.pool.ways.insert((node, slot), Way::Coming(coming));
+                self.pool.connections.insert((node, slot), Pooled::Coming(coming));
                 if self.host.book.addresses(node).is_empty() {
                     self.look_up(node, false);
                 } else {
@@ -128,12 +128,14 @@ impl Driver {
         let (give, stream) = oneshot::channel();
         let streams: &mut streams::Streams = &mut self.swarm.behaviour_mut().streams;
         streams.open(node.to_peer_id(), id, give);
-        let _ = reply.send(Ok(Opening::Direct(stream)));
+        let _ = reply.send(Ok(Opened::Direct(stream)));
     }
 
     fn dial_lanes(&mut self, node: NodeId, slot: Slot) {
         let unreached = self.pool.is_unreached(node);
-        let Some(Way::Coming(coming)) = self.pool.ways.get_mut(&(node, slot)) else { return };
+        let Some(Pooled::Coming(coming)) = self.pool.connections.get_mut(&(node, slot)) else {
+            return;
+        };
         coming.dials = !unreached;
         if unreached {
             self.look_up(node, true);
@@ -170,9 +172,9 @@ impl Driver {
     /// A connection that was dialled for lanes stands.
     pub(super) fn on_lanes_dialled(&mut self, id: ConnectionId, node: NodeId, slot: Slot) {
         self.pool.unreached.remove(&node);
-        let before = self.pool.ways.insert((node, slot), Way::Standing(id));
+        let before = self.pool.connections.insert((node, slot), Pooled::Standing(id));
         self.pool.standing.insert(id, Side::Dialled(node, slot));
-        if let Some(Way::Coming(coming)) = before {
+        if let Some(Pooled::Coming(coming)) = before {
             for reply in coming.waiting {
                 self.give_stream(node, id, reply);
             }
@@ -190,12 +192,12 @@ impl Driver {
     ) {
         if matches!(outcome, "refused" | "wrong_peer" | "self") {
             self.pool.unreached.remove(&node);
-            self.pool.refuse(node, slot, &NoWay { reason, refused: true });
+            self.pool.refuse(node, slot, &OpenError { reason, refused: true });
             // It may be somewhere else by now: the next try knows.
             return self.look_up(node, false);
         }
         self.pool.note_unreached(node);
-        if let Some(Way::Coming(coming)) = self.pool.ways.get_mut(&(node, slot)) {
+        if let Some(Pooled::Coming(coming)) = self.pool.connections.get_mut(&(node, slot)) {
             coming.dials = false;
             coming.why = Some(reason);
             self.look_up(node, true);
@@ -211,9 +213,11 @@ impl Driver {
                 } else {
                     self.dial_lanes(peer.node, slot);
                 }
-            } else if let Some(Way::Coming(coming)) = self.pool.ways.remove(&(peer.node, slot)) {
+            } else if let Some(Pooled::Coming(coming)) =
+                self.pool.connections.remove(&(peer.node, slot))
+            {
                 for reply in coming.waiting {
-                    let _ = reply.send(Ok(Opening::Relayed(peer)));
+                    let _ = reply.send(Ok(Opened::Relayed(peer)));
                 }
             }
         }
@@ -222,19 +226,19 @@ impl Driver {
     pub(super) fn on_nobody_found(&mut self, node: NodeId) {
         for slot in self.pool.looked_for(node) {
             if self.is_dialling(node, slot)
-                && let Some(Way::Coming(coming)) = self.pool.ways.get_mut(&(node, slot))
+                && let Some(Pooled::Coming(coming)) = self.pool.connections.get_mut(&(node, slot))
             {
                 // That may still reach it.
                 coming.dials = true;
                 continue;
             }
-            let reason = match self.pool.ways.get(&(node, slot)) {
-                Some(Way::Coming(Coming { why: Some(why), .. })) => {
+            let reason = match self.pool.connections.get(&(node, slot)) {
+                Some(Pooled::Coming(Coming { why: Some(why), .. })) => {
                     format!("{why}; and there is no way to it through the overlay")
                 }
                 _ => "no node of the overlay knows it".into(),
             };
-            self.pool.refuse(node, slot, &NoWay { reason, refused: false });
+            self.pool.refuse(node, slot, &OpenError { reason, refused: false });
         }
     }
 
@@ -256,7 +260,7 @@ impl Driver {
     pub(super) fn on_lanes_closed(&mut self, id: ConnectionId) -> bool {
         match self.pool.standing.remove(&id) {
             Some(Side::Dialled(node, slot)) => {
-                self.pool.ways.remove(&(node, slot));
+                self.pool.connections.remove(&(node, slot));
                 true
             }
             Some(Side::Accepted(_)) => true,

@@ -67,9 +67,6 @@ pub struct Channel {
     pub sheds: bool,
 }
 
-/// As the node's [limits](murmurate::Limits) are by default.
-const TIMEOUTS: Timeouts =
-    Timeouts { handshake: Duration::from_secs(5), idle: Duration::from_secs(30) };
 /// How long a stream's reader may read nothing before it is asked whether it is still there.
 const DOUBT: Duration = Duration::from_secs(1);
 /// The longest that it takes an end to notice that its stream is broken.
@@ -166,7 +163,7 @@ impl Lanes {
         if let Act::Push { channel, to, bytes } = act {
             let declared = &channels[usize::from(channel)];
             let sender = lanes.sending.entry((channel, to));
-            let sender = sender.or_insert_with(|| Sender::new(declared, TIMEOUTS, to));
+            let sender = sender.or_insert_with(|| Sender::new(declared, Timeouts::DEFAULT, to));
             return context(channel, &mut |context| sender.push(context, bytes));
         }
         for ((channel, peer), sender) in &mut lanes.sending {
