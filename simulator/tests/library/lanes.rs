@@ -123,7 +123,9 @@ fn a_cut_delays_what_is_acknowledged_until_its_time_is_over() {
         only_channel(&all_to_one("acknowledged", 6, &text))
     };
     let short = cut("20s");
-    assert_eq!(short.delivered, short.messages, "{short:?}");
+    // A greeting that the cut took is said again after ten seconds: too late for a few messages.
+    assert_eq!(short.acknowledged + short.timed_out, short.messages, "{short:?}");
+    assert!(short.timed_out < short.messages / 50, "{short:?}");
     assert!(short.latency_seconds.expect("deliveries").max > 4.0, "{short:?}");
     let long = cut("50s");
     assert!(long.timed_out > long.messages / 2, "{long:?}");

@@ -14,6 +14,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use murmurate::discovery::{Dns, File, Mdns, Transport};
@@ -26,6 +27,9 @@ use crate::identity;
 use keys::Key;
 pub(crate) use settings::Settings;
 pub(crate) use strategies::{BroadcastStrategy, MembershipStrategy, Strategies};
+
+/// The largest configuration file, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +92,11 @@ impl Config {
         let level = &self.settings.log.level;
         crate::log::filter(level)
             .map_err(|why| self.blame("log.level", format!("log.level = {level:?}: {why}")))?;
-        self.builder().map(|_| ())
+        self.builder()?;
+        self.settings.check_parameters().map_err(|(section, error)| {
+            let key = format!("{section}.{}", error.parameter());
+            self.blame(&key, format!("{section}.{error}"))
+        })
     }
 
     /// A node as it is configured, not yet started.
@@ -250,8 +258,7 @@ impl Layers {
 
     fn read_file(&mut self, path: &Path) -> Result<(), Wrong> {
         let place = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Wrong(format!("cannot read {place}: {error}")))?;
+        let text = read(path).map_err(|error| Wrong(format!("cannot read {place}: {error}")))?;
         let table: Table = text.parse().map_err(|error: toml::de::Error| {
             let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or(""));
             let line = before.matches('\n').count() + 1;
@@ -290,6 +297,11 @@ impl Layers {
 
     /// Sets one key, if that alone is a valid configuration.
     fn set(&mut self, key: &Key, value: Value, place: &str, source: Source) -> Result<(), Wrong> {
+        if let Key::Channel(name, "kind") = key
+            && self.sources.get(&key.to_string()) == Some(&source)
+        {
+            return Err(Wrong(format!("{place}: channel {name:?} is declared twice")));
+        }
         let mut alone = Table::new();
         insert(&mut alone, &key.path(), value.clone());
         Settings::deserialize(alone).map_err(|error| {
@@ -310,6 +322,16 @@ impl Layers {
             (_, value) => value,
         }
     }
+}
+
+/// Also what is no regular file, such as a pipe of the shell; but no more than a configuration can have.
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other(format!("it has more than {MAX_BYTES} bytes")));
+    }
+    Ok(text)
 }
 
 /// The values of a table by their dotted names. Of the settings none is a table, so a table is a

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use murmurate::broadcast::{anti_entropy, plumtree};
-use murmurate::membership::{full_mesh, hyparview};
+use murmurate::membership::{ConfigError, full_mesh, hyparview};
 use murmurate::{Builder, Limits, Multiaddr, keys};
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +95,18 @@ impl Settings {
     pub(crate) fn choose(&self, builder: Builder) -> Builder {
         let (hyparview, full_mesh) = (self.membership.clone(), self.full_mesh.clone());
         self.strategies.choose(builder, hyparview, full_mesh, self.broadcast.clone())
+    }
+
+    /// Checks the parameters of all strategies, also of those that were not chosen: the next choice is
+    /// one word, and finds them in order.
+    ///
+    /// # Errors
+    /// The section, and what is wrong in it.
+    pub(crate) fn check_parameters(&self) -> Result<(), (&'static str, ConfigError)> {
+        self.membership.clone().check().map_err(|error| ("membership", error))?;
+        self.full_mesh.clone().check().map_err(|error| ("full_mesh", error))?;
+        self.broadcast.clone().check().map_err(|error| ("broadcast", error))?;
+        Ok(())
     }
 }
 

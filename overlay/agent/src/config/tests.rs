@@ -25,6 +25,32 @@ fn refused(text: &str) -> String {
 }
 
 #[test]
+fn strategies_that_were_not_chosen_are_checked_too() {
+    let said = refused("strategies.membership = \"full-mesh\"\n[membership]\nactive_capacity = 0");
+    assert!(said.contains("membership.active_capacity = 0 is out of range"), "{said}");
+    let said = refused("[full_mesh]\nmembers_capacity = 3");
+    assert!(said.contains("full_mesh.members_capacity = 3 is less than"), "{said}");
+}
+
+#[test]
+fn a_channel_is_declared_once() {
+    let mut flags = Flags::default();
+    flags.set("channels.orders.kind", "latest", "--channel");
+    flags.set("channels.orders.kind", "request", "--channel");
+    let error = Config::load(None, &flags).expect_err("twice");
+    assert_eq!(error.to_string(), "--channel: channel \"orders\" is declared twice");
+    let variable = |name: &str| (name == "MURMURATE_CHANNELS").then(|| "a=latest, a=latest".into());
+    let error = Layers::read(None, variable, &Flags::default()).map(|_| ()).expect_err("twice");
+    assert_eq!(error.to_string(), "MURMURATE_CHANNELS: channel \"a\" is declared twice");
+}
+
+#[test]
+fn a_file_that_does_not_end_is_not_read_to_its_end() {
+    let error = Config::load(Some(Path::new("/dev/zero")), &Flags::default()).expect_err("endless");
+    assert_eq!(error.to_string(), "cannot read /dev/zero: it has more than 1048576 bytes");
+}
+
+#[test]
 fn keys_are_exactly_the_settings() {
     let mut all = Settings {
         state_dir: Some("s".into()),

@@ -159,8 +159,8 @@ mod tests {
     use crate::node::channels::hub::Hub;
     use crate::{Channel, Incarnation, Metrics};
 
-    #[test]
-    fn lanes_that_nobody_holds_are_forgotten() {
+    #[tokio::test]
+    async fn lanes_that_nobody_holds_are_forgotten() {
         let node = |of: u64| {
             let mut bytes = [0; 32];
             bytes[..8].copy_from_slice(&of.to_le_bytes());
