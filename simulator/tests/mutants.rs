@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use murmurate_simulator::study::mutants::{Finder, Mutant};
-use murmurate_simulator::study::swarm::With;
+use murmurate_simulator::study::swarm::Focus;
 
 fn all() -> Vec<Mutant> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("mutants");
@@ -51,12 +51,12 @@ fn every_patch_says_what_it_is() {
         let of = |folder: &str| files.iter().all(|file| file.starts_with(folder));
         let part = match &finder {
             Finder::Swarm(with) => match with.first() {
-                Some(With::Strategy("hyparview")) => of("membership/src/hyparview"),
-                Some(With::Strategy("full-mesh")) => {
+                Some(Focus::Strategy("hyparview")) => of("membership/src/hyparview"),
+                Some(Focus::Strategy("full-mesh")) => {
                     of("membership/src/full_mesh") && name.starts_with("mesh-")
                 }
-                Some(With::Strategy("plumtree")) => of("broadcast/src/plumtree"),
-                Some(With::AntiEntropy) => of("broadcast/src/anti_entropy"),
+                Some(Focus::Strategy("plumtree")) => of("broadcast/src/plumtree"),
+                Some(Focus::AntiEntropy) => of("broadcast/src/anti_entropy"),
                 _ => false,
             },
             Finder::Tests(_) => of("simulator/src") == name.starts_with("judge-"),

@@ -10,7 +10,7 @@ use crate::Peer;
 use crate::experiment::scenario::{LatencyModel, Span};
 use crate::model::network::MIN_LATENCY;
 use crate::strategies::{Broadcast, Choice as _, Listed, Membership};
-use crate::study::swarm::With;
+use crate::study::swarm::Focus;
 use clap::builder::{
     NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser,
 };
@@ -180,7 +180,7 @@ pub(crate) struct Swarm {
     /// Always draw these (hyparview, full-mesh, plumtree, anti-entropy), or draw these more often (pairs,
     /// lone, cut, late, crowds, recycled)
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
-    pub(crate) with: Vec<With>,
+    pub(crate) with: Vec<Focus>,
     /// How many runs shrinking may take; with 0 a failure is written as it was drawn
     #[arg(long, default_value = "1000", value_parser = |text: &str| whole(text, 0..=1_000_000))]
     pub(crate) shrink: u64,

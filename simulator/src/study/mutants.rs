@@ -24,7 +24,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::study::swarm::With;
+use crate::study::swarm::Focus;
 
 /// Where the patches are, from the root of the repository.
 pub const FOLDER: &str = "simulator/mutants";
@@ -48,7 +48,7 @@ pub struct Mutant {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finder {
     /// The swarm, drawing with these.
-    Swarm(Vec<With>),
+    Swarm(Vec<Focus>),
     /// One of the tests of this crate that `cargo test` runs with these arguments.
     Tests(Vec<String>),
 }
@@ -148,7 +148,7 @@ mod tests {
     fn a_patch_says_what_it_is() {
         let mutant = Mutant::parse("echo", PATCH).expect("a patch");
         assert_eq!((mutant.name.as_str(), mutant.about.as_str()), ("echo", "A payload goes back"));
-        assert_eq!(mutant.finder, Finder::Swarm(vec![With::Strategy("plumtree"), With::Late]));
+        assert_eq!(mutant.finder, Finder::Swarm(vec![Focus::Strategy("plumtree"), Focus::Late]));
         let files = ["broadcast/src/lib.rs", "broadcast/src/id.rs"].map(PathBuf::from);
         assert_eq!(mutant.files, files);
         let judge = PATCH.replace("Drawn with: plumtree, late", "Judged by: --lib estimate");
@@ -164,7 +164,7 @@ mod tests {
         assert!(says(diff).contains("echo.patch: the first line must say what the bug is"));
         assert!(says(&format!("It is.\n{diff}")).contains("Drawn with:"));
         let with = says(&PATCH.replace("late", "latr"));
-        assert!(with.starts_with("echo.patch: \"latr\" is nothing to draw with"), "{with}");
+        assert!(with.starts_with("echo.patch: \"latr\" is not one of"), "{with}");
         assert!(says("It is.\nDrawn with: late\n").contains("no file is changed"));
     }
 

@@ -5,31 +5,31 @@
 //! nodes. Each is a process in a network namespace of its own, and all packets between them pass a switch
 //! that has the scenario's network. Both worlds are measured in the same windows.
 //!
-//! | room | what |
+//! | module | what it does |
 //! |---|---|
-//! | `error` | what can go wrong |
-//! | `netns` | network namespaces by `ip` |
-//! | `possible` | what a scenario asks that real nodes cannot have |
-//! | `talk` | what the controller and its nodes say to each other |
-//! | `node` | what a node's process does |
-//! | `wires` | the switch, in real time |
-//! | `bed` | the namespaces, and their wires |
-//! | `seen` | what was seen of the nodes, as figures |
-//! | `replay` | what was done to simulated nodes, done to real ones |
-//! | `table` | both worlds side by side |
+//! | `error` | the error type |
+//! | `netns` | makes network namespaces with `ip` |
+//! | `supported` | finds what a scenario asks for that real nodes cannot do |
+//! | `protocol` | the messages between the controller and its nodes |
+//! | `node` | a node's process |
+//! | `switch` | the switch between the nodes, in real time |
+//! | `testbed` | the namespaces of a run, and the switch that connects them |
+//! | `observations` | turns what nodes report into figures |
+//! | `replay` | does to real nodes what was done to simulated ones |
+//! | `table` | prints the figures of both worlds side by side |
 
 #![expect(clippy::disallowed_methods, reason = "the real world has clocks")]
 
-mod bed;
 mod error;
 mod netns;
 mod node;
-mod possible;
+mod observations;
+mod protocol;
 mod replay;
-mod seen;
+mod supported;
+mod switch;
 mod table;
-mod talk;
-mod wires;
+mod testbed;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -97,12 +97,12 @@ fn twins(options: &Options) -> Result<ExitCode, Error> {
     let mut scenarios = Vec::new();
     for file in &options.scenarios {
         let mut scenario = Scenario::read(file, &options.set)?;
-        possible::check(&scenario).map_err(|error| format!("{}: {error}", file.display()))?;
+        supported::check(&scenario).map_err(|error| format!("{}: {error}", file.display()))?;
         // Real nodes always compare what they have.
         scenario.anti_entropy.get_or_insert_default();
         scenarios.push(scenario);
     }
-    netns::check(bed::PREFIX)?;
+    netns::check(testbed::PREFIX)?;
     let mut all = Vec::new();
     let mut failed = None;
     for scenario in &scenarios {
@@ -128,10 +128,10 @@ fn twins(options: &Options) -> Result<ExitCode, Error> {
     if let Some(error) = failed {
         return Err(error.into());
     }
-    Ok(if all.iter().all(table::Both::hold) { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if all.iter().all(table::Comparison::hold) { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn twin(scenario: &Scenario, seeds: u64) -> Result<table::Both, Error> {
+fn twin(scenario: &Scenario, seeds: u64) -> Result<table::Comparison, Error> {
     let (first, journal) = simulate(scenario)?;
     let mut simulated = vec![first];
     for more in 1..seeds {
@@ -139,7 +139,7 @@ fn twin(scenario: &Scenario, seeds: u64) -> Result<table::Both, Error> {
         simulated.push(simulate(&Scenario { seed, ..scenario.clone() })?.0);
     }
     let real = replay::run(scenario, &journal, simulated[0].started_nodes)?;
-    Ok(table::Both::new(scenario, &simulated, &real))
+    Ok(table::Comparison::new(scenario, &simulated, &real))
 }
 
 fn simulate(scenario: &Scenario) -> Result<(Report, Journal), Error> {

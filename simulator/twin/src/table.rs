@@ -1,4 +1,4 @@
-//! Both worlds side by side.
+//! The figures of both worlds side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,7 +9,7 @@ use murmurate_simulator::experiment::runner::{Outcome, PhaseReport, Report, Verd
 use murmurate_simulator::experiment::scenario::{Assertion, Scenario, Window};
 use serde::Serialize;
 
-use crate::seen::Seen;
+use crate::observations::Observations;
 
 /// A figure of both worlds.
 #[derive(Debug, Serialize)]
@@ -28,7 +28,7 @@ pub(crate) struct Row {
 
 /// What an assertion came to in both worlds.
 #[derive(Debug, Serialize)]
-struct Asserted {
+struct AssertionResult {
     assertion: String,
     /// With how many seeds it holds.
     simulated: usize,
@@ -37,7 +37,7 @@ struct Asserted {
 
 /// All figures.
 #[derive(Debug, Serialize)]
-pub(crate) struct Both {
+pub(crate) struct Comparison {
     scenario: String,
     /// The first one, with which real nodes ran.
     seed: u64,
@@ -45,7 +45,7 @@ pub(crate) struct Both {
     seeds: usize,
     nodes: u32,
     figures: Vec<Row>,
-    assertions: Vec<Asserted>,
+    assertions: Vec<AssertionResult>,
     /// What went wrong for real nodes.
     failures: Vec<String>,
 }
@@ -83,10 +83,14 @@ impl Row {
     }
 }
 
-impl Both {
+impl Comparison {
     /// What was simulated with each seed, and what was seen of real nodes that ran with the first.
-    pub(crate) fn new(scenario: &Scenario, simulated: &[Report], seen: &Seen) -> Self {
-        let real = seen.outcome(scenario);
+    pub(crate) fn new(
+        scenario: &Scenario,
+        simulated: &[Report],
+        observations: &Observations,
+    ) -> Self {
+        let real = observations.outcome(scenario);
         let mut figures = Vec::new();
         for real in &real.phases {
             let is_same = |phase: &&PhaseReport| phase.phase == real.phase;
@@ -94,9 +98,9 @@ impl Both {
                 simulated.iter().filter_map(|report| report.phases.iter().find(is_same)).collect();
             figures.extend(phase(&phases, real));
         }
-        figures.extend(messages(simulated, &seen.messages(scenario)));
+        figures.extend(messages(simulated, &observations.messages(scenario)));
         figures.extend(times(scenario, simulated, &real));
-        let asserted = |(place, verdict): (usize, &Verdict)| Asserted {
+        let asserted = |(place, verdict): (usize, &Verdict)| AssertionResult {
             assertion: verdict.assertion.clone(),
             simulated: simulated.iter().filter(|report| report.verdicts[place].holds).count(),
             real: verdict.holds,
@@ -108,7 +112,7 @@ impl Both {
             nodes: scenario.nodes.count,
             figures,
             assertions: real.verdicts.iter().enumerate().map(asserted).collect(),
-            failures: seen.failures.clone(),
+            failures: observations.failures.clone(),
         }
     }
 
@@ -171,9 +175,9 @@ fn times(scenario: &Scenario, simulated: &[Report], real: &Outcome) -> Vec<Row> 
 }
 
 /// The most important figures of several scenarios.
-pub(crate) struct Summary<'a>(pub(crate) &'a [Both]);
+pub(crate) struct Summary<'a>(pub(crate) &'a [Comparison]);
 
-impl Both {
+impl Comparison {
     /// A figure of a phase: what real nodes came to, and what simulated ones did.
     fn cell(&self, phase: &str, figure: &str) -> String {
         let is_it = |row: &&Row| row.phase.as_deref() == Some(phase) && row.figure == figure;
@@ -220,7 +224,7 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
-impl fmt::Display for Both {
+impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scenario, nodes, seed, seeds, .. } = self;
         writeln!(
@@ -246,7 +250,7 @@ impl fmt::Display for Both {
             column.set_cell_alignment(CellAlignment::Right);
         }
         writeln!(f, "{table}")?;
-        for Asserted { assertion, simulated, real } in &self.assertions {
+        for AssertionResult { assertion, simulated, real } in &self.assertions {
             let real = if *real { "holds" } else { "FAILS" };
             writeln!(f, "{assertion}: simulated {simulated} of {seeds}, real {real}")?;
         }

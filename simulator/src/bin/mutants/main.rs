@@ -13,7 +13,7 @@ use clap::Parser;
 use murmurate_simulator::experiment::runner;
 use murmurate_simulator::experiment::scenario::Scenario;
 use murmurate_simulator::study::mutants::{self, Finder, Mutant};
-use murmurate_simulator::study::swarm::{self, Plan, With};
+use murmurate_simulator::study::swarm::{self, Focus, Plan};
 
 use args::Args;
 use scratch::Scratch;
@@ -103,7 +103,7 @@ fn by_swarm(
     args: &Args,
     scratch: &Scratch,
     mutant: &Mutant,
-    with: &[With],
+    with: &[Focus],
 ) -> Result<Option<Found>, Broken> {
     let (program, built) = timed(|| scratch.build());
     let program = program?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use murmurate_simulator::study::mutants::Mutant;
-use murmurate_simulator::study::swarm::With;
+use murmurate_simulator::study::swarm::Focus;
 
 use crate::args::Args;
 use crate::table::{Broken, Found, Said};
@@ -156,7 +156,7 @@ impl Scratch {
         program: &Path,
         args: &Args,
         mutant: &Mutant,
-        with: &[With],
+        with: &[Focus],
     ) -> Result<Option<Found>, Broken> {
         let with: Vec<_> = with.iter().map(|with| with.name()).collect();
         let mut command = Command::new(program);

@@ -1,7 +1,7 @@
 //! The simulation: nodes, the queue between them, and what one can do to them.
 
 mod control;
-mod noted;
+mod journaling;
 mod services;
 
 use std::collections::BTreeMap;

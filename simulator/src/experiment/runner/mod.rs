@@ -5,15 +5,15 @@
 //! simulation itself on the way.
 
 mod agenda;
-mod counted;
+mod counts;
 mod guard;
 mod observed;
 mod observer;
-mod post;
 mod reach;
 mod recorder;
 mod report;
-mod together;
+mod routing;
+mod static_dispatch;
 mod verdicts;
 mod workload;
 
@@ -43,9 +43,9 @@ use crate::model::node::Peer;
 use crate::model::regional::Regional;
 use agenda::{Act, Agenda};
 use guard::Guard;
-use post::{Post, Routes};
 use reach::Reach;
 use recorder::Recorder;
+use routing::{RouterAccess, Routing};
 use workload::Sending;
 
 /// Why a scenario cannot be run; nothing was.
@@ -86,7 +86,7 @@ pub fn run_on_threads(
     let around = scenario.anti_entropy.clone().map(anti_entropy::Parameters::check).transpose();
     let around = around.map_err(wrong("anti_entropy"))?;
     let routes = scenario.workload.iter().any(|workload| workload.look_up.is_some());
-    if let Some(run) = together::of(membership, broadcast).filter(|_| !routes) {
+    if let Some(run) = static_dispatch::of(membership, broadcast).filter(|_| !routes) {
         return run(threads, scenario, around, observer);
     }
     let membership = membership.make().map_err(wrong("membership"))?;
@@ -113,9 +113,9 @@ fn run_maybe_routed<M: SimMembership, B: SimBroadcast>(
         return run_with(threads, scenario, make, observer);
     }
     let config = Arc::new(router::Config::default());
-    let make: Make<Stack<M, B, Router<Peer, post::Mail>>> =
+    let make: Make<Stack<M, B, Router<Peer, routing::Datagram>>> =
         Arc::new(move |me, seed| make(me, seed).with_service(Router::new(me, Arc::clone(&config))));
-    let routes = Routes { command: |command| command, event: Some };
+    let routes = RouterAccess { command: |command| command, event: Some };
     run_nodes(threads, scenario, make, Some(routes), observer)
 }
 
@@ -136,7 +136,7 @@ fn run_nodes<P: SimStack>(
     threads: NonZeroUsize,
     scenario: &Scenario,
     make: Make<P>,
-    routes: Option<Routes<P>>,
+    routes: Option<RouterAccess<P>>,
     observer: &mut dyn Observer,
 ) -> Result<Report, RunError> {
     let network = scenario.network().map_err(|(key, message)| RunError(vec![(key, message)]))?;
@@ -173,12 +173,12 @@ fn run_nodes<P: SimStack>(
         );
         return Err(RunError(vec![("faults".to_owned(), message)]));
     }
-    let Runner { mut sim, recorder, faults, reach, guard, post, observer, .. } = runner;
+    let Runner { mut sim, recorder, faults, reach, guard, routing, observer, .. } = runner;
     if observer.wants_journal() {
         observer.journal(&sim.take_journal());
     }
     let shares = reach.shares(&sim);
-    Ok(recorder.report(scenario, &sim, &faults, &shares, &post, guard.broken))
+    Ok(recorder.report(scenario, &sim, &faults, &shares, &routing, guard.broken))
 }
 
 /// Virtual time between two looks at what must always hold, and at most between two words to the
@@ -197,7 +197,7 @@ struct Runner<'a, P: SimStack> {
     faults: Vec<Ongoing>,
     recorder: Recorder,
     reach: Reach,
-    post: Post<P>,
+    routing: Routing<P>,
     guard: Guard,
     observer: &'a mut dyn Observer,
     /// Until when all was well.
@@ -210,7 +210,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
     fn new(
         scenario: &'a Scenario,
         mut sim: Simulation<P>,
-        routes: Option<Routes<P>>,
+        routes: Option<RouterAccess<P>>,
         observer: &'a mut dyn Observer,
     ) -> Self {
         let mut agenda = Agenda::default();
@@ -252,7 +252,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
             checked: Time::ZERO,
             batch: if observer.wants_events().is_some() { BATCH } else { SLICE },
             reach,
-            post: Post::new(routes, scenario),
+            routing: Routing::new(routes, scenario),
             guard: Guard::new(scenario),
             observer,
         }
@@ -270,7 +270,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
         if is_over {
             self.check();
             self.guard.end(&self.sim);
-            self.guard.note(self.post.end(&self.sim), &self.sim);
+            self.guard.note(self.routing.end(&self.sim), &self.sim);
         }
         if self.sim.out_of_incarnations().is_some() {
             return;
@@ -307,7 +307,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
 
     /// Whether all is well, and the run may go on.
     fn check(&mut self) -> bool {
-        let told = self.post.take(&mut self.sim);
+        let told = self.routing.take(&mut self.sim);
         self.guard.note(told, &self.sim);
         self.guard.goes_on(&self.sim) && self.sim.out_of_incarnations().is_none()
     }
@@ -348,7 +348,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
             Act::Join(index) => self.join(index),
             Act::Send(at) => {
                 if let Some(next) =
-                    self.sendings[at].send(time, &mut self.sim, &mut self.reach, &mut self.post)
+                    self.sendings[at].send(time, &mut self.sim, &mut self.reach, &mut self.routing)
                 {
                     self.agenda.add(next, Act::Send(at));
                 }

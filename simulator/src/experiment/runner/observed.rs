@@ -6,13 +6,13 @@ use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 use serde::Serialize;
 
-use super::counted::Counted;
-use super::post::Routed;
+use super::counts::Counts;
 use super::recorder::looks;
 use super::report::{
     OverlayPoint, PhaseReport, Quantiles, Verdict, curve, least_reliability, mean, published,
     seconds,
 };
+use super::routing::RoutingCounts;
 use super::verdicts::{Judge, Measured, verdicts};
 use crate::engine::bucket;
 use crate::engine::stats::{self, Broadcast};
@@ -65,11 +65,11 @@ impl Observed<'_> {
             overlays: &overlays,
             peak_pending: 0,
             watched: &[],
-            routed: &|_, _| Routed::none(),
+            routed: &|_, _| RoutingCounts::none(),
         };
         let judge = Judge::of(scenario, |from, until| {
             let messages = self.sent(until) - self.sent(from);
-            (Counted { messages, ..Counted::default() }, self.latencies(from, until))
+            (Counts { messages, ..Counts::default() }, self.latencies(from, until))
         });
         Outcome {
             phases: self.phases(scenario, end),

@@ -6,12 +6,12 @@ use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
 use super::Observer;
-use super::counted::Counted;
-use super::post::Post;
+use super::counts::Counts;
 use super::report::{
     Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
     RegionLatency, Report, RoutingReport, curve, least_reliability, mean, published, seconds,
 };
+use super::routing::Routing;
 use super::verdicts::{self, Judge, Measured, verdicts};
 use crate::engine::stats::{Broadcast, Stats};
 use crate::engine::watch::Load;
@@ -28,10 +28,10 @@ pub(super) struct Recorder {
     due: Time,
     /// When the point of the series that goes on began, and what was counted in it.
     sampled: Time,
-    point: (Counted, Histogram<u64>),
+    point: (Counts, Histogram<u64>),
     /// Until when all is counted, and what was.
     until: Time,
-    counted: Counted,
+    counted: Counts,
     points: Vec<(Time, Point)>,
     looks: BTreeSet<Time>,
     /// With the moments that they were taken for: the simulation stops a little later.
@@ -73,9 +73,9 @@ impl Recorder {
             every,
             due: Time::ZERO.after(every.0),
             sampled: Time::ZERO,
-            point: (Counted::default(), latencies()),
+            point: (Counts::default(), latencies()),
             until: Time::ZERO,
-            counted: Counted::default(),
+            counted: Counts::default(),
             points: Vec::new(),
             looks: looks(scenario, also),
             overlays: Vec::new(),
@@ -109,7 +109,7 @@ impl Recorder {
     /// Counts what happened until `at`.
     pub(super) fn border<P: SimStack>(&mut self, at: Time, sim: &mut Simulation<P>) {
         let stats = sim.stats();
-        let all = Counted::of(stats);
+        let all = Counts::of(stats);
         let counted = all.since(&self.counted);
         self.judge.note(self.until, &counted, stats.latencies());
         self.point.0.add(&counted);
@@ -131,7 +131,7 @@ impl Recorder {
         }
         self.border(at, sim);
         let (counted, latencies) =
-            std::mem::replace(&mut self.point, (Counted::default(), latencies()));
+            std::mem::replace(&mut self.point, (Counts::default(), latencies()));
         let point = Point {
             at: seconds(now),
             running_nodes: sim.live(),
@@ -204,7 +204,7 @@ impl Recorder {
         sim: &Simulation<P>,
         faults: &[Ongoing],
         reach: &[f64],
-        post: &Post<P>,
+        routing: &Routing<P>,
         violation: Option<Broken>,
     ) -> Report {
         let stats = sim.stats();
@@ -219,7 +219,7 @@ impl Recorder {
             overlays: &self.overlays,
             peak_pending: sim.peak_pending(),
             watched: &watched,
-            routed: &|from, until| post.routed(sim, from, until),
+            routed: &|from, until| routing.routed(sim, from, until),
         };
         let verdicts = verdicts(scenario, &measured, &self.judge);
         let named = stats.messages.iter().filter(|kind| !kind.name.is_empty());
@@ -236,7 +236,7 @@ impl Recorder {
             duplicated: stats.duplicated,
             peak_pending: sim.peak_pending(),
             messages: named.map(Into::into).collect(),
-            routing: RoutingReport::of(&post.routed(sim, Time::ZERO, sim.now())),
+            routing: RoutingReport::of(&routing.routed(sim, Time::ZERO, sim.now())),
             channels: channels.map(|(c, tally)| ChannelReport::of(&c.name, tally)).collect(),
             phases,
             timeline: faults.iter().map(happened).collect(),

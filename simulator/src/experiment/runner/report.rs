@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 use serde::Serialize;
 
-use super::post::Routed;
+use super::routing::RoutingCounts;
 use crate::engine::lanes::Tally;
 use crate::engine::marks::Marks;
 use crate::engine::stats::{self, Broadcast, Kind};
@@ -258,8 +258,8 @@ pub struct RoutingReport {
 }
 
 impl RoutingReport {
-    pub(super) fn of(routed: &Routed) -> Option<Self> {
-        let Routed { lookups, found, not_found, datagrams, delivered, lost, .. } = *routed;
+    pub(super) fn of(routed: &RoutingCounts) -> Option<Self> {
+        let RoutingCounts { lookups, found, not_found, datagrams, delivered, lost, .. } = *routed;
         let latencies = &routed.latencies;
         let latency_seconds = (!latencies.is_empty()).then(|| Quantiles::of(latencies));
         (lookups + datagrams > 0).then_some(Self {

@@ -3,11 +3,11 @@
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
-use super::counted::Counted;
-use super::post::Routed;
+use super::counts::Counts;
 use super::report::{
     OverlayPoint, Quantiles, Verdict, least_reliability, mean, published, seconds,
 };
+use super::routing::RoutingCounts;
 use crate::engine::lanes::{Tally, Watch};
 use crate::engine::stats::{self, Broadcast};
 use crate::experiment::scenario::{Assertion, Figure, Of, Scenario, Span, Window};
@@ -16,14 +16,14 @@ use crate::experiment::scenario::{Assertion, Figure, Of, Scenario, Span, Window}
 #[derive(Debug)]
 pub(super) struct Judge {
     /// By assertion that is about what is counted.
-    windows: Vec<(usize, Interval, Counted, Histogram<u64>)>,
+    windows: Vec<(usize, Interval, Counts, Histogram<u64>)>,
 }
 
 impl Judge {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let assertions = scenario.assertions.iter().enumerate();
         let windows = assertions.filter(|(_, a)| a.figure.of() == Of::Deliveries).map(|(at, a)| {
-            (at, interval(scenario, a), Counted::default(), stats::latency_histogram())
+            (at, interval(scenario, a), Counts::default(), stats::latency_histogram())
         });
         Self { windows: windows.collect() }
     }
@@ -31,7 +31,7 @@ impl Judge {
     /// What was counted in each window, from its beginning to its end.
     pub(super) fn of(
         scenario: &Scenario,
-        counted: impl Fn(Time, Time) -> (Counted, Histogram<u64>),
+        counted: impl Fn(Time, Time) -> (Counts, Histogram<u64>),
     ) -> Self {
         let mut judge = Self::new(scenario);
         for (_, window, sum, all) in &mut judge.windows {
@@ -47,7 +47,7 @@ impl Judge {
     }
 
     /// So much was counted from `from` on.
-    pub(super) fn note(&mut self, from: Time, counted: &Counted, latencies: &Histogram<u64>) {
+    pub(super) fn note(&mut self, from: Time, counted: &Counts, latencies: &Histogram<u64>) {
         for (_, window, sum, all) in &mut self.windows {
             if window.from <= from && from < window.until {
                 sum.add(counted);
@@ -56,7 +56,7 @@ impl Judge {
         }
     }
 
-    fn counted(&self, assertion: usize) -> Option<(&Counted, &Histogram<u64>)> {
+    fn counted(&self, assertion: usize) -> Option<(&Counts, &Histogram<u64>)> {
         let mut windows = self.windows.iter();
         windows.find(|(at, ..)| *at == assertion).map(|(_, _, counted, all)| (counted, all))
     }
@@ -130,7 +130,7 @@ pub(super) struct Measured<'a> {
     /// As of [`watches`].
     pub(super) watched: &'a [Tally],
     /// What lookups and datagrams of a time came to.
-    pub(super) routed: &'a dyn Fn(Time, Time) -> Routed,
+    pub(super) routed: &'a dyn Fn(Time, Time) -> RoutingCounts,
 }
 
 /// All verdicts, in the order of the assertions.
@@ -207,7 +207,7 @@ fn of_broadcasts(
 fn of_deliveries(
     figure: Figure,
     peak_pending: usize,
-    counted: &Counted,
+    counted: &Counts,
     latencies: &Histogram<u64>,
 ) -> Option<f64> {
     let latencies = (!latencies.is_empty()).then(|| Quantiles::of(latencies));
@@ -238,7 +238,7 @@ fn of_channels(figure: Figure, tally: &Tally) -> Option<f64> {
     }
 }
 
-fn of_routing(figure: Figure, routed: &Routed) -> Option<f64> {
+fn of_routing(figure: Figure, routed: &RoutingCounts) -> Option<f64> {
     let share = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64);
     let latencies = (!routed.latencies.is_empty()).then(|| Quantiles::of(&routed.latencies));
     match figure {

@@ -6,8 +6,8 @@ use murmurate::membership::Time;
 use rand_distr::{Distribution, Exp1};
 use rand_xoshiro::SplitMix64;
 
-use super::post::Post;
 use super::reach::Reach;
+use super::routing::Routing;
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::faults::{random_running, random_such};
 use crate::experiment::scenario::{Channel, Pace, Scenario, Sender, Span, To, Workload};
@@ -54,7 +54,7 @@ impl Sending {
         now: Time,
         sim: &mut Simulation<P>,
         reach: &mut Reach,
-        post: &mut Post<P>,
+        routing: &mut Routing<P>,
     ) -> Option<Time> {
         if self.workload.count.is_some_and(|count| self.sent >= count) {
             return None;
@@ -66,7 +66,7 @@ impl Sending {
                 match (self.channel, &self.workload.look_up) {
                     (Some(channel), _) => drop(sim.send_on(channel, index, to, bytes as usize)),
                     (None, Some(look_up)) => {
-                        post.look_up(sim, index, to, look_up.relay.then_some(bytes));
+                        routing.look_up(sim, index, to, look_up.relay.then_some(bytes));
                     }
                     (None, None) => {}
                 }

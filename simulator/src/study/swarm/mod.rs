@@ -6,12 +6,12 @@
 //! reach everyone.
 
 mod draw;
+mod faults;
+mod focus;
 mod plan;
 mod shrink;
-mod story;
-mod talk;
-mod trouble;
-mod with;
+mod template;
+mod traffic;
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
@@ -23,9 +23,9 @@ use std::time::Duration;
 use murmurate::Mark;
 use serde::Serialize;
 
+pub use focus::Focus;
 pub use plan::Plan;
 pub use shrink::{Shrunk, shrink};
-pub use with::With;
 
 use crate::engine::marks::Marks;
 use crate::experiment::runner::{self, Report};
@@ -108,8 +108,8 @@ pub fn try_plan(plan: &Plan) -> Outcome {
 
 /// Runs the plan of a seed, drawn with these, now and then twice.
 #[must_use]
-pub fn try_seed(seed: u64, with: &[With]) -> Outcome {
-    let plan = Plan::draw(seed, with);
+pub fn try_seed(seed: u64, focus: &[Focus]) -> Outcome {
+    let plan = Plan::draw(seed, focus);
     let mut outcome = try_plan(&plan);
     if seed.is_multiple_of(TWICE_EVERY) && outcome.failure.is_none() {
         let again = try_plan(&plan).digest;
@@ -185,10 +185,10 @@ impl Summary {
 pub fn run(
     seeds: Range<u64>,
     jobs: NonZeroUsize,
-    with: &[With],
+    focus: &[Focus],
     done: impl Fn() + Sync,
 ) -> Summary {
-    run_by(seeds, jobs, |seed| try_seed(seed, with), done)
+    run_by(seeds, jobs, |seed| try_seed(seed, focus), done)
 }
 
 /// The same of what comes of each seed by this.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{MEASURE_EVERY, Plan, SETTLING, Times};
 use crate::experiment::scenario::{Fault, Pace, Share, Span, What, Who};
 use crate::strategies::{broadcast, membership};
-use crate::study::swarm::trouble::{ROUND_TRIP, end};
+use crate::study::swarm::faults::{ROUND_TRIP, end};
 
 /// How long the last one to join may take.
 const JOINED: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ impl Promise {
         let keeps = |fault: &Fault| {
             !matches!(fault.what, What::Crash { .. } | What::Leave { .. } | What::Churn { .. })
         };
-        let many = u64::from(plan.nodes.count) >= MANY && plan.trouble.iter().all(keeps);
+        let many = u64::from(plan.nodes.count) >= MANY && plan.faults.iter().all(keeps);
         let prompt = stays_whole && plan.has_company();
         let pause = match plan.finale.pace {
             Pace::Pause(pause) if plan.links.bandwidth.is_none() => Some(pause),
@@ -252,7 +252,7 @@ impl Plan {
 
     /// Whether a lookup's answer comes from anywhere before nobody waits for it any more.
     fn is_near(&self) -> bool {
-        self.talk.lookups.is_some()
+        self.traffic.lookups.is_some()
             && self.longest_way() * 20 <= murmurate::router::Config::default().lookup_wait() / 2
     }
 
@@ -277,7 +277,7 @@ impl Plan {
             Who::Share(share) => (share.get() * all as f64).ceil() as u64 + 1,
             _ => all,
         };
-        let dead = self.trouble.iter().map(|fault| match &fault.what {
+        let dead = self.faults.iter().map(|fault| match &fault.what {
             What::Crash { who, .. } | What::Leave { who, .. } => struck(who),
             What::Churn { .. } => all,
             _ => 0,
@@ -299,7 +299,7 @@ impl Plan {
             && self.discovery
             && self.links_are_harmless()
             && self.longest_way() * 3 < MEETING
-            && self.trouble.iter().all(|fault| severs(&fault.what) && over(fault))
+            && self.faults.iter().all(|fault| severs(&fault.what) && over(fault))
     }
 
     /// Whether nothing goes wrong but that an overlay is cut in two and nodes start again, each time
@@ -309,8 +309,8 @@ impl Plan {
         let restarts = |what: &What| matches!(what, What::Crash { .. } | What::Restart { .. });
         self.newcomers == 0
             && self.links_are_harmless()
-            && self.trouble.first().is_some_and(|first| cuts(&first.what))
-            && self.trouble[1..].iter().all(|fault| restarts(&fault.what))
+            && self.faults.first().is_some_and(|first| cuts(&first.what))
+            && self.faults[1..].iter().all(|fault| restarts(&fault.what))
     }
 
     /// Whether nothing goes wrong and every broadcast is everywhere in seconds, so that nobody has
@@ -325,13 +325,13 @@ impl Plan {
             && fits
             && self.promise.stays_whole
             && self.is_gentle()
-            && self.trouble.iter().all(joins)
+            && self.faults.iter().all(joins)
     }
 
     /// Whether all clocks run: whoever came how long ago is told by them.
     pub(crate) fn clocks_run(&self) -> bool {
         let wrong = |what: &What| matches!(what, What::ClockDrift { .. } | What::ClockJump { .. });
-        !self.trouble.iter().any(|fault| wrong(&fault.what))
+        !self.faults.iter().any(|fault| wrong(&fault.what))
     }
 
     /// Whether no message is lost, said twice or overtaken by much.
@@ -362,7 +362,7 @@ impl Plan {
         self.links_are_harmless()
             && apart
             && self.nodes.contacts > 1
-            && self.trouble.iter().all(|fault| fault.at.0 >= self.joined() && gently(&fault.what))
+            && self.faults.iter().all(|fault| fault.at.0 >= self.joined() && gently(&fault.what))
     }
 }
 
@@ -377,9 +377,9 @@ mod tests {
             let what = What::Leave { who: Who::Count(count), linger: Span::default() };
             Fault { at: Span::default(), name: None, what }
         };
-        (plan.nodes.count, plan.newcomers, plan.trouble) = (6, 0, vec![death(1), death(3)]);
+        (plan.nodes.count, plan.newcomers, plan.faults) = (6, 0, vec![death(1), death(3)]);
         assert!(plan.has_company(), "two are left");
-        plan.trouble.push(death(1));
+        plan.faults.push(death(1));
         assert!(!plan.has_company(), "one may be");
         plan.newcomers = 2;
         assert!(plan.has_company(), "others come");
