@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::Peer;
+use crate::SimPeer;
 use crate::experiment::scenario::{LatencyModel, Span};
 use crate::model::network::MIN_LATENCY;
 use crate::strategies::{Broadcast, Choice as _, Listed, Membership};
@@ -116,7 +116,7 @@ pub(crate) struct Run {
 #[derive(Debug, Args)]
 pub(crate) struct Experiment {
     /// How many nodes
-    #[arg(long, default_value = "1000", conflicts_with = "scenario", value_parser = |text: &str| whole(text, 1..=Peer::MAX_NODES as u64))]
+    #[arg(long, default_value = "1000", conflicts_with = "scenario", value_parser = |text: &str| whole(text, 1..=SimPeer::MAX_NODES as u64))]
     pub(crate) nodes: u64,
     /// The strategy that chooses neighbours
     #[arg(long, default_value = Membership::default().name(), conflicts_with = "scenario", value_parser = strategy::<Membership>())]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::experiment::scenario::Document;
-use crate::study::sweep::{self, Jobs, Ledger, MOST_RUNS, Outputs, Shard};
+use crate::study::sweep::{self, Jobs, MOST_RUNS, Outputs, PartialTable, Shard};
 use clap::Args;
 
 use crate::cli::progress;
@@ -87,30 +87,30 @@ pub(crate) fn sweep(options: &Sweep) -> Result<ExitCode, Box<dyn std::error::Err
     let shown = shown(output, sweep.layout())?;
     let outputs = output.outputs(shard);
     outputs.check(output.overwrite || options.resume)?;
-    let mut ledger = ledger(options, &sweep, &outputs)?;
-    let missing = sweep.missing(shard, &ledger);
+    let mut partial = partial(options, &sweep, &outputs)?;
+    let missing = sweep.missing(shard, &partial);
     let work = missing.iter().map(|run| sweep.weight(*run)).sum();
     let bar = progress::bar(work, &format!("{} runs", missing.len()));
-    sweep.run(shard, options.force.jobs(), &mut ledger, &|work| bar.inc(work))?;
+    sweep.run(shard, options.force.jobs(), &mut partial, &|work| bar.inc(work))?;
     bar.finish_and_clear();
     if !output.json {
-        let (rows, all, (first, last)) = (ledger.len(), sweep.runs(), sweep.seeds());
+        let (rows, all, (first, last)) = (partial.len(), sweep.runs(), sweep.seeds());
         let before = match rows - missing.len() as u64 {
             0 => String::new(),
             before => format!(", {before} of them before"),
         };
         say!("sweep {}: {rows} of {all} runs{before}; seeds {first} to {last}\n", sweep.id());
     }
-    write(output, shard, &outputs, ledger, &shown)
+    write(output, shard, &outputs, partial, &shown)
 }
 
 /// What there is of the sweep already, if it may be gone on with; otherwise nothing.
-fn ledger(
+fn partial(
     options: &Sweep,
     sweep: &sweep::Sweep,
     outputs: &Outputs,
-) -> Result<Ledger, Box<dyn std::error::Error>> {
-    let path = Ledger::path_for(&outputs.tables[0]);
+) -> Result<PartialTable, Box<dyn std::error::Error>> {
+    let path = PartialTable::path_for(&outputs.tables[0]);
     let part = sweep.part(options.shard);
     if !options.resume {
         if path.exists() && !options.output.overwrite {
@@ -121,17 +121,17 @@ fn ledger(
             )
             .into());
         }
-        return Ok(Ledger::create(&path, part)?);
+        return Ok(PartialTable::create(&path, part)?);
     }
     let was_there = path.exists();
-    let mut ledger = Ledger::resume(&path, part)?;
+    let mut partial = PartialTable::resume(&path, part)?;
     for table in outputs.tables.iter().filter(|table| table.exists()) {
-        if let Err(error) = sweep::adopt(&mut ledger, table) {
+        if let Err(error) = sweep::adopt(&mut partial, table) {
             if !was_there {
-                ledger.remove()?;
+                partial.remove()?;
             }
             return Err(error.into());
         }
     }
-    Ok(ledger)
+    Ok(partial)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::study::sweep::estimate::Summary;
 use crate::study::sweep::figures::{self, Values};
-use crate::study::sweep::{Cell, Layout, Ledger, Outputs, Shard, SweepError};
+use crate::study::sweep::{Cell, Layout, Outputs, PartialTable, Shard, SweepError};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -98,22 +98,22 @@ pub(crate) fn write(
     output: &Output,
     shard: Shard,
     outputs: &Outputs,
-    ledger: Ledger,
+    partial: PartialTable,
     shown: &[usize],
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let is_whole = shard == Shard::WHOLE;
     let (mut cells, mut more) = (Vec::new(), 0);
-    outputs.write(&ledger, |cell| match cells.len() < MOST_PRINTED || output.json {
+    outputs.write(&partial, |cell| match cells.len() < MOST_PRINTED || output.json {
         true if is_whole => cells.push(cell.clone()),
         _ => more += 1,
     })?;
-    let layout = ledger.layout();
+    let layout = partial.layout();
     if output.json {
         let all: Vec<usize> = (0..layout.figures().len()).collect();
         let shown = if output.figures.is_empty() { &all } else { shown };
         let json = Json {
-            sweep: ledger.sweep(),
-            runs: ledger.runs(),
+            sweep: partial.sweep(),
+            runs: partial.runs(),
             shard: shard.to_string(),
             tables: &outputs.tables,
             summary: outputs.summary.as_ref(),
@@ -135,7 +135,7 @@ pub(crate) fn write(
             say!("written: {}", path.display());
         }
     }
-    ledger.remove()?;
+    partial.remove()?;
     Ok(ExitCode::SUCCESS)
 }
 

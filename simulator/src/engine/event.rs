@@ -4,15 +4,15 @@ use crate::engine::handshake::Handshake;
 use crate::engine::lanes::LaneMessage;
 use crate::engine::strategy::{IdOf, MessageOf, SimStack, TimerOf};
 use crate::model::id::SimId as _;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// Something that reaches a node at a time.
 #[derive(Debug, Clone)]
 pub(crate) struct Event<P: SimStack> {
     pub(crate) time: u64,
     pub(crate) what: What<P>,
-    pub(crate) to: Peer,
-    pub(crate) from: Peer,
+    pub(crate) to: SimPeer,
+    pub(crate) from: SimPeer,
     /// Counts what `from` sent and armed.
     pub(crate) sequence: u32,
 }

@@ -1,6 +1,6 @@
 //! What two nodes say to each other before they are connected.
 
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// A word of a handshake, with the round trips from it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(crate) enum Handshake {
     /// The dialler's own timer.
     TimedOut {
         /// Whom it dialled.
-        peer: Peer,
+        peer: SimPeer,
         /// In which of its dials.
         attempt: u32,
     },

@@ -18,15 +18,15 @@ use crate::engine::handshake::Handshake;
 use crate::engine::host::{Common, Host};
 use crate::engine::lanes::{Act, LaneHost, LaneMessage, Lanes};
 use crate::engine::queue::{Queue, Sharding};
-use crate::engine::stats::Broadcast;
+use crate::engine::stats::BroadcastStats;
 use crate::engine::strategy::{InputOf, SimStack, StackOf};
 use crate::engine::strict::{Expected, Strict};
 use crate::engine::watch::Load;
 use crate::engine::workers::Work;
 use crate::model::id::SimId as _;
-use crate::model::machine::{Admission, Machine, Processor};
+use crate::model::machine::{Admission, Machine, ProcessorModel};
 use crate::model::network::{Network, STREAM_TIMEOUT};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 #[derive(Clone)]
 pub(crate) struct Node<P> {
@@ -37,7 +37,7 @@ pub(crate) struct Node<P> {
 }
 
 impl<P: SimStack> Node<P> {
-    pub(crate) fn me(&self) -> Peer {
+    pub(crate) fn me(&self) -> SimPeer {
         self.stack.stack().membership().me()
     }
 }
@@ -53,7 +53,7 @@ pub(crate) struct Shard<P: SimStack> {
     /// What is peculiar about their machines, up to the last one that is.
     machines: Vec<Option<Box<Machine>>>,
     /// What each machine has, if it takes its time.
-    processor: Option<Processor>,
+    processor: Option<ProcessorModel>,
     /// What it takes to connect, if anything, and the nodes' connections.
     dialling: Option<Dialling>,
     connections: Vec<Connections<P>>,
@@ -157,7 +157,7 @@ impl<P: SimStack> Shard<P> {
     }
 
     /// What machines and connections are like. Before any node starts.
-    pub(crate) fn equip(&mut self, processor: Option<Processor>, dialling: Option<Dialling>) {
+    pub(crate) fn equip(&mut self, processor: Option<ProcessorModel>, dialling: Option<Dialling>) {
         (self.processor, self.dialling) = (processor, dialling);
     }
 
@@ -171,7 +171,7 @@ impl<P: SimStack> Shard<P> {
     }
 
     /// The host of node `index` tells those at the other ends of its lanes that there are none.
-    pub(crate) fn hang_up(&mut self, network: &Network, dead: Peer, time: u64) {
+    pub(crate) fn hang_up(&mut self, network: &Network, dead: SimPeer, time: u64) {
         let place = self.sharding.place(dead.index());
         for (to, message) in self.lanes.as_mut().map_or_else(Vec::new, |lanes| lanes.hang_up(place))
         {
@@ -180,9 +180,9 @@ impl<P: SimStack> Shard<P> {
     }
 
     /// Keeps count of a new broadcast. Its publisher has it, and is the shard's or another's.
-    pub(crate) fn publish(&mut self, broadcast: Broadcast) {
+    pub(crate) fn publish(&mut self, broadcast: BroadcastStats) {
         let delivered = u32::from(self.sharding.shard(broadcast.origin) == self.shard);
-        self.common.stats.broadcasts.push(Broadcast { delivered, ..broadcast });
+        self.common.stats.broadcasts.push(BroadcastStats { delivered, ..broadcast });
     }
 
     /// Gives node `index` an input; what it arms for before `end` comes in this bucket.
@@ -274,8 +274,8 @@ impl<P: SimStack> Shard<P> {
     pub(crate) fn reset(
         &mut self,
         network: &Network,
-        dead: Peer,
-        to: Peer,
+        dead: SimPeer,
+        to: SimPeer,
         time: u64,
         what: What<P>,
     ) {
@@ -405,7 +405,7 @@ impl<P: SimStack> Shard<P> {
         network: &Network,
         place: usize,
         (now, end): (Time, u64),
-        from: Peer,
+        from: SimPeer,
         what: &What<P>,
     ) {
         let (_, _, mut host) = self.host(network, place, now, end);
@@ -423,7 +423,7 @@ impl<P: SimStack> Shard<P> {
         network: &Network,
         place: usize,
         (now, end): (Time, u64),
-        from: Peer,
+        from: SimPeer,
         message: Handshake,
     ) {
         let (_, _, mut host) = self.host(network, place, now, end);
@@ -455,7 +455,7 @@ impl<P: SimStack> Shard<P> {
         network: &Network,
         place: usize,
         (now, end): (Time, u64),
-        from: Peer,
+        from: SimPeer,
         message: LaneMessage,
     ) {
         if let (_, Some(lanes), mut host) = self.host(network, place, now, end) {

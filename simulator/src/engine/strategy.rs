@@ -9,21 +9,25 @@ use murmurate::service::Service;
 use murmurate::stack::{Input, Message, Timer};
 
 use crate::model::id::SimId;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 pub use crate::engine::watched::{Watched, WatchedBroadcast};
 
 /// A strategy the simulator can run as membership.
-pub trait SimMembership: Membership<Peer = Peer> + Watched + Clone + Send + 'static {}
-impl<M> SimMembership for M where M: Membership<Peer = Peer> + Watched + Clone + Send + 'static {}
+pub trait SimMembership: Membership<Peer = SimPeer> + Watched + Clone + Send + 'static {}
+impl<M> SimMembership for M where M: Membership<Peer = SimPeer> + Watched + Clone + Send + 'static {}
 
 /// A strategy the simulator can run as broadcast: broadcasts are numbered.
 pub trait SimBroadcast:
-    Broadcast<Peer = Peer, Id: SimId, Payload: SimPayload> + WatchedBroadcast + Clone + Send + 'static
+    Broadcast<Peer = SimPeer, Id: SimId, Payload: SimPayload>
+    + WatchedBroadcast
+    + Clone
+    + Send
+    + 'static
 {
 }
 impl<B> SimBroadcast for B where
-    B: Broadcast<Peer = Peer, Id: SimId, Payload: SimPayload>
+    B: Broadcast<Peer = SimPeer, Id: SimId, Payload: SimPayload>
         + WatchedBroadcast
         + Clone
         + Send
@@ -50,14 +54,14 @@ impl SimPayload for bytes::Bytes {
 
 /// A service the simulator can run.
 pub trait SimService<T>:
-    Service<Peer, T, Message: Send, Timer: Send, Command: Send, Event: Clone + Send>
+    Service<SimPeer, T, Message: Send, Timer: Send, Command: Send, Event: Clone + Send>
     + Clone
     + Send
     + 'static
 {
 }
 impl<S, T> SimService<T> for S where
-    S: Service<Peer, T, Message: Send, Timer: Send, Command: Send, Event: Clone + Send>
+    S: Service<SimPeer, T, Message: Send, Timer: Send, Command: Send, Event: Clone + Send>
         + Clone
         + Send
         + 'static
@@ -89,11 +93,11 @@ pub(crate) type IdOf<P> = <<P as SimStack>::Broadcast as Broadcast>::Id;
 /// Their service.
 type ServiceOf<P> = <P as SimStack>::Service;
 /// What their services say to each other.
-pub(crate) type MessageOfService<P> = <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Message;
+pub(crate) type MessageOfService<P> = <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Message;
 /// What can be asked of their service.
-pub type CommandOf<P> = <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Command;
+pub type CommandOf<P> = <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Command;
 /// What their service tells.
-pub type EventOf<P> = <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Event;
+pub type EventOf<P> = <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Event;
 /// What can happen to a node.
 pub(crate) type InputOf<P> =
     Input<<P as SimStack>::Membership, <P as SimStack>::Broadcast, ServiceOf<P>>;
@@ -101,13 +105,13 @@ pub(crate) type InputOf<P> =
 pub(crate) type MessageOf<P> = Message<
     <<P as SimStack>::Membership as Membership>::Message,
     <<P as SimStack>::Broadcast as Broadcast>::Message,
-    <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Message,
+    <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Message,
 >;
 /// What a node is woken for.
 pub(crate) type TimerOf<P> = Timer<
     <<P as SimStack>::Membership as Membership>::Timer,
     <<P as SimStack>::Broadcast as Broadcast>::Timer,
-    <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Timer,
+    <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Timer,
 >;
 
 impl<M, B, S> SimStack for Stack<M, B, S>
@@ -132,11 +136,11 @@ where
 }
 
 /// Makes a node's stack, given the peer and a seed of its own.
-pub type Make<P> = Arc<dyn Fn(Peer, u64) -> P + Send + Sync>;
+pub type Make<P> = Arc<dyn Fn(SimPeer, u64) -> P + Send + Sync>;
 
 /// Nodes of any strategies: `membership` makes one of a peer and a seed, `broadcast` one of nothing.
 pub fn compose<M: SimMembership, B: SimBroadcast>(
-    membership: impl Fn(Peer, u64) -> M + Send + Sync + 'static,
+    membership: impl Fn(SimPeer, u64) -> M + Send + Sync + 'static,
     broadcast: impl Fn() -> B + Send + Sync + 'static,
 ) -> Make<Stack<M, B>> {
     Arc::new(move |me, seed| Stack::new(membership(me, seed), broadcast()))
@@ -144,8 +148,8 @@ pub fn compose<M: SimMembership, B: SimBroadcast>(
 
 /// The stack of two strategies.
 pub type Both<M, B> = Stack<
-    <M as MembershipStrategy>::Membership<Peer>,
-    <B as BroadcastStrategy>::Broadcast<Peer, u32, ()>,
+    <M as MembershipStrategy>::Membership<SimPeer>,
+    <B as BroadcastStrategy>::Broadcast<SimPeer, u32, ()>,
 >;
 
 /// Nodes of two strategies, compiled together.
@@ -154,8 +158,8 @@ pub type Both<M, B> = Stack<
 /// A parameter that is out of range.
 pub fn nodes<M, B>(membership: M, broadcast: B) -> Result<Make<Both<M, B>>, ConfigError>
 where
-    M: MembershipStrategy<Membership<Peer>: SimMembership>,
-    B: BroadcastStrategy<Broadcast<Peer, u32, ()>: SimBroadcast>,
+    M: MembershipStrategy<Membership<SimPeer>: SimMembership>,
+    B: BroadcastStrategy<Broadcast<SimPeer, u32, ()>: SimBroadcast>,
 {
     let (membership, broadcast) = (Arc::new(membership.check()?), Arc::new(broadcast.check()?));
     Ok(compose(move |me, seed| M::start(&membership, me, seed), move || B::start(&broadcast)))

@@ -6,7 +6,7 @@ use murmurate::stack::{Input, Message, Timer};
 
 use crate::engine::strategy::{InputOf, SimStack};
 use crate::engine::watched::{Watched as _, WatchedBroadcast as _};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// The first thing found wrong: in time, and of those at one time at the lowest node.
 #[derive(Debug, Clone, Default)]
@@ -21,15 +21,15 @@ pub(crate) type Found = (Time, usize, Violation);
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Expected {
     /// The link with this peer is none of its business.
-    spared: Option<Peer>,
+    spared: Option<SimPeer>,
     /// A neighbour has failed, and must be replaced.
     lost: bool,
     /// The node of this peer runs in this incarnation.
-    runs: Option<Peer>,
+    runs: Option<SimPeer>,
     /// The links of the tree, none of which it is about.
     tree: Option<u64>,
     /// The link with this peer must be one of them.
-    grafted: Option<Peer>,
+    grafted: Option<SimPeer>,
 }
 
 /// The same for the same eager links in any order.
@@ -133,8 +133,8 @@ mod tests {
     fn what_was_wrong_first_is_kept() {
         let (view, flood) = (hyparview::Parameters::default(), flood::Parameters::default());
         let make = strategy::nodes(view, flood).expect("defaults");
-        let node = |index| make(Peer::new(index, 0), 1);
-        let wrong = Expected { spared: Some(Peer::new(9, 0)), ..Expected::default() };
+        let node = |index| make(SimPeer::new(index, 0), 1);
+        let wrong = Expected { spared: Some(SimPeer::new(9, 0)), ..Expected::default() };
         let mut strict = Strict::default();
         let at = |nanos| Time::from_nanos(nanos);
         strict.look(at(5), &node(4), Expected::default());

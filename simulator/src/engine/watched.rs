@@ -4,7 +4,7 @@
 use murmurate::broadcast::{self, AntiEntropy, Broadcast, anti_entropy};
 use murmurate::membership::{Membership, Time, Wire};
 
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// What checkers look at beside [`Membership::check`]. Of a strategy of one's own they know nothing, unless
 /// it says more than `impl Watched for Own {}`.
@@ -34,7 +34,7 @@ pub trait Watched: Membership {
 
 /// What checkers look at beside [`Broadcast::check`]. Of a strategy of one's own they know nothing, unless
 /// it says more than `impl WatchedBroadcast for Own {}`.
-pub trait WatchedBroadcast: Broadcast<Peer = Peer> {
+pub trait WatchedBroadcast: Broadcast<Peer = SimPeer> {
     /// The names of its kinds of messages.
     fn kinds(&self) -> Vec<&'static str> {
         Self::Message::KINDS.to_vec()
@@ -47,7 +47,7 @@ pub trait WatchedBroadcast: Broadcast<Peer = Peer> {
     }
 
     /// Whose link an input that is about to be handled must bring into the tree, or keep there.
-    fn must_graft(&self, _now: Time, _input: &broadcast::Input<Self>) -> Option<Peer> {
+    fn must_graft(&self, _now: Time, _input: &broadcast::Input<Self>) -> Option<SimPeer> {
         None
     }
 }
@@ -64,7 +64,7 @@ impl<B: WatchedBroadcast> WatchedBroadcast for AntiEntropy<B> {
         inside(input).is_some_and(|input| self.inner().spares_links(&input))
     }
 
-    fn must_graft(&self, now: Time, input: &broadcast::Input<Self>) -> Option<Peer> {
+    fn must_graft(&self, now: Time, input: &broadcast::Input<Self>) -> Option<SimPeer> {
         self.inner().must_graft(now, &inside(input)?)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use murmurate::membership::{Time, nanos};
 
-use crate::model::network::{Bandwidth, Port, time_of};
+use crate::model::network::{BandwidthModel, Port, time_of};
 
 /// Messages that wait for a slow or stopped process; more are shed, as by a full socket.
 const MOST_WAITING: u32 = 1 << 16;
@@ -15,7 +15,7 @@ const MOST_WAITING: u32 = 1 << 16;
 pub(crate) struct Machine {
     pub(crate) clock: Clock,
     pub(crate) port: Option<Port>,
-    processor: Processor,
+    processor: ProcessorModel,
     /// Nanoseconds of work for each input, beside the processor's.
     work: u64,
     /// When it has done all that waits.
@@ -25,14 +25,14 @@ pub(crate) struct Machine {
 
 /// How long a node works. The default takes no time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Processor {
+pub struct ProcessorModel {
     /// On each message that it handles or sends, and on each timer.
     pub message: Duration,
     /// Bits a second of messages that it handles and sends, beside that.
     pub rate: Option<u64>,
 }
 
-impl Processor {
+impl ProcessorModel {
     /// Nanoseconds for an input or a message of so many bytes.
     fn work(&self, bytes: u64) -> u64 {
         let bytes = self.rate.map_or(0, |rate| time_of(bytes, rate));
@@ -51,7 +51,7 @@ pub(crate) enum Admission {
 
 impl Machine {
     /// One with this port and this processor.
-    pub(crate) fn with(port: Option<Port>, processor: Processor) -> Self {
+    pub(crate) fn with(port: Option<Port>, processor: ProcessorModel) -> Self {
         Self { port, processor, ..Self::default() }
     }
 
@@ -80,7 +80,7 @@ impl Machine {
     pub(crate) fn admit(
         &mut self,
         time: u64,
-        message: Option<(u64, Option<Bandwidth>)>,
+        message: Option<(u64, Option<BandwidthModel>)>,
     ) -> Admission {
         let mut ready = time;
         if let (Some((bytes, Some(line))), Some(port)) = (message, &mut self.port) {

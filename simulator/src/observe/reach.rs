@@ -7,13 +7,13 @@
 use murmurate::membership::Membership as _;
 
 use crate::engine::{SimStack, Simulation};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// Whom a broadcast could reach when it was published. It takes four bytes for each of them.
 #[derive(Debug, Clone)]
 pub struct Reach {
     id: u32,
-    reachable: Vec<Peer>,
+    reachable: Vec<SimPeer>,
 }
 
 /// What became of a broadcast.
@@ -57,14 +57,14 @@ impl Reach {
 }
 
 /// Whether the node runs in that incarnation.
-fn runs<P: SimStack>(sim: &Simulation<P>, peer: Peer) -> bool {
+fn runs<P: SimStack>(sim: &Simulation<P>, peer: SimPeer) -> bool {
     sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer)
 }
 
 /// Whom links lead to from a node, without itself.
-fn linked<P: SimStack>(sim: &Simulation<P>, from: usize) -> Vec<Peer> {
+fn linked<P: SimStack>(sim: &Simulation<P>, from: usize) -> Vec<SimPeer> {
     let mut known = vec![false; sim.len()];
-    let mut found: Vec<Peer> = Vec::new();
+    let mut found: Vec<SimPeer> = Vec::new();
     let mut next = 0;
     let mut index = from;
     if let Some(known) = known.get_mut(from) {

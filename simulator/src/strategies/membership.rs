@@ -9,28 +9,28 @@ use super::choice::{Choice, Chosen};
 use crate::engine::erased::{self, AnyMembership};
 use crate::engine::strategy::SimMembership;
 use crate::model::dice::Dice;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// A membership strategy that experiments can choose.
-pub trait SimulatedMembership: MembershipStrategy<Membership<Peer>: SimMembership> {
+pub trait SimulatedMembership: MembershipStrategy<Membership<SimPeer>: SimMembership> {
     /// Of a hundred plans of the swarm, so many are drawn with it, unless it is the default.
     const DRAWN: u32 = 0;
 
     /// Parameters for a plan of the swarm.
     #[must_use]
-    fn draw(_dice: &mut Dice, _for: &Circumstances) -> Self {
+    fn draw(_dice: &mut Dice, _for: &MembershipNeeds) -> Self {
         Self::default()
     }
 
     /// What the swarm may count on. By default on nothing but that its own invariants hold.
-    fn promises(&self, _for: &Conditions) -> Promises {
-        Promises::default()
+    fn promises(&self, _for: &MembershipConditions) -> MembershipPromises {
+        MembershipPromises::default()
     }
 }
 
 /// What a plan needs of the parameters that are drawn for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Circumstances {
+pub struct MembershipNeeds {
     /// Nodes at the beginning.
     pub nodes: u32,
     /// Nodes that join later.
@@ -49,7 +49,7 @@ pub struct Circumstances {
 
 /// What a plan has in store.
 #[derive(Debug, Clone, Copy)]
-pub struct Conditions {
+pub struct MembershipConditions {
     /// Nodes that run at most.
     pub nodes: u64,
     /// Nothing happens that may leave a side which knows nobody else.
@@ -58,7 +58,7 @@ pub struct Conditions {
 
 /// What a membership strategy promises under some conditions.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Promises {
+pub struct MembershipPromises {
     /// Views agree in the end.
     pub agrees: bool,
     /// One overlay in the end.
@@ -87,7 +87,7 @@ pub struct Promises {
 pub type Membership = Chosen<dyn MembershipChoice>;
 
 /// Makes a node's membership, given the peer and a seed of its own.
-pub type MakeMembership = Arc<dyn Fn(Peer, u64) -> AnyMembership + Send + Sync>;
+pub type MakeMembership = Arc<dyn Fn(SimPeer, u64) -> AnyMembership + Send + Sync>;
 
 /// A [`SimulatedMembership`] without its type.
 pub trait MembershipChoice: Choice {
@@ -101,9 +101,9 @@ pub trait MembershipChoice: Choice {
     /// See [`SimulatedMembership::DRAWN`].
     fn drawn(&self) -> u32;
     /// See [`SimulatedMembership::draw`].
-    fn draw(&self, dice: &mut Dice, circumstances: &Circumstances) -> Membership;
+    fn draw(&self, dice: &mut Dice, needs: &MembershipNeeds) -> Membership;
     /// See [`SimulatedMembership::promises`].
-    fn promises(&self, conditions: &Conditions) -> Promises;
+    fn promises(&self, conditions: &MembershipConditions) -> MembershipPromises;
 }
 
 impl<S: SimulatedMembership> MembershipChoice for S {
@@ -120,11 +120,11 @@ impl<S: SimulatedMembership> MembershipChoice for S {
         S::DRAWN
     }
 
-    fn draw(&self, dice: &mut Dice, circumstances: &Circumstances) -> Membership {
-        S::draw(dice, circumstances).into()
+    fn draw(&self, dice: &mut Dice, needs: &MembershipNeeds) -> Membership {
+        S::draw(dice, needs).into()
     }
 
-    fn promises(&self, conditions: &Conditions) -> Promises {
+    fn promises(&self, conditions: &MembershipConditions) -> MembershipPromises {
         SimulatedMembership::promises(self, conditions)
     }
 }

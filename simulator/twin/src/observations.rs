@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use murmurate::membership::Time;
-use murmurate_simulator::engine::stats::Broadcast;
-use murmurate_simulator::experiment::runner::{Observed, Outcome};
+use murmurate_simulator::engine::stats::BroadcastStats;
+use murmurate_simulator::experiment::runner::{Observed, ObservedReport};
 use murmurate_simulator::experiment::scenario::Scenario;
 use murmurate_simulator::observe::graph::Graph;
 
@@ -162,7 +162,7 @@ impl Observations {
         all
     }
 
-    pub(crate) fn outcome(&self, scenario: &Scenario) -> Outcome {
+    pub(crate) fn report(&self, scenario: &Scenario) -> ObservedReport {
         let end = end(scenario);
         let ticks: Vec<u64> = (0..=end.div_ceil(TICK)).map(|tick| tick * TICK).collect();
         let sum = |at: u64, of: &dyn Fn(&Counts) -> u64| -> u64 {
@@ -179,7 +179,7 @@ impl Observations {
             messages,
             overlay: &|at| self.overlay(micros(at)),
         };
-        observed.outcome(scenario)
+        observed.report(scenario)
     }
 
     /// The first delivery to each of those for whom a broadcast is, before the end of the run.
@@ -197,8 +197,8 @@ impl Observations {
     /// What became of the broadcasts. Nodes count payloads, but not of which broadcast: those of a tick
     /// are those of what was published in the tick that began half a tick before, since payloads take a while
     /// and are reported later; and of those before if nothing was.
-    fn broadcasts(&self, deliveries: &[&Delivery], payloads: &[u64]) -> Vec<Broadcast> {
-        let mut all: Vec<(u32, Broadcast)> =
+    fn broadcasts(&self, deliveries: &[&Delivery], payloads: &[u64]) -> Vec<BroadcastStats> {
+        let mut all: Vec<(u32, BroadcastStats)> =
             self.sent.iter().map(|(id, sent)| (*id, sent.broadcast())).collect();
         all.sort_by_key(|(_, broadcast)| broadcast.sent);
         let places: BTreeMap<u32, usize> =
@@ -209,7 +209,8 @@ impl Observations {
             broadcast.delivered += 1;
             broadcast.last_hop = broadcast.last_hop.max(*hops);
         }
-        let mut all: Vec<Broadcast> = all.into_iter().map(|(_, broadcast)| broadcast).collect();
+        let mut all: Vec<BroadcastStats> =
+            all.into_iter().map(|(_, broadcast)| broadcast).collect();
         let mut shares = Vec::new();
         for (tick, pair) in payloads.windows(2).enumerate() {
             let before = |tick: u64| time((tick * TICK).saturating_sub(TICK / 2));
@@ -256,8 +257,8 @@ impl Observations {
 
 impl Sent {
     /// Nobody has it yet but who published it.
-    fn broadcast(&self) -> Broadcast {
-        Broadcast {
+    fn broadcast(&self) -> BroadcastStats {
+        BroadcastStats {
             origin: self.incarnation,
             sent: time(self.at),
             payload_bytes: self.bytes,
@@ -270,7 +271,7 @@ impl Sent {
 }
 
 /// Shares payloads out to broadcasts, by how many took them, so that their sum is what came.
-fn share_out(broadcasts: &mut [Broadcast], came: u64) {
+fn share_out(broadcasts: &mut [BroadcastStats], came: u64) {
     let all: u64 = broadcasts.iter().map(|b| u64::from(b.delivered) - 1).sum();
     let (mut taken, mut given) = (0, 0);
     for broadcast in broadcasts {
@@ -343,7 +344,7 @@ mod tests {
         observations.heard(1, counts(700_000, 1));
         observations.heard(1, counts(1_700_000, 4));
         let scenario = Scenario { duration: Span(Duration::from_secs(3)), ..Scenario::default() };
-        let phases = observations.outcome(&scenario).phases;
+        let phases = observations.report(&scenario).phases;
         assert_eq!(phases[0].broadcasts, 2);
         // Two of three, and two of two: whoever came later does not count.
         let reliability = phases[0].reliability.expect("broadcasts");
@@ -354,7 +355,7 @@ mod tests {
 
     #[test]
     fn all_payloads_are_shared_out() {
-        let broadcast = |delivered| Broadcast {
+        let broadcast = |delivered| BroadcastStats {
             delivered,
             ..Sent { incarnation: 0, at: 0, bytes: 0, eligible: BTreeSet::new() }.broadcast()
         };

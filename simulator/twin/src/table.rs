@@ -5,7 +5,7 @@ use std::fmt;
 
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
-use murmurate_simulator::experiment::runner::{Outcome, PhaseReport, Report, Verdict};
+use murmurate_simulator::experiment::runner::{ObservedReport, PhaseReport, Report, Verdict};
 use murmurate_simulator::experiment::scenario::{Assertion, Scenario, Window};
 use serde::Serialize;
 
@@ -90,7 +90,7 @@ impl Comparison {
         simulated: &[Report],
         observations: &Observations,
     ) -> Self {
-        let real = observations.outcome(scenario);
+        let real = observations.report(scenario);
         let mut figures = Vec::new();
         for real in &real.phases {
             let is_same = |phase: &&PhaseReport| phase.phase == real.phase;
@@ -160,7 +160,7 @@ fn messages(simulated: &[Report], real: &BTreeMap<String, u64>) -> Vec<Row> {
 }
 
 /// How long it took until an assertion with `within` held.
-fn times(scenario: &Scenario, simulated: &[Report], real: &Outcome) -> Vec<Row> {
+fn times(scenario: &Scenario, simulated: &[Report], real: &ObservedReport) -> Vec<Row> {
     let row = |(place, assertion): (usize, &Assertion)| {
         let Window::Within(_, event) = &assertion.window else { return None };
         let begun = scenario.event_time(event).0.as_secs_f64();

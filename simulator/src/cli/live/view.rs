@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::stats::Broadcast;
+use crate::engine::stats::BroadcastStats;
 use crate::experiment::runner::Point;
 use murmurate::membership::Time;
 use ratatui::Frame;
@@ -45,7 +45,7 @@ impl View {
         now: Time,
         running: usize,
         degrees: impl Iterator<Item = usize>,
-        broadcasts: &[Broadcast],
+        broadcasts: &[BroadcastStats],
     ) {
         (self.now, self.running) = (now, running);
         self.degrees.clear();
@@ -56,7 +56,7 @@ impl View {
         let [from, until] = self.looks;
         let first = broadcasts.partition_point(|broadcast| broadcast.sent < from);
         let end = broadcasts.partition_point(|broadcast| broadcast.sent < until);
-        let shares = broadcasts[first..end].iter().map(Broadcast::reliability);
+        let shares = broadcasts[first..end].iter().map(BroadcastStats::reliability);
         let mean = shares.sum::<f64>() / (end - first) as f64;
         self.reliability.push((end > first).then_some(mean));
         self.looks = [until, now];
@@ -173,8 +173,8 @@ mod tests {
         Time::from_nanos(seconds * 1_000_000_000)
     }
 
-    fn broadcast(sent: u64, delivered: u32) -> Broadcast {
-        Broadcast {
+    fn broadcast(sent: u64, delivered: u32) -> BroadcastStats {
+        BroadcastStats {
             origin: 0,
             sent: at(sent),
             payload_bytes: 1,

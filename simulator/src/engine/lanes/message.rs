@@ -3,9 +3,9 @@
 use murmurate::channel::session::{Greeting, Welcome};
 use murmurate::channel::{Frame, Path};
 
-use super::Channel;
+use super::ChannelConfig;
 use super::content::Name;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// Bytes before a body: on a stream, and in a datagram with its kind, lane and half.
 const FRAME: u64 = 12;
@@ -71,7 +71,7 @@ pub(crate) enum Body {
     /// To oneself: the stream to or from this node is noticed to be broken.
     Notice { peer: u32, attempt: u64, to_sender: bool },
     /// To oneself: the application is done with a message.
-    Done { from: Peer, half: u64, number: u64, name: Name },
+    Done { from: SimPeer, half: u64, number: u64, name: Name },
 }
 
 impl LaneMessage {
@@ -117,7 +117,7 @@ impl LaneMessage {
     }
 
     /// Its size on the wire.
-    pub(crate) fn bytes(&self, channel: &Channel) -> u64 {
+    pub(crate) fn bytes(&self, channel: &ChannelConfig) -> u64 {
         match &self.body {
             Body::Hello { .. } => HELLO + channel.name.len() as u64,
             _ => self.bytes_on_line(),

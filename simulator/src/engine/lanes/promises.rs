@@ -2,7 +2,7 @@
 
 /// What a kind promises beyond what all do.
 #[derive(Debug, Clone, Copy)]
-pub struct Promises {
+pub struct ChannelPromises {
     /// A start of a node takes a lane's messages in the order of the pushes.
     pub in_order: bool,
     /// All copies of a message go to one receiving half.
@@ -13,7 +13,7 @@ pub struct Promises {
     pub least_room: usize,
 }
 
-impl Promises {
+impl ChannelPromises {
     /// Those of [`BestEffort`](murmurate::channel::BestEffort), where all paths are streams.
     pub const BEST_EFFORT: Self =
         Self { in_order: true, one_half: true, survives: false, least_room: 1 };

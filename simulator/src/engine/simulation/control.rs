@@ -9,11 +9,11 @@ use super::Simulation;
 use crate::engine::connections::Dialling;
 use crate::engine::journal::Operation;
 use crate::engine::strategy::SimStack;
-use crate::model::machine::Processor;
+use crate::model::machine::ProcessorModel;
 
 impl<P: SimStack> Simulation<P> {
     /// Nodes work and connect like this. Call it before any node starts; without it both take no time.
-    pub fn equip(&mut self, processor: Option<Processor>, dialling: Option<Dialling>) {
+    pub fn equip(&mut self, processor: Option<ProcessorModel>, dialling: Option<Dialling>) {
         self.shards.all_mut().iter_mut().for_each(|shard| shard.equip(processor, dialling));
     }
 

@@ -15,7 +15,7 @@ use crate::engine::deliveries::{DeliveryLog, Joined};
 use crate::engine::event::What;
 use crate::engine::journal::{Journal, Operation};
 use crate::engine::lanes::{
-    self, Act, Audit, Channel, ChannelMessage, Happened, Lanes, Tally, Watch,
+    self, Act, Audit, ChannelConfig, ChannelMessage, Lanes, MessageEvent, Tally, TallyWindow,
 };
 use crate::engine::shard::Node;
 use crate::engine::shards::Shards;
@@ -28,7 +28,7 @@ use crate::engine::watch::{EventKind, Events, Filter, Load, Record, in_order};
 use crate::model::id::SimId as _;
 use crate::model::machine::Machine;
 use crate::model::network::Network;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 use crate::model::regional::Regional;
 
 /// How wide a bucket of the queue is under this network, in nanoseconds: calls take effect at the
@@ -59,10 +59,10 @@ pub struct Simulation<P: SimStack> {
     network: Arc<Network>,
     make: Make<P>,
     /// Who published each broadcast, and how many each publisher has.
-    publishers: Vec<Peer>,
-    sequences: BTreeMap<Peer, u32>,
+    publishers: Vec<SimPeer>,
+    sequences: BTreeMap<SimPeer, u32>,
     /// What services told and nobody has taken.
-    events: Vec<(Time, Peer, EventOf<P>)>,
+    events: Vec<(Time, SimPeer, EventOf<P>)>,
     out_of_incarnations: Option<usize>,
     journal: Option<Journal>,
     /// The network may have changed since the last entry.
@@ -80,7 +80,7 @@ impl<P: SimStack> Simulation<P> {
     pub fn on_threads(threads: NonZeroUsize, seed: u64, network: Network, make: Make<P>) -> Self {
         let mut shards = Shards::new(threads, network.least_latency());
         // The names are those that any node has.
-        let kinds = kinds::<P>(make(Peer::new(0, 0), seed).stack());
+        let kinds = kinds::<P>(make(SimPeer::new(0, 0), seed).stack());
         shards.all_mut().iter_mut().for_each(|shard| shard.common.stats.name_kinds(&kinds));
         Self {
             seed,
@@ -108,7 +108,7 @@ impl<P: SimStack> Simulation<P> {
     }
 
     /// A peer that delivered a broadcast twice, and the broadcast.
-    pub fn twice_delivered(&self) -> Option<(Peer, u32)> {
+    pub fn twice_delivered(&self) -> Option<(SimPeer, u32)> {
         let logs = self.shards.all().iter().filter_map(|shard| shard.common.deliveries.as_ref());
         logs.filter_map(DeliveryLog::twice).min().map(|(id, peer)| (peer, id))
     }
@@ -120,7 +120,7 @@ impl<P: SimStack> Simulation<P> {
     }
 
     /// Who published each broadcast of the run.
-    pub(crate) fn publishers(&self) -> &[Peer] {
+    pub(crate) fn publishers(&self) -> &[SimPeer] {
         &self.publishers
     }
 
@@ -139,7 +139,7 @@ impl<P: SimStack> Simulation<P> {
 
     /// How many broadcasts of this publisher node `index` was told it will never get, in its present
     /// incarnation, as far as deliveries are logged.
-    pub(crate) fn has_missed(&self, index: usize, publisher: Peer) -> u64 {
+    pub(crate) fn has_missed(&self, index: usize, publisher: SimPeer) -> u64 {
         let log = self.shards.of(index).common.deliveries.as_ref();
         log.zip(self.peer(index)).map_or(0, |(log, me)| log.has_missed(me, publisher))
     }
@@ -185,7 +185,7 @@ impl<P: SimStack> Simulation<P> {
     }
 
     /// The name of node `index` in its present incarnation.
-    pub fn peer(&self, index: usize) -> Option<Peer> {
+    pub fn peer(&self, index: usize) -> Option<SimPeer> {
         self.node(index).map(Node::me)
     }
 
@@ -263,7 +263,7 @@ impl<P: SimStack> Simulation<P> {
     }
 
     /// Tells whoever watches events that one happens to a node from outside.
-    fn see(&mut self, node: Peer, kind: EventKind, of: impl FnOnce(Record) -> Record) {
+    fn see(&mut self, node: SimPeer, kind: EventKind, of: impl FnOnce(Record) -> Record) {
         if let Some(watch) = &mut self.shards.of_mut(node.index()).common.watch {
             watch.see(self.now, node, kind, of);
         }
@@ -294,15 +294,15 @@ impl<P: SimStack> Simulation<P> {
     }
 
     /// Starts a new node that joins through `contacts` (indices of nodes); the first has none.
-    /// Returns its index, or `None` when [`Peer::MAX_NODES`] have started.
+    /// Returns its index, or `None` when [`SimPeer::MAX_NODES`] have started.
     pub fn start(&mut self, contacts: &[usize]) -> Option<usize> {
         let index = self.len;
-        if index >= Peer::MAX_NODES {
+        if index >= SimPeer::MAX_NODES {
             return None;
         }
         self.len += 1;
         self.note(|| Operation::Start { index, contacts: contacts.to_vec() });
-        self.bring_up(Peer::new(index, 0), contacts);
+        self.bring_up(SimPeer::new(index, 0), contacts);
         Some(index)
     }
 
@@ -336,7 +336,7 @@ impl<P: SimStack> Simulation<P> {
     pub fn kill(&mut self, index: usize) {
         let Some(node) = self.node(index).filter(|_| self.is_live(index)) else { return };
         let dead = node.me();
-        let neighbors: Vec<Peer> = node.stack.stack().membership().active().collect();
+        let neighbors: Vec<SimPeer> = node.stack.stack().membership().active().collect();
         self.note(|| Operation::Kill(index));
         let (now, shard) = (self.now.as_nanos(), self.shards.of_mut(index));
         shard.hang_up(&self.network, dead, now);
@@ -367,7 +367,7 @@ impl<P: SimStack> Simulation<P> {
     }
 
     /// Starts node `index` again: a new incarnation that remembers nothing. Returns whether it did:
-    /// a running node does not, nor one that was started [`Peer::MAX_INCARNATIONS`] times, which
+    /// a running node does not, nor one that was started [`SimPeer::MAX_INCARNATIONS`] times, which
     /// [`Simulation::out_of_incarnations`] tells.
     pub fn restart(&mut self, index: usize, contacts: &[usize]) -> bool {
         let Some(former) = self.peer(index).filter(|_| !self.is_live(index)) else { return false };
@@ -379,7 +379,7 @@ impl<P: SimStack> Simulation<P> {
             self.network_mut().set_dark(index, false);
         }
         self.note(|| Operation::Start { index, contacts: contacts.to_vec() });
-        self.bring_up(Peer::new(index, incarnation), contacts);
+        self.bring_up(SimPeer::new(index, incarnation), contacts);
         true
     }
 
@@ -388,7 +388,7 @@ impl<P: SimStack> Simulation<P> {
         self.out_of_incarnations
     }
 
-    fn bring_up(&mut self, me: Peer, contacts: &[usize]) {
+    fn bring_up(&mut self, me: SimPeer, contacts: &[usize]) {
         let seed = u64::from(me.bits()).wrapping_mul(0xd134_2543_de82_ef95);
         let stack = (self.make)(me, crate::model::network::mix(self.seed ^ seed));
         self.shards.of_mut(me.index()).start(&self.network, me.index(), self.now, stack);
@@ -423,7 +423,7 @@ impl<P: SimStack> Simulation<P> {
         self.publishers.push(me);
         let (sent, eligible) = (self.now, self.live as u32);
         for shard in self.shards.all_mut() {
-            shard.publish(stats::Broadcast {
+            shard.publish(stats::BroadcastStats {
                 origin: index,
                 sent,
                 payload_bytes,
@@ -455,8 +455,8 @@ impl<P: SimStack> Simulation<P> {
 
     /// From now on nodes have these channels, instead of those before. What becomes of messages that
     /// `watches` mean is counted separately.
-    pub fn open_channels(&mut self, channels: &[Channel], watches: &[Watch]) {
-        let channels: Arc<[Channel]> = channels.into();
+    pub fn open_channels(&mut self, channels: &[ChannelConfig], watches: &[TallyWindow]) {
+        let channels: Arc<[ChannelConfig]> = channels.into();
         for shard in self.shards.all_mut() {
             if shard.lanes.is_none() {
                 shard.common.stats.add_kinds(&lanes::KINDS);
@@ -516,10 +516,10 @@ impl<P: SimStack> Simulation<P> {
 
     /// What happened to messages since [`Simulation::keep_channel_messages`]. On several threads what
     /// happened at the sender comes before what happened at the receiver, or after it.
-    pub fn channel_messages(&self) -> BTreeMap<ChannelMessage, Vec<Happened>> {
+    pub fn channel_messages(&self) -> BTreeMap<ChannelMessage, Vec<MessageEvent>> {
         let mut all = BTreeMap::<_, Vec<_>>::new();
         for lanes in self.shards.all().iter().filter_map(|shard| shard.lanes.as_ref()) {
-            for (message, happened) in lanes.ledger().all() {
+            for (message, happened) in lanes.accounting().all() {
                 all.entry(*message).or_default().extend_from_slice(happened);
             }
         }
@@ -528,16 +528,16 @@ impl<P: SimStack> Simulation<P> {
 
     /// Messages that a start of a node has sent on a channel to a node, since
     /// [`Simulation::keep_channel_messages`].
-    pub fn channel_sent(&self, channel: usize, from: Peer, to: usize) -> u64 {
+    pub fn channel_sent(&self, channel: usize, from: SimPeer, to: usize) -> u64 {
         let lanes = self.shards.of(from.index()).lanes.as_ref();
-        lanes.map_or(0, |lanes| lanes.ledger().sent_on((channel as u16, from, to as u32)))
+        lanes.map_or(0, |lanes| lanes.accounting().sent_on((channel as u16, from, to as u32)))
     }
 
     /// What became of messages on channels: by channel, and by watch.
     pub fn channel_tallies(&self) -> (Vec<Tally>, Vec<Tally>) {
         let lanes = self.shards.all().iter().filter_map(|shard| shard.lanes.as_ref());
         lanes
-            .map(|lanes| lanes.ledger().tallies())
+            .map(|lanes| lanes.accounting().tallies())
             .reduce(|all, others| Tally::add_all(all, &others))
             .unwrap_or_default()
     }
@@ -549,7 +549,7 @@ impl<P: SimStack> Simulation<P> {
     /// The first promise that was broken.
     pub fn check_channels(&self) -> Result<(), Violation> {
         let lanes = self.shards.all().iter().filter_map(|shard| shard.lanes.as_ref());
-        let audit = Audit(lanes.clone().map(|lanes| lanes.ledger()).collect());
+        let audit = Audit(lanes.clone().map(|lanes| lanes.accounting()).collect());
         audit.broken().map_or(Ok(()), Err)?;
         lanes.clone().try_for_each(|lanes| lanes.check())?;
         audit.told_the_truth()

@@ -7,7 +7,7 @@ use murmurate::stack::Input;
 use super::Simulation;
 use crate::engine::host::{Tell, Told};
 use crate::engine::strategy::{CommandOf, EventOf, SimStack};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 impl<P: SimStack> Simulation<P> {
     /// Asks something of the service of node `index`. Whether it runs.
@@ -18,7 +18,7 @@ impl<P: SimStack> Simulation<P> {
 
     /// What the services told since it was last taken: by time, then node. It takes memory until it is
     /// taken.
-    pub fn take_events(&mut self) -> Vec<(Time, Peer, EventOf<P>)> {
+    pub fn take_events(&mut self) -> Vec<(Time, SimPeer, EventOf<P>)> {
         std::mem::take(&mut self.events)
     }
 

@@ -18,7 +18,7 @@ pub(crate) use victims::{random_running, random_such};
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::scenario::{Death, Fault, What, Who};
 use crate::model::network::mix;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 use churn::Churning;
 use victims::{side, victims};
 
@@ -56,7 +56,7 @@ pub(crate) enum Later {
     /// A node that does not run starts again.
     Restart(usize),
     /// A process stops whose node left.
-    Stop(Peer),
+    Stop(SimPeer),
     /// A step of churn.
     Turn(Turn),
     /// It ends.
@@ -281,7 +281,7 @@ fn remembered<P: SimStack>(sim: &Simulation<P>, index: usize) -> Vec<usize> {
     let Some(peer) = sim.stack(index) else { return Vec::new() };
     let membership = peer.membership();
     let known = membership.active().chain(membership.lost()).chain(membership.passive());
-    known.map(Peer::index).take(REMEMBERED).collect()
+    known.map(SimPeer::index).take(REMEMBERED).collect()
 }
 
 /// `count` times, evenly from now on.

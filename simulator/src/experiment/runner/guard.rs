@@ -2,7 +2,7 @@
 
 use murmurate::membership::Violation;
 
-use super::report::{Broken, seconds};
+use super::report::{ViolationReport, seconds};
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::scenario::{Figure, Scenario, Window};
 use crate::observe::check::{self, Agreement};
@@ -22,7 +22,7 @@ pub(super) struct Guard {
     most_pending: f64,
     most_messages: f64,
     agreement: Option<Agreement>,
-    pub(super) broken: Option<Broken>,
+    pub(super) broken: Option<ViolationReport>,
 }
 
 impl Guard {
@@ -77,7 +77,7 @@ impl Guard {
         if let Err(Violation { rule, detail }) = found
             && self.broken.is_none()
         {
-            self.broken = Some(Broken { rule, detail, at: seconds(sim.now()) });
+            self.broken = Some(ViolationReport { rule, detail, at: seconds(sim.now()) });
         }
     }
 }

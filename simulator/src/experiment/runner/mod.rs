@@ -9,7 +9,7 @@ mod counts;
 mod guard;
 mod observed;
 mod observer;
-mod reach;
+mod reach_log;
 mod recorder;
 mod report;
 mod routing;
@@ -28,22 +28,22 @@ use murmurate::router::{self, Router};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
-pub use observed::{Observed, Outcome};
+pub use observed::{Observed, ObservedReport};
 pub use observer::{Observer, View};
 pub use report::{
-    Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
-    RegionLatency, Report, RoutingReport, Sent, Verdict,
+    ChannelReport, Curve, FaultReport, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
+    RegionLatency, Report, RoutingReport, Sent, Verdict, ViolationReport,
 };
 
 use crate::engine::strategy::{SimBroadcast, SimMembership, compose};
 use crate::engine::{Make, SimStack, Simulation};
 use crate::experiment::faults::{self, Later, Ongoing};
 use crate::experiment::scenario::Scenario;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 use crate::model::regional::Regional;
-use agenda::{Act, Agenda};
+use agenda::{Action, Agenda};
 use guard::Guard;
-use reach::Reach;
+use reach_log::ReachLog;
 use recorder::Recorder;
 use routing::{RouterAccess, Routing};
 use workload::Sending;
@@ -113,7 +113,7 @@ fn run_maybe_routed<M: SimMembership, B: SimBroadcast>(
         return run_with(threads, scenario, make, observer);
     }
     let config = Arc::new(router::Config::default());
-    let make: Make<Stack<M, B, Router<Peer, routing::Datagram>>> =
+    let make: Make<Stack<M, B, Router<SimPeer, routing::Datagram>>> =
         Arc::new(move |me, seed| make(me, seed).with_service(Router::new(me, Arc::clone(&config))));
     let routes = RouterAccess { command: |command| command, event: Some };
     run_nodes(threads, scenario, make, Some(routes), observer)
@@ -165,7 +165,7 @@ fn run_nodes<P: SimStack>(
     let mut runner = Runner::new(scenario, sim, routes, observer);
     runner.run();
     if let Some(node) = runner.sim.out_of_incarnations() {
-        let (at, most) = (runner.sim.now(), Peer::MAX_INCARNATIONS);
+        let (at, most) = (runner.sim.now(), SimPeer::MAX_INCARNATIONS);
         let message = format!(
             "after {:.1} s node {node} was to start once more, and a node can start {most} times: let \
              nodes run for longer, or the scenario end sooner",
@@ -196,7 +196,7 @@ struct Runner<'a, P: SimStack> {
     sendings: Vec<Sending>,
     faults: Vec<Ongoing>,
     recorder: Recorder,
-    reach: Reach,
+    reach: ReachLog,
     routing: Routing<P>,
     guard: Guard,
     observer: &'a mut dyn Observer,
@@ -214,28 +214,28 @@ impl<'a, P: SimStack> Runner<'a, P> {
         observer: &'a mut dyn Observer,
     ) -> Self {
         let mut agenda = Agenda::default();
-        agenda.add(Time::ZERO, Act::Join(0));
+        agenda.add(Time::ZERO, Action::Join(0));
         for (at, workload) in scenario.workload.iter().enumerate() {
-            agenda.add(Time::ZERO.after(workload.from.0), Act::Send(at));
+            agenda.add(Time::ZERO.after(workload.from.0), Action::Send(at));
         }
         for (at, fault) in scenario.faults.iter().enumerate() {
-            agenda.add(Time::ZERO.after(fault.at.0), Act::Strike(at));
+            agenda.add(Time::ZERO.after(fault.at.0), Action::Strike(at));
         }
         for (at, phase) in scenario.measure.phases.iter().enumerate() {
-            agenda.add(Time::ZERO.after(phase.from.0), Act::Phase(at));
+            agenda.add(Time::ZERO.after(phase.from.0), Action::Phase(at));
         }
-        agenda.add(Time::ZERO.after(scenario.measure.every.0), Act::Sample);
+        agenda.add(Time::ZERO.after(scenario.measure.every.0), Action::Sample);
         for time in observer.looks_at() {
-            agenda.add(Time::ZERO.after(time.0), Act::Show);
+            agenda.add(Time::ZERO.after(time.0), Action::Show);
         }
         let recorder = Recorder::new(scenario, observer.overlay_every());
         for time in recorder.borders() {
-            agenda.add(time, Act::Border);
+            agenda.add(time, Action::Border);
         }
         for time in recorder.looks() {
-            agenda.add(time, Act::Look);
+            agenda.add(time, Action::Look);
         }
-        let reach = Reach::new(scenario);
+        let reach = ReachLog::new(scenario);
         if !scenario.channels.is_empty() {
             let channels: Vec<_> = scenario.channels.iter().map(Into::into).collect();
             sim.open_channels(&channels, &verdicts::watches(scenario));
@@ -318,26 +318,26 @@ impl<'a, P: SimStack> Runner<'a, P> {
         }
     }
 
-    fn perform(&mut self, time: Time, act: Act) {
+    fn perform(&mut self, time: Time, act: Action) {
         match act {
-            Act::Border => self.recorder.border(time, &mut self.sim),
-            Act::Sample => {
+            Action::Border => self.recorder.border(time, &mut self.sim),
+            Action::Sample => {
                 self.recorder.sample(time, &mut self.sim, self.observer);
-                self.agenda.add(self.recorder.next_sample(), Act::Sample);
+                self.agenda.add(self.recorder.next_sample(), Action::Sample);
             }
-            Act::Look => self.recorder.look(time, &self.sim),
-            Act::Show => self.observer.look(&self.sim, time),
-            Act::Phase(at) => {
+            Action::Look => self.recorder.look(time, &self.sim),
+            Action::Show => self.observer.look(&self.sim, time),
+            Action::Phase(at) => {
                 self.recorder.sample(time, &mut self.sim, self.observer);
                 self.recorder.begin_phase(at, &mut self.sim);
             }
-            Act::Strike(at) => {
+            Action::Strike(at) => {
                 let name = self.faults[at].fault().label();
                 self.observer.fault(name, self.sim.now(), false);
                 let plans = self.faults[at].strike(time, &mut self.sim);
                 self.plan(at, plans);
             }
-            Act::Later(at, later) => {
+            Action::Later(at, later) => {
                 if later == Later::End {
                     let name = self.faults[at].fault().label();
                     self.observer.fault(name, self.sim.now(), true);
@@ -345,12 +345,12 @@ impl<'a, P: SimStack> Runner<'a, P> {
                 let plans = self.faults[at].go_on(time, &mut self.sim, later);
                 self.plan(at, plans);
             }
-            Act::Join(index) => self.join(index),
-            Act::Send(at) => {
+            Action::Join(index) => self.join(index),
+            Action::Send(at) => {
                 if let Some(next) =
                     self.sendings[at].send(time, &mut self.sim, &mut self.reach, &mut self.routing)
                 {
-                    self.agenda.add(next, Act::Send(at));
+                    self.agenda.add(next, Action::Send(at));
                 }
             }
         }
@@ -358,7 +358,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
 
     fn plan(&mut self, fault: usize, plans: Vec<(Time, Later)>) {
         for (time, later) in plans {
-            self.agenda.add(time, Act::Later(fault, later));
+            self.agenda.add(time, Action::Later(fault, later));
         }
     }
 
@@ -374,7 +374,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
         if next < nodes.count as usize {
             let share = next as f64 / f64::from(nodes.count);
             let time = Time::ZERO.after(nodes.joining.0.mul_f64(share));
-            self.agenda.add(time, Act::Join(next));
+            self.agenda.add(time, Action::Join(next));
         }
     }
 }

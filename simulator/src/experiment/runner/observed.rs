@@ -15,7 +15,7 @@ use super::report::{
 use super::routing::RoutingCounts;
 use super::verdicts::{Judge, Measured, verdicts};
 use crate::engine::bucket;
-use crate::engine::stats::{self, Broadcast};
+use crate::engine::stats::{self, BroadcastStats};
 use crate::experiment::scenario::{Figure, Of, Scenario};
 use crate::observe::graph::Graph;
 use crate::observe::overlay::Overlay;
@@ -23,7 +23,7 @@ use crate::observe::overlay::Overlay;
 /// What was seen of nodes that ran a scenario.
 pub struct Observed<'a> {
     /// Broadcasts, in the order they were published.
-    pub broadcasts: Vec<Broadcast>,
+    pub broadcasts: Vec<BroadcastStats>,
     /// Deliveries: when, and how long after the broadcast was published.
     pub deliveries: Vec<(Time, Duration)>,
     /// Messages that all nodes had sent by some moments, in order.
@@ -36,7 +36,7 @@ pub struct Observed<'a> {
 /// What a scenario came to, as far as both worlds have it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Outcome {
+pub struct ObservedReport {
     /// The parts of the run, one after the other.
     pub phases: Vec<PhaseReport>,
     /// The overlay over time, where it was looked at.
@@ -48,7 +48,7 @@ pub struct Outcome {
 impl Observed<'_> {
     /// The figures that a report of the scenario has, measured in the same windows.
     #[must_use]
-    pub fn outcome(&self, scenario: &Scenario) -> Outcome {
+    pub fn report(&self, scenario: &Scenario) -> ObservedReport {
         let end = Time::ZERO.after(scenario.duration.0);
         // What happens at a moment happens at the next border of the simulation's queue, and so does a look.
         let width = scenario.network().map_or(1, |network| bucket(&network));
@@ -71,7 +71,7 @@ impl Observed<'_> {
             let messages = self.sent(until) - self.sent(from);
             (Counts { messages, ..Counts::default() }, self.latencies(from, until))
         });
-        Outcome {
+        ObservedReport {
             phases: self.phases(scenario, end),
             verdicts: verdicts(scenario, &measured, &judge),
             overlay_series: overlays.into_iter().map(|(_, point)| point).collect(),
@@ -114,9 +114,9 @@ impl Observed<'_> {
             from: seconds(from),
             until: seconds(until),
             broadcasts: broadcasts.len(),
-            reliability: mean(broadcasts, Broadcast::reliability),
+            reliability: mean(broadcasts, BroadcastStats::reliability),
             least_reliability: least_reliability(broadcasts),
-            rmr: mean(broadcasts, Broadcast::rmr),
+            rmr: mean(broadcasts, BroadcastStats::rmr),
             ldh: mean(broadcasts, |broadcast| f64::from(broadcast.last_hop)),
             latency_seconds: (!latencies.is_empty()).then(|| Quantiles::of(&latencies)),
             latency_curve: curve(&latencies, 1e6),

@@ -8,12 +8,13 @@ use murmurate::membership::Time;
 use super::Observer;
 use super::counts::Counts;
 use super::report::{
-    Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
-    RegionLatency, Report, RoutingReport, curve, least_reliability, mean, published, seconds,
+    ChannelReport, Curve, FaultReport, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
+    RegionLatency, Report, RoutingReport, ViolationReport, curve, least_reliability, mean,
+    published, seconds,
 };
 use super::routing::Routing;
 use super::verdicts::{self, Judge, Measured, verdicts};
-use crate::engine::stats::{Broadcast, Stats};
+use crate::engine::stats::{BroadcastStats, Stats};
 use crate::engine::watch::Load;
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::faults::Ongoing;
@@ -205,7 +206,7 @@ impl Recorder {
         faults: &[Ongoing],
         reach: &[f64],
         routing: &Routing<P>,
-        violation: Option<Broken>,
+        violation: Option<ViolationReport>,
     ) -> Report {
         let stats = sim.stats();
         let series: Vec<Point> =
@@ -239,7 +240,7 @@ impl Recorder {
             routing: RoutingReport::of(&routing.routed(sim, Time::ZERO, sim.now())),
             channels: channels.map(|(c, tally)| ChannelReport::of(&c.name, tally)).collect(),
             phases,
-            timeline: faults.iter().map(happened).collect(),
+            timeline: faults.iter().map(fault_report).collect(),
             load: loads(sim),
             series,
             overlay_series: self.overlays.into_iter().map(|(_, point)| point).collect(),
@@ -258,9 +259,9 @@ impl Closed {
             from: seconds(self.from),
             until: seconds(self.until),
             broadcasts: broadcasts.len(),
-            reliability: mean(broadcasts, Broadcast::reliability),
+            reliability: mean(broadcasts, BroadcastStats::reliability),
             least_reliability: least_reliability(broadcasts),
-            rmr: mean(broadcasts, Broadcast::rmr),
+            rmr: mean(broadcasts, BroadcastStats::rmr),
             ldh: mean(broadcasts, |broadcast| f64::from(broadcast.last_hop)),
             latency_seconds: self.latencies,
             latency_curve: self.curve,
@@ -275,8 +276,8 @@ fn finished(from: Time, mut point: Point, stats: &Stats) -> Point {
     let all = &stats.broadcasts;
     let first = all.partition_point(|broadcast| broadcast.sent < from);
     let broadcasts = &all[first..][..point.broadcasts];
-    point.reliability = mean(broadcasts, Broadcast::reliability);
-    point.rmr = mean(broadcasts, Broadcast::rmr);
+    point.reliability = mean(broadcasts, BroadcastStats::reliability);
+    point.rmr = mean(broadcasts, BroadcastStats::rmr);
     point.ldh = mean(broadcasts, |broadcast| f64::from(broadcast.last_hop));
     point
 }
@@ -287,9 +288,9 @@ fn loads<P: SimStack>(sim: &Simulation<P>) -> Option<Loads> {
     loads.filter(|loads| !loads.is_empty()).map(|loads| Loads::of(&loads))
 }
 
-fn happened(ongoing: &Ongoing) -> Happened {
+fn fault_report(ongoing: &Ongoing) -> FaultReport {
     let fault = ongoing.fault();
-    Happened {
+    FaultReport {
         fault: fault.label().to_owned(),
         kind: fault.what.kind(),
         at: fault.at.0.as_secs_f64(),

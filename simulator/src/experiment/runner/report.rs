@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::routing::RoutingCounts;
 use crate::engine::lanes::Tally;
 use crate::engine::marks::Marks;
-use crate::engine::stats::{self, Broadcast, Kind};
+use crate::engine::stats::{self, BroadcastStats, KindStats};
 use crate::engine::watch::Load;
 use crate::model::regional::Regional;
 use crate::observe::graph::Graph;
@@ -51,7 +51,7 @@ pub struct Report {
     /// The parts of the run, one after the other.
     pub phases: Vec<PhaseReport>,
     /// The timeline, as it happened.
-    pub timeline: Vec<Happened>,
+    pub timeline: Vec<FaultReport>,
     /// What nodes carried in the whole run, if the scenario measures it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<Loads>,
@@ -62,7 +62,7 @@ pub struct Report {
     /// The assertions, in their order.
     pub verdicts: Vec<Verdict>,
     /// What must hold in every run and did not; the run was stopped there.
-    pub violation: Option<Broken>,
+    pub violation: Option<ViolationReport>,
     /// Which rarely taken branches of the protocols were taken.
     #[serde(skip)]
     pub marks: Marks,
@@ -78,7 +78,7 @@ impl Report {
 
 /// An invariant of the protocols that did not hold: a bug.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Broken {
+pub struct ViolationReport {
     /// The invariant.
     pub rule: &'static str,
     /// What was found instead, and where.
@@ -400,7 +400,7 @@ pub struct OverlayPoint {
 
 /// An entry of the timeline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Happened {
+pub struct FaultReport {
     /// Its name, or its kind.
     pub fault: String,
     /// What it was.
@@ -475,25 +475,28 @@ impl RegionLatency {
     }
 }
 
-impl From<&Kind> for Sent {
-    fn from(kind: &Kind) -> Self {
+impl From<&KindStats> for Sent {
+    fn from(kind: &KindStats) -> Self {
         Self { kind: kind.name, count: kind.count, bytes: kind.bytes }
     }
 }
 
 /// Mean of `of` over broadcasts; `None` if there are none.
-pub(super) fn mean(broadcasts: &[Broadcast], of: impl Fn(&Broadcast) -> f64) -> Option<f64> {
+pub(super) fn mean(
+    broadcasts: &[BroadcastStats],
+    of: impl Fn(&BroadcastStats) -> f64,
+) -> Option<f64> {
     let sum: f64 = broadcasts.iter().map(of).sum();
     (!broadcasts.is_empty()).then(|| sum / broadcasts.len() as f64)
 }
 
 /// The one that reached fewest.
-pub(super) fn least_reliability(broadcasts: &[Broadcast]) -> Option<f64> {
-    broadcasts.iter().map(Broadcast::reliability).min_by(f64::total_cmp)
+pub(super) fn least_reliability(broadcasts: &[BroadcastStats]) -> Option<f64> {
+    broadcasts.iter().map(BroadcastStats::reliability).min_by(f64::total_cmp)
 }
 
 /// Which broadcasts were published from `from` on and before `until`.
-pub(super) fn published(all: &[Broadcast], from: Time, until: Time) -> Range<usize> {
+pub(super) fn published(all: &[BroadcastStats], from: Time, until: Time) -> Range<usize> {
     let first = all.partition_point(|broadcast| broadcast.sent < from);
     let end = all.partition_point(|broadcast| broadcast.sent < until);
     first..end.max(first)

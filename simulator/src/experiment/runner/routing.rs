@@ -11,7 +11,7 @@ use crate::engine::stats;
 use crate::engine::strategy::{CommandOf, EventOf};
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::scenario::{Scenario, Share, What};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// The content of a datagram: its number in the run, and its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,8 @@ impl router::Data for Datagram {
 
 /// How to talk to the router among a node's services.
 pub(super) struct RouterAccess<P: SimStack> {
-    pub(super) command: fn(Command<Peer, Datagram>) -> CommandOf<P>,
-    pub(super) event: fn(EventOf<P>) -> Option<Event<Peer, Datagram>>,
+    pub(super) command: fn(Command<SimPeer, Datagram>) -> CommandOf<P>,
+    pub(super) event: fn(EventOf<P>) -> Option<Event<SimPeer, Datagram>>,
 }
 
 /// An outcome that is later than allowed by this much is a bug.
@@ -55,7 +55,7 @@ pub(super) struct Routing<P: SimStack> {
     routes: Option<RouterAccess<P>>,
     lookups: Vec<Lookup>,
     /// Lookups without an outcome, by the node that asked and the node it looks for.
-    open: BTreeMap<(Peer, usize), usize>,
+    open: BTreeMap<(SimPeer, usize), usize>,
     datagrams: Vec<SentDatagram>,
     /// Whether the network duplicates nothing: then a lost datagram was not delivered.
     is_exact: bool,
@@ -72,8 +72,8 @@ struct Lookup {
 
 struct SentDatagram {
     at: Time,
-    from: Peer,
-    to: Peer,
+    from: SimPeer,
+    to: SimPeer,
     bytes: u32,
     received: bool,
     lost: bool,
@@ -131,7 +131,7 @@ impl<P: SimStack> Routing<P> {
     ) {
         let (Some(routes), Some(me)) = (&self.routes, sim.peer(from)) else { return };
         // It may never have started.
-        let target = Peer::new(to, 0).node();
+        let target = SimPeer::new(to, 0).node();
         if self.open.contains_key(&(me, to)) {
             return;
         }
@@ -165,7 +165,7 @@ impl<P: SimStack> Routing<P> {
         self.broken.take().map_or(Ok(()), Err)
     }
 
-    fn received(&mut self, me: Peer, from: Peer, Datagram { number, bytes }: Datagram) {
+    fn received(&mut self, me: SimPeer, from: SimPeer, Datagram { number, bytes }: Datagram) {
         let datagram = self.datagrams.get_mut(number as usize);
         let Some(datagram) = datagram.filter(|sent| sent.from == from && sent.bytes == bytes)
         else {
@@ -178,7 +178,7 @@ impl<P: SimStack> Routing<P> {
         self.rule(!lost || !self.is_exact, "what is lost is not delivered", me);
     }
 
-    fn lost(&mut self, me: Peer, to: Peer, number: u64) {
+    fn lost(&mut self, me: SimPeer, to: SimPeer, number: u64) {
         let datagram = self.datagrams.get_mut(number as usize);
         let Some(datagram) = datagram.filter(|sent| sent.from == me && sent.to == to) else {
             return self.rule(false, "whoever sent a datagram is told that it is lost", me);
@@ -202,20 +202,21 @@ impl<P: SimStack> Routing<P> {
         &'a self,
         sim: &'a Simulation<P>,
         wait: Duration,
-    ) -> impl Iterator<Item = (&'a (Peer, usize), &'a usize)> {
-        let runs = |peer: Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
+    ) -> impl Iterator<Item = (&'a (SimPeer, usize), &'a usize)> {
+        let runs =
+            |peer: SimPeer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
         let open = self.open.iter().filter(move |((me, _), _)| runs(*me));
         open.filter(move |(_, at)| self.lookups[**at].at.after(wait) < sim.now())
     }
 
-    fn rule(&mut self, holds: bool, rule: &'static str, at: Peer) {
+    fn rule(&mut self, holds: bool, rule: &'static str, at: SimPeer) {
         if !holds && self.broken.is_none() {
             self.broken = Some(Violation { rule, detail: format!("at {at:?}") });
         }
     }
 
     /// A lookup has an outcome. Returns how many bytes to send now.
-    fn ends(&mut self, at: Time, me: Peer, node: usize, found: bool) -> Option<u32> {
+    fn ends(&mut self, at: Time, me: SimPeer, node: usize, found: bool) -> Option<u32> {
         let open = self.open.remove(&(me, node));
         self.rule(open.is_some(), "an outcome is one of a lookup", me);
         let lookup = &mut self.lookups[open?];
@@ -223,7 +224,7 @@ impl<P: SimStack> Routing<P> {
         lookup.then.filter(|_| found)
     }
 
-    fn send(&mut self, sim: &mut Simulation<P>, from: Peer, to: Peer, bytes: u32) {
+    fn send(&mut self, sim: &mut Simulation<P>, from: SimPeer, to: SimPeer, bytes: u32) {
         let Some(routes) = &self.routes else { return };
         if sim.peer(from.index()) != Some(from) {
             return;
@@ -283,7 +284,7 @@ mod tests {
     use crate::engine::watch::Filter;
     use crate::experiment::scenario::{Document, Scenario, Span};
 
-    type Told = Event<Peer, Datagram>;
+    type Told = Event<SimPeer, Datagram>;
 
     fn scenario(more: &str) -> Scenario {
         let text = format!(
@@ -326,7 +327,7 @@ mod tests {
     fn an_outcome_of_nothing_is_a_bug() {
         let rule = broken(|told| match told {
             Event::Found { peer, path } if peer.index() == 3 => {
-                Some(Event::Found { peer: Peer::new(4, 0), path })
+                Some(Event::Found { peer: SimPeer::new(4, 0), path })
             }
             told => Some(told),
         });
@@ -345,7 +346,7 @@ mod tests {
         assert_eq!(broken(made_up), Some("a datagram is one that was sent"));
         let of_another = |told: Told| match told {
             Event::Received { from, by, data } => {
-                let from = Peer::new(from.index() + 1, 0);
+                let from = SimPeer::new(from.index() + 1, 0);
                 Some(Event::Received { from, by, data })
             }
             told => Some(told),

@@ -8,8 +8,8 @@ use super::report::{
     OverlayPoint, Quantiles, Verdict, least_reliability, mean, published, seconds,
 };
 use super::routing::RoutingCounts;
-use crate::engine::lanes::{Tally, Watch};
-use crate::engine::stats::{self, Broadcast};
+use crate::engine::lanes::{Tally, TallyWindow};
+use crate::engine::stats::{self, BroadcastStats};
 use crate::experiment::scenario::{Assertion, Figure, Of, Scenario, Span, Window};
 
 /// What is counted in a window, for the assertions about it.
@@ -107,13 +107,13 @@ pub(super) fn looks(scenario: &Scenario, assertion: &Assertion) -> Vec<Time> {
 }
 
 /// Which messages on channels the assertions are about that are about some, in their order.
-pub(super) fn watches(scenario: &Scenario) -> Vec<Watch> {
+pub(super) fn watches(scenario: &Scenario) -> Vec<TallyWindow> {
     let about = scenario.assertions.iter().filter(|a| a.figure.of() == Of::Channels);
     let watch = |assertion: &Assertion| {
         let Interval { from, until } = interval(scenario, assertion);
         let named = |name: &String| scenario.channels.iter().position(|c| c.name == *name);
         let channel = assertion.channel.as_ref().and_then(named).map(|at| at as u16);
-        Watch { channel, from, until }
+        TallyWindow { channel, from, until }
     };
     about.map(watch).collect()
 }
@@ -121,7 +121,7 @@ pub(super) fn watches(scenario: &Scenario) -> Vec<Watch> {
 /// What verdicts are about.
 #[derive(Clone, Copy)]
 pub(super) struct Measured<'a> {
-    pub(super) broadcasts: &'a [Broadcast],
+    pub(super) broadcasts: &'a [BroadcastStats],
     /// Of each broadcast, if an assertion asks for it.
     pub(super) reach: &'a [f64],
     /// With the moments that they were taken for, in order.
@@ -186,9 +186,9 @@ fn of_broadcasts(
             }
             Figure::Broadcasts => Some(published.len() as f64),
             Figure::LeastReliability => least_reliability(published),
-            Figure::Rmr => mean(published, Broadcast::rmr),
+            Figure::Rmr => mean(published, BroadcastStats::rmr),
             Figure::Hops => mean(published, |broadcast| f64::from(broadcast.last_hop)),
-            _ => mean(published, Broadcast::reliability),
+            _ => mean(published, BroadcastStats::reliability),
         }
     };
     if !matches!(assertion.window, Window::Within(..)) {

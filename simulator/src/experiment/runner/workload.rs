@@ -6,7 +6,7 @@ use murmurate::membership::Time;
 use rand_distr::{Distribution, Exp1};
 use rand_xoshiro::SplitMix64;
 
-use super::reach::Reach;
+use super::reach_log::ReachLog;
 use super::routing::Routing;
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::faults::{random_running, random_such};
@@ -53,7 +53,7 @@ impl Sending {
         &mut self,
         now: Time,
         sim: &mut Simulation<P>,
-        reach: &mut Reach,
+        reach: &mut ReachLog,
         routing: &mut Routing<P>,
     ) -> Option<Time> {
         if self.workload.count.is_some_and(|count| self.sent >= count) {

@@ -1,7 +1,7 @@
 //! Who does not hear whom: partitions, one-way or both ways, and links that go up and down.
 
 use super::{Placement, mix};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// Some of the nodes.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ impl Side {
         Self::Nodes((0..nodes).map(is_in).collect())
     }
 
-    fn has(&self, peer: Peer, placement: &Placement) -> bool {
+    fn has(&self, peer: SimPeer, placement: &Placement) -> bool {
         match self {
             Self::Nodes(nodes) => nodes.get(peer.index()).copied().unwrap_or(false),
             Self::Region(region) => placement.of(peer.index()) == *region,
@@ -62,7 +62,13 @@ impl Cuts {
         self.cuts.retain(|(_, _, when)| matches!(when, When::Flapping { .. }));
     }
 
-    pub(super) fn sever(&self, from: Peer, to: Peer, now: u64, placement: &Placement) -> bool {
+    pub(super) fn sever(
+        &self,
+        from: SimPeer,
+        to: SimPeer,
+        now: u64,
+        placement: &Placement,
+    ) -> bool {
         self.cuts.iter().any(|(_, side, when)| {
             let (near, far) = (side.has(from, placement), side.has(to, placement));
             match *when {
@@ -76,7 +82,7 @@ impl Cuts {
 }
 
 /// Both directions of a link flap together, and no two links at the same time.
-fn is_down(from: Peer, to: Peer, now: u64, (up, down): (u64, u64), seed: u64) -> bool {
+fn is_down(from: SimPeer, to: SimPeer, now: u64, (up, down): (u64, u64), seed: u64) -> bool {
     let (low, high) = (from.index().min(to.index()), from.index().max(to.index()));
     let period = up.saturating_add(down).max(1);
     let phase = mix(seed ^ mix((low as u64) << 32 | high as u64)) % period;

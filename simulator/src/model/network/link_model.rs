@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::{mix, share_of, threshold};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// How links are, beyond their latency. The default is perfect.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -19,13 +19,13 @@ pub struct LinkModel {
     /// Messages between two nodes arrive in the order they were sent.
     pub fifo: bool,
     /// Losses that come together.
-    pub bursts: Option<Bursts>,
+    pub bursts: Option<BurstModel>,
     /// Share of the messages that arrive twice, 0 to 1.
     pub duplicate: f64,
     /// Share of the messages that are held back, 0 to 1, and for how long at most.
     pub reorder: Option<(f64, Duration)>,
     /// What each node's access line carries.
-    pub bandwidth: Option<Bandwidth>,
+    pub bandwidth: Option<BandwidthModel>,
     /// What is lost is sent again after a while, as TCP and QUIC do.
     pub streams: bool,
 }
@@ -33,7 +33,7 @@ pub struct LinkModel {
 /// Gilbert's and Elliott's model in continuous time: a link is good or bad for exponentially
 /// distributed times, and a bad one loses this share of its messages.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bursts {
+pub struct BurstModel {
     /// Share of the time that a link is bad, above 0 and below 1.
     pub share: f64,
     /// Mean time that it stays bad.
@@ -45,7 +45,7 @@ pub struct Bursts {
 /// An access line. It is the node's and not a link's, because that is where real networks are
 /// narrow, and because whoever sends to many must pay for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bandwidth {
+pub struct BandwidthModel {
     /// Bits a second that a node sends.
     pub up: u64,
     /// Bits a second that a node receives.
@@ -75,8 +75,8 @@ impl LinkModel {
 /// A message on its way.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Packet {
-    pub(crate) from: Peer,
-    pub(crate) to: Peer,
+    pub(crate) from: SimPeer,
+    pub(crate) to: SimPeer,
     /// Counts what `from` sent.
     pub(crate) sequence: u32,
     pub(crate) bytes: u64,
@@ -114,7 +114,7 @@ pub(crate) struct Port {
     up_free: u64,
     down_free: u64,
     /// By destination. What says nothing any more is forgotten.
-    links: Vec<(Peer, Link)>,
+    links: Vec<(SimPeer, Link)>,
     /// Links to hold before the next look at what can be forgotten.
     full: usize,
 }
@@ -135,7 +135,7 @@ const LINKS: usize = 16;
 const FORGOTTEN: f64 = 20.0;
 
 impl Port {
-    fn link(&mut self, to: Peer, now: u64, memory: u64) -> &mut Link {
+    fn link(&mut self, to: SimPeer, now: u64, memory: u64) -> &mut Link {
         let at = match self.links.binary_search_by_key(&to, |(peer, _)| *peer) {
             Ok(at) => at,
             Err(_) => {
@@ -156,7 +156,7 @@ impl Port {
     /// When a message has come in whole whose last bit comes to the line `now`; `None` if it did not
     /// fit. The two lines carry it at the same time: it comes in from its first bit on, or, if its sender's
     /// line is the slower one, as late as it can.
-    pub(crate) fn receive(&mut self, now: u64, bytes: u64, line: Bandwidth) -> Option<u64> {
+    pub(crate) fn receive(&mut self, now: u64, bytes: u64, line: BandwidthModel) -> Option<u64> {
         let start = now.saturating_sub(time_of(bytes, line.up.max(line.down)));
         carry(&mut self.down_free, start, bytes, line.down, line.queue)
     }
@@ -196,11 +196,11 @@ pub(super) struct Drawn {
     bursts: Option<Chain>,
     duplicate: u64,
     reorder: Option<(u64, u64)>,
-    pub(super) bandwidth: Option<Bandwidth>,
+    pub(super) bandwidth: Option<BandwidthModel>,
     pub(super) streams: bool,
 }
 
-/// Bursts, as a Markov chain.
+/// BurstModel, as a Markov chain.
 #[derive(Debug, Clone, Copy)]
 struct Chain {
     share: f64,
@@ -241,7 +241,7 @@ mod salt {
 impl Drawn {
     pub(super) fn new(links: &LinkModel) -> Self {
         let nanos = murmurate::membership::nanos;
-        let chain = |bursts: Bursts| {
+        let chain = |bursts: BurstModel| {
             // Bad for `length`, good for as long as makes `share` of the whole: the rates add up.
             let rate = 1.0 / (nanos(bursts.length).max(1) as f64 * (1.0 - bursts.share));
             Chain {

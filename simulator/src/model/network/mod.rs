@@ -18,12 +18,12 @@ use cuts::{Cuts, When};
 pub use latency::Latency;
 use latency::Sampler;
 use link_model::Drawn;
-pub use link_model::{Bandwidth, Bursts, LinkModel};
+pub use link_model::{BandwidthModel, BurstModel, LinkModel};
 pub(crate) use link_model::{Carried, Packet, Port, Transmission, time_of};
 pub use placement::Placement;
 pub use switch::Switch;
 
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// No link is faster than this; whatever a model draws below it takes this long.
 pub const MIN_LATENCY: Duration = Duration::from_micros(20);
@@ -216,7 +216,7 @@ impl Network {
 
     /// What a node's access line carries, if that is bounded.
     #[inline]
-    pub(crate) fn bandwidth(&self) -> Option<Bandwidth> {
+    pub(crate) fn bandwidth(&self) -> Option<BandwidthModel> {
         self.links.as_ref().and_then(|links| links.bandwidth)
     }
 
@@ -228,7 +228,7 @@ impl Network {
     /// How many nanoseconds the `sequence`-th word of `from` takes to `to` if it is sent `now` and
     /// nothing is in its way; `None` if it is lost.
     #[inline]
-    pub(crate) fn carry(&self, from: Peer, to: Peer, sequence: u32, now: u64) -> Option<u64> {
+    pub(crate) fn carry(&self, from: SimPeer, to: SimPeer, sequence: u32, now: u64) -> Option<u64> {
         if !self.cuts.is_empty() && self.cuts.sever(from, to, now, &self.placement) {
             return None;
         }
@@ -305,7 +305,13 @@ impl Network {
     }
 
     /// As [`Network::carry`], for the connection resets that a host sends for a dead process.
-    pub(crate) fn carry_reset(&self, from: Peer, to: Peer, sequence: u32, now: u64) -> Option<u64> {
+    pub(crate) fn carry_reset(
+        &self,
+        from: SimPeer,
+        to: SimPeer,
+        sequence: u32,
+        now: u64,
+    ) -> Option<u64> {
         if self.is_dark(from.index()) || self.cuts.sever(from, to, now, &self.placement) {
             return None;
         }
@@ -316,13 +322,13 @@ impl Network {
     }
 
     #[inline]
-    fn draw(&self, from: Peer, to: Peer, sequence: u32) -> u64 {
+    fn draw(&self, from: SimPeer, to: SimPeer, sequence: u32) -> u64 {
         let pair = u64::from(from.bits()) << 32 | u64::from(to.bits());
         mix(mix(self.seed ^ pair) ^ u64::from(sequence))
     }
 
     #[inline]
-    fn latency(&self, from: Peer, to: Peer, draw: u64) -> u64 {
+    fn latency(&self, from: SimPeer, to: SimPeer, draw: u64) -> u64 {
         let sites = || (self.placement.of(from.index()), self.placement.of(to.index()));
         self.latency.sample(draw, sites)
     }

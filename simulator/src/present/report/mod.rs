@@ -31,7 +31,7 @@ pub(crate) const CHARTS: &str = include_str!("assets/charts.js");
 
 /// What the page says beside what was measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct About {
+pub struct PageInfo {
     /// The command that gives the same run again.
     pub command: String,
     /// The program and its version.
@@ -45,7 +45,7 @@ pub struct About {
 #[derive(Serialize)]
 struct Data<'a> {
     run: &'a Report,
-    about: &'a About,
+    about: &'a PageInfo,
     drawn: &'a Drawn,
 }
 
@@ -53,7 +53,7 @@ struct Data<'a> {
 ///
 /// # Errors
 /// If the data cannot be written as JSON.
-pub fn page(run: &Report, about: &About, drawn: &Drawn) -> serde_json::Result<String> {
+pub fn page(run: &Report, about: &PageInfo, drawn: &Drawn) -> serde_json::Result<String> {
     let data = in_script(&serde_json::to_string(&Data { run, about, drawn })?);
     let mut page = String::with_capacity(VENDOR.len() + data.len() + (1 << 16));
     let mut pieces = PAGE.split("{{");

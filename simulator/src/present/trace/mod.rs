@@ -16,14 +16,14 @@ use perfetto::Perfetto;
 
 /// How a trace is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum TraceFormat {
     /// An object a line.
     Jsonl,
     /// The trace event format of Chrome, which Perfetto reads.
     Perfetto,
 }
 
-impl Format {
+impl TraceFormat {
     /// By a file's ending: `.jsonl` or `.perfetto.json`.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
@@ -62,10 +62,10 @@ impl<W: Write> Tracer<W> {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn new(mut to: W, format: Format, placement: &Placement) -> io::Result<Self> {
+    pub fn new(mut to: W, format: TraceFormat, placement: &Placement) -> io::Result<Self> {
         let kind = match format {
-            Format::Jsonl => Kind::Jsonl,
-            Format::Perfetto => Kind::Perfetto(Box::new(Perfetto::new(placement, &mut to)?)),
+            TraceFormat::Jsonl => Kind::Jsonl,
+            TraceFormat::Perfetto => Kind::Perfetto(Box::new(Perfetto::new(placement, &mut to)?)),
         };
         Ok(Self { to, kind })
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::engine::watch::{EventKind, Record};
 use crate::model::network::Placement;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// Slices look this long, in microseconds, unless the node goes on to something else before: what
 /// takes no virtual time would not be seen.
@@ -196,8 +196,8 @@ fn event(to: &mut impl Write, event: &Value) -> io::Result<()> {
 }
 
 /// The name of a message, the same at both its ends.
-fn arrow(sender: Option<Peer>, sequence: Option<u32>) -> String {
-    format!("{:?}-{}", sender.unwrap_or(Peer::new(0, 0)), sequence.unwrap_or_default())
+fn arrow(sender: Option<SimPeer>, sequence: Option<u32>) -> String {
+    format!("{:?}-{}", sender.unwrap_or(SimPeer::new(0, 0)), sequence.unwrap_or_default())
 }
 
 fn micros(time: Time) -> f64 {

@@ -26,7 +26,7 @@ const STABILISATION: u32 = 50;
 
 /// A figure of a paper, ours, and what ours may be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Figure {
+pub struct PaperFigure {
     /// What was measured, in the paper's words.
     pub name: String,
     /// The paper's value, if it gives one.
@@ -39,7 +39,7 @@ pub struct Figure {
     pub high: Option<f64>,
 }
 
-impl Figure {
+impl PaperFigure {
     /// Whether our value is allowed.
     #[must_use]
     pub fn is_met(&self) -> bool {
@@ -89,7 +89,7 @@ impl Paper {
         nodes: usize,
         seeds: u64,
         progress: &Progress,
-    ) -> Result<Vec<Figure>, ExperimentError> {
+    ) -> Result<Vec<PaperFigure>, ExperimentError> {
         match self {
             Self::HyParView => hyparview::hyparview(nodes, seeds, progress),
             Self::Plumtree => plumtree::plumtree(nodes, seeds, progress),

@@ -8,7 +8,7 @@ use murmurate::broadcast::anti_entropy;
 use super::faults::{self, end, favourite, keeps_all};
 use super::focus::Focus;
 use super::percent;
-use super::plan::{FINALE, Plan, Promise};
+use super::plan::{FINALE, Plan, PlanPromise};
 use super::template::{self, Template};
 use super::traffic::Traffic;
 use crate::experiment::scenario::{
@@ -61,7 +61,7 @@ impl Plan {
             nodes: Nodes { count, joining: Span(joining), contacts, ..Nodes::default() },
             membership: membership.draw(
                 dice,
-                &membership::Circumstances {
+                &membership::MembershipNeeds {
                     nodes: count,
                     newcomers: joins(&faults),
                     remixes: promotion,
@@ -88,7 +88,7 @@ impl Plan {
             recovery: Duration::ZERO,
             finale: finale(dice),
             storm: dice.chance(90).then(|| percent(dice, 5, 12)),
-            promise: Promise::default(),
+            promise: PlanPromise::default(),
             focus: focus.to_vec(),
             end: None,
             only: None,
@@ -126,13 +126,13 @@ impl Plan {
             Template::Pair => true,
             Template::Lone | Template::Cut | Template::Late => false,
         };
-        let circumstances = broadcast::Circumstances {
+        let needs = broadcast::BroadcastNeeds {
             broadcasts: self.broadcasts() as usize,
             longest_way: LONGEST_WAY_MS,
         };
-        self.broadcast = broadcast.draw(dice, &circumstances);
+        self.broadcast = broadcast.draw(dice, &needs);
         self.recovery = self.recovery();
-        self.promise = Promise::of(self);
+        self.promise = PlanPromise::of(self);
         self.promise.reunites &= template == Template::Cut;
         if !self.promise.survives {
             self.storm = None;

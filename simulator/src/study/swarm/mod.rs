@@ -68,7 +68,7 @@ pub struct Failure {
 
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Outcome {
+pub struct PlanOutcome {
     /// What does not hold, if anything does not.
     pub failure: Option<Failure>,
     /// Proves that two runs were equal.
@@ -83,14 +83,14 @@ pub struct Outcome {
 
 /// Runs a plan.
 #[must_use]
-pub fn try_plan(plan: &Plan) -> Outcome {
+pub fn try_plan(plan: &Plan) -> PlanOutcome {
     let scenario = plan.scenario();
-    let failed = |rule: &str, detail: String| Outcome {
+    let failed = |rule: &str, detail: String| PlanOutcome {
         failure: Some(Failure { rule: rule.into(), detail, at: Duration::ZERO, is_final: false }),
-        ..Outcome::default()
+        ..PlanOutcome::default()
     };
     match catch_unwind(AssertUnwindSafe(|| runner::run(&scenario, &mut ()))) {
-        Ok(Ok(report)) => Outcome {
+        Ok(Ok(report)) => PlanOutcome {
             failure: failure(&report),
             digest: report.digest,
             events: report.events,
@@ -108,7 +108,7 @@ pub fn try_plan(plan: &Plan) -> Outcome {
 
 /// Runs the plan of a seed, drawn with these, now and then twice.
 #[must_use]
-pub fn try_seed(seed: u64, focus: &[Focus]) -> Outcome {
+pub fn try_seed(seed: u64, focus: &[Focus]) -> PlanOutcome {
     let plan = Plan::draw(seed, focus);
     let mut outcome = try_plan(&plan);
     if seed.is_multiple_of(TWICE_EVERY) && outcome.failure.is_none() {
@@ -140,7 +140,7 @@ fn failure(report: &Report) -> Option<Failure> {
 
 /// What many seeds came to.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Summary {
+pub struct SwarmSummary {
     /// Seeds run, up to the first that fails.
     pub seeds: u64,
     /// Events handled.
@@ -153,13 +153,13 @@ pub struct Summary {
     pub failed: Option<(u64, Failure)>,
 }
 
-impl Summary {
+impl SwarmSummary {
     /// Marks that no seed reached.
     pub fn unreached(&self) -> impl Iterator<Item = Mark> + '_ {
         self.marks.iter().filter(|(_, seeds)| *seeds == 0).map(|(mark, _)| *mark)
     }
 
-    fn of(mut outcomes: Vec<(u64, Outcome)>) -> Self {
+    fn of(mut outcomes: Vec<(u64, PlanOutcome)>) -> Self {
         outcomes.sort_by_key(|(seed, _)| *seed);
         let marks = Registry::installed().marks();
         let mut summary =
@@ -187,7 +187,7 @@ pub fn run(
     jobs: NonZeroUsize,
     focus: &[Focus],
     done: impl Fn() + Sync,
-) -> Summary {
+) -> SwarmSummary {
     run_by(seeds, jobs, |seed| try_seed(seed, focus), done)
 }
 
@@ -195,9 +195,9 @@ pub fn run(
 fn run_by(
     seeds: Range<u64>,
     jobs: NonZeroUsize,
-    outcome: impl Fn(u64) -> Outcome + Sync,
+    outcome: impl Fn(u64) -> PlanOutcome + Sync,
     done: impl Fn() + Sync,
-) -> Summary {
+) -> SwarmSummary {
     let next = AtomicU64::new(seeds.start);
     let lowest = AtomicU64::new(seeds.end);
     let worker = || {
@@ -227,7 +227,7 @@ fn run_by(
         }
         outcomes
     });
-    Summary::of(outcomes)
+    SwarmSummary::of(outcomes)
 }
 
 impl Shrunk {
@@ -259,7 +259,7 @@ mod tests {
                 at: Duration::ZERO,
                 is_final: true,
             });
-            Outcome { failure, events: seed, ..Outcome::default() }
+            PlanOutcome { failure, events: seed, ..PlanOutcome::default() }
         };
         let of = |jobs| run_by(3..1_000, NonZeroUsize::new(jobs).expect("some"), outcome, || {});
         let one = of(1);

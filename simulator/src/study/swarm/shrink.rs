@@ -9,7 +9,7 @@ use std::time::Duration;
 use murmurate::membership::parameters::{AnyParameters, Parameter, Value, ValueKind};
 
 use super::faults::end;
-use super::plan::{Plan, Promise};
+use super::plan::{Plan, PlanPromise};
 use super::traffic::Traffic;
 use super::{Failure, try_plan};
 use crate::experiment::scenario::{
@@ -68,7 +68,7 @@ fn shrink_by(
 struct Shrinker<F> {
     best: Shrunk,
     /// What the first plan promised.
-    promise: Promise,
+    promise: PlanPromise,
     most_runs: u32,
     fails: F,
 }
@@ -85,7 +85,7 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
         if plan == self.best.plan || self.is_tired() {
             return false;
         }
-        plan.promise = self.promise.and(Promise::of(&plan));
+        plan.promise = self.promise.and(PlanPromise::of(&plan));
         plan.recovery = plan.recovery();
         if !plan.scenario().check().is_empty() {
             return false;

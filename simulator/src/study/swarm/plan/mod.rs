@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use murmurate::broadcast::anti_entropy;
 
-pub(super) use promise::Promise;
+pub(super) use promise::PlanPromise;
 
 use super::focus::Focus;
 use super::traffic::Traffic;
@@ -71,7 +71,7 @@ pub struct Plan {
     /// The share of messages lost in a last storm, if there is one: most of its broadcasts must come
     /// through.
     pub(super) storm: Option<Share>,
-    pub(super) promise: Promise,
+    pub(super) promise: PlanPromise,
     /// What it was drawn with.
     pub(super) focus: Vec<Focus>,
     /// The run ends here.
@@ -229,7 +229,7 @@ impl Plan {
             storm: Span(self.storm_at()),
         };
         let promise =
-            Promise { survives: self.promise.survives && self.storm.is_some(), ..self.promise };
+            PlanPromise { survives: self.promise.survives && self.storm.is_some(), ..self.promise };
         let then = if self.end.is_none() { promise.then(&times) } else { Vec::new() };
         let texts = self.promise.always(self).into_iter().chain(then);
         // What is promised is written as assertions are.

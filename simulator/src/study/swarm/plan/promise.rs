@@ -26,7 +26,7 @@ const FEW: u64 = 8;
 
 /// What must hold in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Promise {
+pub(crate) struct PlanPromise {
     /// Whoever is dead is noticed.
     pub(crate) notices: bool,
     /// Views agree.
@@ -59,7 +59,7 @@ pub(crate) struct Promise {
     pub(crate) finds: bool,
 }
 
-impl Promise {
+impl PlanPromise {
     /// What a plan can promise.
     pub(crate) fn of(plan: &Plan) -> Self {
         let (membership, broadcast) = (plan.promises(), plan.broadcast_promises());
@@ -209,14 +209,14 @@ fn longer(one: Option<Duration>, another: Option<Duration>) -> Option<Duration> 
 
 impl Plan {
     /// What the membership promises for it.
-    fn promises(&self) -> membership::Promises {
+    fn promises(&self) -> membership::MembershipPromises {
         let (nodes, gentle) = (self.most_nodes(), self.is_gentle());
-        self.membership.promises(&membership::Conditions { nodes, gentle })
+        self.membership.promises(&membership::MembershipConditions { nodes, gentle })
     }
 
     /// What the broadcast promises for it.
-    fn broadcast_promises(&self) -> broadcast::Promises {
-        self.broadcast.promises(&broadcast::Conditions {
+    fn broadcast_promises(&self) -> broadcast::BroadcastPromises {
+        self.broadcast.promises(&broadcast::BroadcastConditions {
             nodes: self.most_nodes(),
             longest_way: self.longest_way(),
             few: FEW,

@@ -6,11 +6,11 @@ use crate::observe::reach;
 
 /// Whom each broadcast could reach, if an assertion wants to know.
 #[derive(Debug)]
-pub(super) struct Reach {
+pub(super) struct ReachLog {
     noted: Option<Vec<reach::Reach>>,
 }
 
-impl Reach {
+impl ReachLog {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let wanted = scenario.assertions.iter().any(|a| a.figure == Figure::Reach);
         Self { noted: wanted.then(Vec::new) }
