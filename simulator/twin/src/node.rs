@@ -20,6 +20,9 @@ const TOPIC: &str = "twin";
 const COUNTED_EVERY: Duration = Duration::from_millis(250);
 /// Broadcasts that may wait to be reported.
 const CAPACITY: usize = 1 << 16;
+/// Lines of standard input that may wait to be handled. When there are more, nothing is read until some are
+/// handled, and the controller waits once the pipe is full, too.
+const MAX_PENDING_LINES: usize = 1 << 10;
 
 /// Runs the process until the controller ends it.
 pub(crate) fn run() -> Result<(), Error> {
@@ -34,11 +37,11 @@ fn report(message: &NodeMessage) {
 }
 
 /// Reads lines of standard input. The process ends when standard input does.
-fn lines() -> mpsc::UnboundedReceiver<String> {
-    let (send, lines) = mpsc::unbounded_channel();
+fn lines() -> mpsc::Receiver<String> {
+    let (send, lines) = mpsc::channel(MAX_PENDING_LINES);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            let _ = send.send(line);
+            let _ = send.blocking_send(line);
         }
         std::process::exit(0);
     });

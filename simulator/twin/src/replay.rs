@@ -38,6 +38,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LATE: Duration = Duration::from_millis(50);
 /// The machine's clock may be set by at most this many microseconds during a run.
 const CLOCK_STEP: u64 = 5_000;
+/// Reports of all nodes that may wait to be handled. When there are more, no node's output is read until some
+/// are handled, and a node that reports waits once its pipe is full, too.
+const MAX_PENDING_REPORTS: usize = 1 << 16;
 /// Open files for each node: a device, pipes, and what watches its process.
 const FILES: u64 = 6;
 /// Marks a process that is gone: it is not continued any more.
@@ -104,8 +107,8 @@ struct World {
     begun: Instant,
     /// By process id: the number of its incarnation.
     incarnations: BTreeMap<u32, usize>,
-    reports_tx: mpsc::UnboundedSender<(u32, Option<NodeMessage>)>,
-    reports: mpsc::UnboundedReceiver<(u32, Option<NodeMessage>)>,
+    reports_tx: mpsc::Sender<(u32, Option<NodeMessage>)>,
+    reports: mpsc::Receiver<(u32, Option<NodeMessage>)>,
     observations: Observations,
     /// The longest delay of an operation.
     lag: Duration,
@@ -120,7 +123,7 @@ async fn replay(
     let bar = bar(scenario.duration.0);
     bar.set_message("making namespaces");
     let testbed = Testbed::make(nodes)?;
-    let (reports_tx, reports) = mpsc::unbounded_channel();
+    let (reports_tx, reports) = mpsc::channel(MAX_PENDING_REPORTS);
     let mut world = World {
         processes: BTreeMap::new(),
         leaving: BTreeMap::new(),
@@ -183,9 +186,9 @@ impl World {
                 let message = serde_json::from_str(&line);
                 let message =
                     message.unwrap_or_else(|_| NodeMessage::Failed(format!("it said {line:?}")));
-                let _ = reports_tx.send((number, Some(message)));
+                let _ = reports_tx.send((number, Some(message))).await;
             }
-            let _ = reports_tx.send((number, None));
+            let _ = reports_tx.send((number, None)).await;
         });
         let process = Process { child, input, incarnation: None, stopped_until: Arc::default() };
         self.processes.insert(index, process);
