@@ -326,7 +326,7 @@ mod tests {
         assert!(share(&|plan| plan.promise.reunites) > 50, "halves that meet again");
         assert!(share(&Plan::is_calm) > 5, "latecomers");
         assert!(share(&|plan| plan.promise.first.is_some()) > 20, "a first broadcast");
-        assert!(share(&|plan| plan.promise.settled.is_some()) > 200, "a settled tree");
+        assert!(share(&|plan| plan.promise.settled_latency.is_some()) > 200, "a settled tree");
         assert!(share(&|plan| plan.promise.thrifty) > 5, "a still one");
         let mut kinds: Vec<_> =
             plans.iter().flat_map(|plan| plan.faults.iter().map(|f| f.what.kind())).collect();

@@ -225,7 +225,7 @@ impl Plan {
             looks: Span(LOOKS),
             finale: Span(self.finale_at()),
             finale_for: Span(FINALE),
-            settled: Span(self.finale_at() + SETTLING),
+            settled_at: Span(self.finale_at() + SETTLING),
             storm: Span(self.storm_at()),
         };
         let promise =
@@ -290,6 +290,6 @@ pub(super) struct Times {
     pub(super) looks: Span,
     pub(super) finale: Span,
     pub(super) finale_for: Span,
-    pub(super) settled: Span,
+    pub(super) settled_at: Span,
     pub(super) storm: Span,
 }

@@ -50,7 +50,7 @@ pub(crate) struct PlanPromise {
     /// So do those of the first broadcast ever, which goes over all links...
     pub(crate) first: Option<Duration>,
     /// ...and those of others, once the tree has settled.
-    pub(crate) settled: Option<Duration>,
+    pub(crate) settled_latency: Option<Duration>,
     /// Then hardly any payload is sent twice.
     pub(crate) thrifty: bool,
     /// Of broadcasts in a storm most come through.
@@ -91,7 +91,7 @@ impl PlanPromise {
             reunites: membership.reunion.is_some() && plan.is_cut(),
             prompt: prompt.then(|| plan.far() + broadcast.waits),
             first: first.then(|| plan.near()),
-            settled: settled.then(|| plan.near()),
+            settled_latency: settled.then(|| plan.near()),
             thrifty: settled && membership.still && broadcast.thrifty,
             survives: stays_whole && broadcast.survives && many,
             finds: stays_whole && plan.has_company() && plan.links_are_harmless() && plan.is_near(),
@@ -113,7 +113,7 @@ impl PlanPromise {
             thrifty: self.thrifty && other.thrifty,
             prompt: longer(self.prompt, other.prompt),
             first: longer(self.first, other.first),
-            settled: longer(self.settled, other.settled),
+            settled_latency: longer(self.settled_latency, other.settled_latency),
             survives: self.survives && other.survives,
             finds: self.finds && other.finds,
         }
@@ -184,8 +184,8 @@ impl PlanPromise {
             let (longest, second) = (packed(&longest), packed(&second));
             texts.push(format!("latency_p50 <= {longest} from {finale} until {second}"));
         }
-        let settled = packed(&times.settled);
-        if let Some(longest) = self.settled {
+        let settled = packed(&times.settled_at);
+        if let Some(longest) = self.settled_latency {
             let longest = packed(&Span(longest));
             texts.push(format!("latency_p50 <= {longest} from {settled} until {storm}"));
         }
