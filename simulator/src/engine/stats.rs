@@ -197,12 +197,6 @@ impl Stats {
         message.wire_len(&WITHOUT_CONTENT) as u64 + u64::from(content)
     }
 
-    /// The delivery latency below which this share of all deliveries lies.
-    #[must_use]
-    pub fn latency_quantile(&self, quantile: f64) -> Duration {
-        Duration::from_micros(self.latency.value_at_quantile(quantile))
-    }
-
     /// The longest delivery latency.
     #[must_use]
     pub fn latency_max(&self) -> Duration {

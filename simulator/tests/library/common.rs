@@ -9,6 +9,7 @@ use murmurate::broadcast::{Flood, Plumtree, plumtree};
 use murmurate::membership::{DownReason, HyParView, Membership, hyparview};
 use murmurate::stack::{Input, Message, Timer};
 use murmurate::testing::{Effect, Host, Neighbors};
+use murmurate_simulator::engine::stats::Stats;
 use murmurate_simulator::engine::strategy::{self, Both};
 use murmurate_simulator::model::network::{Latency, Network};
 use murmurate_simulator::observe::{check, overlay};
@@ -22,6 +23,11 @@ pub(crate) const CONTACTS: [usize; 3] = [0, 1, 2];
 
 pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// The delivery latency that this share of all deliveries does not exceed.
+pub(crate) fn latency_quantile(stats: &Stats, quantile: f64) -> Duration {
+    Duration::from_micros(stats.latencies().value_at_quantile(quantile))
 }
 
 /// Node `index` in its first incarnation.
