@@ -44,7 +44,7 @@ pub(crate) struct Args {
 }
 
 const EXAMPLES: &str = "Examples, in the repository, each after
-cargo run --release -p murmurate-simulator --bin mutants --
+cargo run --release -p murmurate-mutants --
   --list                              what bugs there are
   echo join-refused --seeds 20        two of them
   echo --out found                    and a scenario file that shows it

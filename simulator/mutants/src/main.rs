@@ -2,6 +2,7 @@
 //! what judges them: it builds what is in the repository, once for each bug.
 
 mod args;
+mod mutant;
 mod scratch;
 mod table;
 
@@ -12,10 +13,10 @@ use std::time::Duration;
 use clap::Parser;
 use murmurate_simulator::experiment::runner;
 use murmurate_simulator::experiment::scenario::Scenario;
-use murmurate_simulator::study::mutants::{self, Finder, Mutant};
 use murmurate_simulator::study::swarm::{self, Focus, Plan};
 
 use args::Args;
+use mutant::{Finder, Mutant};
 use scratch::Scratch;
 use table::{Broken, Caught, Failed, Found, Table};
 
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<u8, Box<dyn std::error::Error>> {
     let root = root()?;
-    let chosen = mutants::select(Mutant::all(&root.join(mutants::FOLDER))?, &args.names)?;
+    let chosen = mutant::select(Mutant::all(&root.join(mutant::FOLDER))?, &args.names)?;
     if args.list {
         print!("{}", table::list(&chosen, args.json)?);
         return Ok(0);
@@ -71,8 +72,8 @@ fn run(args: &Args) -> Result<u8, Box<dyn std::error::Error>> {
 /// The repository that this is called in.
 fn root() -> Result<PathBuf, Box<dyn std::error::Error>> {
     let here = std::env::current_dir()?;
-    let root = here.ancestors().find(|folder| folder.join(mutants::FOLDER).is_dir());
-    let none = || format!("no {} here or above: call it in the repository", mutants::FOLDER);
+    let root = here.ancestors().find(|folder| folder.join(mutant::FOLDER).is_dir());
+    let none = || format!("no {} here or above: call it in the repository", mutant::FOLDER);
     Ok(root.ok_or_else(none)?.to_owned())
 }
 

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use murmurate_simulator::study::mutants::{Finder, Mutant};
 use serde::{Deserialize, Serialize};
+
+use crate::mutant::{Finder, Mutant};
 
 /// What `murmurate-sim swarm --json` says, as far as it matters here.
 #[derive(Debug, Deserialize)]

@@ -7,10 +7,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use murmurate_simulator::study::mutants::Mutant;
 use murmurate_simulator::study::swarm::Focus;
 
 use crate::args::Args;
+use crate::mutant::Mutant;
 use crate::table::{Broken, Found, Said};
 
 /// The copy.
