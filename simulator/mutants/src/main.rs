@@ -20,7 +20,7 @@ use mutant::{Finder, Mutant};
 use scratch::Scratch;
 use table::{Broken, Caught, Failed, Found, Table};
 
-/// Nothing could be said of a bug: it does not apply, or cannot be built.
+/// A bug could not be tried: it does not apply, or cannot be built.
 const BROKEN: u8 = 2;
 
 fn main() -> ExitCode {
@@ -69,7 +69,7 @@ fn run(args: &Args) -> Result<u8, Box<dyn std::error::Error>> {
     Ok(table.status())
 }
 
-/// The repository that this is called in.
+/// The repository of the current directory.
 fn root() -> Result<PathBuf, Box<dyn std::error::Error>> {
     let here = std::env::current_dir()?;
     let root = here.ancestors().find(|folder| folder.join(mutant::FOLDER).is_dir());
@@ -84,7 +84,7 @@ fn default_scratch(root: &Path) -> PathBuf {
     root.join(target).join("mutants")
 }
 
-/// Has the bug found by what must find it.
+/// Applies a bug, and runs what must find it.
 fn try_mutant(args: &Args, scratch: &Scratch, mutant: &Mutant) -> Result<Option<Caught>, Broken> {
     scratch.apply(mutant)?;
     match &mutant.finder {
@@ -98,8 +98,8 @@ fn try_mutant(args: &Args, scratch: &Scratch, mutant: &Mutant) -> Result<Option<
     }
 }
 
-/// Builds the simulator with this bug and runs the swarm with it. The same must be fine without it, which
-/// is what this program has in it.
+/// Builds the simulator with this bug and runs its swarm. The same seed must pass without the bug, in this
+/// program itself.
 fn by_swarm(
     args: &Args,
     scratch: &Scratch,

@@ -1,4 +1,4 @@
-//! What came of it.
+//! The table of results.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub(crate) struct Said {
     pub(crate) violation: Option<Found>,
 }
 
-/// A bug, and what it was caught by.
+/// A bug, and what caught it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Caught {

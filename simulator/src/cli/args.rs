@@ -1,4 +1,4 @@
-//! What can be said on the command line, checked.
+//! The command line, parsed and checked.
 
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -47,7 +47,7 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim compare quickstart --b broadcast.strategy=flood
   murmurate-sim paper hyparview --seeds 3              show the paper's table beside ours
 
-The exit status is 0 on success, 1 if a figure or an assertion was missed or a violation found,
+The exit status is 0 on success, 1 if a figure or an assertion was missed or a violation found, \
 and 2 for wrong input.";
 
 #[derive(Debug, Subcommand)]

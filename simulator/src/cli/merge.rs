@@ -1,4 +1,4 @@
-//! `murmurate-sim merge`: the tables of a sweep's shards, put together.
+//! `murmurate-sim merge`: merges the tables of a sweep's shards.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

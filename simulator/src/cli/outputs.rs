@@ -1,5 +1,5 @@
-//! What a run leaves behind beside its summary: files that are opened before it starts, so that what
-//! cannot be written is known at once, and that are there when it is over.
+//! The output files of a run. They are opened before it starts, so that a file that cannot be written is
+//! reported at once.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -68,7 +68,7 @@ fn moment(text: &str) -> Result<Span, String> {
     time.map(Span).map_err(|_| format!("{text:?} is not a time: write 45s, 250ms or 1m"))
 }
 
-/// Nodes that a trace for Perfetto shows at most: it keeps all events in memory.
+/// The most nodes of a trace for Perfetto, which keeps all events in memory.
 const MOST_TRACED: u32 = 1_000;
 
 impl OutputArgs {
@@ -129,10 +129,10 @@ impl OutputArgs {
     }
 }
 
-/// Looks at the overlay over a run that is reported, if the scenario does not say how many.
+/// How often a report looks at the overlay during a run, if the scenario does not say.
 const LOOKS: f64 = 60.0;
 
-/// The command that gives the same run again: that of this run without what it wrote where.
+/// The command that repeats this run, without its output options.
 fn command(arguments: impl Iterator<Item = String>) -> String {
     const VALUES: [&str; 6] =
         ["--export", "--export-at", "--report", "--threads", "--trace", "--trace-only"];
@@ -159,7 +159,7 @@ pub(crate) struct Outputs {
     about: GraphInfo,
     trace: Option<Trace>,
     page: Option<Page>,
-    /// What could not be written, once.
+    /// The first write error.
     failed: Option<String>,
 }
 

@@ -57,7 +57,7 @@ impl ImageFormat {
     }
 }
 
-/// PNGs have so many pixels for one.
+/// How many pixels of a PNG stand for one.
 const SHARP: f32 = 2.0;
 
 pub(crate) fn plot(options: &PlotArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {

@@ -1,4 +1,4 @@
-//! `murmurate-sim swarm`: configurations drawn from seeds, and what fails made small.
+//! `murmurate-sim swarm`: draws configurations from seeds, and shrinks those that fail.
 
 use murmurate::Mark;
 use std::num::NonZeroUsize;

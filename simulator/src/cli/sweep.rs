@@ -1,4 +1,4 @@
-//! `murmurate-sim sweep`: a scenario over and over, into one table.
+//! `murmurate-sim sweep`: runs a scenario many times, and writes a table.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim sweep churn --vary shuffle_interval=5s..20s:5s --summary means.csv --figures rmr,hops
   murmurate-sim sweep churn --vary loss=0..0.2:0.05 --shard 2/8 --resume
 
-The table has one row per run, with the values, the seed, the digest and the figures. docs/sweeps.md
+The table has one row per run, with the values, the seed, the digest and the figures. docs/sweeps.md \
 explains them, and how to run shards with job engines.";
 
 /// The resources to use. They do not change the result.
@@ -74,7 +74,7 @@ impl Force {
 pub(crate) fn sweep(options: &Sweep) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let (output, shard) = (&options.output, options.shard);
     if shard != Shard::WHOLE && output.summary.is_some() {
-        return Err("--summary is of all shards: merge writes it when they are there".into());
+        return Err("--summary needs all shards: use it with merge".into());
     }
     let mut document = Document::read(&options.scenario)?;
     for assignment in &options.set {
@@ -104,7 +104,7 @@ pub(crate) fn sweep(options: &Sweep) -> Result<ExitCode, Box<dyn std::error::Err
     write(output, shard, &outputs, partial, &shown)
 }
 
-/// What there is of the sweep already, if it may be gone on with; otherwise nothing.
+/// The rows of an interrupted sweep with `--resume`, or else an empty table.
 fn partial(
     options: &Sweep,
     sweep: &sweep::Sweep,
@@ -116,7 +116,7 @@ fn partial(
         if path.exists() && !options.output.overwrite {
             let path = path.display();
             return Err(format!(
-                "{path}: an interrupted sweep left it: go on with --resume, or begin anew with \
+                "{path}: an interrupted sweep left it: continue with --resume, or start again with \
                 --overwrite"
             )
             .into());

@@ -1,9 +1,9 @@
-//! Connections between nodes, where making one takes time.
+//! Connections between nodes, if making one takes time.
 //!
-//! A message to a node that is not connected waits for the handshake: so many round trips, each word of
-//! which the network carries as on a stream. A process that is gone refuses the first word; a host that
-//! is gone answers none, and the dial times out. Either way the node hears that the link is down, and
-//! what waited is lost.
+//! A message to a node that is not connected waits for the handshake. The handshake takes some round trips,
+//! which the network carries as on a stream. A dead process refuses the connection; a dead host does not
+//! answer, and the dial times out. In both cases the node is told that the link is down, and what waited is
+//! lost.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::engine::handshake::Handshake;
 use crate::engine::strategy::SimStack;
 use crate::model::node::SimPeer;
 
-/// What it takes to make a connection.
+/// How long it takes to make a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialling {
     /// Round trips before the first message goes, at least one.
@@ -124,7 +124,7 @@ impl<P: SimStack> Connections<P> {
         }
     }
 
-    /// There is a connection with `peer`: one was made, or a message came. What waited for one goes now.
+    /// There is a connection with `peer`: it was made, or a message came. What waited for it is sent now.
     pub(crate) fn open(&mut self, peer: SimPeer, now: u64) -> Vec<Held<P>> {
         let held = match self.find(peer) {
             Ok(at) => match &mut self.peers[at].1 {
@@ -147,7 +147,7 @@ impl<P: SimStack> Connections<P> {
             if which.is_none_or(|which| which == *attempt))
     }
 
-    /// There is none any more; what waited for it is lost. Returns how many messages did.
+    /// The connection is gone, and what waited for it is lost. Returns how many messages that were.
     pub(crate) fn close(&mut self, peer: SimPeer) -> usize {
         match self.find(peer).map(|at| self.peers.remove(at).1) {
             Ok(State::Dialling { held, .. }) => held.len(),
@@ -155,7 +155,7 @@ impl<P: SimStack> Connections<P> {
         }
     }
 
-    /// `peer` runs: nobody is dialled as a former incarnation of its node. Returns how many messages are
+    /// `peer` runs: former incarnations of its node are not dialled any more. Returns how many messages are
     /// lost.
     pub(crate) fn close_former(&mut self, peer: SimPeer) -> usize {
         let mut lost = 0;

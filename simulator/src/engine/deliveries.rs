@@ -11,12 +11,12 @@ use crate::model::node::SimPeer;
 pub(crate) struct DeliveryLog {
     /// By broadcast, a bit for each place; as long as the last one that delivered it needs.
     delivered: Vec<Vec<u64>>,
-    /// Of all deliveries made twice the one of the lowest broadcast and peer, in whichever order
-    /// they came about.
+    /// Of all repeated deliveries, the one with the lowest broadcast and peer, in whatever order they
+    /// happened.
     twice: Option<(u32, SimPeer)>,
     /// By node and publisher, how many broadcasts the node was told it will never get.
     missed: BTreeMap<(SimPeer, SimPeer), u64>,
-    /// If somebody wants to know it, when a peer had its first neighbour.
+    /// When each peer had its first neighbour, if that is logged.
     joined: Option<BTreeMap<SimPeer, Joined>>,
 }
 
@@ -68,7 +68,7 @@ impl DeliveryLog {
         self.joined.get_or_insert_default();
     }
 
-    /// A peer has a neighbour, at this time and after so many broadcasts.
+    /// A peer has a neighbour, at this time and after this many broadcasts.
     pub(crate) fn linked(&mut self, peer: SimPeer, at: Time, published: usize) {
         if let Some(joined) = &mut self.joined {
             joined.entry(peer).or_insert(Joined { at, published: published as u32 });
@@ -80,12 +80,12 @@ impl DeliveryLog {
         self.joined.as_ref()?.get(&peer).copied()
     }
 
-    /// A node was told that it will never get so many broadcasts of this publisher.
+    /// A node was told that it will never get this many broadcasts of this publisher.
     pub(crate) fn missed(&mut self, node: SimPeer, publisher: SimPeer, count: u64) {
         *self.missed.entry((node, publisher)).or_default() += count;
     }
 
-    /// How many that is so far.
+    /// How many broadcasts that is so far.
     pub(crate) fn has_missed(&self, node: SimPeer, publisher: SimPeer) -> u64 {
         self.missed.get(&(node, publisher)).copied().unwrap_or(0)
     }

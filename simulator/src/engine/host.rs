@@ -1,4 +1,4 @@
-//! The simulator as a host: turns what a node says into events.
+//! The simulator as a host: turns a node's effects into events.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use crate::model::regional::Regional;
 #[derive(Clone)]
 pub(crate) struct Common<P: SimStack> {
     pub(crate) queue: Queue<P>,
-    /// What the node being run set itself within the bucket, latest first.
+    /// Timers of the present node within the bucket, latest first.
     pub(crate) soon: Vec<Event<P>>,
     /// What was counted at these nodes.
     pub(crate) stats: Stats,
@@ -79,7 +79,7 @@ impl<P: SimStack> Common<P> {
     }
 }
 
-/// What one node speaks to while it handles one input.
+/// The host of one node while it handles one input.
 pub(crate) struct Host<'a, P: SimStack> {
     pub(crate) me: SimPeer,
     pub(crate) place: usize,
@@ -102,7 +102,7 @@ impl<P: SimStack> Host<'_, P> {
         *self.sequence
     }
 
-    /// Tells whoever watches events that one happens here and now.
+    /// Tells the event watch that an event happens here and now.
     #[inline]
     fn see(&mut self, kind: EventKind, of: impl FnOnce(Record) -> Record) {
         if let Some(watch) = &mut self.common.watch {
@@ -263,7 +263,7 @@ impl<P: SimStack> Host<'_, P> {
         true
     }
 
-    /// Sets something for later, by the node's own clock.
+    /// Schedules something by the node's own clock.
     #[inline(always)]
     fn set(&mut self, after: Duration, what: What<P>) {
         let sequence = self.next_sequence();

@@ -1,10 +1,9 @@
-//! A share of the nodes, and all that it takes to run them: a thread has one of its own.
+//! A shard: some of the nodes, and everything that it takes to run them. Each thread has its own.
 //!
-//! A run is the same however its nodes are shared out. Within a bucket no node can reach another, so
-//! each node's events are the same ones in the same order whichever nodes are run before it, beside
-//! it or after it. What nodes have in common only adds up: counters and the digest are sums, the
-//! last hop is a maximum, deliveries are a set. Draws of the network depend on the message alone,
-//! all others on the node alone.
+//! A run is the same for any distribution of its nodes. Within a bucket no node can reach another, so each
+//! node's events and their order do not depend on when other nodes are run. What nodes have in common only
+//! adds up: counters and the digest are sums, the last hop is a maximum, deliveries are a set. Draws of the
+//! network depend on the message alone, all others on the node alone.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -50,15 +49,15 @@ pub(crate) struct Shard<P: SimStack> {
     nodes: Vec<Node<P>>,
     /// Which of them run.
     up: Vec<bool>,
-    /// What is peculiar about their machines, up to the last one that is.
+    /// How their machines differ from ideal ones, up to the last one that does.
     machines: Vec<Option<Box<Machine>>>,
-    /// What each machine has, if it takes its time.
+    /// The processor of each machine, if work takes time.
     processor: Option<ProcessorModel>,
-    /// What it takes to connect, if anything, and the nodes' connections.
+    /// How long connecting takes, if it takes time, and the nodes' connections.
     dialling: Option<Dialling>,
     connections: Vec<Connections<P>>,
     pub(crate) common: Common<P>,
-    /// Looks at every event, if somebody wants it to.
+    /// Checks after every event, if that is asked for.
     pub(crate) strict: Option<Box<Strict>>,
     /// The nodes' channels, if there are any.
     pub(crate) lanes: Option<Box<Lanes>>,
@@ -156,7 +155,7 @@ impl<P: SimStack> Shard<P> {
         }
     }
 
-    /// What machines and connections are like. Before any node starts.
+    /// Sets how machines and connections work. Call it before any node starts.
     pub(crate) fn equip(&mut self, processor: Option<ProcessorModel>, dialling: Option<Dialling>) {
         (self.processor, self.dialling) = (processor, dialling);
     }
@@ -196,7 +195,7 @@ impl<P: SimStack> Shard<P> {
         self.give(network, self.sharding.place(index), when, input);
     }
 
-    /// Looks at the node afterwards, if somebody wants that.
+    /// Checks the node afterwards, if that is asked for.
     #[inline(always)]
     fn give(&mut self, network: &Network, place: usize, when: (Time, u64), input: InputOf<P>) {
         if self.strict.is_some() {
@@ -288,8 +287,8 @@ impl<P: SimStack> Shard<P> {
         }
     }
 
-    /// Nobody takes what an incarnation that is gone was sent. A later one that runs says so itself, as
-    /// it does when its address is dialled.
+    /// A message for a former incarnation is not delivered. A later incarnation that runs says so itself,
+    /// as it does when its address is dialled.
     #[inline(never)]
     fn refuse(&mut self, network: &Network, place: usize, event: &Event<P>, what: What<P>) {
         let present = self.nodes[place].me();

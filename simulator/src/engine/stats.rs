@@ -29,13 +29,13 @@ pub struct Stats {
     pub lost: u64,
     /// Messages that did not fit a queue, at either end.
     pub shed: u64,
-    /// Messages that the network brought twice.
+    /// Messages that the network delivered twice.
     pub duplicated: u64,
     /// Connections that nodes began to make, where that takes time.
     pub dials: u64,
     /// Messages sent, by kind.
     pub messages: Vec<KindStats>,
-    /// Broadcasts that nodes were told they will never get.
+    /// Broadcasts that nodes were told they will never receive.
     pub missed: u64,
     /// Neighbours that came up.
     pub neighbor_ups: u64,
@@ -64,7 +64,7 @@ pub struct KindStats {
     pub bytes: u64,
 }
 
-/// What became of one broadcast.
+/// The figures of one broadcast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BroadcastStats {
     /// The publisher's index.

@@ -1,4 +1,4 @@
-//! Which protocols the nodes run.
+//! The protocols that nodes run.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub trait SimPayload: Payload {
     fn of_workload() -> Self;
 }
 
-/// What is broadcast is only counted, unless a service needs it.
+/// Broadcast content is only counted, unless a service needs it.
 impl SimPayload for () {
     fn of_workload() -> Self {}
 }
@@ -83,7 +83,7 @@ pub trait SimStack: Clone + Send + 'static {
     fn stack_mut(&mut self) -> &mut StackOf<Self>;
 }
 
-/// The stack that these are.
+/// The stack of these nodes.
 pub type StackOf<P> =
     Stack<<P as SimStack>::Membership, <P as SimStack>::Broadcast, <P as SimStack>::Service>;
 /// What their broadcasts carry.
@@ -92,22 +92,22 @@ pub type PayloadOf<P> = <<P as SimStack>::Broadcast as Broadcast>::Payload;
 pub(crate) type IdOf<P> = <<P as SimStack>::Broadcast as Broadcast>::Id;
 /// Their service.
 type ServiceOf<P> = <P as SimStack>::Service;
-/// What their services say to each other.
+/// The messages of their services.
 pub(crate) type MessageOfService<P> = <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Message;
-/// What can be asked of their service.
+/// The commands of their service.
 pub type CommandOf<P> = <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Command;
-/// What their service tells.
+/// The events of their service.
 pub type EventOf<P> = <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Event;
-/// What can happen to a node.
+/// The inputs of a node.
 pub(crate) type InputOf<P> =
     Input<<P as SimStack>::Membership, <P as SimStack>::Broadcast, ServiceOf<P>>;
-/// What nodes say to each other.
+/// The messages of the nodes.
 pub(crate) type MessageOf<P> = Message<
     <<P as SimStack>::Membership as Membership>::Message,
     <<P as SimStack>::Broadcast as Broadcast>::Message,
     <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Message,
 >;
-/// What a node is woken for.
+/// The timers of a node.
 pub(crate) type TimerOf<P> = Timer<
     <<P as SimStack>::Membership as Membership>::Timer,
     <<P as SimStack>::Broadcast as Broadcast>::Timer,
@@ -138,7 +138,7 @@ where
 /// Makes a node's stack, given the peer and a seed of its own.
 pub type Make<P> = Arc<dyn Fn(SimPeer, u64) -> P + Send + Sync>;
 
-/// Nodes of any strategies: `membership` makes one of a peer and a seed, `broadcast` one of nothing.
+/// Makes nodes of any strategies: `membership` takes a peer and a seed, `broadcast` nothing.
 pub fn compose<M: SimMembership, B: SimBroadcast>(
     membership: impl Fn(SimPeer, u64) -> M + Send + Sync + 'static,
     broadcast: impl Fn() -> B + Send + Sync + 'static,
@@ -152,7 +152,7 @@ pub type Both<M, B> = Stack<
     <B as BroadcastStrategy>::Broadcast<SimPeer, u32, ()>,
 >;
 
-/// Nodes of two strategies, compiled together.
+/// Makes nodes of two strategies, compiled together.
 ///
 /// # Errors
 /// A parameter that is out of range.

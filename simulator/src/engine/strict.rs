@@ -1,4 +1,4 @@
-//! Looks at a node after every event of its own. What is wrong for a moment only is seen, too.
+//! Checks a node after each of its events. So it also finds what is wrong only for a moment.
 
 use murmurate::broadcast::{self, Broadcast as _};
 use murmurate::membership::{Membership as _, Time, Violation};
@@ -17,28 +17,28 @@ pub(crate) struct Strict {
 /// What is wrong, when and where.
 pub(crate) type Found = (Time, usize, Violation);
 
-/// What an input must not do, and what it must bring about.
+/// What an input must not do, and what it must do.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Expected {
-    /// The link with this peer is none of its business.
+    /// It must not touch the link with this peer.
     spared: Option<SimPeer>,
     /// A neighbour has failed, and must be replaced.
     lost: bool,
     /// The node of this peer runs in this incarnation.
     runs: Option<SimPeer>,
-    /// The links of the tree, none of which it is about.
+    /// The links of the tree: it must not change any.
     tree: Option<u64>,
     /// The link with this peer must be one of them.
     grafted: Option<SimPeer>,
 }
 
-/// The same for the same eager links in any order.
+/// A sum over the eager links: equal for equal links, in any order.
 fn tree_of<P: SimStack>(node: &P) -> u64 {
     node.stack().broadcast().eager().map(|peer| 1 << 40 | u64::from(peer.bits())).sum()
 }
 
 impl Expected {
-    /// Of a node that is about to handle an input.
+    /// What is expected of a node that is about to handle an input.
     #[inline(never)]
     pub(crate) fn of<P: SimStack>(now: Time, node: &P, input: &InputOf<P>) -> Self {
         let membership = node.stack().membership();

@@ -1,5 +1,5 @@
-//! What somebody wants to know of a run beyond its counters: what each node carries, and events one
-//! by one. It costs nothing but a look whether anybody asked.
+//! Observations of a run beyond its counters: the load of each node, and single events. If none are asked
+//! for, it costs almost nothing.
 
 use std::ops::RangeInclusive;
 
@@ -140,8 +140,8 @@ pub struct Record {
     /// When what is sent is to arrive.
     #[serde(serialize_with = "seconds_of_some", skip_serializing_if = "Option::is_none")]
     pub arrives: Option<Time>,
-    /// What became of what was sent, if it did not just arrive: `lost`, `shed` or `twice`; of a
-    /// timer, whose it is; why a neighbour is gone.
+    /// Of a message that did not simply arrive: `lost`, `shed` or `twice`. Of a timer: whose it is. Of a
+    /// lost neighbour: why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'static str>,
 }
@@ -208,7 +208,7 @@ pub(crate) struct Events {
 }
 
 impl Watch {
-    /// The node at this place sent a message of so many bytes.
+    /// The node at this place sent a message of this many bytes.
     pub(crate) fn sent(&mut self, place: usize, bytes: u64) {
         if let Some(load) = self.load_mut(place) {
             load.sent += 1;

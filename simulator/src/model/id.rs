@@ -4,7 +4,7 @@ use murmurate::broadcast::Id;
 
 use crate::model::node::SimPeer;
 
-/// A name from which the simulator tells which broadcast of the run it is.
+/// A broadcast id from which the simulator can tell which broadcast of the run it is.
 pub trait SimId: Id {
     /// The `index`-th broadcast of the run, which is the `sequence`-th of this publisher.
     fn new(index: u32, origin: SimPeer, sequence: u32) -> Self;
@@ -12,12 +12,12 @@ pub trait SimId: Id {
     /// Which broadcast of the run it is, from 0.
     fn index(self) -> u32;
 
-    /// Who publishes under this origin, if origins are told apart.
+    /// The publisher behind this origin, if ids have origins.
     fn publisher(origin: Self::Origin) -> Option<SimPeer>;
 }
 
-/// The broadcasts of a run are numbered as if they were of one origin: as small as can be, for
-/// strategies that ask for nothing by its number.
+/// Numbers the broadcasts of a run as if they had one origin. This is the smallest id, for strategies that
+/// never ask for a broadcast by its number.
 impl SimId for u32 {
     fn new(index: u32, _origin: SimPeer, _sequence: u32) -> Self {
         index
@@ -32,8 +32,7 @@ impl SimId for u32 {
     }
 }
 
-/// A broadcast's publisher, in one incarnation, and its number among that one's, as real nodes
-/// name them.
+/// A publisher's incarnation and a number that it counts, as in the ids of real nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BroadcastId {
     origin: SimPeer,

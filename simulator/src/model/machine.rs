@@ -1,5 +1,5 @@
-//! The machine that a node runs on, where it is not an ideal one: its clock, how fast it works, and
-//! its network port. A restarted node finds the same machine.
+//! The machine that a node runs on, if it is not an ideal one: its clock, its speed, and its network port.
+//! A restarted node finds the same machine.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::model::network::{BandwidthModel, Port, time_of};
 /// Messages that wait for a slow or stopped process; more are shed, as by a full socket.
 const MOST_WAITING: u32 = 1 << 16;
 
-/// What is peculiar about a machine.
+/// How a machine differs from an ideal one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Machine {
     pub(crate) clock: Clock,
@@ -18,7 +18,7 @@ pub(crate) struct Machine {
     processor: ProcessorModel,
     /// Nanoseconds of work for each input, beside the processor's.
     work: u64,
-    /// When it has done all that waits.
+    /// When it will have done all that waits.
     free: u64,
     waiting: u32,
 }
@@ -28,12 +28,12 @@ pub(crate) struct Machine {
 pub struct ProcessorModel {
     /// On each message that it handles or sends, and on each timer.
     pub message: Duration,
-    /// Bits a second of messages that it handles and sends, beside that.
+    /// Bits of messages that it handles and sends in a second, in addition.
     pub rate: Option<u64>,
 }
 
 impl ProcessorModel {
-    /// Nanoseconds for an input or a message of so many bytes.
+    /// Nanoseconds for an input or a message of this many bytes.
     fn work(&self, bytes: u64) -> u64 {
         let bytes = self.rate.map_or(0, |rate| time_of(bytes, rate));
         nanos(self.message).saturating_add(bytes)
@@ -75,8 +75,8 @@ impl Machine {
         self.free = self.free.max(until);
     }
 
-    /// Takes in what reached it at `time`: when it gets to it. `line` and `bytes` are there for
-    /// messages over a line that takes its time.
+    /// Takes in what reached it at `time`, and says when it handles it. `line` and `bytes` are given for
+    /// messages over a line of limited bandwidth.
     pub(crate) fn admit(
         &mut self,
         time: u64,
@@ -120,7 +120,7 @@ impl Machine {
     }
 }
 
-/// A clock that goes wrong: a line through its last change.
+/// A clock that is wrong: it runs at one speed from its last change on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Clock {
     /// Its seconds in a true second.
@@ -144,8 +144,8 @@ impl Clock {
         Time::from_nanos(self.shown.saturating_add(local))
     }
 
-    /// The true time that it takes for so much to pass. Rounded up: a timer that went off before the
-    /// clock shows its time would be set for nothing again and again.
+    /// The true time in which this much time passes on it. Rounded up: a timer that fires too early by this
+    /// clock would be set again and again.
     pub(crate) fn true_span(&self, local: u64) -> u64 {
         if self.rate == 1.0 { local } else { (local as f64 / self.rate).ceil() as u64 }
     }

@@ -1,4 +1,4 @@
-//! How the simulator names peers: four bytes, because it remembers hundreds of millions of them.
+//! The simulator's peer ids. They take four bytes, because a simulation holds hundreds of millions of them.
 
 use std::fmt;
 

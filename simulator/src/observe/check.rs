@@ -23,7 +23,7 @@ pub fn node<P: SimStack>(sim: &Simulation<P>, index: usize) -> Result<(), Violat
     })
 }
 
-/// That no peer delivered a broadcast twice, if deliveries are logged.
+/// Checks that no peer delivered a broadcast twice, if deliveries are logged.
 ///
 /// # Errors
 /// If one did.
@@ -92,7 +92,7 @@ pub enum Agreement {
     Fresh,
 }
 
-/// That running nodes agree on what was broadcast since they joined, as far as deliveries and joins are
+/// Checks that running nodes agree on what was broadcast since they joined. Deliveries and joins must be
 /// logged.
 ///
 /// # Errors
@@ -168,7 +168,7 @@ fn complete<P: SimStack>(
     })
 }
 
-/// What was published so long before a node had its first neighbour is not for it.
+/// A broadcast that is this much older than a node's first neighbour is not for it.
 const LONG_AGO: Duration = Duration::from_secs(10);
 
 fn fresh<P: SimStack>(

@@ -51,7 +51,7 @@ pub fn graph<P: SimStack>(sim: &Simulation<P>) -> Graph {
     Graph::from_arcs(sim.live(), arcs)
 }
 
-/// Running nodes whose views hold nodes that do not run, each with whom it holds.
+/// Dead links: each running node whose view holds a node that does not run, with that node.
 pub fn dead_links<P: SimStack>(sim: &Simulation<P>) -> impl Iterator<Item = (usize, SimPeer)> + '_ {
     let runs = |peer: SimPeer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
     sim.live_nodes().flat_map(move |index| {

@@ -1,4 +1,4 @@
-//! The overlay and the broadcast tree at a moment, node by node and link by link, to take elsewhere.
+//! A snapshot of the overlay and the broadcast tree, node by node and link by link, for export.
 
 use murmurate::broadcast::Broadcast as _;
 use murmurate::membership::{Membership as _, Time};

@@ -18,8 +18,8 @@ pub trait SimulatedBroadcast:
     BroadcastStrategy<Broadcast<SimPeer, u32, ()>: SimBroadcast>
     + BroadcastStrategy<Broadcast<SimPeer, BroadcastId, ()>: SimBroadcast>
 {
-    /// Of a hundred plans of the swarm, so many are drawn with it, unless it is the default. The
-    /// second number is for plans in which nothing goes wrong and some come late.
+    /// How many percent of the swarm's plans use it, unless it is the default. The second number is for
+    /// plans without faults in which some nodes join late.
     const DRAWN: (u32, u32) = (0, 0);
 
     /// Parameters for a plan of the swarm.
@@ -28,7 +28,7 @@ pub trait SimulatedBroadcast:
         Self::default()
     }
 
-    /// What the swarm may count on. By default on nothing but what holds of every broadcast: nothing is
+    /// What the swarm may rely on. By default only what every broadcast strategy guarantees: nothing is
     /// delivered twice, and invariants hold.
     fn promises(&self, _for: &BroadcastConditions) -> BroadcastPromises {
         BroadcastPromises::default()
@@ -44,7 +44,7 @@ pub struct BroadcastNeeds {
     pub longest_way: u64,
 }
 
-/// What a plan has in store.
+/// The conditions of a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct BroadcastConditions {
     /// Nodes that run at most.
@@ -58,19 +58,19 @@ pub struct BroadcastConditions {
 /// What a broadcast strategy promises under some conditions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BroadcastPromises {
-    /// Whatever goes wrong, who has links gets every broadcast.
+    /// Every node with links gets every broadcast, whatever goes wrong.
     pub reaches: bool,
-    /// Of broadcasts in a storm most come through.
+    /// Most broadcasts in a storm arrive.
     pub survives: bool,
-    /// Hardly any payload is sent twice once it has settled.
+    /// Once the tree has settled, hardly any payload is sent twice.
     pub thrifty: bool,
-    /// How long a payload that was announced is waited for.
+    /// How long a node waits for a payload that was announced.
     pub waits: Duration,
-    /// Nobody passes on anything of before a neighbour came.
+    /// A node sends a new neighbour nothing that was published before.
     pub forgets: bool,
 }
 
-/// How a message reaches everyone: a strategy with its parameters, as scenarios have it.
+/// How a message reaches all nodes: a strategy with its parameters, as in scenarios.
 pub type Broadcast = Chosen<dyn BroadcastChoice>;
 
 /// Makes a node's broadcast.
@@ -78,12 +78,12 @@ pub type MakeBroadcast<I> = Arc<dyn Fn() -> AnyBroadcast<I> + Send + Sync>;
 
 /// A [`SimulatedBroadcast`] without its type.
 pub trait BroadcastChoice: Choice {
-    /// What makes a node's.
+    /// Makes the function that makes a node's instance.
     ///
     /// # Errors
     /// As of [`Choice::check`].
     fn make(&self) -> Result<MakeBroadcast<u32>, ConfigError>;
-    /// What makes one of a node that names broadcasts by their origins.
+    /// Makes the broadcast of a node, with ids that name origins.
     ///
     /// # Errors
     /// As of [`Choice::check`].

@@ -1,4 +1,4 @@
-//! Flood: what checkers and the swarm know of it.
+//! What checkers and the swarm know about flooding.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl SimulatedBroadcast for Parameters {
         Self { seen_capacity: about.broadcasts + 16 + dice.between(0, 200), ..Self::default() }
     }
 
-    /// It keeps nothing for a neighbour to come, and sends nothing twice that was lost.
+    /// It keeps nothing for later neighbours, and does not send again what was lost.
     fn promises(&self, _of: &BroadcastConditions) -> BroadcastPromises {
         BroadcastPromises {
             reaches: true,

@@ -1,4 +1,4 @@
-//! The full mesh: what checkers and the swarm know of it.
+//! What checkers and the swarm know about the full mesh.
 
 use murmurate::membership::MembershipStrategy;
 use murmurate::membership::full_mesh::{FullMesh, Parameters};
@@ -36,7 +36,7 @@ impl SimulatedMembership for Parameters {
         }
     }
 
-    /// Everything, where there is room for all and for those that went.
+    /// All of them, if there is room for all nodes, including those that left.
     fn promises(&self, of: &MembershipConditions) -> MembershipPromises {
         let room = self.members_capacity as u64 >= 2 * of.nodes;
         let links = MembershipStrategy::links(self, of.nodes as usize) as f64;

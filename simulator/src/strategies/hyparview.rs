@@ -1,4 +1,4 @@
-//! HyParView: what checkers and the swarm know of it.
+//! What checkers and the swarm know about HyParView.
 
 use std::time::Duration;
 
@@ -70,11 +70,10 @@ impl SimulatedMembership for Parameters {
         }
     }
 
-    /// Sides that have full views and know nobody outside meet again by exchanges and by nothing
-    /// else; joins at once, loss and mass failures leave such sides now and then. With two
-    /// neighbours each an overlay is a set of rings, which every other exchange splits or joins;
-    /// with three, an exchange can split it until the next one. With one, whoever is left over takes
-    /// somebody else's, for ever.
+    /// Sides that have full views and know no other nodes meet again only by exchanges. Simultaneous joins,
+    /// loss and mass failures sometimes leave such sides. With two neighbours each, an overlay is a set of
+    /// rings, and every other exchange splits or joins them. With three, an exchange can split it until the
+    /// next one. With one, a node that is left over takes another node's neighbour, for ever.
     fn promises(&self, of: &MembershipConditions) -> MembershipPromises {
         let active = self.active_capacity;
         let whole = match self.promotion_interval {
@@ -104,8 +103,8 @@ impl SimulatedMembership for Parameters {
     }
 }
 
-/// Messages that a node says in a second at most, on the whole: keep-alives and probes, shuffles in
-/// and out of turn that are passed on, candidates and the lost asked and the answers.
+/// The most messages that a node sends in a second, in the mean: keep-alives and probes, forwarded
+/// shuffles, requests to candidates and lost peers, and the answers.
 fn chatter(m: &Parameters) -> f64 {
     let keepalives = 2.0 * m.active_capacity as f64 / m.keepalive_interval.as_secs_f64();
     let shuffles = f64::from(m.shuffle_walk_length) + 2.0;
@@ -135,7 +134,7 @@ mod tests {
         SimPeer::new(index, 0)
     }
 
-    /// Whoever is asked for a link, and its number.
+    /// The peers that are asked for a link, and the link's number.
     fn asked(view: &mut View, input: Input) -> Vec<(SimPeer, u16)> {
         let asked = view.feed(input).into_iter().filter_map(|effect| match effect {
             Effect::Send(to, stack::Message::Membership(Message::Neighbor { link, .. })) => {

@@ -13,7 +13,7 @@ use crate::model::node::SimPeer;
 
 /// A membership strategy that experiments can choose.
 pub trait SimulatedMembership: MembershipStrategy<Membership<SimPeer>: SimMembership> {
-    /// Of a hundred plans of the swarm, so many are drawn with it, unless it is the default.
+    /// How many percent of the swarm's plans use it, unless it is the default.
     const DRAWN: u32 = 0;
 
     /// Parameters for a plan of the swarm.
@@ -22,7 +22,7 @@ pub trait SimulatedMembership: MembershipStrategy<Membership<SimPeer>: SimMember
         Self::default()
     }
 
-    /// What the swarm may count on. By default on nothing but that its own invariants hold.
+    /// What the swarm may rely on. By default only that its own invariants hold.
     fn promises(&self, _for: &MembershipConditions) -> MembershipPromises {
         MembershipPromises::default()
     }
@@ -35,24 +35,24 @@ pub struct MembershipNeeds {
     pub nodes: u32,
     /// Nodes that join later.
     pub newcomers: u32,
-    /// Sides that know nobody outside must meet again.
+    /// Sides that know no node of the other side must meet again.
     pub remixes: bool,
-    /// Two nodes lose sight of each other, and nobody else is there.
+    /// There are only two nodes, and they lose contact.
     pub pair: bool,
-    /// One node is cut off while many of those it knows die.
+    /// One node is cut off while many of its contacts die.
     pub lone: bool,
-    /// The overlay is cut in two while nodes start again.
+    /// The overlay is cut in two while nodes restart.
     pub cut: bool,
     /// The longest way between two nodes, in milliseconds.
     pub longest_way: u64,
 }
 
-/// What a plan has in store.
+/// The conditions of a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct MembershipConditions {
     /// Nodes that run at most.
     pub nodes: u64,
-    /// Nothing happens that may leave a side which knows nobody else.
+    /// Nothing happens that may leave a side that knows no other nodes.
     pub gentle: bool,
 }
 
@@ -67,23 +67,24 @@ pub struct MembershipPromises {
     pub stays_whole: bool,
     /// Everyone is linked with everyone in the end.
     pub complete: bool,
-    /// Nobody is alone who has company.
+    /// No node is isolated while other nodes run.
     pub together: bool,
-    /// Links lead to everyone, but for what other sides have.
+    /// Links lead to all nodes of the same side.
     pub reaches: bool,
-    /// Two that are told of each other link at once.
+    /// Two nodes that are told of each other link at once.
     pub meets: bool,
-    /// Links stay as they are in peace.
+    /// Links do not change once the faults are over.
     pub still: bool,
-    /// Whoever fell silent is tried again after this; twice that later halves are one.
+    /// A peer that fell silent is tried again after this time. Halves are one overlay after twice this
+    /// time.
     pub reunion: Option<Duration>,
-    /// Messages that a node says in a second at most, on the whole.
+    /// The most messages that a node sends in a second, in the mean.
     pub chatter: Option<f64>,
-    /// How long after the last fault all must be well: nobody holds a link to a node that runs no more.
+    /// How long after the last fault the overlay must have recovered: no node holds a link to a dead one.
     pub recovery: Option<Duration>,
 }
 
-/// Who is whose neighbour: a strategy with its parameters, as scenarios have it.
+/// How nodes choose neighbours: a strategy with its parameters, as in scenarios.
 pub type Membership = Chosen<dyn MembershipChoice>;
 
 /// Makes a node's membership, given the peer and a seed of its own.
@@ -91,7 +92,7 @@ pub type MakeMembership = Arc<dyn Fn(SimPeer, u64) -> AnyMembership + Send + Syn
 
 /// A [`SimulatedMembership`] without its type.
 pub trait MembershipChoice: Choice {
-    /// What makes a node's.
+    /// Makes the function that makes a node's instance.
     ///
     /// # Errors
     /// As of [`Choice::check`].

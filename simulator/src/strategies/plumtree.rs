@@ -1,4 +1,4 @@
-//! Plumtree: what checkers and the swarm know of it.
+//! What checkers and the swarm know about Plumtree.
 
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ impl SimulatedBroadcast for Parameters {
         }
     }
 
-    /// A payload on the longest way through a tree that has settled comes before anyone asks another
-    /// who announced it where the wait is long enough, or found out by then.
+    /// In a tree that has settled, a payload arrives over the longest path before any node grafts for it:
+    /// the timeout is long enough, or has adapted by then.
     fn promises(&self, of: &BroadcastConditions) -> BroadcastPromises {
         let finds_out = self.least_graft_timeout < self.graft_timeout;
         let is_patient = self.least_graft_timeout >= of.longest_way * of.nodes as u32;

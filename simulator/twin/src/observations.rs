@@ -182,7 +182,7 @@ impl Observations {
         observed.report(scenario)
     }
 
-    /// The first delivery to each of those for whom a broadcast is, before the end of the run.
+    /// The first delivery of each broadcast to each eligible node, before the end of the run.
     fn deliveries(&self, end: u64) -> Vec<&Delivery> {
         let mut counted = BTreeSet::new();
         let mut all: Vec<&Delivery> = self.deliveries.iter().filter(|d| d.at < end).collect();
@@ -194,9 +194,9 @@ impl Observations {
         all
     }
 
-    /// What became of the broadcasts. Nodes count payloads, but not of which broadcast: those of a tick
-    /// are those of what was published in the tick that began half a tick before, since payloads take a while
-    /// and are reported later; and of those before if nothing was.
+    /// The figures of the broadcasts. Nodes count payloads, but not by broadcast. Payloads of a tick are
+    /// attributed to the broadcasts published in the tick that began half a tick before, because payloads
+    /// take a while and are reported later. If there are none, they are attributed to the previous ones.
     fn broadcasts(&self, deliveries: &[&Delivery], payloads: &[u64]) -> Vec<BroadcastStats> {
         let mut all: Vec<(u32, BroadcastStats)> =
             self.sent.iter().map(|(id, sent)| (*id, sent.broadcast())).collect();
@@ -229,7 +229,7 @@ impl Observations {
         all
     }
 
-    /// The nodes that run at a moment as a graph, and how many views hold one that does not.
+    /// The overlay of the running nodes at a moment, and the number of view entries that do not run.
     fn overlay(&self, at: u64) -> (Graph, usize) {
         let running: Vec<&Incarnation> =
             self.incarnations.iter().filter(|incarnation| incarnation.goes_on(at)).collect();
@@ -256,7 +256,7 @@ impl Observations {
 }
 
 impl Sent {
-    /// Nobody has it yet but who published it.
+    /// As published: only the publisher has it.
     fn broadcast(&self) -> BroadcastStats {
         BroadcastStats {
             origin: self.incarnation,
@@ -270,7 +270,7 @@ impl Sent {
     }
 }
 
-/// Shares payloads out to broadcasts, by how many took them, so that their sum is what came.
+/// Distributes payloads over broadcasts in proportion to their deliveries, so that the sum stays the same.
 fn share_out(broadcasts: &mut [BroadcastStats], came: u64) {
     let all: u64 = broadcasts.iter().map(|b| u64::from(b.delivered) - 1).sum();
     let (mut taken, mut given) = (0, 0);

@@ -26,7 +26,7 @@ pub(crate) enum ControllerMessage {
     Start(Vec<String>),
     /// Join through these addresses, too.
     Join(Vec<String>),
-    /// Broadcast so many bytes.
+    /// Broadcast this many bytes.
     Publish { id: u32, bytes: u32 },
     /// Say goodbye, and end.
     Leave,

@@ -17,7 +17,7 @@ pub(crate) struct Row {
     /// The phase, if it is of one.
     phase: Option<String>,
     figure: String,
-    /// The median of all seeds that have it, the least and the greatest.
+    /// The median over all seeds that have it.
     simulated: Option<f64>,
     least: Option<f64>,
     greatest: Option<f64>,
@@ -26,11 +26,11 @@ pub(crate) struct Row {
     ratio: Option<f64>,
 }
 
-/// What an assertion came to in both worlds.
+/// The result of an assertion in both worlds.
 #[derive(Debug, Serialize)]
 struct AssertionResult {
     assertion: String,
-    /// With how many seeds it holds.
+    /// The number of seeds with which it holds.
     simulated: usize,
     real: bool,
 }
@@ -84,7 +84,8 @@ impl Row {
 }
 
 impl Comparison {
-    /// What was simulated with each seed, and what was seen of real nodes that ran with the first.
+    /// Compares the simulated runs of all seeds with what was observed of real nodes, which ran with the
+    /// first seed.
     pub(crate) fn new(
         scenario: &Scenario,
         simulated: &[Report],
@@ -116,7 +117,7 @@ impl Comparison {
         }
     }
 
-    /// Whether all that is asserted holds in both, with every seed.
+    /// Whether all assertions hold in both worlds, with every seed.
     pub(crate) fn hold(&self) -> bool {
         self.assertions.iter().all(|asserted| asserted.simulated == self.seeds && asserted.real)
     }
@@ -178,7 +179,7 @@ fn times(scenario: &Scenario, simulated: &[Report], real: &ObservedReport) -> Ve
 pub(crate) struct Summary<'a>(pub(crate) &'a [Comparison]);
 
 impl Comparison {
-    /// A figure of a phase: what real nodes came to, and what simulated ones did.
+    /// A figure of a phase, real and simulated.
     fn cell(&self, phase: &str, figure: &str) -> String {
         let is_it = |row: &&Row| row.phase.as_deref() == Some(phase) && row.figure == figure;
         let Some(row) = self.figures.iter().find(is_it) else { return String::new() };

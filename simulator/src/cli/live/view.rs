@@ -1,4 +1,4 @@
-//! What is seen of a run.
+//! What the live view shows of a run.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use ratatui::style::{Color, Style, Stylize as _};
 use ratatui::text::Line;
 use ratatui::widgets::{Bar, BarChart, BarGroup, Block, Gauge, Paragraph, Sparkline};
 
-/// Shares are drawn in so many steps.
+/// The number of steps in which shares are drawn.
 const WHOLE: u64 = 1_000;
 
 /// All that is shown.
@@ -25,7 +25,8 @@ pub(super) struct View {
     running: usize,
     events: u64,
     messages: u64,
-    /// Of the broadcasts between two looks, at the look after: `None` if there were none.
+    /// The share reached of the broadcasts between two looks, taken at the next look: `None` if there were
+    /// none.
     reliability: Vec<Option<f64>>,
     /// The looks before: the times that the next share is about.
     looks: [Time; 2],

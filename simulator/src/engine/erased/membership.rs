@@ -52,7 +52,7 @@ impl AnyMembershipMessage for MembershipMessage {
     type Peer = SimPeer;
     type Strategy = dyn ErasedWatchedMembership;
 
-    /// Nobody sends addresses along.
+    /// Messages carry no addresses.
     fn named(&self) -> Vec<SimPeer> {
         Vec::new()
     }

@@ -1,5 +1,5 @@
-//! Strategies of any type, for those that are not compiled together with one another. Where boxing
-//! costs too much, strategies are compiled together: then nothing is boxed.
+//! Type-erased strategies: their messages are boxed. Where that costs too much, strategies are compiled
+//! together instead, without boxing.
 
 mod broadcast;
 mod membership;
@@ -31,7 +31,7 @@ impl<M: Wire + Clone + Debug + Send + 'static> ErasedMessage for M {
     }
 }
 
-/// The message as its strategy knows it. One of another strategy is nobody's.
+/// The message with its type; `None` if it is of another strategy.
 fn own<M: 'static>(said: Box<dyn ErasedMessage>) -> Option<M> {
     let any: Box<dyn Any> = said;
     any.downcast().ok().map(|own| *own)

@@ -1,7 +1,7 @@
-//! What was sent, delivered and said of it: the figures, and whether the promises were kept.
+//! Counts messages and their outcomes, and checks that channels keep their promises.
 //!
-//! Each shard has a accounting of its own, and what they have in common only adds up. What one end says of
-//! the other (delivered) is compared at the end, when both accounts are at hand.
+//! Each shard has its own accounting. What one end says about the other (delivered) is compared at the end,
+//! over all shards.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::tickets::Tickets;
 use crate::engine::stats::latency_histogram;
 use crate::model::node::SimPeer;
 
-/// Messages of which figures are wanted.
+/// A selection of messages that are counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TallyWindow {
     /// Those of the channel in this place; of all without one.
@@ -32,32 +32,32 @@ impl TallyWindow {
     }
 }
 
-/// What became of messages.
+/// Outcomes of messages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tally {
     /// Messages that applications wanted to send.
     pub messages: u64,
     /// Of these, those for which there was no room.
     pub refused: u64,
-    /// Messages by outcome: put on the way, of a kind that knows no more.
+    /// Messages by outcome: sent, of a kind whose senders learn no more.
     pub sent: u64,
     /// Said to be delivered.
     pub acknowledged: u64,
     /// Answered.
     pub answered: u64,
-    /// Their receiver started anew, or the path broke.
+    /// Their receiver restarted, or the path broke.
     pub gone: u64,
-    /// Nobody said in time.
+    /// Without an outcome in time.
     pub timed_out: u64,
     /// Never sent, because a newer one took their place.
     pub shed: u64,
-    /// Never sent, because nobody was there who had ever answered.
+    /// Never sent, because no receiver ever answered.
     pub unreachable: u64,
     /// Messages that an application took.
     pub delivered: u64,
-    /// Deliveries of what an earlier start of the receiver had taken.
+    /// Deliveries of messages that an earlier incarnation of the receiver had taken.
     pub delivered_again: u64,
-    /// Deliveries of what the same start had taken; always 0, or a promise was broken.
+    /// Deliveries of messages that the same incarnation had taken. Always 0, unless a promise was broken.
     pub duplicates: u64,
     /// Frames sent again.
     pub retransmitted: u64,
@@ -143,7 +143,7 @@ fn micros(from: Time, to: Time) -> u64 {
 /// A channel, who sends on it, and to whom.
 type Pair = (u16, SimPeer, SimPeer);
 
-/// What a start of a node took on a lane.
+/// What an incarnation took on a lane.
 #[derive(Debug, Clone, Default)]
 struct Taken {
     tickets: Tickets,
@@ -306,7 +306,8 @@ impl Accounting {
         })
     }
 
-    /// A sender was told what became of a message; or that it is given up, because nobody is there.
+    /// A sender was told the outcome of a message, or that it is given up because the receiver is
+    /// unreachable.
     pub(super) fn ended(
         &mut self,
         now: Time,
@@ -337,7 +338,7 @@ impl Accounting {
     }
 }
 
-/// All accounts of a simulation.
+/// The accounting of all shards.
 pub(crate) struct Audit<'a>(pub(crate) Vec<&'a Accounting>);
 
 impl Audit<'_> {
@@ -349,7 +350,7 @@ impl Audit<'_> {
         Some(Violation { rule: violation.rule, detail })
     }
 
-    /// What senders were told was delivered, some start of the receiver took.
+    /// Checks that some incarnation of the receiver took every message that was reported as delivered.
     pub(crate) fn told_the_truth(&self) -> Result<(), Violation> {
         for ((channel, from, to), told) in self.0.iter().flat_map(|accounting| &accounting.told) {
             let starts = (*channel, *from, SimPeer::new(*to as usize, 0))

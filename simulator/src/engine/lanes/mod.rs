@@ -1,13 +1,13 @@
-//! Channels within a simulation: the shipped sessions, hosted by the nodes beside their protocols.
+//! Channels in a simulation: the sessions that ship, run by simulated nodes.
 //!
-//! A lane leads from one node to another for one channel. Its sending end lives at the one, its
-//! receiving end at the other, each in the shard of its node, from its first message until the node
-//! stops. What they say travels over the simulated network: on a stream each message once and in order,
-//! until a cut breaks it; on a relay each message on its own, lost, late or twice like any message.
+//! A lane leads from one node to another for one channel. Its sending end is at the one node, its receiving
+//! end at the other, each in the shard of its node, from the first message until the node stops. Their
+//! messages travel over the simulated network. On a stream each arrives once and in order, until a cut
+//! breaks the stream. On a relay each travels on its own, and can be lost, late or duplicated.
 //!
-//! The hosts do what the node's tasks do: what [`SenderSession`] and [`ReceiverSession`] decide. A process
-//! that is gone answers with a reset. Deadlines are those of the node's own clock. What the kinds promise
-//! is checked at every step, see [`ChannelPromises`].
+//! The hosts do what [`SenderSession`] and [`ReceiverSession`] decide, as the tasks of a real node do. A
+//! dead process answers with a reset. Deadlines follow the node's own clock. Every step checks what the
+//! kinds promise, see [`ChannelPromises`].
 //!
 //! [`SenderSession`]: murmurate::channel::session::SenderSession
 //! [`ReceiverSession`]: murmurate::channel::session::ReceiverSession
@@ -72,7 +72,7 @@ const DOUBT: Duration = Duration::from_secs(1);
 /// The longest that it takes an end to notice that its stream is broken.
 const NOTICE: Duration = Duration::from_secs(3);
 
-/// What a node's lanes speak to while they handle one input.
+/// The host of a node's lanes while they handle one input.
 pub(crate) trait LaneHost {
     /// Who it is.
     fn me(&self) -> SimPeer;
@@ -80,7 +80,7 @@ pub(crate) trait LaneHost {
     fn now(&self) -> Time;
     /// What the node's clock shows.
     fn local(&self) -> Time;
-    /// Puts a message on the network. Whether it is on its way, or may be.
+    /// Puts a message on the network. Returns whether it is on its way, or may be.
     fn send(&mut self, to: SimPeer, message: LaneMessage, bytes: u64) -> bool;
     /// The message comes back after so much time of the node's clock.
     fn wake(&mut self, after: Duration, message: LaneMessage);
@@ -121,7 +121,7 @@ pub(crate) struct Lanes {
 /// What happens to lanes from outside.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Act {
-    /// A message of so many bytes is sent on a channel to a node.
+    /// A message of this many bytes is sent on a channel to a node.
     Push { channel: u16, to: u32, bytes: usize },
     /// The applications of the node take nothing, or go on.
     Stop(bool),
@@ -321,14 +321,14 @@ impl NodeLanes {
 }
 
 impl Context<'_> {
-    /// Says something to the other end. Whether it is on its way, or may be.
+    /// Sends something to the other end. Returns whether it is on its way, or may be.
     fn send(&mut self, to: SimPeer, body: Body) -> bool {
         let message = LaneMessage { channel: self.number, body };
         let bytes = message.bytes(self.channel);
         self.host.send(to, message, bytes)
     }
 
-    /// Nobody here knows this half.
+    /// This half does not exist here.
     fn unknown(&mut self, to: SimPeer, via: Via) {
         self.send(to, Body::Gone { via, to_sender: true });
     }
@@ -342,7 +342,7 @@ impl Context<'_> {
     }
 }
 
-/// What an honest half says makes sense.
+/// An honest half never sends nonsense.
 fn honest(outcome: Result<(), murmurate::channel::Nonsense>) -> Kept {
     outcome.map_err(|nonsense| Violation {
         rule: "what an honest half says makes sense",

@@ -27,7 +27,7 @@ impl Receiver {
         Self { of, session: None, stream: None, at_work: 0 }
     }
 
-    /// The path that stands, and from whom.
+    /// The present path, and its other end.
     pub(super) fn path(&self) -> Option<(Via, SimPeer)> {
         let session = self.session.as_ref().filter(|session| session.path().is_some())?;
         let via = match &self.stream {
@@ -152,7 +152,7 @@ impl Receiver {
         }
     }
 
-    /// Its stream is noticed to be broken. The other end hears of it as soon as anything gets through.
+    /// It notices that its stream is broken. The other end is told as soon as a message gets through.
     pub(super) fn notice(&mut self, context: &mut Context<'_>, attempt: u64) {
         if self.stream.as_ref().is_some_and(|stream| stream.attempt == attempt) {
             self.detach(context);
@@ -187,7 +187,7 @@ impl Receiver {
         }
     }
 
-    /// Reads on as far as the application takes, and says what the half has to say.
+    /// Reads on as far as the application takes messages, and sends what the half has to send.
     pub(super) fn go_on(&mut self, context: &mut Context<'_>) -> Result<(), Violation> {
         let mut read = 0;
         loop {
@@ -213,7 +213,7 @@ impl Receiver {
         session.depth().check(context.channel.limits)
     }
 
-    /// The application takes what it has time for. Whether that was something.
+    /// The application takes what it has time for. Returns whether it took anything.
     fn take(&mut self, context: &mut Context<'_>) -> Result<bool, Violation> {
         let from = self.of;
         let Some(session) = &mut self.session else { return Ok(false) };
@@ -246,7 +246,7 @@ impl Receiver {
         Ok(any)
     }
 
-    /// Says all that the half has to say. Whether that was something.
+    /// Sends all that the half has to send. Returns whether it sent anything.
     fn speak(&mut self, context: &mut Context<'_>) -> bool {
         let mut any = false;
         while let Some((via, of)) = self.path() {

@@ -17,13 +17,13 @@ use crate::model::node::SimPeer;
 pub(super) struct Sender {
     session: SenderSession,
     to: u32,
-    /// Whoever answered last.
+    /// The peer that answered last.
     peer: Option<SimPeer>,
     /// The path, if it is a stream.
     stream: Option<Stream<Heard>>,
     /// Frames on the stream that the other end has not read.
     unread: usize,
-    /// They are as many as may be, and it will be asked whether it is there.
+    /// The window is full, and the reader will be probed.
     doubts: bool,
     /// The deadline that was set last, and when it is.
     turn: u64,
@@ -71,7 +71,7 @@ impl Sender {
         }
     }
 
-    /// The path that stands, and to whom.
+    /// The present path, and its other end.
     pub(super) fn path(&self) -> Option<(Via, SimPeer)> {
         let half = self.session.attached()?;
         let via = match &self.stream {
@@ -230,7 +230,7 @@ impl Sender {
         self.stream.as_ref().is_some_and(|stream| stream.attempt == attempt)
     }
 
-    /// Nobody answers a greeting.
+    /// A greeting stays without an answer.
     pub(super) fn nobody(
         &mut self,
         context: &mut Context<'_>,
@@ -268,7 +268,7 @@ impl Sender {
         self.end(context, End::Broken)
     }
 
-    /// Says all that the session has to say, hears what became of messages, and sees to deadlines.
+    /// Sends all that the session has to send, takes the outcomes of messages, and handles deadlines.
     pub(super) fn go_on(&mut self, context: &mut Context<'_>) -> Result<(), Violation> {
         self.open_path(context);
         self.speak(context)?;
@@ -342,7 +342,7 @@ impl Sender {
         Ok(())
     }
 
-    /// The reader is to read on, if it is there.
+    /// The window is full: has the reader probed after a while, if it has read nothing by then.
     fn wait(&mut self, context: &mut Context<'_>) {
         if let Some(stream) = self.stream.as_ref().filter(|stream| !stream.is_broken)
             && !std::mem::replace(&mut self.doubts, true)
@@ -405,7 +405,7 @@ impl Sender {
         Ok(())
     }
 
-    /// What the sender is told is what happened, as far as this end knows.
+    /// Checks that the outcome that the sender is told is true, as far as this end knows.
     fn is_true(
         &self,
         context: &Context<'_>,

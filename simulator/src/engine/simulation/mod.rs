@@ -1,4 +1,4 @@
-//! The simulation: nodes, the queue between them, and what one can do to them.
+//! The simulation: nodes, the event queue, and operations on the nodes.
 
 mod control;
 mod journaling;
@@ -45,9 +45,9 @@ fn kinds<P: SimStack>(node: &StackOf<P>) -> Vec<&'static str> {
 
 /// A deterministic run of any number of nodes.
 ///
-/// Everything that happens follows from the seed and the calls made, on any number of threads.
-/// Calls act at [`Simulation::now`], which lies on the border between two buckets of the queue. A
-/// clone goes its own way from here: build an overlay once, then try several fates on it.
+/// Everything that happens follows from the seed and the calls made, on any number of threads. Calls take
+/// effect at [`Simulation::now`], which lies on the border between two buckets of the queue. A clone is
+/// independent from then on: you can build an overlay once and try several things on it.
 #[derive(Clone)]
 pub struct Simulation<P: SimStack> {
     seed: u64,
@@ -57,10 +57,10 @@ pub struct Simulation<P: SimStack> {
     live: usize,
     network: Arc<Network>,
     make: Make<P>,
-    /// Who published each broadcast, and how many each publisher has.
+    /// The publisher of each broadcast, and the number of broadcasts of each publisher.
     publishers: Vec<SimPeer>,
     sequences: BTreeMap<SimPeer, u32>,
-    /// What services told and nobody has taken.
+    /// Events of services that were not taken yet.
     events: Vec<(Time, SimPeer, EventOf<P>)>,
     out_of_incarnations: Option<usize>,
     journal: Option<Journal>,
@@ -98,8 +98,8 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// From now on notes every delivery, so that [`Simulation::twice_delivered`] finds one made
-    /// twice, and [`Simulation::has_delivered`] any. Costs a bit for each node and broadcast.
+    /// From now on logs every delivery, for [`Simulation::twice_delivered`] and
+    /// [`Simulation::has_delivered`]. Costs a bit for each node and broadcast.
     pub fn log_deliveries(&mut self) {
         for shard in self.shards.all_mut() {
             shard.common.deliveries = Some(DeliveryLog::default());
@@ -112,8 +112,8 @@ impl<P: SimStack> Simulation<P> {
         logs.filter_map(DeliveryLog::twice).min().map(|(id, peer)| (peer, id))
     }
 
-    /// Whether node `index` delivered broadcast `id` in its present incarnation, as far as
-    /// deliveries are logged. Nobody delivers what it published itself.
+    /// Whether node `index` delivered broadcast `id` in its present incarnation. Deliveries must be logged.
+    /// A node does not deliver its own broadcasts.
     pub fn has_delivered(&self, index: usize, id: u32) -> bool {
         self.shards.of(index).has_delivered(index, id)
     }
@@ -256,21 +256,21 @@ impl<P: SimStack> Simulation<P> {
         in_order(watches.flat_map(|watch| watch.take_records()).collect())
     }
 
-    /// Tells whoever watches events that one happens to a node from outside.
+    /// Tells the event watch what is done to a node from outside.
     fn see(&mut self, node: SimPeer, kind: EventKind, of: impl FnOnce(Record) -> Record) {
         if let Some(watch) = &mut self.shards.of_mut(node.index()).common.watch {
             watch.see(self.now, node, kind, of);
         }
     }
 
-    /// From now on looks at a node after every event of its own, not only when somebody asks.
+    /// From now on checks a node after each of its events, not only on request.
     pub fn check_every_event(&mut self) {
         for shard in self.shards.all_mut() {
             shard.strict.get_or_insert_default();
         }
     }
 
-    /// The first thing that looks at every event found wrong, if somebody wants them.
+    /// The first violation that the checks after every event found, if they are on.
     pub fn found_wrong(&self) -> Option<Violation> {
         let found = self.shards.all().iter().filter_map(|shard| shard.strict.as_ref()?.found());
         found.min_by_key(|(at, index, _)| (*at, *index)).map(|(.., violation)| violation.clone())
@@ -311,7 +311,7 @@ impl<P: SimStack> Simulation<P> {
         self.tell(index, Input::Join(contacts));
     }
 
-    /// Stops node `index` without a word. Whoever writes to it gets a reset.
+    /// Stops node `index` without a goodbye. Messages to it are answered with a reset.
     pub fn crash(&mut self, index: usize) {
         self.note_of(index, || Operation::Crash(index));
         self.stop(index);
@@ -325,8 +325,8 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// Ends the process of node `index`: its host closes the connections, so that its neighbours
-    /// hear of it although they have nothing to say.
+    /// Ends the process of node `index`. Its host closes the connections, so that its neighbours notice at
+    /// once.
     pub fn kill(&mut self, index: usize) {
         let Some(node) = self.node(index).filter(|_| self.is_live(index)) else { return };
         let dead = node.me();
@@ -377,7 +377,7 @@ impl<P: SimStack> Simulation<P> {
         true
     }
 
-    /// The first node that was to start once more than a simulation can tell apart.
+    /// The first node that was to start more often than a simulation can count.
     pub fn out_of_incarnations(&self) -> Option<usize> {
         self.out_of_incarnations
     }
@@ -447,8 +447,8 @@ impl<P: SimStack> Simulation<P> {
         self.shards.exchange();
     }
 
-    /// From now on nodes have these channels, instead of those before. What becomes of messages that
-    /// `watches` mean is counted separately.
+    /// From now on nodes have these channels, instead of those before. Messages in a window of `watches`
+    /// are also counted separately.
     pub fn open_channels(&mut self, channels: &[ChannelConfig], watches: &[TallyWindow]) {
         let channels: Arc<[ChannelConfig]> = channels.into();
         for shard in self.shards.all_mut() {
@@ -459,9 +459,9 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// Has a running node send a message of so many bytes, but at least [`lanes::LEAST_BYTES`], to
-    /// another on the channel in this place of the list. Whether there are such nodes and channels;
-    /// what becomes of the message is counted.
+    /// Has a running node send a message of this many bytes, but at least [`lanes::LEAST_BYTES`], to
+    /// another node on the channel with this index. Returns whether these nodes and this channel exist. The
+    /// message's outcome is counted.
     pub fn send_on(&mut self, channel: usize, from: usize, to: usize, bytes: usize) -> bool {
         let lanes = self.shards.all().first().and_then(|shard| shard.lanes.as_ref());
         let is_open = lanes.is_some_and(|lanes| channel < lanes.channels());
@@ -479,7 +479,7 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// What became of messages on channels: by channel, and by watch.
+    /// The outcomes of messages on channels: by channel, and by window.
     pub fn channel_tallies(&self) -> (Vec<Tally>, Vec<Tally>) {
         let lanes = self.shards.all().iter().filter_map(|shard| shard.lanes.as_ref());
         lanes
@@ -488,8 +488,8 @@ impl<P: SimStack> Simulation<P> {
             .unwrap_or_default()
     }
 
-    /// Whether channels kept what their kinds promise: halves that were in order, nothing delivered
-    /// twice or out of turn, and nobody told what did not happen.
+    /// Checks that channels kept what their kinds promise: consistent halves, no message delivered twice or
+    /// out of order, and no sender told of something that did not happen.
     ///
     /// # Errors
     /// The first promise that was broken.
@@ -506,8 +506,8 @@ impl<P: SimStack> Simulation<P> {
         self.shards.of_mut(index).machine_mut(index)
     }
 
-    /// Sets the timers of the nodes for which `is_struck` holds to other times: `retimed` says by
-    /// how much later than now one goes off, given how much later it would.
+    /// Moves the timers of the nodes for which `is_struck` holds. `retimed` turns the time that is left for
+    /// a timer into another one.
     pub(crate) fn retime(
         &mut self,
         is_struck: impl Fn(usize) -> bool,
@@ -525,7 +525,7 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// Runs all buckets that start before `until`; then it is `until`, rounded up to a border.
+    /// Runs all buckets that start before `until`. Then the time is `until`, rounded up to a border.
     pub fn run_until(&mut self, until: Time) {
         self.run_watched(until, |_| {});
     }

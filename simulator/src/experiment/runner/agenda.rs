@@ -7,8 +7,8 @@ use murmurate::membership::Time;
 
 use crate::experiment::faults::Later;
 
-/// Something to do. At the same time they are done in this order: what was counted until then is told
-/// apart before something happens, and whoever looks at the overlay sees what happened.
+/// Something to do. At one moment, actions are done in this order: counts are closed before anything
+/// happens, and the overlay is looked at after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Action {
     /// The window of an assertion begins or ends.

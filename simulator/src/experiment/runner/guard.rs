@@ -1,4 +1,4 @@
-//! What must hold in every run, looked at while it goes on.
+//! Checks the invariants of every run while it goes on.
 
 use murmurate::membership::Violation;
 
@@ -10,7 +10,7 @@ use crate::observe::check::{self, Agreement};
 /// Events handled for each node that is looked at: a look at a node costs as much as some events.
 const EVENTS_PER_LOOK: u64 = 256;
 
-/// Looks at the nodes in turn, the more often the more happens, and at all of them in the end.
+/// Checks the nodes in turn, more often if more happens, and all of them at the end.
 #[derive(Debug)]
 pub(super) struct Guard {
     /// Events that were looked at nodes for.

@@ -1,8 +1,8 @@
 //! Runs scenarios.
 //!
-//! A run is a function of its scenario: what happens waits on an agenda, in between the simulation
-//! runs. [`run`] gives all that was measured as plain data; an [`Observer`] can look at the
-//! simulation itself on the way.
+//! A run is a function of its scenario. An agenda holds what is to happen and when; in between, the
+//! simulation runs. [`run`] returns all measurements as plain data. An [`Observer`] can look at the
+//! simulation during the run.
 
 mod agenda;
 mod counts;
@@ -48,7 +48,7 @@ use recorder::Recorder;
 use routing::{RouterAccess, Routing};
 use workload::Sending;
 
-/// Why a scenario cannot be run; nothing was.
+/// Why a scenario cannot be run. Nothing was run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.iter().map(|(key, what)| format!("{key}: {what}")).collect::<Vec<_>>().join("\n"))]
 pub struct RunError(pub Vec<(String, String)>);
@@ -67,8 +67,7 @@ pub fn run(scenario: &Scenario, observer: &mut dyn Observer) -> Result<Report, R
     run_on_threads(NonZeroUsize::MIN, scenario, observer)
 }
 
-/// Runs a scenario on so many threads, the caller's included. What comes of it is the same for any
-/// number.
+/// Runs a scenario on this many threads, including the caller's. The result is the same for any number.
 ///
 /// # Errors
 /// What [`Scenario::check`] finds.
@@ -101,7 +100,7 @@ pub fn run_on_threads(
     run_maybe_routed(threads, scenario, compose(membership, broadcast), routes, observer)
 }
 
-/// The same on nodes with routers, if they are asked for anything.
+/// Runs it on nodes with routers, if the scenario has lookups.
 fn run_maybe_routed<M: SimMembership, B: SimBroadcast>(
     threads: NonZeroUsize,
     scenario: &Scenario,
@@ -181,17 +180,16 @@ fn run_nodes<P: SimStack>(
     Ok(recorder.report(scenario, &sim, &faults, &shares, &routing, guard.broken))
 }
 
-/// Virtual time between two looks at what must always hold, and at most between two words to the
-/// observer.
+/// Virtual time between two checks of the invariants, and the most between two calls of the observer.
 const SLICE: Duration = Duration::from_millis(100);
-/// The same where events are recorded: those of so much time are kept.
+/// The same if events are recorded, because they are in memory until the call.
 const BATCH: Duration = Duration::from_millis(50);
 
 struct Runner<'a, P: SimStack> {
     scenario: &'a Scenario,
     sim: Simulation<P>,
     agenda: Agenda,
-    /// Whom those that join in the beginning join through.
+    /// Draws the contacts of the nodes that join at the beginning.
     contacts: SplitMix64,
     sendings: Vec<Sending>,
     faults: Vec<Ongoing>,
@@ -202,7 +200,7 @@ struct Runner<'a, P: SimStack> {
     observer: &'a mut dyn Observer,
     /// Until when all was well.
     checked: Time,
-    /// How much virtual time the observer hears of at a time, at most.
+    /// The most virtual time between two calls of the observer.
     batch: Duration,
 }
 
@@ -283,11 +281,11 @@ impl<'a, P: SimStack> Runner<'a, P> {
         }
     }
 
-    /// Lets time pass, looks whether all is well and now and then says how much did. `false` if the
-    /// run is over because something is not.
+    /// Lets time pass, checks the invariants, and reports progress. Returns `false` if the run ends here
+    /// because of a violation.
     ///
-    /// It is looked at the same moments whatever else happens and whoever observes, so that a run takes
-    /// the same course.
+    /// Checks happen at the same moments whatever the observer wants, so that every run takes the same
+    /// course.
     fn advance(&mut self, until: Time) -> bool {
         while self.sim.now() < until {
             let check = self.checked.after(SLICE);
@@ -379,8 +377,8 @@ impl<'a, P: SimStack> Runner<'a, P> {
     }
 }
 
-/// The first workload's draws go on where those of the joins end, as they always did: so the digests
-/// of runs without a scenario stay comparable from version to version.
+/// The draws of the first workload continue those of the joins. This keeps the digests of runs without a
+/// scenario file comparable between versions.
 fn sendings(scenario: &Scenario, contacts: &SplitMix64) -> Vec<Sending> {
     let nodes = &scenario.nodes;
     let mut rng = contacts.clone();

@@ -1,4 +1,4 @@
-//! Figures and verdicts of nodes that are not simulated, from what was seen of them.
+//! Figures and verdicts of real nodes, from what was observed of them.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::experiment::scenario::{Figure, Of, Scenario};
 use crate::observe::graph::Graph;
 use crate::observe::overlay::Overlay;
 
-/// What was seen of nodes that ran a scenario.
+/// Observations of nodes that ran a scenario.
 pub struct Observed<'a> {
     /// Broadcasts, in the order they were published.
     pub broadcasts: Vec<BroadcastStats>,
@@ -28,12 +28,12 @@ pub struct Observed<'a> {
     pub deliveries: Vec<(Time, Duration)>,
     /// Messages that all nodes had sent by some moments, in order.
     pub messages: Vec<(Time, u64)>,
-    /// The running nodes at a moment, and how many views held somebody who did not run. Nodes start and end
-    /// at the moments when they did in the simulation.
+    /// The running nodes at a moment, and how many entries of views were nodes that did not run. Nodes
+    /// start and end at the moments when they did in the simulation.
     pub overlay: &'a dyn Fn(Time) -> (Graph, usize),
 }
 
-/// What a scenario came to, as far as both worlds have it.
+/// The figures that simulated and real nodes have in common.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ObservedReport {
@@ -46,7 +46,7 @@ pub struct ObservedReport {
 }
 
 impl Observed<'_> {
-    /// The figures that a report of the scenario has, measured in the same windows.
+    /// The figures of a report of the scenario, measured in the same windows.
     #[must_use]
     pub fn report(&self, scenario: &Scenario) -> ObservedReport {
         let end = Time::ZERO.after(scenario.duration.0);
@@ -78,7 +78,7 @@ impl Observed<'_> {
         }
     }
 
-    /// What it cannot tell of what a scenario asserts, by its figure's name.
+    /// The name of a figure that the scenario asserts and observations do not have, if there is one.
     #[must_use]
     pub fn untold(scenario: &Scenario) -> Option<&'static str> {
         let is_told = |figure: Figure| match figure.of() {

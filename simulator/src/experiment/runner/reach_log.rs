@@ -1,10 +1,10 @@
-//! Whom each broadcast could reach, and whom it did.
+//! Logs which nodes each broadcast could reach, and which it reached.
 
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::scenario::{Figure, Scenario};
 use crate::observe::reach;
 
-/// Whom each broadcast could reach, if an assertion wants to know.
+/// The nodes that each broadcast could reach, if an assertion asks for that.
 #[derive(Debug)]
 pub(super) struct ReachLog {
     noted: Option<Vec<reach::Reach>>,
@@ -23,7 +23,7 @@ impl ReachLog {
         }
     }
 
-    /// Of each broadcast the share that it reached of those it could.
+    /// For each broadcast, the share of the reachable nodes that it reached.
     pub(super) fn shares<P: SimStack>(&self, sim: &Simulation<P>) -> Vec<f64> {
         self.noted.iter().flatten().map(|reach| reach.judge(sim).share()).collect()
     }

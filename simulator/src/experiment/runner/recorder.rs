@@ -64,7 +64,7 @@ struct Closed {
 }
 
 impl Recorder {
-    /// Looks at the overlay `also` so often.
+    /// Measures the overlay also at this interval, if one is given.
     pub(super) fn new(scenario: &Scenario, also: Option<Span>) -> Self {
         let every = scenario.measure.every;
         let names: Vec<String> = scenario.measure.phases.iter().map(|p| p.name.clone()).collect();
@@ -198,7 +198,7 @@ impl Recorder {
         self.look(at, sim);
     }
 
-    /// What it all comes to.
+    /// Makes the report.
     pub(super) fn report<P: SimStack>(
         self,
         scenario: &Scenario,

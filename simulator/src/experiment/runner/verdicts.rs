@@ -1,4 +1,4 @@
-//! Whether a run shows what it must.
+//! Evaluates the assertions about a run.
 
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;

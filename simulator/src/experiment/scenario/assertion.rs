@@ -89,7 +89,7 @@ impl ComparisonOperator {
     }
 }
 
-/// Where a text is no assertion, and what would be one.
+/// Where a text is not an assertion, and what is expected there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("at {found}: expected {expected}")]
 #[non_exhaustive]

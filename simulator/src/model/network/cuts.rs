@@ -1,4 +1,4 @@
-//! Who does not hear whom: partitions, one-way or both ways, and links that go up and down.
+//! Cuts between nodes: partitions, one-way or both ways, and links that go up and down.
 
 use super::{Placement, mix};
 use crate::model::node::SimPeer;
@@ -8,12 +8,12 @@ use crate::model::node::SimPeer;
 pub enum Side {
     /// Those for which this holds, by index.
     Nodes(Vec<bool>),
-    /// Those in a region, also who joins later.
+    /// The nodes in a region, including those that join later.
     Region(usize),
 }
 
 impl Side {
-    /// Those of a number of nodes for which `is_in` holds.
+    /// The nodes, of this many, for which `is_in` holds.
     pub fn of(nodes: usize, is_in: impl Fn(usize) -> bool) -> Self {
         Self::Nodes((0..nodes).map(is_in).collect())
     }
@@ -31,7 +31,7 @@ impl Side {
 pub(super) enum When {
     /// As long as the cut stands, both ways or towards the side only.
     Always { one_way: bool },
-    /// Again and again, each link at times of its own: up for so many nanoseconds, then down.
+    /// Repeatedly, each link at its own times: up for some nanoseconds, then down.
     Flapping { up: u64, down: u64, seed: u64 },
 }
 

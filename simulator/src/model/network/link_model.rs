@@ -1,5 +1,5 @@
-//! What makes a transmission other than its latency: jitter, order, bursts of loss, copies, and lines
-//! that take their time.
+//! What affects a transmission beside latency: jitter, ordering, bursts of loss, duplicates, and limited
+//! bandwidth.
 //!
 //! What is drawn is drawn from the same hash as all of the network. What must be remembered (a
 //! queue, whether a link is in a burst, what was sent last) is kept in the [`Port`] of the node that
@@ -42,8 +42,8 @@ pub struct BurstModel {
     pub loss: f64,
 }
 
-/// An access line. It is the node's and not a link's, because that is where real networks are
-/// narrow, and because whoever sends to many must pay for each.
+/// An access line. It belongs to a node, not to a link: real networks have their bottlenecks there, and a
+/// node that sends to many peers pays for each copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BandwidthModel {
     /// Bits a second that a node sends.
@@ -84,12 +84,12 @@ pub(crate) struct Packet {
     pub(crate) now: u64,
 }
 
-/// What becomes of a message, with the times of arrival.
+/// The fate of a message, with its times of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transmission {
     Arrives(u64),
     Twice(u64, u64),
-    /// It arrives after it was sent so often.
+    /// It arrives after this many attempts.
     Resent {
         arrives: u64,
         times: u64,
@@ -99,7 +99,7 @@ pub(crate) enum Transmission {
     Shed,
 }
 
-/// A word that a stream carried.
+/// What a stream delivered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Carried {
     pub(crate) arrives: u64,
@@ -113,9 +113,9 @@ pub(crate) struct Port {
     /// When the lines have carried all that waits for them.
     up_free: u64,
     down_free: u64,
-    /// By destination. What says nothing any more is forgotten.
+    /// By destination. Entries that are too old to matter are removed.
     links: Vec<(SimPeer, Link)>,
-    /// Links to hold before the next look at what can be forgotten.
+    /// The number of links at which old entries are next removed.
     full: usize,
 }
 
@@ -128,10 +128,10 @@ struct Link {
     bad: bool,
 }
 
-/// Links that a port holds without looking for some to forget.
+/// Links that a port holds before it looks for old entries to remove.
 const LINKS: usize = 16;
 
-/// After so many relaxation times nothing of a link's state is left: e⁻²⁰ is two in a billion.
+/// After this many relaxation times a link's former state no longer matters: e⁻²⁰ is two in a billion.
 const FORGOTTEN: f64 = 20.0;
 
 impl Port {
@@ -153,9 +153,9 @@ impl Port {
         &mut self.links[at].1
     }
 
-    /// When a message has come in whole whose last bit comes to the line `now`; `None` if it did not
-    /// fit. The two lines carry it at the same time: it comes in from its first bit on, or, if its sender's
-    /// line is the slower one, as late as it can.
+    /// When a message is received completely, given that its last bit reaches the line `now`; `None` if it
+    /// did not fit. Both lines carry it at the same time: receiving starts with its first bit, or later if
+    /// the sender's line is the slower one.
     pub(crate) fn receive(&mut self, now: u64, bytes: u64, line: BandwidthModel) -> Option<u64> {
         let start = now.saturating_sub(time_of(bytes, line.up.max(line.down)));
         carry(&mut self.down_free, start, bytes, line.down, line.queue)
@@ -183,7 +183,7 @@ fn carry(free: &mut u64, now: u64, bytes: u64, rate: u64, queue: u64) -> Option<
     Some(*free)
 }
 
-/// Nanoseconds that a line takes for so many bytes at so many bits a second.
+/// Nanoseconds that a line takes for this many bytes at this many bits a second.
 pub(crate) fn time_of(bytes: u64, rate: u64) -> u64 {
     (u128::from(bytes) * 8_000_000_000 / u128::from(rate.max(1))) as u64
 }
@@ -227,7 +227,7 @@ impl Chain {
     }
 }
 
-/// So that each use of a message's draw has its own.
+/// Salts: each use of a message's draw gets its own bits.
 mod salt {
     pub(super) const JITTER: u64 = 0x6a69_7474;
     pub(super) const STATE: u64 = 0x6261_6421;
@@ -282,7 +282,7 @@ impl Drawn {
         chain.step(link, departs, mix(draw ^ salt::STATE)) && mix(draw ^ salt::BURST) < chain.loss
     }
 
-    /// What becomes of a message that takes `latency` from its departure on.
+    /// The fate of a message that takes `latency` from its departure on.
     pub(super) fn arrives(
         &self,
         packet: &Packet,

@@ -1,4 +1,4 @@
-//! The network between the nodes: latency, loss, cuts, and what else happens to messages.
+//! The network between the nodes: latency, loss, cuts, and everything else that happens to messages.
 //!
 //! Every draw is a hash of (seed, source, destination, sequence): adding one fault shifts no other
 //! draw, and the order in which nodes are run does not matter.
@@ -25,7 +25,7 @@ pub use switch::Switch;
 
 use crate::model::node::SimPeer;
 
-/// No link is faster than this; whatever a model draws below it takes this long.
+/// The least latency of any link: lower draws of a model are raised to it.
 pub const MIN_LATENCY: Duration = Duration::from_micros(20);
 
 /// How long a stream waits before it sends again what was lost, at first; twice as long each time after
@@ -172,8 +172,8 @@ impl Network {
         self.cuts.heal();
     }
 
-    /// From now on nothing answers whoever writes to node `index` while it does not run, or its
-    /// host does again.
+    /// From now on, while node `index` does not run, nothing answers messages to it, or its host does
+    /// again.
     pub fn set_dark(&mut self, index: usize, dark: bool) {
         if dark && self.dark.len() <= index {
             self.dark.resize(index + 1, false);
@@ -225,8 +225,8 @@ impl Network {
         self.least
     }
 
-    /// How many nanoseconds the `sequence`-th word of `from` takes to `to` if it is sent `now` and
-    /// nothing is in its way; `None` if it is lost.
+    /// How many nanoseconds the `sequence`-th transmission of `from` takes to `to` if it is sent `now` and
+    /// does not wait for anything; `None` if it is lost.
     #[inline]
     pub(crate) fn carry(&self, from: SimPeer, to: SimPeer, sequence: u32, now: u64) -> Option<u64> {
         if !self.cuts.is_empty() && self.cuts.sever(from, to, now, &self.placement) {
@@ -239,7 +239,7 @@ impl Network {
         Some(self.latency(from, to, draw))
     }
 
-    /// What becomes of a message; `port` is its sender's.
+    /// The fate of a message; `port` is its sender's.
     #[inline(always)]
     pub(crate) fn send(&self, packet: &Packet, port: Option<&mut Port>) -> Transmission {
         match &self.links {
@@ -257,7 +257,7 @@ impl Network {
         }
     }
 
-    /// What becomes of one attempt to send it.
+    /// The fate of one attempt to send it.
     fn send_once(&self, packet: &Packet, port: Option<&mut Port>) -> Transmission {
         match &self.links {
             Some(links) => self.send_under(links, packet, port.unwrap_or(&mut Port::default())),
@@ -277,8 +277,8 @@ impl Network {
         }
     }
 
-    /// What becomes of a word on a stream: whatever is lost is sent again after a while. `None` if a cut
-    /// lies between the two, or all is lost.
+    /// The fate of a transmission on a stream: if it is lost, it is sent again after a while. `None` if a
+    /// cut lies between the two, or all is lost.
     pub(crate) fn send_on_stream(
         &self,
         packet: &Packet,

@@ -22,7 +22,7 @@ pub struct Switch {
 }
 
 impl Switch {
-    /// A switch for so many nodes.
+    /// A switch for this many nodes.
     #[must_use]
     pub fn new(network: Network, nodes: usize) -> Self {
         let mut switch = Self {

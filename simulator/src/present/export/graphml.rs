@@ -41,7 +41,7 @@ pub(super) fn write(topology: &Topology, about: &GraphInfo, to: &mut impl Write)
     xml.get_mut().write_all(b"\n")
 }
 
-/// Attributes of different things have different keys, whatever their names.
+/// Attributes of the graph, of nodes and of links have different keys, even if their names are equal.
 fn key(of: &str, name: &str) -> String {
     format!("{of}.{name}")
 }

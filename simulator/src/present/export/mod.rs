@@ -28,20 +28,20 @@ pub enum GraphFormat {
     Gexf,
     /// Graphviz.
     Dot,
-    /// A list of edges as comma-separated values.
+    /// A list of edges as CSV.
     Csv,
     /// A list of edges as a Parquet table.
     Parquet,
 }
 
-/// A file whose format is not known; nothing was written.
+/// A file with an unknown format. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GraphFormatError {
-    /// No format has this ending.
+    /// No format has this extension.
     #[error("{0} must end in .graphml, .gexf, .dot, .csv or .parquet")]
     Ending(String),
-    /// The format is left out of this program.
+    /// This program was built without the format.
     #[error("{0}: this program was built without Parquet support: write .csv")]
     LeftOut(String),
 }
@@ -66,7 +66,7 @@ impl GraphFormat {
     }
 }
 
-/// What a graph is of.
+/// What a graph shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GraphInfo {
     /// The scenario's name.
@@ -172,7 +172,7 @@ fn ends(topology: &Topology, link: &Link) -> [u32; 2] {
     link.ends.map(|end| topology.nodes[end as usize].index)
 }
 
-/// The attributes that nodes and links have: as the first of each.
+/// The attributes of nodes and links, taken from the first of each.
 fn declared<'a>(topology: &'a Topology) -> (Vec<Attribute<'a>>, Vec<Attribute<'static>>) {
     let nodes = topology.nodes.first().map(|node| of_node(topology, node).collect());
     let links = topology.links.first().map(|link| of_link(link).to_vec());

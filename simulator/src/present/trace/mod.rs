@@ -1,5 +1,4 @@
-//! Events of a run, written one by one as they happen: as lines of JSON, or as a trace that Perfetto
-//! and Chrome show.
+//! Writes the events of a run as they happen: as lines of JSON, or as a trace for Perfetto and Chrome.
 
 mod filter;
 mod perfetto;
@@ -17,7 +16,7 @@ use perfetto::Perfetto;
 /// How a trace is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TraceFormat {
-    /// An object a line.
+    /// A JSON object on each line.
     Jsonl,
     /// The trace event format of Chrome, which Perfetto reads.
     Perfetto,
@@ -70,7 +69,7 @@ impl<W: Write> Tracer<W> {
         Ok(Self { to, kind })
     }
 
-    /// Writes records, which come after all before.
+    /// Writes records that come after all previous ones.
     ///
     /// # Errors
     /// If they cannot be written.

@@ -57,7 +57,7 @@ pub(super) const STEPS: usize = 2 + FAILURES.len() + HEALING.len();
 /// Reproduces the paper's overlay and its reliability after mass failures.
 ///
 /// # Errors
-/// None for the parameters used here; they are checked as everybody's are.
+/// None for the parameters used here; they are checked like all others.
 pub(super) fn hyparview(
     nodes: usize,
     seeds: u64,
@@ -73,8 +73,8 @@ pub(super) fn hyparview(
     Ok(figures(nodes, &runs.into_iter().flatten().collect::<Vec<_>>()))
 }
 
-/// Our defaults, which hold the paper's values, with the shuffle interval as the cycle. The paper tries
-/// nobody again that has failed.
+/// Our defaults, which hold the paper's values, with the shuffle interval as the cycle. The paper never
+/// tries failed peers again.
 fn parameters() -> Parameters {
     let defaults = Parameters::default();
     let cycles = |time: Duration| time.div_duration_f64(defaults.shuffle_interval);

@@ -1,4 +1,4 @@
-//! The papers' experiments, and their figures beside ours.
+//! The experiments of the papers, with their figures beside ours.
 //!
 //! Both papers measured on PeerSim with 10,000 nodes, no latency model and one step a hop; a cycle
 //! is one shuffle of every node. Here a cycle is so long that the experiment between two cycles
@@ -83,7 +83,7 @@ impl Paper {
     /// Runs its experiments with `nodes` nodes and the seeds 1 to `seeds`.
     ///
     /// # Errors
-    /// None for the parameters used; they are checked as everybody's are.
+    /// None for the parameters used here; they are checked like all others.
     pub fn reproduce(
         self,
         nodes: usize,

@@ -81,7 +81,7 @@ pub(super) const STEPS: usize = VARIANTS.len() + 1 + FAILURES.len();
 /// Reproduces the paper's trees, their redundancy and their repair.
 ///
 /// # Errors
-/// None for the parameters used here; they are checked as everybody's are.
+/// None for the parameters used here; they are checked like all others.
 pub(super) fn plumtree(
     nodes: usize,
     seeds: u64,
@@ -95,8 +95,8 @@ pub(super) fn plumtree(
     Ok(figures(nodes, &runs))
 }
 
-/// The paper knows no exchange, which would move links while the tree stands, and no shuffle out
-/// of turn, which would fill more slots with eager links at once.
+/// The paper has no exchange, which would move links while the tree stands, and no extra shuffle, which
+/// would fill more slots with eager links at once.
 fn membership() -> hyparview::Parameters {
     hyparview::Parameters {
         shuffle_interval: CYCLE,

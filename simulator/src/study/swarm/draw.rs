@@ -24,7 +24,7 @@ use crate::strategies::{Broadcast, Choice, Listed as _, Membership, broadcast, m
 const LONGEST_WAY_MS: u64 = 150;
 
 impl Plan {
-    /// The plan of a seed, drawn with all of these.
+    /// The plan of a seed, drawn with this focus.
     #[must_use]
     pub fn draw(seed: u64, focus: &[Focus]) -> Self {
         let dice = &mut Dice::new(seed ^ 0x5357_4152_4d01);
@@ -184,7 +184,7 @@ fn choose<T: Clone + Deref<Target: Choice>>(
     chosen.unwrap_or(&all[0]).clone()
 }
 
-/// Whether something happens that has so many percent. What never happens takes no choice.
+/// Whether something with a chance of this many percent happens. What never happens takes no choice.
 fn happens(dice: &mut Dice, percent: u32) -> bool {
     percent > 0 && dice.chance(percent)
 }

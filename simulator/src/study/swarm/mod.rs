@@ -1,9 +1,8 @@
-//! The swarm: whole configurations drawn from seeds, run by the thousand, and made small where they
+//! The swarm: draws whole configurations from seeds, runs them by the thousand, and shrinks those that
 //! fail.
 //!
-//! While nodes crash, restart, leave and lose sight of each other, nothing bad may happen; once the
-//! faults are over, the overlay must be whole again within a stated time and every broadcast must
-//! reach everyone.
+//! While nodes crash, restart, leave and lose contact, invariants must hold. Once the faults are over, the
+//! overlay must be whole again within a stated time, and every broadcast must reach all nodes.
 
 mod draw;
 mod faults;
@@ -38,7 +37,7 @@ fn percent(dice: &mut Dice, least: u32, most: u32) -> Share {
     Share::new(dice.percent(least, most)).unwrap_or_default()
 }
 
-/// Every so many seeds are run twice: the same seed gives the same run.
+/// One of this many seeds is run twice: the same seed must give the same run.
 const TWICE_EVERY: u64 = 20;
 
 thread_local! {
@@ -66,7 +65,7 @@ pub struct Failure {
     pub is_final: bool,
 }
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PlanOutcome {
     /// What does not hold, if anything does not.
@@ -106,7 +105,7 @@ pub fn try_plan(plan: &Plan) -> PlanOutcome {
     }
 }
 
-/// Runs the plan of a seed, drawn with these, now and then twice.
+/// Runs the plan of a seed, drawn with this focus, sometimes twice.
 #[must_use]
 pub fn try_seed(seed: u64, focus: &[Focus]) -> PlanOutcome {
     let plan = Plan::draw(seed, focus);
@@ -138,7 +137,7 @@ fn failure(report: &Report) -> Option<Failure> {
     Some(Failure { rule, detail: format!("{}: found {found}", broken.assertion), at, is_final })
 }
 
-/// What many seeds came to.
+/// The outcome of many seeds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SwarmSummary {
     /// Seeds run, up to the first that fails.
@@ -180,8 +179,8 @@ impl SwarmSummary {
     }
 }
 
-/// Runs seeds, drawn with these, on so many threads, up to the lowest that fails: what comes of it does
-/// not depend on how many. `done` hears of each seed that is through.
+/// Runs seeds, drawn with this focus, on this many threads, up to the lowest that fails. The result does
+/// not depend on the number of threads. `done` is called after each seed.
 pub fn run(
     seeds: Range<u64>,
     jobs: NonZeroUsize,
@@ -191,7 +190,7 @@ pub fn run(
     run_by(seeds, jobs, |seed| try_seed(seed, focus), done)
 }
 
-/// The same of what comes of each seed by this.
+/// The same, with another way to run a seed.
 fn run_by(
     seeds: Range<u64>,
     jobs: NonZeroUsize,

@@ -1,7 +1,7 @@
-//! Makes a plan that fails as small as it can be and still fails in the same way.
+//! Shrinks a failing plan as far as it still fails in the same way.
 //!
-//! Delta debugging: leave something out, run it, keep it out if the run still fails. First faults,
-//! then nodes, then time, then whatever makes the rest simpler to read. It may promise no more than its
+//! Delta debugging: leave something out, run it, and keep it out if the run still fails. First faults, then
+//! nodes, then time, then whatever makes the rest simpler to read. A smaller plan promises only what its
 //! configuration can keep.
 
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::experiment::scenario::{
 };
 use crate::strategies::Listed as _;
 
-/// So many other draws of chance are tried at each number of nodes: the same failure among fewer is
-/// as good a replay.
+/// How many other random draws are tried at each number of nodes: the same failure with fewer nodes is just
+/// as good.
 const REDRAWS: u64 = 16;
 
 /// The smallest plan found, how it fails, and how many runs it took.
@@ -32,13 +32,13 @@ pub struct Shrunk {
     pub runs: u32,
 }
 
-/// Shrinks a plan that fails like this, in so many runs at most.
+/// Shrinks a plan that fails like this, in at most this many runs.
 #[must_use]
 pub fn shrink(plan: Plan, failure: Failure, most_runs: u32) -> Shrunk {
     shrink_by(plan, failure, most_runs, |plan| try_plan(plan).failure)
 }
 
-/// The same of plans that fail like this.
+/// The same, with another way to run a plan.
 fn shrink_by(
     plan: Plan,
     failure: Failure,
@@ -153,7 +153,7 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
         self.attempt(|plan| plan.nodes.contacts = 1);
     }
 
-    /// Little room is filled by few nodes.
+    /// Tries smaller capacities: few nodes can fill them.
     fn capacities(&mut self) {
         for room in [2, 3, 5] {
             if self.attempt(|plan| confine(plan.membership.parameters_mut(), room)) {
@@ -281,7 +281,7 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
     }
 }
 
-/// Nothing has more room than this.
+/// Limits all capacities to this.
 fn confine(parameters: &mut dyn AnyParameters, room: usize) {
     for of in parameters.parameters() {
         if of.name.ends_with("_capacity")
@@ -294,7 +294,7 @@ fn confine(parameters: &mut dyn AnyParameters, room: usize) {
     }
 }
 
-/// What must not have less room than something else has as much.
+/// Lowers each capacity to the least that another one allows.
 fn tighten(parameters: &mut dyn AnyParameters) {
     for of in parameters.parameters() {
         if of.name.ends_with("_capacity")

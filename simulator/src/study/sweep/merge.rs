@@ -1,4 +1,4 @@
-//! Shards of a sweep, put together.
+//! Merges the shards of a sweep.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use super::rows::Rows;
 use super::table::TableFormat;
 use super::{MOST_RUNS, Shard, SweepError, parquet};
 
-/// Puts the tables of all shards of a sweep together, in whatever order they are given: what is
-/// written from the partial table is what the sweep would have written as a whole, to the byte. The rows wait
-/// in a file at `scratch` meanwhile; one table is open at a time.
+/// Merges the tables of all shards of a sweep, in any order. The tables written from the result are equal
+/// to those of an unsharded sweep, to the byte. The rows are kept in a file at `scratch`; one table is open
+/// at a time.
 ///
 /// # Errors
 /// If a table cannot be read, is of another sweep than the first, or has runs that another one has; or
@@ -117,7 +117,7 @@ fn missing(partial: &PartialTable, counts: &BTreeSet<u64>) -> Option<String> {
     Some(format!("{} of {} runs are missing: {which}", missing.len(), partial.runs()))
 }
 
-/// Which of so many shards are missing, if these are all that is.
+/// Which of this many shards are missing, if whole shards are.
 fn missing_shards(partial: &PartialTable, count: u64, missing: usize) -> Vec<Shard> {
     let runs = partial.runs();
     let shards = (1..=count).map(|index| Shard { index, count });

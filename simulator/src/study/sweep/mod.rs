@@ -44,7 +44,7 @@ use crate::model::network::mix;
 /// The most runs of a sweep.
 pub const MOST_RUNS: u64 = 1_000_000;
 
-/// Why a sweep cannot be made, or went no further.
+/// Why a sweep cannot be made, or had to stop.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SweepError {
@@ -57,7 +57,7 @@ pub enum SweepError {
     /// A scenario that could not be run.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A file that cannot be read, or written, or is none of a sweep.
+    /// A file that cannot be read or written, or does not belong to a sweep.
     #[error("{}: {message}", path.display())]
     File {
         /// Which.
@@ -158,8 +158,8 @@ impl Sweep {
         Ok(())
     }
 
-    /// What it is told apart from others by: whatever can change a row changes it, and neither
-    /// blanks in the file nor the machine do.
+    /// The id of the sweep. Everything that can change a row changes it; blanks in the file and the machine
+    /// do not.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -212,8 +212,8 @@ impl Sweep {
         Ok(scenario)
     }
 
-    /// Runs those of the shard that the partial table does not have, and writes their rows into it as they
-    /// come. `worked` hears of the work done, in the unit of [`Sweep::weight`].
+    /// Runs the runs of the shard that the partial table does not have, and adds their rows to it. `worked`
+    /// is called with the work done, in the unit of [`Sweep::weight`].
     ///
     /// # Errors
     /// If a row cannot be written.
@@ -280,7 +280,7 @@ impl Sweep {
     }
 }
 
-/// The last of so many seeds, which a scenario must have room for.
+/// The last of this many seeds. It must be a seed that a scenario can have.
 fn last_seed(first: u64, seeds: u64) -> Result<u64, SweepError> {
     let most = i64::MAX.unsigned_abs();
     first.checked_add(seeds - 1).filter(|last| *last <= most).ok_or_else(|| {

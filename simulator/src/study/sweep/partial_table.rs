@@ -1,4 +1,4 @@
-//! Rows as they come: a file beside the table to be, which survives whatever ends the program.
+//! The rows of an unfinished table, in a file beside it. They survive an interruption of the program.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -12,7 +12,7 @@ use super::{Shard, SweepError};
 /// No row yet.
 const MISSING: u64 = u64::MAX;
 
-/// What rows are of: a sweep, or a shard of one.
+/// What the rows belong to: a sweep, or a shard of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepPart {
     /// Their columns.
@@ -32,12 +32,13 @@ impl SweepPart {
         let other = layout.sweep_of(row);
         if other != sweep {
             return Err(format!(
-                "is of sweep {other}, not of {sweep}: what goes together has the same file, --set, \
-                --vary and --seeds"
+                "belongs to sweep {other}, not to {sweep}: shards of one sweep have the same file, \
+                --set, --vary and --seeds"
             ));
         }
         let run = layout.run_of(row).filter(|run| run < runs && layout.runs_of(row) == Some(*runs));
-        let run = run.ok_or_else(|| format!("has a row that is none of {runs} runs: {row:?}"))?;
+        let run =
+            run.ok_or_else(|| format!("has a row that is not one of {runs} runs: {row:?}"))?;
         if run % shard.count != shard.index - 1 {
             return Err(format!("has run {run}, which is not of shard {shard}"));
         }
@@ -45,8 +46,8 @@ impl SweepPart {
     }
 }
 
-/// The rows of a sweep that are there, in a CSV file in the order in which they came. In memory is
-/// only where each begins.
+/// The rows of a sweep so far, in a CSV file in the order in which they came. Only their positions are in
+/// memory.
 #[derive(Debug)]
 pub struct PartialTable {
     path: PathBuf,
@@ -66,7 +67,7 @@ impl PartialTable {
         name.into()
     }
 
-    /// A new one without rows, whatever was in the file.
+    /// Creates one without rows, and overwrites the file.
     ///
     /// # Errors
     /// If the file cannot be written, or another process writes it.
@@ -76,8 +77,8 @@ impl PartialTable {
         Ok(partial)
     }
 
-    /// One that was left behind, without the row that was being written then; if there is none, a
-    /// new one.
+    /// Opens one that was left behind, without a row that was written incompletely. If there is none,
+    /// creates one.
     ///
     /// # Errors
     /// If the file cannot be read or written, or is of another sweep, or another process writes it.

@@ -15,7 +15,7 @@ use super::rows::Sheet;
 use super::summary::{Cell, Summing};
 use crate::study::draft::Draft;
 
-/// Where tables go; the ending of a file says how it is written.
+/// The files of tables. The extension of each says its format.
 #[derive(Debug, Clone, Default)]
 pub struct Outputs {
     /// A row a run.
@@ -25,8 +25,8 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Whether all of them can be written, before anything runs. What is there already is in the
-    /// way, unless it may be written over.
+    /// Checks that all of them can be written, before anything runs. Existing files are an error, unless
+    /// they may be overwritten.
     ///
     /// # Errors
     /// The file that cannot be written, and why.
@@ -38,7 +38,7 @@ impl Outputs {
                 return Err(SweepError::file(path, &"is to be two tables"));
             }
             if path.exists() && !overwrite {
-                let message = "is there already: choose another file, or --overwrite it";
+                let message = "exists already: choose another file, or use --overwrite";
                 return Err(SweepError::file(path, &message));
             }
             Draft::create(path)
@@ -100,7 +100,7 @@ fn summary_rows(partial: &PartialTable, cell: &Cell) -> impl Iterator<Item = Str
     })
 }
 
-/// What stands in the columns of the varied keys: numbers only if all are.
+/// The kinds of the columns of varied keys: numbers if all values are numbers.
 fn kinds_of_axes(partial: &PartialTable) -> Result<Vec<Kind>, SweepError> {
     let layout = partial.layout();
     let mut kinds = vec![Kind::Whole; layout.axes().len()];
@@ -135,7 +135,7 @@ impl TableFormat {
                 Ok(Self::Parquet)
             }
             _ => {
-                let message = "is not a table by its ending: allowed are .csv and .parquet";
+                let message = "must end in .csv or .parquet";
                 Err(SweepError::file(path, &message))
             }
         }

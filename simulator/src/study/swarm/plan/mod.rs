@@ -39,7 +39,7 @@ const ARRIVAL: Duration = Duration::from_secs(20);
 /// How long messages are lost in the end.
 const STORM: Duration = Duration::from_secs(15);
 
-/// Everything about one run. [`Plan::scenario`] makes a scenario of it.
+/// Everything about one run. [`Plan::scenario`] turns it into a scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// What it was drawn from.

@@ -1,4 +1,4 @@
-//! What a plan promises: not every configuration can promise everything.
+//! What a plan promises. Not every configuration can promise everything.
 
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ const MOST_RMR: f64 = 0.5;
 /// to try all links.
 const FEW: u64 = 8;
 
-/// What must hold in the end.
+/// What must hold at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct PlanPromise {
-    /// Whoever is dead is noticed.
+    /// Dead nodes are noticed.
     pub(crate) notices: bool,
     /// Views agree.
     pub(crate) agrees: bool,
@@ -37,11 +37,11 @@ pub(crate) struct PlanPromise {
     pub(crate) stays_whole: bool,
     /// Everyone is linked with everyone.
     pub(crate) complete: bool,
-    /// Nobody is alone.
+    /// No node is isolated.
     pub(crate) together: bool,
     /// A broadcast reaches all that links lead to.
     pub(crate) reaches: bool,
-    /// Two that are told of each other at the same moment are linked at once.
+    /// Two nodes that are told of each other at the same moment link at once.
     pub(crate) meets: bool,
     /// One overlay within two reunion intervals of the peace.
     pub(crate) reunites: bool,
@@ -53,9 +53,9 @@ pub(crate) struct PlanPromise {
     pub(crate) settled_latency: Option<Duration>,
     /// Then hardly any payload is sent twice.
     pub(crate) thrifty: bool,
-    /// Of broadcasts in a storm most come through.
+    /// Most broadcasts in a storm arrive.
     pub(crate) survives: bool,
-    /// Whoever is looked for once all is well is found, and gets what is sent to them.
+    /// Once the overlay has recovered, lookups find their nodes, and datagrams arrive.
     pub(crate) finds: bool,
 }
 
@@ -235,7 +235,7 @@ impl Plan {
         self.promises().recovery.unwrap_or(UNPROMISED)
     }
 
-    /// When whoever fell silent is tried again, if halves are one then.
+    /// After how long a silent peer is tried again, if halves are one then.
     pub(super) fn reunion(&self) -> Option<Duration> {
         self.promises().reunion
     }
@@ -250,14 +250,13 @@ impl Plan {
         self.longest_way() * self.most_nodes().clamp(3, 15) as u32
     }
 
-    /// Whether a lookup's answer comes from anywhere before nobody waits for it any more.
+    /// Whether a lookup's answer comes before the timeout, from anywhere.
     fn is_near(&self) -> bool {
         self.traffic.lookups.is_some()
             && self.longest_way() * 20 <= murmurate::router::Config::default().lookup_wait() / 2
     }
 
-    /// Whether what is published at once fits the queue of a line: what does not, nobody gets, and
-    /// nobody hears of it.
+    /// Whether what is published at once fits the queue of a line. What does not fit is lost silently.
     fn fits_queues(&self) -> bool {
         let Some(bandwidth) = &self.links.bandwidth else { return true };
         let links = self.links() as u64;
@@ -269,7 +268,7 @@ impl Plan {
         2 * at_once * links * bytes <= u64::from(bandwidth.queue.0)
     }
 
-    /// Whether nobody can be left as the only one: newcomers come, or two at least go on running.
+    /// Whether there are always two nodes at least: newcomers come, or two go on running.
     fn has_company(&self) -> bool {
         let all = self.most_nodes();
         let struck = |who: &Who| match who {
@@ -302,8 +301,8 @@ impl Plan {
             && self.faults.iter().all(|fault| severs(&fault.what) && over(fault))
     }
 
-    /// Whether nothing goes wrong but that an overlay is cut in two and nodes start again, each time
-    /// long enough between two attempts to reach whoever fell silent that each is tried.
+    /// Whether nothing goes wrong but that an overlay is cut in two and nodes start again, each time long
+    /// enough between two attempts to reach silent peers that each is tried.
     fn is_cut(&self) -> bool {
         let cuts = |what: &What| matches!(what, What::Partition { who: Who::Nodes(_), .. });
         let restarts = |what: &What| matches!(what, What::Crash { .. } | What::Restart { .. });
@@ -328,7 +327,7 @@ impl Plan {
             && self.faults.iter().all(joins)
     }
 
-    /// Whether all clocks run: whoever came how long ago is told by them.
+    /// Whether all clocks are right: they tell how long ago a node joined.
     pub(crate) fn clocks_run(&self) -> bool {
         let wrong = |what: &What| matches!(what, What::ClockDrift { .. } | What::ClockJump { .. });
         !self.faults.iter().any(|fault| wrong(&fault.what))
@@ -348,7 +347,7 @@ impl Plan {
         self.nodes.joining.0 + JOINED
     }
 
-    /// Whether nothing happens that may leave a side which knows nobody else: whoever joins through
+    /// Whether nothing happens that may leave a side that knows no other nodes: a node that joins through
     /// one that is alone makes one.
     pub(crate) fn is_gentle(&self) -> bool {
         let apart = self.nodes.joining.0 / self.nodes.count.max(1) >= ROUND_TRIP;
