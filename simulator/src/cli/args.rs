@@ -32,20 +32,20 @@ pub(crate) struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  murmurate-sim                                        run 1,000 nodes with the defaults
-  murmurate-sim scenarios                              list the scenarios of the gallery
-  murmurate-sim run mass-failure                       run one of them
-  murmurate-sim run my.toml --set nodes.count=5000     run a file with another value
-  murmurate-sim run --nodes 20000 --fail 50            let half of the nodes fail
-  murmurate-sim run --nodes 100000 --threads 2         get the same result twice as fast
+  murmurate-sim                                     run 1,000 nodes
+  murmurate-sim scenarios                           list the gallery
+  murmurate-sim run mass-failure                    run one of its scenarios
+  murmurate-sim run my.toml --set nodes.count=5000  change a value of a file
+  murmurate-sim run --nodes 20000 --fail 50         let half of the nodes fail
+  murmurate-sim run --nodes 100000 --threads 2      get the same result sooner
   murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
-  murmurate-sim run --latency matrix:rtt.csv --json | jq '.phases[0].latency_seconds'
+  murmurate-sim run --json | jq '.phases[0].latency_seconds'
   murmurate-sim run mass-failure --export overlay.graphml --export-at 45s
-  murmurate-sim run churn --report churn.html          write a page that opens offline
-  murmurate-sim swarm --seeds 10000                    draw and check 10,000 configurations
+  murmurate-sim run churn --report churn.html       write a page with charts
+  murmurate-sim swarm --seeds 10000                 check 10,000 configurations
   murmurate-sim sweep quickstart --vary active_capacity=3..8 --seeds 10
   murmurate-sim compare quickstart --b broadcast.strategy=flood
-  murmurate-sim paper hyparview --seeds 3              show the paper's table beside ours
+  murmurate-sim paper hyparview --seeds 3           compare with the paper
 
 The exit status is 0 on success, 1 if a figure or an assertion was missed or a violation found, \
 and 2 for wrong input.";

@@ -42,9 +42,10 @@ pub(crate) struct Sweep {
 }
 
 const EXAMPLES: &str = "Examples:
-  murmurate-sim sweep quickstart --vary active_capacity=3..8 --vary loss=0,0.05,0.2 --seeds 10
-  murmurate-sim sweep churn --vary nodes.count=100,1000 --out churn.csv --out churn.parquet
-  murmurate-sim sweep churn --vary shuffle_interval=5s..20s:5s --summary means.csv --figures rmr,hops
+  murmurate-sim sweep quickstart --vary active_capacity=3..8 --seeds 10
+  murmurate-sim sweep churn --vary loss=0,0.2 --vary active_capacity=3..8
+  murmurate-sim sweep churn --vary nodes.count=100,1000 --out churn.parquet
+  murmurate-sim sweep churn --vary shuffle_interval=5s..20s:5s --figures rmr
   murmurate-sim sweep churn --vary loss=0..0.2:0.05 --shard 2/8 --resume
 
 The table has one row per run, with the values, the seed, the digest and the figures. docs/sweeps.md \

@@ -76,7 +76,7 @@ enum Command {
 const HELP: &str = "Examples:
   murmurate-twin calm.toml
   murmurate-twin partition-and-heal --set nodes.count=64
-  murmurate-twin simulator/twin/scenarios/*.toml       run several, and print a summary
+  murmurate-twin simulator/twin/scenarios/*.toml   run several, with a summary
 
 The exit status is 0 if all assertions hold in both worlds, 1 if one does not, and 2 for wrong input or \
 something that real nodes do not support.";

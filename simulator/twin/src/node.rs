@@ -76,7 +76,7 @@ async fn serve() -> Result<(), Error> {
 async fn handle(message: ControllerMessage, node: &Node, epoch: u64) {
     match message {
         ControllerMessage::Start(contacts) | ControllerMessage::Join(contacts) => {
-            join(node, &contacts)
+            join(node, &contacts);
         }
         ControllerMessage::Publish { id, bytes } => {
             let mut data = id.to_le_bytes().to_vec();

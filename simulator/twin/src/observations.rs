@@ -134,7 +134,7 @@ impl Observations {
             NodeMessage::Ready | NodeMessage::Flushed => {}
             NodeMessage::Started(id) => drop(self.nodes.insert(id, index)),
             NodeMessage::View { at, active } => {
-                self.incarnations[incarnation].views.push((at, active))
+                self.incarnations[incarnation].views.push((at, active));
             }
             NodeMessage::Published { id, at } => {
                 self.sent.get_mut(&id).into_iter().for_each(|sent| sent.at = at);

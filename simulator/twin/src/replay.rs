@@ -280,7 +280,7 @@ impl World {
                 self.leaving.extend(left.map(|left| (*index, left)));
             }
             Operation::LeaveAndStay(index) => {
-                self.send(*index, &ControllerMessage::LeaveAndStay).await
+                self.send(*index, &ControllerMessage::LeaveAndStay).await;
             }
             Operation::Stall(index, lasting) => self.stall(*index, *lasting)?,
             Operation::Publish { index, bytes, id } => {
