@@ -22,7 +22,7 @@ use murmurate_simulator::engine::watch::Filter;
 use murmurate_simulator::model::network::{Latency, Network};
 use murmurate_simulator::observe::memory::peak_rss_bytes;
 use murmurate_simulator::observe::{check, overlay};
-use murmurate_simulator::present::trace::{Format, Tracer};
+use murmurate_simulator::present::trace::{TraceFormat, Tracer};
 
 /// Payloads, and ids, that a peer remembers.
 const WINDOW: usize = 64;
@@ -256,7 +256,7 @@ impl Watcher {
             Way::Traced => {
                 sim.watch_events(&Filter::default());
                 let placement = sim.network().placement();
-                let tracer = Tracer::new(io::sink(), Format::Jsonl, placement)?;
+                let tracer = Tracer::new(io::sink(), TraceFormat::Jsonl, placement)?;
                 Ok(Self::Traces(Box::new(tracer)))
             }
         }

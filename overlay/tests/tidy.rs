@@ -16,12 +16,13 @@ use imports::{Circle, Crate, crates, show};
 /// together.
 const FILE_LINES: usize = 600;
 const FUNCTION_LINES: usize = 70;
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "membership",
     "broadcast",
     "overlay",
     "overlay/agent",
     "simulator",
+    "simulator/mutants",
     "simulator/twin",
     "benches",
 ];
@@ -129,7 +130,18 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
     (
         "simulator/twin/src",
         "the root",
-        &["error", "netns", "possible", "talk", "node", "wires", "bed", "seen", "replay", "table"],
+        &[
+            "error",
+            "netns",
+            "supported",
+            "protocol",
+            "node",
+            "switch",
+            "testbed",
+            "observations",
+            "replay",
+            "table",
+        ],
     ),
 ];
 
@@ -206,11 +218,11 @@ const NAMES_STRATEGIES: [&str; 22] = [
     "overlay/agent/src/config/",
     "overlay/agent/src/cluster/flock.rs",
     "simulator/src/strategies/",
-    "simulator/src/experiment/runner/together.rs",
+    "simulator/src/experiment/runner/static_dispatch.rs",
     "simulator/src/study/paper/",
     "simulator/src/cli/paper.rs",
     "simulator/twin/src/node.rs",
-    "simulator/twin/src/possible.rs",
+    "simulator/twin/src/supported.rs",
     "benches/src/engine.rs",
     // Words for people: help, examples of commands.
     "simulator/src/cli/args.rs",

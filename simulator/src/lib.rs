@@ -48,4 +48,4 @@ pub mod study;
 
 pub use engine::Simulation;
 pub use model::id::{BroadcastId, SimId};
-pub use model::node::Peer;
+pub use model::node::SimPeer;

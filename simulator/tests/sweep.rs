@@ -206,7 +206,7 @@ fn an_interrupted_sweep_goes_on_where_it_was() {
     std::fs::write(folder.path("sweep.csv.partial"), &partial).expect("a file");
     let error = folder.refused(&SWEEP);
     assert!(
-        error.contains("sweep.csv.partial: an interrupted sweep left it: go on with --resume"),
+        error.contains("sweep.csv.partial: an interrupted sweep left it: continue with --resume"),
         "{error}"
     );
     let printed = folder.done(&with(&SWEEP, &["--resume"]));
@@ -223,7 +223,7 @@ fn an_interrupted_sweep_goes_on_where_it_was() {
         let out = name.trim_end_matches(".partial");
         let other = with(&SWEEP[..6], &["--seeds", "4", "--resume", "--out", out]);
         let error = folder.refused(&other);
-        assert!(error.contains(&format!("{name}: is of sweep ")), "{error}");
+        assert!(error.contains(&format!("{name}: belongs to sweep ")), "{error}");
         assert!(folder.read(name) == content.as_bytes(), "{name} is as it was");
     }
     assert!(!folder.path("sweep.csv.partial").exists());
@@ -279,7 +279,7 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["sweep", "f.toml", "--jobs", "0"], "'0'"),
     (&["sweep", "f.toml", "--shard", "3/2"], "3/2: allowed are 1/2 to 2/2"),
     (&["sweep", "f.toml", "--seeds", "2", "--shard", "3/3"], "--shard 3/3: there are only 2 runs"),
-    (&["sweep", "f.toml", "--shard", "1/2", "--summary", "s.csv"], "--summary is of all shards"),
+    (&["sweep", "f.toml", "--shard", "1/2", "--summary", "s.csv"], "--summary needs all shards"),
     (
         &["sweep", "f.toml", "--figures", "rmrr"],
         "--figures rmrr: there is no such figure: did you mean",
@@ -292,11 +292,8 @@ const WRONG: &[(&[&str], &str)] = &[
         &["sweep", "f.toml", "--out", "t.csv", "--summary", "nowhere/t.csv"],
         "nowhere/t.csv: cannot be written",
     ),
-    (
-        &["sweep", "f.toml", "--out", "t.xlsx"],
-        "t.xlsx: is not a table by its ending: allowed are .csv and .parquet",
-    ),
-    (&["sweep", "f.toml", "--out", "there.csv"], "there.csv: is there already"),
+    (&["sweep", "f.toml", "--out", "t.xlsx"], "t.xlsx: must end in .csv or .parquet"),
+    (&["sweep", "f.toml", "--out", "there.csv"], "there.csv: exists already"),
     (&["sweep", "f.toml", "--out", "t.csv", "--out", "t.csv"], "t.csv: is to be two tables"),
     (&["sweep", "nothing.toml"], "nothing.toml: cannot be read"),
     (&["merge", "there.csv"], "there.csv: is not a table of a sweep"),
@@ -360,8 +357,8 @@ fn only_all_shards_of_one_sweep_can_be_merged() {
         (&[one, "empty.csv", three], "4 of 12 runs are missing: those of shard 2/3"),
         (&["empty.csv", one], "empty.csv: has no rows"),
         (&[one, "columns.csv", three], "columns.csv: has other columns"),
-        (&[one, "foreign.csv"], "foreign.csv: is of sweep "),
-        (&[one, "f.toml"], "f.toml: is not a table by its ending"),
+        (&[one, "foreign.csv"], "foreign.csv: belongs to sweep "),
+        (&[one, "f.toml"], "f.toml: must end in .csv or .parquet"),
     ] {
         let error = folder.refused(&with(&["merge"], tables));
         assert!(error.contains(expected), "{tables:?}: {error}");

@@ -1,4 +1,4 @@
-//! What can be said on the command line, checked.
+//! The command line, parsed and checked.
 
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::Peer;
+use crate::SimPeer;
 use crate::experiment::scenario::{LatencyModel, Span};
 use crate::model::network::MIN_LATENCY;
 use crate::strategies::{Broadcast, Choice as _, Listed, Membership};
-use crate::study::swarm::With;
+use crate::study::swarm::Focus;
 use clap::builder::{
     NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser,
 };
@@ -32,22 +32,22 @@ pub(crate) struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  murmurate-sim                                        run 1,000 nodes with the defaults
-  murmurate-sim scenarios                              list the scenarios of the gallery
-  murmurate-sim run mass-failure                       run one of them
-  murmurate-sim run my.toml --set nodes.count=5000     run a file with another value
-  murmurate-sim run --nodes 20000 --fail 50            let half of the nodes fail
-  murmurate-sim run --nodes 100000 --threads 2         get the same result twice as fast
+  murmurate-sim                                     run 1,000 nodes
+  murmurate-sim scenarios                           list the gallery
+  murmurate-sim run mass-failure                    run one of its scenarios
+  murmurate-sim run my.toml --set nodes.count=5000  change a value of a file
+  murmurate-sim run --nodes 20000 --fail 50         let half of the nodes fail
+  murmurate-sim run --nodes 100000 --threads 2      get the same result sooner
   murmurate-sim run --latency uniform:10ms,100ms --loss 0.05
-  murmurate-sim run --latency matrix:rtt.csv --json | jq '.phases[0].latency_seconds'
+  murmurate-sim run --json | jq '.phases[0].latency_seconds'
   murmurate-sim run mass-failure --export overlay.graphml --export-at 45s
-  murmurate-sim run churn --report churn.html          write a page that opens offline
-  murmurate-sim swarm --seeds 10000                    draw and check 10,000 configurations
+  murmurate-sim run churn --report churn.html       write a page with charts
+  murmurate-sim swarm --seeds 10000                 check 10,000 configurations
   murmurate-sim sweep quickstart --vary active_capacity=3..8 --seeds 10
   murmurate-sim compare quickstart --b broadcast.strategy=flood
-  murmurate-sim paper hyparview --seeds 3              show the paper's table beside ours
+  murmurate-sim paper hyparview --seeds 3           compare with the paper
 
-The exit status is 0 on success, 1 if a figure or an assertion was missed or a violation found,
+The exit status is 0 on success, 1 if a figure or an assertion was missed or a violation found, \
 and 2 for wrong input.";
 
 #[derive(Debug, Subcommand)]
@@ -116,7 +116,7 @@ pub(crate) struct Run {
 #[derive(Debug, Args)]
 pub(crate) struct Experiment {
     /// How many nodes
-    #[arg(long, default_value = "1000", conflicts_with = "scenario", value_parser = |text: &str| whole(text, 1..=Peer::MAX_NODES as u64))]
+    #[arg(long, default_value = "1000", conflicts_with = "scenario", value_parser = |text: &str| whole(text, 1..=SimPeer::MAX_NODES as u64))]
     pub(crate) nodes: u64,
     /// The strategy that chooses neighbours
     #[arg(long, default_value = Membership::default().name(), conflicts_with = "scenario", value_parser = strategy::<Membership>())]
@@ -180,7 +180,7 @@ pub(crate) struct Swarm {
     /// Always draw these (hyparview, full-mesh, plumtree, anti-entropy), or draw these more often (pairs,
     /// lone, cut, late, crowds, recycled)
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
-    pub(crate) with: Vec<With>,
+    pub(crate) with: Vec<Focus>,
     /// How many runs shrinking may take; with 0 a failure is written as it was drawn
     #[arg(long, default_value = "1000", value_parser = |text: &str| whole(text, 0..=1_000_000))]
     pub(crate) shrink: u64,

@@ -1,4 +1,4 @@
-//! `murmurate-sim compare`: two configurations on the same noise.
+//! `murmurate-sim compare`: compares two configurations with the same random draws.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,11 +46,11 @@ pub(crate) struct Compare {
 
 const EXAMPLES: &str = "Examples:
   murmurate-sim compare quickstart --b broadcast.strategy=flood
-  murmurate-sim compare mass-failure --a active_capacity=4 --b active_capacity=6 --seeds 50
-  murmurate-sim compare before.toml after.toml --figures after.reliability,latency_p99
+  murmurate-sim compare churn --a active_capacity=4 --b active_capacity=6
+  murmurate-sim compare before.toml after.toml --figures after.reliability
 
-Each seed is run with both configurations, and differences are taken between its two runs (b minus a).
-A difference is significant by a paired t-test with Holm's correction for the number of figures, so
+Each seed is run with both configurations, and differences are taken between its two runs (b minus a). \
+A difference is significant by a paired t-test with Holm's correction for the number of figures, so \
 the chance of even one false alarm is below 5 %.";
 
 #[derive(Serialize)]

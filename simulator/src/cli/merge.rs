@@ -1,4 +1,4 @@
-//! `murmurate-sim merge`: the tables of a sweep's shards, put together.
+//! `murmurate-sim merge`: merges the tables of a sweep's shards.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,16 +23,16 @@ pub(crate) fn merge(options: &Merge) -> Result<ExitCode, Box<dyn std::error::Err
     outputs.check(output.overwrite)?;
     let mut scratch = outputs.tables[0].clone().into_os_string();
     scratch.push(".merging");
-    let ledger = sweep::merge(&options.tables, Path::new(&scratch))?;
-    let shown = match shown(output, ledger.layout()) {
+    let partial = sweep::merge(&options.tables, Path::new(&scratch))?;
+    let shown = match shown(output, partial.layout()) {
         Ok(shown) => shown,
         Err(error) => {
-            ledger.remove()?;
+            partial.remove()?;
             return Err(error.into());
         }
     };
     if !output.json {
-        say!("sweep {}: {} runs\n", ledger.sweep(), ledger.len());
+        say!("sweep {}: {} runs\n", partial.sweep(), partial.len());
     }
-    write(output, Shard::WHOLE, &outputs, ledger, &shown)
+    write(output, Shard::WHOLE, &outputs, partial, &shown)
 }

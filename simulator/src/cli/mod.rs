@@ -1,7 +1,7 @@
-//! The program `murmurate-sim`. One with strategies of its own installs them first, and has all of its
-//! commands: see [`Registry`](crate::strategies::Registry).
+//! The program `murmurate-sim`. A program with its own strategies installs them first and then has all
+//! commands, too: see [`Registry`](crate::strategies::Registry).
 
-/// As `println!`, to whoever reads: one who is gone ends the program, and an error is told.
+/// As `println!`. If the reader of standard output is gone, the program ends; any other error is reported.
 macro_rules! say {
     ($($text:tt)*) => {
         $crate::cli::say(format_args!($($text)*))
@@ -36,7 +36,7 @@ use clap_complete::Shell;
 
 use args::{Cli, Command};
 
-/// Reads the command line and does what it says.
+/// Reads the command line and runs the command.
 #[must_use]
 pub fn main() -> ExitCode {
     let command = match Cli::try_parse() {
@@ -84,8 +84,8 @@ fn say(line: fmt::Arguments<'_>) {
     std::process::exit(2);
 }
 
-/// Help goes where it was asked for; an error is its first line, which names the value and what is
-/// allowed.
+/// Help is printed on standard output. Of an error only the first line is printed, which names the value
+/// and what is allowed.
 fn refused(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     if !error.use_stderr() {

@@ -1,5 +1,5 @@
-//! What a run leaves behind beside its summary: files that are opened before it starts, so that what
-//! cannot be written is known at once, and that are there when it is over.
+//! The output files of a run. They are opened before it starts, so that a file that cannot be written is
+//! reported at once.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -9,7 +9,7 @@ use crate::engine::watch::{Filter, Record};
 use crate::experiment::runner::{Observer, Report, View};
 use crate::experiment::scenario::{Scenario, Span};
 use crate::observe::topology::Topology;
-use crate::present::export::{self, About};
+use crate::present::export::{self, GraphInfo};
 use crate::present::report::{self, Film};
 use crate::present::trace::{self, Tracer};
 use crate::study::draft::Draft;
@@ -32,26 +32,26 @@ pub(crate) struct OutputArgs {
     /// Write the overlay and the broadcast tree as .graphml, .gexf or .dot, or as a list of edges in
     /// .csv or .parquet; can be repeated
     #[arg(long, value_name = "FILE", value_parser = exported)]
-    export: Vec<(PathBuf, export::Format)>,
+    export: Vec<(PathBuf, export::GraphFormat)>,
     /// The virtual time of the export [default: the end]
     #[arg(long, value_name = "TIME", value_parser = moment, requires = "export")]
     export_at: Option<Span>,
     /// Write every event, as .jsonl with one JSON object per line, or as .perfetto.json for Perfetto and
     /// Chrome
     #[arg(long, value_name = "FILE", value_parser = traced)]
-    trace: Option<(PathBuf, trace::Format)>,
+    trace: Option<(PathBuf, trace::TraceFormat)>,
     /// Trace only these events, such as kind=deliver,node=3..9,broadcast=5,from=10s,until=20s
     #[arg(long, value_name = "TERMS", requires = "trace")]
     trace_only: Option<Filter>,
 }
 
-fn exported(text: &str) -> Result<(PathBuf, export::Format), String> {
-    let format = export::Format::of(Path::new(text)).map_err(|error| error.to_string())?;
+fn exported(text: &str) -> Result<(PathBuf, export::GraphFormat), String> {
+    let format = export::GraphFormat::of(Path::new(text)).map_err(|error| error.to_string())?;
     Ok((text.into(), format))
 }
 
-fn traced(text: &str) -> Result<(PathBuf, trace::Format), String> {
-    let format = trace::Format::of(Path::new(text));
+fn traced(text: &str) -> Result<(PathBuf, trace::TraceFormat), String> {
+    let format = trace::TraceFormat::of(Path::new(text));
     let format = format.ok_or("it must end in .jsonl or .perfetto.json")?;
     Ok((text.into(), format))
 }
@@ -68,7 +68,7 @@ fn moment(text: &str) -> Result<Span, String> {
     time.map(Span).map_err(|_| format!("{text:?} is not a time: write 45s, 250ms or 1m"))
 }
 
-/// Nodes that a trace for Perfetto shows at most: it keeps all events in memory.
+/// The most nodes of a trace for Perfetto, which keeps all events in memory.
 const MOST_TRACED: u32 = 1_000;
 
 impl OutputArgs {
@@ -80,7 +80,7 @@ impl OutputArgs {
             let (at, end) = (humantime::format_duration(at.0), humantime::format_duration(end.0));
             return Err(format!("--export-at {at} is behind the end of the run, {end}"));
         }
-        let about = About { scenario: scenario.name.clone(), seed: scenario.seed };
+        let about = GraphInfo { scenario: scenario.name.clone(), seed: scenario.seed };
         let exports = self.export.iter().map(|(path, format)| {
             let (draft, file) = create(path)?;
             Ok(Export { draft: Some(draft), file, path: path.clone(), format: *format })
@@ -94,7 +94,7 @@ impl OutputArgs {
 
     fn open_page(&self, scenario: &mut Scenario) -> Result<Option<Page>, String> {
         let Some(path) = &self.report else { return Ok(None) };
-        let about = report::About {
+        let about = report::PageInfo {
             command: command(std::env::args()),
             program: concat!("murmurate-sim ", env!("CARGO_PKG_VERSION")).to_owned(),
             strategies: strategies(scenario),
@@ -113,7 +113,8 @@ impl OutputArgs {
         let Some((path, format)) = &self.trace else { return Ok(None) };
         let filter = self.trace_only.clone().unwrap_or_default();
         let count = scenario.nodes.count;
-        if *format == trace::Format::Perfetto && count > MOST_TRACED && filter.nodes.is_empty() {
+        if *format == trace::TraceFormat::Perfetto && count > MOST_TRACED && filter.nodes.is_empty()
+        {
             return Err(format!(
                 "{}: {count} nodes are too many to look at, allowed are {MOST_TRACED}: narrow it with \
                  --trace-only node=0..99",
@@ -128,10 +129,10 @@ impl OutputArgs {
     }
 }
 
-/// Looks at the overlay over a run that is reported, if the scenario does not say how many.
+/// How often a report looks at the overlay during a run, if the scenario does not say.
 const LOOKS: f64 = 60.0;
 
-/// The command that gives the same run again: that of this run without what it wrote where.
+/// The command that repeats this run, without its output options.
 fn command(arguments: impl Iterator<Item = String>) -> String {
     const VALUES: [&str; 6] =
         ["--export", "--export-at", "--report", "--threads", "--trace", "--trace-only"];
@@ -155,10 +156,10 @@ fn command(arguments: impl Iterator<Item = String>) -> String {
 pub(crate) struct Outputs {
     exports: Vec<Export>,
     at: Span,
-    about: About,
+    about: GraphInfo,
     trace: Option<Trace>,
     page: Option<Page>,
-    /// What could not be written, once.
+    /// The first write error.
     failed: Option<String>,
 }
 
@@ -166,7 +167,7 @@ struct Export {
     path: PathBuf,
     /// Until it is complete.
     draft: Option<Draft>,
-    format: export::Format,
+    format: export::GraphFormat,
     file: BufWriter<File>,
 }
 
@@ -181,7 +182,7 @@ struct Page {
     path: PathBuf,
     draft: Draft,
     file: BufWriter<File>,
-    about: report::About,
+    about: report::PageInfo,
     film: Film,
     /// How often its charts need to look at the overlay, if the scenario does not say.
     looks: Option<Span>,

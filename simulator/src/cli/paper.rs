@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::study::paper::{Figure, NODES, Paper as Experiment, Progress};
+use crate::study::paper::{NODES, Paper as Experiment, PaperFigure, Progress};
 use serde::Serialize;
 
 use crate::cli::args::{Paper, PaperKind};
@@ -14,7 +14,7 @@ struct Json<'a> {
     paper: &'a str,
     nodes: usize,
     seeds: u64,
-    figures: &'a [Figure],
+    figures: &'a [PaperFigure],
     missed: usize,
 }
 
@@ -45,7 +45,7 @@ fn with_bar(
     name: &str,
     nodes: usize,
     seeds: u64,
-) -> Result<Vec<Figure>, Box<dyn std::error::Error>> {
+) -> Result<Vec<PaperFigure>, Box<dyn std::error::Error>> {
     let progress = Progress::default();
     let bar = progress::bar(experiment.steps(seeds) as u64, &format!("{name}, {nodes} nodes"));
     let figures = std::thread::scope(|scope| {
@@ -63,7 +63,7 @@ fn with_bar(
     }
 }
 
-fn print_table(name: &str, nodes: usize, seeds: u64, figures: &[Figure]) {
+fn print_table(name: &str, nodes: usize, seeds: u64, figures: &[PaperFigure]) {
     say!("{name}, {nodes} nodes, mean of {seeds} seeds");
     if nodes != NODES {
         say!("figures that depend on the number of nodes are checked at {NODES} only");

@@ -21,14 +21,14 @@ pub(crate) struct PlotArgs {
     chart: Vec<String>,
     /// The format of the files in a folder
     #[arg(long, value_enum, default_value = "svg")]
-    format: Format,
+    format: ImageFormat,
     /// Width and height in pixels; a PNG is twice as wide and high
     #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "720x400", value_parser = size)]
     size: (u32, u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+enum ImageFormat {
     Svg,
     Png,
 }
@@ -40,7 +40,7 @@ fn size(text: &str) -> Result<(u32, u32), String> {
         .ok_or_else(|| "allowed is 200x150 to 8000x8000, as in 720x400".to_owned())
 }
 
-impl Format {
+impl ImageFormat {
     fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "svg" => Some(Self::Svg),
@@ -57,11 +57,11 @@ impl Format {
     }
 }
 
-/// PNGs have so many pixels for one.
+/// How many pixels of a PNG stand for one.
 const SHARP: f32 = 2.0;
 
 pub(crate) fn plot(options: &PlotArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let single = Format::of(&options.output);
+    let single = ImageFormat::of(&options.output);
     if single.is_none() && options.output.extension().is_some() && !options.output.is_dir() {
         let shown = options.output.display();
         return Err(format!("{shown} ends in neither .svg nor .png, and is not a folder").into());
@@ -110,10 +110,10 @@ fn read(path: &Path) -> Result<String, String> {
     read.map_err(|error| format!("{} cannot be read: {error}", path.display()))
 }
 
-fn write(path: &Path, plot: &Plot, format: Format) -> Result<(), Box<dyn std::error::Error>> {
+fn write(path: &Path, plot: &Plot, format: ImageFormat) -> Result<(), Box<dyn std::error::Error>> {
     let bytes = match format {
-        Format::Svg => plot.svg.clone().into_bytes(),
-        Format::Png => plot::png(&plot.svg, SHARP)?,
+        ImageFormat::Svg => plot.svg.clone().into_bytes(),
+        ImageFormat::Png => plot::png(&plot.svg, SHARP)?,
     };
     std::fs::write(path, bytes).map_err(|error| cannot(path, &error))?;
     say!("{}: {}", path.display(), plot.title);

@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Run) -> Result<ExitCode, Box<dyn std::error::Error>>
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// The scenario that the options stand for: a file, or one made from them.
+/// The scenario of the options: a file, or one that is made from them.
 fn scenario(options: &Run) -> Result<Scenario, Box<dyn std::error::Error>> {
     let mut scenario = match &options.scenario {
         Some(path) => Scenario::read(path, &options.set)?,

@@ -1,4 +1,4 @@
-//! What a person wants to know of a run.
+//! The printed summary of a run.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(crate) fn strategies(scenario: &Scenario) -> String {
     format!("{} + {}", scenario.membership.name(), scenario.broadcast.name())
 }
 
-/// A column a phase.
+/// A table with a column for each phase.
 fn phases(phases: &[PhaseReport]) {
     let row = |name: &str, of: &dyn Fn(&PhaseReport) -> String| {
         let cells = phases.iter().map(|phase| format!("{:>22}", of(phase)));
@@ -119,13 +119,13 @@ fn messages(report: &Report) {
     }
 }
 
-/// At most six digits behind the point, and none for nothing.
+/// At most six digits after the point.
 fn short(number: f64) -> String {
     let digits = format!("{number:.6}");
     digits.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A column a channel; counts that are 0 in all are left out.
+/// A table with a column for each channel. Counts that are 0 in all channels are left out.
 fn channels(report: &Report) {
     type Count = fn(&ChannelReport) -> u64;
     if report.channels.is_empty() {
@@ -190,7 +190,7 @@ fn verdicts(report: &Report) {
     }
 }
 
-/// Columns as wide as they must be; the first `left` of them begin where they begin.
+/// Aligned columns: the first `left` of them to the left, the others to the right.
 pub(crate) fn columns(rows: &[Vec<String>], left: usize) {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -205,7 +205,7 @@ pub(crate) fn columns(rows: &[Vec<String>], left: usize) {
     }
 }
 
-/// A number with as many digits as `precision` has to say something about, and two more.
+/// A number with two more digits than `precision` justifies.
 pub(crate) fn precise(value: f64, precision: f64) -> String {
     let digits = match precision.abs() {
         p if p > 0.0 => (1.0 - p.log10().floor()).clamp(0.0, 9.0) as usize,

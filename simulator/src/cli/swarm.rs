@@ -1,11 +1,11 @@
-//! `murmurate-sim swarm`: configurations drawn from seeds, and what fails made small.
+//! `murmurate-sim swarm`: draws configurations from seeds, and shrinks those that fail.
 
 use murmurate::Mark;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::study::swarm::{self, Plan, Shrunk, Summary};
+use crate::study::swarm::{self, Plan, Shrunk, SwarmSummary};
 use serde::Serialize;
 
 use crate::cli::args::Swarm;
@@ -96,7 +96,10 @@ fn jobs(options: &Swarm) -> NonZeroUsize {
 }
 
 /// Shrinks what was found and writes it to a file.
-fn found(summary: &Summary, options: &Swarm) -> Result<Option<Found>, Box<dyn std::error::Error>> {
+fn found(
+    summary: &SwarmSummary,
+    options: &Swarm,
+) -> Result<Option<Found>, Box<dyn std::error::Error>> {
     let Some((seed, failure)) = summary.failed.clone() else { return Ok(None) };
     let runs = u32::try_from(options.shrink)?;
     let shrunk = swarm::shrink(Plan::draw(seed, &options.with), failure, runs);
@@ -119,7 +122,7 @@ fn write(seed: u64, shrunk: &Shrunk, folder: &Path) -> Result<Found, Box<dyn std
     })
 }
 
-fn print_marks(summary: &Summary) {
+fn print_marks(summary: &SwarmSummary) {
     let unreached: Vec<_> = summary.unreached().collect();
     say!("{} of {} marks reached", summary.marks.len() - unreached.len(), summary.marks.len());
     if !unreached.is_empty() {

@@ -1,11 +1,11 @@
-//! `murmurate-sim sweep`: a scenario over and over, into one table.
+//! `murmurate-sim sweep`: runs a scenario many times, and writes a table.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::experiment::scenario::Document;
-use crate::study::sweep::{self, Jobs, Ledger, MOST_RUNS, Outputs, Shard};
+use crate::study::sweep::{self, Jobs, MOST_RUNS, Outputs, PartialTable, Shard};
 use clap::Args;
 
 use crate::cli::progress;
@@ -42,12 +42,13 @@ pub(crate) struct Sweep {
 }
 
 const EXAMPLES: &str = "Examples:
-  murmurate-sim sweep quickstart --vary active_capacity=3..8 --vary loss=0,0.05,0.2 --seeds 10
-  murmurate-sim sweep churn --vary nodes.count=100,1000 --out churn.csv --out churn.parquet
-  murmurate-sim sweep churn --vary shuffle_interval=5s..20s:5s --summary means.csv --figures rmr,hops
+  murmurate-sim sweep quickstart --vary active_capacity=3..8 --seeds 10
+  murmurate-sim sweep churn --vary loss=0,0.2 --vary active_capacity=3..8
+  murmurate-sim sweep churn --vary nodes.count=100,1000 --out churn.parquet
+  murmurate-sim sweep churn --vary shuffle_interval=5s..20s:5s --figures rmr
   murmurate-sim sweep churn --vary loss=0..0.2:0.05 --shard 2/8 --resume
 
-The table has one row per run, with the values, the seed, the digest and the figures. docs/sweeps.md
+The table has one row per run, with the values, the seed, the digest and the figures. docs/sweeps.md \
 explains them, and how to run shards with job engines.";
 
 /// The resources to use. They do not change the result.
@@ -74,7 +75,7 @@ impl Force {
 pub(crate) fn sweep(options: &Sweep) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let (output, shard) = (&options.output, options.shard);
     if shard != Shard::WHOLE && output.summary.is_some() {
-        return Err("--summary is of all shards: merge writes it when they are there".into());
+        return Err("--summary needs all shards: use it with merge".into());
     }
     let mut document = Document::read(&options.scenario)?;
     for assignment in &options.set {
@@ -87,51 +88,51 @@ pub(crate) fn sweep(options: &Sweep) -> Result<ExitCode, Box<dyn std::error::Err
     let shown = shown(output, sweep.layout())?;
     let outputs = output.outputs(shard);
     outputs.check(output.overwrite || options.resume)?;
-    let mut ledger = ledger(options, &sweep, &outputs)?;
-    let missing = sweep.missing(shard, &ledger);
+    let mut partial = partial(options, &sweep, &outputs)?;
+    let missing = sweep.missing(shard, &partial);
     let work = missing.iter().map(|run| sweep.weight(*run)).sum();
     let bar = progress::bar(work, &format!("{} runs", missing.len()));
-    sweep.run(shard, options.force.jobs(), &mut ledger, &|work| bar.inc(work))?;
+    sweep.run(shard, options.force.jobs(), &mut partial, &|work| bar.inc(work))?;
     bar.finish_and_clear();
     if !output.json {
-        let (rows, all, (first, last)) = (ledger.len(), sweep.runs(), sweep.seeds());
+        let (rows, all, (first, last)) = (partial.len(), sweep.runs(), sweep.seeds());
         let before = match rows - missing.len() as u64 {
             0 => String::new(),
             before => format!(", {before} of them before"),
         };
         say!("sweep {}: {rows} of {all} runs{before}; seeds {first} to {last}\n", sweep.id());
     }
-    write(output, shard, &outputs, ledger, &shown)
+    write(output, shard, &outputs, partial, &shown)
 }
 
-/// What there is of the sweep already, if it may be gone on with; otherwise nothing.
-fn ledger(
+/// The rows of an interrupted sweep with `--resume`, or else an empty table.
+fn partial(
     options: &Sweep,
     sweep: &sweep::Sweep,
     outputs: &Outputs,
-) -> Result<Ledger, Box<dyn std::error::Error>> {
-    let path = Ledger::path_for(&outputs.tables[0]);
+) -> Result<PartialTable, Box<dyn std::error::Error>> {
+    let path = PartialTable::path_for(&outputs.tables[0]);
     let part = sweep.part(options.shard);
     if !options.resume {
         if path.exists() && !options.output.overwrite {
             let path = path.display();
             return Err(format!(
-                "{path}: an interrupted sweep left it: go on with --resume, or begin anew with \
+                "{path}: an interrupted sweep left it: continue with --resume, or start again with \
                 --overwrite"
             )
             .into());
         }
-        return Ok(Ledger::create(&path, part)?);
+        return Ok(PartialTable::create(&path, part)?);
     }
     let was_there = path.exists();
-    let mut ledger = Ledger::resume(&path, part)?;
+    let mut partial = PartialTable::resume(&path, part)?;
     for table in outputs.tables.iter().filter(|table| table.exists()) {
-        if let Err(error) = sweep::adopt(&mut ledger, table) {
+        if let Err(error) = sweep::adopt(&mut partial, table) {
             if !was_there {
-                ledger.remove()?;
+                partial.remove()?;
             }
             return Err(error.into());
         }
     }
-    Ok(ledger)
+    Ok(partial)
 }

@@ -1,18 +1,18 @@
-//! What becomes of a sweep's rows: tables as files, and what is printed of them.
+//! The output of a sweep: tables as files, and a printed summary.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::study::sweep::estimate::Summary;
 use crate::study::sweep::figures::{self, Values};
-use crate::study::sweep::{Cell, Layout, Ledger, Outputs, Shard, SweepError};
+use crate::study::sweep::{Cell, Layout, Outputs, PartialTable, Shard, SweepError};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::cli::summary;
 
-/// Cells that are printed; a file has room for more.
+/// The most cells that are printed; files contain all.
 const MOST_PRINTED: usize = 200;
 
 #[derive(Debug, Args)]
@@ -45,8 +45,7 @@ impl Output {
     }
 }
 
-/// Where a shard's part of a table goes: `sweep-2-of-8.csv`, so that shards of one folder have files of
-/// their own.
+/// The file of a shard's table, such as `sweep-2-of-8.csv`: shards in one folder have different files.
 fn of_shard(table: &Path, shard: Shard) -> PathBuf {
     let Shard { index, count } = shard;
     let stem = table.file_stem().map(|stem| stem.to_string_lossy());
@@ -59,8 +58,8 @@ fn of_shard(table: &Path, shard: Shard) -> PathBuf {
     }
 }
 
-/// The places of the figures that are printed: the telling ones of the last phase, unless others are
-/// asked for.
+/// The indices of the figures that are printed: the most important ones of the last phase, unless others
+/// are asked for.
 pub(crate) fn shown(output: &Output, layout: &Layout) -> Result<Vec<usize>, SweepError> {
     if !output.figures.is_empty() {
         return layout.select(&output.figures);
@@ -93,27 +92,27 @@ struct JsonCell {
     figures: Map<String, Value>,
 }
 
-/// Writes the tables, and says what came out.
+/// Writes the tables, and prints a summary.
 pub(crate) fn write(
     output: &Output,
     shard: Shard,
     outputs: &Outputs,
-    ledger: Ledger,
+    partial: PartialTable,
     shown: &[usize],
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let is_whole = shard == Shard::WHOLE;
     let (mut cells, mut more) = (Vec::new(), 0);
-    outputs.write(&ledger, |cell| match cells.len() < MOST_PRINTED || output.json {
+    outputs.write(&partial, |cell| match cells.len() < MOST_PRINTED || output.json {
         true if is_whole => cells.push(cell.clone()),
         _ => more += 1,
     })?;
-    let layout = ledger.layout();
+    let layout = partial.layout();
     if output.json {
         let all: Vec<usize> = (0..layout.figures().len()).collect();
         let shown = if output.figures.is_empty() { &all } else { shown };
         let json = Json {
-            sweep: ledger.sweep(),
-            runs: ledger.runs(),
+            sweep: partial.sweep(),
+            runs: partial.runs(),
             shard: shard.to_string(),
             tables: &outputs.tables,
             summary: outputs.summary.as_ref(),
@@ -135,7 +134,7 @@ pub(crate) fn write(
             say!("written: {}", path.display());
         }
     }
-    ledger.remove()?;
+    partial.remove()?;
     Ok(ExitCode::SUCCESS)
 }
 

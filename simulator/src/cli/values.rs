@@ -14,7 +14,7 @@ pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
     NonZeroUsize::new(threads as usize).ok_or_else(|| "allowed is at least 1".to_owned())
 }
 
-/// Says so where there is nothing for threads to run on. The result is the same, but later.
+/// Warns if there are more threads than cores. The result is the same, but it takes longer.
 pub(crate) fn warn_of_more_threads_than_cores(option: &str, threads: usize) {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     if threads > cores {

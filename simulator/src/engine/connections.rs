@@ -1,9 +1,9 @@
-//! Connections between nodes, where making one takes time.
+//! Connections between nodes, if making one takes time.
 //!
-//! A message to a node that is not connected waits for the handshake: so many round trips, each word of
-//! which the network carries as on a stream. A process that is gone refuses the first word; a host that
-//! is gone answers none, and the dial times out. Either way the node hears that the link is down, and
-//! what waited is lost.
+//! A message to a node that is not connected waits for the handshake. The handshake takes some round trips,
+//! which the network carries as on a stream. A dead process refuses the connection; a dead host does not
+//! answer, and the dial times out. In both cases the node is told that the link is down, and what waited is
+//! lost.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use murmurate::membership::nanos;
 use crate::engine::event::What;
 use crate::engine::handshake::Handshake;
 use crate::engine::strategy::SimStack;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
-/// What it takes to make a connection.
+/// How long it takes to make a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialling {
     /// Round trips before the first message goes, at least one.
@@ -37,7 +37,7 @@ pub(crate) struct Connections<P: SimStack> {
     dialling: Dialling,
     attempts: u32,
     /// By peer.
-    peers: Vec<(Peer, State<P>)>,
+    peers: Vec<(SimPeer, State<P>)>,
     /// Peers to hold before the next look for idle ones.
     full: usize,
 }
@@ -73,14 +73,14 @@ impl<P: SimStack> Connections<P> {
         self.dialling.timeout
     }
 
-    fn find(&self, peer: Peer) -> Result<usize, usize> {
+    fn find(&self, peer: SimPeer) -> Result<usize, usize> {
         self.peers.binary_search_by_key(&peer, |(peer, _)| *peer)
     }
 
     /// A message for `to`.
     pub(crate) fn admit(
         &mut self,
-        to: Peer,
+        to: SimPeer,
         now: u64,
         (kind, bytes, what): Held<P>,
     ) -> Admitted<P> {
@@ -106,7 +106,7 @@ impl<P: SimStack> Connections<P> {
         Admitted::Dials { attempt, first: Handshake::Dial(self.dialling.round_trips) }
     }
 
-    fn put(&mut self, peer: Peer, now: u64, state: State<P>) {
+    fn put(&mut self, peer: SimPeer, now: u64, state: State<P>) {
         match self.find(peer) {
             Ok(at) => self.peers[at].1 = state,
             Err(_) => {
@@ -124,8 +124,8 @@ impl<P: SimStack> Connections<P> {
         }
     }
 
-    /// There is a connection with `peer`: one was made, or a message came. What waited for one goes now.
-    pub(crate) fn open(&mut self, peer: Peer, now: u64) -> Vec<Held<P>> {
+    /// There is a connection with `peer`: it was made, or a message came. What waited for it is sent now.
+    pub(crate) fn open(&mut self, peer: SimPeer, now: u64) -> Vec<Held<P>> {
         let held = match self.find(peer) {
             Ok(at) => match &mut self.peers[at].1 {
                 State::Open(used) => {
@@ -141,23 +141,23 @@ impl<P: SimStack> Connections<P> {
     }
 
     /// Whether `peer` is being dialled, in this attempt if one is given.
-    pub(crate) fn is_dialling(&self, peer: Peer, which: Option<u32>) -> bool {
+    pub(crate) fn is_dialling(&self, peer: SimPeer, which: Option<u32>) -> bool {
         let state = self.find(peer).ok().map(|at| &self.peers[at].1);
         matches!(state, Some(State::Dialling { attempt, .. })
             if which.is_none_or(|which| which == *attempt))
     }
 
-    /// There is none any more; what waited for it is lost. Returns how many messages did.
-    pub(crate) fn close(&mut self, peer: Peer) -> usize {
+    /// The connection is gone, and what waited for it is lost. Returns how many messages that were.
+    pub(crate) fn close(&mut self, peer: SimPeer) -> usize {
         match self.find(peer).map(|at| self.peers.remove(at).1) {
             Ok(State::Dialling { held, .. }) => held.len(),
             _ => 0,
         }
     }
 
-    /// `peer` runs: nobody is dialled as a former incarnation of its node. Returns how many messages are
+    /// `peer` runs: former incarnations of its node are not dialled any more. Returns how many messages are
     /// lost.
-    pub(crate) fn close_former(&mut self, peer: Peer) -> usize {
+    pub(crate) fn close_former(&mut self, peer: SimPeer) -> usize {
         let mut lost = 0;
         self.peers.retain(|(held, state)| {
             let goes = held.index() == peer.index() && *held != peer;

@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 
 use murmurate::membership::Time;
 
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// A bit for each node of a shard and each broadcast.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DeliveryLog {
     /// By broadcast, a bit for each place; as long as the last one that delivered it needs.
     delivered: Vec<Vec<u64>>,
-    /// Of all deliveries made twice the one of the lowest broadcast and peer, in whichever order
-    /// they came about.
-    twice: Option<(u32, Peer)>,
+    /// Of all repeated deliveries, the one with the lowest broadcast and peer, in whatever order they
+    /// happened.
+    twice: Option<(u32, SimPeer)>,
     /// By node and publisher, how many broadcasts the node was told it will never get.
-    missed: BTreeMap<(Peer, Peer), u64>,
-    /// If somebody wants to know it, when a peer had its first neighbour.
-    joined: Option<BTreeMap<Peer, Joined>>,
+    missed: BTreeMap<(SimPeer, SimPeer), u64>,
+    /// When each peer had its first neighbour, if that is logged.
+    joined: Option<BTreeMap<SimPeer, Joined>>,
 }
 
 /// When a peer had its first neighbour.
@@ -31,7 +31,7 @@ pub(crate) struct Joined {
 
 impl DeliveryLog {
     /// `peer`, the node at `place`, delivered broadcast `id`.
-    pub(crate) fn note(&mut self, place: usize, peer: Peer, id: u32) {
+    pub(crate) fn note(&mut self, place: usize, peer: SimPeer, id: u32) {
         let id_at = id as usize;
         if self.delivered.len() <= id_at {
             self.delivered.resize(id_at + 1, Vec::new());
@@ -68,30 +68,30 @@ impl DeliveryLog {
         self.joined.get_or_insert_default();
     }
 
-    /// A peer has a neighbour, at this time and after so many broadcasts.
-    pub(crate) fn linked(&mut self, peer: Peer, at: Time, published: usize) {
+    /// A peer has a neighbour, at this time and after this many broadcasts.
+    pub(crate) fn linked(&mut self, peer: SimPeer, at: Time, published: usize) {
         if let Some(joined) = &mut self.joined {
             joined.entry(peer).or_insert(Joined { at, published: published as u32 });
         }
     }
 
     /// When a peer had its first neighbour.
-    pub(crate) fn joined(&self, peer: Peer) -> Option<Joined> {
+    pub(crate) fn joined(&self, peer: SimPeer) -> Option<Joined> {
         self.joined.as_ref()?.get(&peer).copied()
     }
 
-    /// A node was told that it will never get so many broadcasts of this publisher.
-    pub(crate) fn missed(&mut self, node: Peer, publisher: Peer, count: u64) {
+    /// A node was told that it will never get this many broadcasts of this publisher.
+    pub(crate) fn missed(&mut self, node: SimPeer, publisher: SimPeer, count: u64) {
         *self.missed.entry((node, publisher)).or_default() += count;
     }
 
-    /// How many that is so far.
-    pub(crate) fn has_missed(&self, node: Peer, publisher: Peer) -> u64 {
+    /// How many broadcasts that is so far.
+    pub(crate) fn has_missed(&self, node: SimPeer, publisher: SimPeer) -> u64 {
         self.missed.get(&(node, publisher)).copied().unwrap_or(0)
     }
 
     /// A broadcast that was delivered twice, and by whom.
-    pub(crate) fn twice(&self) -> Option<(u32, Peer)> {
+    pub(crate) fn twice(&self) -> Option<(u32, SimPeer)> {
         self.twice
     }
 }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_second_delivery_is_noticed_unless_the_node_started_again() {
-        let (first, second) = (Peer::new(70, 0), Peer::new(70, 1));
+        let (first, second) = (SimPeer::new(70, 0), SimPeer::new(70, 1));
         let mut log = DeliveryLog::default();
         log.note(70, first, 3);
         assert!(log.has(70, 3) && !log.has(70, 2) && !log.has(71, 3) && !log.has(700, 3));

@@ -4,15 +4,15 @@ use crate::engine::handshake::Handshake;
 use crate::engine::lanes::LaneMessage;
 use crate::engine::strategy::{IdOf, MessageOf, SimStack, TimerOf};
 use crate::model::id::SimId as _;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// Something that reaches a node at a time.
 #[derive(Debug, Clone)]
 pub(crate) struct Event<P: SimStack> {
     pub(crate) time: u64,
     pub(crate) what: What<P>,
-    pub(crate) to: Peer,
-    pub(crate) from: Peer,
+    pub(crate) to: SimPeer,
+    pub(crate) from: SimPeer,
     /// Counts what `from` sent and armed.
     pub(crate) sequence: u32,
 }
@@ -41,7 +41,7 @@ impl<P: SimStack> Event<P> {
 }
 
 impl<P: SimStack> What<P> {
-    /// What the host says of a process that is gone to whoever wrote to it, also if that waited.
+    /// The host's answer to a message for a process that is gone.
     pub(crate) fn refusal(&self) -> Option<Self> {
         match self {
             Self::Message(_) | Self::Handshake(Handshake::Dial(_)) => Some(Self::Reset),
@@ -59,7 +59,7 @@ impl<P: SimStack> What<P> {
         }
     }
 
-    /// Whether it is for whoever runs at an address, whichever start of the node that is.
+    /// Whether it is for any incarnation that runs at the address.
     pub(crate) fn is_for_anyone(&self) -> bool {
         matches!(self, Self::Lane(message) if message.is_hello())
     }

@@ -1,8 +1,8 @@
-//! What two nodes say to each other before they are connected.
+//! The handshake of a connection.
 
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
-/// A word of a handshake, with the round trips from it on.
+/// A message of a handshake, with the round trips that are left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handshake {
     /// The dialler asks.
@@ -12,7 +12,7 @@ pub(crate) enum Handshake {
     /// The dialler's own timer.
     TimedOut {
         /// Whom it dialled.
-        peer: Peer,
+        peer: SimPeer,
         /// In which of its dials.
         attempt: u32,
     },
@@ -29,5 +29,5 @@ impl Handshake {
     }
 }
 
-/// Bytes of a word of a handshake, about.
+/// Approximate bytes of a handshake message.
 pub(crate) const HANDSHAKE_BYTES: u64 = 120;

@@ -1,4 +1,4 @@
-//! The simulator as a host: turns what a node says into events.
+//! The simulator as a host: turns a node's effects into events.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use crate::engine::watch::{EventKind, Record, Watch};
 use crate::model::id::SimId as _;
 use crate::model::machine::Machine;
 use crate::model::network::{Network, Packet, Transmission};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 use crate::model::regional::Regional;
 
 /// What the nodes of a shard write to.
 #[derive(Clone)]
 pub(crate) struct Common<P: SimStack> {
     pub(crate) queue: Queue<P>,
-    /// What the node being run set itself within the bucket, latest first.
+    /// Timers of the present node within the bucket, latest first.
     pub(crate) soon: Vec<Event<P>>,
     /// What was counted at these nodes.
     pub(crate) stats: Stats,
@@ -41,7 +41,7 @@ pub(crate) struct Common<P: SimStack> {
 #[derive(Debug, Clone)]
 pub(crate) struct Told<P: SimStack> {
     pub(crate) at: Time,
-    pub(crate) from: Peer,
+    pub(crate) from: SimPeer,
     pub(crate) what: Tell<P>,
 }
 
@@ -79,9 +79,9 @@ impl<P: SimStack> Common<P> {
     }
 }
 
-/// What one node speaks to while it handles one input.
+/// The host of one node while it handles one input.
 pub(crate) struct Host<'a, P: SimStack> {
-    pub(crate) me: Peer,
+    pub(crate) me: SimPeer,
     pub(crate) place: usize,
     pub(crate) born: u32,
     pub(crate) now: Time,
@@ -102,7 +102,7 @@ impl<P: SimStack> Host<'_, P> {
         *self.sequence
     }
 
-    /// Tells whoever watches events that one happens here and now.
+    /// Tells the event watch that an event happens here and now.
     #[inline]
     fn see(&mut self, kind: EventKind, of: impl FnOnce(Record) -> Record) {
         if let Some(watch) = &mut self.common.watch {
@@ -112,7 +112,7 @@ impl<P: SimStack> Host<'_, P> {
 
     /// Sends a message of this kind, over a connection if those take time to make.
     #[inline(always)]
-    fn post(&mut self, to: Peer, kind: usize, bytes: u64, what: What<P>) {
+    fn post(&mut self, to: SimPeer, kind: usize, bytes: u64, what: What<P>) {
         if self.connections.is_some() {
             self.post_connected(to, kind, bytes, what);
         } else {
@@ -121,7 +121,7 @@ impl<P: SimStack> Host<'_, P> {
     }
 
     #[inline(never)]
-    fn post_connected(&mut self, to: Peer, kind: usize, bytes: u64, what: What<P>) {
+    fn post_connected(&mut self, to: SimPeer, kind: usize, bytes: u64, what: What<P>) {
         let Some(connections) = &mut self.connections else { return };
         let timeout = connections.timeout();
         match connections.admit(to, self.now.as_nanos(), (kind, bytes, what)) {
@@ -137,7 +137,7 @@ impl<P: SimStack> Host<'_, P> {
     }
 
     /// Sends a message of a handshake.
-    pub(crate) fn shake(&mut self, to: Peer, message: Handshake) {
+    pub(crate) fn shake(&mut self, to: SimPeer, message: Handshake) {
         let sequence = self.next_sequence();
         let (from, now) = (self.me, self.departure(HANDSHAKE_BYTES));
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
@@ -149,7 +149,7 @@ impl<P: SimStack> Host<'_, P> {
     }
 
     /// There is a connection with `peer`: what waited for it goes.
-    pub(crate) fn connected(&mut self, peer: Peer) {
+    pub(crate) fn connected(&mut self, peer: SimPeer) {
         let now = self.now.as_nanos();
         let held = self.connections.as_mut().map(|connections| connections.open(peer, now));
         for (kind, bytes, what) in held.unwrap_or_default() {
@@ -158,13 +158,13 @@ impl<P: SimStack> Host<'_, P> {
     }
 
     /// There is none any more: what waited for it is lost.
-    pub(crate) fn disconnected(&mut self, peer: Peer) {
+    pub(crate) fn disconnected(&mut self, peer: SimPeer) {
         let lost = self.connections.as_mut().map_or(0, |connections| connections.close(peer));
         self.common.stats.lost += lost as u64;
     }
 
     /// `peer` runs: former incarnations of its node are not dialled any more.
-    pub(crate) fn superseded(&mut self, peer: Peer) {
+    pub(crate) fn superseded(&mut self, peer: SimPeer) {
         let lost = self.connections.as_mut().map_or(0, |all| all.close_former(peer));
         self.common.stats.lost += lost as u64;
     }
@@ -178,7 +178,7 @@ impl<P: SimStack> Host<'_, P> {
 
     /// Puts a message of this kind on the network.
     #[inline(always)]
-    fn transmit(&mut self, to: Peer, kind: usize, bytes: u64, what: What<P>) {
+    fn transmit(&mut self, to: SimPeer, kind: usize, bytes: u64, what: What<P>) {
         let sent = &mut self.common.stats.messages[kind];
         sent.count += 1;
         sent.bytes += bytes;
@@ -232,7 +232,7 @@ impl<P: SimStack> Host<'_, P> {
     /// arrives: a cut either way lets nothing through.
     fn post_until_it_arrives(
         &mut self,
-        to: Peer,
+        to: SimPeer,
         kind: usize,
         bytes: u64,
         message: LaneMessage,
@@ -263,7 +263,7 @@ impl<P: SimStack> Host<'_, P> {
         true
     }
 
-    /// Sets something for later, by the node's own clock.
+    /// Schedules something by the node's own clock.
     #[inline(always)]
     fn set(&mut self, after: Duration, what: What<P>) {
         let sequence = self.next_sequence();
@@ -278,7 +278,7 @@ impl<P: SimStack> Host<'_, P> {
 }
 
 impl<P: SimStack> LaneHost for Host<'_, P> {
-    fn me(&self) -> Peer {
+    fn me(&self) -> SimPeer {
         self.me
     }
 
@@ -290,7 +290,7 @@ impl<P: SimStack> LaneHost for Host<'_, P> {
         self.machine.as_ref().map_or(self.now, |machine| machine.clock.local(self.now))
     }
 
-    fn send(&mut self, to: Peer, message: LaneMessage, bytes: u64) -> bool {
+    fn send(&mut self, to: SimPeer, message: LaneMessage, bytes: u64) -> bool {
         let kind = message.place(self.common.stats.messages.len());
         if message.is_on_stream() {
             return self.post_until_it_arrives(to, kind, bytes, message);
@@ -305,7 +305,7 @@ impl<P: SimStack> LaneHost for Host<'_, P> {
 }
 
 impl<P: SimStack> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_, P> {
-    fn send(&mut self, to: Peer, message: MessageOf<P>) {
+    fn send(&mut self, to: SimPeer, message: MessageOf<P>) {
         let bytes = self.common.stats.wire_len::<P>(&message);
         self.post(to, message.kind(), bytes, What::Message(message));
     }
@@ -353,7 +353,7 @@ impl<P: SimStack> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_, 
         }
     }
 
-    fn neighbor_up(&mut self, peer: Peer) {
+    fn neighbor_up(&mut self, peer: SimPeer) {
         self.common.stats.neighbor_ups += 1;
         if let Some(log) = &mut self.common.deliveries {
             log.linked(self.me, self.now, self.common.stats.broadcasts.len());
@@ -361,7 +361,7 @@ impl<P: SimStack> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_, 
         self.see(EventKind::NeighborUp, |record| Record { peer: Some(peer), ..record });
     }
 
-    fn neighbor_down(&mut self, peer: Peer, reason: DownReason) {
+    fn neighbor_down(&mut self, peer: SimPeer, reason: DownReason) {
         self.common.stats.neighbor_downs[reason as usize] += 1;
         if self.connections.is_some() {
             self.disconnected(peer);

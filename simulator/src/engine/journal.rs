@@ -1,4 +1,4 @@
-//! What was done to a simulation from outside, so that the same can be done elsewhere.
+//! The journal of what was done to a simulation from outside, so that it can be replayed elsewhere.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use murmurate::membership::Time;
 
 use crate::model::network::Network;
 
-/// Something done from outside. Nodes are named by their index.
+/// An operation from outside. Nodes are given by their index.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Operation {
-    /// A node starts, for the first time or again, and joins through these.
+    /// A node starts, for the first time or again, and joins through its contacts.
     Start {
         /// Which.
         index: usize,
         /// Whom it joins through.
         contacts: Vec<usize>,
     },
-    /// A running node is told of these.
+    /// A running node is told of contacts.
     Join {
         /// Which.
         index: usize,
@@ -45,7 +45,7 @@ pub enum Operation {
     },
     /// The network is like this from now on.
     Network(Box<Network>),
-    /// Something that only a simulation can be told, by name.
+    /// An operation that only a simulation supports, by name.
     Other(&'static str),
 }
 

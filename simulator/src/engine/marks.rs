@@ -1,4 +1,4 @@
-//! Which rarely taken branches of the protocols a run took.
+//! The marks that a run reached: rarely taken branches of the protocols.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -6,14 +6,14 @@ use crate::engine::event::Event;
 use crate::engine::strategy::SimStack;
 use crate::engine::wheel::Wheel;
 
-/// How nodes are dealt out to shards: in turn, so that shards stay even however many nodes start.
+/// How nodes are distributed over shards: in turn, so that the shards stay even.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sharding {
     shards: usize,
 }
 
 impl Sharding {
-    /// Among so many shards.
+    /// A distribution over this many shards.
     pub(crate) fn new(shards: NonZeroUsize) -> Self {
         Self { shards: shards.get() }
     }

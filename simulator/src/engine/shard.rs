@@ -1,10 +1,9 @@
-//! A share of the nodes, and all that it takes to run them: a thread has one of its own.
+//! A shard: some of the nodes, and everything that it takes to run them. Each thread has its own.
 //!
-//! A run is the same however its nodes are shared out. Within a bucket no node can reach another, so
-//! each node's events are the same ones in the same order whichever nodes are run before it, beside
-//! it or after it. What nodes have in common only adds up: counters and the digest are sums, the
-//! last hop is a maximum, deliveries are a set. Draws of the network depend on the message alone,
-//! all others on the node alone.
+//! A run is the same for any distribution of its nodes. Within a bucket no node can reach another, so each
+//! node's events and their order do not depend on when other nodes are run. What nodes have in common only
+//! adds up: counters and the digest are sums, the last hop is a maximum, deliveries are a set. Draws of the
+//! network depend on the message alone, all others on the node alone.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -18,15 +17,15 @@ use crate::engine::handshake::Handshake;
 use crate::engine::host::{Common, Host};
 use crate::engine::lanes::{Act, LaneHost, LaneMessage, Lanes};
 use crate::engine::queue::{Queue, Sharding};
-use crate::engine::stats::Broadcast;
+use crate::engine::stats::BroadcastStats;
 use crate::engine::strategy::{InputOf, SimStack, StackOf};
 use crate::engine::strict::{Expected, Strict};
 use crate::engine::watch::Load;
 use crate::engine::workers::Work;
 use crate::model::id::SimId as _;
-use crate::model::machine::{Admission, Machine, Processor};
+use crate::model::machine::{Admission, Machine, ProcessorModel};
 use crate::model::network::{Network, STREAM_TIMEOUT};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 #[derive(Clone)]
 pub(crate) struct Node<P> {
@@ -37,7 +36,7 @@ pub(crate) struct Node<P> {
 }
 
 impl<P: SimStack> Node<P> {
-    pub(crate) fn me(&self) -> Peer {
+    pub(crate) fn me(&self) -> SimPeer {
         self.stack.stack().membership().me()
     }
 }
@@ -50,15 +49,15 @@ pub(crate) struct Shard<P: SimStack> {
     nodes: Vec<Node<P>>,
     /// Which of them run.
     up: Vec<bool>,
-    /// What is peculiar about their machines, up to the last one that is.
+    /// How their machines differ from ideal ones, up to the last one that does.
     machines: Vec<Option<Box<Machine>>>,
-    /// What each machine has, if it takes its time.
-    processor: Option<Processor>,
-    /// What it takes to connect, if anything, and the nodes' connections.
+    /// The processor of each machine, if work takes time.
+    processor: Option<ProcessorModel>,
+    /// How long connecting takes, if it takes time, and the nodes' connections.
     dialling: Option<Dialling>,
     connections: Vec<Connections<P>>,
     pub(crate) common: Common<P>,
-    /// Looks at every event, if somebody wants it to.
+    /// Checks after every event, if that is asked for.
     pub(crate) strict: Option<Box<Strict>>,
     /// The nodes' channels, if there are any.
     pub(crate) lanes: Option<Box<Lanes>>,
@@ -156,8 +155,8 @@ impl<P: SimStack> Shard<P> {
         }
     }
 
-    /// What machines and connections are like. Before any node starts.
-    pub(crate) fn equip(&mut self, processor: Option<Processor>, dialling: Option<Dialling>) {
+    /// Sets how machines and connections work. Call it before any node starts.
+    pub(crate) fn equip(&mut self, processor: Option<ProcessorModel>, dialling: Option<Dialling>) {
         (self.processor, self.dialling) = (processor, dialling);
     }
 
@@ -171,7 +170,7 @@ impl<P: SimStack> Shard<P> {
     }
 
     /// The host of node `index` tells those at the other ends of its lanes that there are none.
-    pub(crate) fn hang_up(&mut self, network: &Network, dead: Peer, time: u64) {
+    pub(crate) fn hang_up(&mut self, network: &Network, dead: SimPeer, time: u64) {
         let place = self.sharding.place(dead.index());
         for (to, message) in self.lanes.as_mut().map_or_else(Vec::new, |lanes| lanes.hang_up(place))
         {
@@ -180,9 +179,9 @@ impl<P: SimStack> Shard<P> {
     }
 
     /// Keeps count of a new broadcast. Its publisher has it, and is the shard's or another's.
-    pub(crate) fn publish(&mut self, broadcast: Broadcast) {
+    pub(crate) fn publish(&mut self, broadcast: BroadcastStats) {
         let delivered = u32::from(self.sharding.shard(broadcast.origin) == self.shard);
-        self.common.stats.broadcasts.push(Broadcast { delivered, ..broadcast });
+        self.common.stats.broadcasts.push(BroadcastStats { delivered, ..broadcast });
     }
 
     /// Gives node `index` an input; what it arms for before `end` comes in this bucket.
@@ -196,7 +195,7 @@ impl<P: SimStack> Shard<P> {
         self.give(network, self.sharding.place(index), when, input);
     }
 
-    /// Looks at the node afterwards, if somebody wants that.
+    /// Checks the node afterwards, if that is asked for.
     #[inline(always)]
     fn give(&mut self, network: &Network, place: usize, when: (Time, u64), input: InputOf<P>) {
         if self.strict.is_some() {
@@ -274,8 +273,8 @@ impl<P: SimStack> Shard<P> {
     pub(crate) fn reset(
         &mut self,
         network: &Network,
-        dead: Peer,
-        to: Peer,
+        dead: SimPeer,
+        to: SimPeer,
         time: u64,
         what: What<P>,
     ) {
@@ -288,8 +287,8 @@ impl<P: SimStack> Shard<P> {
         }
     }
 
-    /// Nobody takes what an incarnation that is gone was sent. A later one that runs says so itself, as
-    /// it does when its address is dialled.
+    /// A message for a former incarnation is not delivered. A later incarnation that runs says so itself,
+    /// as it does when its address is dialled.
     #[inline(never)]
     fn refuse(&mut self, network: &Network, place: usize, event: &Event<P>, what: What<P>) {
         let present = self.nodes[place].me();
@@ -405,7 +404,7 @@ impl<P: SimStack> Shard<P> {
         network: &Network,
         place: usize,
         (now, end): (Time, u64),
-        from: Peer,
+        from: SimPeer,
         what: &What<P>,
     ) {
         let (_, _, mut host) = self.host(network, place, now, end);
@@ -423,7 +422,7 @@ impl<P: SimStack> Shard<P> {
         network: &Network,
         place: usize,
         (now, end): (Time, u64),
-        from: Peer,
+        from: SimPeer,
         message: Handshake,
     ) {
         let (_, _, mut host) = self.host(network, place, now, end);
@@ -455,7 +454,7 @@ impl<P: SimStack> Shard<P> {
         network: &Network,
         place: usize,
         (now, end): (Time, u64),
-        from: Peer,
+        from: SimPeer,
         message: LaneMessage,
     ) {
         if let (_, Some(lanes), mut host) = self.host(network, place, now, end) {

@@ -1,5 +1,5 @@
-//! All shards of a simulation, and how they go through time together: bucket by bucket, each shard on
-//! a thread of its own if that is worth it.
+//! All shards of a simulation. They go through time bucket by bucket, each shard on its own thread if that
+//! is worth it.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
@@ -12,8 +12,8 @@ use crate::engine::strategy::SimStack;
 use crate::engine::workers::WorkerPool;
 use crate::model::network::Network;
 
-/// After a bucket of fewer events the next one is run by one thread: it would be through before
-/// another one has woken up.
+/// After a bucket with fewer events, one thread runs the next one: it is done before another thread wakes
+/// up.
 const WORTH_SHARING: usize = 256;
 
 /// The shards, at least one. Nodes are found by their indices.
@@ -22,7 +22,7 @@ pub(crate) struct Shards<P: SimStack> {
     sharding: Sharding,
     shards: Vec<Shard<P>>,
     workers: WorkerPool<Shard<P>>,
-    /// The shards' counters added up, once somebody has asked for them.
+    /// The sum of the shards' counters, once it was asked for.
     total: OnceLock<Stats>,
     /// The most events that waited before a bucket was run.
     peak: usize,

@@ -9,7 +9,7 @@ use crate::engine::marks::Marks;
 use crate::engine::strategy::{IdOf, MessageOf, SimStack};
 use crate::model::id::SimId as _;
 use crate::model::network::mix;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// Encoded sizes for the byte counts: a peer is a 32-byte key, an 8-byte incarnation and an
 /// address hint, a message id a peer's key and incarnation and a sequence number.
@@ -29,20 +29,20 @@ pub struct Stats {
     pub lost: u64,
     /// Messages that did not fit a queue, at either end.
     pub shed: u64,
-    /// Messages that the network brought twice.
+    /// Messages that the network delivered twice.
     pub duplicated: u64,
     /// Connections that nodes began to make, where that takes time.
     pub dials: u64,
     /// Messages sent, by kind.
-    pub messages: Vec<Kind>,
-    /// Broadcasts that nodes were told they will never get.
+    pub messages: Vec<KindStats>,
+    /// Broadcasts that nodes were told they will never receive.
     pub missed: u64,
     /// Neighbours that came up.
     pub neighbor_ups: u64,
     /// Neighbours that went down, by [`DownReason`].
     pub neighbor_downs: [u64; DOWN_REASONS],
     /// Broadcasts, in the order they were published; the index is the id.
-    pub broadcasts: Vec<Broadcast>,
+    pub broadcasts: Vec<BroadcastStats>,
     /// Delivery latencies in microseconds.
     latency: Histogram<u64>,
     /// Which rarely taken branches of the protocols were taken.
@@ -55,7 +55,7 @@ const DOWN_REASONS: usize = DownReason::Renewed as usize + 1;
 
 /// Messages of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Kind {
+pub struct KindStats {
     /// As metrics label it.
     pub name: &'static str,
     /// How many were sent.
@@ -64,9 +64,9 @@ pub struct Kind {
     pub bytes: u64,
 }
 
-/// What became of one broadcast.
+/// The figures of one broadcast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broadcast {
+pub struct BroadcastStats {
     /// The publisher's index.
     pub origin: usize,
     /// When it was published.
@@ -83,7 +83,7 @@ pub struct Broadcast {
     pub last_hop: u16,
 }
 
-impl Broadcast {
+impl BroadcastStats {
     /// Share of the eligible nodes that have it, 0 to 1.
     #[must_use]
     pub fn reliability(&self) -> f64 {
@@ -112,7 +112,7 @@ impl Stats {
             duplicated: 0,
             dials: 0,
             missed: 0,
-            messages: vec![Kind::default(); MessageOf::<P>::KINDS],
+            messages: vec![KindStats::default(); MessageOf::<P>::KINDS],
             neighbor_ups: 0,
             neighbor_downs: [0; DOWN_REASONS],
             broadcasts: Vec::new(),
@@ -131,7 +131,7 @@ impl Stats {
 
     /// From now on also counts messages of these kinds, behind the others.
     pub(crate) fn add_kinds(&mut self, names: &[&'static str]) {
-        let kinds = names.iter().map(|name| Kind { name, count: 0, bytes: 0 });
+        let kinds = names.iter().map(|name| KindStats { name, count: 0, bytes: 0 });
         self.messages.extend(kinds);
     }
 
@@ -165,7 +165,7 @@ impl Stats {
     }
 
     /// Adds an event to the digest. A sum, so that it does not matter which node is run first.
-    pub(crate) fn note(&mut self, time: u64, from: Peer, to: Peer, sequence: u32, kind: u64) {
+    pub(crate) fn note(&mut self, time: u64, from: SimPeer, to: SimPeer, sequence: u32, kind: u64) {
         let who = u64::from(from.bits()) << 32 | u64::from(to.bits());
         let what = mix(time ^ mix(who)) ^ (u64::from(sequence) << 16) ^ kind;
         self.digest = self.digest.wrapping_add(mix(what));
@@ -197,12 +197,6 @@ impl Stats {
         message.wire_len(&WITHOUT_CONTENT) as u64 + u64::from(content)
     }
 
-    /// The delivery latency below which this share of all deliveries lies.
-    #[must_use]
-    pub fn latency_quantile(&self, quantile: f64) -> Duration {
-        Duration::from_micros(self.latency.value_at_quantile(quantile))
-    }
-
     /// The longest delivery latency.
     #[must_use]
     pub fn latency_max(&self) -> Duration {
@@ -211,7 +205,7 @@ impl Stats {
 
     /// Mean of `of` over the broadcasts `from` on; `None` if there are none.
     #[must_use]
-    pub fn mean(&self, from: usize, of: impl Fn(&Broadcast) -> f64) -> Option<f64> {
+    pub fn mean(&self, from: usize, of: impl Fn(&BroadcastStats) -> f64) -> Option<f64> {
         let broadcasts = self.broadcasts.get(from..).filter(|b| !b.is_empty())?;
         Some(broadcasts.iter().map(of).sum::<f64>() / broadcasts.len() as f64)
     }

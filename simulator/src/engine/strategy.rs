@@ -1,4 +1,4 @@
-//! Which protocols the nodes run.
+//! The protocols that nodes run.
 
 use std::sync::Arc;
 
@@ -9,21 +9,25 @@ use murmurate::service::Service;
 use murmurate::stack::{Input, Message, Timer};
 
 use crate::model::id::SimId;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 pub use crate::engine::watched::{Watched, WatchedBroadcast};
 
 /// A strategy the simulator can run as membership.
-pub trait SimMembership: Membership<Peer = Peer> + Watched + Clone + Send + 'static {}
-impl<M> SimMembership for M where M: Membership<Peer = Peer> + Watched + Clone + Send + 'static {}
+pub trait SimMembership: Membership<Peer = SimPeer> + Watched + Clone + Send + 'static {}
+impl<M> SimMembership for M where M: Membership<Peer = SimPeer> + Watched + Clone + Send + 'static {}
 
 /// A strategy the simulator can run as broadcast: broadcasts are numbered.
 pub trait SimBroadcast:
-    Broadcast<Peer = Peer, Id: SimId, Payload: SimPayload> + WatchedBroadcast + Clone + Send + 'static
+    Broadcast<Peer = SimPeer, Id: SimId, Payload: SimPayload>
+    + WatchedBroadcast
+    + Clone
+    + Send
+    + 'static
 {
 }
 impl<B> SimBroadcast for B where
-    B: Broadcast<Peer = Peer, Id: SimId, Payload: SimPayload>
+    B: Broadcast<Peer = SimPeer, Id: SimId, Payload: SimPayload>
         + WatchedBroadcast
         + Clone
         + Send
@@ -37,7 +41,7 @@ pub trait SimPayload: Payload {
     fn of_workload() -> Self;
 }
 
-/// What is broadcast is only counted, unless a service needs it.
+/// Broadcast content is only counted, unless a service needs it.
 impl SimPayload for () {
     fn of_workload() -> Self {}
 }
@@ -50,14 +54,14 @@ impl SimPayload for bytes::Bytes {
 
 /// A service the simulator can run.
 pub trait SimService<T>:
-    Service<Peer, T, Message: Send, Timer: Send, Command: Send, Event: Clone + Send>
+    Service<SimPeer, T, Message: Send, Timer: Send, Command: Send, Event: Clone + Send>
     + Clone
     + Send
     + 'static
 {
 }
 impl<S, T> SimService<T> for S where
-    S: Service<Peer, T, Message: Send, Timer: Send, Command: Send, Event: Clone + Send>
+    S: Service<SimPeer, T, Message: Send, Timer: Send, Command: Send, Event: Clone + Send>
         + Clone
         + Send
         + 'static
@@ -79,7 +83,7 @@ pub trait SimStack: Clone + Send + 'static {
     fn stack_mut(&mut self) -> &mut StackOf<Self>;
 }
 
-/// The stack that these are.
+/// The stack of these nodes.
 pub type StackOf<P> =
     Stack<<P as SimStack>::Membership, <P as SimStack>::Broadcast, <P as SimStack>::Service>;
 /// What their broadcasts carry.
@@ -88,26 +92,26 @@ pub type PayloadOf<P> = <<P as SimStack>::Broadcast as Broadcast>::Payload;
 pub(crate) type IdOf<P> = <<P as SimStack>::Broadcast as Broadcast>::Id;
 /// Their service.
 type ServiceOf<P> = <P as SimStack>::Service;
-/// What their services say to each other.
-pub(crate) type MessageOfService<P> = <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Message;
-/// What can be asked of their service.
-pub type CommandOf<P> = <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Command;
-/// What their service tells.
-pub type EventOf<P> = <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Event;
-/// What can happen to a node.
+/// The messages of their services.
+pub(crate) type MessageOfService<P> = <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Message;
+/// The commands of their service.
+pub type CommandOf<P> = <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Command;
+/// The events of their service.
+pub type EventOf<P> = <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Event;
+/// The inputs of a node.
 pub(crate) type InputOf<P> =
     Input<<P as SimStack>::Membership, <P as SimStack>::Broadcast, ServiceOf<P>>;
-/// What nodes say to each other.
+/// The messages of the nodes.
 pub(crate) type MessageOf<P> = Message<
     <<P as SimStack>::Membership as Membership>::Message,
     <<P as SimStack>::Broadcast as Broadcast>::Message,
-    <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Message,
+    <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Message,
 >;
-/// What a node is woken for.
+/// The timers of a node.
 pub(crate) type TimerOf<P> = Timer<
     <<P as SimStack>::Membership as Membership>::Timer,
     <<P as SimStack>::Broadcast as Broadcast>::Timer,
-    <ServiceOf<P> as Service<Peer, PayloadOf<P>>>::Timer,
+    <ServiceOf<P> as Service<SimPeer, PayloadOf<P>>>::Timer,
 >;
 
 impl<M, B, S> SimStack for Stack<M, B, S>
@@ -132,11 +136,11 @@ where
 }
 
 /// Makes a node's stack, given the peer and a seed of its own.
-pub type Make<P> = Arc<dyn Fn(Peer, u64) -> P + Send + Sync>;
+pub type Make<P> = Arc<dyn Fn(SimPeer, u64) -> P + Send + Sync>;
 
-/// Nodes of any strategies: `membership` makes one of a peer and a seed, `broadcast` one of nothing.
+/// Makes nodes of any strategies: `membership` takes a peer and a seed, `broadcast` nothing.
 pub fn compose<M: SimMembership, B: SimBroadcast>(
-    membership: impl Fn(Peer, u64) -> M + Send + Sync + 'static,
+    membership: impl Fn(SimPeer, u64) -> M + Send + Sync + 'static,
     broadcast: impl Fn() -> B + Send + Sync + 'static,
 ) -> Make<Stack<M, B>> {
     Arc::new(move |me, seed| Stack::new(membership(me, seed), broadcast()))
@@ -144,18 +148,18 @@ pub fn compose<M: SimMembership, B: SimBroadcast>(
 
 /// The stack of two strategies.
 pub type Both<M, B> = Stack<
-    <M as MembershipStrategy>::Membership<Peer>,
-    <B as BroadcastStrategy>::Broadcast<Peer, u32, ()>,
+    <M as MembershipStrategy>::Membership<SimPeer>,
+    <B as BroadcastStrategy>::Broadcast<SimPeer, u32, ()>,
 >;
 
-/// Nodes of two strategies, compiled together.
+/// Makes nodes of two strategies, compiled together.
 ///
 /// # Errors
 /// A parameter that is out of range.
 pub fn nodes<M, B>(membership: M, broadcast: B) -> Result<Make<Both<M, B>>, ConfigError>
 where
-    M: MembershipStrategy<Membership<Peer>: SimMembership>,
-    B: BroadcastStrategy<Broadcast<Peer, u32, ()>: SimBroadcast>,
+    M: MembershipStrategy<Membership<SimPeer>: SimMembership>,
+    B: BroadcastStrategy<Broadcast<SimPeer, u32, ()>: SimBroadcast>,
 {
     let (membership, broadcast) = (Arc::new(membership.check()?), Arc::new(broadcast.check()?));
     Ok(compose(move |me, seed| M::start(&membership, me, seed), move || B::start(&broadcast)))

@@ -1,4 +1,4 @@
-//! Looks at a node after every event of its own. What is wrong for a moment only is seen, too.
+//! Checks a node after each of its events. So it also finds what is wrong only for a moment.
 
 use murmurate::broadcast::{self, Broadcast as _};
 use murmurate::membership::{Membership as _, Time, Violation};
@@ -6,7 +6,7 @@ use murmurate::stack::{Input, Message, Timer};
 
 use crate::engine::strategy::{InputOf, SimStack};
 use crate::engine::watched::{Watched as _, WatchedBroadcast as _};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// The first thing found wrong: in time, and of those at one time at the lowest node.
 #[derive(Debug, Clone, Default)]
@@ -17,28 +17,28 @@ pub(crate) struct Strict {
 /// What is wrong, when and where.
 pub(crate) type Found = (Time, usize, Violation);
 
-/// What an input must not do, and what it must bring about.
+/// What an input must not do, and what it must do.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Expected {
-    /// The link with this peer is none of its business.
-    spared: Option<Peer>,
+    /// It must not touch the link with this peer.
+    spared: Option<SimPeer>,
     /// A neighbour has failed, and must be replaced.
     lost: bool,
     /// The node of this peer runs in this incarnation.
-    runs: Option<Peer>,
-    /// The links of the tree, none of which it is about.
+    runs: Option<SimPeer>,
+    /// The links of the tree: it must not change any.
     tree: Option<u64>,
     /// The link with this peer must be one of them.
-    grafted: Option<Peer>,
+    grafted: Option<SimPeer>,
 }
 
-/// The same for the same eager links in any order.
+/// A sum over the eager links: equal for equal links, in any order.
 fn tree_of<P: SimStack>(node: &P) -> u64 {
     node.stack().broadcast().eager().map(|peer| 1 << 40 | u64::from(peer.bits())).sum()
 }
 
 impl Expected {
-    /// Of a node that is about to handle an input.
+    /// What is expected of a node that is about to handle an input.
     #[inline(never)]
     pub(crate) fn of<P: SimStack>(now: Time, node: &P, input: &InputOf<P>) -> Self {
         let membership = node.stack().membership();
@@ -133,8 +133,8 @@ mod tests {
     fn what_was_wrong_first_is_kept() {
         let (view, flood) = (hyparview::Parameters::default(), flood::Parameters::default());
         let make = strategy::nodes(view, flood).expect("defaults");
-        let node = |index| make(Peer::new(index, 0), 1);
-        let wrong = Expected { spared: Some(Peer::new(9, 0)), ..Expected::default() };
+        let node = |index| make(SimPeer::new(index, 0), 1);
+        let wrong = Expected { spared: Some(SimPeer::new(9, 0)), ..Expected::default() };
         let mut strict = Strict::default();
         let at = |nanos| Time::from_nanos(nanos);
         strict.look(at(5), &node(4), Expected::default());

@@ -1,5 +1,5 @@
-//! What somebody wants to know of a run beyond its counters: what each node carries, and events one
-//! by one. It costs nothing but a look whether anybody asked.
+//! Observations of a run beyond its counters: the load of each node, and single events. If none are asked
+//! for, it costs almost nothing.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use crate::engine::event::What;
 use crate::engine::stats::Stats;
 use crate::engine::strategy::{IdOf, SimStack};
 use crate::model::id::SimId as _;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// What was asked for, and what was seen of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -116,12 +116,12 @@ pub struct Record {
     pub at: Time,
     /// Where; of a restarted node, also which start of it.
     #[serde(flatten, serialize_with = "node")]
-    pub node: Peer,
+    pub node: SimPeer,
     /// What.
     pub kind: EventKind,
     /// Who else takes part: the sender, the receiver, the neighbour.
     #[serde(serialize_with = "index", skip_serializing_if = "Option::is_none")]
-    pub peer: Option<Peer>,
+    pub peer: Option<SimPeer>,
     /// The message's kind, as metrics label it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<&'static str>,
@@ -140,14 +140,14 @@ pub struct Record {
     /// When what is sent is to arrive.
     #[serde(serialize_with = "seconds_of_some", skip_serializing_if = "Option::is_none")]
     pub arrives: Option<Time>,
-    /// What became of what was sent, if it did not just arrive: `lost`, `shed` or `twice`; of a
-    /// timer, whose it is; why a neighbour is gone.
+    /// Of a message that did not simply arrive: `lost`, `shed` or `twice`. Of a timer: whose it is. Of a
+    /// lost neighbour: why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'static str>,
 }
 
 impl Record {
-    pub(crate) fn new(at: Time, node: Peer, kind: EventKind) -> Self {
+    pub(crate) fn new(at: Time, node: SimPeer, kind: EventKind) -> Self {
         Self {
             at,
             node,
@@ -189,15 +189,15 @@ fn seconds_of_some<S: Serializer>(time: &Option<Time>, to: S) -> Result<S::Ok, S
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
-fn node<S: Serializer>(peer: &Peer, to: S) -> Result<S::Ok, S::Error> {
+fn node<S: Serializer>(peer: &SimPeer, to: S) -> Result<S::Ok, S::Error> {
     let incarnation = (peer.incarnation() > 0).then(|| u64::from(peer.incarnation()));
     let entries = [("node", Some(peer.index() as u64)), ("incarnation", incarnation)];
     to.collect_map(entries.into_iter().filter_map(|(key, value)| Some((key, value?))))
 }
 
 #[expect(clippy::ref_option, reason = "serde hands over references")]
-fn index<S: Serializer>(peer: &Option<Peer>, to: S) -> Result<S::Ok, S::Error> {
-    peer.map(Peer::index).serialize(to)
+fn index<S: Serializer>(peer: &Option<SimPeer>, to: S) -> Result<S::Ok, S::Error> {
+    peer.map(SimPeer::index).serialize(to)
 }
 
 /// Events that were recorded, as the nodes' shards came upon them.
@@ -208,7 +208,7 @@ pub(crate) struct Events {
 }
 
 impl Watch {
-    /// The node at this place sent a message of so many bytes.
+    /// The node at this place sent a message of this many bytes.
     pub(crate) fn sent(&mut self, place: usize, bytes: u64) {
         if let Some(load) = self.load_mut(place) {
             load.sent += 1;
@@ -233,7 +233,7 @@ impl Watch {
     pub(crate) fn see(
         &mut self,
         at: Time,
-        node: Peer,
+        node: SimPeer,
         kind: EventKind,
         of: impl FnOnce(Record) -> Record,
     ) {
@@ -252,7 +252,7 @@ impl Watch {
         stats: &Stats,
         place: usize,
         time: u64,
-        (from, to): (Peer, Peer),
+        (from, to): (SimPeer, SimPeer),
         sequence: u32,
         what: &What<P>,
     ) {
@@ -289,7 +289,7 @@ impl Watch {
         }
     }
 
-    fn received(&mut self, place: usize, at: Time, (from, to): (Peer, Peer), said: &Said) {
+    fn received(&mut self, place: usize, at: Time, (from, to): (SimPeer, SimPeer), said: &Said) {
         if let Some(load) = self.load_mut(place) {
             load.received += 1;
         }
@@ -328,7 +328,7 @@ mod tests {
     use super::*;
 
     fn record(at: u64, node: usize, kind: EventKind, broadcast: Option<u32>) -> Record {
-        let new = Record::new(Time::from_nanos(at), Peer::new(node, 0), kind);
+        let new = Record::new(Time::from_nanos(at), SimPeer::new(node, 0), kind);
         Record { broadcast, ..new }
     }
 
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn a_record_is_flat_and_holds_what_applies() {
         let mut record = record(1_500_000_000, 6, EventKind::NeighborDown, None);
-        (record.node, record.peer) = (Peer::new(6, 1), Some(Peer::new(9, 2)));
+        (record.node, record.peer) = (SimPeer::new(6, 1), Some(SimPeer::new(9, 2)));
         record.detail = Some(Record::reason(DownReason::Silent));
         let json = serde_json::to_string(&record).expect("JSON");
         assert_eq!(

@@ -1,53 +1,52 @@
-//! What checkers know of strategies beside their own checks: what an input must not do to them, and must
-//! bring about.
+//! Checks of strategies beside their own: what an input must not do to them, and what it must do.
 
 use murmurate::broadcast::{self, AntiEntropy, Broadcast, anti_entropy};
 use murmurate::membership::{Membership, Time, Wire};
 
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
-/// What checkers look at beside [`Membership::check`]. Of a strategy of one's own they know nothing, unless
-/// it says more than `impl Watched for Own {}`.
+/// What is checked beside [`Membership::check`]. With an empty `impl Watched for Own {}` nothing more is
+/// checked.
 pub trait Watched: Membership {
     /// The names of its kinds of messages.
     fn kinds(&self) -> Vec<&'static str> {
         Self::Message::KINDS.to_vec()
     }
 
-    /// Whether a message that is about to be handled is none of the business of the link that is held
-    /// with its sender, so that the link must still be there afterwards.
+    /// Whether a message that is about to be handled does not concern the link with its sender. Then the
+    /// link must still be there afterwards.
     fn spares_link(&self, _from: Self::Peer, _message: &Self::Message) -> bool {
         false
     }
 
-    /// Whether a neighbour that has just failed is being replaced: by somebody known, if anybody is.
+    /// Whether a neighbour that has just failed is being replaced by a known peer, if there is one.
     fn replaces_failed(&self) -> bool {
         true
     }
 
-    /// Whether this peer, which was told of a restart, goes on looking for `peer` in an incarnation that
-    /// runs no more.
+    /// Whether this node goes on looking for a former incarnation of `peer` although it was told of the
+    /// restart.
     fn looks_for_former(&self, _peer: Self::Peer) -> bool {
         false
     }
 }
 
-/// What checkers look at beside [`Broadcast::check`]. Of a strategy of one's own they know nothing, unless
-/// it says more than `impl WatchedBroadcast for Own {}`.
-pub trait WatchedBroadcast: Broadcast<Peer = Peer> {
+/// What is checked beside [`Broadcast::check`]. With an empty `impl WatchedBroadcast for Own {}` nothing
+/// more is checked.
+pub trait WatchedBroadcast: Broadcast<Peer = SimPeer> {
     /// The names of its kinds of messages.
     fn kinds(&self) -> Vec<&'static str> {
         Self::Message::KINDS.to_vec()
     }
 
-    /// Whether an input that is about to be handled proves nothing of any link, so that eager links
-    /// stay eager and lazy ones lazy.
+    /// Whether an input that is about to be handled says nothing about any link. Then eager links must stay
+    /// eager, and lazy ones lazy.
     fn spares_links(&self, _input: &broadcast::Input<Self>) -> bool {
         false
     }
 
-    /// Whose link an input that is about to be handled must bring into the tree, or keep there.
-    fn must_graft(&self, _now: Time, _input: &broadcast::Input<Self>) -> Option<Peer> {
+    /// The peer whose link must be in the tree after this input, if there is one.
+    fn must_graft(&self, _now: Time, _input: &broadcast::Input<Self>) -> Option<SimPeer> {
         None
     }
 }
@@ -64,7 +63,7 @@ impl<B: WatchedBroadcast> WatchedBroadcast for AntiEntropy<B> {
         inside(input).is_some_and(|input| self.inner().spares_links(&input))
     }
 
-    fn must_graft(&self, now: Time, input: &broadcast::Input<Self>) -> Option<Peer> {
+    fn must_graft(&self, now: Time, input: &broadcast::Input<Self>) -> Option<SimPeer> {
         self.inner().must_graft(now, &inside(input)?)
     }
 }

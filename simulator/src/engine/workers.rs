@@ -1,13 +1,13 @@
-//! Threads that work on the shards of a simulation, one bucket after the other.
+//! Threads that run the shards of a simulation, one bucket after the other.
 //!
-//! A shard is handed to a worker for a bucket and comes back: no two threads ever see the same one,
-//! and between buckets the simulation is as whole as with one thread.
+//! A shard is handed to a worker for a bucket and comes back. No two threads ever use the same one, and
+//! between buckets the caller has all shards.
 
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 
-/// How often a thread looks for the next bucket, or for the last one's end, before it sleeps: some
-/// 50 µs. Buckets often take less than it takes to wake a thread.
+/// How often a thread polls for work or for a result before it sleeps: for about 50 µs. Buckets often take
+/// less time than waking a thread.
 const LOOKS: u32 = 2_000;
 
 /// Something a worker can be handed.
@@ -23,7 +23,7 @@ pub(crate) struct WorkerPool<W: Work> {
     workers: Vec<Worker<W>>,
 }
 
-/// A thread that ends with its pool: then nobody sends it orders any more.
+/// A thread that ends with its pool, when its channel is closed.
 struct Worker<W: Work> {
     orders: SyncSender<(W, W::Order)>,
     done: Receiver<W>,
@@ -35,7 +35,7 @@ impl<W: Work> WorkerPool<W> {
         Self { workers: Vec::new() }
     }
 
-    /// Has all shards worked on at once, the first by the caller; returns when all are done.
+    /// Runs all shards at once, the first on the caller's thread, and returns when all are done.
     ///
     /// A panic of a worker becomes the caller's.
     pub(crate) fn work(&mut self, shards: &mut Vec<W>, order: &W::Order) {
@@ -58,7 +58,7 @@ impl<W: Work> WorkerPool<W> {
     }
 }
 
-/// A clone has threads of its own.
+/// A clone has its own threads.
 impl<W: Work> Clone for WorkerPool<W> {
     fn clone(&self) -> Self {
         Self::new()
@@ -89,7 +89,7 @@ impl<W: Work> Worker<W> {
     }
 }
 
-/// Waits for the next value, first without sleeping; `None` if nobody is left to send one.
+/// Waits for the next value, first without sleeping; `None` if there are no senders any more.
 fn receive<T>(from: &Receiver<T>) -> Option<T> {
     for _ in 0..LOOKS {
         match from.try_recv() {

@@ -1,4 +1,4 @@
-//! One experiment: a scenario, what it does to a simulation, and the report of what came of it.
+//! One experiment: a scenario, how it is run on a simulation, and the report.
 
 pub mod faults;
 pub mod runner;

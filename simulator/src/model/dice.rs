@@ -15,12 +15,12 @@ impl Dice {
         Self(SplitMix64::seed_from_u64(seed))
     }
 
-    /// Whether something happens that has so many percent.
+    /// Whether something with a chance of this many percent happens.
     pub fn chance(&mut self, percent: u32) -> bool {
         self.0.random_range(0..100) < percent
     }
 
-    /// Any of these, both included.
+    /// A number in this range, both ends included.
     pub fn between<T>(&mut self, least: T, most: T) -> T
     where
         T: rand::distr::uniform::SampleUniform + PartialOrd,
@@ -28,7 +28,7 @@ impl Dice {
         self.0.random_range(least..=most)
     }
 
-    /// So many milliseconds.
+    /// A time in this range of milliseconds.
     pub fn millis(&mut self, least: u64, most: u64) -> Duration {
         Duration::from_millis(self.between(least, most))
     }

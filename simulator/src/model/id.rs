@@ -2,24 +2,24 @@
 
 use murmurate::broadcast::Id;
 
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
-/// A name from which the simulator tells which broadcast of the run it is.
+/// A broadcast id from which the simulator can tell which broadcast of the run it is.
 pub trait SimId: Id {
     /// The `index`-th broadcast of the run, which is the `sequence`-th of this publisher.
-    fn new(index: u32, origin: Peer, sequence: u32) -> Self;
+    fn new(index: u32, origin: SimPeer, sequence: u32) -> Self;
 
     /// Which broadcast of the run it is, from 0.
     fn index(self) -> u32;
 
-    /// Who publishes under this origin, if origins are told apart.
-    fn publisher(origin: Self::Origin) -> Option<Peer>;
+    /// The publisher behind this origin, if ids have origins.
+    fn publisher(origin: Self::Origin) -> Option<SimPeer>;
 }
 
-/// The broadcasts of a run are numbered as if they were of one origin: as small as can be, for
-/// strategies that ask for nothing by its number.
+/// Numbers the broadcasts of a run as if they had one origin. This is the smallest id, for strategies that
+/// never ask for a broadcast by its number.
 impl SimId for u32 {
-    fn new(index: u32, _origin: Peer, _sequence: u32) -> Self {
+    fn new(index: u32, _origin: SimPeer, _sequence: u32) -> Self {
         index
     }
 
@@ -27,24 +27,23 @@ impl SimId for u32 {
         self
     }
 
-    fn publisher((): ()) -> Option<Peer> {
+    fn publisher((): ()) -> Option<SimPeer> {
         None
     }
 }
 
-/// A broadcast's publisher, in one incarnation, and its number among that one's, as real nodes
-/// name them.
+/// A publisher's incarnation and a number that it counts, as in the ids of real nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BroadcastId {
-    origin: Peer,
+    origin: SimPeer,
     sequence: u32,
     index: u32,
 }
 
 impl Id for BroadcastId {
-    type Origin = Peer;
+    type Origin = SimPeer;
 
-    fn origin(self) -> Peer {
+    fn origin(self) -> SimPeer {
         self.origin
     }
 
@@ -54,7 +53,7 @@ impl Id for BroadcastId {
 }
 
 impl SimId for BroadcastId {
-    fn new(index: u32, origin: Peer, sequence: u32) -> Self {
+    fn new(index: u32, origin: SimPeer, sequence: u32) -> Self {
         Self { origin, sequence, index }
     }
 
@@ -62,7 +61,7 @@ impl SimId for BroadcastId {
         self.index
     }
 
-    fn publisher(origin: Peer) -> Option<Peer> {
+    fn publisher(origin: SimPeer) -> Option<SimPeer> {
         Some(origin)
     }
 }

@@ -1,39 +1,39 @@
-//! The machine that a node runs on, where it is not an ideal one: its clock, how fast it works, and
-//! its network port. A restarted node finds the same machine.
+//! The machine that a node runs on, if it is not an ideal one: its clock, its speed, and its network port.
+//! A restarted node finds the same machine.
 
 use std::time::Duration;
 
 use murmurate::membership::{Time, nanos};
 
-use crate::model::network::{Bandwidth, Port, time_of};
+use crate::model::network::{BandwidthModel, Port, time_of};
 
 /// Messages that wait for a slow or stopped process; more are shed, as by a full socket.
 const MOST_WAITING: u32 = 1 << 16;
 
-/// What is peculiar about a machine.
+/// How a machine differs from an ideal one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Machine {
     pub(crate) clock: Clock,
     pub(crate) port: Option<Port>,
-    processor: Processor,
+    processor: ProcessorModel,
     /// Nanoseconds of work for each input, beside the processor's.
     work: u64,
-    /// When it has done all that waits.
+    /// When it will have done all that waits.
     free: u64,
     waiting: u32,
 }
 
 /// How long a node works. The default takes no time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Processor {
+pub struct ProcessorModel {
     /// On each message that it handles or sends, and on each timer.
     pub message: Duration,
-    /// Bits a second of messages that it handles and sends, beside that.
+    /// Bits of messages that it handles and sends in a second, in addition.
     pub rate: Option<u64>,
 }
 
-impl Processor {
-    /// Nanoseconds for an input or a message of so many bytes.
+impl ProcessorModel {
+    /// Nanoseconds for an input or a message of this many bytes.
     fn work(&self, bytes: u64) -> u64 {
         let bytes = self.rate.map_or(0, |rate| time_of(bytes, rate));
         nanos(self.message).saturating_add(bytes)
@@ -51,7 +51,7 @@ pub(crate) enum Admission {
 
 impl Machine {
     /// One with this port and this processor.
-    pub(crate) fn with(port: Option<Port>, processor: Processor) -> Self {
+    pub(crate) fn with(port: Option<Port>, processor: ProcessorModel) -> Self {
         Self { port, processor, ..Self::default() }
     }
 
@@ -75,12 +75,12 @@ impl Machine {
         self.free = self.free.max(until);
     }
 
-    /// Takes in what reached it at `time`: when it gets to it. `line` and `bytes` are there for
-    /// messages over a line that takes its time.
+    /// Takes in what reached it at `time`, and says when it handles it. `line` and `bytes` are given for
+    /// messages over a line of limited bandwidth.
     pub(crate) fn admit(
         &mut self,
         time: u64,
-        message: Option<(u64, Option<Bandwidth>)>,
+        message: Option<(u64, Option<BandwidthModel>)>,
     ) -> Admission {
         let mut ready = time;
         if let (Some((bytes, Some(line))), Some(port)) = (message, &mut self.port) {
@@ -120,7 +120,7 @@ impl Machine {
     }
 }
 
-/// A clock that goes wrong: a line through its last change.
+/// A clock that is wrong: it runs at one speed from its last change on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Clock {
     /// Its seconds in a true second.
@@ -144,8 +144,8 @@ impl Clock {
         Time::from_nanos(self.shown.saturating_add(local))
     }
 
-    /// The true time that it takes for so much to pass. Rounded up: a timer that went off before the
-    /// clock shows its time would be set for nothing again and again.
+    /// The true time in which this much time passes on it. Rounded up: a timer that fires too early by this
+    /// clock would be set again and again.
     pub(crate) fn true_span(&self, local: u64) -> u64 {
         if self.rate == 1.0 { local } else { (local as f64 / self.rate).ceil() as u64 }
     }

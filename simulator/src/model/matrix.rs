@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A square matrix of round-trip times. Cheap to clone.
+/// A square matrix of round-trip times. Cloning it is cheap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matrix {
     sites: usize,
@@ -14,7 +14,7 @@ pub struct Matrix {
     one_way: Arc<[u64]>,
 }
 
-/// Why a file is no round-trip matrix. Lines and columns count from 1, as editors do.
+/// Why a file is not a matrix of round trips. Lines and columns count from 1, as editors do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MatrixError {
@@ -24,7 +24,7 @@ pub enum MatrixError {
     /// No rows, or more than any measurement has.
     #[error("{0} sites are out of range: 1 to 20000")]
     Sites(usize),
-    /// A row that is longer or shorter than there are sites.
+    /// A row whose length is not the number of sites.
     #[error("line {line} has {found} round trips, expected {expected}: the matrix has a hole")]
     Hole {
         /// Where.
@@ -34,7 +34,7 @@ pub enum MatrixError {
         /// The number of sites.
         expected: usize,
     },
-    /// A cell that is no round-trip time.
+    /// A cell that is not a round-trip time.
     #[error("line {line}, column {column}: round trip {value:?} is not a number of 0 to 100000 ms")]
     Value {
         /// Where.

@@ -1,5 +1,5 @@
-//! The simulated world: how peers and broadcasts are named, the network between them, their machines
-//! and where they stand. It knows nothing of protocols.
+//! The simulated world: the ids of peers and broadcasts, the network, the nodes' machines and locations. It
+//! does not depend on any protocol.
 
 pub mod dice;
 pub(crate) mod id;

@@ -1,4 +1,4 @@
-//! How the simulator names peers: four bytes, because it remembers hundreds of millions of them.
+//! The simulator's peer ids. They take four bytes, because a simulation holds hundreds of millions of them.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use murmurate::membership;
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
-pub struct Peer(u32);
+pub struct SimPeer(u32);
 
-impl Peer {
+impl SimPeer {
     /// Nodes a simulation can hold.
     pub const MAX_NODES: usize = 1 << 24;
     /// Starts of one node a simulation can hold.
     pub const MAX_INCARNATIONS: usize = 1 << 8;
 
-    /// The `incarnation`-th start of node `index`, which is below [`Peer::MAX_NODES`].
+    /// The `incarnation`-th start of node `index`, which is below [`SimPeer::MAX_NODES`].
     #[must_use]
     pub fn new(index: usize, incarnation: u8) -> Self {
         debug_assert!(index < Self::MAX_NODES, "node {index} of {}", Self::MAX_NODES);
@@ -40,7 +40,7 @@ impl Peer {
     }
 }
 
-impl membership::Peer for Peer {
+impl membership::Peer for SimPeer {
     type Node = u32;
 
     fn node(self) -> u32 {
@@ -49,7 +49,7 @@ impl membership::Peer for Peer {
 }
 
 /// As in `17` or, restarted twice, `17.2`.
-impl fmt::Debug for Peer {
+impl fmt::Debug for SimPeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.incarnation() {
             0 => write!(f, "{}", self.index()),

@@ -48,7 +48,7 @@ impl Regional {
         self.rows.len() > 1 || self.sites > 1
     }
 
-    /// Notes that node `to` has what node `from` published.
+    /// Notes that node `to` delivered what node `from` published.
     pub fn record(&mut self, from: usize, to: usize, taken: Duration) {
         let site = |node| if self.sites > 1 { self.placement.of(node) } else { 0 };
         let region = if self.rows.len() > 1 { self.placement.of(to) } else { 0 };
@@ -59,7 +59,7 @@ impl Regional {
         }
     }
 
-    /// Adds what another one noted, of the same network.
+    /// Adds the deliveries of another one for the same network.
     pub fn merge(&mut self, other: &Self) {
         for (row, other) in self.rows.iter_mut().zip(&other.rows) {
             row.taken += &other.taken;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use murmurate::membership::Violation;
 
 use crate::engine::{SimStack, Simulation};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 use crate::observe::overlay;
 
 /// What must hold of a running node at any moment, whatever goes wrong: its own invariants.
@@ -23,7 +23,7 @@ pub fn node<P: SimStack>(sim: &Simulation<P>, index: usize) -> Result<(), Violat
     })
 }
 
-/// That no peer delivered a broadcast twice, if deliveries are logged.
+/// Checks that no peer delivered a broadcast twice, if deliveries are logged.
 ///
 /// # Errors
 /// If one did.
@@ -92,13 +92,13 @@ pub enum Agreement {
     Fresh,
 }
 
-/// That running nodes agree on what was broadcast since they joined, as far as deliveries and joins are
+/// Checks that running nodes agree on what was broadcast since they joined. Deliveries and joins must be
 /// logged.
 ///
 /// # Errors
 /// If two do not.
 pub fn agreement<P: SimStack>(sim: &Simulation<P>, how: Agreement) -> Result<(), Violation> {
-    let mut of: BTreeMap<Peer, Vec<u32>> = BTreeMap::new();
+    let mut of: BTreeMap<SimPeer, Vec<u32>> = BTreeMap::new();
     for (id, publisher) in sim.publishers().iter().enumerate() {
         of.entry(*publisher).or_default().push(id as u32);
     }
@@ -125,7 +125,7 @@ pub fn agreement<P: SimStack>(sim: &Simulation<P>, how: Agreement) -> Result<(),
 fn told<P: SimStack>(
     sim: &Simulation<P>,
     index: usize,
-    publisher: Peer,
+    publisher: SimPeer,
     ids: &[u32],
     lasts: impl Fn(u32) -> bool,
 ) -> Result<(), Violation> {
@@ -147,7 +147,7 @@ fn told<P: SimStack>(
 fn complete<P: SimStack>(
     sim: &Simulation<P>,
     others: &[usize],
-    publisher: Peer,
+    publisher: SimPeer,
     ids: &[u32],
 ) -> Result<(), Violation> {
     let lives = sim.is_live(publisher.index()) && sim.peer(publisher.index()) == Some(publisher);
@@ -168,13 +168,13 @@ fn complete<P: SimStack>(
     })
 }
 
-/// What was published so long before a node had its first neighbour is not for it.
+/// A broadcast that is this much older than a node's first neighbour is not for it.
 const LONG_AGO: Duration = Duration::from_secs(10);
 
 fn fresh<P: SimStack>(
     sim: &Simulation<P>,
     index: usize,
-    publisher: Peer,
+    publisher: SimPeer,
     ids: &[u32],
 ) -> Result<(), Violation> {
     let Some(joined) = sim.joined(index) else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! Looks at a simulation from outside: its overlay as a graph, whom broadcasts reach, and what must
-//! always hold.
+//! Observes a simulation from outside: its overlay as a graph, the nodes that broadcasts reach, and
+//! invariants.
 
 pub mod check;
 pub mod graph;

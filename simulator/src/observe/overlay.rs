@@ -4,7 +4,7 @@ use murmurate::membership::Membership as _;
 use serde::Serialize;
 
 use crate::engine::{SimStack, Simulation};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 use crate::observe::graph::Graph;
 
 /// Path lengths are exact up to this many nodes and from this many sources above.
@@ -51,9 +51,9 @@ pub fn graph<P: SimStack>(sim: &Simulation<P>) -> Graph {
     Graph::from_arcs(sim.live(), arcs)
 }
 
-/// Running nodes whose views hold nodes that do not run, each with whom it holds.
-pub fn dead_links<P: SimStack>(sim: &Simulation<P>) -> impl Iterator<Item = (usize, Peer)> + '_ {
-    let runs = |peer: Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
+/// Dead links: each running node whose view holds a node that does not run, with that node.
+pub fn dead_links<P: SimStack>(sim: &Simulation<P>) -> impl Iterator<Item = (usize, SimPeer)> + '_ {
+    let runs = |peer: SimPeer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
     sim.live_nodes().flat_map(move |index| {
         let active = sim.stack(index).into_iter().flat_map(|p| p.membership().active());
         active.filter(move |peer| !runs(*peer)).map(move |peer| (index, peer))

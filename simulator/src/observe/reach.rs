@@ -1,22 +1,22 @@
-//! Whom a broadcast could reach, and whether it did.
+//! Which nodes a broadcast could reach, and which it reached.
 //!
-//! *Reachable* is whom links lead to from the publisher at the moment it publishes. Who stops before
-//! it arrives need not get it, nor who starts later: a new link hears only of what is published from
-//! then on. A broadcast that arrives everywhere is delivered by each of the others.
+//! A node is *reachable* if links lead to it from the publisher at the moment of publication. A node that stops
+//! before the broadcast arrives need not get it, nor one that starts later: a new link carries only what is
+//! published from then on. A broadcast that arrives everywhere is delivered by all other reachable nodes.
 
 use murmurate::membership::Membership as _;
 
 use crate::engine::{SimStack, Simulation};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
-/// Whom a broadcast could reach when it was published. It takes four bytes for each of them.
+/// The nodes that a broadcast could reach when it was published. It takes four bytes for each of them.
 #[derive(Debug, Clone)]
 pub struct Reach {
     id: u32,
-    reachable: Vec<Peer>,
+    reachable: Vec<SimPeer>,
 }
 
-/// What became of a broadcast.
+/// The nodes that a broadcast reached and missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
     /// Nodes it could reach that have run all the time since, its publisher not included.
@@ -48,7 +48,7 @@ impl Reach {
         self.id
     }
 
-    /// Whom of the reachable it has reached.
+    /// Which of the reachable nodes it has reached.
     pub fn judge<P: SimStack>(&self, sim: &Simulation<P>) -> Reached {
         let stayed = self.reachable.iter().filter(|peer| runs(sim, **peer)).map(|p| p.index());
         let missed = stayed.clone().filter(|index| !sim.has_delivered(*index, self.id));
@@ -57,14 +57,14 @@ impl Reach {
 }
 
 /// Whether the node runs in that incarnation.
-fn runs<P: SimStack>(sim: &Simulation<P>, peer: Peer) -> bool {
+fn runs<P: SimStack>(sim: &Simulation<P>, peer: SimPeer) -> bool {
     sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer)
 }
 
-/// Whom links lead to from a node, without itself.
-fn linked<P: SimStack>(sim: &Simulation<P>, from: usize) -> Vec<Peer> {
+/// The nodes that links lead to from a node, without the node itself.
+fn linked<P: SimStack>(sim: &Simulation<P>, from: usize) -> Vec<SimPeer> {
     let mut known = vec![false; sim.len()];
-    let mut found: Vec<Peer> = Vec::new();
+    let mut found: Vec<SimPeer> = Vec::new();
     let mut next = 0;
     let mut index = from;
     if let Some(known) = known.get_mut(from) {

@@ -1,4 +1,4 @@
-//! The overlay and the broadcast tree at a moment, node by node and link by link, to take elsewhere.
+//! A snapshot of the overlay and the broadcast tree, node by node and link by link, for export.
 
 use murmurate::broadcast::Broadcast as _;
 use murmurate::membership::{Membership as _, Time};
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::engine::watch::Load;
 use crate::engine::{SimStack, Simulation};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// The running nodes and the links between them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -65,7 +65,7 @@ impl Topology {
             place[index] = nodes.len() as u32;
             nodes.push(Node {
                 index: index as u32,
-                incarnation: sim.peer(index).map_or(0, Peer::incarnation),
+                incarnation: sim.peer(index).map_or(0, SimPeer::incarnation),
                 region: (!placement.names().is_empty()).then(|| placement.of(index) as u16),
                 degree: 0,
                 load: sim.load(index),
@@ -94,7 +94,8 @@ fn links<P: SimStack>(sim: &Simulation<P>, place: &[u32]) -> Vec<Link> {
         let Some(stack) = sim.stack(index) else { continue };
         eager.clear();
         eager.extend(stack.broadcast().eager());
-        let runs = |peer: &Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(*peer);
+        let runs =
+            |peer: &SimPeer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(*peer);
         for peer in stack.membership().active().filter(runs) {
             let (own, other) = (place[index], place[peer.index()]);
             let side = usize::from(own > other);

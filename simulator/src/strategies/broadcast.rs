@@ -11,42 +11,42 @@ use crate::engine::erased::{self, AnyBroadcast};
 use crate::engine::strategy::SimBroadcast;
 use crate::model::dice::Dice;
 use crate::model::id::BroadcastId;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// A broadcast strategy that experiments can choose.
 pub trait SimulatedBroadcast:
-    BroadcastStrategy<Broadcast<Peer, u32, ()>: SimBroadcast>
-    + BroadcastStrategy<Broadcast<Peer, BroadcastId, ()>: SimBroadcast>
+    BroadcastStrategy<Broadcast<SimPeer, u32, ()>: SimBroadcast>
+    + BroadcastStrategy<Broadcast<SimPeer, BroadcastId, ()>: SimBroadcast>
 {
-    /// Of a hundred plans of the swarm, so many are drawn with it, unless it is the default. The
-    /// second number is for plans in which nothing goes wrong and some come late.
+    /// How many percent of the swarm's plans use it, unless it is the default. The second number is for
+    /// plans without faults in which some nodes join late.
     const DRAWN: (u32, u32) = (0, 0);
 
     /// Parameters for a plan of the swarm.
     #[must_use]
-    fn draw(_dice: &mut Dice, _for: &Circumstances) -> Self {
+    fn draw(_dice: &mut Dice, _for: &BroadcastNeeds) -> Self {
         Self::default()
     }
 
-    /// What the swarm may count on. By default on nothing but what holds of every broadcast: nothing is
+    /// What the swarm may rely on. By default only what every broadcast strategy guarantees: nothing is
     /// delivered twice, and invariants hold.
-    fn promises(&self, _for: &Conditions) -> Promises {
-        Promises::default()
+    fn promises(&self, _for: &BroadcastConditions) -> BroadcastPromises {
+        BroadcastPromises::default()
     }
 }
 
 /// What a plan needs of the parameters that are drawn for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Circumstances {
+pub struct BroadcastNeeds {
     /// Broadcasts in all. Windows remember all of them: a cut or a stopped process can hold any back.
     pub broadcasts: usize,
     /// The longest way between two nodes, in milliseconds.
     pub longest_way: u64,
 }
 
-/// What a plan has in store.
+/// The conditions of a plan.
 #[derive(Debug, Clone, Copy)]
-pub struct Conditions {
+pub struct BroadcastConditions {
     /// Nodes that run at most.
     pub nodes: u64,
     /// The longest way between two nodes.
@@ -57,20 +57,20 @@ pub struct Conditions {
 
 /// What a broadcast strategy promises under some conditions.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Promises {
-    /// Whatever goes wrong, who has links gets every broadcast.
+pub struct BroadcastPromises {
+    /// Every node with links gets every broadcast, whatever goes wrong.
     pub reaches: bool,
-    /// Of broadcasts in a storm most come through.
+    /// Most broadcasts in a storm arrive.
     pub survives: bool,
-    /// Hardly any payload is sent twice once it has settled.
+    /// Once the tree has settled, hardly any payload is sent twice.
     pub thrifty: bool,
-    /// How long a payload that was announced is waited for.
+    /// How long a node waits for a payload that was announced.
     pub waits: Duration,
-    /// Nobody passes on anything of before a neighbour came.
+    /// A node sends a new neighbour nothing that was published before.
     pub forgets: bool,
 }
 
-/// How a message reaches everyone: a strategy with its parameters, as scenarios have it.
+/// How a message reaches all nodes: a strategy with its parameters, as in scenarios.
 pub type Broadcast = Chosen<dyn BroadcastChoice>;
 
 /// Makes a node's broadcast.
@@ -78,12 +78,12 @@ pub type MakeBroadcast<I> = Arc<dyn Fn() -> AnyBroadcast<I> + Send + Sync>;
 
 /// A [`SimulatedBroadcast`] without its type.
 pub trait BroadcastChoice: Choice {
-    /// What makes a node's.
+    /// Makes the function that makes a node's instance.
     ///
     /// # Errors
     /// As of [`Choice::check`].
     fn make(&self) -> Result<MakeBroadcast<u32>, ConfigError>;
-    /// What makes one of a node that names broadcasts by their origins.
+    /// Makes the broadcast of a node, with ids that name origins.
     ///
     /// # Errors
     /// As of [`Choice::check`].
@@ -91,31 +91,31 @@ pub trait BroadcastChoice: Choice {
     /// See [`SimulatedBroadcast::DRAWN`].
     fn drawn(&self) -> (u32, u32);
     /// See [`SimulatedBroadcast::draw`].
-    fn draw(&self, dice: &mut Dice, circumstances: &Circumstances) -> Broadcast;
+    fn draw(&self, dice: &mut Dice, needs: &BroadcastNeeds) -> Broadcast;
     /// See [`SimulatedBroadcast::promises`].
-    fn promises(&self, conditions: &Conditions) -> Promises;
+    fn promises(&self, conditions: &BroadcastConditions) -> BroadcastPromises;
 }
 
 impl<S: SimulatedBroadcast> BroadcastChoice for S {
     fn make(&self) -> Result<MakeBroadcast<u32>, ConfigError> {
         let config = Arc::new(Strategy::check(self.clone())?);
-        Ok(Arc::new(move || erased::broadcast(S::start::<Peer, u32, ()>(&config))))
+        Ok(Arc::new(move || erased::broadcast(S::start::<SimPeer, u32, ()>(&config))))
     }
 
     fn make_named(&self) -> Result<MakeBroadcast<BroadcastId>, ConfigError> {
         let config = Arc::new(Strategy::check(self.clone())?);
-        Ok(Arc::new(move || erased::broadcast(S::start::<Peer, BroadcastId, ()>(&config))))
+        Ok(Arc::new(move || erased::broadcast(S::start::<SimPeer, BroadcastId, ()>(&config))))
     }
 
     fn drawn(&self) -> (u32, u32) {
         S::DRAWN
     }
 
-    fn draw(&self, dice: &mut Dice, circumstances: &Circumstances) -> Broadcast {
-        S::draw(dice, circumstances).into()
+    fn draw(&self, dice: &mut Dice, needs: &BroadcastNeeds) -> Broadcast {
+        S::draw(dice, needs).into()
     }
 
-    fn promises(&self, conditions: &Conditions) -> Promises {
+    fn promises(&self, conditions: &BroadcastConditions) -> BroadcastPromises {
         SimulatedBroadcast::promises(self, conditions)
     }
 }

@@ -26,7 +26,7 @@ pub trait Choice: DynClone + fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The first one that does not hold.
     fn check(&self) -> Result<(), ConfigError>;
-    /// It with its type.
+    /// It, for downcasting.
     fn as_any(&self) -> &dyn Any;
     /// The same to change.
     fn as_any_mut(&mut self) -> &mut dyn Any;
@@ -72,10 +72,10 @@ impl<S: Strategy> Choice for S {
     }
 }
 
-/// One of the strategies that there are, with its parameters, as scenarios have it.
+/// A chosen strategy with its parameters, as in scenarios.
 pub struct Chosen<C: ?Sized>(pub(super) Box<C>);
 
-/// What strategies there are to choose from.
+/// The list of strategies to choose from.
 pub trait Listed: Clone + Deref<Target: Choice> + 'static {
     /// What they are called in schemas and references.
     const TITLE: &'static str;

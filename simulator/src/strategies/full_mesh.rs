@@ -1,20 +1,20 @@
-//! The full mesh: what checkers and the swarm know of it.
+//! What checkers and the swarm know about the full mesh.
 
 use murmurate::membership::MembershipStrategy;
 use murmurate::membership::full_mesh::{FullMesh, Parameters};
 
 use super::SimulatedMembership;
-use super::membership::{Circumstances, Conditions, Promises};
+use super::membership::{MembershipConditions, MembershipNeeds, MembershipPromises};
 use crate::engine::strategy::Watched;
 use crate::model::dice::Dice;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
-impl Watched for FullMesh<Peer> {}
+impl Watched for FullMesh<SimPeer> {}
 
 impl SimulatedMembership for Parameters {
     const DRAWN: u32 = 20;
 
-    fn draw(dice: &mut Dice, about: &Circumstances) -> Self {
+    fn draw(dice: &mut Dice, about: &MembershipNeeds) -> Self {
         // Now and then there is no room for all.
         let room = if dice.chance(15) { dice.between(2, about.nodes as usize + 2) } else { 400 };
         let contacts = dice.between(1, 8);
@@ -36,12 +36,12 @@ impl SimulatedMembership for Parameters {
         }
     }
 
-    /// Everything, where there is room for all and for those that went.
-    fn promises(&self, of: &Conditions) -> Promises {
+    /// All of them, if there is room for all nodes, including those that left.
+    fn promises(&self, of: &MembershipConditions) -> MembershipPromises {
         let room = self.members_capacity as u64 >= 2 * of.nodes;
         let links = MembershipStrategy::links(self, of.nodes as usize) as f64;
         let notice = self.keepalive_interval * (u32::from(self.keepalive_misses) + 2);
-        Promises {
+        MembershipPromises {
             agrees: true,
             whole: room,
             stays_whole: room,

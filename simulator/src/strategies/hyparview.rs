@@ -1,4 +1,4 @@
-//! HyParView: what checkers and the swarm know of it.
+//! What checkers and the swarm know about HyParView.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use murmurate::membership::hyparview::{HyParView, Message, Parameters};
 use murmurate::membership::{Membership as _, Peer as _};
 
 use super::SimulatedMembership;
-use super::membership::{Circumstances, Conditions, Promises};
+use super::membership::{MembershipConditions, MembershipNeeds, MembershipPromises};
 use crate::engine::strategy::Watched;
 use crate::model::dice::Dice;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
-impl Watched for HyParView<Peer> {
-    fn spares_link(&self, from: Peer, message: &Message<Peer>) -> bool {
+impl Watched for HyParView<SimPeer> {
+    fn spares_link(&self, from: SimPeer, message: &Message<SimPeer>) -> bool {
         // It ends another link, one that these two had before.
         matches!(*message, Message::Disconnect { link, leaving: false, .. }
             if self.link_number(from).is_some_and(|held| held != link))
@@ -22,15 +22,15 @@ impl Watched for HyParView<Peer> {
         self.is_full() || self.asked().next().is_some() || self.passive().len() == 0
     }
 
-    fn looks_for_former(&self, peer: Peer) -> bool {
+    fn looks_for_former(&self, peer: SimPeer) -> bool {
         self.contacts().iter().copied().chain(self.lost()).any(|held| peer.supersedes(held))
     }
 }
 
 impl SimulatedMembership for Parameters {
-    fn draw(dice: &mut Dice, about: &Circumstances) -> Self {
+    fn draw(dice: &mut Dice, about: &MembershipNeeds) -> Self {
         let active = match about {
-            Circumstances { cut: true, .. } => dice.between(4, 8),
+            MembershipNeeds { cut: true, .. } => dice.between(4, 8),
             _ if dice.chance(3) => 1,
             _ => dice.between(2, 8),
         };
@@ -53,27 +53,28 @@ impl SimulatedMembership for Parameters {
             keepalive_misses: dice.between(2, 4),
             promotion_interval: promotion,
             reunion_interval: match about {
-                Circumstances { cut: true, .. } => Some(keepalive_interval * dice.between(10, 15)),
-                Circumstances { lone: true, .. } => None,
+                MembershipNeeds { cut: true, .. } => {
+                    Some(keepalive_interval * dice.between(10, 15))
+                }
+                MembershipNeeds { lone: true, .. } => None,
                 _ => dice.chance(50).then(|| dice.millis(5_000, 40_000)),
             },
             // Above the longest round trip, with its jitter.
             request_timeout: dice.millis(4 * about.longest_way, 1_500),
             rejoin_pause: match about {
                 // So that neither asks just before both are told.
-                Circumstances { pair: true, .. } => dice.millis(5_000, 20_000),
+                MembershipNeeds { pair: true, .. } => dice.millis(5_000, 20_000),
                 _ => dice.millis(1_000, 10_000),
             },
             contacts_capacity: if about.lone || about.cut { 8 } else { dice.between(1, 8) },
         }
     }
 
-    /// Sides that have full views and know nobody outside meet again by exchanges and by nothing
-    /// else; joins at once, loss and mass failures leave such sides now and then. With two
-    /// neighbours each an overlay is a set of rings, which every other exchange splits or joins;
-    /// with three, an exchange can split it until the next one. With one, whoever is left over takes
-    /// somebody else's, for ever.
-    fn promises(&self, of: &Conditions) -> Promises {
+    /// Sides that have full views and know no other nodes meet again only by exchanges. Simultaneous joins,
+    /// loss and mass failures sometimes leave such sides. With two neighbours each, an overlay is a set of
+    /// rings, and every other exchange splits or joins them. With three, an exchange can split it until the
+    /// next one. With one, a node that is left over takes another node's neighbour, for ever.
+    fn promises(&self, of: &MembershipConditions) -> MembershipPromises {
         let active = self.active_capacity;
         let whole = match self.promotion_interval {
             Some(_) => active >= 3,
@@ -86,7 +87,7 @@ impl SimulatedMembership for Parameters {
         let meeting = self.rejoin_pause * 3 + self.shuffle_interval * 10 + promotions + lost;
         // Each attempt has an end before the next one.
         let is_rare = |interval: &Duration| *interval >= self.keepalive_interval * 10;
-        Promises {
+        MembershipPromises {
             agrees: active > 1,
             whole,
             stays_whole: whole && active >= 4,
@@ -102,8 +103,8 @@ impl SimulatedMembership for Parameters {
     }
 }
 
-/// Messages that a node says in a second at most, on the whole: keep-alives and probes, shuffles in
-/// and out of turn that are passed on, candidates and the lost asked and the answers.
+/// The most messages that a node sends in a second, in the mean: keep-alives and probes, forwarded
+/// shuffles, requests to candidates and lost peers, and the answers.
 fn chatter(m: &Parameters) -> f64 {
     let keepalives = 2.0 * m.active_capacity as f64 / m.keepalive_interval.as_secs_f64();
     let shuffles = f64::from(m.shuffle_walk_length) + 2.0;
@@ -126,15 +127,15 @@ mod tests {
 
     use super::*;
 
-    type View = Host<HyParView<Peer>, Flood<Peer, u32, ()>>;
-    type Input = stack::Input<HyParView<Peer>, Flood<Peer, u32, ()>>;
+    type View = Host<HyParView<SimPeer>, Flood<SimPeer, u32, ()>>;
+    type Input = stack::Input<HyParView<SimPeer>, Flood<SimPeer, u32, ()>>;
 
-    fn id(index: usize) -> Peer {
-        Peer::new(index, 0)
+    fn id(index: usize) -> SimPeer {
+        SimPeer::new(index, 0)
     }
 
-    /// Whoever is asked for a link, and its number.
-    fn asked(view: &mut View, input: Input) -> Vec<(Peer, u16)> {
+    /// The peers that are asked for a link, and the link's number.
+    fn asked(view: &mut View, input: Input) -> Vec<(SimPeer, u16)> {
         let asked = view.feed(input).into_iter().filter_map(|effect| match effect {
             Effect::Send(to, stack::Message::Membership(Message::Neighbor { link, .. })) => {
                 Some((to, link))
@@ -144,15 +145,15 @@ mod tests {
         asked.collect()
     }
 
-    fn receive(view: &mut View, from: Peer, message: Message<Peer>) -> Vec<(Peer, u16)> {
+    fn receive(view: &mut View, from: SimPeer, message: Message<SimPeer>) -> Vec<(SimPeer, u16)> {
         asked(view, Input::Receive { from, message: stack::Message::Membership(message) })
     }
 
-    fn membership(view: &View) -> &HyParView<Peer> {
+    fn membership(view: &View) -> &HyParView<SimPeer> {
         view.stack().membership()
     }
 
-    fn active(view: &View) -> Vec<Peer> {
+    fn active(view: &View) -> Vec<SimPeer> {
         membership(view).active().collect()
     }
 
@@ -167,7 +168,7 @@ mod tests {
         view
     }
 
-    fn disconnect(link: u16, leaving: bool) -> Message<Peer> {
+    fn disconnect(link: u16, leaving: bool) -> Message<SimPeer> {
         Message::Disconnect { link, leaving, instead: None }
     }
 
@@ -206,7 +207,7 @@ mod tests {
     #[test]
     fn who_restarted_is_looked_for_as_who_it_is_now() {
         let mut view = linked();
-        let again = Peer::new(4, 1);
+        let again = SimPeer::new(4, 1);
         asked(&mut view, Input::Join(vec![id(4)]));
         assert!(membership(&view).looks_for_former(again), "it was not told");
         assert!(!membership(&view).looks_for_former(id(4)));

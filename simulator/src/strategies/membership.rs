@@ -9,56 +9,56 @@ use super::choice::{Choice, Chosen};
 use crate::engine::erased::{self, AnyMembership};
 use crate::engine::strategy::SimMembership;
 use crate::model::dice::Dice;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// A membership strategy that experiments can choose.
-pub trait SimulatedMembership: MembershipStrategy<Membership<Peer>: SimMembership> {
-    /// Of a hundred plans of the swarm, so many are drawn with it, unless it is the default.
+pub trait SimulatedMembership: MembershipStrategy<Membership<SimPeer>: SimMembership> {
+    /// How many percent of the swarm's plans use it, unless it is the default.
     const DRAWN: u32 = 0;
 
     /// Parameters for a plan of the swarm.
     #[must_use]
-    fn draw(_dice: &mut Dice, _for: &Circumstances) -> Self {
+    fn draw(_dice: &mut Dice, _for: &MembershipNeeds) -> Self {
         Self::default()
     }
 
-    /// What the swarm may count on. By default on nothing but that its own invariants hold.
-    fn promises(&self, _for: &Conditions) -> Promises {
-        Promises::default()
+    /// What the swarm may rely on. By default only that its own invariants hold.
+    fn promises(&self, _for: &MembershipConditions) -> MembershipPromises {
+        MembershipPromises::default()
     }
 }
 
 /// What a plan needs of the parameters that are drawn for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Circumstances {
+pub struct MembershipNeeds {
     /// Nodes at the beginning.
     pub nodes: u32,
     /// Nodes that join later.
     pub newcomers: u32,
-    /// Sides that know nobody outside must meet again.
+    /// Sides that know no node of the other side must meet again.
     pub remixes: bool,
-    /// Two nodes lose sight of each other, and nobody else is there.
+    /// There are only two nodes, and they lose contact.
     pub pair: bool,
-    /// One node is cut off while many of those it knows die.
+    /// One node is cut off while many of its contacts die.
     pub lone: bool,
-    /// The overlay is cut in two while nodes start again.
+    /// The overlay is cut in two while nodes restart.
     pub cut: bool,
     /// The longest way between two nodes, in milliseconds.
     pub longest_way: u64,
 }
 
-/// What a plan has in store.
+/// The conditions of a plan.
 #[derive(Debug, Clone, Copy)]
-pub struct Conditions {
+pub struct MembershipConditions {
     /// Nodes that run at most.
     pub nodes: u64,
-    /// Nothing happens that may leave a side which knows nobody else.
+    /// Nothing happens that may leave a side that knows no other nodes.
     pub gentle: bool,
 }
 
 /// What a membership strategy promises under some conditions.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Promises {
+pub struct MembershipPromises {
     /// Views agree in the end.
     pub agrees: bool,
     /// One overlay in the end.
@@ -67,31 +67,32 @@ pub struct Promises {
     pub stays_whole: bool,
     /// Everyone is linked with everyone in the end.
     pub complete: bool,
-    /// Nobody is alone who has company.
+    /// No node is isolated while other nodes run.
     pub together: bool,
-    /// Links lead to everyone, but for what other sides have.
+    /// Links lead to all nodes of the same side.
     pub reaches: bool,
-    /// Two that are told of each other link at once.
+    /// Two nodes that are told of each other link at once.
     pub meets: bool,
-    /// Links stay as they are in peace.
+    /// Links do not change once the faults are over.
     pub still: bool,
-    /// Whoever fell silent is tried again after this; twice that later halves are one.
+    /// A peer that fell silent is tried again after this time. Halves are one overlay after twice this
+    /// time.
     pub reunion: Option<Duration>,
-    /// Messages that a node says in a second at most, on the whole.
+    /// The most messages that a node sends in a second, in the mean.
     pub chatter: Option<f64>,
-    /// How long after the last fault all must be well: nobody holds a link to a node that runs no more.
+    /// How long after the last fault the overlay must have recovered: no node holds a link to a dead one.
     pub recovery: Option<Duration>,
 }
 
-/// Who is whose neighbour: a strategy with its parameters, as scenarios have it.
+/// How nodes choose neighbours: a strategy with its parameters, as in scenarios.
 pub type Membership = Chosen<dyn MembershipChoice>;
 
 /// Makes a node's membership, given the peer and a seed of its own.
-pub type MakeMembership = Arc<dyn Fn(Peer, u64) -> AnyMembership + Send + Sync>;
+pub type MakeMembership = Arc<dyn Fn(SimPeer, u64) -> AnyMembership + Send + Sync>;
 
 /// A [`SimulatedMembership`] without its type.
 pub trait MembershipChoice: Choice {
-    /// What makes a node's.
+    /// Makes the function that makes a node's instance.
     ///
     /// # Errors
     /// As of [`Choice::check`].
@@ -101,9 +102,9 @@ pub trait MembershipChoice: Choice {
     /// See [`SimulatedMembership::DRAWN`].
     fn drawn(&self) -> u32;
     /// See [`SimulatedMembership::draw`].
-    fn draw(&self, dice: &mut Dice, circumstances: &Circumstances) -> Membership;
+    fn draw(&self, dice: &mut Dice, needs: &MembershipNeeds) -> Membership;
     /// See [`SimulatedMembership::promises`].
-    fn promises(&self, conditions: &Conditions) -> Promises;
+    fn promises(&self, conditions: &MembershipConditions) -> MembershipPromises;
 }
 
 impl<S: SimulatedMembership> MembershipChoice for S {
@@ -120,11 +121,11 @@ impl<S: SimulatedMembership> MembershipChoice for S {
         S::DRAWN
     }
 
-    fn draw(&self, dice: &mut Dice, circumstances: &Circumstances) -> Membership {
-        S::draw(dice, circumstances).into()
+    fn draw(&self, dice: &mut Dice, needs: &MembershipNeeds) -> Membership {
+        S::draw(dice, needs).into()
     }
 
-    fn promises(&self, conditions: &Conditions) -> Promises {
+    fn promises(&self, conditions: &MembershipConditions) -> MembershipPromises {
         SimulatedMembership::promises(self, conditions)
     }
 }

@@ -1,7 +1,7 @@
-//! Strategies that experiments choose from: a file for each, and a line in [`Registry::ours`].
+//! Strategies that experiments can choose: each has a file, and a line in [`Registry::ours`].
 //!
-//! A strategy of one's own comes in by [`Registry::membership`] or [`Registry::broadcast`] and
-//! [`Registry::install`]; then scenario files name it, with keys of its own.
+//! To add your own strategy, use [`Registry::membership`] or [`Registry::broadcast`], then
+//! [`Registry::install`]. Scenario files can then name it, with its own keys.
 
 pub mod broadcast;
 mod choice;

@@ -1,4 +1,4 @@
-//! Plumtree: what checkers and the swarm know of it.
+//! What checkers and the swarm know about Plumtree.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use murmurate::broadcast::plumtree::{Parameters, Plumtree};
 use murmurate::membership::Time;
 
 use super::SimulatedBroadcast;
-use super::broadcast::{Circumstances, Conditions, Promises};
+use super::broadcast::{BroadcastConditions, BroadcastNeeds, BroadcastPromises};
 use crate::engine::strategy::{SimPayload, WatchedBroadcast};
 use crate::model::dice::Dice;
 use crate::model::id::SimId;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
-impl<I: SimId, D: SimPayload> WatchedBroadcast for Plumtree<Peer, I, D> {
+impl<I: SimId, D: SimPayload> WatchedBroadcast for Plumtree<SimPeer, I, D> {
     fn spares_links(&self, input: &Input<Self>) -> bool {
         self.is_beside_tree(input)
     }
 
-    fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<Peer> {
+    fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<SimPeer> {
         self.grafts(now, input)
     }
 }
 
 impl SimulatedBroadcast for Parameters {
-    fn draw(dice: &mut Dice, about: &Circumstances) -> Self {
+    fn draw(dice: &mut Dice, about: &BroadcastNeeds) -> Self {
         let seen_capacity = about.broadcasts + 16 + dice.between(0, 200);
         let threshold = dice.chance(50).then(|| dice.between(1, 9));
         let graft_timeout = dice.millis(50, 800);
@@ -45,12 +45,12 @@ impl SimulatedBroadcast for Parameters {
         }
     }
 
-    /// A payload on the longest way through a tree that has settled comes before anyone asks another
-    /// who announced it where the wait is long enough, or found out by then.
-    fn promises(&self, of: &Conditions) -> Promises {
+    /// In a tree that has settled, a payload arrives over the longest path before any node grafts for it:
+    /// the timeout is long enough, or has adapted by then.
+    fn promises(&self, of: &BroadcastConditions) -> BroadcastPromises {
         let finds_out = self.least_graft_timeout < self.graft_timeout;
         let is_patient = self.least_graft_timeout >= of.longest_way * of.nodes as u32;
-        Promises {
+        BroadcastPromises {
             reaches: true,
             survives: true,
             thrifty: of.nodes <= of.few && (finds_out || is_patient),

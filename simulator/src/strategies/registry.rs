@@ -1,4 +1,4 @@
-//! The strategies that there are, by name.
+//! The strategies, by name.
 
 use std::sync::OnceLock;
 
@@ -55,7 +55,8 @@ impl Registry {
         self
     }
 
-    /// From now on scenarios choose from these. Once in a process, before any scenario is read.
+    /// Makes these the strategies that scenarios can choose. Call it once in a process, before any scenario
+    /// is read.
     ///
     /// # Errors
     /// If scenarios were read already, or two strategies have one name; nothing was changed then.

@@ -1,4 +1,4 @@
-//! Files that appear when they are complete: until then what was there before stays.
+//! Files that appear when they are complete. Until then the previous file stays.
 
 use std::fs::File;
 use std::io;
@@ -40,7 +40,7 @@ impl Draft {
     }
 }
 
-/// Nobody finished it.
+/// It was not finished: remove it.
 impl Drop for Draft {
     fn drop(&mut self) {
         if let Some(beside) = &self.beside {

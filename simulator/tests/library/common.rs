@@ -9,13 +9,14 @@ use murmurate::broadcast::{Flood, Plumtree, plumtree};
 use murmurate::membership::{DownReason, HyParView, Membership, hyparview};
 use murmurate::stack::{Input, Message, Timer};
 use murmurate::testing::{Effect, Host, Neighbors};
+use murmurate_simulator::engine::stats::Stats;
 use murmurate_simulator::engine::strategy::{self, Both};
 use murmurate_simulator::model::network::{Latency, Network};
 use murmurate_simulator::observe::{check, overlay};
-use murmurate_simulator::{Peer, Simulation};
+use murmurate_simulator::{SimPeer, Simulation};
 
 pub(crate) type Sim = Simulation<Both<hyparview::Parameters, plumtree::Parameters>>;
-pub(crate) type ViewMessage = hyparview::Message<Peer>;
+pub(crate) type ViewMessage = hyparview::Message<SimPeer>;
 pub(crate) type TreeMessage = plumtree::Message<u32, ()>;
 
 pub(crate) const CONTACTS: [usize; 3] = [0, 1, 2];
@@ -24,9 +25,14 @@ pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// The delivery latency that this share of all deliveries does not exceed.
+pub(crate) fn latency_quantile(stats: &Stats, quantile: f64) -> Duration {
+    Duration::from_micros(stats.latencies().value_at_quantile(quantile))
+}
+
 /// Node `index` in its first incarnation.
-pub(crate) fn peer(index: usize) -> Peer {
-    Peer::new(index, 0)
+pub(crate) fn peer(index: usize) -> SimPeer {
+    SimPeer::new(index, 0)
 }
 
 /// A simulation with default parameters, messages under way for 10 to 50 ms.
@@ -84,16 +90,16 @@ pub(crate) fn components(sim: &Sim) -> usize {
     overlay::graph(sim).components().count
 }
 
-pub(crate) fn active(sim: &Sim, index: usize) -> Vec<Peer> {
+pub(crate) fn active(sim: &Sim, index: usize) -> Vec<SimPeer> {
     sorted(sim.stack(index).expect("a node").membership().active())
 }
 
-pub(crate) fn passive(sim: &Sim, index: usize) -> Vec<Peer> {
+pub(crate) fn passive(sim: &Sim, index: usize) -> Vec<SimPeer> {
     sorted(sim.stack(index).expect("a node").membership().passive())
 }
 
-pub(crate) fn sorted(peers: impl Iterator<Item = Peer>) -> Vec<Peer> {
-    let mut peers: Vec<Peer> = peers.collect();
+pub(crate) fn sorted(peers: impl Iterator<Item = SimPeer>) -> Vec<SimPeer> {
+    let mut peers: Vec<SimPeer> = peers.collect();
     peers.sort_unstable();
     peers
 }
@@ -105,14 +111,14 @@ pub(crate) fn downs(sim: &Sim, reason: DownReason) -> u64 {
 
 /// One HyParView and its host.
 pub(crate) struct Member {
-    pub(crate) host: Host<HyParView<Peer>, Flood<Peer, u32, ()>>,
-    pub(crate) ups: Vec<Peer>,
-    pub(crate) downs: Vec<(Peer, DownReason)>,
+    pub(crate) host: Host<HyParView<SimPeer>, Flood<SimPeer, u32, ()>>,
+    pub(crate) ups: Vec<SimPeer>,
+    pub(crate) downs: Vec<(SimPeer, DownReason)>,
 }
 
 impl Member {
     /// Node `me`, joined through `contacts`; what it said to them is not kept.
-    pub(crate) fn new(me: Peer, contacts: &[Peer]) -> Self {
+    pub(crate) fn new(me: SimPeer, contacts: &[SimPeer]) -> Self {
         let config = Arc::new(hyparview::Config::default());
         let view = HyParView::new(me, config, 7 + me.index() as u64);
         let host = Host::new(Stack::new(view, Flood::new(Arc::default())));
@@ -135,8 +141,8 @@ impl Member {
     /// Takes one input and returns what was sent.
     pub(crate) fn feed(
         &mut self,
-        input: Input<HyParView<Peer>, Flood<Peer, u32, ()>>,
-    ) -> Vec<(Peer, ViewMessage)> {
+        input: Input<HyParView<SimPeer>, Flood<SimPeer, u32, ()>>,
+    ) -> Vec<(SimPeer, ViewMessage)> {
         let mut sent = Vec::new();
         for effect in self.host.feed(input) {
             match effect {
@@ -149,11 +155,15 @@ impl Member {
         sent
     }
 
-    pub(crate) fn view(&self) -> &HyParView<Peer> {
+    pub(crate) fn view(&self) -> &HyParView<SimPeer> {
         self.host.stack().membership()
     }
 
-    pub(crate) fn hear(&mut self, from: Peer, message: ViewMessage) -> Vec<(Peer, ViewMessage)> {
+    pub(crate) fn hear(
+        &mut self,
+        from: SimPeer,
+        message: ViewMessage,
+    ) -> Vec<(SimPeer, ViewMessage)> {
         self.feed(Input::Receive { from, message: Message::Membership(message) })
     }
 
@@ -162,7 +172,7 @@ impl Member {
         &mut self,
         after: Duration,
         timer: hyparview::Timer,
-    ) -> Vec<(Peer, ViewMessage)> {
+    ) -> Vec<(SimPeer, ViewMessage)> {
         self.host.delay(after);
         self.feed(Input::Expired(Timer::Membership(timer)))
     }
@@ -170,24 +180,24 @@ impl Member {
     /// Tells of `peers` in the way gossip does; they end in the passive view.
     pub(crate) fn hear_of(
         &mut self,
-        peers: impl Iterator<Item = Peer>,
-    ) -> Vec<(Peer, ViewMessage)> {
+        peers: impl Iterator<Item = SimPeer>,
+    ) -> Vec<(SimPeer, ViewMessage)> {
         let from = self.view().active().next().expect("a neighbour");
         self.hear(from, ViewMessage::ShuffleReply { sample: peers.collect() })
     }
 
-    pub(crate) fn holds(&self, peer: Peer) -> bool {
+    pub(crate) fn holds(&self, peer: SimPeer) -> bool {
         self.view().active().any(|held| held == peer)
     }
 
-    pub(crate) fn remembers(&self, peer: Peer) -> bool {
+    pub(crate) fn remembers(&self, peer: SimPeer) -> bool {
         self.view().passive().any(|held| held == peer)
     }
 }
 
 /// One Plumtree and its host.
 pub(crate) struct Branch {
-    pub(crate) host: Host<Neighbors<Peer>, Plumtree<Peer, u32, ()>>,
+    pub(crate) host: Host<Neighbors<SimPeer>, Plumtree<SimPeer, u32, ()>>,
     pub(crate) delivered: Vec<(u32, u16)>,
 }
 
@@ -208,46 +218,50 @@ impl Branch {
         branch
     }
 
-    pub(crate) fn tree(&self) -> &Plumtree<Peer, u32, ()> {
+    pub(crate) fn tree(&self) -> &Plumtree<SimPeer, u32, ()> {
         self.host.stack().broadcast()
     }
 
-    pub(crate) fn up(&mut self, neighbor: Peer) -> Vec<(Peer, TreeMessage)> {
+    pub(crate) fn up(&mut self, neighbor: SimPeer) -> Vec<(SimPeer, TreeMessage)> {
         let effects = self.host.feed(Input::Join(vec![neighbor]));
         self.sent(effects)
     }
 
-    pub(crate) fn down(&mut self, neighbor: Peer) -> Vec<(Peer, TreeMessage)> {
+    pub(crate) fn down(&mut self, neighbor: SimPeer) -> Vec<(SimPeer, TreeMessage)> {
         let effects = self.host.feed(Input::LinkDown(neighbor));
         self.sent(effects)
     }
 
-    pub(crate) fn publish(&mut self, id: u32) -> Vec<(Peer, TreeMessage)> {
+    pub(crate) fn publish(&mut self, id: u32) -> Vec<(SimPeer, TreeMessage)> {
         let effects = self.host.feed(Input::Publish { id, payload: () });
         self.sent(effects)
     }
 
-    pub(crate) fn hear(&mut self, from: Peer, message: TreeMessage) -> Vec<(Peer, TreeMessage)> {
+    pub(crate) fn hear(
+        &mut self,
+        from: SimPeer,
+        message: TreeMessage,
+    ) -> Vec<(SimPeer, TreeMessage)> {
         let effects = self.host.receive(from, Message::Broadcast(message));
         self.sent(effects)
     }
 
     /// Lets the next armed timer expire; `None` if none is.
-    pub(crate) fn expire_next(&mut self) -> Option<Vec<(Peer, TreeMessage)>> {
+    pub(crate) fn expire_next(&mut self) -> Option<Vec<(SimPeer, TreeMessage)>> {
         let effects = self.host.expire_next()?;
         Some(self.sent(effects))
     }
 
     /// Lets time pass; what was sent meanwhile.
-    pub(crate) fn pass(&mut self, time: Duration) -> Vec<(Peer, TreeMessage)> {
+    pub(crate) fn pass(&mut self, time: Duration) -> Vec<(SimPeer, TreeMessage)> {
         let effects = self.host.pass(time);
         self.sent(effects)
     }
 
     fn sent(
         &mut self,
-        effects: Vec<Effect<Neighbors<Peer>, Plumtree<Peer, u32, ()>>>,
-    ) -> Vec<(Peer, TreeMessage)> {
+        effects: Vec<Effect<Neighbors<SimPeer>, Plumtree<SimPeer, u32, ()>>>,
+    ) -> Vec<(SimPeer, TreeMessage)> {
         self.delivered.extend(effects.iter().filter_map(Effect::delivered));
         let sent = effects.into_iter().filter_map(Effect::sent);
         sent.filter_map(|(to, message)| match message {

@@ -10,14 +10,14 @@ use murmurate::membership::hyparview::{Parameters, Priority, Timer};
 use murmurate::membership::{DownReason, Membership};
 use murmurate::stack::{Input, Message, Timer as Armed};
 use murmurate::testing::Effect;
-use murmurate_simulator::Peer;
+use murmurate_simulator::SimPeer;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 use thin_vec::ThinVec;
 
 const BYE: ViewMessage = ViewMessage::Disconnect { link: 0, leaving: false, instead: None };
 
-fn neighbor(link: u16, priority: Priority<Peer>) -> ViewMessage {
+fn neighbor(link: u16, priority: Priority<SimPeer>) -> ViewMessage {
     ViewMessage::Neighbor { link, priority }
 }
 
@@ -26,7 +26,7 @@ fn disconnect(link: u16, leaving: bool) -> ViewMessage {
 }
 
 /// The links asked for among what was sent: of whom, by which number, how urgently.
-fn asked(sent: &[(Peer, ViewMessage)]) -> Vec<(Peer, u16, Priority<Peer>)> {
+fn asked(sent: &[(SimPeer, ViewMessage)]) -> Vec<(SimPeer, u16, Priority<SimPeer>)> {
     let asked = sent.iter().filter_map(|(to, message)| match message {
         ViewMessage::Neighbor { link, priority } => Some((*to, *link, *priority)),
         _ => None,
@@ -38,10 +38,10 @@ fn asked(sent: &[(Peer, ViewMessage)]) -> Vec<(Peer, u16, Priority<Peer>)> {
 #[test]
 fn a_shuffle_reply_goes_to_the_origin() {
     let mut member = Member::with_neighbors(3);
-    let sample: ThinVec<Peer> = (20..25).map(peer).collect();
+    let sample: ThinVec<SimPeer> = (20..25).map(peer).collect();
     let shuffle = ViewMessage::Shuffle { origin: peer(9), ttl: 1, sample };
     let sent = member.hear(peer(2), shuffle);
-    let replies = |to: Peer, message: &ViewMessage| {
+    let replies = |to: SimPeer, message: &ViewMessage| {
         matches!(message, ViewMessage::ShuffleReply { .. }) && to == peer(9)
     };
     assert_eq!(sent.iter().filter(|(to, message)| replies(*to, message)).count(), 1, "{sent:?}");
@@ -95,7 +95,7 @@ fn a_late_disconnect_does_not_end_a_new_link() {
 fn the_first_disconnect_of_a_restarted_node_is_heeded() {
     for says_hello in [true, false] {
         let mut member = Member::with_neighbors(2);
-        let (old, new) = (Peer::new(9, 0), Peer::new(9, 1));
+        let (old, new) = (SimPeer::new(9, 0), SimPeer::new(9, 1));
         member.hear(old, neighbor(50_000, Priority::Low));
         assert!(member.holds(old));
         if says_hello {
@@ -193,7 +193,7 @@ fn contacts_are_asked_in_rounds_with_pauses_for_ever() {
 #[test]
 fn contacts_said_later_take_the_place_of_the_dead() {
     let capacity = Parameters::default().contacts_capacity;
-    let gone: Vec<Peer> = (1..=capacity).map(peer).collect();
+    let gone: Vec<SimPeer> = (1..=capacity).map(peer).collect();
     let mut member = Member::new(peer(0), &gone);
     member.feed(Input::Join(vec![peer(50)]));
     let mut sent = vec![(member.view().me(), BYE)];
@@ -256,12 +256,13 @@ fn no_number_from_the_wire_overflows() {
         _ => rng.next_u32() as u16,
     };
     for step in 0..40_000 {
-        let any = |rng: &mut SplitMix64| Peer::new(rng.random_range(0..40), rng.random_range(0..3));
+        let any =
+            |rng: &mut SplitMix64| SimPeer::new(rng.random_range(0..40), rng.random_range(0..3));
         let link = edge(&mut rng);
         let (one, two) = (any(&mut rng), any(&mut rng));
         let ttl = if rng.random() { u8::MAX } else { rng.random_range(0..8) };
         let some = rng.random::<bool>().then_some(one);
-        let sample: ThinVec<Peer> = (0..rng.random_range(0..9)).map(|_| any(&mut rng)).collect();
+        let sample: ThinVec<SimPeer> = (0..rng.random_range(0..9)).map(|_| any(&mut rng)).collect();
         let message = match rng.random_range(0..10u8) {
             0 => ViewMessage::Join { link },
             1 => ViewMessage::ForwardJoin { joiner: one, ttl },
@@ -293,7 +294,7 @@ fn no_number_from_the_wire_overflows() {
 #[test]
 fn oversized_samples_leave_views_within_bounds() {
     let mut member = Member::with_neighbors(5);
-    let sample: ThinVec<Peer> = (100..10_100).map(peer).collect();
+    let sample: ThinVec<SimPeer> = (100..10_100).map(peer).collect();
     for ttl in [1, u8::MAX] {
         let shuffle = ViewMessage::Shuffle { origin: peer(9), ttl, sample: sample.clone() };
         for (_, message) in member.hear(peer(2), shuffle) {
@@ -313,7 +314,7 @@ fn oversized_samples_leave_views_within_bounds() {
 #[test]
 fn late_words_of_a_former_incarnation_change_nothing() {
     let mut member = Member::with_neighbors(3);
-    let (old, new) = (Peer::new(9, 0), Peer::new(9, 1));
+    let (old, new) = (SimPeer::new(9, 0), SimPeer::new(9, 1));
     member.hear(old, neighbor(2, Priority::High));
     member.hear(new, neighbor(2, Priority::High));
     let before = format!("{:?}", member.view());
@@ -384,7 +385,7 @@ fn a_request_said_twice_changes_nothing() {
 /// Found here: a contact that had restarted was asked under its old name for ever.
 #[test]
 fn a_contact_that_restarted_is_asked_under_its_new_name() {
-    let (old, new) = (Peer::new(1, 0), Peer::new(1, 1));
+    let (old, new) = (SimPeer::new(1, 0), SimPeer::new(1, 1));
     let mut member = Member::new(peer(0), &[old]);
     member.feed(Input::LinkDown(old));
     member.hear(new, neighbor(2, Priority::High));
@@ -415,7 +416,7 @@ fn a_goodbye_is_final_whatever_link_it_names() {
 }
 
 /// The neighbours of a full view, by the numbers of their links.
-type Links = Vec<(Peer, u16)>;
+type Links = Vec<(SimPeer, u16)>;
 
 /// Node 0 with a full view. It joined through node 1, and knows node 2 as another contact.
 fn with_another_contact() -> (Member, Links) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::common::*;
 use murmurate::membership::{DownReason, hyparview};
-use murmurate_simulator::Peer;
+use murmurate_simulator::SimPeer;
 use murmurate_simulator::model::network::Latency;
 use murmurate_simulator::observe::check;
 
@@ -157,7 +157,7 @@ fn departed_nodes_do_not_come_back_as_ghosts() {
         let mut sim = grown(nodes, seed);
         run(&mut sim, secs(120));
         let staying = nodes - 20;
-        let departed = |peer: &Peer| peer.index() >= staying;
+        let departed = |peer: &SimPeer| peer.index() >= staying;
         let known = |sim: &Sim| {
             let ghosts = |index| passive(sim, index).iter().filter(|peer| departed(peer)).count();
             (0..staying).map(ghosts).sum::<usize>()
@@ -265,6 +265,6 @@ fn restarted_nodes_are_taken_back_at_once() {
         check::safety(&sim).expect("safe");
     }
     quiet_within(&mut sim, secs(20), "twenty restarts");
-    let old = |peer: &Peer| sim.peer(peer.index()) != Some(*peer);
+    let old = |peer: &SimPeer| sim.peer(peer.index()) != Some(*peer);
     assert!((0..40).all(|index| !active(&sim, index).iter().any(old)));
 }

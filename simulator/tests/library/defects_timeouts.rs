@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::common::*;
 use murmurate::broadcast::plumtree::{Announcement, Parameters};
 use murmurate::membership::Time;
-use murmurate_simulator::Peer;
+use murmurate_simulator::SimPeer;
 
 const MS: Duration = Duration::from_millis(1);
 
-fn fetch(from: usize, id: u32) -> (Peer, TreeMessage) {
+fn fetch(from: usize, id: u32) -> (SimPeer, TreeMessage) {
     (peer(from), TreeMessage::Fetch(Announcement { id, round: 2 }))
 }
 

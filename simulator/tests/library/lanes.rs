@@ -6,7 +6,7 @@ use std::time::Duration;
 use murmurate::broadcast::plumtree;
 use murmurate::membership::hyparview;
 use murmurate_simulator::Simulation;
-use murmurate_simulator::engine::lanes::Channel;
+use murmurate_simulator::engine::lanes::ChannelConfig;
 use murmurate_simulator::engine::strategy;
 use murmurate_simulator::experiment::runner::{self, ChannelReport, Report};
 use murmurate_simulator::experiment::scenario::{Document, Scenario};
@@ -212,7 +212,7 @@ fn a_clone_goes_on_with_its_lanes() {
     let nodes = strategy::nodes(hyparview::Parameters::default(), plumtree::Parameters::default())
         .expect("defaults");
     let mut sim = Simulation::new(1, network, nodes);
-    let channels: Vec<Channel> =
+    let channels: Vec<ChannelConfig> =
         all_to_one("acknowledged", 1, "").channels.iter().map(Into::into).collect();
     sim.start(&[]);
     sim.start(&[0]);

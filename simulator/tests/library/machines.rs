@@ -11,7 +11,7 @@ use murmurate_simulator::engine::strategy::{self, Both};
 use murmurate_simulator::engine::watch::{EventKind, Filter, Record};
 use murmurate_simulator::experiment::runner::{self, Report};
 use murmurate_simulator::experiment::scenario::Document;
-use murmurate_simulator::model::machine::Processor;
+use murmurate_simulator::model::machine::ProcessorModel;
 use murmurate_simulator::model::network::{Latency, Network};
 
 type Sim = Simulation<Both<full_mesh::Parameters, flood::Parameters>>;
@@ -21,7 +21,7 @@ const DIALLING: Dialling =
     Dialling { round_trips: 3, timeout: Duration::from_secs(2), idle: Duration::from_secs(10) };
 
 /// Nodes that are 10 ms away from each other, and take down all events.
-fn simulation(processor: Option<Processor>, dialling: Option<Dialling>) -> Sim {
+fn simulation(processor: Option<ProcessorModel>, dialling: Option<Dialling>) -> Sim {
     let network = Network::new(1, Latency::Constant(10 * MS), 0.0).expect("a network");
     let make = strategy::nodes(full_mesh::Parameters::default(), flood::Parameters::default());
     let mut sim = Simulation::new(1, network, make.expect("defaults"));
@@ -93,7 +93,7 @@ fn who_dial_each_other_at_once_have_one_link() {
 #[test]
 fn a_processor_does_one_thing_after_the_other() {
     let message = 4 * MS;
-    let mut sim = simulation(Some(Processor { message, rate: None }), None);
+    let mut sim = simulation(Some(ProcessorModel { message, rate: None }), None);
     sim.start(&[]);
     for _ in 0..4 {
         sim.start(&[0]);

@@ -38,7 +38,7 @@ fn grown(nodes: usize, seed: u64, parameters: Parameters) -> Sim {
 fn written_down(sim: &Sim, index: usize) -> Vec<usize> {
     let membership = sim.stack(index).expect("a node").membership();
     let known = membership.active().chain(membership.lost()).chain(membership.passive());
-    known.map(murmurate_simulator::Peer::index).collect()
+    known.map(murmurate_simulator::SimPeer::index).collect()
 }
 
 /// Cuts `nodes` in two, restarts those of the first `again`, one by one, and mends it after `cut`.

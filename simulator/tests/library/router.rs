@@ -13,11 +13,11 @@ use murmurate::router::{self, Command, Event, Router};
 use murmurate_simulator::engine::Make;
 use murmurate_simulator::model::network::{Latency, Network};
 use murmurate_simulator::observe::check;
-use murmurate_simulator::{Peer, Simulation};
+use murmurate_simulator::{SimPeer, Simulation};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
-type Routed = Stack<HyParView<Peer>, Flood<Peer, u32, ()>, Router<Peer, Mail>>;
+type Routed = Stack<HyParView<SimPeer>, Flood<SimPeer, u32, ()>, Router<SimPeer, Mail>>;
 type Number = u64;
 
 /// A datagram: which one it is.
@@ -50,14 +50,14 @@ struct Post {
     sim: Simulation<Routed>,
     rng: SplitMix64,
     /// Lookups without an outcome, by who asked and for whom.
-    open: BTreeSet<(Peer, u32)>,
-    found: BTreeMap<(usize, usize), Peer>,
+    open: BTreeSet<(SimPeer, u32)>,
+    found: BTreeMap<(usize, usize), SimPeer>,
     not_found: usize,
     numbers: Number,
     /// Datagrams sent, by number, with what became of them.
     received: BTreeMap<Number, usize>,
     lost: BTreeSet<Number>,
-    said: Vec<(Time, Peer, String)>,
+    said: Vec<(Time, SimPeer, String)>,
 }
 
 impl Post {
@@ -117,7 +117,7 @@ impl Post {
     }
 
     /// A lookup has one outcome.
-    fn ends(&mut self, me: Peer, node: usize) {
+    fn ends(&mut self, me: SimPeer, node: usize) {
         assert!(self.open.remove(&(me, node as u32)), "{me:?} did not look for {node}");
     }
 
@@ -139,7 +139,7 @@ impl Post {
 
     fn neighbors(&self, index: usize) -> Vec<usize> {
         let stack = self.sim.stack(index).expect("it was started");
-        stack.membership().active().map(Peer::index).collect()
+        stack.membership().active().map(SimPeer::index).collect()
     }
 
     /// A random running node that is neither this one nor its neighbour.
@@ -181,7 +181,7 @@ impl Post {
     /// When nothing is under way any more.
     fn check_over(&self) {
         check::safety(&self.sim).expect("the overlay is in order");
-        let runs = |peer: &Peer| {
+        let runs = |peer: &SimPeer| {
             self.sim.is_live(peer.index()) && self.sim.peer(peer.index()) == Some(*peer)
         };
         let open: Vec<_> = self.open.iter().filter(|(me, _)| runs(me)).collect();

@@ -261,7 +261,7 @@ fn what_is_set_is_checked_as_the_file_is() {
             "nodes.count=0",
             "--set nodes.count=0: nodes.count = 0: allowed is a whole number from 1 to 16777216",
         ),
-        ("nodes.count", "--set nodes.count: is no KEY=VALUE, as in nodes.count=500"),
+        ("nodes.count", "--set nodes.count: is not KEY=VALUE, as in nodes.count=500"),
         (
             "faults.1.at=3s",
             "--set faults.1.at=3s: faults.1.at: there is no entry 1: there are 1, from 0",

@@ -14,7 +14,7 @@ use murmurate::service::{Effects, Either, Input, Service};
 use murmurate_simulator::engine::strategy::SimPayload;
 use murmurate_simulator::model::network::{Latency, Network};
 use murmurate_simulator::observe::check;
-use murmurate_simulator::{Peer, Simulation};
+use murmurate_simulator::{SimPeer, Simulation};
 
 /// What a broadcast says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,21 +55,21 @@ enum Told {
 /// Broadcasts notes, and thanks a neighbour for each a second later.
 #[derive(Debug, Clone, Default)]
 struct Notes {
-    neighbors: Vec<Peer>,
+    neighbors: Vec<SimPeer>,
     thanked: usize,
     is_armed: bool,
 }
 
-impl Service<Peer, Note> for Notes {
+impl Service<SimPeer, Note> for Notes {
     type Message = Thanks;
     type Timer = ();
     type Command = String;
     type Event = Told;
 
-    fn handle<E: Effects<Peer, Note, Self>>(
+    fn handle<E: Effects<SimPeer, Note, Self>>(
         &mut self,
         _now: Time,
-        input: Input<'_, Peer, Note, Self>,
+        input: Input<'_, SimPeer, Note, Self>,
         fx: &mut E,
     ) {
         match input {
@@ -95,7 +95,7 @@ impl Service<Peer, Note> for Notes {
         }
     }
 
-    fn check(&self, neighbors: &[Peer]) -> Result<(), Violation> {
+    fn check(&self, neighbors: &[SimPeer]) -> Result<(), Violation> {
         let mut mine = self.neighbors.clone();
         mine.sort_unstable();
         Violation::unless(mine == neighbors, "a service hears of all neighbours", || {
@@ -104,8 +104,8 @@ impl Service<Peer, Note> for Notes {
     }
 }
 
-type Both = (Notes, Router<Peer, NoData>);
-type Node = Stack<HyParView<Peer>, Plumtree<Peer, u32, Note>, Both>;
+type Both = (Notes, Router<SimPeer, NoData>);
+type Node = Stack<HyParView<SimPeer>, Plumtree<SimPeer, u32, Note>, Both>;
 
 #[derive(Debug, Clone)]
 struct NoData;

@@ -10,9 +10,11 @@ use murmurate_simulator::engine::stats::Stats;
 use murmurate_simulator::engine::strategy::nodes;
 use murmurate_simulator::engine::{Make, SimStack};
 use murmurate_simulator::model::matrix::Matrix;
-use murmurate_simulator::model::network::{Bandwidth, Bursts, Latency, LinkModel, Network, Side};
+use murmurate_simulator::model::network::{
+    BandwidthModel, BurstModel, Latency, LinkModel, Network, Side,
+};
 use murmurate_simulator::model::regional::Regional;
-use murmurate_simulator::{Peer, Simulation};
+use murmurate_simulator::{SimPeer, Simulation};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
@@ -26,12 +28,12 @@ const FAULTS: usize = 30;
 struct Seen {
     stats: Stats,
     peak_pending: usize,
-    twice: Option<(Peer, u32)>,
+    twice: Option<(SimPeer, u32)>,
     regional: Regional,
     /// When something happened, and how much had happened by then.
     buckets: Vec<(u64, u64)>,
     /// Of each node: whether it runs, and its views.
-    nodes: Vec<(bool, Vec<Peer>, Vec<Peer>)>,
+    nodes: Vec<(bool, Vec<SimPeer>, Vec<SimPeer>)>,
     /// Of each broadcast: who delivered it.
     delivered: Vec<Vec<usize>>,
 }
@@ -55,10 +57,14 @@ fn links(rng: &mut SplitMix64) -> LinkModel {
     LinkModel {
         jitter: if has() { ms(7) } else { Duration::ZERO },
         fifo: has(),
-        bursts: has().then_some(Bursts { share: 0.1, length: ms(300), loss: 0.5 }),
+        bursts: has().then_some(BurstModel { share: 0.1, length: ms(300), loss: 0.5 }),
         duplicate: if has() { 0.1 } else { 0.0 },
         reorder: has().then_some((0.1, ms(50))),
-        bandwidth: has().then_some(Bandwidth { up: 4_000_000, down: 2_000_000, queue: 20_000 }),
+        bandwidth: has().then_some(BandwidthModel {
+            up: 4_000_000,
+            down: 2_000_000,
+            queue: 20_000,
+        }),
         ..LinkModel::default()
     }
 }

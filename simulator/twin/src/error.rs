@@ -1,3 +1,3 @@
-//! What can go wrong: a sentence for whoever runs the program.
+//! The error type: its message is a sentence for the user of the program.
 
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;

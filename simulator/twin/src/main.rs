@@ -1,35 +1,35 @@
 //! `murmurate-twin`: one scenario in two worlds.
 //!
-//! The scenario is simulated first, and what happens to its nodes from outside is noted: who starts when and
-//! through whom, who broadcasts, who dies, who is cut off. The same is then done at the same times to real
-//! nodes. Each is a process in a network namespace of its own, and all packets between them pass a switch
-//! that has the scenario's network. Both worlds are measured in the same windows.
+//! The scenario is simulated first. A journal records what is done to its nodes from outside: starts and
+//! joins, broadcasts, deaths, cuts. The same is then done at the same times to real nodes. Each is a
+//! process in a network namespace of its own, and all packets between them pass a switch that has the
+//! scenario's network. Both worlds are measured in the same windows.
 //!
-//! | room | what |
+//! | module | what it does |
 //! |---|---|
-//! | `error` | what can go wrong |
-//! | `netns` | network namespaces by `ip` |
-//! | `possible` | what a scenario asks that real nodes cannot have |
-//! | `talk` | what the controller and its nodes say to each other |
-//! | `node` | what a node's process does |
-//! | `wires` | the switch, in real time |
-//! | `bed` | the namespaces, and their wires |
-//! | `seen` | what was seen of the nodes, as figures |
-//! | `replay` | what was done to simulated nodes, done to real ones |
-//! | `table` | both worlds side by side |
+//! | `error` | the error type |
+//! | `netns` | makes network namespaces with `ip` |
+//! | `supported` | finds what a scenario asks for that real nodes cannot do |
+//! | `protocol` | the messages between the controller and its nodes |
+//! | `node` | a node's process |
+//! | `switch` | the switch between the nodes, in real time |
+//! | `testbed` | the namespaces of a run, and the switch that connects them |
+//! | `observations` | turns what nodes report into figures |
+//! | `replay` | does to real nodes what was done to simulated ones |
+//! | `table` | prints the figures of both worlds side by side |
 
 #![expect(clippy::disallowed_methods, reason = "the real world has clocks")]
 
-mod bed;
 mod error;
 mod netns;
 mod node;
-mod possible;
+mod observations;
+mod protocol;
 mod replay;
-mod seen;
+mod supported;
+mod switch;
 mod table;
-mod talk;
-mod wires;
+mod testbed;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -42,23 +42,24 @@ use murmurate_simulator::experiment::scenario::Scenario;
 
 use error::Error;
 
-/// Runs a scenario in two worlds, simulated and on real nodes, and prints the figures of both.
+/// Runs a scenario twice, simulated and on real nodes, and prints the figures of both.
 ///
-/// Each real node is a process in a network namespace of its own. Their packets pass a switch that has the
-/// scenario's latency, loss, cuts and lines. The run takes as long as the scenario says. Linux only, as root.
+/// Each real node is a process in a network namespace of its own. Their packets pass through a switch with
+/// the scenario's latency, loss, cuts and bandwidth. The run takes as long as the scenario says. It needs
+/// Linux and root.
 #[derive(Debug, Parser)]
 #[command(name = "murmurate-twin", args_conflicts_with_subcommands = true, after_help = HELP)]
 struct Options {
-    /// Scenario files, or names of the simulator's gallery; several run one after the other
+    /// Scenario files, or names of scenarios from the simulator's gallery; several run one after the other
     #[arg(required = true, value_name = "SCENARIO")]
     scenarios: Vec<PathBuf>,
-    /// Change a key of the scenario, such as nodes.count=64; can be repeated
+    /// Override a value of the scenario, such as nodes.count=64; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// How many seeds are simulated, from the scenario's on; real nodes run with the first
+    /// How many seeds to simulate, starting with the scenario's seed; real nodes run with the first
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
-    /// Print one JSON array, of an object for each scenario, instead of tables
+    /// Print only one JSON array on standard output, with an object for each scenario
     #[arg(long)]
     json: bool,
     #[command(subcommand)]
@@ -67,7 +68,7 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Be a node: the controller says what to do on standard input
+    /// Run as a node that reads commands on standard input
     #[command(hide = true)]
     Node,
 }
@@ -75,10 +76,10 @@ enum Command {
 const HELP: &str = "Examples:
   murmurate-twin calm.toml
   murmurate-twin partition-and-heal --set nodes.count=64
-  murmurate-twin simulator/twin/scenarios/*.toml       and a summary at the end
+  murmurate-twin simulator/twin/scenarios/*.toml   run several, with a summary
 
-Exit status: 0 all assertions hold in both worlds, 1 one does not, 2 wrong input, or something that real
-nodes cannot have.";
+The exit status is 0 if all assertions hold in both worlds, 1 if one does not, and 2 for wrong input or \
+something that real nodes do not support.";
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -92,17 +93,17 @@ fn main() -> ExitCode {
     })
 }
 
-/// Runs one after the other. Whether all hold.
+/// Runs the scenarios one after the other. Returns success if all assertions hold.
 fn twins(options: &Options) -> Result<ExitCode, Error> {
     let mut scenarios = Vec::new();
     for file in &options.scenarios {
         let mut scenario = Scenario::read(file, &options.set)?;
-        possible::check(&scenario).map_err(|error| format!("{}: {error}", file.display()))?;
+        supported::check(&scenario).map_err(|error| format!("{}: {error}", file.display()))?;
         // Real nodes always compare what they have.
         scenario.anti_entropy.get_or_insert_default();
         scenarios.push(scenario);
     }
-    netns::check(bed::PREFIX)?;
+    netns::check(testbed::PREFIX)?;
     let mut all = Vec::new();
     let mut failed = None;
     for scenario in &scenarios {
@@ -128,10 +129,10 @@ fn twins(options: &Options) -> Result<ExitCode, Error> {
     if let Some(error) = failed {
         return Err(error.into());
     }
-    Ok(if all.iter().all(table::Both::hold) { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if all.iter().all(table::Comparison::hold) { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn twin(scenario: &Scenario, seeds: u64) -> Result<table::Both, Error> {
+fn twin(scenario: &Scenario, seeds: u64) -> Result<table::Comparison, Error> {
     let (first, journal) = simulate(scenario)?;
     let mut simulated = vec![first];
     for more in 1..seeds {
@@ -139,7 +140,7 @@ fn twin(scenario: &Scenario, seeds: u64) -> Result<table::Both, Error> {
         simulated.push(simulate(&Scenario { seed, ..scenario.clone() })?.0);
     }
     let real = replay::run(scenario, &journal, simulated[0].started_nodes)?;
-    Ok(table::Both::new(scenario, &simulated, &real))
+    Ok(table::Comparison::new(scenario, &simulated, &real))
 }
 
 fn simulate(scenario: &Scenario) -> Result<(Report, Journal), Error> {

@@ -1,4 +1,4 @@
-//! What a node's process does: what the controller says.
+//! A node's process: it does what the controller says, and reports what happens.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -12,87 +12,94 @@ use murmurate_simulator::experiment::scenario::{Document, Scenario};
 use tokio::sync::mpsc;
 
 use crate::error::Error;
-use crate::talk::{Order, Said, Setup, now};
+use crate::protocol::{ControllerMessage, NodeMessage, Setup, now};
 
 /// The only topic.
 const TOPIC: &str = "twin";
-/// How often counters are told.
+/// How often counters are reported.
 const COUNTED_EVERY: Duration = Duration::from_millis(250);
-/// Broadcasts that may wait to be told.
+/// Broadcasts that may wait to be reported.
 const CAPACITY: usize = 1 << 16;
+/// Lines of standard input that may wait to be handled. When there are more, nothing is read until some are
+/// handled, and the controller waits once the pipe is full, too.
+const MAX_PENDING_LINES: usize = 1 << 10;
 
-/// A process's life.
+/// Runs the process until the controller ends it.
 pub(crate) fn run() -> Result<(), Error> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(live())
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve())
 }
 
-fn say(said: &Said) {
-    let Ok(line) = serde_json::to_string(said) else { return };
+fn report(message: &NodeMessage) {
+    let Ok(line) = serde_json::to_string(message) else { return };
     let mut out = std::io::stdout().lock();
     // If the controller is gone, the end of its input ends this process.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Lines of standard input. Its end is the end of the process.
-fn lines() -> mpsc::UnboundedReceiver<String> {
-    let (send, lines) = mpsc::unbounded_channel();
+/// Reads lines of standard input. The process ends when standard input does.
+fn lines() -> mpsc::Receiver<String> {
+    let (send, lines) = mpsc::channel(MAX_PENDING_LINES);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            let _ = send.send(line);
+            let _ = send.blocking_send(line);
         }
         std::process::exit(0);
     });
     lines
 }
 
-async fn live() -> Result<(), Error> {
+async fn serve() -> Result<(), Error> {
     let mut lines = lines();
-    say(&Said::Ready);
+    report(&NodeMessage::Ready);
     let setup: Setup = serde_json::from_str(&lines.recv().await.unwrap_or_default())?;
     let scenario = Document::parse("the scenario", &setup.scenario)?.scenario()?;
     let mut node = None;
     while let Some(line) = lines.recv().await {
-        let order: Order = serde_json::from_str(&line)?;
-        match (order, &node) {
-            (Order::Start(contacts), None) => match start(&scenario, &setup, contacts).await {
-                Ok(started) => node = Some(started),
-                Err(error) => {
-                    say(&Said::Failed(error.to_string()));
-                    return Err(error);
+        let message: ControllerMessage = serde_json::from_str(&line)?;
+        match (message, &node) {
+            (ControllerMessage::Start(contacts), None) => {
+                match start(&scenario, &setup, contacts).await {
+                    Ok(started) => node = Some(started),
+                    Err(error) => {
+                        report(&NodeMessage::Failed(error.to_string()));
+                        return Err(error);
+                    }
                 }
-            },
-            (order, Some(node)) => obey(order, node, setup.epoch).await,
+            }
+            (message, Some(node)) => handle(message, node, setup.epoch).await,
             (_, None) => {}
         }
     }
     Ok(())
 }
 
-async fn obey(order: Order, node: &Node, epoch: u64) {
-    match order {
-        Order::Start(contacts) | Order::Join(contacts) => join(node, &contacts),
-        Order::Publish { id, bytes } => {
+async fn handle(message: ControllerMessage, node: &Node, epoch: u64) {
+    match message {
+        ControllerMessage::Start(contacts) | ControllerMessage::Join(contacts) => {
+            join(node, &contacts);
+        }
+        ControllerMessage::Publish { id, bytes } => {
             let mut data = id.to_le_bytes().to_vec();
             data.resize(bytes as usize, 0);
             let node = node.clone();
             tokio::spawn(async move {
                 let at = since(epoch, now());
                 match node.broadcast(TOPIC, data).await {
-                    Ok(_) => say(&Said::Published { id, at }),
-                    Err(error) => say(&Said::Failed(format!("broadcast {id}: {error}"))),
+                    Ok(_) => report(&NodeMessage::Published { id, at }),
+                    Err(error) => report(&NodeMessage::Failed(format!("broadcast {id}: {error}"))),
                 }
             });
         }
-        Order::Leave => {
+        ControllerMessage::Leave => {
             let _ = node.leave().await;
             std::process::exit(0);
         }
-        Order::LeaveAndStay => {
+        ControllerMessage::LeaveAndStay => {
             let _ = node.leave().await;
         }
-        Order::Tell => {
+        ControllerMessage::Flush => {
             count(node, epoch);
-            say(&Said::Told);
+            report(&NodeMessage::Flushed);
         }
     }
 }
@@ -128,15 +135,15 @@ async fn start(scenario: &Scenario, setup: &Setup, contacts: Vec<String>) -> Res
     let limits = murmurate::Limits { subscription_capacity: CAPACITY, ..Default::default() };
     let builder = builder(scenario).listen(setup.listen.parse()?).identity(key(setup.index)?);
     let node = builder.limits(limits).spawn().await?;
-    say(&Said::Started(node.id().to_string()));
-    tokio::spawn(tell_views(node.clone(), setup.epoch));
-    tokio::spawn(tell_deliveries(node.subscribe(TOPIC)?, setup.epoch));
-    tokio::spawn(tell_counts(node.clone(), setup.epoch));
+    report(&NodeMessage::Started(node.id().to_string()));
+    tokio::spawn(report_views(node.clone(), setup.epoch));
+    tokio::spawn(report_deliveries(node.subscribe(TOPIC)?, setup.epoch));
+    tokio::spawn(report_counts(node.clone(), setup.epoch));
     join(&node, &contacts);
     Ok(node)
 }
 
-/// As in the simulation nobody waits for it.
+/// Does not wait for it, as in the simulation.
 fn join(node: &Node, contacts: &[String]) {
     let contacts: Vec<Multiaddr> = contacts.iter().filter_map(|c| c.parse().ok()).collect();
     if contacts.is_empty() {
@@ -145,7 +152,7 @@ fn join(node: &Node, contacts: &[String]) {
     let node = node.clone();
     tokio::spawn(async move {
         if let Err(error) = node.join(contacts).await {
-            say(&Said::Failed(error.to_string()));
+            report(&NodeMessage::Failed(error.to_string()));
         }
     });
 }
@@ -154,30 +161,30 @@ fn since(epoch: u64, at: u64) -> u64 {
     at.saturating_sub(epoch)
 }
 
-async fn tell_views(node: Node, epoch: u64) {
+async fn report_views(node: Node, epoch: u64) {
     let mut views = node.watch_active_view();
     while views.changed().await.is_ok() {
         let active = views.borrow_and_update().iter().map(NodeId::to_string).collect();
-        say(&Said::View { at: since(epoch, now()), active });
+        report(&NodeMessage::View { at: since(epoch, now()), active });
     }
 }
 
-async fn tell_deliveries(mut news: Subscription, epoch: u64) {
+async fn report_deliveries(mut news: Subscription, epoch: u64) {
     while let Some(delivery) = news.next().await {
         match delivery {
-            Ok(delivery) => tell_delivery(&delivery, epoch),
-            Err(lost) => say(&Said::Failed(lost.to_string())),
+            Ok(delivery) => report_delivery(&delivery, epoch),
+            Err(lost) => report(&NodeMessage::Failed(lost.to_string())),
         }
     }
 }
 
-fn tell_delivery(delivery: &Delivery, epoch: u64) {
+fn report_delivery(delivery: &Delivery, epoch: u64) {
     let at = SystemTime::now();
     let took = at.duration_since(delivery.published).unwrap_or(Duration::ZERO);
     let at = at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let Some(id) = delivery.data.first_chunk::<4>() else { return };
-    say(&Said::Delivered {
+    report(&NodeMessage::Delivered {
         id: u32::from_le_bytes(*id),
         at: since(epoch, micros(at)),
         took: micros(took),
@@ -185,7 +192,7 @@ fn tell_delivery(delivery: &Delivery, epoch: u64) {
     });
 }
 
-async fn tell_counts(node: Node, epoch: u64) {
+async fn report_counts(node: Node, epoch: u64) {
     loop {
         tokio::time::sleep(COUNTED_EVERY).await;
         count(&node, epoch);
@@ -212,5 +219,5 @@ fn count(node: &Node, epoch: u64) {
     }
     let broadcasts = node.metrics().broadcasts();
     let payloads = broadcasts.delivered + broadcasts.duplicate;
-    say(&Said::Counted { at: since(epoch, now()), sent, payloads });
+    report(&NodeMessage::Counted { at: since(epoch, now()), sent, payloads });
 }

@@ -1,4 +1,4 @@
-//! What was done to simulated nodes, done to real ones.
+//! Does to real nodes what was done to simulated ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
@@ -20,11 +20,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until, timeout, timeout_at};
 
-use crate::bed::{self, Bed};
 use crate::error::Error;
-use crate::possible::MOST_NODES;
-use crate::seen::Seen;
-use crate::talk::{Order, Said, Setup, now};
+use crate::observations::Observations;
+use crate::protocol::{ControllerMessage, NodeMessage, Setup, now};
+use crate::supported::MOST_NODES;
+use crate::testbed::{self, Testbed};
 
 /// Where every node listens, each in its namespace.
 const PORT: u16 = 4001;
@@ -32,19 +32,26 @@ const PORT: u16 = 4001;
 const BEFORE: Duration = Duration::from_secs(1);
 /// How long processes may take to start.
 const STARTING: Duration = Duration::from_secs(60);
-/// How long nodes may take to say what they have not said, and to end.
+/// How long nodes may take to report the rest, and to end.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Later than this, and it is told.
+/// An operation that is later than this is reported.
 const LATE: Duration = Duration::from_millis(50);
-/// By so much the machine's clock may be set during a run.
+/// The machine's clock may be set by at most this many microseconds during a run.
 const CLOCK_STEP: u64 = 5_000;
-/// Files that a node takes: a device, pipes, and what watches its process.
+/// Reports of all nodes that may wait to be handled. When there are more, no node's output is read until some
+/// are handled, and a node that reports waits once its pipe is full, too.
+const MAX_PENDING_REPORTS: usize = 1 << 16;
+/// Open files for each node: a device, pipes, and what watches its process.
 const FILES: u64 = 6;
-/// Of a process that is gone: it is not woken up any more.
+/// Marks a process that is gone: it is not continued any more.
 const GONE: u64 = u64::MAX;
 
-/// Does it all, and returns what was seen.
-pub(crate) fn run(scenario: &Scenario, journal: &Journal, nodes: usize) -> Result<Seen, Error> {
+/// Replays the journal on real nodes, and returns what was observed.
+pub(crate) fn run(
+    scenario: &Scenario,
+    journal: &Journal,
+    nodes: usize,
+) -> Result<Observations, Error> {
     if nodes > MOST_NODES {
         return Err(format!("{nodes} nodes start: at most {MOST_NODES} real nodes run").into());
     }
@@ -55,7 +62,7 @@ pub(crate) fn run(scenario: &Scenario, journal: &Journal, nodes: usize) -> Resul
             // First: it listens before anything is made that would be left behind.
             biased;
             stopped = stopped() => Err(stopped.err().unwrap_or("stopped".into())),
-            seen = replay(scenario, journal, nodes) => seen,
+            observations = replay(scenario, journal, nodes) => observations,
         }
     })
 }
@@ -82,48 +89,52 @@ async fn stopped() -> Result<(), Error> {
 /// A process that is a node, or will be one.
 struct Process {
     child: Child,
-    orders: ChildStdin,
-    life: Option<usize>,
+    input: ChildStdin,
+    incarnation: Option<usize>,
     /// Until when it is stopped, in microseconds since the run began.
     stopped_until: Arc<AtomicU64>,
 }
 
-/// The real world. Fields are dropped in this order: processes before what they stand on.
+/// The real world. Fields are dropped in this order: processes before their namespaces.
 struct World {
     /// Those of nodes that run, and of those that will.
     processes: BTreeMap<usize, Process>,
     /// Processes of nodes that said goodbye, which may take a while.
     leaving: BTreeMap<usize, JoinHandle<()>>,
-    bed: Bed,
+    testbed: Testbed,
     scenario: String,
     epoch: u64,
     begun: Instant,
-    /// By the number of a process: which life it lives.
-    lives: BTreeMap<u32, usize>,
-    says: mpsc::UnboundedSender<(u32, Option<Said>)>,
-    said: mpsc::UnboundedReceiver<(u32, Option<Said>)>,
-    seen: Seen,
-    /// The longest that something was done after its time.
+    /// By process id: the number of its incarnation.
+    incarnations: BTreeMap<u32, usize>,
+    reports_tx: mpsc::Sender<(u32, Option<NodeMessage>)>,
+    reports: mpsc::Receiver<(u32, Option<NodeMessage>)>,
+    observations: Observations,
+    /// The longest delay of an operation.
     lag: Duration,
 }
 
-async fn replay(scenario: &Scenario, journal: &Journal, nodes: usize) -> Result<Seen, Error> {
+async fn replay(
+    scenario: &Scenario,
+    journal: &Journal,
+    nodes: usize,
+) -> Result<Observations, Error> {
     let network = scenario.network().map_err(|(key, why)| format!("{key}: {why}"))?;
     let bar = bar(scenario.duration.0);
     bar.set_message("making namespaces");
-    let bed = Bed::make(nodes)?;
-    let (says, said) = mpsc::unbounded_channel();
+    let testbed = Testbed::make(nodes)?;
+    let (reports_tx, reports) = mpsc::channel(MAX_PENDING_REPORTS);
     let mut world = World {
         processes: BTreeMap::new(),
         leaving: BTreeMap::new(),
-        bed,
+        testbed,
         scenario: scenario.to_toml()?,
         epoch: 0,
         begun: Instant::now(),
-        lives: BTreeMap::new(),
-        says,
-        said,
-        seen: Seen::default(),
+        incarnations: BTreeMap::new(),
+        reports_tx,
+        reports,
+        observations: Observations::default(),
         lag: Duration::ZERO,
     };
     bar.set_message("starting processes");
@@ -133,7 +144,7 @@ async fn replay(scenario: &Scenario, journal: &Journal, nodes: usize) -> Result<
     world.all_ready(nodes).await?;
     world.begun = Instant::now() + BEFORE;
     world.epoch = now() + BEFORE.as_micros() as u64;
-    world.bed.connect(network, world.begun);
+    world.testbed.connect(network, world.begun);
     for index in 0..nodes {
         world.set_up(index).await?;
     }
@@ -141,10 +152,10 @@ async fn replay(scenario: &Scenario, journal: &Journal, nodes: usize) -> Result<
     for (place, (at, operation)) in journal.iter().enumerate() {
         world.wait_until(*at, &bar).await?;
         world.perform(*at, operation).await?;
-        // Whoever comes back needs a process, but not before all that happens now has happened.
+        // A node that comes back needs a process, but only after everything that happens now.
         let is_last = journal.get(place + 1).is_none_or(|(next, _)| next > at);
         if is_last {
-            world.spawn_for_those_who_come_back(&journal[place + 1..]).await?;
+            world.spawn_returning_nodes(&journal[place + 1..]).await?;
         }
     }
     world.wait_until(Time::ZERO.after(scenario.duration.0), &bar).await?;
@@ -160,25 +171,26 @@ impl World {
     /// A process that waits for its setup.
     fn spawn(&mut self, index: usize) -> Result<(), Error> {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &bed::name(index)]);
+        command.args(["netns", "exec", &testbed::name(index)]);
         command.arg(std::env::current_exe()?).arg("node");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn()?;
         let missing = || "a process without pipes";
-        let orders = child.stdin.take().ok_or_else(missing)?;
+        let input = child.stdin.take().ok_or_else(missing)?;
         let output = child.stdout.take().ok_or_else(missing)?;
         let number = child.id().ok_or_else(missing)?;
-        let says = self.says.clone();
+        let reports_tx = self.reports_tx.clone();
         tokio::spawn(async move {
             let mut lines = BufReader::new(output).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                let said = serde_json::from_str(&line);
-                let said = said.unwrap_or_else(|_| Said::Failed(format!("it said {line:?}")));
-                let _ = says.send((number, Some(said)));
+                let message = serde_json::from_str(&line);
+                let message =
+                    message.unwrap_or_else(|_| NodeMessage::Failed(format!("it said {line:?}")));
+                let _ = reports_tx.send((number, Some(message))).await;
             }
-            let _ = says.send((number, None));
+            let _ = reports_tx.send((number, None)).await;
         });
-        let process = Process { child, orders, life: None, stopped_until: Arc::default() };
+        let process = Process { child, input, incarnation: None, stopped_until: Arc::default() };
         self.processes.insert(index, process);
         Ok(())
     }
@@ -186,9 +198,9 @@ impl World {
     async fn all_ready(&mut self, mut awaited: usize) -> Result<(), Error> {
         let deadline = tokio::time::Instant::now() + STARTING;
         while awaited > 0 {
-            match timeout_at(deadline, self.said.recv()).await {
-                Ok(Some((_, Some(Said::Ready)))) => awaited -= 1,
-                Ok(Some((_, Some(Said::Failed(why))))) => return Err(why.into()),
+            match timeout_at(deadline, self.reports.recv()).await {
+                Ok(Some((_, Some(NodeMessage::Ready)))) => awaited -= 1,
+                Ok(Some((_, Some(NodeMessage::Failed(why))))) => return Err(why.into()),
                 Ok(Some((_, Some(_)))) => {}
                 Ok(_) => return Err("a node's process ended at its start".into()),
                 Err(_) => {
@@ -201,28 +213,29 @@ impl World {
     }
 
     async fn set_up(&mut self, index: usize) -> Result<(), Error> {
-        let listen = format!("/ip4/{}/tcp/{PORT}", bed::address(index));
+        let listen = format!("/ip4/{}/tcp/{PORT}", testbed::address(index));
         let (scenario, epoch) = (self.scenario.clone(), self.epoch);
         let setup = serde_json::to_string(&Setup { scenario, index, listen, epoch })?;
-        self.tell(index, &setup).await;
+        self.send_line(index, &setup).await;
         Ok(())
     }
 
-    /// A process that ends although nobody ended it ends the run.
-    fn heard(&mut self, number: u32, said: Option<Said>) -> Result<(), Error> {
-        let Some(life) = self.lives.get(&number) else { return Ok(()) };
-        if let Some(said) = said {
-            self.seen.heard(*life, said);
+    /// The run fails if a process ends by itself.
+    fn heard(&mut self, number: u32, message: Option<NodeMessage>) -> Result<(), Error> {
+        let Some(incarnation) = self.incarnations.get(&number) else { return Ok(()) };
+        if let Some(message) = message {
+            self.observations.heard(*incarnation, message);
             return Ok(());
         }
-        let lives_it = |process: &Process| process.life == Some(*life);
-        let ended = self.processes.iter().find(|(_, process)| lives_it(process));
+        let is_it = |process: &Process| process.incarnation == Some(*incarnation);
+        let ended = self.processes.iter().find(|(_, process)| is_it(process));
         let Some((index, _)) = ended else { return Ok(()) };
-        let why = self.seen.failures.last().map(|why| format!(": {why}")).unwrap_or_default();
+        let why =
+            self.observations.failures.last().map(|why| format!(": {why}")).unwrap_or_default();
         Err(format!("the process of node {index} ended at {} s{why}", self.at() / 1_000_000).into())
     }
 
-    /// Listens to the nodes until then.
+    /// Handles the nodes' reports until then.
     async fn wait_until(&mut self, at: Time, bar: &ProgressBar) -> Result<(), Error> {
         let due = tokio::time::Instant::from_std(self.begun + at.since(Time::ZERO));
         loop {
@@ -233,25 +246,27 @@ impl World {
                     self.lag = self.lag.max(due.elapsed());
                     return Ok(());
                 }
-                Some((number, said)) = self.said.recv() => self.heard(number, said)?,
+                Some((number, message)) = self.reports.recv() => self.heard(number, message)?,
             }
         }
     }
 
-    /// Does it. Nodes start and end when they did in the simulation, though it takes a moment.
+    /// Performs an operation. For the figures, nodes start and end when they did in the simulation,
+    /// although it takes a moment.
     async fn perform(&mut self, at: Time, operation: &Operation) -> Result<(), Error> {
         let at = at.as_nanos() / 1_000;
         let addresses = |contacts: &[usize]| {
-            let address = |contact: &usize| format!("/ip4/{}/tcp/{PORT}", bed::address(*contact));
+            let address =
+                |contact: &usize| format!("/ip4/{}/tcp/{PORT}", testbed::address(*contact));
             contacts.iter().map(address).collect()
         };
         match operation {
             Operation::Start { index, contacts } => {
                 self.start(*index, at).await?;
-                self.order(*index, &Order::Start(addresses(contacts))).await;
+                self.send(*index, &ControllerMessage::Start(addresses(contacts))).await;
             }
             Operation::Join { index, contacts } => {
-                self.order(*index, &Order::Join(addresses(contacts))).await;
+                self.send(*index, &ControllerMessage::Join(addresses(contacts))).await;
             }
             Operation::Kill(index) | Operation::Crash(index) => {
                 if let Some(process) = self.processes.get_mut(index) {
@@ -260,19 +275,23 @@ impl World {
                 drop(self.let_go(*index, at));
             }
             Operation::Leave(index) => {
-                self.order(*index, &Order::Leave).await;
+                self.send(*index, &ControllerMessage::Leave).await;
                 let left = self.let_go(*index, at);
                 self.leaving.extend(left.map(|left| (*index, left)));
             }
-            Operation::LeaveAndStay(index) => self.order(*index, &Order::LeaveAndStay).await,
+            Operation::LeaveAndStay(index) => {
+                self.send(*index, &ControllerMessage::LeaveAndStay).await;
+            }
             Operation::Stall(index, lasting) => self.stall(*index, *lasting)?,
             Operation::Publish { index, bytes, id } => {
-                if let Some(life) = self.processes.get(index).and_then(|process| process.life) {
-                    self.seen.publishes(life, *id, *bytes, at);
+                if let Some(incarnation) =
+                    self.processes.get(index).and_then(|process| process.incarnation)
+                {
+                    self.observations.publishes(incarnation, *id, *bytes, at);
                 }
-                self.order(*index, &Order::Publish { id: *id, bytes: *bytes }).await;
+                self.send(*index, &ControllerMessage::Publish { id: *id, bytes: *bytes }).await;
             }
-            Operation::Network(network) => self.bed.replace(network.as_ref().clone()),
+            Operation::Network(network) => self.testbed.replace(network.as_ref().clone()),
             Operation::Other(what) => return Err(format!("real nodes cannot have {what}").into()),
             _ => return Err("something was done that real nodes cannot have".into()),
         }
@@ -287,43 +306,43 @@ impl World {
             self.spawn(index)?;
             self.set_up(index).await?;
         }
-        let life = self.seen.started(index, at);
+        let incarnation = self.observations.started(index, at);
         if let Some(process) = self.processes.get_mut(&index) {
-            process.life = Some(life);
-            self.lives.extend(process.child.id().map(|number| (number, life)));
+            process.incarnation = Some(incarnation);
+            self.incarnations.extend(process.child.id().map(|number| (number, incarnation)));
         }
         Ok(())
     }
 
-    async fn order(&mut self, index: usize, order: &Order) {
-        if let Ok(line) = serde_json::to_string(order) {
-            self.tell(index, &line).await;
+    async fn send(&mut self, index: usize, message: &ControllerMessage) {
+        if let Ok(line) = serde_json::to_string(message) {
+            self.send_line(index, &line).await;
         }
     }
 
-    /// Whoever is gone hears nothing any more.
-    async fn tell(&mut self, index: usize, line: &str) {
+    /// Sends nothing to a node that is gone.
+    async fn send_line(&mut self, index: usize, line: &str) {
         if let Some(process) = self.processes.get_mut(&index) {
-            let _ = process.orders.write_all(format!("{line}\n").as_bytes()).await;
+            let _ = process.input.write_all(format!("{line}\n").as_bytes()).await;
         }
     }
 
-    /// The life of a node is over.
+    /// Ends the incarnation of a node. Its process is awaited in the background.
     fn let_go(&mut self, index: usize, at: u64) -> Option<JoinHandle<()>> {
         let mut process = self.processes.remove(&index)?;
-        process.life.into_iter().for_each(|life| self.seen.ended(life, at));
+        process
+            .incarnation
+            .into_iter()
+            .for_each(|incarnation| self.observations.ended(incarnation, at));
         process.stopped_until.store(GONE, Ordering::Relaxed);
         Some(tokio::spawn(async move {
             // Its input stays open until then: the end of that would end it.
             let _ = timeout(TIMEOUT, process.child.wait()).await;
-            drop(process.orders);
+            drop(process.input);
         }))
     }
 
-    async fn spawn_for_those_who_come_back(
-        &mut self,
-        to_come: &[(Time, Operation)],
-    ) -> Result<(), Error> {
+    async fn spawn_returning_nodes(&mut self, to_come: &[(Time, Operation)]) -> Result<(), Error> {
         for (_, operation) in to_come {
             if let Operation::Start { index, .. } = operation
                 && !self.processes.contains_key(index)
@@ -335,7 +354,7 @@ impl World {
         Ok(())
     }
 
-    /// Stops a process. Of several times the one counts that ends last.
+    /// Stops a process for a while. If stops overlap, the one that ends last counts.
     fn stall(&self, index: usize, lasting: Duration) -> Result<(), Error> {
         let Some(process) = self.processes.get(&index) else { return Ok(()) };
         let Some(id) = process.child.id() else { return Ok(()) };
@@ -353,8 +372,8 @@ impl World {
         Ok(())
     }
 
-    /// Has all nodes that run say the rest, and ends them.
-    async fn end(mut self) -> Result<Seen, Error> {
+    /// Has all running nodes report the rest, and ends them.
+    async fn end(mut self) -> Result<Observations, Error> {
         let by_clock = self.begun.elapsed().as_micros() as u64;
         if self.at().abs_diff(by_clock) > CLOCK_STEP {
             return Err("the machine's clock was set during the run: run it again".into());
@@ -362,33 +381,36 @@ impl World {
         let mut awaited = BTreeSet::new();
         for index in self.processes.keys().copied().collect::<Vec<_>>() {
             let process = &self.processes[&index];
-            let Some(id) = process.child.id().filter(|_| process.life.is_some()) else { continue };
+            let Some(id) = process.child.id().filter(|_| process.incarnation.is_some()) else {
+                continue;
+            };
             // It may be stopped beyond the end.
             kill(Pid::from_raw(i32::try_from(id)?), Signal::SIGCONT)?;
             awaited.insert(id);
-            self.order(index, &Order::Tell).await;
+            self.send(index, &ControllerMessage::Flush).await;
         }
         let deadline = tokio::time::Instant::now() + TIMEOUT;
         while !awaited.is_empty() {
-            let Ok(Some((number, said))) = timeout_at(deadline, self.said.recv()).await else {
+            let Ok(Some((number, message))) = timeout_at(deadline, self.reports.recv()).await
+            else {
                 return Err(format!("nodes that do not answer: {}", awaited.len()).into());
             };
-            if matches!(said, Some(Said::Told)) {
+            if matches!(message, Some(NodeMessage::Flushed)) {
                 awaited.remove(&number);
             }
-            self.heard(number, said)?;
+            self.heard(number, message)?;
         }
         if self.lag > LATE {
             let lag = self.lag.as_millis();
             let why =
                 format!("the machine is too slow: something was done {lag} ms after its time");
-            self.seen.failures.push(why);
+            self.observations.failures.push(why);
         }
-        let lost = self.bed.overflowed();
+        let lost = self.testbed.overflowed();
         if lost > 0 {
-            self.seen.failures.push(format!("{lost} packets did not fit the switch"));
+            self.observations.failures.push(format!("{lost} packets did not fit the switch"));
         }
-        Ok(self.seen)
+        Ok(self.observations)
     }
 }
 

@@ -1,15 +1,15 @@
-//! Both worlds side by side.
+//! The figures of both worlds side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
-use murmurate_simulator::experiment::runner::{Outcome, PhaseReport, Report, Verdict};
+use murmurate_simulator::experiment::runner::{ObservedReport, PhaseReport, Report, Verdict};
 use murmurate_simulator::experiment::scenario::{Assertion, Scenario, Window};
 use serde::Serialize;
 
-use crate::seen::Seen;
+use crate::observations::Observations;
 
 /// A figure of both worlds.
 #[derive(Debug, Serialize)]
@@ -17,7 +17,7 @@ pub(crate) struct Row {
     /// The phase, if it is of one.
     phase: Option<String>,
     figure: String,
-    /// The median of all seeds that have it, the least and the greatest.
+    /// The median over all seeds that have it.
     simulated: Option<f64>,
     least: Option<f64>,
     greatest: Option<f64>,
@@ -26,18 +26,18 @@ pub(crate) struct Row {
     ratio: Option<f64>,
 }
 
-/// What an assertion came to in both worlds.
+/// The result of an assertion in both worlds.
 #[derive(Debug, Serialize)]
-struct Asserted {
+struct AssertionResult {
     assertion: String,
-    /// With how many seeds it holds.
+    /// The number of seeds with which it holds.
     simulated: usize,
     real: bool,
 }
 
 /// All figures.
 #[derive(Debug, Serialize)]
-pub(crate) struct Both {
+pub(crate) struct Comparison {
     scenario: String,
     /// The first one, with which real nodes ran.
     seed: u64,
@@ -45,7 +45,7 @@ pub(crate) struct Both {
     seeds: usize,
     nodes: u32,
     figures: Vec<Row>,
-    assertions: Vec<Asserted>,
+    assertions: Vec<AssertionResult>,
     /// What went wrong for real nodes.
     failures: Vec<String>,
 }
@@ -83,10 +83,15 @@ impl Row {
     }
 }
 
-impl Both {
-    /// What was simulated with each seed, and what was seen of real nodes that ran with the first.
-    pub(crate) fn new(scenario: &Scenario, simulated: &[Report], seen: &Seen) -> Self {
-        let real = seen.outcome(scenario);
+impl Comparison {
+    /// Compares the simulated runs of all seeds with what was observed of real nodes, which ran with the
+    /// first seed.
+    pub(crate) fn new(
+        scenario: &Scenario,
+        simulated: &[Report],
+        observations: &Observations,
+    ) -> Self {
+        let real = observations.report(scenario);
         let mut figures = Vec::new();
         for real in &real.phases {
             let is_same = |phase: &&PhaseReport| phase.phase == real.phase;
@@ -94,9 +99,9 @@ impl Both {
                 simulated.iter().filter_map(|report| report.phases.iter().find(is_same)).collect();
             figures.extend(phase(&phases, real));
         }
-        figures.extend(messages(simulated, &seen.messages(scenario)));
+        figures.extend(messages(simulated, &observations.messages(scenario)));
         figures.extend(times(scenario, simulated, &real));
-        let asserted = |(place, verdict): (usize, &Verdict)| Asserted {
+        let asserted = |(place, verdict): (usize, &Verdict)| AssertionResult {
             assertion: verdict.assertion.clone(),
             simulated: simulated.iter().filter(|report| report.verdicts[place].holds).count(),
             real: verdict.holds,
@@ -108,11 +113,11 @@ impl Both {
             nodes: scenario.nodes.count,
             figures,
             assertions: real.verdicts.iter().enumerate().map(asserted).collect(),
-            failures: seen.failures.clone(),
+            failures: observations.failures.clone(),
         }
     }
 
-    /// Whether all that is asserted holds in both, with every seed.
+    /// Whether all assertions hold in both worlds, with every seed.
     pub(crate) fn hold(&self) -> bool {
         self.assertions.iter().all(|asserted| asserted.simulated == self.seeds && asserted.real)
     }
@@ -156,7 +161,7 @@ fn messages(simulated: &[Report], real: &BTreeMap<String, u64>) -> Vec<Row> {
 }
 
 /// How long it took until an assertion with `within` held.
-fn times(scenario: &Scenario, simulated: &[Report], real: &Outcome) -> Vec<Row> {
+fn times(scenario: &Scenario, simulated: &[Report], real: &ObservedReport) -> Vec<Row> {
     let row = |(place, assertion): (usize, &Assertion)| {
         let Window::Within(_, event) = &assertion.window else { return None };
         let begun = scenario.event_time(event).0.as_secs_f64();
@@ -171,10 +176,10 @@ fn times(scenario: &Scenario, simulated: &[Report], real: &Outcome) -> Vec<Row> 
 }
 
 /// The most important figures of several scenarios.
-pub(crate) struct Summary<'a>(pub(crate) &'a [Both]);
+pub(crate) struct Summary<'a>(pub(crate) &'a [Comparison]);
 
-impl Both {
-    /// A figure of a phase: what real nodes came to, and what simulated ones did.
+impl Comparison {
+    /// A figure of a phase, real and simulated.
     fn cell(&self, phase: &str, figure: &str) -> String {
         let is_it = |row: &&Row| row.phase.as_deref() == Some(phase) && row.figure == figure;
         let Some(row) = self.figures.iter().find(is_it) else { return String::new() };
@@ -220,7 +225,7 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
-impl fmt::Display for Both {
+impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scenario, nodes, seed, seeds, .. } = self;
         writeln!(
@@ -246,7 +251,7 @@ impl fmt::Display for Both {
             column.set_cell_alignment(CellAlignment::Right);
         }
         writeln!(f, "{table}")?;
-        for Asserted { assertion, simulated, real } in &self.assertions {
+        for AssertionResult { assertion, simulated, real } in &self.assertions {
             let real = if *real { "holds" } else { "FAILS" };
             writeln!(f, "{assertion}: simulated {simulated} of {seeds}, real {real}")?;
         }

@@ -11,10 +11,10 @@ use murmurate::broadcast::{Plumtree, plumtree};
 use murmurate::membership::{HyParView, hyparview};
 use murmurate_simulator::model::network::{Latency, Network};
 use murmurate_simulator::observe::check;
-use murmurate_simulator::{Peer, Simulation};
+use murmurate_simulator::{SimPeer, Simulation};
 use own_service::{Command, Event, Tally};
 
-type Node = Stack<HyParView<Peer>, Plumtree<Peer, u32, Bytes>, Tally<Peer>>;
+type Node = Stack<HyParView<SimPeer>, Plumtree<SimPeer, u32, Bytes>, Tally<SimPeer>>;
 
 const NODES: usize = 200;
 
@@ -22,7 +22,7 @@ const NODES: usize = 200;
 fn overlay(seed: u64, lost: f64) -> Simulation<Node> {
     let (membership, broadcast) =
         (Arc::new(hyparview::Config::default()), Arc::new(plumtree::Config::default()));
-    let make = Arc::new(move |me: Peer, seed| {
+    let make = Arc::new(move |me: SimPeer, seed| {
         let membership = HyParView::new(me, Arc::clone(&membership), seed);
         Stack::new(membership, Plumtree::new(Arc::clone(&broadcast))).with_service(Tally::default())
     });

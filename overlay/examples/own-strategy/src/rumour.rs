@@ -12,7 +12,7 @@ use murmurate::broadcast::{
 use murmurate::membership::{ConfigError, Mark, Peer, Sizes, Strategy, Time, Violation, Wire};
 use murmurate_simulator::engine::strategy::{SimPayload, WatchedBroadcast};
 use murmurate_simulator::strategies::SimulatedBroadcast;
-use murmurate_simulator::{Peer as SimPeer, SimId};
+use murmurate_simulator::{SimId, SimPeer};
 use serde::{Deserialize, Serialize};
 
 murmurate::membership::parameters! {

@@ -11,7 +11,7 @@ use murmurate::membership::{
 };
 use murmurate_simulator::engine::strategy::Watched;
 use murmurate_simulator::strategies::SimulatedMembership;
-use murmurate_simulator::strategies::membership::{Conditions, Promises};
+use murmurate_simulator::strategies::membership::{MembershipConditions, MembershipPromises};
 use serde::{Deserialize, Serialize};
 
 murmurate::membership::parameters! {
@@ -216,7 +216,10 @@ impl<P: Peer> Watched for Star<P> {}
 
 /// It promises too much: see what the swarm says of it.
 impl SimulatedMembership for Parameters {
-    fn promises(&self, _for: &Conditions) -> Promises {
-        Promises { recovery: Some(Duration::from_secs(60)), ..Promises::default() }
+    fn promises(&self, _for: &MembershipConditions) -> MembershipPromises {
+        MembershipPromises {
+            recovery: Some(Duration::from_secs(60)),
+            ..MembershipPromises::default()
+        }
     }
 }

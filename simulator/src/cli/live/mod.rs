@@ -1,4 +1,4 @@
-//! `run --watch`: the run on the terminal while it goes on.
+//! `run --watch`: shows a run on the terminal while it goes on.
 
 mod view;
 
@@ -19,9 +19,9 @@ use view::View;
 const LOOKS: u32 = 400;
 /// Nodes whose neighbours are counted at a look.
 const SAMPLE: usize = 5_000;
-/// Wall time between two pictures.
+/// Wall time between two frames.
 const FRAME: Duration = Duration::from_millis(60);
-/// What a shell says of a program that was interrupted.
+/// The exit status that shells use for an interrupted program.
 const INTERRUPTED: i32 = 130;
 
 /// The view, as long as it is open.
@@ -66,7 +66,7 @@ impl Live {
         })
     }
 
-    /// Draws, unless that was just done, and does what the keys say.
+    /// Draws, unless that was just done, and handles keys.
     fn go_on(&mut self) {
         if !self.is_open {
             return;
@@ -123,7 +123,7 @@ impl Live {
         }
     }
 
-    /// Gives the terminal back; the run goes on.
+    /// Restores the terminal; the run goes on.
     pub(crate) fn close(&mut self) {
         if std::mem::take(&mut self.is_open) {
             close();
@@ -137,7 +137,7 @@ impl Drop for Live {
     }
 }
 
-/// There is nobody left to tell if this fails.
+/// If this fails, there is nowhere to report it.
 fn close() {
     let _ = terminal::disable_raw_mode();
     let _ = execute!(io::stderr(), terminal::LeaveAlternateScreen);

@@ -1,8 +1,8 @@
-//! What is seen of a run.
+//! What the live view shows of a run.
 
 use std::time::Duration;
 
-use crate::engine::stats::Broadcast;
+use crate::engine::stats::BroadcastStats;
 use crate::experiment::runner::Point;
 use murmurate::membership::Time;
 use ratatui::Frame;
@@ -11,7 +11,7 @@ use ratatui::style::{Color, Style, Stylize as _};
 use ratatui::text::Line;
 use ratatui::widgets::{Bar, BarChart, BarGroup, Block, Gauge, Paragraph, Sparkline};
 
-/// Shares are drawn in so many steps.
+/// The number of steps in which shares are drawn.
 const WHOLE: u64 = 1_000;
 
 /// All that is shown.
@@ -25,7 +25,8 @@ pub(super) struct View {
     running: usize,
     events: u64,
     messages: u64,
-    /// Of the broadcasts between two looks, at the look after: `None` if there were none.
+    /// The share reached of the broadcasts between two looks, taken at the next look: `None` if there were
+    /// none.
     reliability: Vec<Option<f64>>,
     /// The looks before: the times that the next share is about.
     looks: [Time; 2],
@@ -45,7 +46,7 @@ impl View {
         now: Time,
         running: usize,
         degrees: impl Iterator<Item = usize>,
-        broadcasts: &[Broadcast],
+        broadcasts: &[BroadcastStats],
     ) {
         (self.now, self.running) = (now, running);
         self.degrees.clear();
@@ -56,7 +57,7 @@ impl View {
         let [from, until] = self.looks;
         let first = broadcasts.partition_point(|broadcast| broadcast.sent < from);
         let end = broadcasts.partition_point(|broadcast| broadcast.sent < until);
-        let shares = broadcasts[first..end].iter().map(Broadcast::reliability);
+        let shares = broadcasts[first..end].iter().map(BroadcastStats::reliability);
         let mean = shares.sum::<f64>() / (end - first) as f64;
         self.reliability.push((end > first).then_some(mean));
         self.looks = [until, now];
@@ -173,8 +174,8 @@ mod tests {
         Time::from_nanos(seconds * 1_000_000_000)
     }
 
-    fn broadcast(sent: u64, delivered: u32) -> Broadcast {
-        Broadcast {
+    fn broadcast(sent: u64, delivered: u32) -> BroadcastStats {
+        BroadcastStats {
             origin: 0,
             sent: at(sent),
             payload_bytes: 1,

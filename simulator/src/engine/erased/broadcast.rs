@@ -8,14 +8,14 @@ use murmurate::broadcast::{Broadcast, Carries, Input};
 use murmurate::erased::{self, AnyBroadcastMessage, Boxed, ErasedBroadcast, Hosted};
 use murmurate::membership::{Sizes, Time, Wire};
 
-use super::{Said, own};
+use super::{ErasedMessage, own};
 use crate::engine::strategy::SimBroadcast;
 use crate::engine::watched::WatchedBroadcast;
 use crate::model::id::SimId;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// A broadcast strategy of any type. What it broadcasts is only counted.
-pub type AnyBroadcast<I> = erased::AnyBroadcast<Message<I>>;
+pub type AnyBroadcast<I> = erased::AnyBroadcast<BroadcastMessage<I>>;
 
 /// One that has not seen any input yet.
 pub fn broadcast<I, B>(strategy: B) -> AnyBroadcast<I>
@@ -23,19 +23,19 @@ where
     I: SimId,
     B: SimBroadcast<Id = I, Payload = ()> + Debug,
 {
-    const { assert!(B::Message::KINDS.len() <= Message::<I>::KINDS.len()) };
+    const { assert!(B::Message::KINDS.len() <= BroadcastMessage::<I>::KINDS.len()) };
     AnyBroadcast::<I> { strategy: Box::new(Hosted::new(strategy)) }
 }
 
 /// What it says.
 #[derive(Debug, Clone)]
-pub struct Message<I> {
-    said: Box<dyn Said>,
+pub struct BroadcastMessage<I> {
+    said: Box<dyn ErasedMessage>,
     carries: Option<I>,
     is_repair: bool,
 }
 
-impl<I> Wire for Message<I> {
+impl<I> Wire for BroadcastMessage<I> {
     /// Their names are the strategy's: see [`WatchedBroadcast::kinds`].
     const KINDS: &'static [&'static str] = &[""; 12];
 
@@ -48,7 +48,7 @@ impl<I> Wire for Message<I> {
     }
 }
 
-impl<I: SimId> Carries<I> for Message<I> {
+impl<I: SimId> Carries<I> for BroadcastMessage<I> {
     type Payload = ();
     type Head = Self;
 
@@ -70,7 +70,7 @@ impl<I: SimId> Carries<I> for Message<I> {
     }
 }
 
-impl<I, S, M: Said + Carries<I>> Boxed<S, M> for Message<I> {
+impl<I, S, M: ErasedMessage + Carries<I>> Boxed<S, M> for BroadcastMessage<I> {
     fn new(message: M) -> Self {
         let (carries, is_repair) = (message.carries(), message.is_repair());
         Self { said: Box::new(message), carries, is_repair }
@@ -81,27 +81,29 @@ impl<I, S, M: Said + Carries<I>> Boxed<S, M> for Message<I> {
     }
 }
 
-impl<I: SimId> AnyBroadcastMessage for Message<I> {
-    type Peer = Peer;
+impl<I: SimId> AnyBroadcastMessage for BroadcastMessage<I> {
+    type Peer = SimPeer;
     type Id = I;
     type Payload = ();
-    type Strategy = dyn WatchedStrategy<I>;
+    type Strategy = dyn ErasedWatchedBroadcast<I>;
 }
 
 /// [`WatchedBroadcast`] as a trait object.
-pub trait WatchedStrategy<I: SimId>: ErasedBroadcast<Message<I>> + DynClone {
+pub trait ErasedWatchedBroadcast<I: SimId>:
+    ErasedBroadcast<BroadcastMessage<I>> + DynClone
+{
     /// See [`WatchedBroadcast::kinds`].
     fn kinds(&self) -> Vec<&'static str>;
     /// See [`WatchedBroadcast::spares_links`].
     fn spares_links(&self, input: &Input<AnyBroadcast<I>>) -> bool;
     /// See [`WatchedBroadcast::must_graft`].
-    fn must_graft(&self, now: Time, input: &Input<AnyBroadcast<I>>) -> Option<Peer>;
+    fn must_graft(&self, now: Time, input: &Input<AnyBroadcast<I>>) -> Option<SimPeer>;
 }
 
-dyn_clone::clone_trait_object!(<I> WatchedStrategy<I> where I: SimId);
+dyn_clone::clone_trait_object!(<I> ErasedWatchedBroadcast<I> where I: SimId);
 
 /// What an input is to the strategy, for those who only look.
-fn look<I: SimId, B: Broadcast<Peer = Peer>>(
+fn look<I: SimId, B: Broadcast<Peer = SimPeer>>(
     hosted: &Hosted<B, B::Timer>,
     input: &Input<AnyBroadcast<I>>,
 ) -> Option<Input<B>> {
@@ -115,7 +117,7 @@ fn look<I: SimId, B: Broadcast<Peer = Peer>>(
     }
 }
 
-impl<I, B> WatchedStrategy<I> for Hosted<B, <B as Broadcast>::Timer>
+impl<I, B> ErasedWatchedBroadcast<I> for Hosted<B, <B as Broadcast>::Timer>
 where
     I: SimId,
     B: SimBroadcast<Id = I, Payload = ()> + Debug,
@@ -128,7 +130,7 @@ where
         look(self, input).is_some_and(|input| self.strategy.spares_links(&input))
     }
 
-    fn must_graft(&self, now: Time, input: &Input<AnyBroadcast<I>>) -> Option<Peer> {
+    fn must_graft(&self, now: Time, input: &Input<AnyBroadcast<I>>) -> Option<SimPeer> {
         self.strategy.must_graft(now, &look(self, input)?)
     }
 }
@@ -136,7 +138,7 @@ where
 impl<I: SimId> WatchedBroadcast for AnyBroadcast<I> {
     fn kinds(&self) -> Vec<&'static str> {
         let mut kinds = self.strategy.kinds();
-        kinds.resize(Message::<I>::KINDS.len(), "");
+        kinds.resize(BroadcastMessage::<I>::KINDS.len(), "");
         kinds
     }
 
@@ -144,7 +146,7 @@ impl<I: SimId> WatchedBroadcast for AnyBroadcast<I> {
         self.strategy.spares_links(input)
     }
 
-    fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<Peer> {
+    fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<SimPeer> {
         self.strategy.must_graft(now, input)
     }
 }
@@ -163,7 +165,7 @@ mod tests {
             plumtree::Message::Prune,
         ];
         for message in said {
-            let boxed: Message<u32> = Boxed::<(), _>::new(message.clone());
+            let boxed: BroadcastMessage<u32> = Boxed::<(), _>::new(message.clone());
             assert_eq!(boxed.carries(), message.carries());
             assert_eq!(boxed.is_repair(), message.is_repair());
             assert_eq!(Boxed::<(), _>::own(boxed), Some(message));

@@ -7,25 +7,25 @@ use dyn_clone::DynClone;
 use murmurate::erased::{self, AnyMembershipMessage, Boxed, ErasedMembership, Hosted};
 use murmurate::membership::{Membership, Sizes, Wire};
 
-use super::{Said, own};
+use super::{ErasedMessage, own};
 use crate::engine::strategy::SimMembership;
 use crate::engine::watched::Watched;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// A membership strategy of any type.
-pub type AnyMembership = erased::AnyMembership<Message>;
+pub type AnyMembership = erased::AnyMembership<MembershipMessage>;
 
 /// One that has not seen any input yet.
 pub fn membership<M: SimMembership + Debug>(strategy: M) -> AnyMembership {
-    const { assert!(M::Message::KINDS.len() <= Message::KINDS.len()) };
+    const { assert!(M::Message::KINDS.len() <= MembershipMessage::KINDS.len()) };
     AnyMembership { strategy: Box::new(Hosted::new(strategy)) }
 }
 
 /// What it says.
 #[derive(Debug, Clone)]
-pub struct Message(Box<dyn Said>);
+pub struct MembershipMessage(Box<dyn ErasedMessage>);
 
-impl Wire for Message {
+impl Wire for MembershipMessage {
     /// Their names are the strategy's: see [`Watched::kinds`].
     const KINDS: &'static [&'static str] = &[""; 24];
 
@@ -38,7 +38,7 @@ impl Wire for Message {
     }
 }
 
-impl<S, M: Said> Boxed<S, M> for Message {
+impl<S, M: ErasedMessage> Boxed<S, M> for MembershipMessage {
     fn new(message: M) -> Self {
         Self(Box::new(message))
     }
@@ -48,36 +48,36 @@ impl<S, M: Said> Boxed<S, M> for Message {
     }
 }
 
-impl AnyMembershipMessage for Message {
-    type Peer = Peer;
-    type Strategy = dyn WatchedStrategy;
+impl AnyMembershipMessage for MembershipMessage {
+    type Peer = SimPeer;
+    type Strategy = dyn ErasedWatchedMembership;
 
-    /// Nobody sends addresses along.
-    fn named(&self) -> Vec<Peer> {
+    /// Messages carry no addresses.
+    fn named(&self) -> Vec<SimPeer> {
         Vec::new()
     }
 }
 
 /// [`Watched`] as a trait object.
-pub trait WatchedStrategy: ErasedMembership<Message> + DynClone {
+pub trait ErasedWatchedMembership: ErasedMembership<MembershipMessage> + DynClone {
     /// See [`Watched::kinds`].
     fn kinds(&self) -> Vec<&'static str>;
     /// See [`Watched::spares_link`].
-    fn spares_link(&self, from: Peer, message: &Message) -> bool;
+    fn spares_link(&self, from: SimPeer, message: &MembershipMessage) -> bool;
     /// See [`Watched::replaces_failed`].
     fn replaces_failed(&self) -> bool;
     /// See [`Watched::looks_for_former`].
-    fn looks_for_former(&self, peer: Peer) -> bool;
+    fn looks_for_former(&self, peer: SimPeer) -> bool;
 }
 
-dyn_clone::clone_trait_object!(WatchedStrategy);
+dyn_clone::clone_trait_object!(ErasedWatchedMembership);
 
-impl<M: SimMembership + Debug> WatchedStrategy for Hosted<M, <M as Membership>::Timer> {
+impl<M: SimMembership + Debug> ErasedWatchedMembership for Hosted<M, <M as Membership>::Timer> {
     fn kinds(&self) -> Vec<&'static str> {
         self.strategy.kinds()
     }
 
-    fn spares_link(&self, from: Peer, message: &Message) -> bool {
+    fn spares_link(&self, from: SimPeer, message: &MembershipMessage) -> bool {
         let message = (&*message.0 as &dyn Any).downcast_ref();
         message.is_some_and(|message| self.strategy.spares_link(from, message))
     }
@@ -86,7 +86,7 @@ impl<M: SimMembership + Debug> WatchedStrategy for Hosted<M, <M as Membership>::
         self.strategy.replaces_failed()
     }
 
-    fn looks_for_former(&self, peer: Peer) -> bool {
+    fn looks_for_former(&self, peer: SimPeer) -> bool {
         self.strategy.looks_for_former(peer)
     }
 }
@@ -94,11 +94,11 @@ impl<M: SimMembership + Debug> WatchedStrategy for Hosted<M, <M as Membership>::
 impl Watched for AnyMembership {
     fn kinds(&self) -> Vec<&'static str> {
         let mut kinds = self.strategy.kinds();
-        kinds.resize(Message::KINDS.len(), "");
+        kinds.resize(MembershipMessage::KINDS.len(), "");
         kinds
     }
 
-    fn spares_link(&self, from: Peer, message: &Message) -> bool {
+    fn spares_link(&self, from: SimPeer, message: &MembershipMessage) -> bool {
         self.strategy.spares_link(from, message)
     }
 
@@ -106,7 +106,7 @@ impl Watched for AnyMembership {
         self.strategy.replaces_failed()
     }
 
-    fn looks_for_former(&self, peer: Peer) -> bool {
+    fn looks_for_former(&self, peer: SimPeer) -> bool {
         self.strategy.looks_for_former(peer)
     }
 }

@@ -1,5 +1,5 @@
-//! Strategies of any type, for those that are not compiled together with one another. Where boxing
-//! costs too much, strategies are compiled together: then nothing is boxed.
+//! Type-erased strategies: their messages are boxed. Where that costs too much, strategies are compiled
+//! together instead, without boxing.
 
 mod broadcast;
 mod membership;
@@ -14,14 +14,14 @@ pub use broadcast::{AnyBroadcast, broadcast};
 pub use membership::{AnyMembership, membership};
 
 /// A message of a strategy of any type.
-trait Said: Any + Debug + DynClone + Send {
+trait ErasedMessage: Any + Debug + DynClone + Send {
     fn kind(&self) -> usize;
     fn wire_len(&self, sizes: &Sizes) -> usize;
 }
 
-dyn_clone::clone_trait_object!(Said);
+dyn_clone::clone_trait_object!(ErasedMessage);
 
-impl<M: Wire + Clone + Debug + Send + 'static> Said for M {
+impl<M: Wire + Clone + Debug + Send + 'static> ErasedMessage for M {
     fn kind(&self) -> usize {
         Wire::kind(self)
     }
@@ -31,8 +31,8 @@ impl<M: Wire + Clone + Debug + Send + 'static> Said for M {
     }
 }
 
-/// The message as its strategy knows it. One of another strategy is nobody's.
-fn own<M: 'static>(said: Box<dyn Said>) -> Option<M> {
+/// The message with its type; `None` if it is of another strategy.
+fn own<M: 'static>(said: Box<dyn ErasedMessage>) -> Option<M> {
     let any: Box<dyn Any> = said;
     any.downcast().ok().map(|own| *own)
 }

@@ -15,7 +15,7 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// A message of so many bytes that says its name.
+    /// A message of this many bytes that contains its name.
     pub(super) fn message(self, bytes: usize) -> Bytes {
         let mut message = Vec::with_capacity(bytes.max(LEAST_BYTES));
         message.extend(self.ticket.to_le_bytes());

@@ -1,11 +1,11 @@
-//! What the ends of a lane say to each other, and to themselves.
+//! The messages between the ends of a lane, and an end's own timers.
 
 use murmurate::channel::session::{Greeting, Welcome};
 use murmurate::channel::{Frame, Path};
 
-use super::Channel;
+use super::ChannelConfig;
 use super::content::Name;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// Bytes before a body: on a stream, and in a datagram with its kind, lane and half.
 const FRAME: u64 = 12;
@@ -18,7 +18,7 @@ const WELCOME: u64 = 9 + 13;
 /// Bytes that say how much was read, or that there is nothing: about those of an empty TCP segment.
 const SEGMENT: u64 = 40;
 
-/// Messages that travel, as statistics call them.
+/// The kinds of messages that travel, as in statistics.
 pub(crate) const KINDS: [&str; 6] = [
     "channel_hello",
     "channel_welcome",
@@ -31,12 +31,12 @@ pub(crate) const KINDS: [&str; 6] = [
 /// A message about a lane.
 #[derive(Debug, Clone)]
 pub(crate) struct LaneMessage {
-    /// Which channel, by its place among them. The lane's nodes are those who talk.
+    /// The index of the channel. The lane is the one between sender and receiver.
     pub(crate) channel: u16,
     pub(crate) body: Body,
 }
 
-/// What a message came by.
+/// The path that a message came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Via {
     /// The stream that this greeting opened, in this place of its direction.
@@ -47,7 +47,7 @@ pub(crate) enum Via {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
-    /// To whoever runs at an address.
+    /// To any incarnation that runs at an address.
     Hello { greeting: Greeting, path: Path },
     /// Its answer.
     Welcome { welcome: Welcome, via: Via },
@@ -55,14 +55,14 @@ pub(crate) enum Body {
     Forth { via: Via, frame: Frame },
     /// From it.
     Back { via: Via, frame: Frame },
-    /// So many frames of this stream were read.
+    /// This many frames of the stream were read.
     Read { attempt: u64, frames: usize },
     /// Whether this stream still stands, although its reader has read nothing for a while: as TCP probes
     /// a window that is closed.
     Probe { attempt: u64 },
-    /// Nobody runs there who could answer this greeting.
+    /// No node runs there that could answer this greeting.
     Nobody { attempt: u64 },
-    /// The other end is no more, or does not know this half.
+    /// The other end is gone, or does not know this half.
     Gone { via: Via, to_sender: bool },
     /// To oneself: a deadline of the lane to this node.
     Wake { to: u32, turn: u64 },
@@ -71,7 +71,7 @@ pub(crate) enum Body {
     /// To oneself: the stream to or from this node is noticed to be broken.
     Notice { peer: u32, attempt: u64, to_sender: bool },
     /// To oneself: the application is done with a message.
-    Done { from: Peer, half: u64, number: u64, name: Name },
+    Done { from: SimPeer, half: u64, number: u64, name: Name },
 }
 
 impl LaneMessage {
@@ -88,7 +88,7 @@ impl LaneMessage {
         }
     }
 
-    /// The place of its kind among so many, of which these are the last.
+    /// The index of its kind among this many, of which these are the last.
     pub(crate) fn place(&self, kinds: usize) -> usize {
         kinds - KINDS.len() + self.kind()
     }
@@ -98,7 +98,7 @@ impl LaneMessage {
         self.kind() == KINDS.len()
     }
 
-    /// Whether it is for whoever runs at an address now.
+    /// Whether it is for any incarnation that runs at the address now.
     pub(crate) fn is_hello(&self) -> bool {
         matches!(self.body, Body::Hello { .. })
     }
@@ -117,7 +117,7 @@ impl LaneMessage {
     }
 
     /// Its size on the wire.
-    pub(crate) fn bytes(&self, channel: &Channel) -> u64 {
+    pub(crate) fn bytes(&self, channel: &ChannelConfig) -> u64 {
         match &self.body {
             Body::Hello { .. } => HELLO + channel.name.len() as u64,
             _ => self.bytes_on_line(),
@@ -138,7 +138,7 @@ impl LaneMessage {
         }
     }
 
-    /// What the host of a process that is gone says instead of it.
+    /// The answer of the host, if the process is gone.
     pub(crate) fn refusal(&self) -> Option<Self> {
         let body = match self.body {
             Body::Hello { greeting, .. } => Body::Nobody { attempt: greeting.attempt },

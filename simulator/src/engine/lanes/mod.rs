@@ -1,19 +1,19 @@
-//! Channels within a simulation: the shipped sessions, hosted by the nodes beside their protocols.
+//! Channels in a simulation: the sessions that ship, run by simulated nodes.
 //!
-//! A lane leads from one node to another for one channel. Its sending end lives at the one, its
-//! receiving end at the other, each in the shard of its node, from its first message until the node
-//! stops. What they say travels over the simulated network: on a stream each message once and in order,
-//! until a cut breaks it; on a relay each message on its own, lost, late or twice like any message.
+//! A lane leads from one node to another for one channel. Its sending end is at the one node, its receiving
+//! end at the other, each in the shard of its node, from the first message until the node stops. Their
+//! messages travel over the simulated network. On a stream each arrives once and in order, until a cut
+//! breaks the stream. On a relay each travels on its own, and can be lost, late or duplicated.
 //!
-//! The hosts do what the node's tasks do: what [`SenderSession`] and [`ReceiverSession`] decide. A process
-//! that is gone answers with a reset. Deadlines are those of the node's own clock. What the kinds promise
-//! is checked at every step, see [`Promises`].
+//! The hosts do what [`SenderSession`] and [`ReceiverSession`] decide, as the tasks of a real node do. A
+//! dead process answers with a reset. Deadlines follow the node's own clock. Every step checks what the
+//! kinds promise, see [`ChannelPromises`].
 //!
 //! [`SenderSession`]: murmurate::channel::session::SenderSession
 //! [`ReceiverSession`]: murmurate::channel::session::ReceiverSession
 
+mod accounting;
 mod content;
-mod ledger;
 mod message;
 mod promises;
 mod receiver;
@@ -30,26 +30,26 @@ use murmurate::channel::{Kind, LaneLimits};
 use murmurate::membership::{Time, Violation};
 
 use crate::model::network::mix;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
+use accounting::Accounting;
+pub(crate) use accounting::Audit;
+pub use accounting::{ChannelMessage, MessageEvent, Tally, TallyWindow};
 pub use content::LEAST_BYTES;
-pub(crate) use ledger::Audit;
-use ledger::Ledger;
-pub use ledger::{ChannelMessage, Happened, Tally, Watch};
 use message::{Body, Via};
 pub(crate) use message::{KINDS, LaneMessage};
-pub use promises::Promises;
+pub use promises::ChannelPromises;
 use receiver::Receiver;
 use sender::Sender;
 
 /// A channel, as all nodes declare it.
 #[derive(Debug, Clone)]
-pub struct Channel {
+pub struct ChannelConfig {
     /// Its name.
     pub name: String,
     /// Makes its halves.
     pub kind: Arc<dyn Kind>,
     /// What is checked.
-    pub promises: Promises,
+    pub promises: ChannelPromises,
     /// What a half may keep.
     pub limits: LaneLimits,
     /// Bytes of the answer to each message, if the kind has answers; at least [`LEAST_BYTES`].
@@ -72,16 +72,16 @@ const DOUBT: Duration = Duration::from_secs(1);
 /// The longest that it takes an end to notice that its stream is broken.
 const NOTICE: Duration = Duration::from_secs(3);
 
-/// What a node's lanes speak to while they handle one input.
+/// The host of a node's lanes while they handle one input.
 pub(crate) trait LaneHost {
     /// Who it is.
-    fn me(&self) -> Peer;
+    fn me(&self) -> SimPeer;
     /// The true time.
     fn now(&self) -> Time;
     /// What the node's clock shows.
     fn local(&self) -> Time;
-    /// Puts a message on the network. Whether it is on its way, or may be.
-    fn send(&mut self, to: Peer, message: LaneMessage, bytes: u64) -> bool;
+    /// Puts a message on the network. Returns whether it is on its way, or may be.
+    fn send(&mut self, to: SimPeer, message: LaneMessage, bytes: u64) -> bool;
     /// The message comes back after so much time of the node's clock.
     fn wake(&mut self, after: Duration, message: LaneMessage);
 }
@@ -89,10 +89,10 @@ pub(crate) trait LaneHost {
 /// What a half's host deals with while it handles one input.
 struct Context<'a> {
     host: &'a mut dyn LaneHost,
-    channel: &'a Channel,
+    channel: &'a ChannelConfig,
     /// Its place among the channels.
     number: u16,
-    ledger: &'a mut Ledger,
+    accounting: &'a mut Accounting,
     /// The node's applications take nothing.
     is_stopped: bool,
 }
@@ -112,16 +112,16 @@ struct NodeLanes {
 /// The lanes of a shard's nodes.
 #[derive(Debug, Clone)]
 pub(crate) struct Lanes {
-    channels: Arc<[Channel]>,
+    channels: Arc<[ChannelConfig]>,
     /// By place, up to the last node that uses channels.
     nodes: Vec<Option<Box<NodeLanes>>>,
-    ledger: Ledger,
+    accounting: Accounting,
 }
 
 /// What happens to lanes from outside.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Act {
-    /// A message of so many bytes is sent on a channel to a node.
+    /// A message of this many bytes is sent on a channel to a node.
     Push { channel: u16, to: u32, bytes: usize },
     /// The applications of the node take nothing, or go on.
     Stop(bool),
@@ -134,19 +134,19 @@ pub(crate) enum Act {
 }
 
 impl Lanes {
-    pub(crate) fn new(channels: Arc<[Channel]>, watches: Vec<Watch>) -> Self {
-        let ledger = Ledger::new(channels.len(), watches);
-        Self { channels, nodes: Vec::new(), ledger }
+    pub(crate) fn new(channels: Arc<[ChannelConfig]>, watches: Vec<TallyWindow>) -> Self {
+        let accounting = Accounting::new(channels.len(), watches);
+        Self { channels, nodes: Vec::new(), accounting }
     }
 
     /// From now on all that happens to messages is kept.
     pub(crate) fn keep_all(&mut self) {
-        self.ledger.keep_all();
+        self.accounting.keep_all();
     }
 
     /// Something happens to the lanes of the node at `place`.
     pub(crate) fn act(&mut self, place: usize, host: &mut dyn LaneHost, act: Act) {
-        let Self { channels, nodes, ledger } = self;
+        let Self { channels, nodes, accounting } = self;
         let lanes = lanes_of(nodes, place);
         let (now, me) = (host.now(), host.me());
         if let Act::Stop(stops) = act {
@@ -156,9 +156,9 @@ impl Lanes {
             let is_stopped = lanes.is_stopped;
             let declared = &channels[usize::from(channel)];
             let mut context =
-                Context { host, channel: declared, number: channel, ledger, is_stopped };
+                Context { host, channel: declared, number: channel, accounting, is_stopped };
             let kept = act(&mut context);
-            ledger.judge(now, me, kept);
+            accounting.judge(now, me, kept);
         };
         if let Act::Push { channel, to, bytes } = act {
             let declared = &channels[usize::from(channel)];
@@ -197,25 +197,26 @@ impl Lanes {
         &mut self,
         place: usize,
         host: &mut dyn LaneHost,
-        from: Peer,
+        from: SimPeer,
         message: LaneMessage,
     ) {
-        let Self { channels, nodes, ledger } = self;
+        let Self { channels, nodes, accounting } = self;
         let LaneMessage { channel, body } = message;
         let lanes = lanes_of(nodes, place);
         let (now, me) = (host.now(), host.me());
         let (declared, is_stopped) = (&channels[usize::from(channel)], lanes.is_stopped);
-        let mut context = Context { host, channel: declared, number: channel, ledger, is_stopped };
+        let mut context =
+            Context { host, channel: declared, number: channel, accounting, is_stopped };
         let kept = lanes.hear(&mut context, from, body);
-        ledger.judge(now, me, kept);
+        accounting.judge(now, me, kept);
     }
 
     /// The process of the node at `place` ends. Whom its host tells so, where it does.
-    pub(crate) fn hang_up(&mut self, place: usize) -> Vec<(Peer, LaneMessage)> {
+    pub(crate) fn hang_up(&mut self, place: usize) -> Vec<(SimPeer, LaneMessage)> {
         let Some(lanes) = self.nodes.get_mut(place).and_then(Option::take) else {
             return Vec::new();
         };
-        let gone = |channel: u16, path: Option<(Via, Peer)>, to_sender| {
+        let gone = |channel: u16, path: Option<(Via, SimPeer)>, to_sender| {
             let (via, peer) = path?;
             Some((peer, LaneMessage { channel, body: Body::Gone { via, to_sender } }))
         };
@@ -233,8 +234,8 @@ impl Lanes {
     }
 
     /// What was counted here.
-    pub(crate) fn ledger(&self) -> &Ledger {
-        &self.ledger
+    pub(crate) fn accounting(&self) -> &Accounting {
+        &self.accounting
     }
 
     /// The first invariant of a half that does not hold.
@@ -258,7 +259,7 @@ fn lanes_of(nodes: &mut Vec<Option<Box<NodeLanes>>>, place: usize) -> &mut NodeL
 }
 
 impl NodeLanes {
-    fn hear(&mut self, context: &mut Context<'_>, from: Peer, body: Body) -> Kept {
+    fn hear(&mut self, context: &mut Context<'_>, from: SimPeer, body: Body) -> Kept {
         let node = match body {
             Body::Wake { to, .. } | Body::Doubt { to, .. } => to,
             Body::Notice { peer, .. } => peer,
@@ -320,15 +321,15 @@ impl NodeLanes {
 }
 
 impl Context<'_> {
-    /// Says something to the other end. Whether it is on its way, or may be.
-    fn send(&mut self, to: Peer, body: Body) -> bool {
+    /// Sends something to the other end. Returns whether it is on its way, or may be.
+    fn send(&mut self, to: SimPeer, body: Body) -> bool {
         let message = LaneMessage { channel: self.number, body };
         let bytes = message.bytes(self.channel);
         self.host.send(to, message, bytes)
     }
 
-    /// Nobody here knows this half.
-    fn unknown(&mut self, to: Peer, via: Via) {
+    /// This half does not exist here.
+    fn unknown(&mut self, to: SimPeer, via: Via) {
         self.send(to, Body::Gone { via, to_sender: true });
     }
 
@@ -341,7 +342,7 @@ impl Context<'_> {
     }
 }
 
-/// What an honest half says makes sense.
+/// An honest half never sends nonsense.
 fn honest(outcome: Result<(), murmurate::channel::Nonsense>) -> Kept {
     outcome.map_err(|nonsense| Violation {
         rule: "what an honest half says makes sense",

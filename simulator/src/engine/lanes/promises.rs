@@ -1,19 +1,19 @@
-//! What is checked of a kind.
+//! What is checked for a kind.
 
-/// What a kind promises beyond what all do.
+/// What a kind promises, beyond what all kinds do.
 #[derive(Debug, Clone, Copy)]
-pub struct Promises {
-    /// A start of a node takes a lane's messages in the order of the pushes.
+pub struct ChannelPromises {
+    /// An incarnation takes a lane's messages in the order in which they were sent.
     pub in_order: bool,
     /// All copies of a message go to one receiving half.
     pub one_half: bool,
-    /// What was sent is gone only with the receiving half that it was sent to.
+    /// A sent message is lost only together with the receiving half that it was sent to.
     pub survives: bool,
-    /// Messages without outcome that a sending half may hold whatever the limits.
+    /// The least number of messages without an outcome that a sending half may hold, whatever the limits.
     pub least_room: usize,
 }
 
-impl Promises {
+impl ChannelPromises {
     /// Those of [`BestEffort`](murmurate::channel::BestEffort), where all paths are streams.
     pub const BEST_EFFORT: Self =
         Self { in_order: true, one_half: true, survives: false, least_room: 1 };

@@ -9,12 +9,12 @@ use super::message::{Body, LaneMessage, Via};
 use super::stream::Stream;
 use super::{Context, honest};
 use crate::model::network::mix;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 #[derive(Debug, Clone)]
 pub(super) struct Receiver {
     /// The start of the sending node that it belongs to.
-    of: Peer,
+    of: SimPeer,
     session: Option<ReceiverSession>,
     /// The path, if it is a stream.
     stream: Option<Stream<Frame>>,
@@ -23,12 +23,12 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    pub(super) fn new(of: Peer) -> Self {
+    pub(super) fn new(of: SimPeer) -> Self {
         Self { of, session: None, stream: None, at_work: 0 }
     }
 
-    /// The path that stands, and from whom.
-    pub(super) fn path(&self) -> Option<(Via, Peer)> {
+    /// The present path, and its other end.
+    pub(super) fn path(&self) -> Option<(Via, SimPeer)> {
         let session = self.session.as_ref().filter(|session| session.path().is_some())?;
         let via = match &self.stream {
             Some(stream) => Via::Stream { attempt: stream.attempt, place: 0 },
@@ -38,7 +38,7 @@ impl Receiver {
     }
 
     /// Whether it reads this stream.
-    pub(super) fn is_on(&self, from: Peer, attempt: u64) -> bool {
+    pub(super) fn is_on(&self, from: SimPeer, attempt: u64) -> bool {
         self.of == from && self.stream.as_ref().is_some_and(|stream| stream.attempt == attempt)
     }
 
@@ -50,7 +50,7 @@ impl Receiver {
     pub(super) fn greet(
         &mut self,
         context: &mut Context<'_>,
-        from: Peer,
+        from: SimPeer,
         (greeting, path): (Greeting, Path),
         halves: &mut u64,
     ) -> Result<(), Violation> {
@@ -94,7 +94,7 @@ impl Receiver {
     pub(super) fn hear(
         &mut self,
         context: &mut Context<'_>,
-        from: Peer,
+        from: SimPeer,
         via: Via,
         frame: Frame,
     ) -> Result<(), Violation> {
@@ -125,7 +125,7 @@ impl Receiver {
     pub(super) fn done(
         &mut self,
         context: &mut Context<'_>,
-        from: Peer,
+        from: SimPeer,
         half: u64,
         (number, name): (u64, Name),
     ) -> Result<(), Violation> {
@@ -140,7 +140,7 @@ impl Receiver {
     }
 
     /// The sender's process is gone, or its stream.
-    pub(super) fn gone(&mut self, context: &Context<'_>, from: Peer, via: Via) {
+    pub(super) fn gone(&mut self, context: &Context<'_>, from: SimPeer, via: Via) {
         let is_this = match (via, self.path()) {
             (Via::Stream { attempt, .. }, Some((Via::Stream { attempt: stands, .. }, of))) => {
                 attempt == stands && of == from
@@ -152,7 +152,7 @@ impl Receiver {
         }
     }
 
-    /// Its stream is noticed to be broken. The other end hears of it as soon as anything gets through.
+    /// It notices that its stream is broken. The other end is told as soon as a message gets through.
     pub(super) fn notice(&mut self, context: &mut Context<'_>, attempt: u64) {
         if self.stream.as_ref().is_some_and(|stream| stream.attempt == attempt) {
             self.detach(context);
@@ -187,7 +187,7 @@ impl Receiver {
         }
     }
 
-    /// Reads on as far as the application takes, and says what the half has to say.
+    /// Reads on as far as the application takes messages, and sends what the half has to send.
     pub(super) fn go_on(&mut self, context: &mut Context<'_>) -> Result<(), Violation> {
         let mut read = 0;
         loop {
@@ -213,7 +213,7 @@ impl Receiver {
         session.depth().check(context.channel.limits)
     }
 
-    /// The application takes what it has time for. Whether that was something.
+    /// The application takes what it has time for. Returns whether it took anything.
     fn take(&mut self, context: &mut Context<'_>) -> Result<bool, Violation> {
         let from = self.of;
         let Some(session) = &mut self.session else { return Ok(false) };
@@ -230,7 +230,7 @@ impl Receiver {
             let (pair, promises) =
                 ((context.number, from, context.host.me()), context.channel.promises);
             let half = session.half().number;
-            context.ledger.taken(context.host.now(), pair, (half, name), promises)?;
+            context.accounting.taken(context.host.now(), pair, (half, name), promises)?;
             let number = delivery.number;
             if context.channel.work.is_zero() {
                 session.done(number, Some(name.answer(context.channel.answer)));
@@ -246,7 +246,7 @@ impl Receiver {
         Ok(any)
     }
 
-    /// Says all that the half has to say. Whether that was something.
+    /// Sends all that the half has to send. Returns whether it sent anything.
     fn speak(&mut self, context: &mut Context<'_>) -> bool {
         let mut any = false;
         while let Some((via, of)) = self.path() {

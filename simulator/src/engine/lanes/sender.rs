@@ -9,21 +9,21 @@ use murmurate::membership::{Time, Violation};
 use super::content::{LEAST_BYTES, Name};
 use super::message::{Body, LaneMessage, Via};
 use super::stream::Stream;
-use super::{Channel, Context, DOUBT, honest};
+use super::{ChannelConfig, Context, DOUBT, honest};
 use crate::model::network::mix;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 #[derive(Debug, Clone)]
 pub(super) struct Sender {
     session: SenderSession,
     to: u32,
-    /// Whoever answered last.
-    peer: Option<Peer>,
+    /// The peer that answered last.
+    peer: Option<SimPeer>,
     /// The path, if it is a stream.
     stream: Option<Stream<Heard>>,
     /// Frames on the stream that the other end has not read.
     unread: usize,
-    /// They are as many as may be, and it will be asked whether it is there.
+    /// The window is full, and the reader will be probed.
     doubts: bool,
     /// The deadline that was set last, and when it is.
     turn: u64,
@@ -39,7 +39,7 @@ pub(super) struct Sender {
 /// What comes from the other end over a stream.
 #[derive(Debug, Clone)]
 pub(super) enum Heard {
-    Welcome(Peer, Welcome),
+    Welcome(SimPeer, Welcome),
     Frame(Frame),
 }
 
@@ -50,11 +50,11 @@ struct Open {
     pushed: Time,
     sent: u32,
     /// The receiving half that it was sent to last.
-    to: Option<(Peer, u64)>,
+    to: Option<(SimPeer, u64)>,
 }
 
 impl Sender {
-    pub(super) fn new(channel: &Channel, timeouts: Timeouts, to: u32) -> Self {
+    pub(super) fn new(channel: &ChannelConfig, timeouts: Timeouts, to: u32) -> Self {
         Self {
             session: SenderSession::new(channel.kind.sending(channel.limits), timeouts, 0),
             to,
@@ -71,8 +71,8 @@ impl Sender {
         }
     }
 
-    /// The path that stands, and to whom.
-    pub(super) fn path(&self) -> Option<(Via, Peer)> {
+    /// The present path, and its other end.
+    pub(super) fn path(&self) -> Option<(Via, SimPeer)> {
         let half = self.session.attached()?;
         let via = match &self.stream {
             Some(stream) => Via::Stream { attempt: stream.attempt, place: 0 },
@@ -96,14 +96,14 @@ impl Sender {
         while taken.is_err() && context.channel.sheds && self.session.half_mut().shed_oldest() {
             taken = self.session.push(pushed, name.message(bytes));
         }
-        context.ledger.offered(context.number, name.pushed, taken.is_ok());
+        context.accounting.offered(context.number, name.pushed, taken.is_ok());
         if let Ok(ticket) = taken {
             Violation::unless(ticket == self.pushed, "tickets count messages", || {
                 format!("{ticket} for message {}", self.pushed)
             })?;
             self.open.insert(ticket, Open { name, pushed, sent: 0, to: None });
             self.pushed += 1;
-            context.ledger.sent((context.number, context.host.me(), self.to), ticket);
+            context.accounting.sent((context.number, context.host.me(), self.to), ticket);
         }
         self.go_on(context)
     }
@@ -140,7 +140,7 @@ impl Sender {
     pub(super) fn welcome(
         &mut self,
         context: &mut Context<'_>,
-        from: Peer,
+        from: SimPeer,
         welcome: Welcome,
         via: Via,
     ) -> Result<(), Violation> {
@@ -159,7 +159,7 @@ impl Sender {
     fn welcomed(
         &mut self,
         context: &Context<'_>,
-        from: Peer,
+        from: SimPeer,
         welcome: Welcome,
     ) -> Result<(), Violation> {
         let mut stands = false;
@@ -175,7 +175,7 @@ impl Sender {
     pub(super) fn hear(
         &mut self,
         context: &mut Context<'_>,
-        from: Peer,
+        from: SimPeer,
         via: Via,
         frame: Frame,
     ) -> Result<(), Violation> {
@@ -230,7 +230,7 @@ impl Sender {
         self.stream.as_ref().is_some_and(|stream| stream.attempt == attempt)
     }
 
-    /// Nobody answers a greeting.
+    /// A greeting stays without an answer.
     pub(super) fn nobody(
         &mut self,
         context: &mut Context<'_>,
@@ -268,7 +268,7 @@ impl Sender {
         self.end(context, End::Broken)
     }
 
-    /// Says all that the session has to say, hears what became of messages, and sees to deadlines.
+    /// Sends all that the session has to send, takes the outcomes of messages, and handles deadlines.
     pub(super) fn go_on(&mut self, context: &mut Context<'_>) -> Result<(), Violation> {
         self.open_path(context);
         self.speak(context)?;
@@ -279,7 +279,7 @@ impl Sender {
         }
         debug_assert_eq!(self.check(), Ok(()));
         let frames = self.session.half().retransmitted();
-        context.ledger.retransmitted(context.number, frames - self.retransmitted);
+        context.accounting.retransmitted(context.number, frames - self.retransmitted);
         self.retransmitted = frames;
         if let Some(deadline) = self.session.deadline()
             && self.armed.is_none_or(|armed| deadline < armed)
@@ -307,7 +307,7 @@ impl Sender {
         self.stream = (path == Path::Stream).then(|| Stream::new(greeting.attempt));
         (self.unread, self.doubts) = (0, false);
         // Whoever runs at the address now.
-        let address = self.peer.unwrap_or_else(|| Peer::new(self.to as usize, 0));
+        let address = self.peer.unwrap_or_else(|| SimPeer::new(self.to as usize, 0));
         context.send(address, Body::Hello { greeting, path });
     }
 
@@ -342,7 +342,7 @@ impl Sender {
         Ok(())
     }
 
-    /// The reader is to read on, if it is there.
+    /// The window is full: has the reader probed after a while, if it has read nothing by then.
     fn wait(&mut self, context: &mut Context<'_>) {
         if let Some(stream) = self.stream.as_ref().filter(|stream| !stream.is_broken)
             && !std::mem::replace(&mut self.doubts, true)
@@ -372,7 +372,7 @@ impl Sender {
     fn note_sent(
         &mut self,
         frame: &Frame,
-        half: (Peer, u64),
+        half: (SimPeer, u64),
         one_half: bool,
     ) -> Result<(), Violation> {
         let open = Name::of(&frame.body).and_then(|name| self.open.get_mut(&name.ticket));
@@ -399,13 +399,13 @@ impl Sender {
             })?;
             self.is_true(context, &open, &outcome)?;
             let who = (context.number, context.host.me(), self.to);
-            context.ledger.settled(context.host.now(), who, open.name, outcome, self.given_up);
+            context.accounting.ended(context.host.now(), who, open.name, outcome, self.given_up);
         }
         self.given_up = false;
         Ok(())
     }
 
-    /// What the sender is told is what happened, as far as this end knows.
+    /// Checks that the outcome that the sender is told is true, as far as this end knows.
     fn is_true(
         &self,
         context: &Context<'_>,

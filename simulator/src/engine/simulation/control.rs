@@ -1,4 +1,4 @@
-//! What one can do to the machines of a simulation: slow them down, stop them, change their clocks.
+//! Operations on the machines of a simulation: slow them down, stop them, change their clocks.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,16 +9,17 @@ use super::Simulation;
 use crate::engine::connections::Dialling;
 use crate::engine::journal::Operation;
 use crate::engine::strategy::SimStack;
-use crate::model::machine::Processor;
+use crate::model::machine::ProcessorModel;
 
 impl<P: SimStack> Simulation<P> {
-    /// Nodes work and connect like this. Call it before any node starts; without it both take no time.
-    pub fn equip(&mut self, processor: Option<Processor>, dialling: Option<Dialling>) {
+    /// Sets how long nodes take to work and to connect. Call it before any node starts. By default both
+    /// take no time.
+    pub fn equip(&mut self, processor: Option<ProcessorModel>, dialling: Option<Dialling>) {
         self.shards.all_mut().iter_mut().for_each(|shard| shard.equip(processor, dialling));
     }
 
-    /// From now on node `index` needs so much time for each input, one after the other. Zero, as in
-    /// the beginning, is at once.
+    /// From now on node `index` needs this much time for each input, one after the other. The default is
+    /// zero.
     pub fn set_work(&mut self, index: usize, work: Duration) {
         self.note(|| Operation::Other("slow"));
         if let Some(machine) = self.machine_mut(index) {
@@ -26,8 +27,8 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// Node `index` does nothing for so long, though its connections stay. What reaches it meanwhile
-    /// it handles afterwards, in order.
+    /// Node `index` does nothing for this long, but its connections stay. It handles what reaches it
+    /// meanwhile afterwards, in order.
     pub fn stall(&mut self, index: usize, lasting: Duration) {
         self.note_of(index, || Operation::Stall(index, lasting));
         let until = self.now().after(lasting).as_nanos();
@@ -36,8 +37,8 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// From now on the clocks of these nodes run at this speed, above 0: their seconds in a true one.
-    /// Timers that run already go on at the new speed.
+    /// From now on the clocks of these nodes run at this speed, above 0: their seconds in a true second. It
+    /// also applies to timers that are set already.
     pub fn set_clock_rate(&mut self, nodes: &[usize], rate: f64) {
         self.note(|| Operation::Other("clock-drift"));
         let now = self.now();

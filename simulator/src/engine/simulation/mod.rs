@@ -1,8 +1,9 @@
-//! The simulation: nodes, the queue between them, and what one can do to them.
+//! The simulation: nodes, the event queue, and operations on the nodes.
 
 mod control;
-mod noted;
+mod journaling;
 mod services;
+mod testing;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -14,9 +15,7 @@ use murmurate::stack::Input;
 use crate::engine::deliveries::{DeliveryLog, Joined};
 use crate::engine::event::What;
 use crate::engine::journal::{Journal, Operation};
-use crate::engine::lanes::{
-    self, Act, Audit, Channel, ChannelMessage, Happened, Lanes, Tally, Watch,
-};
+use crate::engine::lanes::{self, Act, Audit, ChannelConfig, Lanes, Tally, TallyWindow};
 use crate::engine::shard::Node;
 use crate::engine::shards::Shards;
 use crate::engine::stats::{self, SIZES, Stats};
@@ -28,7 +27,7 @@ use crate::engine::watch::{EventKind, Events, Filter, Load, Record, in_order};
 use crate::model::id::SimId as _;
 use crate::model::machine::Machine;
 use crate::model::network::Network;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 use crate::model::regional::Regional;
 
 /// How wide a bucket of the queue is under this network, in nanoseconds: calls take effect at the
@@ -46,9 +45,9 @@ fn kinds<P: SimStack>(node: &StackOf<P>) -> Vec<&'static str> {
 
 /// A deterministic run of any number of nodes.
 ///
-/// Everything that happens follows from the seed and the calls made, on any number of threads.
-/// Calls act at [`Simulation::now`], which lies on the border between two buckets of the queue. A
-/// clone goes its own way from here: build an overlay once, then try several fates on it.
+/// Everything that happens follows from the seed and the calls made, on any number of threads. Calls take
+/// effect at [`Simulation::now`], which lies on the border between two buckets of the queue. A clone is
+/// independent from then on: you can build an overlay once and try several things on it.
 #[derive(Clone)]
 pub struct Simulation<P: SimStack> {
     seed: u64,
@@ -58,11 +57,11 @@ pub struct Simulation<P: SimStack> {
     live: usize,
     network: Arc<Network>,
     make: Make<P>,
-    /// Who published each broadcast, and how many each publisher has.
-    publishers: Vec<Peer>,
-    sequences: BTreeMap<Peer, u32>,
-    /// What services told and nobody has taken.
-    events: Vec<(Time, Peer, EventOf<P>)>,
+    /// The publisher of each broadcast, and the number of broadcasts of each publisher.
+    publishers: Vec<SimPeer>,
+    sequences: BTreeMap<SimPeer, u32>,
+    /// Events of services that were not taken yet.
+    events: Vec<(Time, SimPeer, EventOf<P>)>,
     out_of_incarnations: Option<usize>,
     journal: Option<Journal>,
     /// The network may have changed since the last entry.
@@ -80,7 +79,7 @@ impl<P: SimStack> Simulation<P> {
     pub fn on_threads(threads: NonZeroUsize, seed: u64, network: Network, make: Make<P>) -> Self {
         let mut shards = Shards::new(threads, network.least_latency());
         // The names are those that any node has.
-        let kinds = kinds::<P>(make(Peer::new(0, 0), seed).stack());
+        let kinds = kinds::<P>(make(SimPeer::new(0, 0), seed).stack());
         shards.all_mut().iter_mut().for_each(|shard| shard.common.stats.name_kinds(&kinds));
         Self {
             seed,
@@ -99,8 +98,8 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// From now on notes every delivery, so that [`Simulation::twice_delivered`] finds one made
-    /// twice, and [`Simulation::has_delivered`] any. Costs a bit for each node and broadcast.
+    /// From now on logs every delivery, for [`Simulation::twice_delivered`] and
+    /// [`Simulation::has_delivered`]. Costs a bit for each node and broadcast.
     pub fn log_deliveries(&mut self) {
         for shard in self.shards.all_mut() {
             shard.common.deliveries = Some(DeliveryLog::default());
@@ -108,19 +107,19 @@ impl<P: SimStack> Simulation<P> {
     }
 
     /// A peer that delivered a broadcast twice, and the broadcast.
-    pub fn twice_delivered(&self) -> Option<(Peer, u32)> {
+    pub fn twice_delivered(&self) -> Option<(SimPeer, u32)> {
         let logs = self.shards.all().iter().filter_map(|shard| shard.common.deliveries.as_ref());
         logs.filter_map(DeliveryLog::twice).min().map(|(id, peer)| (peer, id))
     }
 
-    /// Whether node `index` delivered broadcast `id` in its present incarnation, as far as
-    /// deliveries are logged. Nobody delivers what it published itself.
+    /// Whether node `index` delivered broadcast `id` in its present incarnation. Deliveries must be logged.
+    /// A node does not deliver its own broadcasts.
     pub fn has_delivered(&self, index: usize, id: u32) -> bool {
         self.shards.of(index).has_delivered(index, id)
     }
 
     /// Who published each broadcast of the run.
-    pub(crate) fn publishers(&self) -> &[Peer] {
+    pub(crate) fn publishers(&self) -> &[SimPeer] {
         &self.publishers
     }
 
@@ -139,7 +138,7 @@ impl<P: SimStack> Simulation<P> {
 
     /// How many broadcasts of this publisher node `index` was told it will never get, in its present
     /// incarnation, as far as deliveries are logged.
-    pub(crate) fn has_missed(&self, index: usize, publisher: Peer) -> u64 {
+    pub(crate) fn has_missed(&self, index: usize, publisher: SimPeer) -> u64 {
         let log = self.shards.of(index).common.deliveries.as_ref();
         log.zip(self.peer(index)).map_or(0, |(log, me)| log.has_missed(me, publisher))
     }
@@ -185,7 +184,7 @@ impl<P: SimStack> Simulation<P> {
     }
 
     /// The name of node `index` in its present incarnation.
-    pub fn peer(&self, index: usize) -> Option<Peer> {
+    pub fn peer(&self, index: usize) -> Option<SimPeer> {
         self.node(index).map(Node::me)
     }
 
@@ -206,11 +205,6 @@ impl<P: SimStack> Simulation<P> {
     /// The most events that were ever under way.
     pub fn peak_pending(&self) -> usize {
         self.shards.peak_pending()
-    }
-
-    /// Buckets that were run by more than one thread: the others were too short for it.
-    pub fn shared_buckets(&self) -> u64 {
-        self.shards.shared_buckets()
     }
 
     /// From now on notes delivery latencies by region.
@@ -262,21 +256,21 @@ impl<P: SimStack> Simulation<P> {
         in_order(watches.flat_map(|watch| watch.take_records()).collect())
     }
 
-    /// Tells whoever watches events that one happens to a node from outside.
-    fn see(&mut self, node: Peer, kind: EventKind, of: impl FnOnce(Record) -> Record) {
+    /// Tells the event watch what is done to a node from outside.
+    fn see(&mut self, node: SimPeer, kind: EventKind, of: impl FnOnce(Record) -> Record) {
         if let Some(watch) = &mut self.shards.of_mut(node.index()).common.watch {
             watch.see(self.now, node, kind, of);
         }
     }
 
-    /// From now on looks at a node after every event of its own, not only when somebody asks.
+    /// From now on checks a node after each of its events, not only on request.
     pub fn check_every_event(&mut self) {
         for shard in self.shards.all_mut() {
             shard.strict.get_or_insert_default();
         }
     }
 
-    /// The first thing that looks at every event found wrong, if somebody wants them.
+    /// The first violation that the checks after every event found, if they are on.
     pub fn found_wrong(&self) -> Option<Violation> {
         let found = self.shards.all().iter().filter_map(|shard| shard.strict.as_ref()?.found());
         found.min_by_key(|(at, index, _)| (*at, *index)).map(|(.., violation)| violation.clone())
@@ -294,15 +288,15 @@ impl<P: SimStack> Simulation<P> {
     }
 
     /// Starts a new node that joins through `contacts` (indices of nodes); the first has none.
-    /// Returns its index, or `None` when [`Peer::MAX_NODES`] have started.
+    /// Returns its index, or `None` when [`SimPeer::MAX_NODES`] have started.
     pub fn start(&mut self, contacts: &[usize]) -> Option<usize> {
         let index = self.len;
-        if index >= Peer::MAX_NODES {
+        if index >= SimPeer::MAX_NODES {
             return None;
         }
         self.len += 1;
         self.note(|| Operation::Start { index, contacts: contacts.to_vec() });
-        self.bring_up(Peer::new(index, 0), contacts);
+        self.bring_up(SimPeer::new(index, 0), contacts);
         Some(index)
     }
 
@@ -317,7 +311,7 @@ impl<P: SimStack> Simulation<P> {
         self.tell(index, Input::Join(contacts));
     }
 
-    /// Stops node `index` without a word. Whoever writes to it gets a reset.
+    /// Stops node `index` without a goodbye. Messages to it are answered with a reset.
     pub fn crash(&mut self, index: usize) {
         self.note_of(index, || Operation::Crash(index));
         self.stop(index);
@@ -331,12 +325,12 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// Ends the process of node `index`: its host closes the connections, so that its neighbours
-    /// hear of it although they have nothing to say.
+    /// Ends the process of node `index`. Its host closes the connections, so that its neighbours notice at
+    /// once.
     pub fn kill(&mut self, index: usize) {
         let Some(node) = self.node(index).filter(|_| self.is_live(index)) else { return };
         let dead = node.me();
-        let neighbors: Vec<Peer> = node.stack.stack().membership().active().collect();
+        let neighbors: Vec<SimPeer> = node.stack.stack().membership().active().collect();
         self.note(|| Operation::Kill(index));
         let (now, shard) = (self.now.as_nanos(), self.shards.of_mut(index));
         shard.hang_up(&self.network, dead, now);
@@ -367,7 +361,7 @@ impl<P: SimStack> Simulation<P> {
     }
 
     /// Starts node `index` again: a new incarnation that remembers nothing. Returns whether it did:
-    /// a running node does not, nor one that was started [`Peer::MAX_INCARNATIONS`] times, which
+    /// a running node does not, nor one that was started [`SimPeer::MAX_INCARNATIONS`] times, which
     /// [`Simulation::out_of_incarnations`] tells.
     pub fn restart(&mut self, index: usize, contacts: &[usize]) -> bool {
         let Some(former) = self.peer(index).filter(|_| !self.is_live(index)) else { return false };
@@ -379,16 +373,16 @@ impl<P: SimStack> Simulation<P> {
             self.network_mut().set_dark(index, false);
         }
         self.note(|| Operation::Start { index, contacts: contacts.to_vec() });
-        self.bring_up(Peer::new(index, incarnation), contacts);
+        self.bring_up(SimPeer::new(index, incarnation), contacts);
         true
     }
 
-    /// The first node that was to start once more than a simulation can tell apart.
+    /// The first node that was to start more often than a simulation can count.
     pub fn out_of_incarnations(&self) -> Option<usize> {
         self.out_of_incarnations
     }
 
-    fn bring_up(&mut self, me: Peer, contacts: &[usize]) {
+    fn bring_up(&mut self, me: SimPeer, contacts: &[usize]) {
         let seed = u64::from(me.bits()).wrapping_mul(0xd134_2543_de82_ef95);
         let stack = (self.make)(me, crate::model::network::mix(self.seed ^ seed));
         self.shards.of_mut(me.index()).start(&self.network, me.index(), self.now, stack);
@@ -423,7 +417,7 @@ impl<P: SimStack> Simulation<P> {
         self.publishers.push(me);
         let (sent, eligible) = (self.now, self.live as u32);
         for shard in self.shards.all_mut() {
-            shard.publish(stats::Broadcast {
+            shard.publish(stats::BroadcastStats {
                 origin: index,
                 sent,
                 payload_bytes,
@@ -453,10 +447,10 @@ impl<P: SimStack> Simulation<P> {
         self.shards.exchange();
     }
 
-    /// From now on nodes have these channels, instead of those before. What becomes of messages that
-    /// `watches` mean is counted separately.
-    pub fn open_channels(&mut self, channels: &[Channel], watches: &[Watch]) {
-        let channels: Arc<[Channel]> = channels.into();
+    /// From now on nodes have these channels, instead of those before. Messages in a window of `watches`
+    /// are also counted separately.
+    pub fn open_channels(&mut self, channels: &[ChannelConfig], watches: &[TallyWindow]) {
+        let channels: Arc<[ChannelConfig]> = channels.into();
         for shard in self.shards.all_mut() {
             if shard.lanes.is_none() {
                 shard.common.stats.add_kinds(&lanes::KINDS);
@@ -465,9 +459,9 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// Has a running node send a message of so many bytes, but at least [`lanes::LEAST_BYTES`], to
-    /// another on the channel in this place of the list. Whether there are such nodes and channels;
-    /// what becomes of the message is counted.
+    /// Has a running node send a message of this many bytes, but at least [`lanes::LEAST_BYTES`], to
+    /// another node on the channel with this index. Returns whether these nodes and this channel exist. The
+    /// message's outcome is counted.
     pub fn send_on(&mut self, channel: usize, from: usize, to: usize, bytes: usize) -> bool {
         let lanes = self.shards.all().first().and_then(|shard| shard.lanes.as_ref());
         let is_open = lanes.is_some_and(|lanes| channel < lanes.channels());
@@ -478,28 +472,6 @@ impl<P: SimStack> Simulation<P> {
         is_fine
     }
 
-    /// From now on the applications of a node take no messages from its channels, or take them again.
-    pub fn stop_taking(&mut self, index: usize, stops: bool) {
-        self.act_on_lanes(index, Act::Stop(stops));
-    }
-
-    /// The streams of channels between two nodes break, with what is under way. Their ends notice within
-    /// 3 s.
-    pub fn break_streams(&mut self, one: usize, other: usize) {
-        self.act_on_lanes(one, Act::Break { peer: other as u32 });
-        self.act_on_lanes(other, Act::Break { peer: one as u32 });
-    }
-
-    /// The channels of a node look for another path to a node, as if they doubted the one they have.
-    pub fn switch_paths(&mut self, from: usize, to: usize) {
-        self.act_on_lanes(from, Act::Switch { to: to as u32 });
-    }
-
-    /// A node forgets the receiving halves that have no path, as one does that needs the room.
-    pub fn forget_lanes(&mut self, index: usize) {
-        self.act_on_lanes(index, Act::Forget);
-    }
-
     fn act_on_lanes(&mut self, index: usize, act: Act) {
         if self.is_live(index) {
             self.shards.of_mut(index).act_on_lanes(&self.network, index, self.now, act);
@@ -507,49 +479,23 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// From now on all that happens to messages on channels is kept, for
-    /// [`Simulation::channel_messages`].
-    pub fn keep_channel_messages(&mut self) {
-        let shards = self.shards.all_mut().iter_mut();
-        shards.filter_map(|shard| shard.lanes.as_mut()).for_each(|lanes| lanes.keep_all());
-    }
-
-    /// What happened to messages since [`Simulation::keep_channel_messages`]. On several threads what
-    /// happened at the sender comes before what happened at the receiver, or after it.
-    pub fn channel_messages(&self) -> BTreeMap<ChannelMessage, Vec<Happened>> {
-        let mut all = BTreeMap::<_, Vec<_>>::new();
-        for lanes in self.shards.all().iter().filter_map(|shard| shard.lanes.as_ref()) {
-            for (message, happened) in lanes.ledger().all() {
-                all.entry(*message).or_default().extend_from_slice(happened);
-            }
-        }
-        all
-    }
-
-    /// Messages that a start of a node has sent on a channel to a node, since
-    /// [`Simulation::keep_channel_messages`].
-    pub fn channel_sent(&self, channel: usize, from: Peer, to: usize) -> u64 {
-        let lanes = self.shards.of(from.index()).lanes.as_ref();
-        lanes.map_or(0, |lanes| lanes.ledger().sent_on((channel as u16, from, to as u32)))
-    }
-
-    /// What became of messages on channels: by channel, and by watch.
+    /// The outcomes of messages on channels: by channel, and by window.
     pub fn channel_tallies(&self) -> (Vec<Tally>, Vec<Tally>) {
         let lanes = self.shards.all().iter().filter_map(|shard| shard.lanes.as_ref());
         lanes
-            .map(|lanes| lanes.ledger().tallies())
+            .map(|lanes| lanes.accounting().tallies())
             .reduce(|all, others| Tally::add_all(all, &others))
             .unwrap_or_default()
     }
 
-    /// Whether channels kept what their kinds promise: halves that were in order, nothing delivered
-    /// twice or out of turn, and nobody told what did not happen.
+    /// Checks that channels kept what their kinds promise: consistent halves, no message delivered twice or
+    /// out of order, and no sender told of something that did not happen.
     ///
     /// # Errors
     /// The first promise that was broken.
     pub fn check_channels(&self) -> Result<(), Violation> {
         let lanes = self.shards.all().iter().filter_map(|shard| shard.lanes.as_ref());
-        let audit = Audit(lanes.clone().map(|lanes| lanes.ledger()).collect());
+        let audit = Audit(lanes.clone().map(|lanes| lanes.accounting()).collect());
         audit.broken().map_or(Ok(()), Err)?;
         lanes.clone().try_for_each(|lanes| lanes.check())?;
         audit.told_the_truth()
@@ -560,8 +506,8 @@ impl<P: SimStack> Simulation<P> {
         self.shards.of_mut(index).machine_mut(index)
     }
 
-    /// Sets the timers of the nodes for which `is_struck` holds to other times: `retimed` says by
-    /// how much later than now one goes off, given how much later it would.
+    /// Moves the timers of the nodes for which `is_struck` holds. `retimed` turns the time that is left for
+    /// a timer into another one.
     pub(crate) fn retime(
         &mut self,
         is_struck: impl Fn(usize) -> bool,
@@ -579,7 +525,7 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// Runs all buckets that start before `until`; then it is `until`, rounded up to a border.
+    /// Runs all buckets that start before `until`. Then the time is `until`, rounded up to a border.
     pub fn run_until(&mut self, until: Time) {
         self.run_watched(until, |_| {});
     }

@@ -1,4 +1,4 @@
-//! What a simulation's services are asked, and what they tell.
+//! Commands for services, and their events.
 
 use murmurate::broadcast::Payload as _;
 use murmurate::membership::Time;
@@ -7,22 +7,22 @@ use murmurate::stack::Input;
 use super::Simulation;
 use crate::engine::host::{Tell, Told};
 use crate::engine::strategy::{CommandOf, EventOf, SimStack};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 impl<P: SimStack> Simulation<P> {
-    /// Asks something of the service of node `index`. Whether it runs.
+    /// Gives a command to the service of node `index`. Returns whether the node runs.
     pub fn command(&mut self, index: usize, command: CommandOf<P>) -> bool {
         self.tell(index, Input::Command(command));
         self.is_live(index)
     }
 
-    /// What the services told since it was last taken: by time, then node. It takes memory until it is
-    /// taken.
-    pub fn take_events(&mut self) -> Vec<(Time, Peer, EventOf<P>)> {
+    /// Takes the events of services since the last call: by time, then node. They take memory until they
+    /// are taken.
+    pub fn take_events(&mut self) -> Vec<(Time, SimPeer, EventOf<P>)> {
         std::mem::take(&mut self.events)
     }
 
-    /// Publishes what services want published, and keeps what they told.
+    /// Publishes what services want to publish, and keeps their events.
     pub(super) fn heed(&mut self) {
         for Told { at, from, what, .. } in self.shards.take_told() {
             match what {

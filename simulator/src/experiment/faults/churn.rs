@@ -1,4 +1,4 @@
-//! Churn: who goes and comes when.
+//! Churn: which nodes leave and come, and when.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) struct Churning {
 /// A step of churn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Turn {
-    /// Somebody goes and somebody else comes.
+    /// A node goes and a new one comes.
     Replace,
     /// A node goes; counted.
     Go(usize, u32),

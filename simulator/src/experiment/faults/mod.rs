@@ -1,7 +1,7 @@
 //! Faults: what a timeline does to a simulation.
 //!
-//! Each fault draws from a generator of its own, which follows from the seed, its kind and its time:
-//! to add or drop one leaves what the others do as it is.
+//! Each fault has its own random generator, which follows from the seed, its kind and its time. So adding
+//! or removing a fault does not change what the others do.
 
 mod churn;
 mod victims;
@@ -18,7 +18,7 @@ pub(crate) use victims::{random_running, random_such};
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::scenario::{Death, Fault, What, Who};
 use crate::model::network::mix;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 use churn::Churning;
 use victims::{side, victims};
 
@@ -27,7 +27,7 @@ use victims::{side, victims};
 pub(crate) struct Ongoing {
     fault: Fault,
     rng: SplitMix64,
-    /// Contacts of whoever joins.
+    /// Contacts of each node that joins.
     contacts: usize,
     /// How many nodes it struck so far.
     pub(crate) struck: usize,
@@ -56,7 +56,7 @@ pub(crate) enum Later {
     /// A node that does not run starts again.
     Restart(usize),
     /// A process stops whose node left.
-    Stop(Peer),
+    Stop(SimPeer),
     /// A step of churn.
     Turn(Turn),
     /// It ends.
@@ -195,7 +195,7 @@ impl Ongoing {
         Plans::new()
     }
 
-    /// Strikes whom it is for, and returns them.
+    /// Strikes its victims, and returns them.
     fn each<P: SimStack>(
         &mut self,
         sim: &mut Simulation<P>,
@@ -228,7 +228,7 @@ impl Ongoing {
         self.struck += usize::from(sim.restart(index, &contacts));
     }
 
-    /// The old ones are gone without a word, and where they were somebody else answers.
+    /// The old nodes are gone without a goodbye, and new ones answer at their addresses.
     fn recycle<P: SimStack>(&mut self, sim: &mut Simulation<P>, who: &Who) {
         for index in self.each(sim, who, Simulation::crash) {
             let contacts = self.contacts(sim);
@@ -276,12 +276,12 @@ fn stop<P: SimStack>(sim: &mut Simulation<P>, index: usize, notice: Death) {
 /// Peers that a node finds on its disk.
 const REMEMBERED: usize = 8;
 
-/// Whom a node that does not run had in its views, or had lost, neighbours first.
+/// The peers that a stopped node had in its views, or had lost, neighbours first.
 fn remembered<P: SimStack>(sim: &Simulation<P>, index: usize) -> Vec<usize> {
     let Some(peer) = sim.stack(index) else { return Vec::new() };
     let membership = peer.membership();
     let known = membership.active().chain(membership.lost()).chain(membership.passive());
-    known.map(Peer::index).take(REMEMBERED).collect()
+    known.map(SimPeer::index).take(REMEMBERED).collect()
 }
 
 /// `count` times, evenly from now on.

@@ -74,7 +74,7 @@ fn reaches_all(sim: &mut Sim, index: usize) -> bool {
 
 fn neighbors(sim: &Sim, index: usize) -> Vec<usize> {
     let peer = sim.stack(index).expect("it started");
-    peer.membership().active().map(Peer::index).collect()
+    peer.membership().active().map(SimPeer::index).collect()
 }
 
 /// Times a node holds one that does not run among its neighbours.
@@ -154,7 +154,7 @@ fn strangers_answer_at_recycled_addresses() {
     let fault = strike(&mut sim, What::Recycle { who: share(0.1) }, 0.0);
     assert_eq!((fault.struck, sim.live(), sim.len()), (6, NODES, NODES));
     let new: Vec<usize> =
-        sim.live_nodes().filter(|i| sim.peer(*i) != Some(Peer::new(*i, 0))).collect();
+        sim.live_nodes().filter(|i| sim.peer(*i) != Some(SimPeer::new(*i, 0))).collect();
     assert_eq!(new.len(), 6);
     let resets = sim.stats().resets;
     pass(&mut sim, 20.0);

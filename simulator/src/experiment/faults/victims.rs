@@ -1,4 +1,4 @@
-//! Whom a fault strikes.
+//! Chooses the victims of a fault.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -10,7 +10,7 @@ use crate::model::network::{Placement, Side};
 /// Draws before a running node is looked for one by one, which is slow.
 const TRIES: usize = 256;
 
-/// Those of the candidates whom `who` means, in the order of their indices.
+/// The candidates that `who` selects, in the order of their indices.
 pub(super) fn victims(
     who: &Who,
     mut candidates: Vec<usize>,

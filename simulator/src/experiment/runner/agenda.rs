@@ -7,10 +7,10 @@ use murmurate::membership::Time;
 
 use crate::experiment::faults::Later;
 
-/// Something to do. At the same time they are done in this order: what was counted until then is told
-/// apart before something happens, and whoever looks at the overlay sees what happened.
+/// Something to do. At one moment, actions are done in this order: counts are closed before anything
+/// happens, and the overlay is looked at after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Act {
+pub(super) enum Action {
     /// The window of an assertion begins or ends.
     Border,
     /// A point of the time series.
@@ -31,7 +31,7 @@ pub(super) enum Act {
     Show,
 }
 
-impl Act {
+impl Action {
     fn rank(self) -> u8 {
         match self {
             Self::Border => 0,
@@ -50,18 +50,18 @@ impl Act {
 /// Acts in the order of time, then kind, then as they were added.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
-    acts: BinaryHeap<Reverse<(Time, u8, u64, Act)>>,
+    acts: BinaryHeap<Reverse<(Time, u8, u64, Action)>>,
     added: u64,
 }
 
 impl Agenda {
-    pub(super) fn add(&mut self, time: Time, act: Act) {
+    pub(super) fn add(&mut self, time: Time, act: Action) {
         self.added += 1;
         self.acts.push(Reverse((time, act.rank(), self.added, act)));
     }
 
     /// The next act before the end.
-    pub(super) fn next_before(&mut self, end: Time) -> Option<(Time, Act)> {
+    pub(super) fn next_before(&mut self, end: Time) -> Option<(Time, Action)> {
         let Reverse((time, _, _, act)) = self.acts.pop().filter(|next| next.0.0 < end)?;
         Some((time, act))
     }

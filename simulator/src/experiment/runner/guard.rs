@@ -1,8 +1,8 @@
-//! What must hold in every run, looked at while it goes on.
+//! Checks the invariants of every run while it goes on.
 
 use murmurate::membership::Violation;
 
-use super::report::{Broken, seconds};
+use super::report::{ViolationReport, seconds};
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::scenario::{Figure, Scenario, Window};
 use crate::observe::check::{self, Agreement};
@@ -10,7 +10,7 @@ use crate::observe::check::{self, Agreement};
 /// Events handled for each node that is looked at: a look at a node costs as much as some events.
 const EVENTS_PER_LOOK: u64 = 256;
 
-/// Looks at the nodes in turn, the more often the more happens, and at all of them in the end.
+/// Checks the nodes in turn, more often if more happens, and all of them at the end.
 #[derive(Debug)]
 pub(super) struct Guard {
     /// Events that were looked at nodes for.
@@ -22,7 +22,7 @@ pub(super) struct Guard {
     most_pending: f64,
     most_messages: f64,
     agreement: Option<Agreement>,
-    pub(super) broken: Option<Broken>,
+    pub(super) broken: Option<ViolationReport>,
 }
 
 impl Guard {
@@ -77,7 +77,7 @@ impl Guard {
         if let Err(Violation { rule, detail }) = found
             && self.broken.is_none()
         {
-            self.broken = Some(Broken { rule, detail, at: seconds(sim.now()) });
+            self.broken = Some(ViolationReport { rule, detail, at: seconds(sim.now()) });
         }
     }
 }

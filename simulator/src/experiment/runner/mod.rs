@@ -1,19 +1,19 @@
 //! Runs scenarios.
 //!
-//! A run is a function of its scenario: what happens waits on an agenda, in between the simulation
-//! runs. [`run`] gives all that was measured as plain data; an [`Observer`] can look at the
-//! simulation itself on the way.
+//! A run is a function of its scenario. An agenda holds what is to happen and when; in between, the
+//! simulation runs. [`run`] returns all measurements as plain data. An [`Observer`] can look at the
+//! simulation during the run.
 
 mod agenda;
-mod counted;
+mod counts;
 mod guard;
 mod observed;
 mod observer;
-mod post;
-mod reach;
+mod reach_log;
 mod recorder;
 mod report;
-mod together;
+mod routing;
+mod static_dispatch;
 mod verdicts;
 mod workload;
 
@@ -28,27 +28,27 @@ use murmurate::router::{self, Router};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
-pub use observed::{Observed, Outcome};
+pub use observed::{Observed, ObservedReport};
 pub use observer::{Observer, View};
 pub use report::{
-    Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
-    RegionLatency, Report, RoutingReport, Sent, Verdict,
+    ChannelReport, Curve, FaultReport, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
+    RegionLatency, Report, RoutingReport, Sent, Verdict, ViolationReport,
 };
 
 use crate::engine::strategy::{SimBroadcast, SimMembership, compose};
 use crate::engine::{Make, SimStack, Simulation};
 use crate::experiment::faults::{self, Later, Ongoing};
 use crate::experiment::scenario::Scenario;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 use crate::model::regional::Regional;
-use agenda::{Act, Agenda};
+use agenda::{Action, Agenda};
 use guard::Guard;
-use post::{Post, Routes};
-use reach::Reach;
+use reach_log::ReachLog;
 use recorder::Recorder;
+use routing::{RouterAccess, Routing};
 use workload::Sending;
 
-/// Why a scenario cannot be run; nothing was.
+/// Why a scenario cannot be run. Nothing was run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.iter().map(|(key, what)| format!("{key}: {what}")).collect::<Vec<_>>().join("\n"))]
 pub struct RunError(pub Vec<(String, String)>);
@@ -67,8 +67,7 @@ pub fn run(scenario: &Scenario, observer: &mut dyn Observer) -> Result<Report, R
     run_on_threads(NonZeroUsize::MIN, scenario, observer)
 }
 
-/// Runs a scenario on so many threads, the caller's included. What comes of it is the same for any
-/// number.
+/// Runs a scenario on this many threads, including the caller's. The result is the same for any number.
 ///
 /// # Errors
 /// What [`Scenario::check`] finds.
@@ -86,7 +85,7 @@ pub fn run_on_threads(
     let around = scenario.anti_entropy.clone().map(anti_entropy::Parameters::check).transpose();
     let around = around.map_err(wrong("anti_entropy"))?;
     let routes = scenario.workload.iter().any(|workload| workload.look_up.is_some());
-    if let Some(run) = together::of(membership, broadcast).filter(|_| !routes) {
+    if let Some(run) = static_dispatch::of(membership, broadcast).filter(|_| !routes) {
         return run(threads, scenario, around, observer);
     }
     let membership = membership.make().map_err(wrong("membership"))?;
@@ -101,7 +100,7 @@ pub fn run_on_threads(
     run_maybe_routed(threads, scenario, compose(membership, broadcast), routes, observer)
 }
 
-/// The same on nodes with routers, if they are asked for anything.
+/// Runs it on nodes with routers, if the scenario has lookups.
 fn run_maybe_routed<M: SimMembership, B: SimBroadcast>(
     threads: NonZeroUsize,
     scenario: &Scenario,
@@ -113,9 +112,9 @@ fn run_maybe_routed<M: SimMembership, B: SimBroadcast>(
         return run_with(threads, scenario, make, observer);
     }
     let config = Arc::new(router::Config::default());
-    let make: Make<Stack<M, B, Router<Peer, post::Mail>>> =
+    let make: Make<Stack<M, B, Router<SimPeer, routing::Datagram>>> =
         Arc::new(move |me, seed| make(me, seed).with_service(Router::new(me, Arc::clone(&config))));
-    let routes = Routes { command: |command| command, event: Some };
+    let routes = RouterAccess { command: |command| command, event: Some };
     run_nodes(threads, scenario, make, Some(routes), observer)
 }
 
@@ -136,7 +135,7 @@ fn run_nodes<P: SimStack>(
     threads: NonZeroUsize,
     scenario: &Scenario,
     make: Make<P>,
-    routes: Option<Routes<P>>,
+    routes: Option<RouterAccess<P>>,
     observer: &mut dyn Observer,
 ) -> Result<Report, RunError> {
     let network = scenario.network().map_err(|(key, message)| RunError(vec![(key, message)]))?;
@@ -165,7 +164,7 @@ fn run_nodes<P: SimStack>(
     let mut runner = Runner::new(scenario, sim, routes, observer);
     runner.run();
     if let Some(node) = runner.sim.out_of_incarnations() {
-        let (at, most) = (runner.sim.now(), Peer::MAX_INCARNATIONS);
+        let (at, most) = (runner.sim.now(), SimPeer::MAX_INCARNATIONS);
         let message = format!(
             "after {:.1} s node {node} was to start once more, and a node can start {most} times: let \
              nodes run for longer, or the scenario end sooner",
@@ -173,36 +172,35 @@ fn run_nodes<P: SimStack>(
         );
         return Err(RunError(vec![("faults".to_owned(), message)]));
     }
-    let Runner { mut sim, recorder, faults, reach, guard, post, observer, .. } = runner;
+    let Runner { mut sim, recorder, faults, reach, guard, routing, observer, .. } = runner;
     if observer.wants_journal() {
         observer.journal(&sim.take_journal());
     }
     let shares = reach.shares(&sim);
-    Ok(recorder.report(scenario, &sim, &faults, &shares, &post, guard.broken))
+    Ok(recorder.report(scenario, &sim, &faults, &shares, &routing, guard.broken))
 }
 
-/// Virtual time between two looks at what must always hold, and at most between two words to the
-/// observer.
+/// Virtual time between two checks of the invariants, and the most between two calls of the observer.
 const SLICE: Duration = Duration::from_millis(100);
-/// The same where events are recorded: those of so much time are kept.
+/// The same if events are recorded, because they are in memory until the call.
 const BATCH: Duration = Duration::from_millis(50);
 
 struct Runner<'a, P: SimStack> {
     scenario: &'a Scenario,
     sim: Simulation<P>,
     agenda: Agenda,
-    /// Whom those that join in the beginning join through.
+    /// Draws the contacts of the nodes that join at the beginning.
     contacts: SplitMix64,
     sendings: Vec<Sending>,
     faults: Vec<Ongoing>,
     recorder: Recorder,
-    reach: Reach,
-    post: Post<P>,
+    reach: ReachLog,
+    routing: Routing<P>,
     guard: Guard,
     observer: &'a mut dyn Observer,
     /// Until when all was well.
     checked: Time,
-    /// How much virtual time the observer hears of at a time, at most.
+    /// The most virtual time between two calls of the observer.
     batch: Duration,
 }
 
@@ -210,32 +208,32 @@ impl<'a, P: SimStack> Runner<'a, P> {
     fn new(
         scenario: &'a Scenario,
         mut sim: Simulation<P>,
-        routes: Option<Routes<P>>,
+        routes: Option<RouterAccess<P>>,
         observer: &'a mut dyn Observer,
     ) -> Self {
         let mut agenda = Agenda::default();
-        agenda.add(Time::ZERO, Act::Join(0));
+        agenda.add(Time::ZERO, Action::Join(0));
         for (at, workload) in scenario.workload.iter().enumerate() {
-            agenda.add(Time::ZERO.after(workload.from.0), Act::Send(at));
+            agenda.add(Time::ZERO.after(workload.from.0), Action::Send(at));
         }
         for (at, fault) in scenario.faults.iter().enumerate() {
-            agenda.add(Time::ZERO.after(fault.at.0), Act::Strike(at));
+            agenda.add(Time::ZERO.after(fault.at.0), Action::Strike(at));
         }
         for (at, phase) in scenario.measure.phases.iter().enumerate() {
-            agenda.add(Time::ZERO.after(phase.from.0), Act::Phase(at));
+            agenda.add(Time::ZERO.after(phase.from.0), Action::Phase(at));
         }
-        agenda.add(Time::ZERO.after(scenario.measure.every.0), Act::Sample);
+        agenda.add(Time::ZERO.after(scenario.measure.every.0), Action::Sample);
         for time in observer.looks_at() {
-            agenda.add(Time::ZERO.after(time.0), Act::Show);
+            agenda.add(Time::ZERO.after(time.0), Action::Show);
         }
         let recorder = Recorder::new(scenario, observer.overlay_every());
         for time in recorder.borders() {
-            agenda.add(time, Act::Border);
+            agenda.add(time, Action::Border);
         }
         for time in recorder.looks() {
-            agenda.add(time, Act::Look);
+            agenda.add(time, Action::Look);
         }
-        let reach = Reach::new(scenario);
+        let reach = ReachLog::new(scenario);
         if !scenario.channels.is_empty() {
             let channels: Vec<_> = scenario.channels.iter().map(Into::into).collect();
             sim.open_channels(&channels, &verdicts::watches(scenario));
@@ -252,7 +250,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
             checked: Time::ZERO,
             batch: if observer.wants_events().is_some() { BATCH } else { SLICE },
             reach,
-            post: Post::new(routes, scenario),
+            routing: Routing::new(routes, scenario),
             guard: Guard::new(scenario),
             observer,
         }
@@ -270,7 +268,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
         if is_over {
             self.check();
             self.guard.end(&self.sim);
-            self.guard.note(self.post.end(&self.sim), &self.sim);
+            self.guard.note(self.routing.end(&self.sim), &self.sim);
         }
         if self.sim.out_of_incarnations().is_some() {
             return;
@@ -283,11 +281,11 @@ impl<'a, P: SimStack> Runner<'a, P> {
         }
     }
 
-    /// Lets time pass, looks whether all is well and now and then says how much did. `false` if the
-    /// run is over because something is not.
+    /// Lets time pass, checks the invariants, and reports progress. Returns `false` if the run ends here
+    /// because of a violation.
     ///
-    /// It is looked at the same moments whatever else happens and whoever observes, so that a run takes
-    /// the same course.
+    /// Checks happen at the same moments whatever the observer wants, so that every run takes the same
+    /// course.
     fn advance(&mut self, until: Time) -> bool {
         while self.sim.now() < until {
             let check = self.checked.after(SLICE);
@@ -307,7 +305,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
 
     /// Whether all is well, and the run may go on.
     fn check(&mut self) -> bool {
-        let told = self.post.take(&mut self.sim);
+        let told = self.routing.take(&mut self.sim);
         self.guard.note(told, &self.sim);
         self.guard.goes_on(&self.sim) && self.sim.out_of_incarnations().is_none()
     }
@@ -318,26 +316,26 @@ impl<'a, P: SimStack> Runner<'a, P> {
         }
     }
 
-    fn perform(&mut self, time: Time, act: Act) {
+    fn perform(&mut self, time: Time, act: Action) {
         match act {
-            Act::Border => self.recorder.border(time, &mut self.sim),
-            Act::Sample => {
+            Action::Border => self.recorder.border(time, &mut self.sim),
+            Action::Sample => {
                 self.recorder.sample(time, &mut self.sim, self.observer);
-                self.agenda.add(self.recorder.next_sample(), Act::Sample);
+                self.agenda.add(self.recorder.next_sample(), Action::Sample);
             }
-            Act::Look => self.recorder.look(time, &self.sim),
-            Act::Show => self.observer.look(&self.sim, time),
-            Act::Phase(at) => {
+            Action::Look => self.recorder.look(time, &self.sim),
+            Action::Show => self.observer.look(&self.sim, time),
+            Action::Phase(at) => {
                 self.recorder.sample(time, &mut self.sim, self.observer);
                 self.recorder.begin_phase(at, &mut self.sim);
             }
-            Act::Strike(at) => {
+            Action::Strike(at) => {
                 let name = self.faults[at].fault().label();
                 self.observer.fault(name, self.sim.now(), false);
                 let plans = self.faults[at].strike(time, &mut self.sim);
                 self.plan(at, plans);
             }
-            Act::Later(at, later) => {
+            Action::Later(at, later) => {
                 if later == Later::End {
                     let name = self.faults[at].fault().label();
                     self.observer.fault(name, self.sim.now(), true);
@@ -345,12 +343,12 @@ impl<'a, P: SimStack> Runner<'a, P> {
                 let plans = self.faults[at].go_on(time, &mut self.sim, later);
                 self.plan(at, plans);
             }
-            Act::Join(index) => self.join(index),
-            Act::Send(at) => {
+            Action::Join(index) => self.join(index),
+            Action::Send(at) => {
                 if let Some(next) =
-                    self.sendings[at].send(time, &mut self.sim, &mut self.reach, &mut self.post)
+                    self.sendings[at].send(time, &mut self.sim, &mut self.reach, &mut self.routing)
                 {
-                    self.agenda.add(next, Act::Send(at));
+                    self.agenda.add(next, Action::Send(at));
                 }
             }
         }
@@ -358,7 +356,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
 
     fn plan(&mut self, fault: usize, plans: Vec<(Time, Later)>) {
         for (time, later) in plans {
-            self.agenda.add(time, Act::Later(fault, later));
+            self.agenda.add(time, Action::Later(fault, later));
         }
     }
 
@@ -374,13 +372,13 @@ impl<'a, P: SimStack> Runner<'a, P> {
         if next < nodes.count as usize {
             let share = next as f64 / f64::from(nodes.count);
             let time = Time::ZERO.after(nodes.joining.0.mul_f64(share));
-            self.agenda.add(time, Act::Join(next));
+            self.agenda.add(time, Action::Join(next));
         }
     }
 }
 
-/// The first workload's draws go on where those of the joins end, as they always did: so the digests
-/// of runs without a scenario stay comparable from version to version.
+/// The draws of the first workload continue those of the joins. This keeps the digests of runs without a
+/// scenario file comparable between versions.
 fn sendings(scenario: &Scenario, contacts: &SplitMix64) -> Vec<Sending> {
     let nodes = &scenario.nodes;
     let mut rng = contacts.clone();

@@ -1,4 +1,4 @@
-//! Figures and verdicts of nodes that are not simulated, from what was seen of them.
+//! Figures and verdicts of real nodes, from what was observed of them.
 
 use std::time::Duration;
 
@@ -6,37 +6,37 @@ use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 use serde::Serialize;
 
-use super::counted::Counted;
-use super::post::Routed;
+use super::counts::Counts;
 use super::recorder::looks;
 use super::report::{
     OverlayPoint, PhaseReport, Quantiles, Verdict, curve, least_reliability, mean, published,
     seconds,
 };
+use super::routing::RoutingCounts;
 use super::verdicts::{Judge, Measured, verdicts};
 use crate::engine::bucket;
-use crate::engine::stats::{self, Broadcast};
+use crate::engine::stats::{self, BroadcastStats};
 use crate::experiment::scenario::{Figure, Of, Scenario};
 use crate::observe::graph::Graph;
 use crate::observe::overlay::Overlay;
 
-/// What was seen of nodes that ran a scenario.
+/// Observations of nodes that ran a scenario.
 pub struct Observed<'a> {
     /// Broadcasts, in the order they were published.
-    pub broadcasts: Vec<Broadcast>,
+    pub broadcasts: Vec<BroadcastStats>,
     /// Deliveries: when, and how long after the broadcast was published.
     pub deliveries: Vec<(Time, Duration)>,
     /// Messages that all nodes had sent by some moments, in order.
     pub messages: Vec<(Time, u64)>,
-    /// The running nodes at a moment, and how many views held somebody who did not run. Nodes start and end
-    /// at the moments when they did in the simulation.
+    /// The running nodes at a moment, and how many entries of views were nodes that did not run. Nodes
+    /// start and end at the moments when they did in the simulation.
     pub overlay: &'a dyn Fn(Time) -> (Graph, usize),
 }
 
-/// What a scenario came to, as far as both worlds have it.
+/// The figures that simulated and real nodes have in common.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Outcome {
+pub struct ObservedReport {
     /// The parts of the run, one after the other.
     pub phases: Vec<PhaseReport>,
     /// The overlay over time, where it was looked at.
@@ -46,9 +46,9 @@ pub struct Outcome {
 }
 
 impl Observed<'_> {
-    /// The figures that a report of the scenario has, measured in the same windows.
+    /// The figures of a report of the scenario, measured in the same windows.
     #[must_use]
-    pub fn outcome(&self, scenario: &Scenario) -> Outcome {
+    pub fn report(&self, scenario: &Scenario) -> ObservedReport {
         let end = Time::ZERO.after(scenario.duration.0);
         // What happens at a moment happens at the next border of the simulation's queue, and so does a look.
         let width = scenario.network().map_or(1, |network| bucket(&network));
@@ -65,20 +65,20 @@ impl Observed<'_> {
             overlays: &overlays,
             peak_pending: 0,
             watched: &[],
-            routed: &|_, _| Routed::none(),
+            routed: &|_, _| RoutingCounts::none(),
         };
         let judge = Judge::of(scenario, |from, until| {
             let messages = self.sent(until) - self.sent(from);
-            (Counted { messages, ..Counted::default() }, self.latencies(from, until))
+            (Counts { messages, ..Counts::default() }, self.latencies(from, until))
         });
-        Outcome {
+        ObservedReport {
             phases: self.phases(scenario, end),
             verdicts: verdicts(scenario, &measured, &judge),
             overlay_series: overlays.into_iter().map(|(_, point)| point).collect(),
         }
     }
 
-    /// What it cannot tell of what a scenario asserts, by its figure's name.
+    /// The name of a figure that the scenario asserts and observations do not have, if there is one.
     #[must_use]
     pub fn untold(scenario: &Scenario) -> Option<&'static str> {
         let is_told = |figure: Figure| match figure.of() {
@@ -114,9 +114,9 @@ impl Observed<'_> {
             from: seconds(from),
             until: seconds(until),
             broadcasts: broadcasts.len(),
-            reliability: mean(broadcasts, Broadcast::reliability),
+            reliability: mean(broadcasts, BroadcastStats::reliability),
             least_reliability: least_reliability(broadcasts),
-            rmr: mean(broadcasts, Broadcast::rmr),
+            rmr: mean(broadcasts, BroadcastStats::rmr),
             ldh: mean(broadcasts, |broadcast| f64::from(broadcast.last_hop)),
             latency_seconds: (!latencies.is_empty()).then(|| Quantiles::of(&latencies)),
             latency_curve: curve(&latencies, 1e6),

@@ -1,4 +1,4 @@
-//! Who looks at a run while it goes on.
+//! Observers of a run.
 
 use murmurate::membership::{Membership as _, Time};
 
@@ -9,14 +9,14 @@ use crate::engine::{Journal, SimStack, Simulation};
 use crate::experiment::scenario::Span;
 use crate::observe::topology::Topology;
 
-/// Somebody who looks at a simulation while it runs. Nobody can change it.
+/// Observes a simulation while it runs, and cannot change it.
 pub trait Observer {
     /// When it wants to look at the simulation itself.
     fn looks_at(&self) -> Vec<Span> {
         Vec::new()
     }
 
-    /// How often the overlay's figures are to be in the report, beside the times that the scenario says.
+    /// How often the overlay is measured for the report, beside the scenario's own times.
     fn overlay_every(&self) -> Option<Span> {
         None
     }
@@ -31,13 +31,13 @@ pub trait Observer {
         false
     }
 
-    /// What was done in the whole run, at its end.
+    /// Called at the end, with what was done in the whole run.
     fn journal(&mut self, _journal: &Journal) {}
 
-    /// Events as they were recorded, in order. They come in batches, all up to a moment.
+    /// Called with recorded events, in order and in batches.
     fn events(&mut self, _records: &[Record]) {}
 
-    /// A fault of the timeline strikes or begins, or one that lasts is over.
+    /// Called when a fault strikes or begins, and when one that lasts ends.
     fn fault(&mut self, _name: &str, _at: Time, _is_over: bool) {}
 
     /// The simulation at `at`, one of these moments, after what happens then. A moment at the end of
@@ -111,10 +111,10 @@ impl<P: SimStack> View for Simulation<P> {
     }
 }
 
-/// Nobody looks.
+/// No observer.
 impl Observer for () {}
 
-/// Perhaps somebody does.
+/// An optional observer.
 impl<O: Observer> Observer for Option<O> {
     fn looks_at(&self) -> Vec<Span> {
         self.as_ref().map_or_else(Vec::new, Observer::looks_at)
@@ -157,7 +157,7 @@ impl<O: Observer> Observer for Option<O> {
     }
 }
 
-/// Two look, each when it wants to. Events are those of the first that wants any.
+/// Two observers, each at its own times. Events are those that the first one wants, or else the second.
 impl<A: Observer, Z: Observer> Observer for (A, Z) {
     fn looks_at(&self) -> Vec<Span> {
         let mut moments = [self.0.looks_at(), self.1.looks_at()].concat();

@@ -6,14 +6,15 @@ use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
 use super::Observer;
-use super::counted::Counted;
-use super::post::Post;
+use super::counts::Counts;
 use super::report::{
-    Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
-    RegionLatency, Report, RoutingReport, curve, least_reliability, mean, published, seconds,
+    ChannelReport, Curve, FaultReport, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
+    RegionLatency, Report, RoutingReport, ViolationReport, curve, least_reliability, mean,
+    published, seconds,
 };
+use super::routing::Routing;
 use super::verdicts::{self, Judge, Measured, verdicts};
-use crate::engine::stats::{Broadcast, Stats};
+use crate::engine::stats::{BroadcastStats, Stats};
 use crate::engine::watch::Load;
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::faults::Ongoing;
@@ -28,10 +29,10 @@ pub(super) struct Recorder {
     due: Time,
     /// When the point of the series that goes on began, and what was counted in it.
     sampled: Time,
-    point: (Counted, Histogram<u64>),
+    point: (Counts, Histogram<u64>),
     /// Until when all is counted, and what was.
     until: Time,
-    counted: Counted,
+    counted: Counts,
     points: Vec<(Time, Point)>,
     looks: BTreeSet<Time>,
     /// With the moments that they were taken for: the simulation stops a little later.
@@ -63,7 +64,7 @@ struct Closed {
 }
 
 impl Recorder {
-    /// Looks at the overlay `also` so often.
+    /// Measures the overlay also at this interval, if one is given.
     pub(super) fn new(scenario: &Scenario, also: Option<Span>) -> Self {
         let every = scenario.measure.every;
         let names: Vec<String> = scenario.measure.phases.iter().map(|p| p.name.clone()).collect();
@@ -73,9 +74,9 @@ impl Recorder {
             every,
             due: Time::ZERO.after(every.0),
             sampled: Time::ZERO,
-            point: (Counted::default(), latencies()),
+            point: (Counts::default(), latencies()),
             until: Time::ZERO,
-            counted: Counted::default(),
+            counted: Counts::default(),
             points: Vec::new(),
             looks: looks(scenario, also),
             overlays: Vec::new(),
@@ -109,7 +110,7 @@ impl Recorder {
     /// Counts what happened until `at`.
     pub(super) fn border<P: SimStack>(&mut self, at: Time, sim: &mut Simulation<P>) {
         let stats = sim.stats();
-        let all = Counted::of(stats);
+        let all = Counts::of(stats);
         let counted = all.since(&self.counted);
         self.judge.note(self.until, &counted, stats.latencies());
         self.point.0.add(&counted);
@@ -131,7 +132,7 @@ impl Recorder {
         }
         self.border(at, sim);
         let (counted, latencies) =
-            std::mem::replace(&mut self.point, (Counted::default(), latencies()));
+            std::mem::replace(&mut self.point, (Counts::default(), latencies()));
         let point = Point {
             at: seconds(now),
             running_nodes: sim.live(),
@@ -197,15 +198,15 @@ impl Recorder {
         self.look(at, sim);
     }
 
-    /// What it all comes to.
+    /// Makes the report.
     pub(super) fn report<P: SimStack>(
         self,
         scenario: &Scenario,
         sim: &Simulation<P>,
         faults: &[Ongoing],
         reach: &[f64],
-        post: &Post<P>,
-        violation: Option<Broken>,
+        routing: &Routing<P>,
+        violation: Option<ViolationReport>,
     ) -> Report {
         let stats = sim.stats();
         let series: Vec<Point> =
@@ -219,7 +220,7 @@ impl Recorder {
             overlays: &self.overlays,
             peak_pending: sim.peak_pending(),
             watched: &watched,
-            routed: &|from, until| post.routed(sim, from, until),
+            routed: &|from, until| routing.routed(sim, from, until),
         };
         let verdicts = verdicts(scenario, &measured, &self.judge);
         let named = stats.messages.iter().filter(|kind| !kind.name.is_empty());
@@ -236,10 +237,10 @@ impl Recorder {
             duplicated: stats.duplicated,
             peak_pending: sim.peak_pending(),
             messages: named.map(Into::into).collect(),
-            routing: RoutingReport::of(&post.routed(sim, Time::ZERO, sim.now())),
+            routing: RoutingReport::of(&routing.routed(sim, Time::ZERO, sim.now())),
             channels: channels.map(|(c, tally)| ChannelReport::of(&c.name, tally)).collect(),
             phases,
-            timeline: faults.iter().map(happened).collect(),
+            timeline: faults.iter().map(fault_report).collect(),
             load: loads(sim),
             series,
             overlay_series: self.overlays.into_iter().map(|(_, point)| point).collect(),
@@ -258,9 +259,9 @@ impl Closed {
             from: seconds(self.from),
             until: seconds(self.until),
             broadcasts: broadcasts.len(),
-            reliability: mean(broadcasts, Broadcast::reliability),
+            reliability: mean(broadcasts, BroadcastStats::reliability),
             least_reliability: least_reliability(broadcasts),
-            rmr: mean(broadcasts, Broadcast::rmr),
+            rmr: mean(broadcasts, BroadcastStats::rmr),
             ldh: mean(broadcasts, |broadcast| f64::from(broadcast.last_hop)),
             latency_seconds: self.latencies,
             latency_curve: self.curve,
@@ -275,8 +276,8 @@ fn finished(from: Time, mut point: Point, stats: &Stats) -> Point {
     let all = &stats.broadcasts;
     let first = all.partition_point(|broadcast| broadcast.sent < from);
     let broadcasts = &all[first..][..point.broadcasts];
-    point.reliability = mean(broadcasts, Broadcast::reliability);
-    point.rmr = mean(broadcasts, Broadcast::rmr);
+    point.reliability = mean(broadcasts, BroadcastStats::reliability);
+    point.rmr = mean(broadcasts, BroadcastStats::rmr);
     point.ldh = mean(broadcasts, |broadcast| f64::from(broadcast.last_hop));
     point
 }
@@ -287,9 +288,9 @@ fn loads<P: SimStack>(sim: &Simulation<P>) -> Option<Loads> {
     loads.filter(|loads| !loads.is_empty()).map(|loads| Loads::of(&loads))
 }
 
-fn happened(ongoing: &Ongoing) -> Happened {
+fn fault_report(ongoing: &Ongoing) -> FaultReport {
     let fault = ongoing.fault();
-    Happened {
+    FaultReport {
         fault: fault.label().to_owned(),
         kind: fault.what.kind(),
         at: fault.at.0.as_secs_f64(),

@@ -1,4 +1,4 @@
-//! What a run comes to, as plain data. Times are in seconds of virtual time.
+//! The report of a run, as plain data. Times are in seconds of virtual time.
 
 use std::ops::Range;
 
@@ -6,16 +6,16 @@ use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 use serde::Serialize;
 
-use super::post::Routed;
+use super::routing::RoutingCounts;
 use crate::engine::lanes::Tally;
 use crate::engine::marks::Marks;
-use crate::engine::stats::{self, Broadcast, Kind};
+use crate::engine::stats::{self, BroadcastStats, KindStats};
 use crate::engine::watch::Load;
 use crate::model::regional::Regional;
 use crate::observe::graph::Graph;
 use crate::observe::overlay::Overlay;
 
-/// What was measured. A function of the scenario.
+/// All measurements of a run. It is a function of the scenario.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
@@ -23,7 +23,7 @@ pub struct Report {
     pub scenario: String,
     /// What it shows.
     pub description: String,
-    /// What every random choice followed from.
+    /// The seed of all random choices.
     pub seed: u64,
     /// Nodes that ever started.
     pub started_nodes: usize,
@@ -37,7 +37,7 @@ pub struct Report {
     pub lost: u64,
     /// Messages that did not fit a queue.
     pub shed: u64,
-    /// Messages that the network brought twice.
+    /// Messages that the network delivered twice.
     pub duplicated: u64,
     /// The most events that were under way at a time.
     pub peak_pending: usize,
@@ -45,13 +45,13 @@ pub struct Report {
     pub messages: Vec<Sent>,
     /// The channels, in the order of the scenario.
     pub channels: Vec<ChannelReport>,
-    /// What was looked for and sent hop by hop, if anything was.
+    /// Lookups and datagrams, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing: Option<RoutingReport>,
     /// The parts of the run, one after the other.
     pub phases: Vec<PhaseReport>,
     /// The timeline, as it happened.
-    pub timeline: Vec<Happened>,
+    pub timeline: Vec<FaultReport>,
     /// What nodes carried in the whole run, if the scenario measures it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<Loads>,
@@ -61,15 +61,15 @@ pub struct Report {
     pub overlay_series: Vec<OverlayPoint>,
     /// The assertions, in their order.
     pub verdicts: Vec<Verdict>,
-    /// What must hold in every run and did not; the run was stopped there.
-    pub violation: Option<Broken>,
+    /// The invariant that was violated, if one was. The run was stopped there.
+    pub violation: Option<ViolationReport>,
     /// Which rarely taken branches of the protocols were taken.
     #[serde(skip)]
     pub marks: Marks,
 }
 
 impl Report {
-    /// Whether every assertion holds, and everything that always must.
+    /// Whether all assertions and invariants hold.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.violation.is_none() && self.verdicts.iter().all(|verdict| verdict.holds)
@@ -78,7 +78,7 @@ impl Report {
 
 /// An invariant of the protocols that did not hold: a bug.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Broken {
+pub struct ViolationReport {
     /// The invariant.
     pub rule: &'static str,
     /// What was found instead, and where.
@@ -101,7 +101,7 @@ pub struct PhaseReport {
     pub broadcasts: usize,
     /// Mean share of the running nodes that a broadcast reached; absent without broadcasts.
     pub reliability: Option<f64>,
-    /// Share that the broadcast reached which reached fewest.
+    /// The same of the broadcast that reached fewest.
     pub least_reliability: Option<f64>,
     /// Mean relative message redundancy.
     pub rmr: Option<f64>,
@@ -109,7 +109,7 @@ pub struct PhaseReport {
     pub ldh: Option<f64>,
     /// From publish to delivery, of what was delivered in this phase; absent if nothing was.
     pub latency_seconds: Option<Quantiles>,
-    /// The same as shares of the deliveries that took at most so many seconds.
+    /// The same as a curve: shares of the deliveries that took at most a number of seconds.
     pub latency_curve: Curve,
     /// The same by region, beside the best possible.
     pub regions: Vec<RegionLatency>,
@@ -141,15 +141,14 @@ pub struct Quantiles {
     pub mean: f64,
     /// The median.
     pub p50: f64,
-    /// All but a hundredth lie below.
+    /// The 99th percentile.
     pub p99: f64,
     /// The largest.
     pub max: f64,
 }
 
-/// A distribution: pairs of a value and the share of all that lies at it or below, both growing;
-/// the last share is 1. Empty if there is nothing. No step but a value's own is higher than a
-/// hundredth, and there are at most some two hundred pairs.
+/// A cumulative distribution: pairs of a value and the share of all values up to it, both growing; the last
+/// share is 1. It is empty without values. It has about two hundred pairs at most.
 pub type Curve = Vec<(f64, f64)>;
 
 /// What nodes carried: of all that ever ran.
@@ -172,7 +171,7 @@ pub struct Spread {
     pub min: f64,
     /// The median.
     pub p50: f64,
-    /// All but a hundredth lie below.
+    /// The 99th percentile.
     pub p99: f64,
     /// The largest.
     pub max: f64,
@@ -236,30 +235,30 @@ pub struct Sent {
     pub bytes: u64,
 }
 
-/// What became of lookups, and of datagrams.
+/// Outcomes of lookups and datagrams.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RoutingReport {
-    /// Lookups, but for those whose asker died before there was an outcome, and for the last ones, whose
-    /// outcome may still come.
+    /// Lookups, without those whose node died before there was an outcome, and without the last ones, which
+    /// may still have one.
     pub lookups: u64,
-    /// Those that found somebody.
+    /// Those that found the node.
     pub found: u64,
-    /// Those that found nobody.
+    /// Those that did not find it.
     pub not_found: u64,
     /// From the question to the answer.
     pub latency_seconds: Option<Quantiles>,
-    /// Datagrams sent hop by hop to whom a lookup found.
+    /// Datagrams sent hop by hop to nodes that lookups found.
     pub datagrams: u64,
     /// Those that arrived.
     pub delivered: u64,
-    /// Those of which the sender heard that they did not.
+    /// Those whose sender was told that they are lost.
     pub lost: u64,
 }
 
 impl RoutingReport {
-    pub(super) fn of(routed: &Routed) -> Option<Self> {
-        let Routed { lookups, found, not_found, datagrams, delivered, lost, .. } = *routed;
+    pub(super) fn of(routed: &RoutingCounts) -> Option<Self> {
+        let RoutingCounts { lookups, found, not_found, datagrams, delivered, lost, .. } = *routed;
         let latencies = &routed.latencies;
         let latency_seconds = (!latencies.is_empty()).then(|| Quantiles::of(latencies));
         (lookups + datagrams > 0).then_some(Self {
@@ -274,7 +273,7 @@ impl RoutingReport {
     }
 }
 
-/// What became of the messages on a channel.
+/// Outcomes of the messages on a channel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ChannelReport {
@@ -284,33 +283,33 @@ pub struct ChannelReport {
     pub messages: u64,
     /// Those for which there was no room.
     pub refused: u64,
-    /// Those that were put on the way, of a kind whose senders know no more.
+    /// Those that were sent, of a kind whose senders learn no more.
     pub sent: u64,
-    /// Those that the sender was told are delivered.
+    /// Those that were reported to the sender as delivered.
     pub acknowledged: u64,
     /// Those that were answered.
     pub answered: u64,
-    /// Those whose path broke, or whose receiver started anew.
+    /// Those whose path broke, or whose receiver restarted.
     pub gone: u64,
-    /// Those of which nobody said in time what became of them.
+    /// Those without an outcome in time.
     pub timed_out: u64,
-    /// Those that were never sent, because a newer one took their place.
+    /// Those that were never sent, because a newer one replaced them.
     pub shed: u64,
-    /// Those that were never sent, because nobody was there who had ever answered.
+    /// Those that were never sent, because no receiver ever answered.
     pub unreachable: u64,
     /// Those without outcome, because their sender stopped or the run ended.
     pub open: u64,
     /// Those that an application took.
     pub delivered: u64,
-    /// Deliveries of what an earlier start of the receiver had taken.
+    /// Deliveries of messages that an earlier incarnation of the receiver had taken.
     pub delivered_again: u64,
-    /// Deliveries of what the same start had taken; not 0 only if a promise was broken.
+    /// Deliveries of messages that the same incarnation had taken. Always 0, unless a promise was broken.
     pub duplicates: u64,
     /// Frames that halves sent again.
     pub retransmitted: u64,
     /// From send to the first delivery; absent without any.
     pub latency_seconds: Option<Quantiles>,
-    /// From send to the word of delivery, or to the answer; absent without any.
+    /// From send to the acknowledgement or the answer; absent without any.
     pub round_trip_seconds: Option<Quantiles>,
 }
 
@@ -340,7 +339,7 @@ impl ChannelReport {
     }
 }
 
-/// A point of the time series: what happened since the one before.
+/// A point of the time series: what happened since the previous one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Point {
     /// When.
@@ -400,7 +399,7 @@ pub struct OverlayPoint {
 
 /// An entry of the timeline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Happened {
+pub struct FaultReport {
     /// Its name, or its kind.
     pub fault: String,
     /// What it was.
@@ -475,25 +474,28 @@ impl RegionLatency {
     }
 }
 
-impl From<&Kind> for Sent {
-    fn from(kind: &Kind) -> Self {
+impl From<&KindStats> for Sent {
+    fn from(kind: &KindStats) -> Self {
         Self { kind: kind.name, count: kind.count, bytes: kind.bytes }
     }
 }
 
 /// Mean of `of` over broadcasts; `None` if there are none.
-pub(super) fn mean(broadcasts: &[Broadcast], of: impl Fn(&Broadcast) -> f64) -> Option<f64> {
+pub(super) fn mean(
+    broadcasts: &[BroadcastStats],
+    of: impl Fn(&BroadcastStats) -> f64,
+) -> Option<f64> {
     let sum: f64 = broadcasts.iter().map(of).sum();
     (!broadcasts.is_empty()).then(|| sum / broadcasts.len() as f64)
 }
 
 /// The one that reached fewest.
-pub(super) fn least_reliability(broadcasts: &[Broadcast]) -> Option<f64> {
-    broadcasts.iter().map(Broadcast::reliability).min_by(f64::total_cmp)
+pub(super) fn least_reliability(broadcasts: &[BroadcastStats]) -> Option<f64> {
+    broadcasts.iter().map(BroadcastStats::reliability).min_by(f64::total_cmp)
 }
 
 /// Which broadcasts were published from `from` on and before `until`.
-pub(super) fn published(all: &[Broadcast], from: Time, until: Time) -> Range<usize> {
+pub(super) fn published(all: &[BroadcastStats], from: Time, until: Time) -> Range<usize> {
     let first = all.partition_point(|broadcast| broadcast.sent < from);
     let end = all.partition_point(|broadcast| broadcast.sent < until);
     first..end.max(first)

@@ -1,29 +1,29 @@
-//! Whether a run shows what it must.
+//! Evaluates the assertions about a run.
 
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
-use super::counted::Counted;
-use super::post::Routed;
+use super::counts::Counts;
 use super::report::{
     OverlayPoint, Quantiles, Verdict, least_reliability, mean, published, seconds,
 };
-use crate::engine::lanes::{Tally, Watch};
-use crate::engine::stats::{self, Broadcast};
+use super::routing::RoutingCounts;
+use crate::engine::lanes::{Tally, TallyWindow};
+use crate::engine::stats::{self, BroadcastStats};
 use crate::experiment::scenario::{Assertion, Figure, Of, Scenario, Span, Window};
 
 /// What is counted in a window, for the assertions about it.
 #[derive(Debug)]
 pub(super) struct Judge {
     /// By assertion that is about what is counted.
-    windows: Vec<(usize, Interval, Counted, Histogram<u64>)>,
+    windows: Vec<(usize, Interval, Counts, Histogram<u64>)>,
 }
 
 impl Judge {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let assertions = scenario.assertions.iter().enumerate();
         let windows = assertions.filter(|(_, a)| a.figure.of() == Of::Deliveries).map(|(at, a)| {
-            (at, interval(scenario, a), Counted::default(), stats::latency_histogram())
+            (at, interval(scenario, a), Counts::default(), stats::latency_histogram())
         });
         Self { windows: windows.collect() }
     }
@@ -31,7 +31,7 @@ impl Judge {
     /// What was counted in each window, from its beginning to its end.
     pub(super) fn of(
         scenario: &Scenario,
-        counted: impl Fn(Time, Time) -> (Counted, Histogram<u64>),
+        counted: impl Fn(Time, Time) -> (Counts, Histogram<u64>),
     ) -> Self {
         let mut judge = Self::new(scenario);
         for (_, window, sum, all) in &mut judge.windows {
@@ -47,7 +47,7 @@ impl Judge {
     }
 
     /// So much was counted from `from` on.
-    pub(super) fn note(&mut self, from: Time, counted: &Counted, latencies: &Histogram<u64>) {
+    pub(super) fn note(&mut self, from: Time, counted: &Counts, latencies: &Histogram<u64>) {
         for (_, window, sum, all) in &mut self.windows {
             if window.from <= from && from < window.until {
                 sum.add(counted);
@@ -56,7 +56,7 @@ impl Judge {
         }
     }
 
-    fn counted(&self, assertion: usize) -> Option<(&Counted, &Histogram<u64>)> {
+    fn counted(&self, assertion: usize) -> Option<(&Counts, &Histogram<u64>)> {
         let mut windows = self.windows.iter();
         windows.find(|(at, ..)| *at == assertion).map(|(_, _, counted, all)| (counted, all))
     }
@@ -107,13 +107,13 @@ pub(super) fn looks(scenario: &Scenario, assertion: &Assertion) -> Vec<Time> {
 }
 
 /// Which messages on channels the assertions are about that are about some, in their order.
-pub(super) fn watches(scenario: &Scenario) -> Vec<Watch> {
+pub(super) fn watches(scenario: &Scenario) -> Vec<TallyWindow> {
     let about = scenario.assertions.iter().filter(|a| a.figure.of() == Of::Channels);
     let watch = |assertion: &Assertion| {
         let Interval { from, until } = interval(scenario, assertion);
         let named = |name: &String| scenario.channels.iter().position(|c| c.name == *name);
         let channel = assertion.channel.as_ref().and_then(named).map(|at| at as u16);
-        Watch { channel, from, until }
+        TallyWindow { channel, from, until }
     };
     about.map(watch).collect()
 }
@@ -121,7 +121,7 @@ pub(super) fn watches(scenario: &Scenario) -> Vec<Watch> {
 /// What verdicts are about.
 #[derive(Clone, Copy)]
 pub(super) struct Measured<'a> {
-    pub(super) broadcasts: &'a [Broadcast],
+    pub(super) broadcasts: &'a [BroadcastStats],
     /// Of each broadcast, if an assertion asks for it.
     pub(super) reach: &'a [f64],
     /// With the moments that they were taken for, in order.
@@ -130,7 +130,7 @@ pub(super) struct Measured<'a> {
     /// As of [`watches`].
     pub(super) watched: &'a [Tally],
     /// What lookups and datagrams of a time came to.
-    pub(super) routed: &'a dyn Fn(Time, Time) -> Routed,
+    pub(super) routed: &'a dyn Fn(Time, Time) -> RoutingCounts,
 }
 
 /// All verdicts, in the order of the assertions.
@@ -186,9 +186,9 @@ fn of_broadcasts(
             }
             Figure::Broadcasts => Some(published.len() as f64),
             Figure::LeastReliability => least_reliability(published),
-            Figure::Rmr => mean(published, Broadcast::rmr),
+            Figure::Rmr => mean(published, BroadcastStats::rmr),
             Figure::Hops => mean(published, |broadcast| f64::from(broadcast.last_hop)),
-            _ => mean(published, Broadcast::reliability),
+            _ => mean(published, BroadcastStats::reliability),
         }
     };
     if !matches!(assertion.window, Window::Within(..)) {
@@ -207,7 +207,7 @@ fn of_broadcasts(
 fn of_deliveries(
     figure: Figure,
     peak_pending: usize,
-    counted: &Counted,
+    counted: &Counts,
     latencies: &Histogram<u64>,
 ) -> Option<f64> {
     let latencies = (!latencies.is_empty()).then(|| Quantiles::of(latencies));
@@ -238,7 +238,7 @@ fn of_channels(figure: Figure, tally: &Tally) -> Option<f64> {
     }
 }
 
-fn of_routing(figure: Figure, routed: &Routed) -> Option<f64> {
+fn of_routing(figure: Figure, routed: &RoutingCounts) -> Option<f64> {
     let share = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64);
     let latencies = (!routed.latencies.is_empty()).then(|| Quantiles::of(&routed.latencies));
     match figure {

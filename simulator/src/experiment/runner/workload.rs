@@ -1,4 +1,4 @@
-//! Broadcasts, messages on channels and lookups, as a workload says.
+//! Runs a workload: broadcasts, messages on channels, and lookups.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use murmurate::membership::Time;
 use rand_distr::{Distribution, Exp1};
 use rand_xoshiro::SplitMix64;
 
-use super::post::Post;
-use super::reach::Reach;
+use super::reach_log::ReachLog;
+use super::routing::Routing;
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::faults::{random_running, random_such};
 use crate::experiment::scenario::{Channel, Pace, Scenario, Sender, Span, To, Workload};
@@ -21,11 +21,11 @@ pub(super) struct Sending {
     sent: u32,
     /// When a Poisson process is due next.
     due: Time,
-    /// The one who sends, where it is always the same.
+    /// The sender, if it is always the same.
     sender: Option<usize>,
     /// The place of the channel that it sends on, if it does.
     channel: Option<usize>,
-    /// Whom what it sends is for, or who is looked for.
+    /// The receiver of what it sends, or the node that it looks for.
     to: Option<To>,
 }
 
@@ -47,14 +47,14 @@ impl Sending {
         Self { workload: workload.clone(), rng, until, sent: 0, due, sender: None, channel, to }
     }
 
-    /// Sends the next broadcast or message, or looks for the next node, or of all nodes one each, at `now`,
-    /// which the simulation may have gone past a little. When the next is due, if there is one.
+    /// Sends the next broadcast or message, or starts the next lookup, at `now`; the simulation may have
+    /// gone past that a little. Returns when the next one is due, if there is one.
     pub(super) fn send<P: SimStack>(
         &mut self,
         now: Time,
         sim: &mut Simulation<P>,
-        reach: &mut Reach,
-        post: &mut Post<P>,
+        reach: &mut ReachLog,
+        routing: &mut Routing<P>,
     ) -> Option<Time> {
         if self.workload.count.is_some_and(|count| self.sent >= count) {
             return None;
@@ -66,7 +66,7 @@ impl Sending {
                 match (self.channel, &self.workload.look_up) {
                     (Some(channel), _) => drop(sim.send_on(channel, index, to, bytes as usize)),
                     (None, Some(look_up)) => {
-                        post.look_up(sim, index, to, look_up.relay.then_some(bytes));
+                        routing.look_up(sim, index, to, look_up.relay.then_some(bytes));
                     }
                     (None, None) => {}
                 }
@@ -114,7 +114,7 @@ impl Sending {
         one.into_iter().collect()
     }
 
-    /// Whom the next message of `from` is for.
+    /// The receiver of the next message of `from`.
     fn receiver<P: SimStack>(&mut self, sim: &Simulation<P>, from: usize) -> Option<usize> {
         match self.to.as_ref()? {
             To::Node(index) => Some(*index as usize),

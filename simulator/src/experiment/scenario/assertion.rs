@@ -26,7 +26,7 @@ pub struct Assertion {
     /// Of a figure of channels, which; without it, of all together.
     pub channel: Option<String>,
     /// How it compares.
-    pub comparison: Comparison,
+    pub comparison: ComparisonOperator,
     /// With what; seconds, of latencies.
     pub value: f64,
     /// When.
@@ -49,7 +49,7 @@ pub enum Window {
 
 /// How two numbers compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
+pub enum ComparisonOperator {
     /// `>=`
     AtLeast,
     /// `<=`
@@ -65,16 +65,16 @@ pub enum Comparison {
 }
 
 /// Longer signs first, so that each is found whole.
-const COMPARISONS: [(&str, Comparison); 6] = [
-    (">=", Comparison::AtLeast),
-    ("<=", Comparison::AtMost),
-    ("==", Comparison::Equal),
-    ("!=", Comparison::Unequal),
-    (">", Comparison::Above),
-    ("<", Comparison::Below),
+const COMPARISONS: [(&str, ComparisonOperator); 6] = [
+    (">=", ComparisonOperator::AtLeast),
+    ("<=", ComparisonOperator::AtMost),
+    ("==", ComparisonOperator::Equal),
+    ("!=", ComparisonOperator::Unequal),
+    (">", ComparisonOperator::Above),
+    ("<", ComparisonOperator::Below),
 ];
 
-impl Comparison {
+impl ComparisonOperator {
     /// Whether it holds.
     #[must_use]
     pub fn holds(self, left: f64, right: f64) -> bool {
@@ -89,7 +89,7 @@ impl Comparison {
     }
 }
 
-/// Where a text is no assertion, and what would be one.
+/// Where a text is not an assertion, and what is expected there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("at {found}: expected {expected}")]
 #[non_exhaustive]
@@ -173,7 +173,7 @@ impl<'a> Words<'a> {
         self.read("a time such as 30s", |word| word.parse().ok())
     }
 
-    fn comparison(&mut self) -> Result<Comparison, AssertionError> {
+    fn comparison(&mut self) -> Result<ComparisonOperator, AssertionError> {
         self.skip_space();
         let rest = self.rest();
         let Some((sign, comparison)) = COMPARISONS.iter().find(|(s, _)| rest.starts_with(s)) else {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::{Bytes, Share, Span};
-use crate::engine::lanes::{self, Promises};
+use crate::engine::lanes::{self, ChannelPromises};
 
 /// A channel, as all nodes declare it. Workloads send on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -95,16 +95,16 @@ pub enum ChannelKind {
     Request,
 }
 
-impl From<&Channel> for lanes::Channel {
+impl From<&Channel> for lanes::ChannelConfig {
     fn from(channel: &Channel) -> Self {
         let (kind, promises): (Arc<dyn Kind>, _) = match channel.kind {
             ChannelKind::BestEffort if channel.relayed == Share::NONE => {
-                (Arc::new(BestEffort), Promises::BEST_EFFORT)
+                (Arc::new(BestEffort), ChannelPromises::BEST_EFFORT)
             }
-            ChannelKind::BestEffort => (Arc::new(BestEffort), Promises::BEST_EFFORT_RELAYED),
-            ChannelKind::Acknowledged => (Arc::new(Acknowledged), Promises::ACKNOWLEDGED),
-            ChannelKind::Latest => (Arc::new(Latest), Promises::LATEST),
-            ChannelKind::Request => (Arc::new(Request), Promises::REQUEST),
+            ChannelKind::BestEffort => (Arc::new(BestEffort), ChannelPromises::BEST_EFFORT_RELAYED),
+            ChannelKind::Acknowledged => (Arc::new(Acknowledged), ChannelPromises::ACKNOWLEDGED),
+            ChannelKind::Latest => (Arc::new(Latest), ChannelPromises::LATEST),
+            ChannelKind::Request => (Arc::new(Request), ChannelPromises::REQUEST),
         };
         let limits = LaneLimits {
             messages: channel.queue_messages as usize,

@@ -1,4 +1,4 @@
-//! Recorded churn, from CSV.
+//! Traces of churn, from CSV.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,17 +18,17 @@ pub struct Change {
     pub up: bool,
 }
 
-/// Why a file is no trace.
+/// Why a file is not a trace of churn.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceError {
     /// It is not there.
     #[error("{0}")]
     File(#[from] std::io::Error),
-    /// A line is no change; the message tells which.
+    /// A line that is not a change; the message says which.
     #[error("{0}")]
     Line(#[from] csv::Error),
-    /// A time that is none.
+    /// An invalid time.
     #[error("line {line}: time {time} is not a number of seconds, which starts at 0")]
     Time {
         /// Where.

@@ -98,7 +98,7 @@ impl Document {
     pub fn assign(&mut self, option: &str, assignment: &str) -> Result<(), ScenarioError> {
         let place = Place::Set(format!("{option} {assignment}").into());
         let Some((key, value)) = assignment.split_once('=') else {
-            return Err(self.error(&place, "is no KEY=VALUE, as in nodes.count=500".into()));
+            return Err(self.error(&place, "is not KEY=VALUE, as in nodes.count=500".into()));
         };
         let key = &self.find_key(key.trim()).map_err(|message| self.error(&place, message))?;
         let value = value.trim();

@@ -1,4 +1,4 @@
-//! What assertions, sweeps and comparisons can look at.
+//! The figures that assertions, sweeps and comparisons use.
 
 /// What can be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +36,13 @@ pub enum Figure {
     ChannelDelivered,
     /// Those for which there was no room.
     ChannelRefused,
-    /// Those that were never sent, because a newer one took their place.
+    /// Those that were never sent, because a newer one replaced them.
     ChannelShed,
-    /// Those that were never sent, because nobody was there who had ever answered.
+    /// Those that were never sent, because no receiver ever answered.
     ChannelUnreachable,
-    /// Those whose path broke, or whose receiver started anew.
+    /// Those whose path broke, or whose receiver restarted.
     ChannelGone,
-    /// Those of which nobody said in time what became of them.
+    /// Those without an outcome in time.
     ChannelTimedOut,
     /// Median time from send to delivery on channels.
     ChannelLatencyP50,

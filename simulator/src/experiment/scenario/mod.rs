@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::observe::check::Agreement;
 pub use crate::strategies::{Broadcast, Membership};
-pub use assertion::{Assertion, AssertionError, Comparison, Window};
+pub use assertion::{Assertion, AssertionError, ComparisonOperator, Window};
 pub use channels::{Channel, ChannelKind, Overflow};
 pub use churn_trace::{Change, TraceError, read as read_trace};
 pub use document::{Document, Problem, ScenarioError};

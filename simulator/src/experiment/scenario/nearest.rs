@@ -1,9 +1,9 @@
-//! What could have been meant by a name that is none.
+//! Suggestions for unknown names.
 
-/// Words less alike than this are not meant for each other.
+/// Names that are less similar than this are not suggested.
 const ALIKE: f64 = 0.75;
 
-/// The name that is most like this one, by its end or as a whole, if one is.
+/// The name that is most similar to this one, by its end or as a whole, if one is similar enough.
 pub(crate) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
     let end = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     let likeness = |known: &String| {

@@ -8,10 +8,10 @@ use super::{
     nearest, protocols,
 };
 use crate::engine::{Dialling, lanes};
-use crate::model::machine::Processor;
+use crate::model::machine::ProcessorModel;
 use crate::model::matrix::Matrix;
-use crate::model::network::{Bandwidth, Bursts, Latency, LinkModel, Network, Placement};
-use crate::model::node::Peer;
+use crate::model::network::{BandwidthModel, BurstModel, Latency, LinkModel, Network, Placement};
+use crate::model::node::SimPeer;
 
 /// The path of a key, and what is wrong with its value.
 type Broken = (String, String);
@@ -78,14 +78,14 @@ impl Scenario {
         LinkModel {
             jitter: links.jitter.unwrap_or_default().0,
             fifo: links.order == super::Order::Fifo,
-            bursts: links.bursts.map(|bursts| Bursts {
+            bursts: links.bursts.map(|bursts| BurstModel {
                 share: bursts.share.get(),
                 length: bursts.length.0,
                 loss: bursts.loss.get(),
             }),
             duplicate: links.duplicate.get(),
             reorder: links.reorder.map(|reorder| (reorder.share.get(), reorder.by.0)),
-            bandwidth: links.bandwidth.map(|line| Bandwidth {
+            bandwidth: links.bandwidth.map(|line| BandwidthModel {
                 up: line.up.0,
                 down: line.down.0,
                 queue: line.queue.0.into(),
@@ -96,9 +96,9 @@ impl Scenario {
 
     /// What a node's processor takes, if anything.
     #[must_use]
-    pub fn processor(&self) -> Option<Processor> {
+    pub fn processor(&self) -> Option<ProcessorModel> {
         let of = self.nodes.processor?;
-        Some(Processor { message: of.message.0, rate: of.rate.map(|rate| rate.0) })
+        Some(ProcessorModel { message: of.message.0, rate: of.rate.map(|rate| rate.0) })
     }
 
     /// What it takes to make a connection, if anything.
@@ -354,7 +354,7 @@ fn channels(scenario: &Scenario) -> Vec<Broken> {
 
 fn faults(scenario: &Scenario, regions: Option<&[String]>) -> Vec<Broken> {
     let mut broken = Vec::new();
-    if scenario.most_nodes() > Peer::MAX_NODES as u64 {
+    if scenario.most_nodes() > SimPeer::MAX_NODES as u64 {
         let message =
             format!("{} nodes with those that join: allowed are 16777216", scenario.most_nodes());
         broken.push(("nodes.count".to_owned(), message));

@@ -137,7 +137,7 @@ impl fmt::Display for BitRate {
 }
 
 /// What a schema's `format` promises about a text.
-pub(super) struct Format {
+pub(super) struct ValueFormat {
     name: &'static str,
     /// As a regular expression, for editors. What is too large for its key fits it, too.
     pub(super) pattern: &'static str,
@@ -153,38 +153,38 @@ macro_rules! time_pattern {
     };
 }
 
-const FORMATS: [Format; 6] = [
-    Format {
+const FORMATS: [ValueFormat; 6] = [
+    ValueFormat {
         name: "duration",
         pattern: concat!("^", time_pattern!(), "$"),
         reads: |text| time(text).is_ok(),
         allowed: TIMES.0,
     },
-    Format {
+    ValueFormat {
         name: "duration-or-off",
         pattern: concat!("^(off|", time_pattern!(), ")$"),
         reads: |text| text == "off" || time(text).is_ok(),
         allowed: "a time such as \"10s\", \"250ms\" or \"1m 30s\", or \"off\"",
     },
-    Format {
+    ValueFormat {
         name: "number-or-off",
         pattern: "^off$",
         reads: |text| text == "off",
         allowed: "\"off\", or a whole number",
     },
-    Format {
+    ValueFormat {
         name: "share",
         pattern: r"^\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*%\s*$",
         reads: |text| text.parse::<Share>().is_ok(),
         allowed: SHARES.0,
     },
-    Format {
+    ValueFormat {
         name: "bytes",
         pattern: r"^(\+?\d+|(\d+\.?\d*|\.\d+)\s*([kKmMgGtTpPeE][iI]?)?[bB]?)$",
         reads: |text| text.parse::<Bytes>().is_ok(),
         allowed: SIZES.0,
     },
-    Format {
+    ValueFormat {
         name: "bit-rate",
         pattern: r"^\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*[kMG]?bit/s\s*$",
         reads: |text| text.parse::<BitRate>().is_ok(),
@@ -193,7 +193,7 @@ const FORMATS: [Format; 6] = [
 ];
 
 /// The format of that name. `None` if it is none of ours.
-pub(super) fn format(name: &str) -> Option<&'static Format> {
+pub(super) fn format(name: &str) -> Option<&'static ValueFormat> {
     FORMATS.iter().find(|format| format.name == name)
 }
 

@@ -1,24 +1,24 @@
-//! Who does not hear whom: partitions, one-way or both ways, and links that go up and down.
+//! Cuts between nodes: partitions, one-way or both ways, and links that go up and down.
 
 use super::{Placement, mix};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// Some of the nodes.
 #[derive(Debug, Clone)]
 pub enum Side {
     /// Those for which this holds, by index.
     Nodes(Vec<bool>),
-    /// Those in a region, also who joins later.
+    /// The nodes in a region, including those that join later.
     Region(usize),
 }
 
 impl Side {
-    /// Those of a number of nodes for which `is_in` holds.
+    /// The nodes, of this many, for which `is_in` holds.
     pub fn of(nodes: usize, is_in: impl Fn(usize) -> bool) -> Self {
         Self::Nodes((0..nodes).map(is_in).collect())
     }
 
-    fn has(&self, peer: Peer, placement: &Placement) -> bool {
+    fn has(&self, peer: SimPeer, placement: &Placement) -> bool {
         match self {
             Self::Nodes(nodes) => nodes.get(peer.index()).copied().unwrap_or(false),
             Self::Region(region) => placement.of(peer.index()) == *region,
@@ -31,7 +31,7 @@ impl Side {
 pub(super) enum When {
     /// As long as the cut stands, both ways or towards the side only.
     Always { one_way: bool },
-    /// Again and again, each link at times of its own: up for so many nanoseconds, then down.
+    /// Repeatedly, each link at its own times: up for some nanoseconds, then down.
     Flapping { up: u64, down: u64, seed: u64 },
 }
 
@@ -62,7 +62,13 @@ impl Cuts {
         self.cuts.retain(|(_, _, when)| matches!(when, When::Flapping { .. }));
     }
 
-    pub(super) fn sever(&self, from: Peer, to: Peer, now: u64, placement: &Placement) -> bool {
+    pub(super) fn sever(
+        &self,
+        from: SimPeer,
+        to: SimPeer,
+        now: u64,
+        placement: &Placement,
+    ) -> bool {
         self.cuts.iter().any(|(_, side, when)| {
             let (near, far) = (side.has(from, placement), side.has(to, placement));
             match *when {
@@ -76,7 +82,7 @@ impl Cuts {
 }
 
 /// Both directions of a link flap together, and no two links at the same time.
-fn is_down(from: Peer, to: Peer, now: u64, (up, down): (u64, u64), seed: u64) -> bool {
+fn is_down(from: SimPeer, to: SimPeer, now: u64, (up, down): (u64, u64), seed: u64) -> bool {
     let (low, high) = (from.index().min(to.index()), from.index().max(to.index()));
     let period = up.saturating_add(down).max(1);
     let phase = mix(seed ^ mix((low as u64) << 32 | high as u64)) % period;

@@ -1,4 +1,4 @@
-//! How long a message travels when nothing else is in its way.
+//! Latency models.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What makes a transmission other than its latency: jitter, order, bursts of loss, copies, and lines
-//! that take their time.
+//! What affects a transmission beside latency: jitter, ordering, bursts of loss, duplicates, and limited
+//! bandwidth.
 //!
 //! What is drawn is drawn from the same hash as all of the network. What must be remembered (a
 //! queue, whether a link is in a burst, what was sent last) is kept in the [`Port`] of the node that
@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::{mix, share_of, threshold};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// How links are, beyond their latency. The default is perfect.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -19,13 +19,13 @@ pub struct LinkModel {
     /// Messages between two nodes arrive in the order they were sent.
     pub fifo: bool,
     /// Losses that come together.
-    pub bursts: Option<Bursts>,
+    pub bursts: Option<BurstModel>,
     /// Share of the messages that arrive twice, 0 to 1.
     pub duplicate: f64,
     /// Share of the messages that are held back, 0 to 1, and for how long at most.
     pub reorder: Option<(f64, Duration)>,
     /// What each node's access line carries.
-    pub bandwidth: Option<Bandwidth>,
+    pub bandwidth: Option<BandwidthModel>,
     /// What is lost is sent again after a while, as TCP and QUIC do.
     pub streams: bool,
 }
@@ -33,7 +33,7 @@ pub struct LinkModel {
 /// Gilbert's and Elliott's model in continuous time: a link is good or bad for exponentially
 /// distributed times, and a bad one loses this share of its messages.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bursts {
+pub struct BurstModel {
     /// Share of the time that a link is bad, above 0 and below 1.
     pub share: f64,
     /// Mean time that it stays bad.
@@ -42,10 +42,10 @@ pub struct Bursts {
     pub loss: f64,
 }
 
-/// An access line. It is the node's and not a link's, because that is where real networks are
-/// narrow, and because whoever sends to many must pay for each.
+/// An access line. It belongs to a node, not to a link: real networks have their bottlenecks there, and a
+/// node that sends to many peers pays for each copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bandwidth {
+pub struct BandwidthModel {
     /// Bits a second that a node sends.
     pub up: u64,
     /// Bits a second that a node receives.
@@ -75,8 +75,8 @@ impl LinkModel {
 /// A message on its way.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Packet {
-    pub(crate) from: Peer,
-    pub(crate) to: Peer,
+    pub(crate) from: SimPeer,
+    pub(crate) to: SimPeer,
     /// Counts what `from` sent.
     pub(crate) sequence: u32,
     pub(crate) bytes: u64,
@@ -84,12 +84,12 @@ pub(crate) struct Packet {
     pub(crate) now: u64,
 }
 
-/// What becomes of a message, with the times of arrival.
+/// The fate of a message, with its times of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transmission {
     Arrives(u64),
     Twice(u64, u64),
-    /// It arrives after it was sent so often.
+    /// It arrives after this many attempts.
     Resent {
         arrives: u64,
         times: u64,
@@ -99,7 +99,7 @@ pub(crate) enum Transmission {
     Shed,
 }
 
-/// A word that a stream carried.
+/// What a stream delivered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Carried {
     pub(crate) arrives: u64,
@@ -113,9 +113,9 @@ pub(crate) struct Port {
     /// When the lines have carried all that waits for them.
     up_free: u64,
     down_free: u64,
-    /// By destination. What says nothing any more is forgotten.
-    links: Vec<(Peer, Link)>,
-    /// Links to hold before the next look at what can be forgotten.
+    /// By destination. Entries that are too old to matter are removed.
+    links: Vec<(SimPeer, Link)>,
+    /// The number of links at which old entries are next removed.
     full: usize,
 }
 
@@ -128,14 +128,14 @@ struct Link {
     bad: bool,
 }
 
-/// Links that a port holds without looking for some to forget.
+/// Links that a port holds before it looks for old entries to remove.
 const LINKS: usize = 16;
 
-/// After so many relaxation times nothing of a link's state is left: e⁻²⁰ is two in a billion.
+/// After this many relaxation times a link's former state no longer matters: e⁻²⁰ is two in a billion.
 const FORGOTTEN: f64 = 20.0;
 
 impl Port {
-    fn link(&mut self, to: Peer, now: u64, memory: u64) -> &mut Link {
+    fn link(&mut self, to: SimPeer, now: u64, memory: u64) -> &mut Link {
         let at = match self.links.binary_search_by_key(&to, |(peer, _)| *peer) {
             Ok(at) => at,
             Err(_) => {
@@ -153,10 +153,10 @@ impl Port {
         &mut self.links[at].1
     }
 
-    /// When a message has come in whole whose last bit comes to the line `now`; `None` if it did not
-    /// fit. The two lines carry it at the same time: it comes in from its first bit on, or, if its sender's
-    /// line is the slower one, as late as it can.
-    pub(crate) fn receive(&mut self, now: u64, bytes: u64, line: Bandwidth) -> Option<u64> {
+    /// When a message is received completely, given that its last bit reaches the line `now`; `None` if it
+    /// did not fit. Both lines carry it at the same time: receiving starts with its first bit, or later if
+    /// the sender's line is the slower one.
+    pub(crate) fn receive(&mut self, now: u64, bytes: u64, line: BandwidthModel) -> Option<u64> {
         let start = now.saturating_sub(time_of(bytes, line.up.max(line.down)));
         carry(&mut self.down_free, start, bytes, line.down, line.queue)
     }
@@ -183,7 +183,7 @@ fn carry(free: &mut u64, now: u64, bytes: u64, rate: u64, queue: u64) -> Option<
     Some(*free)
 }
 
-/// Nanoseconds that a line takes for so many bytes at so many bits a second.
+/// Nanoseconds that a line takes for this many bytes at this many bits a second.
 pub(crate) fn time_of(bytes: u64, rate: u64) -> u64 {
     (u128::from(bytes) * 8_000_000_000 / u128::from(rate.max(1))) as u64
 }
@@ -196,11 +196,11 @@ pub(super) struct Drawn {
     bursts: Option<Chain>,
     duplicate: u64,
     reorder: Option<(u64, u64)>,
-    pub(super) bandwidth: Option<Bandwidth>,
+    pub(super) bandwidth: Option<BandwidthModel>,
     pub(super) streams: bool,
 }
 
-/// Bursts, as a Markov chain.
+/// BurstModel, as a Markov chain.
 #[derive(Debug, Clone, Copy)]
 struct Chain {
     share: f64,
@@ -227,7 +227,7 @@ impl Chain {
     }
 }
 
-/// So that each use of a message's draw has its own.
+/// Salts: each use of a message's draw gets its own bits.
 mod salt {
     pub(super) const JITTER: u64 = 0x6a69_7474;
     pub(super) const STATE: u64 = 0x6261_6421;
@@ -241,7 +241,7 @@ mod salt {
 impl Drawn {
     pub(super) fn new(links: &LinkModel) -> Self {
         let nanos = murmurate::membership::nanos;
-        let chain = |bursts: Bursts| {
+        let chain = |bursts: BurstModel| {
             // Bad for `length`, good for as long as makes `share` of the whole: the rates add up.
             let rate = 1.0 / (nanos(bursts.length).max(1) as f64 * (1.0 - bursts.share));
             Chain {
@@ -282,7 +282,7 @@ impl Drawn {
         chain.step(link, departs, mix(draw ^ salt::STATE)) && mix(draw ^ salt::BURST) < chain.loss
     }
 
-    /// What becomes of a message that takes `latency` from its departure on.
+    /// The fate of a message that takes `latency` from its departure on.
     pub(super) fn arrives(
         &self,
         packet: &Packet,

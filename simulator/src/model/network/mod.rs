@@ -1,4 +1,4 @@
-//! The network between the nodes: latency, loss, cuts, and what else happens to messages.
+//! The network between the nodes: latency, loss, cuts, and everything else that happens to messages.
 //!
 //! Every draw is a hash of (seed, source, destination, sequence): adding one fault shifts no other
 //! draw, and the order in which nodes are run does not matter.
@@ -18,14 +18,14 @@ use cuts::{Cuts, When};
 pub use latency::Latency;
 use latency::Sampler;
 use link_model::Drawn;
-pub use link_model::{Bandwidth, Bursts, LinkModel};
+pub use link_model::{BandwidthModel, BurstModel, LinkModel};
 pub(crate) use link_model::{Carried, Packet, Port, Transmission, time_of};
 pub use placement::Placement;
 pub use switch::Switch;
 
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
-/// No link is faster than this; whatever a model draws below it takes this long.
+/// The least latency of any link: lower draws of a model are raised to it.
 pub const MIN_LATENCY: Duration = Duration::from_micros(20);
 
 /// How long a stream waits before it sends again what was lost, at first; twice as long each time after
@@ -172,8 +172,8 @@ impl Network {
         self.cuts.heal();
     }
 
-    /// From now on nothing answers whoever writes to node `index` while it does not run, or its
-    /// host does again.
+    /// From now on, while node `index` does not run, nothing answers messages to it, or its host does
+    /// again.
     pub fn set_dark(&mut self, index: usize, dark: bool) {
         if dark && self.dark.len() <= index {
             self.dark.resize(index + 1, false);
@@ -216,7 +216,7 @@ impl Network {
 
     /// What a node's access line carries, if that is bounded.
     #[inline]
-    pub(crate) fn bandwidth(&self) -> Option<Bandwidth> {
+    pub(crate) fn bandwidth(&self) -> Option<BandwidthModel> {
         self.links.as_ref().and_then(|links| links.bandwidth)
     }
 
@@ -225,10 +225,10 @@ impl Network {
         self.least
     }
 
-    /// How many nanoseconds the `sequence`-th word of `from` takes to `to` if it is sent `now` and
-    /// nothing is in its way; `None` if it is lost.
+    /// How many nanoseconds the `sequence`-th transmission of `from` takes to `to` if it is sent `now` and
+    /// does not wait for anything; `None` if it is lost.
     #[inline]
-    pub(crate) fn carry(&self, from: Peer, to: Peer, sequence: u32, now: u64) -> Option<u64> {
+    pub(crate) fn carry(&self, from: SimPeer, to: SimPeer, sequence: u32, now: u64) -> Option<u64> {
         if !self.cuts.is_empty() && self.cuts.sever(from, to, now, &self.placement) {
             return None;
         }
@@ -239,7 +239,7 @@ impl Network {
         Some(self.latency(from, to, draw))
     }
 
-    /// What becomes of a message; `port` is its sender's.
+    /// The fate of a message; `port` is its sender's.
     #[inline(always)]
     pub(crate) fn send(&self, packet: &Packet, port: Option<&mut Port>) -> Transmission {
         match &self.links {
@@ -257,7 +257,7 @@ impl Network {
         }
     }
 
-    /// What becomes of one attempt to send it.
+    /// The fate of one attempt to send it.
     fn send_once(&self, packet: &Packet, port: Option<&mut Port>) -> Transmission {
         match &self.links {
             Some(links) => self.send_under(links, packet, port.unwrap_or(&mut Port::default())),
@@ -277,8 +277,8 @@ impl Network {
         }
     }
 
-    /// What becomes of a word on a stream: whatever is lost is sent again after a while. `None` if a cut
-    /// lies between the two, or all is lost.
+    /// The fate of a transmission on a stream: if it is lost, it is sent again after a while. `None` if a
+    /// cut lies between the two, or all is lost.
     pub(crate) fn send_on_stream(
         &self,
         packet: &Packet,
@@ -305,7 +305,13 @@ impl Network {
     }
 
     /// As [`Network::carry`], for the connection resets that a host sends for a dead process.
-    pub(crate) fn carry_reset(&self, from: Peer, to: Peer, sequence: u32, now: u64) -> Option<u64> {
+    pub(crate) fn carry_reset(
+        &self,
+        from: SimPeer,
+        to: SimPeer,
+        sequence: u32,
+        now: u64,
+    ) -> Option<u64> {
         if self.is_dark(from.index()) || self.cuts.sever(from, to, now, &self.placement) {
             return None;
         }
@@ -316,13 +322,13 @@ impl Network {
     }
 
     #[inline]
-    fn draw(&self, from: Peer, to: Peer, sequence: u32) -> u64 {
+    fn draw(&self, from: SimPeer, to: SimPeer, sequence: u32) -> u64 {
         let pair = u64::from(from.bits()) << 32 | u64::from(to.bits());
         mix(mix(self.seed ^ pair) ^ u64::from(sequence))
     }
 
     #[inline]
-    fn latency(&self, from: Peer, to: Peer, draw: u64) -> u64 {
+    fn latency(&self, from: SimPeer, to: SimPeer, draw: u64) -> u64 {
         let sites = || (self.placement.of(from.index()), self.placement.of(to.index()));
         self.latency.sample(draw, sites)
     }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-/// Turns after which regions come round again, where their weights differ: shares are true to a
-/// thousandth.
+/// Turns after which the regions repeat, if their weights differ. Shares are exact to a thousandth.
 const TURNS: usize = 1_000;
 
-/// Which node stands in which region: they take turns, those with more weight more of them, so that
-/// also the nodes that join later are spread alike.
+/// Which node is in which region. Regions take turns, and those with more weight more often, so that nodes
+/// that join later are spread in the same way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placement {
     names: Arc<[String]>,
@@ -15,7 +14,7 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// So many sites without names, one node each in turn.
+    /// This many sites without names, with one node each in turn.
     #[must_use]
     pub fn sites(count: usize) -> Self {
         let turns = (0..count.clamp(1, usize::from(u16::MAX))).map(|site| site as u16).collect();

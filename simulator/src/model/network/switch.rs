@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use murmurate::membership::Time;
 
 use super::{Network, Packet, Port, Transmission};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// Carries packets of real nodes as a [`Network`] would carry messages of simulated ones: with its latency,
 /// loss, cuts and lines. Packets from one node to another stay in order, as on a real path.
@@ -22,7 +22,7 @@ pub struct Switch {
 }
 
 impl Switch {
-    /// A switch for so many nodes.
+    /// A switch for this many nodes.
     #[must_use]
     pub fn new(network: Network, nodes: usize) -> Self {
         let mut switch = Self {
@@ -52,7 +52,7 @@ impl Switch {
         }
         let sequence = self.sent[from];
         self.sent[from] = sequence.wrapping_add(1);
-        let (peer, other) = (Peer::new(from, 0), Peer::new(to, 0));
+        let (peer, other) = (SimPeer::new(from, 0), SimPeer::new(to, 0));
         let packet = Packet { from: peer, to: other, sequence, bytes, now: now.as_nanos() };
         match network.send_once(&packet, Some(&mut self.ports[from])) {
             Transmission::Arrives(at) | Transmission::Resent { arrives: at, .. } => {
@@ -84,7 +84,7 @@ impl Switch {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Bandwidth, Latency, LinkModel};
+    use super::super::{BandwidthModel, Latency, LinkModel};
     use super::*;
 
     fn at(micros: u64) -> Time {
@@ -127,7 +127,7 @@ mod tests {
     /// 10 Mbit/s carry 1,250 bytes in a millisecond, in both lines at the same time.
     #[test]
     fn lines_carry_one_packet_after_the_other() {
-        let line = Bandwidth { up: 10_000_000, down: 10_000_000, queue: 1 << 20 };
+        let line = BandwidthModel { up: 10_000_000, down: 10_000_000, queue: 1 << 20 };
         let latency = Latency::Constant(Duration::from_millis(5));
         let links = LinkModel { bandwidth: Some(line), streams: true, ..LinkModel::default() };
         let network = Network::new(7, latency, 0.0).expect("in range").with(&links);

@@ -4,7 +4,7 @@ use super::*;
 
 fn draws(latency: Latency, loss: f64) -> (Network, Vec<Option<u64>>) {
     let network = Network::new(7, latency, loss).expect("valid");
-    let (a, b) = (Peer::new(1, 0), Peer::new(2, 0));
+    let (a, b) = (SimPeer::new(1, 0), SimPeer::new(2, 0));
     let draws = (0..20_000).map(|sequence| network.carry(a, b, sequence, 0)).collect();
     (network, draws)
 }
@@ -41,13 +41,13 @@ fn loss_is_a_share_and_shifts_no_latency() {
 fn a_one_way_cut_lets_the_other_way_pass() {
     let latency = Latency::Constant(Duration::from_millis(1));
     let mut network = Network::new(7, latency, 0.0).expect("valid");
-    let (near, far) = (Peer::new(0, 0), Peer::new(9, 0));
+    let (near, far) = (SimPeer::new(0, 0), SimPeer::new(9, 0));
     network.cut(10, |index| index >= 5, true);
     assert_eq!(network.carry(near, far, 0, 0), None);
     assert!(network.carry(far, near, 0, 0).is_some());
     network.cut(10, |index| index >= 5, false);
     assert_eq!(network.carry(far, near, 0, 0), None);
-    assert!(network.carry(far, Peer::new(8, 0), 0, 0).is_some());
+    assert!(network.carry(far, SimPeer::new(8, 0), 0, 0).is_some());
     network.heal();
     assert!(network.carry(near, far, 0, 0).is_some());
 }
@@ -70,7 +70,7 @@ fn perfect(links: &LinkModel) -> Network {
 /// apart.
 fn transmissions(network: &Network, count: u32, bytes: u64, apart: u64) -> Vec<Transmission> {
     let mut port = Port::default();
-    let (from, to) = (Peer::new(1, 0), Peer::new(2, 0));
+    let (from, to) = (SimPeer::new(1, 0), SimPeer::new(2, 0));
     let packet = |sequence| Packet { from, to, sequence, bytes, now: u64::from(sequence) * apart };
     (0..count).map(|sequence| network.send(&packet(sequence), Some(&mut port))).collect()
 }
@@ -130,7 +130,7 @@ fn copies_come_later_and_never_at_the_same_time() {
 #[test]
 fn bursts_have_their_share_and_their_length() {
     let length = Duration::from_millis(100);
-    let bursts = Some(Bursts { share: 0.2, length, loss: 1.0 });
+    let bursts = Some(BurstModel { share: 0.2, length, loss: 1.0 });
     let network = perfect(&LinkModel { bursts, ..LinkModel::default() });
     for (apart, expected_run) in [(1_000_000, 100.0), (100_000_000, 1.752)] {
         let transmissions = transmissions(&network, 200_000, 1, apart);
@@ -146,7 +146,7 @@ fn bursts_have_their_share_and_their_length() {
 #[test]
 fn a_line_takes_its_time_and_sheds_what_does_not_fit() {
     // A kilobyte takes a millisecond.
-    let line = Bandwidth { up: 8_000_000, down: 8_000_000, queue: 10_000 };
+    let line = BandwidthModel { up: 8_000_000, down: 8_000_000, queue: 10_000 };
     let network = perfect(&LinkModel { bandwidth: Some(line), ..LinkModel::default() });
     let transmissions = transmissions(&network, 12, 1_000, 0);
     let ms = |n: u64| Transmission::Arrives(10_000_000 + n * 1_000_000);
@@ -167,7 +167,7 @@ fn a_line_takes_its_time_and_sheds_what_does_not_fit() {
 fn the_slower_of_two_lines_counts_and_not_both() {
     let mbit = 1_000_000;
     for (up, down, milliseconds) in [(8, 8, 1_000), (8, 16, 1_000), (16, 8, 1_000), (4, 8, 2_000)] {
-        let line = Bandwidth { up: up * mbit, down: down * mbit, queue: 1 << 30 };
+        let line = BandwidthModel { up: up * mbit, down: down * mbit, queue: 1 << 30 };
         let network = perfect(&LinkModel { bandwidth: Some(line), ..LinkModel::default() });
         let bytes = 1_000_000;
         let Transmission::Arrives(last) = transmissions(&network, 1, bytes, 0)[0] else {
@@ -182,7 +182,7 @@ fn the_slower_of_two_lines_counts_and_not_both() {
 #[test]
 fn no_fault_shifts_the_draws_of_another() {
     let plain = perfect(&LinkModel { jitter: Duration::from_millis(20), ..LinkModel::default() });
-    let bursts = Some(Bursts { share: 0.2, length: Duration::from_millis(100), loss: 1.0 });
+    let bursts = Some(BurstModel { share: 0.2, length: Duration::from_millis(100), loss: 1.0 });
     let harsh = LinkModel {
         jitter: Duration::from_millis(20),
         bursts,
@@ -207,11 +207,11 @@ fn no_fault_shifts_the_draws_of_another() {
 
 #[test]
 fn a_port_forgets_the_links_that_say_nothing_any_more() {
-    let bursts = Some(Bursts { share: 0.1, length: Duration::from_millis(10), loss: 1.0 });
+    let bursts = Some(BurstModel { share: 0.1, length: Duration::from_millis(10), loss: 1.0 });
     let network = perfect(&LinkModel { bursts, ..LinkModel::default() });
     let mut port = Port::default();
     for index in 0..10_000 {
-        let (from, to) = (Peer::new(0, 0), Peer::new(1 + index, 0));
+        let (from, to) = (SimPeer::new(0, 0), SimPeer::new(1 + index, 0));
         let now = index as u64 * 1_000_000;
         network.send(&Packet { from, to, sequence: 0, bytes: 1, now }, Some(&mut port));
     }
@@ -224,7 +224,7 @@ fn links_flap_both_ways_together_and_each_at_its_own_time() {
     let ms = Duration::from_millis;
     let flapping = network.flap(Side::of(10, |index| index == 0), ms(300), ms(100));
     let passes = |network: &Network, from: usize, to: usize, at: u64| {
-        network.carry(Peer::new(from, 0), Peer::new(to, 0), 0, at * 1_000_000).is_some()
+        network.carry(SimPeer::new(from, 0), SimPeer::new(to, 0), 0, at * 1_000_000).is_some()
     };
     let up = |to: usize| (0..4_000).map(move |at| (to, at));
     for to in 1..4 {

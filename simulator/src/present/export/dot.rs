@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::{About, Attribute, Value, ends, of_graph, of_link, of_node};
+use super::{Attribute, GraphInfo, Value, ends, of_graph, of_link, of_node};
 use crate::observe::topology::Topology;
 
-pub(super) fn write(topology: &Topology, about: &About, to: &mut impl Write) -> io::Result<()> {
+pub(super) fn write(topology: &Topology, about: &GraphInfo, to: &mut impl Write) -> io::Result<()> {
     writeln!(to, "graph overlay {{")?;
     writeln!(to, "  graph [{}];", list(of_graph(topology, about)))?;
     writeln!(to, "  node [shape=point];")?;

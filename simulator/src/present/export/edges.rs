@@ -1,4 +1,4 @@
-//! A list of edges as comma-separated values.
+//! A list of edges as CSV.
 
 use std::io::{self, Write};
 

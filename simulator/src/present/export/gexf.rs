@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::{About, Attribute, declared, ends, of_graph, of_link, of_node};
+use super::{Attribute, GraphInfo, declared, ends, of_graph, of_link, of_node};
 use crate::observe::topology::Topology;
 
-pub(super) fn write(topology: &Topology, about: &About, to: &mut impl Write) -> io::Result<()> {
+pub(super) fn write(topology: &Topology, about: &GraphInfo, to: &mut impl Write) -> io::Result<()> {
     let mut xml = Writer::new_with_indent(to, b' ', 1);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let root = [("xmlns", "http://www.gexf.net/1.2draft"), ("version", "1.2")];

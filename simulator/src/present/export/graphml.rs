@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::{About, Attribute, declared, ends, of_graph, of_link, of_node};
+use super::{Attribute, GraphInfo, declared, ends, of_graph, of_link, of_node};
 use crate::observe::topology::Topology;
 
 const NAMESPACE: &str = "http://graphml.graphdrawing.org/xmlns";
 
-pub(super) fn write(topology: &Topology, about: &About, to: &mut impl Write) -> io::Result<()> {
+pub(super) fn write(topology: &Topology, about: &GraphInfo, to: &mut impl Write) -> io::Result<()> {
     let mut xml = Writer::new_with_indent(to, b' ', 1);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let root = xml.create_element("graphml").with_attribute(("xmlns", NAMESPACE));
@@ -41,7 +41,7 @@ pub(super) fn write(topology: &Topology, about: &About, to: &mut impl Write) -> 
     xml.get_mut().write_all(b"\n")
 }
 
-/// Attributes of different things have different keys, whatever their names.
+/// Attributes of the graph, of nodes and of links have different keys, even if their names are equal.
 fn key(of: &str, name: &str) -> String {
     format!("{of}.{name}")
 }

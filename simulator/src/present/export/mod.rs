@@ -21,37 +21,37 @@ use crate::observe::topology::{Link, Node, Topology};
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum GraphFormat {
     /// GraphML.
     GraphMl,
     /// GEXF 1.2.
     Gexf,
     /// Graphviz.
     Dot,
-    /// A list of edges as comma-separated values.
+    /// A list of edges as CSV.
     Csv,
     /// A list of edges as a Parquet table.
     Parquet,
 }
 
-/// A file whose format is not known; nothing was written.
+/// A file with an unknown format. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum FormatError {
-    /// No format has this ending.
+pub enum GraphFormatError {
+    /// No format has this extension.
     #[error("{0} must end in .graphml, .gexf, .dot, .csv or .parquet")]
     Ending(String),
-    /// The format is left out of this program.
+    /// This program was built without the format.
     #[error("{0}: this program was built without Parquet support: write .csv")]
     LeftOut(String),
 }
 
-impl Format {
+impl GraphFormat {
     /// By a file's ending.
     ///
     /// # Errors
     /// If there is no such format.
-    pub fn of(path: &Path) -> Result<Self, FormatError> {
+    pub fn of(path: &Path) -> Result<Self, GraphFormatError> {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         let shown = path.display().to_string();
         match ending.to_ascii_lowercase().as_str() {
@@ -60,15 +60,15 @@ impl Format {
             "dot" => Ok(Self::Dot),
             "csv" => Ok(Self::Csv),
             "parquet" if cfg!(feature = "parquet") => Ok(Self::Parquet),
-            "parquet" => Err(FormatError::LeftOut(shown)),
-            _ => Err(FormatError::Ending(shown)),
+            "parquet" => Err(GraphFormatError::LeftOut(shown)),
+            _ => Err(GraphFormatError::Ending(shown)),
         }
     }
 }
 
-/// What a graph is of.
+/// What a graph shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct About {
+pub struct GraphInfo {
     /// The scenario's name.
     pub scenario: String,
     /// Its seed.
@@ -81,19 +81,19 @@ pub struct About {
 /// If it cannot be written to `to`.
 pub fn write(
     topology: &Topology,
-    about: &About,
-    format: Format,
+    about: &GraphInfo,
+    format: GraphFormat,
     to: &mut (impl Write + Send),
 ) -> io::Result<()> {
     match format {
-        Format::GraphMl => graphml::write(topology, about, to),
-        Format::Gexf => gexf::write(topology, about, to),
-        Format::Dot => dot::write(topology, about, to),
-        Format::Csv => edges::write(topology, to),
+        GraphFormat::GraphMl => graphml::write(topology, about, to),
+        GraphFormat::Gexf => gexf::write(topology, about, to),
+        GraphFormat::Dot => dot::write(topology, about, to),
+        GraphFormat::Csv => edges::write(topology, to),
         #[cfg(feature = "parquet")]
-        Format::Parquet => parquet::write(topology, to),
+        GraphFormat::Parquet => parquet::write(topology, to),
         #[cfg(not(feature = "parquet"))]
-        Format::Parquet => {
+        GraphFormat::Parquet => {
             Err(io::Error::other("this program was built without the feature parquet"))
         }
     }
@@ -133,7 +133,7 @@ impl Value<'_> {
 
 type Attribute<'a> = (&'static str, Value<'a>);
 
-fn of_graph<'a>(topology: &Topology, about: &'a About) -> [Attribute<'a>; 3] {
+fn of_graph<'a>(topology: &Topology, about: &'a GraphInfo) -> [Attribute<'a>; 3] {
     [
         ("scenario", Value::Text(&about.scenario)),
         ("seed", Value::Whole(about.seed)),
@@ -172,7 +172,7 @@ fn ends(topology: &Topology, link: &Link) -> [u32; 2] {
     link.ends.map(|end| topology.nodes[end as usize].index)
 }
 
-/// The attributes that nodes and links have: as the first of each.
+/// The attributes of nodes and links, taken from the first of each.
 fn declared<'a>(topology: &'a Topology) -> (Vec<Attribute<'a>>, Vec<Attribute<'static>>) {
     let nodes = topology.nodes.first().map(|node| of_node(topology, node).collect());
     let links = topology.links.first().map(|link| of_link(link).to_vec());

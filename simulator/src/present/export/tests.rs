@@ -21,8 +21,8 @@ fn path() -> Topology {
     }
 }
 
-fn written(topology: &Topology, format: Format) -> String {
-    let about = About { scenario: "<x>".to_owned(), seed: 9 };
+fn written(topology: &Topology, format: GraphFormat) -> String {
+    let about = GraphInfo { scenario: "<x>".to_owned(), seed: 9 };
     let mut file = Vec::new();
     write(topology, &about, format, &mut file).expect("a Vec takes it");
     String::from_utf8(file).expect("text")
@@ -30,16 +30,16 @@ fn written(topology: &Topology, format: Format) -> String {
 
 #[test]
 fn endings_name_formats() {
-    assert_eq!(Format::of(Path::new("a/b.GraphML")), Ok(Format::GraphMl));
-    let error = Format::of(Path::new("a/b.xls")).expect_err("no format").to_string();
+    assert_eq!(GraphFormat::of(Path::new("a/b.GraphML")), Ok(GraphFormat::GraphMl));
+    let error = GraphFormat::of(Path::new("a/b.xls")).expect_err("no format").to_string();
     assert_eq!(error, "a/b.xls must end in .graphml, .gexf, .dot, .csv or .parquet");
-    assert!(Format::of(Path::new("csv")).is_err(), "a name is no ending");
-    assert_eq!(Format::of(Path::new("b.parquet")).is_ok(), cfg!(feature = "parquet"));
+    assert!(GraphFormat::of(Path::new("csv")).is_err(), "a name is no ending");
+    assert_eq!(GraphFormat::of(Path::new("b.parquet")).is_ok(), cfg!(feature = "parquet"));
 }
 
 #[test]
 fn a_list_of_edges_names_ends_tree_and_regions() {
-    let csv = written(&path(), Format::Csv);
+    let csv = written(&path(), GraphFormat::Csv);
     let expected = "source,target,tree,eager,mutual,source_region,target_region
 0,2,true,2,true,\"a<b & \"\"c\"\"\",plain
 2,7,false,1,true,plain,\"a<b & \"\"c\"\"\"
@@ -49,13 +49,13 @@ fn a_list_of_edges_names_ends_tree_and_regions() {
 
 #[test]
 fn names_are_quoted() {
-    let dot = written(&path(), Format::Dot);
+    let dot = written(&path(), GraphFormat::Dot);
     assert!(
         dot.contains("0 [region=\"a<b & \\\"c\\\"\", degree=1, incarnation=0, load=7,"),
         "{dot}"
     );
     assert!(dot.contains("0 -- 2 [tree=true, eager=2, mutual=true, style=\"bold\"];"), "{dot}");
-    for format in [Format::GraphMl, Format::Gexf] {
+    for format in [GraphFormat::GraphMl, GraphFormat::Gexf] {
         let xml = written(&path(), format);
         assert!(xml.contains("a&lt;b &amp; ") && !xml.contains("a<b"), "{xml}");
     }
@@ -64,7 +64,7 @@ fn names_are_quoted() {
 #[test]
 fn an_empty_overlay_is_a_file_too() {
     let nothing = Topology { at: 0.0, regions: Vec::new(), nodes: Vec::new(), links: Vec::new() };
-    for format in [Format::GraphMl, Format::Gexf, Format::Dot, Format::Csv] {
+    for format in [GraphFormat::GraphMl, GraphFormat::Gexf, GraphFormat::Dot, GraphFormat::Csv] {
         assert!(!written(&nothing, format).is_empty());
     }
 }
@@ -74,9 +74,9 @@ fn an_empty_overlay_is_a_file_too() {
 #[test]
 fn a_parquet_table_has_the_rows_of_the_list() {
     use ::parquet::file::reader::{FileReader as _, SerializedFileReader};
-    let about = About { scenario: String::new(), seed: 1 };
+    let about = GraphInfo { scenario: String::new(), seed: 1 };
     let mut file = Vec::new();
-    write(&path(), &about, Format::Parquet, &mut file).expect("a Vec takes it");
+    write(&path(), &about, GraphFormat::Parquet, &mut file).expect("a Vec takes it");
     let reader = SerializedFileReader::new(bytes::Bytes::from(file)).expect("a table");
     let rows: Vec<String> = reader
         .get_row_iter(None)

@@ -1,7 +1,6 @@
-//! The charts of the report as images: SVG, or PNG made of it.
+//! The charts of the report as SVG or PNG images.
 //!
-//! They are drawn from what `murmurate-sim run --json` prints, by the very code that draws them in
-//! the report.
+//! They are drawn from the output of `murmurate-sim run --json`, by the code that draws them in the report.
 
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb};
@@ -11,10 +10,9 @@ use serde_json::Value;
 
 use crate::present::report::{CHARTS, VENDOR};
 
-/// Draws charts where there is no page.
+/// Draws charts without a page.
 const PLOT: &str = include_str!("plot.js");
-/// Letters of the images. Roboto, by Google, under the Apache License 2.0; of it the Latin and the
-/// Greek ones.
+/// The font of the images: the Latin and Greek letters of Roboto, by Google, under the Apache License 2.0.
 const FONT: &[u8] = include_bytes!("Roboto-Regular.ttf");
 
 /// A chart.
@@ -22,7 +20,7 @@ const FONT: &[u8] = include_bytes!("Roboto-Regular.ttf");
 pub struct Plot {
     /// Its name, as a file can have it.
     pub name: String,
-    /// What stands above it.
+    /// Its title.
     pub title: String,
     /// The image.
     pub svg: String,
@@ -32,10 +30,10 @@ pub struct Plot {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlotError {
-    /// It is no JSON.
+    /// The input is not JSON.
     #[error("this is not JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// It is something else than a result.
+    /// The input is not the result of a run.
     #[error("this is not a result of run --json: {0:?} is missing")]
     Missing(&'static str),
     /// The drawing failed.
@@ -43,13 +41,13 @@ pub enum PlotError {
     Drawing(String),
 }
 
-/// Lists that every result has.
+/// Lists that every result contains.
 const KEYS: [&str; 4] = ["phases", "series", "overlay_series", "timeline"];
 
-/// All charts of a result, of so many pixels. Those are left out for which it has no figures.
+/// All charts of a result, of this size in pixels. Charts without figures are left out.
 ///
 /// # Errors
-/// If it is no result.
+/// If it is not the result of a run.
 pub fn plots(result: &str, (width, height): (u32, u32)) -> Result<Vec<Plot>, PlotError> {
     let value: Value = serde_json::from_str(result)?;
     if let Some(missing) = KEYS.into_iter().find(|key| !value[key].is_array()) {
@@ -72,10 +70,10 @@ pub fn plots(result: &str, (width, height): (u32, u32)) -> Result<Vec<Plot>, Plo
     Ok(serde_json::from_str(&drawn)?)
 }
 
-/// An image as PNG, so many times as large.
+/// An image as PNG, enlarged by this factor.
 ///
 /// # Errors
-/// If it is no SVG, or too large.
+/// If it is not SVG, or too large.
 pub fn png(svg: &str, scale: f32) -> Result<Vec<u8>, PlotError> {
     let failed = |error: &dyn std::fmt::Display| PlotError::Drawing(error.to_string());
     let mut fonts = fontdb::Database::new();

@@ -10,17 +10,17 @@ use crate::experiment::runner::{Observer, View};
 use crate::experiment::scenario::{Membership, Scenario, Span};
 use crate::observe::topology::Topology;
 
-/// Nodes and links that are drawn at most.
+/// The most nodes and links that are drawn.
 const MOST_NODES: usize = 2_000;
 const MOST_LINKS: usize = 12_000;
-/// Of so many nodes the overlay before the choice is kept until then, and not drawn of more.
+/// With more nodes, nothing is drawn of the time before the nodes to draw are chosen.
 const MOST_WAITING: usize = 50_000;
-/// Moments that are drawn, beside those of faults.
+/// Moments that are drawn, in addition to those of faults.
 const MOMENTS: u32 = 48;
 /// Faults whose moments are drawn.
 const MOST_FAULTS: usize = 24;
 
-/// The overlay at some moments. Nodes go by their places in `nodes`.
+/// The overlay at some moments. Nodes are given by their index in `nodes`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Drawn {
     /// When, in seconds of virtual time.
@@ -33,11 +33,11 @@ pub struct Drawn {
     pub region: Vec<u16>,
     /// By node, the messages it sent and handled in the whole run.
     pub load: Vec<u64>,
-    /// By moment, a letter a node: its neighbours to the base 36, `+` for more, a point if it does
-    /// not run.
+    /// By moment, one letter for each node: its number of neighbours to the base 36, `+` for more, a point
+    /// if it does not run.
     pub degrees: Vec<String>,
-    /// Five numbers a link: its ends, from which moment on and until which one it is there like
-    /// that, and whether the tree has it.
+    /// Five numbers for each link: its ends, the moments from which and until which it exists like this,
+    /// and whether it is in the tree.
     pub links: Vec<u32>,
     /// How many nodes ever started.
     pub started: usize,
@@ -45,7 +45,7 @@ pub struct Drawn {
     pub sample: Option<Sample>,
 }
 
-/// Some nodes of many: those nearest to one.
+/// A choice of nodes: those nearest to one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Sample {
     /// The one.
@@ -59,7 +59,7 @@ pub struct Sample {
 pub struct Film {
     drawn: Drawn,
     moments: Vec<Span>,
-    /// Nodes that are drawn at most.
+    /// The most nodes that are drawn.
     most: usize,
     /// When a sample is taken, if not all can be drawn.
     choosing: Option<Time>,
@@ -67,7 +67,7 @@ pub struct Film {
     waiting: Vec<Topology>,
     /// The places of nodes, by index.
     places: BTreeMap<u32, u32>,
-    /// The links that are there: since when, and whether the tree has them.
+    /// The present links: since when, and whether they are in the tree.
     open: BTreeMap<(u32, u32), (u32, bool)>,
 }
 
@@ -110,7 +110,7 @@ impl Film {
         self.drawn
     }
 
-    /// Chooses whom to draw: everybody as they come, or those nearest to one.
+    /// Chooses the nodes to draw: all of them, or those nearest to one.
     fn choose(&mut self, topology: &Topology) {
         if self.choosing.is_none() {
             for node in &topology.nodes {
@@ -137,7 +137,7 @@ impl Film {
         }
     }
 
-    /// Takes in a moment: draws it, or has it wait for the choice of those who are drawn.
+    /// Adds a moment: draws it, or keeps it until the nodes to draw are chosen.
     fn take(&mut self, topology: Topology, at: Time) {
         if self.drawn.sample.is_none() && self.choosing.is_some_and(|choosing| at < choosing) {
             self.waiting.push(topology);
@@ -192,8 +192,8 @@ impl Observer for Film {
     }
 }
 
-/// When a sample is taken: before something goes wrong once all have joined, or else in the middle
-/// of what follows.
+/// When nodes are chosen: after all have joined and before the first fault, or else in the middle of the
+/// rest.
 fn choosing(scenario: &Scenario, moments: &[Duration]) -> Duration {
     let (joined, end) = (scenario.nodes.joining.0, scenario.duration.0);
     let faults = scenario.faults.iter().map(|fault| fault.at.0).filter(|at| *at > joined);
@@ -201,7 +201,7 @@ fn choosing(scenario: &Scenario, moments: &[Duration]) -> Duration {
     moments.iter().copied().find(|at| *at >= wanted).unwrap_or(end)
 }
 
-/// So many that their links are few enough.
+/// The number of nodes whose links can still be drawn.
 fn most_nodes(membership: &Membership) -> usize {
     let fits = |nodes: &usize| nodes * membership.links(*nodes) <= 2 * MOST_LINKS;
     (2..=MOST_NODES).rev().find(fits).unwrap_or(2)

@@ -1,7 +1,7 @@
-//! The report of a run: one HTML file with everything in it, which opens without a network.
+//! The report of a run: one HTML file with everything in it, which opens offline.
 //!
-//! The page is the files of `assets/` put together: the data as JSON, what draws it, and the libraries
-//! that it draws with, bundled. `assets/vendor/` says which these are and how they are renewed.
+//! The page is made from the files of `assets/`: the data as JSON, the code that draws it, and bundled
+//! libraries. `assets/vendor/` says which libraries these are and how to update them.
 
 mod drawn;
 
@@ -15,7 +15,7 @@ use crate::experiment::runner::Report;
 
 const PAGE: &str = include_str!("assets/page.html");
 
-/// What the page is put together from, by the names that it has in [`PAGE`].
+/// The parts of the page, by their names in [`PAGE`].
 const PARTS: [(&str, &str); 5] = [
     ("page.css", include_str!("assets/page.css")),
     ("vendor.min.js", VENDOR),
@@ -26,13 +26,13 @@ const PARTS: [(&str, &str); 5] = [
 
 /// The libraries.
 pub(crate) const VENDOR: &str = include_str!("assets/vendor.min.js");
-/// The charts, as options of these.
+/// The charts, as options of these libraries.
 pub(crate) const CHARTS: &str = include_str!("assets/charts.js");
 
-/// What the page says beside what was measured.
+/// What the page shows beside the measurements.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct About {
-    /// The command that gives the same run again.
+pub struct PageInfo {
+    /// The command that repeats the run.
     pub command: String,
     /// The program and its version.
     pub program: String,
@@ -45,15 +45,15 @@ pub struct About {
 #[derive(Serialize)]
 struct Data<'a> {
     run: &'a Report,
-    about: &'a About,
+    about: &'a PageInfo,
     drawn: &'a Drawn,
 }
 
-/// The page. It is a function of what it shows.
+/// Makes the page. The same input gives the same page.
 ///
 /// # Errors
 /// If the data cannot be written as JSON.
-pub fn page(run: &Report, about: &About, drawn: &Drawn) -> serde_json::Result<String> {
+pub fn page(run: &Report, about: &PageInfo, drawn: &Drawn) -> serde_json::Result<String> {
     let data = in_script(&serde_json::to_string(&Data { run, about, drawn })?);
     let mut page = String::with_capacity(VENDOR.len() + data.len() + (1 << 16));
     let mut pieces = PAGE.split("{{");
@@ -67,7 +67,7 @@ pub fn page(run: &Report, about: &About, drawn: &Drawn) -> serde_json::Result<St
     Ok(page)
 }
 
-/// JSON as it can stand in a script element: nothing in it ends the element, or a line of a script.
+/// JSON that is safe in a script element: nothing in it ends the element, or a line of a script.
 fn in_script(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for letter in json.chars() {

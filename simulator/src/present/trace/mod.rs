@@ -1,5 +1,4 @@
-//! Events of a run, written one by one as they happen: as lines of JSON, or as a trace that Perfetto
-//! and Chrome show.
+//! Writes the events of a run as they happen: as lines of JSON, or as a trace for Perfetto and Chrome.
 
 mod filter;
 mod perfetto;
@@ -16,14 +15,14 @@ use perfetto::Perfetto;
 
 /// How a trace is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// An object a line.
+pub enum TraceFormat {
+    /// A JSON object on each line.
     Jsonl,
     /// The trace event format of Chrome, which Perfetto reads.
     Perfetto,
 }
 
-impl Format {
+impl TraceFormat {
     /// By a file's ending: `.jsonl` or `.perfetto.json`.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
@@ -62,15 +61,15 @@ impl<W: Write> Tracer<W> {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn new(mut to: W, format: Format, placement: &Placement) -> io::Result<Self> {
+    pub fn new(mut to: W, format: TraceFormat, placement: &Placement) -> io::Result<Self> {
         let kind = match format {
-            Format::Jsonl => Kind::Jsonl,
-            Format::Perfetto => Kind::Perfetto(Box::new(Perfetto::new(placement, &mut to)?)),
+            TraceFormat::Jsonl => Kind::Jsonl,
+            TraceFormat::Perfetto => Kind::Perfetto(Box::new(Perfetto::new(placement, &mut to)?)),
         };
         Ok(Self { to, kind })
     }
 
-    /// Writes records, which come after all before.
+    /// Writes records that come after all previous ones.
     ///
     /// # Errors
     /// If they cannot be written.

@@ -1,5 +1,5 @@
-//! The trace event format: a process a region, a thread a node, a slice whatever a node handles, an
-//! arrow a message, and a row for each broadcast from its publication to its last delivery.
+//! The trace event format. A region is a process, a node a thread, a handled event a slice, and a message
+//! an arrow. Each broadcast has a row from its publication to its last delivery.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 
 use crate::engine::watch::{EventKind, Record};
 use crate::model::network::Placement;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
-/// Slices look this long, in microseconds, unless the node goes on to something else before: what
-/// takes no virtual time would not be seen.
+/// The length of a slice in microseconds, unless the node's next slice begins earlier. An event that takes
+/// no virtual time would be invisible otherwise.
 const LOOKS: f64 = 100.0;
 /// Later slices at the same moment begin this much later, in microseconds.
 const APART: f64 = 0.001;
-/// The process of what belongs to no node.
+/// The process of rows that belong to no node.
 const RUN: u64 = 0;
 
-/// A trace as far as it got.
+/// A trace that is being written.
 #[derive(Debug)]
 pub(super) struct Perfetto {
     placement: Placement,
@@ -196,8 +196,8 @@ fn event(to: &mut impl Write, event: &Value) -> io::Result<()> {
 }
 
 /// The name of a message, the same at both its ends.
-fn arrow(sender: Option<Peer>, sequence: Option<u32>) -> String {
-    format!("{:?}-{}", sender.unwrap_or(Peer::new(0, 0)), sequence.unwrap_or_default())
+fn arrow(sender: Option<SimPeer>, sequence: Option<u32>) -> String {
+    format!("{:?}-{}", sender.unwrap_or(SimPeer::new(0, 0)), sequence.unwrap_or_default())
 }
 
 fn micros(time: Time) -> f64 {

@@ -6,12 +6,12 @@ use murmurate::broadcast::flood;
 use murmurate::membership::hyparview::Parameters;
 
 use super::{
-    ExperimentError, Figure, NODES, Progress, for_seeds, mass_failure, mean, publishers,
+    ExperimentError, NODES, PaperFigure, Progress, for_seeds, mass_failure, mean, publishers,
     share_at_degree, stable_overlay,
 };
 use crate::engine::Make;
 use crate::engine::Simulation;
-use crate::engine::stats::Broadcast;
+use crate::engine::stats::BroadcastStats;
 use crate::engine::strategy::{self, Both};
 use crate::model::network::{Latency, Network};
 use crate::observe::overlay::{self, Overlay};
@@ -57,12 +57,12 @@ pub(super) const STEPS: usize = 2 + FAILURES.len() + HEALING.len();
 /// Reproduces the paper's overlay and its reliability after mass failures.
 ///
 /// # Errors
-/// None for the parameters used here; they are checked as everybody's are.
+/// None for the parameters used here; they are checked like all others.
 pub(super) fn hyparview(
     nodes: usize,
     seeds: u64,
     progress: &Progress,
-) -> Result<Vec<Figure>, ExperimentError> {
+) -> Result<Vec<PaperFigure>, ExperimentError> {
     let flood = flood::Parameters { seen_capacity: 64, ..Default::default() };
     let make = strategy::nodes(parameters(), flood)?;
     let network = |seed| Network::new(seed, Latency::Constant(Duration::from_millis(1)), 0.0);
@@ -73,8 +73,8 @@ pub(super) fn hyparview(
     Ok(figures(nodes, &runs.into_iter().flatten().collect::<Vec<_>>()))
 }
 
-/// Our defaults, which hold the paper's values, with the shuffle interval as the cycle. The paper tries
-/// nobody again that has failed.
+/// Our defaults, which hold the paper's values, with the shuffle interval as the cycle. The paper never
+/// tries failed peers again.
 fn parameters() -> Parameters {
     let defaults = Parameters::default();
     let cycles = |time: Duration| time.div_duration_f64(defaults.shuffle_interval);
@@ -117,7 +117,7 @@ fn run(nodes: usize, seed: u64, make: Make<Nodes>, network: Network, progress: &
         broadcast(&mut sim, publishers(&alive, MESSAGES, seed));
         progress.step();
         let first = sim.stats().broadcasts.iter().take(5).map(|b| 100.0 * b.reliability());
-        (100.0 * sim.stats().mean(0, Broadcast::reliability).unwrap_or(0.0), first.collect())
+        (100.0 * sim.stats().mean(0, BroadcastStats::reliability).unwrap_or(0.0), first.collect())
     });
     let reliability = reliability.collect();
     let healing = HEALING.iter().map(|(percent, _)| {
@@ -153,38 +153,47 @@ fn healing(mut sim: Simulation<Nodes>, percent: usize, seed: u64) -> f64 {
     10.0
 }
 
-fn figures(nodes: usize, runs: &[Run]) -> Vec<Figure> {
+fn figures(nodes: usize, runs: &[Run]) -> Vec<PaperFigure> {
     let paper_size = nodes == NODES;
     let overlay = |of: fn(&Overlay) -> f64| mean(runs.iter().map(|run| of(&run.overlay)));
     let mut figures = vec![
-        Figure::at_most("clustering coefficient", Some(0.00092), 0.0017, overlay(|o| o.clustering))
-            .checked_if(paper_size),
-        Figure {
+        PaperFigure::at_most(
+            "clustering coefficient",
+            Some(0.00092),
+            0.0017,
+            overlay(|o| o.clustering),
+        )
+        .checked_if(paper_size),
+        PaperFigure {
             low: Some(6.30),
             high: Some(6.45),
-            ..Figure::shown(
+            ..PaperFigure::shown(
                 "average shortest path",
                 Some(6.38542),
                 overlay(|o| o.average_shortest_path),
             )
         }
         .checked_if(paper_size),
-        Figure::at_least(
+        PaperFigure::at_least(
             "nodes at degree 5, %",
             Some(99.78),
             99.7,
             100.0 * mean(runs.iter().map(|run| run.at_degree_5)),
         ),
-        Figure::at_most("asymmetric links", None, 0.0, overlay(|o| o.asymmetric_links as f64)),
-        Figure::within("components", 1.0, 0.0, overlay(|o| o.components as f64)),
-        Figure::shown("hops to the last delivery", Some(9.0), mean(runs.iter().map(|r| r.hops))),
+        PaperFigure::at_most("asymmetric links", None, 0.0, overlay(|o| o.asymmetric_links as f64)),
+        PaperFigure::within("components", 1.0, 0.0, overlay(|o| o.components as f64)),
+        PaperFigure::shown(
+            "hops to the last delivery",
+            Some(9.0),
+            mean(runs.iter().map(|r| r.hops)),
+        ),
     ];
     for (at, (percent, paper, tolerance)) in FAILURES.into_iter().enumerate() {
         let ours = mean(runs.iter().map(|run| run.reliability[at].0));
         let name = format!("reliability after {percent} % failed, %");
         figures.push(match percent {
-            95 => Figure::at_least(name, Some(paper), 88.0, ours),
-            _ => Figure::within(name, paper, tolerance, ours),
+            95 => PaperFigure::at_least(name, Some(paper), 88.0, ours),
+            _ => PaperFigure::within(name, paper, tolerance, ours),
         });
     }
     for (percent, paper) in
@@ -194,13 +203,13 @@ fn figures(nodes: usize, runs: &[Run]) -> Vec<Figure> {
         for (message, paper) in paper.into_iter().enumerate() {
             let first = runs.iter().filter_map(|run| run.reliability[at].1.get(message));
             let name = format!("  message {} after {percent} % failed, %", message + 1);
-            figures.push(Figure::shown(name, Some(paper), mean(first.copied())));
+            figures.push(PaperFigure::shown(name, Some(paper), mean(first.copied())));
         }
     }
     for (at, (percent, paper)) in HEALING.into_iter().enumerate() {
         let ours = mean(runs.iter().map(|run| run.healing[at]));
         let name = format!("cycles to heal after {percent} % failed");
-        figures.push(Figure::at_most(name, Some(paper), paper, ours));
+        figures.push(PaperFigure::at_most(name, Some(paper), paper, ours));
     }
     figures
 }

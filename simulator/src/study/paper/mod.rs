@@ -1,4 +1,4 @@
-//! The papers' experiments, and their figures beside ours.
+//! The experiments of the papers, with their figures beside ours.
 //!
 //! Both papers measured on PeerSim with 10,000 nodes, no latency model and one step a hop; a cycle
 //! is one shuffle of every node. Here a cycle is so long that the experiment between two cycles
@@ -26,7 +26,7 @@ const STABILISATION: u32 = 50;
 
 /// A figure of a paper, ours, and what ours may be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Figure {
+pub struct PaperFigure {
     /// What was measured, in the paper's words.
     pub name: String,
     /// The paper's value, if it gives one.
@@ -39,7 +39,7 @@ pub struct Figure {
     pub high: Option<f64>,
 }
 
-impl Figure {
+impl PaperFigure {
     /// Whether our value is allowed.
     #[must_use]
     pub fn is_met(&self) -> bool {
@@ -83,13 +83,13 @@ impl Paper {
     /// Runs its experiments with `nodes` nodes and the seeds 1 to `seeds`.
     ///
     /// # Errors
-    /// None for the parameters used; they are checked as everybody's are.
+    /// None for the parameters used here; they are checked like all others.
     pub fn reproduce(
         self,
         nodes: usize,
         seeds: u64,
         progress: &Progress,
-    ) -> Result<Vec<Figure>, ExperimentError> {
+    ) -> Result<Vec<PaperFigure>, ExperimentError> {
         match self {
             Self::HyParView => hyparview::hyparview(nodes, seeds, progress),
             Self::Plumtree => plumtree::plumtree(nodes, seeds, progress),

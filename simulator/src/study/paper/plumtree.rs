@@ -7,10 +7,10 @@ use murmurate::broadcast::plumtree::Parameters;
 use murmurate::membership::hyparview;
 
 use super::{
-    ExperimentError, Figure, NODES, Progress, for_seeds, mass_failure, mean, publishers,
+    ExperimentError, NODES, PaperFigure, Progress, for_seeds, mass_failure, mean, publishers,
     stable_overlay,
 };
-use crate::engine::stats::{Broadcast, Stats};
+use crate::engine::stats::{BroadcastStats, Stats};
 use crate::engine::strategy::{self, Both};
 use crate::engine::{SimStack, Simulation};
 use crate::model::network::{Latency, Network};
@@ -81,12 +81,12 @@ pub(super) const STEPS: usize = VARIANTS.len() + 1 + FAILURES.len();
 /// Reproduces the paper's trees, their redundancy and their repair.
 ///
 /// # Errors
-/// None for the parameters used here; they are checked as everybody's are.
+/// None for the parameters used here; they are checked like all others.
 pub(super) fn plumtree(
     nodes: usize,
     seeds: u64,
     progress: &Progress,
-) -> Result<Vec<Figure>, ExperimentError> {
+) -> Result<Vec<PaperFigure>, ExperimentError> {
     membership().check()?;
     broadcast(None).check()?;
     network(0)?;
@@ -95,8 +95,8 @@ pub(super) fn plumtree(
     Ok(figures(nodes, &runs))
 }
 
-/// The paper knows no exchange, which would move links while the tree stands, and no shuffle out
-/// of turn, which would fill more slots with eager links at once.
+/// The paper has no exchange, which would move links while the tree stands, and no extra shuffle, which
+/// would fill more slots with eager links at once.
 fn membership() -> hyparview::Parameters {
     hyparview::Parameters {
         shuffle_interval: CYCLE,
@@ -198,7 +198,7 @@ fn stable<P: SimStack>(sim: &mut Simulation<P>, single: bool, seed: u64) -> Stab
     Stable {
         payloads: stats.broadcasts.last().map_or(0.0, |b| f64::from(b.payloads)),
         control: (control(stats) - control_before) as f64,
-        rmr: stats.broadcasts.iter().map(Broadcast::rmr).collect(),
+        rmr: stats.broadcasts.iter().map(BroadcastStats::rmr).collect(),
         ldh: stats.mean(50, |b| f64::from(b.last_hop)).unwrap_or(0.0),
     }
 }
@@ -254,18 +254,21 @@ fn weighted(draws: &[&Repair], cycle: usize, paper_reliability: f64) -> f64 {
     share * rmr(&linked) + (1.0 - share) * rmr(&cut)
 }
 
-fn figures(nodes: usize, runs: &[Run]) -> Vec<Figure> {
+fn figures(nodes: usize, runs: &[Run]) -> Vec<PaperFigure> {
     let paper_size = nodes == NODES;
     let of = |at: usize, value: fn(&Stable) -> f64| {
         mean(runs.iter().map(move |run| value(&run.variants[at])))
     };
     let flood = mean(runs.iter().map(|run| run.flood_payloads));
-    let mut figures =
-        vec![Figure::shown("payload messages at cycle 100, eager flood", Some(39_984.0), flood)];
+    let mut figures = vec![PaperFigure::shown(
+        "payload messages at cycle 100, eager flood",
+        Some(39_984.0),
+        flood,
+    )];
     for (at, variant) in VARIANTS.iter().enumerate() {
         let perfect = nodes.saturating_sub(1) as f64;
         let name = variant.name;
-        figures.push(Figure::within(
+        figures.push(PaperFigure::within(
             format!("payload messages at cycle 100, {name}"),
             perfect,
             0.0,
@@ -273,10 +276,10 @@ fn figures(nodes: usize, runs: &[Run]) -> Vec<Figure> {
         ));
         let control = of(at, |stable| stable.control);
         let label = format!("control messages at cycle 100, {name}");
-        figures.push(Figure::shown(label, Some(variant.control), control));
+        figures.push(PaperFigure::shown(label, Some(variant.control), control));
         let ldh = of(at, |stable| stable.ldh);
         figures.push(
-            Figure::within(format!("LDH, stable, {name}"), variant.ldh, 1.0, ldh)
+            PaperFigure::within(format!("LDH, stable, {name}"), variant.ldh, 1.0, ldh)
                 .checked_if(paper_size && variant.ldh_checked),
         );
     }
@@ -285,26 +288,31 @@ fn figures(nodes: usize, runs: &[Run]) -> Vec<Figure> {
         let name = format!("RMR at cycle {cycle} of the bootstrap");
         let paper = BOOTSTRAP.get(cycle).copied();
         match cycle {
-            4 => figures.push(Figure::at_most(name, paper, 0.02, rmr)),
-            0..4 => figures.push(Figure::shown(name, paper, rmr)),
+            4 => figures.push(PaperFigure::at_most(name, paper, 0.02, rmr)),
+            0..4 => figures.push(PaperFigure::shown(name, paper, rmr)),
             _ => {}
         }
     }
     let late = runs.iter().flat_map(|run| run.variants[0].rmr.iter().skip(10));
     let worst = late.fold(0.0f64, |worst, rmr| worst.max(*rmr));
-    figures.push(Figure::at_most("RMR from cycle 10 on, the highest", Some(0.0), 0.002, worst));
+    figures.push(PaperFigure::at_most(
+        "RMR from cycle 10 on, the highest",
+        Some(0.0),
+        0.002,
+        worst,
+    ));
     for (at, (percent, paper, reliability)) in FAILURES.into_iter().enumerate() {
         let draws: Vec<&Repair> = runs.iter().flat_map(|run| &run.failures[at]).collect();
         for (cycle, paper) in paper.into_iter().enumerate() {
             let name = format!("RMR at cycle {cycle} after {percent} % failed");
             let rmr = weighted(&draws, cycle, reliability);
-            figures.push(Figure::within(name, paper, 0.1, rmr).checked_if(paper_size));
+            figures.push(PaperFigure::within(name, paper, 0.1, rmr).checked_if(paper_size));
         }
         let (cut, linked) = by_fate(&draws);
         for (fate, draws) in [("linked", linked), ("cut off", cut)] {
             if !draws.is_empty() {
                 let name = format!("  cycle 1 of the {} with the sender {fate}", draws.len());
-                figures.push(Figure::shown(name, None, mean(draws.iter().map(|d| d.rmr[1]))));
+                figures.push(PaperFigure::shown(name, None, mean(draws.iter().map(|d| d.rmr[1]))));
             }
         }
     }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use murmurate::broadcast::anti_entropy;
 
+use super::faults::{self, end, favourite, keeps_all};
+use super::focus::Focus;
 use super::percent;
-use super::plan::{FINALE, Plan, Promise};
-use super::story::{self, Story};
-use super::talk::Talk;
-use super::trouble::{end, favourite, keeps_all, trouble};
-use super::with::With;
+use super::plan::{FINALE, Plan, PlanPromise};
+use super::template::{self, Template};
+use super::traffic::Traffic;
 use crate::experiment::scenario::{
     Bandwidth, BitRate, Bursts, Bytes, Fault, LatencyModel, Links, Nodes, Order, Pace, Region,
     Reorder, RoundTrip, Sender, Share, Span, What, Workload,
@@ -24,122 +24,126 @@ use crate::strategies::{Broadcast, Choice, Listed as _, Membership, broadcast, m
 const LONGEST_WAY_MS: u64 = 150;
 
 impl Plan {
-    /// The plan of a seed, drawn with all of these.
+    /// The plan of a seed, drawn with this focus.
     #[must_use]
-    pub fn draw(seed: u64, with: &[With]) -> Self {
+    pub fn draw(seed: u64, focus: &[Focus]) -> Self {
         let dice = &mut Dice::new(seed ^ 0x5357_4152_4d01);
         let drawn = |one: &Membership| happens(dice, one.drawn());
-        let membership = choose(Membership::all(), with, drawn);
-        // Stories are those of the default strategy.
+        let membership = choose(Membership::all(), focus, drawn);
+        // Templates are for the default strategy.
         let usual = membership.name() == Membership::all()[0].name();
-        let story = if usual { Story::draw(dice, with) } else { Story::Any };
-        let count = story.count(dice, usual);
+        let template = if usual { Template::draw(dice, focus) } else { Template::Any };
+        let count = template.count(dice, usual);
         // Nothing else would find the other side again.
         let split = dice.chance(40);
-        let promotion = story != Story::Lone && (split || dice.chance(50));
-        let gentle = match story {
-            Story::Any => !promotion && dice.chance(60),
-            story => story == Story::Late,
+        let promotion = template != Template::Lone && (split || dice.chance(50));
+        let gentle = match template {
+            Template::Any => !promotion && dice.chance(60),
+            template => template == Template::Late,
         };
         let regions = regions(dice);
-        let joining = Duration::from_millis(story.pause_ms(dice, gentle) * u64::from(count));
-        let mut trouble = match story {
-            Story::Any => trouble(dice, gentle, split, &regions),
-            Story::Pair => story::partings(dice),
-            Story::Lone => story::bereaved(dice, joining),
-            Story::Cut => story::cut(dice, count, joining),
-            Story::Late => story::latecomers(dice),
+        let joining = Duration::from_millis(template.pause_ms(dice, gentle) * u64::from(count));
+        let mut faults = match template {
+            Template::Any => faults::draw(dice, gentle, split, &regions),
+            Template::Pair => template::pair_faults(dice),
+            Template::Lone => template::lone_faults(dice, joining),
+            Template::Cut => template::cut_faults(dice, count, joining),
+            Template::Late => template::late_faults(dice),
         };
-        if story == Story::Any && !gentle {
-            trouble.extend(favourite(dice, with));
+        if template == Template::Any && !gentle {
+            faults.extend(favourite(dice, focus));
         }
-        trouble.sort_by_key(|fault| fault.at);
-        let contacts = story.contacts(dice, gentle);
+        faults.sort_by_key(|fault| fault.at);
+        let contacts = template.contacts(dice, gentle);
         let mut plan = Self {
             seed,
             noise: seed,
             nodes: Nodes { count, joining: Span(joining), contacts, ..Nodes::default() },
             membership: membership.draw(
                 dice,
-                &membership::Circumstances {
+                &membership::MembershipNeeds {
                     nodes: count,
-                    newcomers: joins(&trouble),
+                    newcomers: joins(&faults),
                     remixes: promotion,
-                    pair: story == Story::Pair,
-                    lone: story == Story::Lone,
-                    cut: story == Story::Cut,
+                    pair: template == Template::Pair,
+                    lone: template == Template::Lone,
+                    cut: template == Template::Cut,
                     longest_way: LONGEST_WAY_MS,
                 },
             ),
             broadcast: Broadcast::default(),
-            anti_entropy: anti_entropy(seed, with),
-            links: links(dice, gentle || matches!(story, Story::Pair | Story::Cut), &regions),
+            anti_entropy: anti_entropy(seed, focus),
+            links: links(
+                dice,
+                gentle || matches!(template, Template::Pair | Template::Cut),
+                &regions,
+            ),
             regions,
-            trouble,
+            faults,
             load: Vec::new(),
-            talk: Talk::default(),
+            traffic: Traffic::default(),
             peace: Duration::ZERO,
-            newcomers: if story == Story::Any { 2 } else { 0 },
+            newcomers: if template == Template::Any { 2 } else { 0 },
             discovery: true,
             recovery: Duration::ZERO,
             finale: finale(dice),
             storm: dice.chance(90).then(|| percent(dice, 5, 12)),
-            promise: Promise::default(),
-            with: with.to_vec(),
+            promise: PlanPromise::default(),
+            focus: focus.to_vec(),
             end: None,
             only: None,
         };
         if gentle {
             let joined = plan.joined();
-            plan.trouble.iter_mut().for_each(|fault| fault.at = Span(fault.at.0 + joined));
+            plan.faults.iter_mut().for_each(|fault| fault.at = Span(fault.at.0 + joined));
         }
-        plan.finish(dice, story, usual, promotion);
+        plan.finish(dice, template, usual, promotion);
         plan
     }
 
-    /// Draws what depends on the trouble: when it is over, what goes on meanwhile, and what follows.
-    fn finish(&mut self, dice: &mut Dice, story: Story, usual: bool, promotion: bool) {
-        let over = self.trouble.iter().map(end).max().unwrap_or_default() + Duration::from_secs(5);
+    /// Draws what depends on the faults: when they are over, the load meanwhile, and what follows.
+    fn finish(&mut self, dice: &mut Dice, template: Template, usual: bool, promotion: bool) {
+        let over = self.faults.iter().map(end).max().unwrap_or_default() + Duration::from_secs(5);
         self.peace = Duration::from_secs(over.max(self.nodes.joining.0).as_secs() + 1);
         self.load = load(dice, self.peace);
         // It would keep all else from lines that carry little.
         if self.links.bandwidth.is_none() {
-            self.talk = Talk::draw(self.seed, self.peace);
+            self.traffic = Traffic::draw(self.seed, self.peace);
         }
-        if story == Story::Late {
+        if template == Template::Late {
             let joined = self.joined();
             self.load.iter_mut().for_each(|load| load.from = Span(load.from.0 + joined));
         }
         let drawn = |one: &Broadcast| {
             let (mostly, late) = one.drawn();
-            happens(dice, if story == Story::Late { late } else { mostly })
+            happens(dice, if template == Template::Late { late } else { mostly })
         };
-        let broadcast = choose(Broadcast::all(), &self.with, drawn);
+        let broadcast = choose(Broadcast::all(), &self.focus, drawn);
         // Where nobody died, everybody's contacts still run.
-        let known = promotion && self.trouble.iter().all(|fault| keeps_all(&fault.what));
-        self.discovery = match story {
-            Story::Any => !usual || !known || dice.chance(30),
-            Story::Pair => true,
-            Story::Lone | Story::Cut | Story::Late => false,
+        let known = promotion && self.faults.iter().all(|fault| keeps_all(&fault.what));
+        self.discovery = match template {
+            Template::Any => !usual || !known || dice.chance(30),
+            Template::Pair => true,
+            Template::Lone | Template::Cut | Template::Late => false,
         };
-        let circumstances = broadcast::Circumstances {
+        let needs = broadcast::BroadcastNeeds {
             broadcasts: self.broadcasts() as usize,
             longest_way: LONGEST_WAY_MS,
         };
-        self.broadcast = broadcast.draw(dice, &circumstances);
+        self.broadcast = broadcast.draw(dice, &needs);
         self.recovery = self.recovery();
-        self.promise = Promise::of(self);
-        self.promise.reunites &= story == Story::Cut;
+        self.promise = PlanPromise::of(self);
+        self.promise.reunites &= template == Template::Cut;
         if !self.promise.survives {
             self.storm = None;
         }
     }
 }
 
-/// Drawn apart from all else, so that with it and without it the same goes wrong.
-fn anti_entropy(seed: u64, with: &[With]) -> Option<anti_entropy::Parameters> {
+/// Drawn from a stream of its own, so that the same faults are drawn with it and without it.
+fn anti_entropy(seed: u64, focus: &[Focus]) -> Option<anti_entropy::Parameters> {
     let dice = &mut Dice::new(seed ^ 0x616e_7469);
-    if !dice.chance(50) && !with.contains(&With::AntiEntropy) {
+    if !dice.chance(50) && !focus.contains(&Focus::AntiEntropy) {
         return None;
     }
     let exchange_interval = dice.millis(200, 1_000);
@@ -160,8 +164,8 @@ fn anti_entropy(seed: u64, with: &[With]) -> Option<anti_entropy::Parameters> {
 }
 
 /// How many nodes join in all.
-fn joins(trouble: &[Fault]) -> u32 {
-    let joins = trouble.iter().map(|fault| match fault.what {
+fn joins(faults: &[Fault]) -> u32 {
+    let joins = faults.iter().map(|fault| match fault.what {
         What::Join { count, .. } => count,
         _ => 0,
     });
@@ -171,16 +175,16 @@ fn joins(trouble: &[Fault]) -> u32 {
 /// One of the strategies: the first, unless another is drawn or asked for.
 fn choose<T: Clone + Deref<Target: Choice>>(
     all: &[T],
-    with: &[With],
+    focus: &[Focus],
     mut is_drawn: impl FnMut(&T) -> bool,
 ) -> T {
-    let asked = |one: &&T| with.contains(&With::Strategy(one.name()));
+    let asked = |one: &&T| focus.contains(&Focus::Strategy(one.name()));
     let drawn: Vec<&T> = all[1..].iter().filter(|one| is_drawn(one)).collect();
     let chosen = all.iter().find(asked).or(drawn.first().copied());
     chosen.unwrap_or(&all[0]).clone()
 }
 
-/// Whether something happens that has so many percent. What never happens takes no choice.
+/// Whether something with a chance of this many percent happens. What never happens takes no choice.
 fn happens(dice: &mut Dice, percent: u32) -> bool {
     percent > 0 && dice.chance(percent)
 }
@@ -322,10 +326,10 @@ mod tests {
         assert!(share(&|plan| plan.promise.reunites) > 50, "halves that meet again");
         assert!(share(&Plan::is_calm) > 5, "latecomers");
         assert!(share(&|plan| plan.promise.first.is_some()) > 20, "a first broadcast");
-        assert!(share(&|plan| plan.promise.settled.is_some()) > 200, "a settled tree");
+        assert!(share(&|plan| plan.promise.settled_latency.is_some()) > 200, "a settled tree");
         assert!(share(&|plan| plan.promise.thrifty) > 5, "a still one");
         let mut kinds: Vec<_> =
-            plans.iter().flat_map(|plan| plan.trouble.iter().map(|f| f.what.kind())).collect();
+            plans.iter().flat_map(|plan| plan.faults.iter().map(|f| f.what.kind())).collect();
         kinds.sort_unstable();
         kinds.dedup();
         assert_eq!(kinds.len(), 14, "every kind but those that heal: {kinds:?}");
@@ -334,45 +338,45 @@ mod tests {
     /// Whether everybody is told of others while one is cut off.
     fn is_lone(plan: &Plan) -> bool {
         let tells = |fault: &Fault| matches!(fault.what, What::Discover { .. });
-        plan.trouble.iter().any(tells) && !plan.discovery
+        plan.faults.iter().any(tells) && !plan.discovery
     }
 
     #[test]
     fn what_plans_are_drawn_with_is_there_more_often() {
-        let drawn = |of: &dyn Fn(&Plan) -> bool, with: &[With]| {
-            (0..500).filter(|seed| of(&Plan::draw(*seed, with))).count()
+        let drawn = |of: &dyn Fn(&Plan) -> bool, focus: &[Focus]| {
+            (0..500).filter(|seed| of(&Plan::draw(*seed, focus))).count()
         };
-        let has = |plan: &Plan, is: fn(&What) -> bool| plan.trouble.iter().any(|f| is(&f.what));
+        let has = |plan: &Plan, is: fn(&What) -> bool| plan.faults.iter().any(|f| is(&f.what));
         let crowded = |plan: &Plan| has(plan, |w| matches!(w, What::Join { count: 20.., .. }));
         let recycled = |plan: &Plan| has(plan, |what| matches!(what, What::Recycle { .. }));
-        for (of, with) in [
-            (&(|plan: &Plan| plan.promise.meets) as &dyn Fn(&Plan) -> bool, With::Pairs),
-            (&is_lone, With::Lone),
-            (&|plan: &Plan| plan.promise.reunites, With::Cut),
-            (&crowded, With::Crowds),
-            (&recycled, With::Recycled),
-            (&Plan::is_calm, With::Late),
+        for (of, focus) in [
+            (&(|plan: &Plan| plan.promise.meets) as &dyn Fn(&Plan) -> bool, Focus::Pairs),
+            (&is_lone, Focus::Lone),
+            (&|plan: &Plan| plan.promise.reunites, Focus::Cut),
+            (&crowded, Focus::Crowds),
+            (&recycled, Focus::Recycled),
+            (&Plan::is_calm, Focus::Late),
         ] {
             let (others, own) = (
-                drawn(of, &[With::Strategy("hyparview")]),
-                drawn(of, &[With::Strategy("hyparview"), with]),
+                drawn(of, &[Focus::Strategy("hyparview")]),
+                drawn(of, &[Focus::Strategy("hyparview"), focus]),
             );
-            assert!(others > 0, "without {with:?}, too");
-            assert!(own as f64 > 1.3 * others as f64, "{with:?}: {own} of 500, {others} else");
+            assert!(others > 0, "without {focus:?}, too");
+            assert!(own as f64 > 1.3 * others as f64, "{focus:?}: {own} of 500, {others} else");
         }
     }
 
     #[test]
     fn what_plans_are_always_drawn_with_is_always_there() {
         for seed in 0..200 {
-            let with = |one| Plan::draw(seed, &[one]);
-            let hyparview = with(With::Strategy("hyparview")).membership;
+            let drawn = |one| Plan::draw(seed, &[one]);
+            let hyparview = drawn(Focus::Strategy("hyparview")).membership;
             assert_eq!(hyparview.name(), "hyparview", "seed {seed}");
-            let mesh = with(With::Strategy("full-mesh")).membership;
+            let mesh = drawn(Focus::Strategy("full-mesh")).membership;
             assert_eq!(mesh.name(), "full-mesh", "seed {seed}");
-            let plumtree = with(With::Strategy("plumtree")).broadcast;
+            let plumtree = drawn(Focus::Strategy("plumtree")).broadcast;
             assert_eq!(plumtree.name(), "plumtree", "seed {seed}");
-            assert!(with(With::AntiEntropy).anti_entropy.is_some(), "seed {seed}");
+            assert!(drawn(Focus::AntiEntropy).anti_entropy.is_some(), "seed {seed}");
         }
     }
 }

@@ -1,17 +1,16 @@
-//! The swarm: whole configurations drawn from seeds, run by the thousand, and made small where they
+//! The swarm: draws whole configurations from seeds, runs them by the thousand, and shrinks those that
 //! fail.
 //!
-//! While nodes crash, restart, leave and lose sight of each other, nothing bad may happen; once the
-//! faults are over, the overlay must be whole again within a stated time and every broadcast must
-//! reach everyone.
+//! While nodes crash, restart, leave and lose contact, invariants must hold. Once the faults are over, the
+//! overlay must be whole again within a stated time, and every broadcast must reach all nodes.
 
 mod draw;
+mod faults;
+mod focus;
 mod plan;
 mod shrink;
-mod story;
-mod talk;
-mod trouble;
-mod with;
+mod template;
+mod traffic;
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
@@ -23,9 +22,9 @@ use std::time::Duration;
 use murmurate::Mark;
 use serde::Serialize;
 
+pub use focus::Focus;
 pub use plan::Plan;
 pub use shrink::{Shrunk, shrink};
-pub use with::With;
 
 use crate::engine::marks::Marks;
 use crate::experiment::runner::{self, Report};
@@ -38,7 +37,7 @@ fn percent(dice: &mut Dice, least: u32, most: u32) -> Share {
     Share::new(dice.percent(least, most)).unwrap_or_default()
 }
 
-/// Every so many seeds are run twice: the same seed gives the same run.
+/// One of this many seeds is run twice: the same seed must give the same run.
 const TWICE_EVERY: u64 = 20;
 
 thread_local! {
@@ -66,9 +65,9 @@ pub struct Failure {
     pub is_final: bool,
 }
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Outcome {
+pub struct PlanOutcome {
     /// What does not hold, if anything does not.
     pub failure: Option<Failure>,
     /// Proves that two runs were equal.
@@ -83,14 +82,14 @@ pub struct Outcome {
 
 /// Runs a plan.
 #[must_use]
-pub fn try_plan(plan: &Plan) -> Outcome {
+pub fn try_plan(plan: &Plan) -> PlanOutcome {
     let scenario = plan.scenario();
-    let failed = |rule: &str, detail: String| Outcome {
+    let failed = |rule: &str, detail: String| PlanOutcome {
         failure: Some(Failure { rule: rule.into(), detail, at: Duration::ZERO, is_final: false }),
-        ..Outcome::default()
+        ..PlanOutcome::default()
     };
     match catch_unwind(AssertUnwindSafe(|| runner::run(&scenario, &mut ()))) {
-        Ok(Ok(report)) => Outcome {
+        Ok(Ok(report)) => PlanOutcome {
             failure: failure(&report),
             digest: report.digest,
             events: report.events,
@@ -106,10 +105,10 @@ pub fn try_plan(plan: &Plan) -> Outcome {
     }
 }
 
-/// Runs the plan of a seed, drawn with these, now and then twice.
+/// Runs the plan of a seed, drawn with this focus, sometimes twice.
 #[must_use]
-pub fn try_seed(seed: u64, with: &[With]) -> Outcome {
-    let plan = Plan::draw(seed, with);
+pub fn try_seed(seed: u64, focus: &[Focus]) -> PlanOutcome {
+    let plan = Plan::draw(seed, focus);
     let mut outcome = try_plan(&plan);
     if seed.is_multiple_of(TWICE_EVERY) && outcome.failure.is_none() {
         let again = try_plan(&plan).digest;
@@ -138,9 +137,9 @@ fn failure(report: &Report) -> Option<Failure> {
     Some(Failure { rule, detail: format!("{}: found {found}", broken.assertion), at, is_final })
 }
 
-/// What many seeds came to.
+/// The outcome of many seeds.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Summary {
+pub struct SwarmSummary {
     /// Seeds run, up to the first that fails.
     pub seeds: u64,
     /// Events handled.
@@ -153,13 +152,13 @@ pub struct Summary {
     pub failed: Option<(u64, Failure)>,
 }
 
-impl Summary {
+impl SwarmSummary {
     /// Marks that no seed reached.
     pub fn unreached(&self) -> impl Iterator<Item = Mark> + '_ {
         self.marks.iter().filter(|(_, seeds)| *seeds == 0).map(|(mark, _)| *mark)
     }
 
-    fn of(mut outcomes: Vec<(u64, Outcome)>) -> Self {
+    fn of(mut outcomes: Vec<(u64, PlanOutcome)>) -> Self {
         outcomes.sort_by_key(|(seed, _)| *seed);
         let marks = Registry::installed().marks();
         let mut summary =
@@ -180,24 +179,24 @@ impl Summary {
     }
 }
 
-/// Runs seeds, drawn with these, on so many threads, up to the lowest that fails: what comes of it does
-/// not depend on how many. `done` hears of each seed that is through.
+/// Runs seeds, drawn with this focus, on this many threads, up to the lowest that fails. The result does
+/// not depend on the number of threads. `done` is called after each seed.
 pub fn run(
     seeds: Range<u64>,
     jobs: NonZeroUsize,
-    with: &[With],
+    focus: &[Focus],
     done: impl Fn() + Sync,
-) -> Summary {
-    run_by(seeds, jobs, |seed| try_seed(seed, with), done)
+) -> SwarmSummary {
+    run_by(seeds, jobs, |seed| try_seed(seed, focus), done)
 }
 
-/// The same of what comes of each seed by this.
+/// The same, with another way to run a seed.
 fn run_by(
     seeds: Range<u64>,
     jobs: NonZeroUsize,
-    outcome: impl Fn(u64) -> Outcome + Sync,
+    outcome: impl Fn(u64) -> PlanOutcome + Sync,
     done: impl Fn() + Sync,
-) -> Summary {
+) -> SwarmSummary {
     let next = AtomicU64::new(seeds.start);
     let lowest = AtomicU64::new(seeds.end);
     let worker = || {
@@ -227,7 +226,7 @@ fn run_by(
         }
         outcomes
     });
-    Summary::of(outcomes)
+    SwarmSummary::of(outcomes)
 }
 
 impl Shrunk {
@@ -259,7 +258,7 @@ mod tests {
                 at: Duration::ZERO,
                 is_final: true,
             });
-            Outcome { failure, events: seed, ..Outcome::default() }
+            PlanOutcome { failure, events: seed, ..PlanOutcome::default() }
         };
         let of = |jobs| run_by(3..1_000, NonZeroUsize::new(jobs).expect("some"), outcome, || {});
         let one = of(1);

@@ -1,24 +1,24 @@
-//! Makes a plan that fails as small as it can be and still fails in the same way.
+//! Shrinks a failing plan as far as it still fails in the same way.
 //!
-//! Delta debugging: leave something out, run it, keep it out if the run still fails. First faults,
-//! then nodes, then time, then whatever makes the rest simpler to read. It may promise no more than its
+//! Delta debugging: leave something out, run it, and keep it out if the run still fails. First faults, then
+//! nodes, then time, then whatever makes the rest simpler to read. A smaller plan promises only what its
 //! configuration can keep.
 
 use std::time::Duration;
 
 use murmurate::membership::parameters::{AnyParameters, Parameter, Value, ValueKind};
 
-use super::plan::{Plan, Promise};
-use super::talk::Talk;
-use super::trouble::end;
+use super::faults::end;
+use super::plan::{Plan, PlanPromise};
+use super::traffic::Traffic;
 use super::{Failure, try_plan};
 use crate::experiment::scenario::{
     Broadcast, Death, LatencyModel, Links, Share, Span, What, Who, Workload,
 };
 use crate::strategies::Listed as _;
 
-/// So many other draws of chance are tried at each number of nodes: the same failure among fewer is
-/// as good a replay.
+/// How many other random draws are tried at each number of nodes: the same failure with fewer nodes is just
+/// as good.
 const REDRAWS: u64 = 16;
 
 /// The smallest plan found, how it fails, and how many runs it took.
@@ -32,13 +32,13 @@ pub struct Shrunk {
     pub runs: u32,
 }
 
-/// Shrinks a plan that fails like this, in so many runs at most.
+/// Shrinks a plan that fails like this, in at most this many runs.
 #[must_use]
 pub fn shrink(plan: Plan, failure: Failure, most_runs: u32) -> Shrunk {
     shrink_by(plan, failure, most_runs, |plan| try_plan(plan).failure)
 }
 
-/// The same of plans that fail like this.
+/// The same, with another way to run a plan.
 fn shrink_by(
     plan: Plan,
     failure: Failure,
@@ -68,7 +68,7 @@ fn shrink_by(
 struct Shrinker<F> {
     best: Shrunk,
     /// What the first plan promised.
-    promise: Promise,
+    promise: PlanPromise,
     most_runs: u32,
     fails: F,
 }
@@ -85,7 +85,7 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
         if plan == self.best.plan || self.is_tired() {
             return false;
         }
-        plan.promise = self.promise.and(Promise::of(&plan));
+        plan.promise = self.promise.and(PlanPromise::of(&plan));
         plan.recovery = plan.recovery();
         if !plan.scenario().check().is_empty() {
             return false;
@@ -111,13 +111,13 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
 
     fn faults(&mut self) {
         // In ever smaller pieces.
-        let mut size = self.best.plan.trouble.len();
+        let mut size = self.best.plan.faults.len();
         while size > 0 {
             let mut at = 0;
-            while at < self.best.plan.trouble.len() {
+            while at < self.best.plan.faults.len() {
                 let left_out = self.attempt(|plan| {
-                    let until = (at + size).min(plan.trouble.len());
-                    plan.trouble.drain(at..until);
+                    let until = (at + size).min(plan.faults.len());
+                    plan.faults.drain(at..until);
                 });
                 if !left_out {
                     at += size;
@@ -125,16 +125,16 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
             }
             size /= 2;
         }
-        for at in 0..self.best.plan.trouble.len() {
-            self.attempt(|plan| simplify(&mut plan.trouble[at].what));
+        for at in 0..self.best.plan.faults.len() {
+            self.attempt(|plan| simplify(&mut plan.faults[at].what));
             self.attempt(|plan| {
-                if let Some(who) = who(&mut plan.trouble[at].what) {
+                if let Some(who) = who(&mut plan.faults[at].what) {
                     *who = Who::Count(1);
                 }
             });
             for share in [8, 4, 2] {
                 self.attempt(|plan| {
-                    if let What::Join { count, .. } = &mut plan.trouble[at].what {
+                    if let What::Join { count, .. } = &mut plan.faults[at].what {
                         *count = count.div_ceil(share);
                     }
                 });
@@ -153,7 +153,7 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
         self.attempt(|plan| plan.nodes.contacts = 1);
     }
 
-    /// Little room is filled by few nodes.
+    /// Tries smaller capacities: few nodes can fill them.
     fn capacities(&mut self) {
         for room in [2, 3, 5] {
             if self.attempt(|plan| confine(plan.membership.parameters_mut(), room)) {
@@ -185,7 +185,7 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
         for share in [0, 1, 2, 3] {
             self.attempt(|plan| {
                 let from = plan.nodes.joining.0;
-                for fault in &mut plan.trouble {
+                for fault in &mut plan.faults {
                     let after = fault.at.0.saturating_sub(from) * share / 4;
                     fault.at = Span(rounded(from.min(fault.at.0) + after));
                 }
@@ -196,9 +196,9 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
             plan.nodes.joining = Span(rounded(plan.nodes.joining.0 / 4));
             set_peace(plan);
         });
-        for at in 0..self.best.plan.trouble.len() {
+        for at in 0..self.best.plan.faults.len() {
             self.attempt(|plan| {
-                shorten(&mut plan.trouble[at].what);
+                shorten(&mut plan.faults[at].what);
                 set_peace(plan);
             });
         }
@@ -225,17 +225,18 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
     }
 
     fn load(&mut self) {
-        self.attempt(|plan| plan.talk = Talk::default());
-        self.attempt(|plan| plan.talk.lookups = None);
+        self.attempt(|plan| plan.traffic = Traffic::default());
+        self.attempt(|plan| plan.traffic.lookups = None);
         self.attempt(|plan| {
-            if let Some(lookups) = &mut plan.talk.lookups {
+            if let Some(lookups) = &mut plan.traffic.lookups {
                 lookups.count = lookups.count.map(|count| count.min(10));
             }
         });
-        for at in (0..self.best.plan.talk.channels.len()).rev() {
-            if !self.attempt(|plan| plan.talk.without(at)) {
+        for at in (0..self.best.plan.traffic.channels.len()).rev() {
+            if !self.attempt(|plan| plan.traffic.without(at)) {
                 self.attempt(|plan| {
-                    plan.talk.workload[at].count = plan.talk.workload[at].count.map(|n| n / 4);
+                    plan.traffic.workload[at].count =
+                        plan.traffic.workload[at].count.map(|n| n / 4);
                 });
             }
         }
@@ -280,7 +281,7 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
     }
 }
 
-/// Nothing has more room than this.
+/// Limits all capacities to this.
 fn confine(parameters: &mut dyn AnyParameters, room: usize) {
     for of in parameters.parameters() {
         if of.name.ends_with("_capacity")
@@ -293,7 +294,7 @@ fn confine(parameters: &mut dyn AnyParameters, room: usize) {
     }
 }
 
-/// What must not have less room than something else has as much.
+/// Lowers each capacity to the least that another one allows.
 fn tighten(parameters: &mut dyn AnyParameters) {
     for of in parameters.parameters() {
         if of.name.ends_with("_capacity")
@@ -313,7 +314,7 @@ fn set_nodes(plan: &mut Plan, count: u32) {
 
 /// Peace comes when all faults are over.
 fn set_peace(plan: &mut Plan) {
-    let last = plan.trouble.iter().map(end).max().unwrap_or_default();
+    let last = plan.faults.iter().map(end).max().unwrap_or_default();
     plan.peace = rounded(last.max(plan.nodes.joining.0) + Duration::from_secs(1));
 }
 
@@ -394,7 +395,7 @@ mod tests {
 
     /// Fails wherever three nodes or more crash, now and then in another way.
     fn failure(plan: &Plan) -> Option<Failure> {
-        let crashes = plan.trouble.iter().any(|fault| matches!(fault.what, What::Crash { .. }));
+        let crashes = plan.faults.iter().any(|fault| matches!(fault.what, What::Crash { .. }));
         let rule = if plan.nodes.count.is_multiple_of(7) { "seven" } else { "crash" };
         let (rule, detail) = (rule.to_owned(), String::new());
         let failed = Failure { rule, detail, at: Duration::from_secs(1), is_final: false };

@@ -1,4 +1,4 @@
-//! What a sweep varies: a key, and the values it takes one after the other.
+//! An axis of a sweep: a key, and the values that it takes.
 
 use super::{MOST_RUNS, SweepError};
 use crate::experiment::scenario::Document;
@@ -30,7 +30,7 @@ impl Axis {
     pub fn parse(text: &str, document: &Document) -> Result<Self, SweepError> {
         let wrong = |message: String| SweepError::Wrong(format!("--vary {text}: {message}"));
         let (key, values) = text.split_once('=').ok_or_else(|| {
-            wrong("is no KEY=VALUES, as in nodes.count=500,1000 or active_capacity=3..8".into())
+            wrong("is not KEY=VALUES, as in nodes.count=500,1000 or active_capacity=3..8".into())
         })?;
         let key = document.find_key(key.trim()).map_err(wrong)?;
         if key == "seed" {
@@ -47,7 +47,7 @@ impl Axis {
                     return Err(wrong(format!("{:?} has a line break in it", value.label)));
                 }
                 if all.iter().any(|other| other.label == value.label) {
-                    return Err(wrong(format!("{} stands there twice", value.label)));
+                    return Err(wrong(format!("{} is given twice", value.label)));
                 }
                 all.push(value);
             }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn what_is_no_axis_is_said() {
         for (text, expected) in [
-            ("active_capacity", "is no KEY=VALUES"),
+            ("active_capacity", "is not KEY=VALUES"),
             (
                 "activ_capacity=3",
                 "activ_capacity is not a key: did you mean membership.active_capacity?",
@@ -235,7 +235,7 @@ mod tests {
                 "links.latency.time=500ms..2s",
                 "500ms..2s is in \"ms\" and \"s\": write it in one unit",
             ),
-            ("active_capacity=3..8,5", "5 stands there twice"),
+            ("active_capacity=3..8,5", "5 is given twice"),
             ("nodes.count=1..16000000", "1..16000000 is 16000000 values: allowed are 1000000"),
             ("seed=1..10", "seeds are varied by --seeds"),
         ] {

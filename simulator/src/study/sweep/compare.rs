@@ -1,4 +1,4 @@
-//! Two configurations on the same noise.
+//! Compares two configurations with the same random draws.
 //!
 //! Both run with the same seeds, and each pair of runs with one seed is compared. Every draw is a hash
 //! of the seed and of what it is for, so what the two have in common draws the same: see [`unlike`].
@@ -11,7 +11,7 @@ use super::{Jobs, SweepError, figures, jobs, last_seed};
 use crate::experiment::runner;
 use crate::experiment::scenario::Scenario;
 
-/// What is significant: the chance of one false alarm among all figures.
+/// The significance level: the chance of one false alarm among all figures.
 pub const SIGNIFICANT: f64 = 0.05;
 
 /// How two configurations differ.
@@ -21,11 +21,11 @@ pub struct Comparison {
     pub seeds: u64,
     /// The seed of the first; the others follow.
     pub first_seed: u64,
-    /// Parts of the scenarios that are not the same, so that what they draw is not either.
+    /// Parts of the scenarios that differ, so that their random draws differ, too.
     pub unlike: Vec<&'static str>,
     /// The figures that both have.
     pub figures: Vec<Compared>,
-    /// Figures that one has and the other has not.
+    /// Figures that only one of them has.
     pub not_compared: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ pub struct Compared {
     pub test: Option<Test>,
     /// How probable a mean difference as large is if there is none.
     pub p: Option<f64>,
-    /// The same, given that so many figures were looked at (Holm).
+    /// The same, corrected for the number of figures (Holm).
     pub p_holm: Option<f64>,
     /// Whether that is below 0.05.
     pub significant: bool,
@@ -145,10 +145,10 @@ fn correct(figures: &mut [Compared]) {
     }
 }
 
-/// The parts of two scenarios that differ and that draws follow from. Where `nodes`, `links`,
+/// The parts of two scenarios that differ and that random draws depend on. Where `nodes`, `links`,
 /// `workload` and `faults` are the same, the same nodes start at the same time and through the same
-/// contacts, the same ones broadcast at the same times, faults strike the same ones, and the n-th
-/// message that a node sends takes as long, and is lost or not, if it goes to the same node.
+/// contacts, the same ones broadcast at the same times, faults strike the same ones, and the n-th message
+/// that a node sends takes as long, and is lost or not, if it goes to the same node.
 #[must_use]
 pub fn unlike(a: &Scenario, b: &Scenario) -> Vec<&'static str> {
     let parts = [

@@ -1,5 +1,5 @@
-//! How sure one can be: figures over seeds with confidence intervals, differences of pairs, and what
-//! remains significant among many.
+//! Statistics: figures over seeds with confidence intervals, paired differences, and a correction for
+//! multiple comparisons.
 
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 

@@ -1,4 +1,4 @@
-//! What a run comes to in numbers, each with a name: the columns of tables.
+//! The figures of a run, by name: the columns of tables.
 
 use super::SweepError;
 use crate::experiment::runner::{ChannelReport, PhaseReport, Report, Verdict};

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
-/// How many runs go on at a time, and on how many threads each. Neither changes what comes of them.
+/// How many runs go on at a time, and on how many threads each. Neither changes the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Jobs {
     /// Runs at a time.
@@ -13,7 +13,7 @@ pub struct Jobs {
     pub threads: NonZeroUsize,
 }
 
-/// Does the work for every item on so many threads, and takes the results here as they come. It ends
+/// Does the work for every item on this many threads, and takes the results here as they come. It ends
 /// early if a result cannot be taken.
 pub(super) fn each<I: Send, T: Send, E>(
     items: impl Iterator<Item = I> + Send,

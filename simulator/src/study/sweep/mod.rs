@@ -1,7 +1,7 @@
 //! Sweeps: a scenario run with every combination of some values, and with several seeds each.
 //!
 //! A [`Sweep`] numbers its runs: the last axis and, within it, the seeds change fastest. Every run is
-//! a row of a table; rows are collected in a [`Ledger`] as they come, on any number of threads and in
+//! a row of a table; rows are collected in a [`PartialTable`] as they come, on any number of threads and in
 //! any number of shards, and written in the order of their numbers. So a table depends on nothing but
 //! the sweep.
 
@@ -11,10 +11,10 @@ pub mod estimate;
 pub mod figures;
 mod jobs;
 mod layout;
-mod ledger;
 mod merge;
 #[cfg_attr(not(feature = "parquet"), path = "no_parquet.rs")]
 mod parquet;
+mod partial_table;
 mod rows;
 mod shard;
 mod summary;
@@ -30,8 +30,8 @@ use std::path::{Path, PathBuf};
 pub use axis::{Axis, Value};
 pub use jobs::Jobs;
 pub use layout::Layout;
-pub use ledger::{Ledger, Part};
 pub use merge::{adopt, merge};
+pub use partial_table::{PartialTable, SweepPart};
 pub use shard::Shard;
 pub use summary::Cell;
 pub use table::Outputs;
@@ -44,7 +44,7 @@ use crate::model::network::mix;
 /// The most runs of a sweep.
 pub const MOST_RUNS: u64 = 1_000_000;
 
-/// Why a sweep cannot be made, or went no further.
+/// Why a sweep cannot be made, or had to stop.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SweepError {
@@ -57,7 +57,7 @@ pub enum SweepError {
     /// A scenario that could not be run.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A file that cannot be read, or written, or is none of a sweep.
+    /// A file that cannot be read or written, or does not belong to a sweep.
     #[error("{}: {message}", path.display())]
     File {
         /// Which.
@@ -158,8 +158,8 @@ impl Sweep {
         Ok(())
     }
 
-    /// What it is told apart from others by: whatever can change a row changes it, and neither
-    /// blanks in the file nor the machine do.
+    /// The id of the sweep. Everything that can change a row changes it; blanks in the file and the machine
+    /// do not.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -191,8 +191,8 @@ impl Sweep {
 
     /// What the rows of a shard of it are of.
     #[must_use]
-    pub fn part(&self, shard: Shard) -> Part {
-        Part { layout: self.layout.clone(), sweep: self.id.clone(), runs: self.runs(), shard }
+    pub fn part(&self, shard: Shard) -> SweepPart {
+        SweepPart { layout: self.layout.clone(), sweep: self.id.clone(), runs: self.runs(), shard }
     }
 
     /// How much work a run is: nodes times milliseconds of virtual time.
@@ -212,8 +212,8 @@ impl Sweep {
         Ok(scenario)
     }
 
-    /// Runs those of the shard that the ledger does not have, and writes their rows into it as they
-    /// come. `worked` hears of the work done, in the unit of [`Sweep::weight`].
+    /// Runs the runs of the shard that the partial table does not have, and adds their rows to it. `worked`
+    /// is called with the work done, in the unit of [`Sweep::weight`].
     ///
     /// # Errors
     /// If a row cannot be written.
@@ -221,21 +221,21 @@ impl Sweep {
         &self,
         shard: Shard,
         jobs: Jobs,
-        ledger: &mut Ledger,
+        partial: &mut PartialTable,
         worked: &(impl Fn(u64) + Sync),
     ) -> Result<(), SweepError> {
-        let missing = self.missing(shard, ledger);
+        let missing = self.missing(shard, partial);
         let row = |run| self.row(run, jobs.threads, worked).map(|row| (run, row));
         jobs::each(missing.into_iter(), jobs.runs, row, |row| {
             let (run, row) = row?;
-            ledger.add(run, &row)
+            partial.add(run, &row)
         })
     }
 
-    /// The runs of a shard that the ledger does not have.
+    /// The runs of a shard that the partial table does not have.
     #[must_use]
-    pub fn missing(&self, shard: Shard, ledger: &Ledger) -> Vec<u64> {
-        shard.runs(self.runs()).filter(|run| !ledger.has(*run)).collect()
+    pub fn missing(&self, shard: Shard, partial: &PartialTable) -> Vec<u64> {
+        shard.runs(self.runs()).filter(|run| !partial.has(*run)).collect()
     }
 
     fn row(
@@ -280,7 +280,7 @@ impl Sweep {
     }
 }
 
-/// The last of so many seeds, which a scenario must have room for.
+/// The last of this many seeds. It must be a seed that a scenario can have.
 fn last_seed(first: u64, seeds: u64) -> Result<u64, SweepError> {
     let most = i64::MAX.unsigned_abs();
     first.checked_add(seeds - 1).filter(|last| *last <= most).ok_or_else(|| {

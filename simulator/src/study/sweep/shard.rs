@@ -1,4 +1,4 @@
-//! A part of a sweep, for one machine or process among several.
+//! A shard of a sweep, for one of several machines or processes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ impl Shard {
     /// The only one.
     pub const WHOLE: Self = Self { index: 1, count: 1 };
 
-    /// Its runs among so many.
+    /// Its runs among this many.
     pub(super) fn runs(self, runs: u64) -> impl Iterator<Item = u64> {
         (self.index - 1..runs).step_by(usize::try_from(self.count).unwrap_or(usize::MAX))
     }

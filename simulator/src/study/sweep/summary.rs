@@ -1,4 +1,4 @@
-//! What the runs of a cell come to.
+//! Summaries of the runs of a cell.
 
 use csv::StringRecord;
 

@@ -9,13 +9,13 @@ use csv::{StringRecord, Writer};
 use super::SweepError;
 use super::estimate::Summary;
 use super::layout::Kind;
-use super::ledger::Ledger;
 use super::parquet;
+use super::partial_table::PartialTable;
 use super::rows::Sheet;
 use super::summary::{Cell, Summing};
 use crate::study::draft::Draft;
 
-/// Where tables go; the ending of a file says how it is written.
+/// The files of tables. The extension of each says its format.
 #[derive(Debug, Clone, Default)]
 pub struct Outputs {
     /// A row a run.
@@ -25,20 +25,20 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Whether all of them can be written, before anything runs. What is there already is in the
-    /// way, unless it may be written over.
+    /// Checks that all of them can be written, before anything runs. Existing files are an error, unless
+    /// they may be overwritten.
     ///
     /// # Errors
     /// The file that cannot be written, and why.
     pub fn check(&self, overwrite: bool) -> Result<(), SweepError> {
         let all: Vec<&PathBuf> = self.tables.iter().chain(&self.summary).collect();
         for (at, path) in all.iter().enumerate() {
-            Format::of(path)?;
+            TableFormat::of(path)?;
             if all[..at].contains(path) {
                 return Err(SweepError::file(path, &"is to be two tables"));
             }
             if path.exists() && !overwrite {
-                let message = "is there already: choose another file, or --overwrite it";
+                let message = "exists already: choose another file, or use --overwrite";
                 return Err(SweepError::file(path, &message));
             }
             Draft::create(path)
@@ -47,14 +47,18 @@ impl Outputs {
         Ok(())
     }
 
-    /// Writes all tables from the rows of a ledger, in the order of their runs, and calls `seen`
+    /// Writes all tables from the rows of a partial table, in the order of their runs, and calls `seen`
     /// with every cell on the way. At most a cell is in memory.
     ///
     /// # Errors
     /// If something cannot be read or written.
-    pub fn write(&self, ledger: &Ledger, mut seen: impl FnMut(&Cell)) -> Result<(), SweepError> {
-        let layout = ledger.layout();
-        let axes = kinds_of_axes(ledger)?;
+    pub fn write(
+        &self,
+        partial: &PartialTable,
+        mut seen: impl FnMut(&Cell),
+    ) -> Result<(), SweepError> {
+        let layout = partial.layout();
+        let axes = kinds_of_axes(partial)?;
         let kinds = layout.kinds(&axes);
         let mut tables = self
             .tables
@@ -70,10 +74,10 @@ impl Outputs {
             let Some(cell) = cell else { return Ok(()) };
             seen(&cell);
             let Some(table) = &mut summary else { return Ok(()) };
-            summary_rows(ledger, &cell).try_for_each(|row| table.add(&row))
+            summary_rows(partial, &cell).try_for_each(|row| table.add(&row))
         };
         let mut summing = Summing::new(layout);
-        for row in ledger.rows()? {
+        for row in partial.rows()? {
             let row = row?;
             tables.iter_mut().try_for_each(|table| table.add(&row))?;
             sum(summing.add(&row))?;
@@ -83,11 +87,11 @@ impl Outputs {
     }
 }
 
-fn summary_rows(ledger: &Ledger, cell: &Cell) -> impl Iterator<Item = StringRecord> {
+fn summary_rows(partial: &PartialTable, cell: &Cell) -> impl Iterator<Item = StringRecord> {
     let number = |number: Option<f64>| number.map_or_else(String::new, |n| n.to_string());
-    let figures = ledger.layout().figures().iter().zip(&cell.figures);
+    let figures = partial.layout().figures().iter().zip(&cell.figures);
     figures.map(move |(name, figure)| {
-        let mut row = StringRecord::from(vec![ledger.sweep()]);
+        let mut row = StringRecord::from(vec![partial.sweep()]);
         row.extend(&cell.values);
         row.extend([name, &figure.n.to_string()]);
         let Summary { mean, median, ci_low, ci_high, least, greatest, .. } = *figure;
@@ -96,11 +100,11 @@ fn summary_rows(ledger: &Ledger, cell: &Cell) -> impl Iterator<Item = StringReco
     })
 }
 
-/// What stands in the columns of the varied keys: numbers only if all are.
-fn kinds_of_axes(ledger: &Ledger) -> Result<Vec<Kind>, SweepError> {
-    let layout = ledger.layout();
+/// The kinds of the columns of varied keys: numbers if all values are numbers.
+fn kinds_of_axes(partial: &PartialTable) -> Result<Vec<Kind>, SweepError> {
+    let layout = partial.layout();
     let mut kinds = vec![Kind::Whole; layout.axes().len()];
-    for row in ledger.rows()? {
+    for row in partial.rows()? {
         for (kind, value) in kinds.iter_mut().zip(layout.values_of(&row?)) {
             if *kind == Kind::Whole && value.parse::<i64>().is_err() {
                 *kind = Kind::Number;
@@ -117,12 +121,12 @@ fn kinds_of_axes(ledger: &Ledger) -> Result<Vec<Kind>, SweepError> {
 
 /// How a table is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum TableFormat {
     Csv,
     Parquet,
 }
 
-impl Format {
+impl TableFormat {
     pub(super) fn of(path: &Path) -> Result<Self, SweepError> {
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("csv") => Ok(Self::Csv),
@@ -131,7 +135,7 @@ impl Format {
                 Ok(Self::Parquet)
             }
             _ => {
-                let message = "is not a table by its ending: allowed are .csv and .parquet";
+                let message = "must end in .csv or .parquet";
                 Err(SweepError::file(path, &message))
             }
         }
@@ -157,10 +161,10 @@ struct Table<'a> {
 
 impl<'a> Table<'a> {
     fn create(path: &'a Path, columns: &[String], kinds: &[Kind]) -> Result<Self, SweepError> {
-        let format = Format::of(path)?;
+        let format = TableFormat::of(path)?;
         let (draft, file) = Draft::create(path).map_err(|error| SweepError::file(path, &error))?;
         let write = || -> Result<Box<dyn Sheet>, Box<dyn Error>> {
-            if format == Format::Parquet {
+            if format == TableFormat::Parquet {
                 return parquet::write(file, columns, kinds);
             }
             let mut writer = Writer::from_writer(file);

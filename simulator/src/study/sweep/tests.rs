@@ -6,7 +6,7 @@ use std::path::Path;
 use murmurate::membership::Time;
 
 use super::*;
-use crate::Peer;
+use crate::SimPeer;
 use crate::experiment::runner;
 use crate::experiment::runner::Observer;
 use crate::experiment::scenario::Span;
@@ -49,12 +49,12 @@ fn the_rows_are_free_as_soon_as_they_are_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.csv");
     let part = || sweep("seed = 7", &["nodes.count=5,6"], 1).unwrap().part(Shard::WHOLE);
-    let ledger = Ledger::create(&path, part()).unwrap();
-    assert!(Ledger::resume(&path, part()).is_err(), "another one writes it");
+    let partial = PartialTable::create(&path, part()).unwrap();
+    assert!(PartialTable::resume(&path, part()).is_err(), "another one writes it");
     // As a process has it that is being started elsewhere meanwhile.
-    let _copy = ledger.file.try_clone().unwrap();
-    drop(ledger);
-    Ledger::resume(&path, part()).unwrap();
+    let _copy = partial.file.try_clone().unwrap();
+    drop(partial);
+    PartialTable::resume(&path, part()).unwrap();
 }
 
 #[test]
@@ -186,8 +186,8 @@ fn two_configurations_with_the_same_seed_have_the_same_noise() {
     let transmissions = |scenario: &Scenario| -> Vec<Transmission> {
         let network = scenario.network().unwrap();
         let packet = |sequence| Packet {
-            from: Peer::new(3, 0),
-            to: Peer::new(9, 0),
+            from: SimPeer::new(3, 0),
+            to: SimPeer::new(9, 0),
             sequence,
             bytes: 100,
             now: 0,

@@ -10,7 +10,7 @@ pub(super) fn weight(scenario: &Scenario) -> u64 {
     u64::from(scenario.nodes.count).saturating_mul(nanos(scenario.duration.0) / 1_000_000)
 }
 
-/// Tells how much work of a run is done.
+/// Reports how much work of a run is done.
 pub(super) struct Ticks<'a, F> {
     nodes: u64,
     milliseconds: u64,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use murmurate::channel::{LaneLimits, Outcome};
 use murmurate::membership::Time;
-use murmurate_simulator::engine::lanes::{ChannelMessage, Happened};
+use murmurate_simulator::engine::lanes::{ChannelMessage, MessageEvent};
 
 use super::world::{
     ACKNOWLEDGED, BEST_EFFORT, Conditions, Habits, KINDS, LATEST, REQUEST, World, is_well,
@@ -64,7 +64,7 @@ impl Lane {
     }
 
     fn taken(&self, names: &[ChannelMessage]) -> usize {
-        let is_taken = |what: &Happened| matches!(what, Happened::Taken(_));
+        let is_taken = |what: &MessageEvent| matches!(what, MessageEvent::Taken(_));
         names.iter().filter(|name| self.world.happened(**name).iter().any(is_taken)).count()
     }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 use murmurate::broadcast::flood;
 use murmurate::channel::{Acknowledged, BestEffort, Kind, LaneLimits, Latest, Outcome, Request};
 use murmurate::membership::{Time, Violation, full_mesh};
-use murmurate_simulator::engine::lanes::{Channel, ChannelMessage, Happened, Promises};
+use murmurate_simulator::engine::lanes::{
+    ChannelConfig, ChannelMessage, ChannelPromises, MessageEvent,
+};
 use murmurate_simulator::engine::strategy;
 use murmurate_simulator::model::network::{Latency, LinkModel, Network};
-use murmurate_simulator::{Peer, Simulation};
+use murmurate_simulator::{SimPeer, Simulation};
 
 /// The kinds that come with the crate.
 pub(crate) const KINDS: [&str; 4] = ["best-effort", "acknowledged", "latest", "request"];
@@ -53,17 +55,22 @@ pub(crate) struct World {
     lanes: Vec<(usize, usize)>,
 }
 
-fn channel(kind: usize, limits: LaneLimits, conditions: Conditions, habits: Habits) -> Channel {
+fn channel(
+    kind: usize,
+    limits: LaneLimits,
+    conditions: Conditions,
+    habits: Habits,
+) -> ChannelConfig {
     let (kind, promises): (std::sync::Arc<dyn Kind>, _) = match kind {
         BEST_EFFORT if conditions.relays > 0.0 => {
-            (std::sync::Arc::new(BestEffort), Promises::BEST_EFFORT_RELAYED)
+            (std::sync::Arc::new(BestEffort), ChannelPromises::BEST_EFFORT_RELAYED)
         }
-        BEST_EFFORT => (std::sync::Arc::new(BestEffort), Promises::BEST_EFFORT),
-        ACKNOWLEDGED => (std::sync::Arc::new(Acknowledged), Promises::ACKNOWLEDGED),
-        LATEST => (std::sync::Arc::new(Latest), Promises::LATEST),
-        _ => (std::sync::Arc::new(Request), Promises::REQUEST),
+        BEST_EFFORT => (std::sync::Arc::new(BestEffort), ChannelPromises::BEST_EFFORT),
+        ACKNOWLEDGED => (std::sync::Arc::new(Acknowledged), ChannelPromises::ACKNOWLEDGED),
+        LATEST => (std::sync::Arc::new(Latest), ChannelPromises::LATEST),
+        _ => (std::sync::Arc::new(Request), ChannelPromises::REQUEST),
     };
-    Channel {
+    ChannelConfig {
         name: kind.name().to_owned(),
         kind,
         promises,
@@ -121,7 +128,7 @@ impl World {
         self.sim.stats().digest
     }
 
-    fn peer(&self, node: usize) -> Peer {
+    fn peer(&self, node: usize) -> SimPeer {
         self.sim.peer(node).expect("it runs")
     }
 
@@ -190,11 +197,13 @@ impl World {
         self.sim.check_channels()
     }
 
-    pub(crate) fn messages(&self) -> impl Iterator<Item = (ChannelMessage, Vec<Happened>)> + use<> {
+    pub(crate) fn messages(
+        &self,
+    ) -> impl Iterator<Item = (ChannelMessage, Vec<MessageEvent>)> + use<> {
         self.sim.channel_messages().into_iter()
     }
 
-    pub(crate) fn happened(&self, message: ChannelMessage) -> Vec<Happened> {
+    pub(crate) fn happened(&self, message: ChannelMessage) -> Vec<MessageEvent> {
         self.sim.channel_messages().remove(&message).unwrap_or_default()
     }
 
@@ -216,7 +225,7 @@ impl World {
     /// Whether the start of the receiver that runs now took a message.
     pub(crate) fn is_taken_now(&self, message: ChannelMessage) -> bool {
         let now = self.peer(message.2 as usize);
-        self.happened(message).contains(&Happened::Taken(now))
+        self.happened(message).contains(&MessageEvent::Taken(now))
     }
 
     pub(crate) fn retransmitted(&self, kind: usize) -> u64 {
@@ -228,9 +237,9 @@ impl World {
     }
 }
 
-pub(crate) fn outcome(happened: &[Happened]) -> Option<Outcome> {
+pub(crate) fn outcome(happened: &[MessageEvent]) -> Option<Outcome> {
     happened.iter().find_map(|what| match what {
-        Happened::Settled(outcome) => Some(outcome.clone()),
+        MessageEvent::Ended(outcome) => Some(outcome.clone()),
         _ => None,
     })
 }

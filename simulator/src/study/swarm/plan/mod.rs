@@ -1,7 +1,7 @@
-//! A swarm's configuration and fate: trouble, then peace, and what must follow from it.
+//! A plan: a configuration and its faults, then peace, and what must hold from then on.
 //!
 //! ```text
-//! 0        trouble        peace      recovery      wholeness      finale   calm      storm    end
+//! 0        faults         peace      recovery      wholeness      finale   calm      storm    end
 //! |-- joins, faults, load --|-- healing --|-- looks --|-- broadcasts --|-- loss, broadcasts --|
 //! ```
 
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use murmurate::broadcast::anti_entropy;
 
-pub(super) use promise::Promise;
+pub(super) use promise::PlanPromise;
 
-use super::talk::Talk;
-use super::with::With;
+use super::focus::Focus;
+use super::traffic::Traffic;
 use crate::experiment::scenario::{
     Assertion, Broadcast, Fault, LatencyModel, Links, LookUp, Measure, Membership, Nodes, Pace,
     Region, Scenario, Sender, Share, Span, To, What, Who, Workload,
@@ -39,7 +39,7 @@ const ARRIVAL: Duration = Duration::from_secs(20);
 /// How long messages are lost in the end.
 const STORM: Duration = Duration::from_secs(15);
 
-/// Everything about one run. [`Plan::scenario`] makes a scenario of it.
+/// Everything about one run. [`Plan::scenario`] turns it into a scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// What it was drawn from.
@@ -53,11 +53,11 @@ pub struct Plan {
     pub(super) anti_entropy: Option<anti_entropy::Parameters>,
     pub(super) links: Links,
     /// What goes wrong.
-    pub(super) trouble: Vec<Fault>,
+    pub(super) faults: Vec<Fault>,
     /// What is broadcast meanwhile.
     pub(super) load: Vec<Workload>,
     /// What is sent on channels meanwhile.
-    pub(super) talk: Talk,
+    pub(super) traffic: Traffic,
     /// When all faults are over.
     pub(super) peace: Duration,
     /// How long nodes that start then have to wait: newcomers find an overlay that is being healed.
@@ -68,11 +68,12 @@ pub struct Plan {
     pub(super) recovery: Duration,
     /// What is broadcast then, from the beginning of the finale on.
     pub(super) finale: Workload,
-    /// Whether there is trouble once more, of which the broadcasts are to come through.
+    /// The share of messages lost in a last storm, if there is one: most of its broadcasts must come
+    /// through.
     pub(super) storm: Option<Share>,
-    pub(super) promise: Promise,
+    pub(super) promise: PlanPromise,
     /// What it was drawn with.
-    pub(super) with: Vec<With>,
+    pub(super) focus: Vec<Focus>,
     /// The run ends here.
     pub(super) end: Option<Duration>,
     /// Only what is promised of this figure.
@@ -89,7 +90,7 @@ impl Plan {
     /// How many things go wrong. What heals is not counted.
     #[must_use]
     pub fn faults(&self) -> usize {
-        self.trouble.len() + usize::from(self.storm.is_some())
+        self.faults.len() + usize::from(self.storm.is_some())
     }
 
     /// When all must be well: where a time that is measured together begins.
@@ -116,7 +117,7 @@ impl Plan {
     #[must_use]
     pub fn scenario(&self) -> Scenario {
         let duration = Span(self.duration());
-        let mut faults = self.trouble.clone();
+        let mut faults = self.faults.clone();
         faults.extend(self.healing());
         let mut workload = self.load.clone();
         workload.push(Workload { from: Span(self.finale_at()), ..self.finale.clone() });
@@ -132,15 +133,15 @@ impl Plan {
                 ..Workload::default()
             });
         }
-        workload.extend(self.talk.workload.iter().chain(&self.talk.lookups).cloned());
+        workload.extend(self.traffic.workload.iter().chain(&self.traffic.lookups).cloned());
         workload.extend(self.last_lookups());
         faults.retain(|fault| fault.at <= duration);
         workload.retain(|workload| workload.from <= duration);
-        let with: Vec<_> = self.with.iter().map(|with| with.name()).collect();
+        let names: Vec<_> = self.focus.iter().map(|focus| focus.name()).collect();
         let with =
-            if with.is_empty() { String::new() } else { format!(" with {}", with.join(", ")) };
+            if names.is_empty() { String::new() } else { format!(" with {}", names.join(", ")) };
         Scenario {
-            channels: self.talk.channels.clone(),
+            channels: self.traffic.channels.clone(),
             name: format!("swarm-{}", self.seed),
             description: format!("drawn by the swarm from seed {}{with}", self.seed),
             seed: self.noise,
@@ -166,7 +167,7 @@ impl Plan {
 
     /// Once all is well again, nodes look for others once more.
     fn last_lookups(&self) -> Option<Workload> {
-        let lookups = self.talk.lookups.clone()?;
+        let lookups = self.traffic.lookups.clone()?;
         let look_up = lookups.look_up.map(|look_up| LookUp { to: To::Random, ..look_up });
         let (from, pace) = (Span(self.finale_at()), Pace::Rate(2.0));
         Some(Workload { from, count: Some(LAST_LOOKUPS), pace, look_up, ..lookups })
@@ -174,7 +175,7 @@ impl Plan {
 
     /// Lookups that all workloads come to.
     pub(super) fn lookups(&self) -> u64 {
-        let drawn = self.talk.lookups.as_ref();
+        let drawn = self.traffic.lookups.as_ref();
         drawn.map_or(0, |lookups| u64::from(lookups.count.unwrap_or(0) + LAST_LOOKUPS))
     }
 
@@ -191,7 +192,7 @@ impl Plan {
         })
     }
 
-    /// What ends the trouble.
+    /// What ends the faults.
     fn healing(&self) -> Vec<Fault> {
         let heals = |fault: &Fault| {
             matches!(fault.what, What::Partition { lasting: None, .. } | What::Flap { .. })
@@ -201,10 +202,10 @@ impl Plan {
         let mut add = |name: &str, what| {
             healing.push(Fault { at: Span(self.peace), name: Some(name.into()), what });
         };
-        if self.trouble.iter().any(heals) {
+        if self.faults.iter().any(heals) {
             add("healed", What::Heal);
         }
-        if !self.links_are_harmless() || self.trouble.iter().any(loses) {
+        if !self.links_are_harmless() || self.faults.iter().any(loses) {
             add("peace", What::Calm);
         }
         if self.newcomers > 0 {
@@ -224,11 +225,11 @@ impl Plan {
             looks: Span(LOOKS),
             finale: Span(self.finale_at()),
             finale_for: Span(FINALE),
-            settled: Span(self.finale_at() + SETTLING),
+            settled_at: Span(self.finale_at() + SETTLING),
             storm: Span(self.storm_at()),
         };
         let promise =
-            Promise { survives: self.promise.survives && self.storm.is_some(), ..self.promise };
+            PlanPromise { survives: self.promise.survives && self.storm.is_some(), ..self.promise };
         let then = if self.end.is_none() { promise.then(&times) } else { Vec::new() };
         let texts = self.promise.always(self).into_iter().chain(then);
         // What is promised is written as assertions are.
@@ -256,7 +257,7 @@ impl Plan {
 
     /// Nodes that there are at most at a time.
     pub(super) fn most_nodes(&self) -> u64 {
-        let joins = self.trouble.iter().map(|fault| match fault.what {
+        let joins = self.faults.iter().map(|fault| match fault.what {
             What::Join { count, .. } => u64::from(count),
             _ => 0,
         });
@@ -289,6 +290,6 @@ pub(super) struct Times {
     pub(super) looks: Span,
     pub(super) finale: Span,
     pub(super) finale_for: Span,
-    pub(super) settled: Span,
+    pub(super) settled_at: Span,
     pub(super) storm: Span,
 }

@@ -1,11 +1,11 @@
-//! What a plan promises: not every configuration can promise everything.
+//! What a plan promises. Not every configuration can promise everything.
 
 use std::time::Duration;
 
 use super::{MEASURE_EVERY, Plan, SETTLING, Times};
 use crate::experiment::scenario::{Fault, Pace, Share, Span, What, Who};
 use crate::strategies::{broadcast, membership};
-use crate::study::swarm::trouble::{ROUND_TRIP, end};
+use crate::study::swarm::faults::{ROUND_TRIP, end};
 
 /// How long the last one to join may take.
 const JOINED: Duration = Duration::from_secs(5);
@@ -24,10 +24,10 @@ const MOST_RMR: f64 = 0.5;
 /// to try all links.
 const FEW: u64 = 8;
 
-/// What must hold in the end.
+/// What must hold at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Promise {
-    /// Whoever is dead is noticed.
+pub(crate) struct PlanPromise {
+    /// Dead nodes are noticed.
     pub(crate) notices: bool,
     /// Views agree.
     pub(crate) agrees: bool,
@@ -37,11 +37,11 @@ pub(crate) struct Promise {
     pub(crate) stays_whole: bool,
     /// Everyone is linked with everyone.
     pub(crate) complete: bool,
-    /// Nobody is alone.
+    /// No node is isolated.
     pub(crate) together: bool,
     /// A broadcast reaches all that links lead to.
     pub(crate) reaches: bool,
-    /// Two that are told of each other at the same moment are linked at once.
+    /// Two nodes that are told of each other at the same moment link at once.
     pub(crate) meets: bool,
     /// One overlay within two reunion intervals of the peace.
     pub(crate) reunites: bool,
@@ -50,16 +50,16 @@ pub(crate) struct Promise {
     /// So do those of the first broadcast ever, which goes over all links...
     pub(crate) first: Option<Duration>,
     /// ...and those of others, once the tree has settled.
-    pub(crate) settled: Option<Duration>,
+    pub(crate) settled_latency: Option<Duration>,
     /// Then hardly any payload is sent twice.
     pub(crate) thrifty: bool,
-    /// Of broadcasts in a storm most come through.
+    /// Most broadcasts in a storm arrive.
     pub(crate) survives: bool,
-    /// Whoever is looked for once all is well is found, and gets what is sent to them.
+    /// Once the overlay has recovered, lookups find their nodes, and datagrams arrive.
     pub(crate) finds: bool,
 }
 
-impl Promise {
+impl PlanPromise {
     /// What a plan can promise.
     pub(crate) fn of(plan: &Plan) -> Self {
         let (membership, broadcast) = (plan.promises(), plan.broadcast_promises());
@@ -68,7 +68,7 @@ impl Promise {
         let keeps = |fault: &Fault| {
             !matches!(fault.what, What::Crash { .. } | What::Leave { .. } | What::Churn { .. })
         };
-        let many = u64::from(plan.nodes.count) >= MANY && plan.trouble.iter().all(keeps);
+        let many = u64::from(plan.nodes.count) >= MANY && plan.faults.iter().all(keeps);
         let prompt = stays_whole && plan.has_company();
         let pause = match plan.finale.pace {
             Pace::Pause(pause) if plan.links.bandwidth.is_none() => Some(pause),
@@ -91,7 +91,7 @@ impl Promise {
             reunites: membership.reunion.is_some() && plan.is_cut(),
             prompt: prompt.then(|| plan.far() + broadcast.waits),
             first: first.then(|| plan.near()),
-            settled: settled.then(|| plan.near()),
+            settled_latency: settled.then(|| plan.near()),
             thrifty: settled && membership.still && broadcast.thrifty,
             survives: stays_whole && broadcast.survives && many,
             finds: stays_whole && plan.has_company() && plan.links_are_harmless() && plan.is_near(),
@@ -113,7 +113,7 @@ impl Promise {
             thrifty: self.thrifty && other.thrifty,
             prompt: longer(self.prompt, other.prompt),
             first: longer(self.first, other.first),
-            settled: longer(self.settled, other.settled),
+            settled_latency: longer(self.settled_latency, other.settled_latency),
             survives: self.survives && other.survives,
             finds: self.finds && other.finds,
         }
@@ -184,8 +184,8 @@ impl Promise {
             let (longest, second) = (packed(&longest), packed(&second));
             texts.push(format!("latency_p50 <= {longest} from {finale} until {second}"));
         }
-        let settled = packed(&times.settled);
-        if let Some(longest) = self.settled {
+        let settled = packed(&times.settled_at);
+        if let Some(longest) = self.settled_latency {
             let longest = packed(&Span(longest));
             texts.push(format!("latency_p50 <= {longest} from {settled} until {storm}"));
         }
@@ -209,14 +209,14 @@ fn longer(one: Option<Duration>, another: Option<Duration>) -> Option<Duration> 
 
 impl Plan {
     /// What the membership promises for it.
-    fn promises(&self) -> membership::Promises {
+    fn promises(&self) -> membership::MembershipPromises {
         let (nodes, gentle) = (self.most_nodes(), self.is_gentle());
-        self.membership.promises(&membership::Conditions { nodes, gentle })
+        self.membership.promises(&membership::MembershipConditions { nodes, gentle })
     }
 
     /// What the broadcast promises for it.
-    fn broadcast_promises(&self) -> broadcast::Promises {
-        self.broadcast.promises(&broadcast::Conditions {
+    fn broadcast_promises(&self) -> broadcast::BroadcastPromises {
+        self.broadcast.promises(&broadcast::BroadcastConditions {
             nodes: self.most_nodes(),
             longest_way: self.longest_way(),
             few: FEW,
@@ -235,7 +235,7 @@ impl Plan {
         self.promises().recovery.unwrap_or(UNPROMISED)
     }
 
-    /// When whoever fell silent is tried again, if halves are one then.
+    /// After how long a silent peer is tried again, if halves are one then.
     pub(super) fn reunion(&self) -> Option<Duration> {
         self.promises().reunion
     }
@@ -250,14 +250,13 @@ impl Plan {
         self.longest_way() * self.most_nodes().clamp(3, 15) as u32
     }
 
-    /// Whether a lookup's answer comes from anywhere before nobody waits for it any more.
+    /// Whether a lookup's answer comes before the timeout, from anywhere.
     fn is_near(&self) -> bool {
-        self.talk.lookups.is_some()
+        self.traffic.lookups.is_some()
             && self.longest_way() * 20 <= murmurate::router::Config::default().lookup_wait() / 2
     }
 
-    /// Whether what is published at once fits the queue of a line: what does not, nobody gets, and
-    /// nobody hears of it.
+    /// Whether what is published at once fits the queue of a line. What does not fit is lost silently.
     fn fits_queues(&self) -> bool {
         let Some(bandwidth) = &self.links.bandwidth else { return true };
         let links = self.links() as u64;
@@ -269,7 +268,7 @@ impl Plan {
         2 * at_once * links * bytes <= u64::from(bandwidth.queue.0)
     }
 
-    /// Whether nobody can be left as the only one: newcomers come, or two at least go on running.
+    /// Whether there are always two nodes at least: newcomers come, or two go on running.
     fn has_company(&self) -> bool {
         let all = self.most_nodes();
         let struck = |who: &Who| match who {
@@ -277,7 +276,7 @@ impl Plan {
             Who::Share(share) => (share.get() * all as f64).ceil() as u64 + 1,
             _ => all,
         };
-        let dead = self.trouble.iter().map(|fault| match &fault.what {
+        let dead = self.faults.iter().map(|fault| match &fault.what {
             What::Crash { who, .. } | What::Leave { who, .. } => struck(who),
             What::Churn { .. } => all,
             _ => 0,
@@ -299,18 +298,18 @@ impl Plan {
             && self.discovery
             && self.links_are_harmless()
             && self.longest_way() * 3 < MEETING
-            && self.trouble.iter().all(|fault| severs(&fault.what) && over(fault))
+            && self.faults.iter().all(|fault| severs(&fault.what) && over(fault))
     }
 
-    /// Whether nothing goes wrong but that an overlay is cut in two and nodes start again, each time
-    /// long enough between two attempts to reach whoever fell silent that each is tried.
+    /// Whether nothing goes wrong but that an overlay is cut in two and nodes start again, each time long
+    /// enough between two attempts to reach silent peers that each is tried.
     fn is_cut(&self) -> bool {
         let cuts = |what: &What| matches!(what, What::Partition { who: Who::Nodes(_), .. });
         let restarts = |what: &What| matches!(what, What::Crash { .. } | What::Restart { .. });
         self.newcomers == 0
             && self.links_are_harmless()
-            && self.trouble.first().is_some_and(|first| cuts(&first.what))
-            && self.trouble[1..].iter().all(|fault| restarts(&fault.what))
+            && self.faults.first().is_some_and(|first| cuts(&first.what))
+            && self.faults[1..].iter().all(|fault| restarts(&fault.what))
     }
 
     /// Whether nothing goes wrong and every broadcast is everywhere in seconds, so that nobody has
@@ -325,13 +324,13 @@ impl Plan {
             && fits
             && self.promise.stays_whole
             && self.is_gentle()
-            && self.trouble.iter().all(joins)
+            && self.faults.iter().all(joins)
     }
 
-    /// Whether all clocks run: whoever came how long ago is told by them.
+    /// Whether all clocks are right: they tell how long ago a node joined.
     pub(crate) fn clocks_run(&self) -> bool {
         let wrong = |what: &What| matches!(what, What::ClockDrift { .. } | What::ClockJump { .. });
-        !self.trouble.iter().any(|fault| wrong(&fault.what))
+        !self.faults.iter().any(|fault| wrong(&fault.what))
     }
 
     /// Whether no message is lost, said twice or overtaken by much.
@@ -348,7 +347,7 @@ impl Plan {
         self.nodes.joining.0 + JOINED
     }
 
-    /// Whether nothing happens that may leave a side which knows nobody else: whoever joins through
+    /// Whether nothing happens that may leave a side that knows no other nodes: a node that joins through
     /// one that is alone makes one.
     pub(crate) fn is_gentle(&self) -> bool {
         let apart = self.nodes.joining.0 / self.nodes.count.max(1) >= ROUND_TRIP;
@@ -362,7 +361,7 @@ impl Plan {
         self.links_are_harmless()
             && apart
             && self.nodes.contacts > 1
-            && self.trouble.iter().all(|fault| fault.at.0 >= self.joined() && gently(&fault.what))
+            && self.faults.iter().all(|fault| fault.at.0 >= self.joined() && gently(&fault.what))
     }
 }
 
@@ -377,9 +376,9 @@ mod tests {
             let what = What::Leave { who: Who::Count(count), linger: Span::default() };
             Fault { at: Span::default(), name: None, what }
         };
-        (plan.nodes.count, plan.newcomers, plan.trouble) = (6, 0, vec![death(1), death(3)]);
+        (plan.nodes.count, plan.newcomers, plan.faults) = (6, 0, vec![death(1), death(3)]);
         assert!(plan.has_company(), "two are left");
-        plan.trouble.push(death(1));
+        plan.faults.push(death(1));
         assert!(!plan.has_company(), "one may be");
         plan.newcomers = 2;
         assert!(plan.has_company(), "others come");

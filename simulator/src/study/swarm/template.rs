@@ -1,36 +1,36 @@
-//! What a plan tells of: mostly of anything, now and then of what hardly ever comes about by chance.
+//! Templates for plans. Most plans are drawn freely; some follow a template that chance hardly ever makes.
 
 use std::time::Duration;
 
+use super::faults::{ROUND_TRIP, death, fault};
+use super::focus::Focus;
 use super::percent;
-use super::trouble::{ROUND_TRIP, death, fault};
-use super::with::With;
 use crate::experiment::scenario::{Fault, Span, What, Who};
 use crate::model::dice::Dice;
 
-/// What a plan tells of.
+/// The template of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Story {
-    /// Whatever comes.
+pub(super) enum Template {
+    /// Drawn freely.
     Any,
-    /// Two that have lost sight of each other, or never met, are told of each other at the same
-    /// moment. There is nobody else.
+    /// Two nodes that lost contact, or never met, learn of each other at the same moment. There are no
+    /// other nodes.
     Pair,
-    /// Many die, one is cut off from the rest, and nobody looks for it: it must find its way back
-    /// through those of its contacts that live.
+    /// Many nodes die, and one is cut off from the rest. No other node looks for it: it must find its
+    /// way back through those of its contacts that still run.
     Lone,
-    /// An overlay is cut in two, nodes of both sides start again meanwhile, and when the cut is mended
-    /// nobody is told of anybody.
+    /// An overlay is cut in two, and nodes of both sides restart meanwhile. When the cut heals, no node
+    /// is told of another one.
     Cut,
-    /// Nothing goes wrong. Some come late, and what was broadcast long before is not for them.
+    /// No faults. Some nodes join late: what was broadcast long before is not for them.
     Late,
 }
 
-impl Story {
-    pub(super) fn draw(dice: &mut Dice, with: &[With]) -> Self {
-        let share = |one, by_itself| if with.contains(&one) { 50 } else { by_itself };
-        let (pairs, lone) = (share(With::Pairs, 6), share(With::Lone, 6));
-        let (cut, late) = (share(With::Cut, 10), share(With::Late, 4));
+impl Template {
+    pub(super) fn draw(dice: &mut Dice, focus: &[Focus]) -> Self {
+        let share = |one, by_itself| if focus.contains(&one) { 50 } else { by_itself };
+        let (pairs, lone) = (share(Focus::Pairs, 6), share(Focus::Lone, 6));
+        let (cut, late) = (share(Focus::Cut, 10), share(Focus::Late, 4));
         match dice.between(1, 100) {
             roll if roll <= pairs => Self::Pair,
             roll if roll <= pairs + lone => Self::Lone,
@@ -71,9 +71,9 @@ impl Story {
     }
 }
 
-/// Two lose sight of each other, often before they have met, and for long enough to forget.
-pub(super) fn partings(dice: &mut Dice) -> Vec<Fault> {
-    let mut trouble = Vec::new();
+/// Two nodes lose contact, often before they have met, for long enough to forget each other.
+pub(super) fn pair_faults(dice: &mut Dice) -> Vec<Fault> {
+    let mut faults = Vec::new();
     let mut at = if dice.chance(75) { Duration::ZERO } else { dice.millis(1_000, 20_000) };
     for _ in 0..dice.between(1, 2) {
         let lasting = dice.millis(500, 40_000);
@@ -89,14 +89,14 @@ pub(super) fn partings(dice: &mut Dice) -> Vec<Fault> {
                 lasting: Span(lasting),
             },
         };
-        trouble.push(fault(at, what));
+        faults.push(fault(at, what));
         at += lasting + dice.millis(0, 20_000);
     }
-    trouble
+    faults
 }
 
-/// Some come long after the others.
-pub(super) fn latecomers(dice: &mut Dice) -> Vec<Fault> {
+/// Some nodes join long after the others.
+pub(super) fn late_faults(dice: &mut Dice) -> Vec<Fault> {
     let count = dice.between(1, 5);
     vec![fault(
         dice.millis(15_000, 40_000),
@@ -104,32 +104,32 @@ pub(super) fn latecomers(dice: &mut Dice) -> Vec<Fault> {
     )]
 }
 
-/// Two sides lose sight of each other, for long enough to replace each other, and nodes start again
-/// meanwhile: some of both sides with what they had written down, and of one side maybe all without.
-pub(super) fn cut(dice: &mut Dice, count: u32, joining: Duration) -> Vec<Fault> {
+/// Two sides lose contact for long enough to replace each other's nodes in their views, and nodes
+/// restart meanwhile. Nodes of one side may restart without their disks, those of the other keep them.
+pub(super) fn cut_faults(dice: &mut Dice, count: u32, joining: Duration) -> Vec<Fault> {
     let (side, other): (Vec<u32>, Vec<u32>) = (0..count).partition(|_| dice.chance(50));
-    // Nobody is cut off from nobody.
+    // There must be a node on each side.
     let side = if other.is_empty() { side[1..].to_vec() } else { side };
     let at = joining + dice.millis(5_000, 60_000);
     let parting = What::Partition { who: Who::Nodes(side.clone()), one_way: false, lasting: None };
-    let mut trouble = vec![fault(at, parting)];
+    let mut faults = vec![fault(at, parting)];
     let (keeps, share) = (dice.chance(50), dice.one_of(&[0, 30, 100]));
     for node in 0..count {
         let disk = keeps || !side.contains(&node);
         if dice.chance(share) {
             let (who, notice) = (Who::Nodes(vec![node]), death(dice));
             let (died, over) = (at + dice.millis(0, 60_000), Span::default());
-            trouble.push(fault(died, What::Crash { who: who.clone(), notice }));
+            faults.push(fault(died, What::Crash { who: who.clone(), notice }));
             let back = died + dice.millis(0, 10_000);
-            trouble.push(fault(back, What::Restart { who, disk, over }));
+            faults.push(fault(back, What::Restart { who, disk, over }));
         }
     }
-    trouble
+    faults
 }
 
-/// Many die, then one is cut off. Everybody is told of some who live, the one as well, as by a host
-/// that finds them in another way; nobody can reach it to tell it more.
-pub(super) fn bereaved(dice: &mut Dice, joining: Duration) -> Vec<Fault> {
+/// Many nodes die, then one is cut off. All are told of some that still run, as by a host's discovery,
+/// and so is that one. No other node can reach it to tell it more.
+pub(super) fn lone_faults(dice: &mut Dice, joining: Duration) -> Vec<Fault> {
     let died = joining + dice.millis(1_000, 20_000);
     let cut = died + dice.millis(0, 10_000);
     let told = cut + dice.millis(20_000, 40_000);

@@ -1,4 +1,4 @@
-//! What a scenario asks that real nodes cannot have, or that nobody could compare.
+//! Checks that real nodes can do all that a scenario asks for, and that the results can be compared.
 
 use std::ops::RangeInclusive;
 
@@ -16,14 +16,14 @@ const PAYLOAD: RangeInclusive<u32> = 4..=(1 << 20) - 1024;
 /// Why a scenario cannot be run on real nodes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {why}")]
-pub(crate) struct Impossible {
+pub(crate) struct Unsupported {
     key: String,
     why: String,
 }
 
-/// Whether all of it is possible.
-pub(crate) fn check(scenario: &Scenario) -> Result<(), Impossible> {
-    let no = |key: &str, why: &str| Err(Impossible { key: key.into(), why: why.into() });
+/// Checks that real nodes support all of the scenario.
+pub(crate) fn check(scenario: &Scenario) -> Result<(), Unsupported> {
+    let no = |key: &str, why: &str| Err(Unsupported { key: key.into(), why: why.into() });
     if scenario.nodes.count as usize > MOST_NODES {
         let why = format!("{}: at most {MOST_NODES} real nodes run", scenario.nodes.count);
         return no("nodes.count", &why);

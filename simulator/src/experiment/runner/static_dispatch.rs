@@ -1,6 +1,5 @@
-//! Strategies that are compiled together, because experiments mostly run them: nothing that they say to
-//! each other is boxed. What comes of a run is the same without, but for its digest, which tells messages
-//! apart by numbers.
+//! The usual pair of strategies, compiled together: their messages are not boxed, which is faster. A run
+//! has the same results without this, except for its digest: that depends on how messages are numbered.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use crate::experiment::scenario::Scenario;
 use crate::model::id::BroadcastId;
 use crate::strategies::{Broadcast, Membership, SimulatedBroadcast, SimulatedMembership};
 
-/// Runs a scenario of two strategies.
+/// Runs a scenario with two strategies.
 pub(super) type Run = fn(
     NonZeroUsize,
     &Scenario,
@@ -22,7 +21,7 @@ pub(super) type Run = fn(
     &mut dyn Observer,
 ) -> Result<Report, RunError>;
 
-/// What runs these strategies, if they are compiled together.
+/// The function that runs these strategies, if they are compiled together.
 pub(super) fn of(membership: &Membership, broadcast: &Broadcast) -> Option<Run> {
     pair::<hyparview::Parameters, plumtree::Parameters>(membership, broadcast)
 }

@@ -1,4 +1,4 @@
-//! What nodes send to each other on channels meanwhile, and whom they look for.
+//! Draws a plan's traffic beside its broadcasts: messages on channels, lookups and datagrams.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::experiment::scenario::{
 };
 use crate::model::dice::Dice;
 
-/// Drawn apart from the channels, too.
+/// Drawn from a stream of its own, so that adding it changes no other draw.
 fn lookups(seed: u64, until: Duration) -> Option<Workload> {
     let dice = &mut Dice::new(seed ^ 0x6c6f_6f6b);
     dice.chance(30).then(|| Workload {
@@ -24,22 +24,22 @@ fn lookups(seed: u64, until: Duration) -> Option<Workload> {
     })
 }
 
-/// Channels, and what is sent on them. What they promise is checked by every run.
+/// Channels, and what is sent on them. Every run checks what channels guarantee.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Talk {
+pub(super) struct Traffic {
     pub(super) channels: Vec<Channel>,
     pub(super) workload: Vec<Workload>,
-    /// Lookups, and datagrams to whom they find.
+    /// Lookups, and datagrams to the nodes that they find.
     pub(super) lookups: Option<Workload>,
 }
 
-impl Talk {
-    /// Drawn apart from all else, so that with it and without it the same goes wrong.
+impl Traffic {
+    /// Drawn from a stream of its own, so that the same faults are drawn with it and without it.
     pub(super) fn draw(seed: u64, until: Duration) -> Self {
         let dice = &mut Dice::new(seed ^ 0x7461_6c6b);
-        let mut talk = Self { lookups: lookups(seed, until), ..Self::default() };
+        let mut traffic = Self { lookups: lookups(seed, until), ..Self::default() };
         if dice.chance(50) {
-            return talk;
+            return traffic;
         }
         let kinds = [
             ("best-effort", ChannelKind::BestEffort),
@@ -52,7 +52,7 @@ impl Talk {
                 continue;
             }
             let full = dice.chance(30);
-            talk.channels.push(Channel {
+            traffic.channels.push(Channel {
                 name: name.into(),
                 kind,
                 queue_messages: if full { dice.between(1, 10) } else { dice.between(10, 1_000) },
@@ -67,7 +67,7 @@ impl Talk {
                 },
                 work: if dice.chance(60) { Span::default() } else { Span(dice.millis(1, 500)) },
             });
-            talk.workload.push(Workload {
+            traffic.workload.push(Workload {
                 from: Span(dice.millis(0, until.as_millis() as u64)),
                 until: None,
                 count: Some(dice.between(20, 300)),
@@ -81,10 +81,10 @@ impl Talk {
                 }),
             });
         }
-        talk
+        traffic
     }
 
-    /// Without one of its channels.
+    /// Removes one of its channels, and what is sent on it.
     pub(super) fn without(&mut self, at: usize) {
         let channel = self.channels.remove(at);
         let is_of_it = |send: &Send| send.channel == channel.name;

@@ -1,23 +1,23 @@
-//! What was seen of real nodes, as figures.
+//! What real nodes reported, and the figures that follow from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use murmurate::membership::Time;
-use murmurate_simulator::engine::stats::Broadcast;
-use murmurate_simulator::experiment::runner::{Observed, Outcome};
+use murmurate_simulator::engine::stats::BroadcastStats;
+use murmurate_simulator::experiment::runner::{Observed, ObservedReport};
 use murmurate_simulator::experiment::scenario::Scenario;
 use murmurate_simulator::observe::graph::Graph;
 
-use crate::talk::Said;
+use crate::protocol::NodeMessage;
 
-/// Microseconds between two moments for which counters are summed up: nodes tell them as often.
+/// Microseconds between two moments for which counters are summed up: nodes report them as often.
 const TICK: u64 = 250_000;
 
-/// All that was seen. Times are microseconds since the run began.
+/// All that was observed. Times are microseconds since the run began.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
-    lives: Vec<Life>,
+pub(crate) struct Observations {
+    incarnations: Vec<Incarnation>,
     /// By identity: which node has it.
     nodes: BTreeMap<String, usize>,
     sent: BTreeMap<u32, Sent>,
@@ -28,7 +28,7 @@ pub(crate) struct Seen {
 
 /// One start of a node.
 #[derive(Debug)]
-struct Life {
+struct Incarnation {
     index: usize,
     from: u64,
     until: u64,
@@ -46,17 +46,17 @@ struct Counts {
 /// A broadcast.
 #[derive(Debug)]
 struct Sent {
-    life: usize,
+    incarnation: usize,
     at: u64,
     bytes: u32,
-    /// Lives that went on when it was published.
+    /// Incarnations that ran when it was published.
     eligible: BTreeSet<usize>,
 }
 
 #[derive(Debug)]
 struct Delivery {
     id: u32,
-    life: usize,
+    incarnation: usize,
     at: u64,
     took: u64,
     hops: u16,
@@ -74,79 +74,87 @@ fn micros(time: Time) -> u64 {
     time.as_nanos() / 1_000
 }
 
-impl Life {
+impl Incarnation {
     fn goes_on(&self, at: u64) -> bool {
         self.from <= at && at < self.until
     }
 
     /// What it had counted by then.
     fn counts(&self, by: u64) -> Option<&Counts> {
-        let told = self.counts.partition_point(|counts| counts.at <= by);
-        self.counts.get(told.checked_sub(1)?)
+        let reported = self.counts.partition_point(|counts| counts.at <= by);
+        self.counts.get(reported.checked_sub(1)?)
     }
 
-    /// Since when it has held this one without a break.
+    /// Since when its view has held this node without a break.
     fn held_since(&self, other: &String, at: u64) -> u64 {
-        let told = self.views.partition_point(|(when, _)| *when <= at);
+        let reported = self.views.partition_point(|(when, _)| *when <= at);
         let holds = |(_, view): &&(u64, Vec<String>)| view.contains(other);
-        self.views[..told].iter().rev().take_while(holds).last().map_or(at, |(when, _)| *when)
+        self.views[..reported].iter().rev().take_while(holds).last().map_or(at, |(when, _)| *when)
     }
 
     fn view(&self, at: u64) -> &[String] {
-        let told = self.views.partition_point(|(when, _)| *when <= at);
-        told.checked_sub(1).map_or(&[], |last| &self.views[last].1)
+        let reported = self.views.partition_point(|(when, _)| *when <= at);
+        reported.checked_sub(1).map_or(&[], |last| &self.views[last].1)
     }
 }
 
-impl Seen {
-    /// A node starts; the number of this life.
+impl Observations {
+    /// A node starts. Returns the number of this incarnation.
     pub(crate) fn started(&mut self, index: usize, at: u64) -> usize {
         let (views, counts) = (Vec::new(), Vec::new());
-        // Whoever starts again has ended, whatever became of the process.
-        for life in self.lives.iter_mut().filter(|life| life.index == index) {
-            life.until = life.until.min(at);
+        // A node that starts again has ended before, whatever its process did.
+        for incarnation in
+            self.incarnations.iter_mut().filter(|incarnation| incarnation.index == index)
+        {
+            incarnation.until = incarnation.until.min(at);
         }
-        self.lives.push(Life { index, from: at, until: u64::MAX, views, counts });
-        self.lives.len() - 1
+        self.incarnations.push(Incarnation { index, from: at, until: u64::MAX, views, counts });
+        self.incarnations.len() - 1
     }
 
     /// It ends.
-    pub(crate) fn ended(&mut self, life: usize, at: u64) {
-        self.lives[life].until = at;
+    pub(crate) fn ended(&mut self, incarnation: usize, at: u64) {
+        self.incarnations[incarnation].until = at;
     }
 
     /// It is told to broadcast.
-    pub(crate) fn publishes(&mut self, life: usize, id: u32, bytes: u32, at: u64) {
-        let lives = self.lives.iter().enumerate();
-        let eligible =
-            lives.filter(|(_, life)| life.goes_on(at)).map(|(number, _)| number).collect();
-        self.sent.insert(id, Sent { life, at, bytes, eligible });
+    pub(crate) fn publishes(&mut self, incarnation: usize, id: u32, bytes: u32, at: u64) {
+        let incarnations = self.incarnations.iter().enumerate();
+        let eligible = incarnations
+            .filter(|(_, incarnation)| incarnation.goes_on(at))
+            .map(|(number, _)| number)
+            .collect();
+        self.sent.insert(id, Sent { incarnation, at, bytes, eligible });
     }
 
-    /// It says something.
-    pub(crate) fn heard(&mut self, life: usize, said: Said) {
-        let index = self.lives[life].index;
-        match said {
-            Said::Ready | Said::Told => {}
-            Said::Started(id) => drop(self.nodes.insert(id, index)),
-            Said::View { at, active } => self.lives[life].views.push((at, active)),
-            Said::Published { id, at } => {
+    /// It reports something.
+    pub(crate) fn heard(&mut self, incarnation: usize, message: NodeMessage) {
+        let index = self.incarnations[incarnation].index;
+        match message {
+            NodeMessage::Ready | NodeMessage::Flushed => {}
+            NodeMessage::Started(id) => drop(self.nodes.insert(id, index)),
+            NodeMessage::View { at, active } => {
+                self.incarnations[incarnation].views.push((at, active));
+            }
+            NodeMessage::Published { id, at } => {
                 self.sent.get_mut(&id).into_iter().for_each(|sent| sent.at = at);
             }
-            Said::Delivered { id, at, took, hops } => {
-                self.deliveries.push(Delivery { id, life, at, took, hops });
+            NodeMessage::Delivered { id, at, took, hops } => {
+                self.deliveries.push(Delivery { id, incarnation, at, took, hops });
             }
-            Said::Counted { at, sent, payloads } => {
-                self.lives[life].counts.push(Counts { at, sent, payloads });
+            NodeMessage::Counted { at, sent, payloads } => {
+                self.incarnations[incarnation].counts.push(Counts { at, sent, payloads });
             }
-            Said::Failed(why) => self.failures.push(format!("node {index}: {why}")),
+            NodeMessage::Failed(why) => self.failures.push(format!("node {index}: {why}")),
         }
     }
 
     /// Messages that all nodes sent, by kind.
     pub(crate) fn messages(&self, scenario: &Scenario) -> BTreeMap<String, u64> {
         let mut all = BTreeMap::new();
-        for counts in self.lives.iter().filter_map(|life| life.counts(end(scenario))) {
+        for counts in
+            self.incarnations.iter().filter_map(|incarnation| incarnation.counts(end(scenario)))
+        {
             for (kind, count) in &counts.sent {
                 *all.entry(kind.clone()).or_default() += count;
             }
@@ -154,11 +162,11 @@ impl Seen {
         all
     }
 
-    pub(crate) fn outcome(&self, scenario: &Scenario) -> Outcome {
+    pub(crate) fn report(&self, scenario: &Scenario) -> ObservedReport {
         let end = end(scenario);
         let ticks: Vec<u64> = (0..=end.div_ceil(TICK)).map(|tick| tick * TICK).collect();
         let sum = |at: u64, of: &dyn Fn(&Counts) -> u64| -> u64 {
-            self.lives.iter().filter_map(|life| life.counts(at)).map(of).sum()
+            self.incarnations.iter().filter_map(|incarnation| incarnation.counts(at)).map(of).sum()
         };
         let sent = |counts: &Counts| counts.sent.values().sum();
         let messages = ticks.iter().map(|at| (time(*at), sum(*at, &sent))).collect();
@@ -171,26 +179,26 @@ impl Seen {
             messages,
             overlay: &|at| self.overlay(micros(at)),
         };
-        observed.outcome(scenario)
+        observed.report(scenario)
     }
 
-    /// The first delivery to each of those for whom a broadcast is, before the end of the run.
+    /// The first delivery of each broadcast to each eligible node, before the end of the run.
     fn deliveries(&self, end: u64) -> Vec<&Delivery> {
         let mut counted = BTreeSet::new();
         let mut all: Vec<&Delivery> = self.deliveries.iter().filter(|d| d.at < end).collect();
         all.sort_by_key(|delivery| delivery.at);
-        all.retain(|Delivery { id, life, .. }| {
-            let is_for = self.sent.get(id).is_some_and(|sent| sent.eligible.contains(life));
-            is_for && counted.insert((*id, *life))
+        all.retain(|Delivery { id, incarnation, .. }| {
+            let is_for = self.sent.get(id).is_some_and(|sent| sent.eligible.contains(incarnation));
+            is_for && counted.insert((*id, *incarnation))
         });
         all
     }
 
-    /// What became of the broadcasts. Nodes count payloads, but not of which broadcast: those of a tick
-    /// are those of what was published in the tick that began half a tick before, since payloads take a while
-    /// and are told later; and of those before if nothing was.
-    fn broadcasts(&self, deliveries: &[&Delivery], payloads: &[u64]) -> Vec<Broadcast> {
-        let mut all: Vec<(u32, Broadcast)> =
+    /// The figures of the broadcasts. Nodes count payloads, but not by broadcast. Payloads of a tick are
+    /// attributed to the broadcasts published in the tick that began half a tick before, because payloads
+    /// take a while and are reported later. If there are none, they are attributed to the previous ones.
+    fn broadcasts(&self, deliveries: &[&Delivery], payloads: &[u64]) -> Vec<BroadcastStats> {
+        let mut all: Vec<(u32, BroadcastStats)> =
             self.sent.iter().map(|(id, sent)| (*id, sent.broadcast())).collect();
         all.sort_by_key(|(_, broadcast)| broadcast.sent);
         let places: BTreeMap<u32, usize> =
@@ -201,7 +209,8 @@ impl Seen {
             broadcast.delivered += 1;
             broadcast.last_hop = broadcast.last_hop.max(*hops);
         }
-        let mut all: Vec<Broadcast> = all.into_iter().map(|(_, broadcast)| broadcast).collect();
+        let mut all: Vec<BroadcastStats> =
+            all.into_iter().map(|(_, broadcast)| broadcast).collect();
         let mut shares = Vec::new();
         for (tick, pair) in payloads.windows(2).enumerate() {
             let before = |tick: u64| time((tick * TICK).saturating_sub(TICK / 2));
@@ -220,20 +229,24 @@ impl Seen {
         all
     }
 
-    /// The nodes that run at a moment as a graph, and how many views hold one that does not.
+    /// The overlay of the running nodes at a moment, and the number of view entries that do not run.
     fn overlay(&self, at: u64) -> (Graph, usize) {
-        let running: Vec<&Life> = self.lives.iter().filter(|life| life.goes_on(at)).collect();
-        let numbers: BTreeMap<usize, u32> =
-            running.iter().zip(0..).map(|(life, number)| (life.index, number)).collect();
+        let running: Vec<&Incarnation> =
+            self.incarnations.iter().filter(|incarnation| incarnation.goes_on(at)).collect();
+        let numbers: BTreeMap<usize, u32> = running
+            .iter()
+            .zip(0..)
+            .map(|(incarnation, number)| (incarnation.index, number))
+            .collect();
         let (mut arcs, mut dead) = (Vec::new(), 0);
-        for life in &running {
-            for other in life.view(at) {
+        for incarnation in &running {
+            for other in incarnation.view(at) {
                 let number = self.nodes.get(other).and_then(|index| numbers.get(index));
                 // It holds an earlier start of a node since before the present one.
                 let is_stale =
-                    |number: u32| running[number as usize].from > life.held_since(other, at);
+                    |number: u32| running[number as usize].from > incarnation.held_since(other, at);
                 match number.filter(|number| !is_stale(**number)) {
-                    Some(number) => arcs.push((numbers[&life.index], *number)),
+                    Some(number) => arcs.push((numbers[&incarnation.index], *number)),
                     None => dead += 1,
                 }
             }
@@ -243,10 +256,10 @@ impl Seen {
 }
 
 impl Sent {
-    /// Nobody has it yet but who published it.
-    fn broadcast(&self) -> Broadcast {
-        Broadcast {
-            origin: self.life,
+    /// As published: only the publisher has it.
+    fn broadcast(&self) -> BroadcastStats {
+        BroadcastStats {
+            origin: self.incarnation,
             sent: time(self.at),
             payload_bytes: self.bytes,
             eligible: self.eligible.len() as u32,
@@ -257,8 +270,8 @@ impl Sent {
     }
 }
 
-/// Shares payloads out to broadcasts, by how many took them, so that their sum is what came.
-fn share_out(broadcasts: &mut [Broadcast], came: u64) {
+/// Distributes payloads over broadcasts in proportion to their deliveries, so that the sum stays the same.
+fn share_out(broadcasts: &mut [BroadcastStats], came: u64) {
     let all: u64 = broadcasts.iter().map(|b| u64::from(b.delivered) - 1).sum();
     let (mut taken, mut given) = (0, 0);
     for broadcast in broadcasts {
@@ -275,31 +288,31 @@ mod tests {
 
     use super::*;
 
-    fn view(at: u64, active: &[&str]) -> Said {
-        Said::View { at, active: active.iter().map(|id| (*id).to_owned()).collect() }
+    fn view(at: u64, active: &[&str]) -> NodeMessage {
+        NodeMessage::View { at, active: active.iter().map(|id| (*id).to_owned()).collect() }
     }
 
     /// Three nodes in a line; the last one dies, and comes back without neighbours.
-    fn seen() -> Seen {
-        let mut seen = Seen::default();
+    fn observations() -> Observations {
+        let mut observations = Observations::default();
         for (index, id) in ["a", "b", "c"].into_iter().enumerate() {
-            let life = seen.started(index, 0);
-            seen.heard(life, Said::Started(id.to_owned()));
+            let incarnation = observations.started(index, 0);
+            observations.heard(incarnation, NodeMessage::Started(id.to_owned()));
         }
-        seen.heard(0, view(10, &["b"]));
-        seen.heard(1, view(10, &["a"]));
-        seen.heard(1, view(20, &["a", "c"]));
-        seen.heard(2, view(20, &["b"]));
-        seen.ended(2, 1_000_000);
-        seen.started(2, 2_000_000);
-        seen
+        observations.heard(0, view(10, &["b"]));
+        observations.heard(1, view(10, &["a"]));
+        observations.heard(1, view(20, &["a", "c"]));
+        observations.heard(2, view(20, &["b"]));
+        observations.ended(2, 1_000_000);
+        observations.started(2, 2_000_000);
+        observations
     }
 
     #[test]
     fn the_overlay_is_that_of_the_moment() {
-        let seen = seen();
+        let observations = observations();
         let at = |at| {
-            let (graph, dead) = seen.overlay(at);
+            let (graph, dead) = observations.overlay(at);
             (graph.nodes(), graph.edges(), graph.asymmetric, dead)
         };
         assert_eq!(at(0), (3, 0, 0, 0));
@@ -307,44 +320,44 @@ mod tests {
         assert_eq!(at(20), (3, 2, 0, 0));
         assert_eq!(at(1_500_000), (2, 1, 0, 1), "its neighbour holds it still");
         assert_eq!(at(2_500_000), (3, 1, 0, 1), "it is back, and who is held is its former start");
-        let mut seen = seen;
-        seen.heard(1, view(2_600_000, &["a"]));
-        seen.heard(1, view(2_700_000, &["a", "c"]));
-        let (graph, dead) = seen.overlay(2_800_000);
+        let mut observations = observations;
+        observations.heard(1, view(2_600_000, &["a"]));
+        observations.heard(1, view(2_700_000, &["a", "c"]));
+        let (graph, dead) = observations.overlay(2_800_000);
         assert_eq!((graph.edges(), graph.asymmetric, dead), (2, 1, 0), "held anew");
     }
 
     #[test]
     fn broadcasts_are_for_those_who_run() {
-        let mut seen = seen();
-        seen.publishes(0, 7, 100, 500_000);
-        seen.publishes(0, 8, 100, 1_500_000);
-        let delivered = |id, took| Said::Delivered { id, at: 1_600_000, took, hops: 2 };
-        seen.heard(1, delivered(7, 10));
-        seen.heard(1, delivered(8, 20));
-        seen.heard(3, delivered(8, 30));
-        let counts = |at, payloads| Said::Counted {
+        let mut observations = observations();
+        observations.publishes(0, 7, 100, 500_000);
+        observations.publishes(0, 8, 100, 1_500_000);
+        let delivered = |id, took| NodeMessage::Delivered { id, at: 1_600_000, took, hops: 2 };
+        observations.heard(1, delivered(7, 10));
+        observations.heard(1, delivered(8, 20));
+        observations.heard(3, delivered(8, 30));
+        let counts = |at, payloads| NodeMessage::Counted {
             at,
             sent: BTreeMap::from([("gossip".into(), 3)]),
             payloads,
         };
-        seen.heard(1, counts(700_000, 1));
-        seen.heard(1, counts(1_700_000, 4));
+        observations.heard(1, counts(700_000, 1));
+        observations.heard(1, counts(1_700_000, 4));
         let scenario = Scenario { duration: Span(Duration::from_secs(3)), ..Scenario::default() };
-        let phases = seen.outcome(&scenario).phases;
+        let phases = observations.report(&scenario).phases;
         assert_eq!(phases[0].broadcasts, 2);
         // Two of three, and two of two: whoever came later does not count.
         let reliability = phases[0].reliability.expect("broadcasts");
         assert!((reliability - 5.0 / 6.0).abs() < 1e-9, "{reliability}");
         assert_eq!(phases[0].rmr, Some(1.0), "one payload for one delivery, and three for one");
-        assert_eq!(seen.messages(&scenario), BTreeMap::from([("gossip".to_owned(), 3)]));
+        assert_eq!(observations.messages(&scenario), BTreeMap::from([("gossip".to_owned(), 3)]));
     }
 
     #[test]
     fn all_payloads_are_shared_out() {
-        let broadcast = |delivered| Broadcast {
+        let broadcast = |delivered| BroadcastStats {
             delivered,
-            ..Sent { life: 0, at: 0, bytes: 0, eligible: BTreeSet::new() }.broadcast()
+            ..Sent { incarnation: 0, at: 0, bytes: 0, eligible: BTreeSet::new() }.broadcast()
         };
         let mut three = [broadcast(4), broadcast(1), broadcast(5)];
         share_out(&mut three, 8);

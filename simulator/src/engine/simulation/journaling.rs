@@ -1,4 +1,4 @@
-//! Notes of what is done to a simulation from outside.
+//! Keeps a journal of what is done to a simulation from outside.
 
 use super::Simulation;
 use crate::engine::journal::{Journal, Operation};
@@ -6,12 +6,12 @@ use crate::engine::strategy::SimStack;
 use crate::model::network::Network;
 
 impl<P: SimStack> Simulation<P> {
-    /// From now on notes what is done to it from outside.
+    /// From now on keeps a journal of what is done to the simulation from outside.
     pub fn keep_journal(&mut self) {
         self.journal = Some(Journal::new());
     }
 
-    /// What was noted since the last call.
+    /// Takes the journal since the last call.
     pub fn take_journal(&mut self) -> Journal {
         self.note_network();
         self.journal.as_mut().map_or_else(Journal::new, std::mem::take)
@@ -32,7 +32,7 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
-    /// Notes what is done to a node. What is done to one that does not run has no effect, and is not noted.
+    /// Notes what is done to a node. Nothing is noted if the node does not run: then it has no effect.
     pub(super) fn note_of(&mut self, index: usize, operation: impl FnOnce() -> Operation) {
         if self.is_live(index) {
             self.note(operation);

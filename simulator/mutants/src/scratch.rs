@@ -1,4 +1,4 @@
-//! A copy of the repository that bugs are put into, and the simulator built of it.
+//! A copy of the repository: bugs are applied there, and the simulator is built from it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -7,10 +7,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use murmurate_simulator::study::mutants::Mutant;
-use murmurate_simulator::study::swarm::With;
+use murmurate_simulator::study::swarm::Focus;
 
 use crate::args::Args;
+use crate::mutant::Mutant;
 use crate::table::{Broken, Found, Said};
 
 /// The copy.
@@ -24,13 +24,13 @@ pub(crate) struct Scratch {
     target: PathBuf,
     /// What swarms find.
     found: PathBuf,
-    /// Held as long as this is: another run would put its bugs in.
+    /// Held while this exists, so that no other run applies its bugs here.
     lock: fs::File,
 }
 
 impl Scratch {
-    /// A copy of this repository in this folder. What is the same there already is left as it is, so that
-    /// it is not built again.
+    /// Copies this repository to this folder. Files that are equal already are left alone, so that they are
+    /// not built again.
     pub(crate) fn of(root: &Path, folder: &Path) -> Result<Self, String> {
         let cannot = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(folder).map_err(cannot)?;
@@ -51,7 +51,7 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// What git knows or would add, or else whatever is there but for what is built.
+    /// The files that git tracks or would add. Without git, all files except build output.
     fn sources(&self) -> Result<Vec<PathBuf>, String> {
         let listed = Command::new("git")
             .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
@@ -156,7 +156,7 @@ impl Scratch {
         program: &Path,
         args: &Args,
         mutant: &Mutant,
-        with: &[With],
+        with: &[Focus],
     ) -> Result<Option<Found>, Broken> {
         let with: Vec<_> = with.iter().map(|with| with.name()).collect();
         let mut command = Command::new(program);
@@ -176,7 +176,7 @@ impl Scratch {
         Ok(said.violation.map(|found| Found { mutant: mutant.name.clone(), ..found }))
     }
 
-    /// Makes sure that the file of what was found shows it again.
+    /// Makes sure that the scenario file reproduces the failure.
     pub(crate) fn shows(&self, program: &Path, file: &Path) -> Result<(), Broken> {
         let output = Command::new(program).args(["run", "--json"]).arg(file).output();
         let output = output.map_err(|error| Broken::Run(error.to_string()))?;

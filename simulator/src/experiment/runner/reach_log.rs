@@ -1,16 +1,16 @@
-//! Whom each broadcast could reach, and whom it did.
+//! Logs which nodes each broadcast could reach, and which it reached.
 
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::scenario::{Figure, Scenario};
 use crate::observe::reach;
 
-/// Whom each broadcast could reach, if an assertion wants to know.
+/// The nodes that each broadcast could reach, if an assertion asks for that.
 #[derive(Debug)]
-pub(super) struct Reach {
+pub(super) struct ReachLog {
     noted: Option<Vec<reach::Reach>>,
 }
 
-impl Reach {
+impl ReachLog {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let wanted = scenario.assertions.iter().any(|a| a.figure == Figure::Reach);
         Self { noted: wanted.then(Vec::new) }
@@ -23,7 +23,7 @@ impl Reach {
         }
     }
 
-    /// Of each broadcast the share that it reached of those it could.
+    /// For each broadcast, the share of the reachable nodes that it reached.
     pub(super) fn shares<P: SimStack>(&self, sim: &Simulation<P>) -> Vec<f64> {
         self.noted.iter().flatten().map(|reach| reach.judge(sim).share()).collect()
     }

@@ -1,33 +1,33 @@
-//! What plans are drawn with: where a bug shows in one part or in one kind of trouble only, few of those
-//! that are drawn of everything say anything about it.
+//! What plans focus on. A bug may show in one strategy or with one kind of fault only: then most plans
+//! that are drawn of everything tell nothing about it.
 
 use std::str::FromStr;
 
 use crate::strategies::{Broadcast, Listed as _, Membership};
 
-/// What plans are drawn with, always or more often than by themselves.
+/// What plans contain always, or more often than by chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum With {
-    /// Always this membership or broadcast strategy.
+pub enum Focus {
+    /// This membership or broadcast strategy, always.
     Strategy(&'static str),
-    /// Always anti-entropy.
+    /// Anti-entropy, always.
     AntiEntropy,
-    /// Two who lose sight of each other, and nobody else.
+    /// Two nodes alone that lose contact with each other.
     Pairs,
-    /// One that is cut off while many of those it knows die.
+    /// One node that is cut off while many of its contacts die.
     Lone,
-    /// An overlay that is cut in two while nodes start again.
+    /// An overlay that is cut in two while nodes restart.
     Cut,
-    /// Some who come late, and nothing that goes wrong.
+    /// Some nodes that join late, and no faults.
     Late,
-    /// Many that join at the same moment.
+    /// Many nodes that join at the same moment.
     Crowds,
-    /// Addresses that other nodes get.
+    /// Addresses that pass to other nodes.
     Recycled,
 }
 
-impl With {
-    /// All there is.
+impl Focus {
+    /// All values.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let memberships = Membership::all().iter().map(|one| Self::Strategy(one.name()));
@@ -60,13 +60,13 @@ impl With {
     }
 }
 
-impl FromStr for With {
+impl FromStr for Focus {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Self::all().into_iter().find(|with| with.name() == name).ok_or_else(|| {
-            let names: Vec<_> = Self::all().iter().map(|with| with.name()).collect();
-            format!("{name:?} is nothing to draw with: there are {}", names.join(", "))
+        Self::all().into_iter().find(|focus| focus.name() == name).ok_or_else(|| {
+            let names: Vec<_> = Self::all().iter().map(|focus| focus.name()).collect();
+            format!("{name:?} is not one of {}", names.join(", "))
         })
     }
 }

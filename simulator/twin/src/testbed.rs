@@ -1,6 +1,6 @@
-//! Network namespaces, one for each node, with nothing between them but the switch.
+//! The testbed of a run: a network namespace for each node, and the switch that connects them.
 //!
-//! Of the machine's own network nothing is touched; for a moment each device appears there.
+//! The machine's own network is not changed, but each device appears there for a moment.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use tun_rs::SyncDevice;
 
 use crate::error::Error;
 use crate::netns;
-use crate::wires::Wires;
+use crate::switch::RealTimeSwitch;
 
 /// All names begin with this and the process id in hex.
 pub(crate) const PREFIX: &str = "mmt";
@@ -18,49 +18,49 @@ const DEVICE: &str = "twin0";
 /// Nodes with the same third byte of their address.
 const IN_A_ROW: usize = 250;
 
-/// The namespaces of a run and their wires; dropped, they are gone.
-pub(crate) struct Bed {
+/// The namespaces of a run, and the switch between them. Dropping it removes them.
+pub(crate) struct Testbed {
     nodes: usize,
     devices: Vec<SyncDevice>,
-    wires: Option<Wires>,
+    switch: Option<RealTimeSwitch>,
 }
 
-impl Bed {
-    /// For so many nodes, not yet connected.
+impl Testbed {
+    /// Makes namespaces for this many nodes, not yet connected.
     pub(crate) fn make(nodes: usize) -> Result<Self, Error> {
         // From here on Drop cleans up, whatever fails.
-        let mut bed = Self { nodes, devices: Vec::new(), wires: None };
+        let mut testbed = Self { nodes, devices: Vec::new(), switch: None };
         for index in 0..nodes {
             let name = name(index);
-            bed.devices.push(netns::make(&name, DEVICE)?);
+            testbed.devices.push(netns::make(&name, DEVICE)?);
             let address = address(index);
             let inside =
                 format!("addr add {address}/16 dev {DEVICE}\nlink set lo up\nlink set {DEVICE} up");
             netns::batch(&["-n", &name], &inside)?;
         }
-        Ok(bed)
+        Ok(testbed)
     }
 
     /// Connects all by this network, whose time begins at `begun`.
     pub(crate) fn connect(&mut self, network: Network, begun: Instant) {
         let devices = std::mem::take(&mut self.devices);
-        self.wires = Some(Wires::start(devices, index_of, network, begun));
+        self.switch = Some(RealTimeSwitch::start(devices, index_of, network, begun));
     }
 
-    /// Packets for which the switch had no room.
+    /// Packets that the switch dropped because it was full.
     pub(crate) fn overflowed(&self) -> u64 {
-        self.wires.as_ref().map_or(0, Wires::overflowed)
+        self.switch.as_ref().map_or(0, RealTimeSwitch::overflowed)
     }
 
     /// From now on the network is like this.
     pub(crate) fn replace(&self, network: Network) {
-        if let Some(wires) = &self.wires {
-            wires.replace(network);
+        if let Some(switch) = &self.switch {
+            switch.replace(network);
         }
     }
 }
 
-impl Drop for Bed {
+impl Drop for Testbed {
     fn drop(&mut self) {
         for name in (0..self.nodes).map(name) {
             // With its device a thread ends.
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn every_node_has_an_address_of_its_own() {
-        for index in 0..crate::possible::MOST_NODES {
+        for index in 0..crate::supported::MOST_NODES {
             let bytes: Vec<u8> =
                 address(index).split('.').map(|b| b.parse().expect("a byte")).collect();
             assert_eq!(index_of(bytes.try_into().expect("four")), Some(index));

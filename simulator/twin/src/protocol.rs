@@ -1,4 +1,4 @@
-//! What the controller and its nodes say to each other: a line of JSON each. Times are microseconds since
+//! The messages between the controller and its nodes: a line of JSON each. Times are microseconds since
 //! the run began.
 
 use std::collections::BTreeMap;
@@ -19,26 +19,26 @@ pub(crate) struct Setup {
     pub(crate) epoch: u64,
 }
 
-/// What a node is told to do.
+/// What the controller tells a node to do.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Order {
+pub(crate) enum ControllerMessage {
     /// Start, and join through these addresses.
     Start(Vec<String>),
     /// Join through these addresses, too.
     Join(Vec<String>),
-    /// Broadcast so many bytes.
+    /// Broadcast this many bytes.
     Publish { id: u32, bytes: u32 },
     /// Say goodbye, and end.
     Leave,
     /// Say goodbye.
     LeaveAndStay,
-    /// Say what was not said yet.
-    Tell,
+    /// Report everything that was not reported yet, then answer `Flushed`.
+    Flush,
 }
 
-/// What a node says.
+/// What a node reports.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Said {
+pub(crate) enum NodeMessage {
     /// It waits for its setup.
     Ready,
     /// Its identity, when it starts.
@@ -51,8 +51,8 @@ pub(crate) enum Said {
     Delivered { id: u32, at: u64, took: u64, hops: u16 },
     /// What it has counted so far.
     Counted { at: u64, sent: BTreeMap<String, u64>, payloads: u64 },
-    /// It has said everything.
-    Told,
+    /// It has reported everything.
+    Flushed,
     /// Something went wrong.
     Failed(String),
 }

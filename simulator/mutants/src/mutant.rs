@@ -1,9 +1,7 @@
-//! Deliberate bugs, to try the checks on: patches, in the folder `mutants` beside this crate's sources, that
-//! the program `mutants` applies one after the other.
+//! Deliberate bugs that test the checks: patches, in this crate's folder.
 //!
-//! A patch begins with a line that says what the bug is and one that says what must find it. Bugs in the
-//! protocols are the swarm's to find, and this is what it draws with, by which a bug of one part, or of rare
-//! trouble, is found sooner:
+//! The first line of a patch says what the bug is, the second one what must find it. The swarm must find a
+//! bug in a protocol. The line names what its plans focus on, so that it finds the bug sooner:
 //!
 //! ```text
 //! A payload goes back to whom it came from.
@@ -14,8 +12,8 @@
 //! @@ ...
 //! ```
 //!
-//! What judges the runs is not tried by the runs. Bugs in it are for tests of this crate, and the line says
-//! which, as `cargo test` is told:
+//! Tests of the simulator must find a bug in the code that judges runs. The line has the arguments of
+//! `cargo test`:
 //!
 //! ```text
 //! A look is taken before what happens at its moment.
@@ -24,32 +22,32 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::study::swarm::With;
+use murmurate_simulator::study::swarm::Focus;
 
 /// Where the patches are, from the root of the repository.
-pub const FOLDER: &str = "simulator/mutants";
+pub(crate) const FOLDER: &str = "simulator/mutants";
 
 /// A deliberate bug.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mutant {
+pub(crate) struct Mutant {
     /// Its name: that of the file.
-    pub name: String,
+    pub(crate) name: String,
     /// What it is, in a line.
-    pub about: String,
+    pub(crate) about: String,
     /// What must find it.
-    pub finder: Finder,
+    pub(crate) finder: Finder,
     /// The files that it changes, from the root of the repository.
-    pub files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
     /// The patch, as `git apply` reads it.
-    pub patch: String,
+    pub(crate) patch: String,
 }
 
 /// What must find a bug.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finder {
-    /// The swarm, drawing with these.
-    Swarm(Vec<With>),
-    /// One of the tests of this crate that `cargo test` runs with these arguments.
+pub(crate) enum Finder {
+    /// The swarm, with this focus.
+    Swarm(Vec<Focus>),
+    /// One of the simulator's tests that `cargo test` runs with these arguments.
     Tests(Vec<String>),
 }
 
@@ -70,7 +68,7 @@ impl Mutant {
     ///
     /// # Errors
     /// What is missing in it or makes no sense.
-    pub fn parse(name: &str, patch: &str) -> Result<Self, String> {
+    pub(crate) fn parse(name: &str, patch: &str) -> Result<Self, String> {
         let wrong = |what: String| format!("{name}.patch: {what}");
         let mut lines = patch.lines();
         let is_about = |line: &&str| !line.is_empty() && !line.starts_with(['-', '+', '@', ' ']);
@@ -95,7 +93,7 @@ impl Mutant {
     ///
     /// # Errors
     /// The file that cannot be read, and why.
-    pub fn all(folder: &Path) -> Result<Vec<Self>, String> {
+    pub(crate) fn all(folder: &Path) -> Result<Vec<Self>, String> {
         let cannot = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
         let mut all = Vec::new();
         for entry in folder.read_dir().map_err(|error| cannot(folder, error))? {
@@ -115,7 +113,7 @@ impl Mutant {
 ///
 /// # Errors
 /// The name that is none, and which was meant.
-pub fn select(all: Vec<Mutant>, names: &[String]) -> Result<Vec<Mutant>, String> {
+pub(crate) fn select(all: Vec<Mutant>, names: &[String]) -> Result<Vec<Mutant>, String> {
     if names.is_empty() {
         return Ok(all);
     }
@@ -138,6 +136,8 @@ fn hint(all: &[Mutant], name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     const PATCH: &str = "A payload goes back.\nDrawn with: plumtree, late\n\n\
@@ -148,7 +148,7 @@ mod tests {
     fn a_patch_says_what_it_is() {
         let mutant = Mutant::parse("echo", PATCH).expect("a patch");
         assert_eq!((mutant.name.as_str(), mutant.about.as_str()), ("echo", "A payload goes back"));
-        assert_eq!(mutant.finder, Finder::Swarm(vec![With::Strategy("plumtree"), With::Late]));
+        assert_eq!(mutant.finder, Finder::Swarm(vec![Focus::Strategy("plumtree"), Focus::Late]));
         let files = ["broadcast/src/lib.rs", "broadcast/src/id.rs"].map(PathBuf::from);
         assert_eq!(mutant.files, files);
         let judge = PATCH.replace("Drawn with: plumtree, late", "Judged by: --lib estimate");
@@ -164,7 +164,7 @@ mod tests {
         assert!(says(diff).contains("echo.patch: the first line must say what the bug is"));
         assert!(says(&format!("It is.\n{diff}")).contains("Drawn with:"));
         let with = says(&PATCH.replace("late", "latr"));
-        assert!(with.starts_with("echo.patch: \"latr\" is nothing to draw with"), "{with}");
+        assert!(with.starts_with("echo.patch: \"latr\" is not one of"), "{with}");
         assert!(says("It is.\nDrawn with: late\n").contains("no file is changed"));
     }
 
@@ -182,5 +182,51 @@ mod tests {
         let said = |wrong| names(&[wrong]).expect_err("no such mutant");
         assert_eq!(said("batch-onc"), "\"batch-onc\" is not a mutant: did you mean batch-once?");
         assert_eq!(said("xyz"), "\"xyz\" is not a mutant: there are echo, batch-once");
+    }
+
+    #[test]
+    fn every_patch_applies() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = folder.join("../..");
+        for mutant in Mutant::all(folder).expect("patches") {
+            let patch = format!("simulator/mutants/{}.patch", mutant.name);
+            let git =
+                Command::new("git").args(["apply", "--check", &patch]).current_dir(&root).output();
+            let git = git.expect("git");
+            assert!(git.status.success(), "{patch}: {}", String::from_utf8_lossy(&git.stderr));
+            // From elsewhere git would leave it out and say nothing.
+            for file in &mutant.files {
+                assert!(root.join(file).is_file(), "{patch}: {}", file.display());
+            }
+        }
+    }
+
+    #[test]
+    fn every_patch_says_what_it_is() {
+        let all = Mutant::all(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("patches");
+        assert!(all.len() >= 58 + 23, "{} are left", all.len());
+        for Mutant { name, about, finder, files, .. } in all {
+            let is_name =
+                name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+            assert!(is_name && name.len() <= 24, "{name}");
+            assert!(
+                about.len() > 10 && about.starts_with(|c: char| c.is_uppercase()),
+                "{name}: {about}"
+            );
+            let of = |folder: &str| files.iter().all(|file| file.starts_with(folder));
+            let part = match &finder {
+                Finder::Swarm(with) => match with.first() {
+                    Some(Focus::Strategy("hyparview")) => of("membership/src/hyparview"),
+                    Some(Focus::Strategy("full-mesh")) => {
+                        of("membership/src/full_mesh") && name.starts_with("mesh-")
+                    }
+                    Some(Focus::Strategy("plumtree")) => of("broadcast/src/plumtree"),
+                    Some(Focus::AntiEntropy) => of("broadcast/src/anti_entropy"),
+                    _ => false,
+                },
+                Finder::Tests(_) => of("simulator/src") == name.starts_with("judge-"),
+            };
+            assert!(part, "{name} is for {finder:?} and changes {files:?}");
+        }
     }
 }

@@ -1,10 +1,11 @@
-//! What came of it.
+//! The table of results.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use murmurate_simulator::study::mutants::{Finder, Mutant};
 use serde::{Deserialize, Serialize};
+
+use crate::mutant::{Finder, Mutant};
 
 /// What `murmurate-sim swarm --json` says, as far as it matters here.
 #[derive(Debug, Deserialize)]
@@ -12,7 +13,7 @@ pub(crate) struct Said {
     pub(crate) violation: Option<Found>,
 }
 
-/// A bug, and what it was caught by.
+/// A bug, and what caught it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Caught {

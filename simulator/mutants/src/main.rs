@@ -2,6 +2,7 @@
 //! what judges them: it builds what is in the repository, once for each bug.
 
 mod args;
+mod mutant;
 mod scratch;
 mod table;
 
@@ -12,14 +13,14 @@ use std::time::Duration;
 use clap::Parser;
 use murmurate_simulator::experiment::runner;
 use murmurate_simulator::experiment::scenario::Scenario;
-use murmurate_simulator::study::mutants::{self, Finder, Mutant};
-use murmurate_simulator::study::swarm::{self, Plan, With};
+use murmurate_simulator::study::swarm::{self, Focus, Plan};
 
 use args::Args;
+use mutant::{Finder, Mutant};
 use scratch::Scratch;
 use table::{Broken, Caught, Failed, Found, Table};
 
-/// Nothing could be said of a bug: it does not apply, or cannot be built.
+/// A bug could not be tried: it does not apply, or cannot be built.
 const BROKEN: u8 = 2;
 
 fn main() -> ExitCode {
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<u8, Box<dyn std::error::Error>> {
     let root = root()?;
-    let chosen = mutants::select(Mutant::all(&root.join(mutants::FOLDER))?, &args.names)?;
+    let chosen = mutant::select(Mutant::all(&root.join(mutant::FOLDER))?, &args.names)?;
     if args.list {
         print!("{}", table::list(&chosen, args.json)?);
         return Ok(0);
@@ -68,11 +69,11 @@ fn run(args: &Args) -> Result<u8, Box<dyn std::error::Error>> {
     Ok(table.status())
 }
 
-/// The repository that this is called in.
+/// The repository of the current directory.
 fn root() -> Result<PathBuf, Box<dyn std::error::Error>> {
     let here = std::env::current_dir()?;
-    let root = here.ancestors().find(|folder| folder.join(mutants::FOLDER).is_dir());
-    let none = || format!("no {} here or above: call it in the repository", mutants::FOLDER);
+    let root = here.ancestors().find(|folder| folder.join(mutant::FOLDER).is_dir());
+    let none = || format!("no {} here or above: call it in the repository", mutant::FOLDER);
     Ok(root.ok_or_else(none)?.to_owned())
 }
 
@@ -83,7 +84,7 @@ fn default_scratch(root: &Path) -> PathBuf {
     root.join(target).join("mutants")
 }
 
-/// Has the bug found by what must find it.
+/// Applies a bug, and runs what must find it.
 fn try_mutant(args: &Args, scratch: &Scratch, mutant: &Mutant) -> Result<Option<Caught>, Broken> {
     scratch.apply(mutant)?;
     match &mutant.finder {
@@ -97,13 +98,13 @@ fn try_mutant(args: &Args, scratch: &Scratch, mutant: &Mutant) -> Result<Option<
     }
 }
 
-/// Builds the simulator with this bug and runs the swarm with it. The same must be fine without it, which
-/// is what this program has in it.
+/// Builds the simulator with this bug and runs its swarm. The same seed must pass without the bug, in this
+/// program itself.
 fn by_swarm(
     args: &Args,
     scratch: &Scratch,
     mutant: &Mutant,
-    with: &[With],
+    with: &[Focus],
 ) -> Result<Option<Found>, Broken> {
     let (program, built) = timed(|| scratch.build());
     let program = program?;

@@ -1,16 +1,16 @@
-//! What goes wrong, drawn.
+//! Draws the faults of a plan.
 
 use std::time::Duration;
 
+use super::focus::Focus;
 use super::percent;
-use super::with::With;
 use crate::experiment::scenario::{
     Churn, Death, Fault, Lengths, Region, SessionStart, Span, What, Who,
 };
 use crate::model::dice::Dice;
 use crate::strategies::{Listed as _, Membership};
 
-/// There and back, at least: joins slower than this do not meet.
+/// At least the longest round trip: joins that are further apart than this do not overlap.
 pub(super) const ROUND_TRIP: Duration = Duration::from_millis(400);
 
 pub(super) fn fault(at: Duration, what: What) -> Fault {
@@ -27,15 +27,10 @@ pub(super) fn end(fault: &Fault) -> Duration {
     fault.at.0 + lasting
 }
 
-pub(super) fn trouble(
-    dice: &mut Dice,
-    gentle: bool,
-    split: bool,
-    regions: &[Region],
-) -> Vec<Fault> {
+pub(super) fn draw(dice: &mut Dice, gentle: bool, split: bool, regions: &[Region]) -> Vec<Fault> {
     let span = dice.between(30_000, 90_000);
     let count = dice.between(0, 14);
-    let mut trouble: Vec<_> = (0..count)
+    let mut faults: Vec<_> = (0..count)
         .map(|_| {
             let at = dice.millis(0, span);
             fault(at, if gentle { gentle_fault(dice) } else { any_fault(dice) })
@@ -52,10 +47,10 @@ pub(super) fn trouble(
             };
             let lasting = dice.chance(70).then(|| Span(dice.millis(500, 40_000)));
             let at = dice.millis(0, span);
-            trouble.push(fault(at, What::Partition { who, one_way: dice.chance(40), lasting }));
+            faults.push(fault(at, What::Partition { who, one_way: dice.chance(40), lasting }));
         }
     }
-    trouble
+    faults
 }
 
 fn few(dice: &mut Dice, most: u32) -> Who {
@@ -139,17 +134,16 @@ fn churn(dice: &mut Dice) -> Churn {
     }
 }
 
-/// What is drawn more often, beside all else.
-pub(super) fn favourite(dice: &mut Dice, with: &[With]) -> Vec<Fault> {
-    // The default strategy alone adds nothing and rolls the dice, so that it is drawn the same with any of
-    // these.
-    let usual = With::Strategy(Membership::all()[0].name());
-    if ![usual, With::Crowds, With::Recycled].iter().any(|one| with.contains(one)) {
+/// Extra faults of the kinds that are in focus.
+pub(super) fn favourite(dice: &mut Dice, focus: &[Focus]) -> Vec<Fault> {
+    // The default strategy alone adds no faults, but draws all the same: so plans with it stay equal.
+    let usual = Focus::Strategy(Membership::all()[0].name());
+    if ![usual, Focus::Crowds, Focus::Recycled].iter().any(|one| focus.contains(one)) {
         return Vec::new();
     }
-    let one = |dice: &mut Dice| match with {
-        _ if with.contains(&With::Crowds) => Some(crowd(dice)),
-        _ if with.contains(&With::Recycled) => Some(What::Recycle { who: few(dice, 3) }),
+    let one = |dice: &mut Dice| match focus {
+        _ if focus.contains(&Focus::Crowds) => Some(crowd(dice)),
+        _ if focus.contains(&Focus::Recycled) => Some(What::Recycle { who: few(dice, 3) }),
         _ => None,
     };
     let count = dice.between(0, 4);
@@ -157,12 +151,12 @@ pub(super) fn favourite(dice: &mut Dice, with: &[With]) -> Vec<Fault> {
     (0..count).filter_map(|_| Some(fault(at(dice), one(dice)?))).collect()
 }
 
-/// Many that join at the same moment.
+/// Many nodes join at the same moment.
 fn crowd(dice: &mut Dice) -> What {
     What::Join { count: dice.between(20, 60), over: Span::default() }
 }
 
-/// Whether whoever runs goes on running, as the same incarnation.
+/// Whether all nodes that run go on running, in the same incarnation.
 pub(super) fn keeps_all(what: &What) -> bool {
     !matches!(
         what,

@@ -1,10 +1,10 @@
-//! What is counted in a run, to tell what happened since.
+//! Counters at a moment of a run, and their differences.
 
 use crate::engine::stats::Stats;
 
-/// What is counted, of a part of the run.
+/// Counters of a part of the run.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Counted {
+pub(super) struct Counts {
     pub(super) events: u64,
     pub(super) messages: u64,
     pub(super) bytes: u64,
@@ -14,7 +14,7 @@ pub(super) struct Counted {
     pub(super) downs: u64,
 }
 
-impl Counted {
+impl Counts {
     pub(super) fn of(stats: &Stats) -> Self {
         Self {
             events: stats.events,

@@ -1,7 +1,7 @@
-//! What was sent, delivered and said of it: the figures, and whether the promises were kept.
+//! Counts messages and their outcomes, and checks that channels keep their promises.
 //!
-//! Each shard has a ledger of its own, and what they have in common only adds up. What one end says of
-//! the other (delivered) is compared at the end, when both ledgers are at hand.
+//! Each shard has its own accounting. What one end says about the other (delivered) is compared at the end,
+//! over all shards.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use hdrhistogram::Histogram;
 use murmurate::channel::{Outcome, Ticket};
 use murmurate::membership::{Time, Violation};
 
-use super::Promises;
+use super::ChannelPromises;
 use super::content::Name;
 use super::tickets::Tickets;
 use crate::engine::stats::latency_histogram;
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
-/// Messages of which figures are wanted.
+/// A selection of messages that are counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Watch {
+pub struct TallyWindow {
     /// Those of the channel in this place; of all without one.
     pub channel: Option<u16>,
     /// Those sent from then on...
@@ -26,38 +26,38 @@ pub struct Watch {
     pub until: Time,
 }
 
-impl Watch {
+impl TallyWindow {
     fn sees(&self, channel: u16, sent: Time) -> bool {
         self.channel.is_none_or(|own| own == channel) && self.from <= sent && sent < self.until
     }
 }
 
-/// What became of messages.
+/// Outcomes of messages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tally {
     /// Messages that applications wanted to send.
     pub messages: u64,
     /// Of these, those for which there was no room.
     pub refused: u64,
-    /// Messages by outcome: put on the way, of a kind that knows no more.
+    /// Messages by outcome: sent, of a kind whose senders learn no more.
     pub sent: u64,
     /// Said to be delivered.
     pub acknowledged: u64,
     /// Answered.
     pub answered: u64,
-    /// Their receiver started anew, or the path broke.
+    /// Their receiver restarted, or the path broke.
     pub gone: u64,
-    /// Nobody said in time.
+    /// Without an outcome in time.
     pub timed_out: u64,
     /// Never sent, because a newer one took their place.
     pub shed: u64,
-    /// Never sent, because nobody was there who had ever answered.
+    /// Never sent, because no receiver ever answered.
     pub unreachable: u64,
     /// Messages that an application took.
     pub delivered: u64,
-    /// Deliveries of what an earlier start of the receiver had taken.
+    /// Deliveries of messages that an earlier incarnation of the receiver had taken.
     pub delivered_again: u64,
-    /// Deliveries of what the same start had taken; always 0, or a promise was broken.
+    /// Deliveries of messages that the same incarnation had taken. Always 0, unless a promise was broken.
     pub duplicates: u64,
     /// Frames sent again.
     pub retransmitted: u64,
@@ -124,9 +124,9 @@ impl Tally {
     /// Messages that were taken and have no outcome: their sender stopped, or the run ended before.
     #[must_use]
     pub fn open(&self) -> u64 {
-        let settled = self.sent + self.acknowledged + self.answered;
+        let succeeded = self.sent + self.acknowledged + self.answered;
         let lost = self.gone + self.timed_out + self.shed + self.unreachable;
-        self.messages.saturating_sub(self.refused + settled + lost)
+        self.messages.saturating_sub(self.refused + succeeded + lost)
     }
 
     /// Share of the messages that an application took; `None` without messages.
@@ -141,9 +141,9 @@ fn micros(from: Time, to: Time) -> u64 {
 }
 
 /// A channel, who sends on it, and to whom.
-type Pair = (u16, Peer, Peer);
+type Pair = (u16, SimPeer, SimPeer);
 
-/// What a start of a node took on a lane.
+/// What an incarnation took on a lane.
 #[derive(Debug, Clone, Default)]
 struct Taken {
     tickets: Tickets,
@@ -155,7 +155,7 @@ struct Taken {
 
 impl Taken {
     /// Whether this half has not taken the message before, and whether it comes in order.
-    fn insert(&mut self, half: u64, ticket: Ticket, promises: Promises) -> (bool, bool) {
+    fn insert(&mut self, half: u64, ticket: Ticket, promises: ChannelPromises) -> (bool, bool) {
         let goes_back = if half == self.half { 0 } else { u64::from(!promises.one_half) };
         let is_first = self.tickets.insert(ticket);
         if goes_back > 0 {
@@ -169,36 +169,36 @@ impl Taken {
 }
 
 /// A message: the place of its channel, who sent it, to which node, and which of its messages there.
-pub type ChannelMessage = (u16, Peer, u32, Ticket);
+pub type ChannelMessage = (u16, SimPeer, u32, Ticket);
 
 /// What happened to a message of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happened {
+pub enum MessageEvent {
     /// An application sent it.
     Sent,
     /// This start of the receiver took it.
-    Taken(Peer),
+    Taken(SimPeer),
     /// Its sender was told.
-    Settled(Outcome),
+    Ended(Outcome),
 }
 
 /// What was counted at the nodes of a shard.
 #[derive(Debug, Clone)]
-pub(crate) struct Ledger {
+pub(crate) struct Accounting {
     tallies: Vec<Tally>,
-    watches: Vec<(Watch, Tally)>,
+    watches: Vec<(TallyWindow, Tally)>,
     /// What receivers took, by channel, sender and receiver.
     taken: BTreeMap<Pair, Taken>,
     /// What senders were told was delivered; the receiver by its index.
-    told: BTreeMap<(u16, Peer, u32), Tickets>,
+    told: BTreeMap<(u16, SimPeer, u32), Tickets>,
     /// The first broken promise: when, and at whose.
-    broken: Option<(Time, Peer, Violation)>,
+    broken: Option<(Time, SimPeer, Violation)>,
     /// All that happened, if it is kept.
-    all: Option<BTreeMap<ChannelMessage, Vec<Happened>>>,
+    all: Option<BTreeMap<ChannelMessage, Vec<MessageEvent>>>,
 }
 
-impl Ledger {
-    pub(super) fn new(channels: usize, watches: Vec<Watch>) -> Self {
+impl Accounting {
+    pub(super) fn new(channels: usize, watches: Vec<TallyWindow>) -> Self {
         Self {
             tallies: vec![Tally::default(); channels],
             watches: watches.into_iter().map(|watch| (watch, Tally::default())).collect(),
@@ -214,18 +214,18 @@ impl Ledger {
     }
 
     /// All that happened to messages, if it is kept.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&ChannelMessage, &Vec<Happened>)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&ChannelMessage, &Vec<MessageEvent>)> {
         self.all.iter().flatten()
     }
 
     /// Messages sent on a lane, if they are kept.
-    pub(crate) fn sent_on(&self, (channel, from, to): (u16, Peer, u32)) -> u64 {
+    pub(crate) fn sent_on(&self, (channel, from, to): (u16, SimPeer, u32)) -> u64 {
         let all = (channel, from, to, 0)..=(channel, from, to, Ticket::MAX);
         let last = self.all.as_ref().and_then(|kept| kept.range(all).next_back());
         last.map_or(0, |((.., ticket), _)| ticket + 1)
     }
 
-    fn keep(&mut self, (channel, from, to): (u16, Peer, u32), ticket: u64, what: Happened) {
+    fn keep(&mut self, (channel, from, to): (u16, SimPeer, u32), ticket: u64, what: MessageEvent) {
         if let Some(all) = &mut self.all {
             all.entry((channel, from, to, ticket)).or_default().push(what);
         }
@@ -239,7 +239,7 @@ impl Ledger {
 
     /// Notes a broken promise. What one node breaks at a time, it breaks in the same order on any
     /// number of threads.
-    pub(super) fn judge(&mut self, now: Time, me: Peer, kept: Result<(), Violation>) {
+    pub(super) fn judge(&mut self, now: Time, me: SimPeer, kept: Result<(), Violation>) {
         if let Err(violation) = kept
             && self.broken.as_ref().is_none_or(|(time, peer, _)| (now, me) < (*time, *peer))
         {
@@ -266,8 +266,8 @@ impl Ledger {
     }
 
     /// It was taken.
-    pub(super) fn sent(&mut self, lane: (u16, Peer, u32), ticket: u64) {
-        self.keep(lane, ticket, Happened::Sent);
+    pub(super) fn sent(&mut self, lane: (u16, SimPeer, u32), ticket: u64) {
+        self.keep(lane, ticket, MessageEvent::Sent);
     }
 
     pub(super) fn retransmitted(&mut self, channel: u16, frames: u64) {
@@ -280,12 +280,12 @@ impl Ledger {
         now: Time,
         (channel, from, to): Pair,
         (half, name): (u64, Name),
-        promises: Promises,
+        promises: ChannelPromises,
     ) -> Result<(), Violation> {
-        let starts = (channel, from, Peer::new(to.index(), 0))..(channel, from, to);
+        let starts = (channel, from, SimPeer::new(to.index(), 0))..(channel, from, to);
         let mut earlier = self.taken.range(starts);
         let mut again = earlier.any(|(_, taken)| taken.tickets.has(name.ticket));
-        self.keep((channel, from, to.index() as u32), name.ticket, Happened::Taken(to));
+        self.keep((channel, from, to.index() as u32), name.ticket, MessageEvent::Taken(to));
         let taken = self.taken.entry((channel, from, to)).or_default();
         again |= taken.tickets.has(name.ticket);
         let before = taken.last;
@@ -306,11 +306,12 @@ impl Ledger {
         })
     }
 
-    /// A sender was told what became of a message; or that it is given up, because nobody is there.
-    pub(super) fn settled(
+    /// A sender was told the outcome of a message, or that it is given up because the receiver is
+    /// unreachable.
+    pub(super) fn ended(
         &mut self,
         now: Time,
-        (channel, from, to): (u16, Peer, u32),
+        (channel, from, to): (u16, SimPeer, u32),
         name: Name,
         outcome: Outcome,
         given_up: bool,
@@ -333,28 +334,28 @@ impl Ledger {
         if matches!(outcome, Outcome::Delivered | Outcome::Answered(_)) {
             self.told.entry((channel, from, to)).or_default().insert(name.ticket);
         }
-        self.keep((channel, from, to), name.ticket, Happened::Settled(outcome));
+        self.keep((channel, from, to), name.ticket, MessageEvent::Ended(outcome));
     }
 }
 
-/// All ledgers of a simulation.
-pub(crate) struct Audit<'a>(pub(crate) Vec<&'a Ledger>);
+/// The accounting of all shards.
+pub(crate) struct Audit<'a>(pub(crate) Vec<&'a Accounting>);
 
 impl Audit<'_> {
     /// The first promise that was broken on the way.
     pub(crate) fn broken(&self) -> Option<Violation> {
-        let broken = self.0.iter().filter_map(|ledger| ledger.broken.as_ref());
+        let broken = self.0.iter().filter_map(|accounting| accounting.broken.as_ref());
         let (time, peer, violation) = broken.min_by_key(|(time, peer, _)| (*time, *peer))?;
         let detail = format!("node {peer:?} at {time:?}: {}", violation.detail);
         Some(Violation { rule: violation.rule, detail })
     }
 
-    /// What senders were told was delivered, some start of the receiver took.
+    /// Checks that some incarnation of the receiver took every message that was reported as delivered.
     pub(crate) fn told_the_truth(&self) -> Result<(), Violation> {
-        for ((channel, from, to), told) in self.0.iter().flat_map(|ledger| &ledger.told) {
-            let starts = (*channel, *from, Peer::new(*to as usize, 0))
-                ..=(*channel, *from, Peer::new(*to as usize, u8::MAX));
-            let taken = self.0.iter().flat_map(|ledger| ledger.taken.range(starts.clone()));
+        for ((channel, from, to), told) in self.0.iter().flat_map(|accounting| &accounting.told) {
+            let starts = (*channel, *from, SimPeer::new(*to as usize, 0))
+                ..=(*channel, *from, SimPeer::new(*to as usize, u8::MAX));
+            let taken = self.0.iter().flat_map(|accounting| accounting.taken.range(starts.clone()));
             let missing = told.first_missing(&taken.map(|(_, taken)| &taken.tickets));
             Violation::unless(missing.is_none(), "what is said to be delivered was taken", || {
                 format!("message {missing:?} from {from:?} to node {to}")

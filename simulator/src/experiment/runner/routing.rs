@@ -1,4 +1,4 @@
-//! Lookups, and datagrams to whom they find: what became of them, and what must not.
+//! The lookups and datagrams of a run: their outcomes, and the rules that these must keep.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,31 +11,31 @@ use crate::engine::stats;
 use crate::engine::strategy::{CommandOf, EventOf};
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::scenario::{Scenario, Share, What};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
-/// A datagram: which one it is, and its size.
+/// The content of a datagram: its number in the run, and its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mail {
+pub(super) struct Datagram {
     number: u64,
     bytes: u32,
 }
 
-impl router::Data for Mail {
+impl router::Data for Datagram {
     fn size(&self) -> usize {
         self.bytes as usize
     }
 }
 
-/// How nodes are asked that have a router among their services.
-pub(super) struct Routes<P: SimStack> {
-    pub(super) command: fn(Command<Peer, Mail>) -> CommandOf<P>,
-    pub(super) event: fn(EventOf<P>) -> Option<Event<Peer, Mail>>,
+/// How to talk to the router among a node's services.
+pub(super) struct RouterAccess<P: SimStack> {
+    pub(super) command: fn(Command<SimPeer, Datagram>) -> CommandOf<P>,
+    pub(super) event: fn(EventOf<P>) -> Option<Event<SimPeer, Datagram>>,
 }
 
-/// How much later than it may be an outcome is a bug.
+/// An outcome that is later than allowed by this much is a bug.
 const LATE: Duration = Duration::from_secs(60);
 
-/// How long a lookup takes at most. Clocks are slow, and nodes do little or nothing for a while.
+/// How long a lookup takes at most, with the scenario's slow clocks and stopped nodes.
 fn longest(scenario: &Scenario) -> Duration {
     let (mut rate, mut late) = (1.0_f64, LATE);
     for fault in &scenario.faults {
@@ -50,14 +50,14 @@ fn longest(scenario: &Scenario) -> Duration {
     router::Config::default().lookup_wait().div_f64(rate).saturating_add(late)
 }
 
-/// What was asked for and sent, and what became of it.
-pub(super) struct Post<P: SimStack> {
-    routes: Option<Routes<P>>,
+/// All lookups and datagrams of a run.
+pub(super) struct Routing<P: SimStack> {
+    routes: Option<RouterAccess<P>>,
     lookups: Vec<Lookup>,
-    /// Those without an outcome, by who asked and for whom.
-    open: BTreeMap<(Peer, usize), usize>,
-    datagrams: Vec<Datagram>,
-    /// Whether the network brings nothing twice: then what is lost was not delivered.
+    /// Lookups without an outcome, by the node that asked and the node it looks for.
+    open: BTreeMap<(SimPeer, usize), usize>,
+    datagrams: Vec<SentDatagram>,
+    /// Whether the network duplicates nothing: then a lost datagram was not delivered.
     is_exact: bool,
     limit: Duration,
     broken: Option<Violation>,
@@ -65,23 +65,23 @@ pub(super) struct Post<P: SimStack> {
 
 struct Lookup {
     at: Time,
-    /// Bytes to send to whom it finds.
+    /// Bytes to send to the node that it finds.
     then: Option<u32>,
     outcome: Option<(Time, bool)>,
 }
 
-struct Datagram {
+struct SentDatagram {
     at: Time,
-    from: Peer,
-    to: Peer,
+    from: SimPeer,
+    to: SimPeer,
     bytes: u32,
     received: bool,
     lost: bool,
 }
 
-/// What the lookups and datagrams of a time came to.
+/// Counts of the lookups and datagrams in a window of time.
 #[derive(Debug, Clone)]
-pub(super) struct Routed {
+pub(super) struct RoutingCounts {
     pub(super) lookups: u64,
     pub(super) found: u64,
     pub(super) not_found: u64,
@@ -92,8 +92,8 @@ pub(super) struct Routed {
     pub(super) lost: u64,
 }
 
-impl Routed {
-    /// Nothing was looked for or sent.
+impl RoutingCounts {
+    /// No lookups and no datagrams.
     pub(super) fn none() -> Self {
         Self {
             lookups: 0,
@@ -107,8 +107,8 @@ impl Routed {
     }
 }
 
-impl<P: SimStack> Post<P> {
-    pub(super) fn new(routes: Option<Routes<P>>, scenario: &Scenario) -> Self {
+impl<P: SimStack> Routing<P> {
+    pub(super) fn new(routes: Option<RouterAccess<P>>, scenario: &Scenario) -> Self {
         Self {
             routes,
             lookups: Vec::new(),
@@ -120,8 +120,8 @@ impl<P: SimStack> Post<P> {
         }
     }
 
-    /// A node looks for another one, and sends so many bytes to it if it is found. Asked again before
-    /// there is an outcome, it is the same lookup.
+    /// A node looks for another one. If it finds it, it sends it `then` bytes. Asked again before there
+    /// is an outcome, it is the same lookup.
     pub(super) fn look_up(
         &mut self,
         sim: &mut Simulation<P>,
@@ -131,7 +131,7 @@ impl<P: SimStack> Post<P> {
     ) {
         let (Some(routes), Some(me)) = (&self.routes, sim.peer(from)) else { return };
         // It may never have started.
-        let target = Peer::new(to, 0).node();
+        let target = SimPeer::new(to, 0).node();
         if self.open.contains_key(&(me, to)) {
             return;
         }
@@ -142,9 +142,9 @@ impl<P: SimStack> Post<P> {
         }
     }
 
-    /// Takes what the nodes told meanwhile.
+    /// Handles the events of routers since the last call.
     pub(super) fn take(&mut self, sim: &mut Simulation<P>) -> Result<(), Violation> {
-        let Some(Routes { event, .. }) = &self.routes else { return Ok(()) };
+        let Some(RouterAccess { event, .. }) = &self.routes else { return Ok(()) };
         let event = *event;
         for (at, me, told) in sim.take_events() {
             match event(told) {
@@ -165,7 +165,7 @@ impl<P: SimStack> Post<P> {
         self.broken.take().map_or(Ok(()), Err)
     }
 
-    fn received(&mut self, me: Peer, from: Peer, Mail { number, bytes }: Mail) {
+    fn received(&mut self, me: SimPeer, from: SimPeer, Datagram { number, bytes }: Datagram) {
         let datagram = self.datagrams.get_mut(number as usize);
         let Some(datagram) = datagram.filter(|sent| sent.from == from && sent.bytes == bytes)
         else {
@@ -178,7 +178,7 @@ impl<P: SimStack> Post<P> {
         self.rule(!lost || !self.is_exact, "what is lost is not delivered", me);
     }
 
-    fn lost(&mut self, me: Peer, to: Peer, number: u64) {
+    fn lost(&mut self, me: SimPeer, to: SimPeer, number: u64) {
         let datagram = self.datagrams.get_mut(number as usize);
         let Some(datagram) = datagram.filter(|sent| sent.from == me && sent.to == to) else {
             return self.rule(false, "whoever sent a datagram is told that it is lost", me);
@@ -189,7 +189,7 @@ impl<P: SimStack> Post<P> {
         self.rule(!received || !self.is_exact, "what is lost is not delivered", me);
     }
 
-    /// The run is over: whoever asked long ago and still runs has an answer.
+    /// The run is over. Every node that asked long ago and still runs must have an answer.
     pub(super) fn end(&mut self, sim: &Simulation<P>) -> Result<(), Violation> {
         let late = self.overdue(sim, self.limit).next();
         Violation::unless(late.is_none(), "a lookup has one outcome, in time", || {
@@ -197,25 +197,26 @@ impl<P: SimStack> Post<P> {
         })
     }
 
-    /// Lookups without an outcome for so long, although whoever asked still runs.
+    /// Lookups that have had no outcome for `wait`, although the node that asked still runs.
     fn overdue<'a>(
         &'a self,
         sim: &'a Simulation<P>,
         wait: Duration,
-    ) -> impl Iterator<Item = (&'a (Peer, usize), &'a usize)> {
-        let runs = |peer: Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
+    ) -> impl Iterator<Item = (&'a (SimPeer, usize), &'a usize)> {
+        let runs =
+            |peer: SimPeer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);
         let open = self.open.iter().filter(move |((me, _), _)| runs(*me));
         open.filter(move |(_, at)| self.lookups[**at].at.after(wait) < sim.now())
     }
 
-    fn rule(&mut self, holds: bool, rule: &'static str, at: Peer) {
+    fn rule(&mut self, holds: bool, rule: &'static str, at: SimPeer) {
         if !holds && self.broken.is_none() {
             self.broken = Some(Violation { rule, detail: format!("at {at:?}") });
         }
     }
 
-    /// A lookup has an outcome. What is to be sent now.
-    fn ends(&mut self, at: Time, me: Peer, node: usize, found: bool) -> Option<u32> {
+    /// A lookup has an outcome. Returns how many bytes to send now.
+    fn ends(&mut self, at: Time, me: SimPeer, node: usize, found: bool) -> Option<u32> {
         let open = self.open.remove(&(me, node));
         self.rule(open.is_some(), "an outcome is one of a lookup", me);
         let lookup = &mut self.lookups[open?];
@@ -223,29 +224,29 @@ impl<P: SimStack> Post<P> {
         lookup.then.filter(|_| found)
     }
 
-    fn send(&mut self, sim: &mut Simulation<P>, from: Peer, to: Peer, bytes: u32) {
+    fn send(&mut self, sim: &mut Simulation<P>, from: SimPeer, to: SimPeer, bytes: u32) {
         let Some(routes) = &self.routes else { return };
         if sim.peer(from.index()) != Some(from) {
             return;
         }
         let number = self.datagrams.len() as u64;
-        let command = Command::Relay { to, number, data: Mail { number, bytes } };
+        let command = Command::Relay { to, number, data: Datagram { number, bytes } };
         if sim.command(from.index(), (routes.command)(command)) {
             let at = sim.now();
             let (received, lost) = (false, false);
-            self.datagrams.push(Datagram { at, from, to, bytes, received, lost });
+            self.datagrams.push(SentDatagram { at, from, to, bytes, received, lost });
         }
     }
 
-    /// What those came to that were asked for and sent in a time, but for what nobody waits for any more,
-    /// or what may still come.
-    pub(super) fn routed(&self, sim: &Simulation<P>, from: Time, until: Time) -> Routed {
+    /// Counts what was asked for and sent from `from` until `until`. Leaves out lookups that may still
+    /// have an outcome.
+    pub(super) fn routed(&self, sim: &Simulation<P>, from: Time, until: Time) -> RoutingCounts {
         let within = |at: Time| from <= at && at < until;
         let mut open: BTreeSet<usize> = self.open.values().copied().collect();
         for (_, at) in self.overdue(sim, router::Config::default().lookup_wait()) {
             open.remove(at);
         }
-        let mut routed = Routed::none();
+        let mut routed = RoutingCounts::none();
         for (at, lookup) in self.lookups.iter().enumerate() {
             if !within(lookup.at) || open.contains(&at) {
                 continue;
@@ -283,7 +284,7 @@ mod tests {
     use crate::engine::watch::Filter;
     use crate::experiment::scenario::{Document, Scenario, Span};
 
-    type Told = Event<Peer, Mail>;
+    type Told = Event<SimPeer, Datagram>;
 
     fn scenario(more: &str) -> Scenario {
         let text = format!(
@@ -294,14 +295,14 @@ mod tests {
         Document::parse("it", &text).expect("TOML").scenario().expect("a scenario")
     }
 
-    /// Runs it on nodes whose routers tell what is made of it here.
+    /// Runs it on nodes whose router events go through `event` first.
     fn told(scenario: &Scenario, event: fn(Told) -> Option<Told>) -> Report {
         let make = nodes(hyparview::Parameters::default(), plumtree::Parameters::default());
         let (make, config) = (make.expect("defaults"), Arc::new(router::Config::default()));
         let make: Make<_> = Arc::new(move |me, seed| {
             make(me, seed).with_service(Router::new(me, Arc::clone(&config)))
         });
-        let routes = Routes { command: |command| command, event };
+        let routes = RouterAccess { command: |command| command, event };
         run_nodes(NonZeroUsize::MIN, scenario, make, Some(routes), &mut ()).expect("it runs")
     }
 
@@ -326,7 +327,7 @@ mod tests {
     fn an_outcome_of_nothing_is_a_bug() {
         let rule = broken(|told| match told {
             Event::Found { peer, path } if peer.index() == 3 => {
-                Some(Event::Found { peer: Peer::new(4, 0), path })
+                Some(Event::Found { peer: SimPeer::new(4, 0), path })
             }
             told => Some(told),
         });
@@ -337,7 +338,7 @@ mod tests {
     fn a_datagram_is_what_was_sent() {
         let made_up = |told: Told| match told {
             Event::Received { from, by, data } => {
-                let data = Mail { number: data.number + 1_000, ..data };
+                let data = Datagram { number: data.number + 1_000, ..data };
                 Some(Event::Received { from, by, data })
             }
             told => Some(told),
@@ -345,7 +346,7 @@ mod tests {
         assert_eq!(broken(made_up), Some("a datagram is one that was sent"));
         let of_another = |told: Told| match told {
             Event::Received { from, by, data } => {
-                let from = Peer::new(from.index() + 1, 0);
+                let from = SimPeer::new(from.index() + 1, 0);
                 Some(Event::Received { from, by, data })
             }
             told => Some(told),
@@ -353,7 +354,7 @@ mod tests {
         assert_eq!(broken(of_another), Some("a datagram is one that was sent"));
         let longer = |told: Told| match told {
             Event::Received { from, by, data } => {
-                let data = Mail { bytes: data.bytes + 1, ..data };
+                let data = Datagram { bytes: data.bytes + 1, ..data };
                 Some(Event::Received { from, by, data })
             }
             told => Some(told),
@@ -362,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_looks_changes_nothing() {
+    fn observers_change_nothing() {
         struct Looks;
         impl Observer for Looks {
             fn looks_at(&self) -> Vec<Span> {
@@ -380,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn who_never_started_is_looked_for_in_vain() {
+    fn a_lookup_of_a_node_that_never_started_finds_nobody() {
         let text = "duration = '60s'\nnodes = { count = 4, joining = '1s' }\n\
                     [[workload]]\nfrom = '10s'\ncount = 3\npace.pause = '10s'\n\
                     look_up.to.node = 9\n\

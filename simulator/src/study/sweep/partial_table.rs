@@ -1,4 +1,4 @@
-//! Rows as they come: a file beside the table to be, which survives whatever ends the program.
+//! The rows of an unfinished table, in a file beside it. They survive an interruption of the program.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -12,9 +12,9 @@ use super::{Shard, SweepError};
 /// No row yet.
 const MISSING: u64 = u64::MAX;
 
-/// What rows are of: a sweep, or a shard of one.
+/// What the rows belong to: a sweep, or a shard of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct SweepPart {
     /// Their columns.
     pub layout: Layout,
     /// The id of the sweep.
@@ -25,19 +25,20 @@ pub struct Part {
     pub shard: Shard,
 }
 
-impl Part {
+impl SweepPart {
     /// The run that a row is of, or why it is no row of this part.
     pub(super) fn run_of(&self, row: &StringRecord) -> Result<u64, String> {
         let Self { layout, sweep, runs, shard } = self;
         let other = layout.sweep_of(row);
         if other != sweep {
             return Err(format!(
-                "is of sweep {other}, not of {sweep}: what goes together has the same file, --set, \
-                --vary and --seeds"
+                "belongs to sweep {other}, not to {sweep}: shards of one sweep have the same file, \
+                --set, --vary and --seeds"
             ));
         }
         let run = layout.run_of(row).filter(|run| run < runs && layout.runs_of(row) == Some(*runs));
-        let run = run.ok_or_else(|| format!("has a row that is none of {runs} runs: {row:?}"))?;
+        let run =
+            run.ok_or_else(|| format!("has a row that is not one of {runs} runs: {row:?}"))?;
         if run % shard.count != shard.index - 1 {
             return Err(format!("has run {run}, which is not of shard {shard}"));
         }
@@ -45,20 +46,20 @@ impl Part {
     }
 }
 
-/// The rows of a sweep that are there, in a CSV file in the order in which they came. In memory is
-/// only where each begins.
+/// The rows of a sweep so far, in a CSV file in the order in which they came. Only their positions are in
+/// memory.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct PartialTable {
     path: PathBuf,
     pub(super) file: File,
-    part: Part,
+    part: SweepPart,
     /// Where the row of each run begins.
     rows: Vec<u64>,
     end: u64,
 }
 
-impl Ledger {
-    /// The ledger of a table.
+impl PartialTable {
+    /// The path of the partial table for a table.
     #[must_use]
     pub fn path_for(table: &Path) -> PathBuf {
         let mut name = table.as_os_str().to_owned();
@@ -66,44 +67,44 @@ impl Ledger {
         name.into()
     }
 
-    /// A new one without rows, whatever was in the file.
+    /// Creates one without rows, and overwrites the file.
     ///
     /// # Errors
     /// If the file cannot be written, or another process writes it.
-    pub fn create(path: &Path, part: Part) -> Result<Self, SweepError> {
-        let mut ledger = Self::open(path, part)?;
-        ledger.begin()?;
-        Ok(ledger)
+    pub fn create(path: &Path, part: SweepPart) -> Result<Self, SweepError> {
+        let mut partial = Self::open(path, part)?;
+        partial.begin()?;
+        Ok(partial)
     }
 
-    /// One that was left behind, without the row that was being written then; if there is none, a
-    /// new one.
+    /// Opens one that was left behind, without a row that was written incompletely. If there is none,
+    /// creates one.
     ///
     /// # Errors
     /// If the file cannot be read or written, or is of another sweep, or another process writes it.
-    pub fn resume(path: &Path, part: Part) -> Result<Self, SweepError> {
+    pub fn resume(path: &Path, part: SweepPart) -> Result<Self, SweepError> {
         let wrong = |error: &dyn std::fmt::Display| SweepError::file(path, error);
-        let mut ledger = Self::open(path, part)?;
-        ledger.end = whole_lines(&mut ledger.file).map_err(|error| wrong(&error))?;
-        if ledger.end == 0 {
-            ledger.begin()?;
-            return Ok(ledger);
+        let mut partial = Self::open(path, part)?;
+        partial.end = whole_lines(&mut partial.file).map_err(|error| wrong(&error))?;
+        if partial.end == 0 {
+            partial.begin()?;
+            return Ok(partial);
         }
-        ledger.file.rewind().map_err(|error| wrong(&error))?;
-        let whole = ledger.file.try_clone().map_err(|error| wrong(&error))?.take(ledger.end);
+        partial.file.rewind().map_err(|error| wrong(&error))?;
+        let whole = partial.file.try_clone().map_err(|error| wrong(&error))?.take(partial.end);
         let mut reader = Reader::from_reader(whole);
         let columns = reader.headers().map_err(|error| wrong(&error))?.clone();
         for record in reader.into_records() {
             let record = record.map_err(|error| wrong(&error))?;
-            let run = ledger.check(&columns, &record).map_err(|error| wrong(&error))?;
-            ledger.note(run, record.position().map_or(MISSING, Position::byte));
+            let run = partial.check(&columns, &record).map_err(|error| wrong(&error))?;
+            partial.note(run, record.position().map_or(MISSING, Position::byte));
         }
-        ledger.file.set_len(ledger.end).map_err(|error| wrong(&error))?;
-        ledger.file.seek(SeekFrom::End(0)).map_err(|error| wrong(&error))?;
-        Ok(ledger)
+        partial.file.set_len(partial.end).map_err(|error| wrong(&error))?;
+        partial.file.seek(SeekFrom::End(0)).map_err(|error| wrong(&error))?;
+        Ok(partial)
     }
 
-    fn open(path: &Path, part: Part) -> Result<Self, SweepError> {
+    fn open(path: &Path, part: SweepPart) -> Result<Self, SweepError> {
         let wrong = |error: &dyn std::fmt::Display| SweepError::file(path, error);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -232,7 +233,7 @@ fn line(row: impl IntoIterator<Item: AsRef<[u8]>>) -> csv::Result<Vec<u8>> {
     writer.into_inner().map_err(|error| error.into_error().into())
 }
 
-impl Drop for Ledger {
+impl Drop for PartialTable {
     fn drop(&mut self) {
         // By dropping the file alone it would go on as long as a copy of it: a process that another thread
         // is about to start has one until it runs its program.

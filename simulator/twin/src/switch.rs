@@ -1,4 +1,5 @@
-//! The switch in real time: what enters a device leaves another one, as the scenario's network has it.
+//! The switch in real time: it forwards packets between devices as the scenario's network does, with its
+//! latency, loss, cuts and bandwidth.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,13 +11,13 @@ use murmurate::membership::Time;
 use murmurate_simulator::model::network::{Network, Switch};
 use tun_rs::SyncDevice;
 
-/// Packets under way at most: those beyond are lost, as in a router.
+/// Packets under way at most: more are dropped, as in a router.
 const CAPACITY: usize = 1 << 18;
 /// Bytes of the largest packet.
 const LARGEST: usize = 1 << 16;
 
-/// A thread for each device, which ends with the device, and one that hands packets out.
-pub(crate) struct Wires(Arc<Shared>);
+/// A thread for each device, which ends with the device, and one that delivers packets.
+pub(crate) struct RealTimeSwitch(Arc<Shared>);
 
 struct Shared {
     devices: Vec<SyncDevice>,
@@ -48,7 +49,7 @@ struct Packet {
     bytes: Vec<u8>,
 }
 
-impl Wires {
+impl RealTimeSwitch {
     /// Joins devices, one of each node, by this network.
     pub(crate) fn start(
         devices: Vec<SyncDevice>,
@@ -75,13 +76,13 @@ impl Wires {
         self.0.state().switch.replace(network);
     }
 
-    /// Packets for which there was no room.
+    /// Packets that were dropped because it was full.
     pub(crate) fn overflowed(&self) -> u64 {
         self.0.state().overflowed
     }
 }
 
-impl Drop for Wires {
+impl Drop for RealTimeSwitch {
     fn drop(&mut self) {
         self.0.state().ended = true;
         self.0.came.notify_one();
@@ -154,7 +155,7 @@ impl Shared {
                 }
                 Some(Reverse(packet)) => {
                     drop(state);
-                    // Whoever is gone gets nothing.
+                    // The device may be gone.
                     let _ = self.devices[packet.to].send(&packet.bytes);
                     state = self.state();
                 }
