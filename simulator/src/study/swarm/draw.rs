@@ -9,7 +9,7 @@ use super::faults::{self, end, favourite, keeps_all};
 use super::focus::Focus;
 use super::percent;
 use super::plan::{FINALE, Plan, PlanPromise};
-use super::template::{self, Template};
+use super::template::Template;
 use super::traffic::Traffic;
 use crate::experiment::scenario::{
     Bandwidth, BitRate, Bursts, Bytes, Fault, LatencyModel, Links, Nodes, Order, Pace, Region,
@@ -43,13 +43,8 @@ impl Plan {
         };
         let regions = regions(dice);
         let joining = Duration::from_millis(template.pause_ms(dice, gentle) * u64::from(count));
-        let mut faults = match template {
-            Template::Any => faults::draw(dice, gentle, split, &regions),
-            Template::Pair => template::pair_faults(dice),
-            Template::Lone => template::lone_faults(dice, joining),
-            Template::Cut => template::cut_faults(dice, count, joining),
-            Template::Late => template::late_faults(dice),
-        };
+        let templated = template.faults(dice, count, joining);
+        let mut faults = templated.unwrap_or_else(|| faults::draw(dice, gentle, split, &regions));
         if template == Template::Any && !gentle {
             faults.extend(favourite(dice, focus));
         }

@@ -51,6 +51,22 @@ impl Template {
         }
     }
 
+    /// Draws the faults of the template; `None` if they are drawn freely.
+    pub(super) fn faults(
+        self,
+        dice: &mut Dice,
+        count: u32,
+        joining: Duration,
+    ) -> Option<Vec<Fault>> {
+        Some(match self {
+            Self::Any => return None,
+            Self::Pair => pair_faults(dice),
+            Self::Lone => lone_faults(dice, joining),
+            Self::Cut => cut_faults(dice, count, joining),
+            Self::Late => late_faults(dice),
+        })
+    }
+
     /// Time between two joins.
     pub(super) fn pause_ms(self, dice: &mut Dice, gentle: bool) -> u64 {
         match self {
@@ -72,7 +88,7 @@ impl Template {
 }
 
 /// Two nodes lose contact, often before they have met, for long enough to forget each other.
-pub(super) fn pair_faults(dice: &mut Dice) -> Vec<Fault> {
+fn pair_faults(dice: &mut Dice) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut at = if dice.chance(75) { Duration::ZERO } else { dice.millis(1_000, 20_000) };
     for _ in 0..dice.between(1, 2) {
@@ -96,7 +112,7 @@ pub(super) fn pair_faults(dice: &mut Dice) -> Vec<Fault> {
 }
 
 /// Some nodes join long after the others.
-pub(super) fn late_faults(dice: &mut Dice) -> Vec<Fault> {
+fn late_faults(dice: &mut Dice) -> Vec<Fault> {
     let count = dice.between(1, 5);
     vec![fault(
         dice.millis(15_000, 40_000),
@@ -106,7 +122,7 @@ pub(super) fn late_faults(dice: &mut Dice) -> Vec<Fault> {
 
 /// Two sides lose contact for long enough to replace each other's nodes in their views, and nodes
 /// restart meanwhile. Nodes of one side may restart without their disks, those of the other keep them.
-pub(super) fn cut_faults(dice: &mut Dice, count: u32, joining: Duration) -> Vec<Fault> {
+fn cut_faults(dice: &mut Dice, count: u32, joining: Duration) -> Vec<Fault> {
     let (side, other): (Vec<u32>, Vec<u32>) = (0..count).partition(|_| dice.chance(50));
     // There must be a node on each side.
     let side = if other.is_empty() { side[1..].to_vec() } else { side };
@@ -129,7 +145,7 @@ pub(super) fn cut_faults(dice: &mut Dice, count: u32, joining: Duration) -> Vec<
 
 /// Many nodes die, then one is cut off. All are told of some that still run, as by a host's discovery,
 /// and so is that one. No other node can reach it to tell it more.
-pub(super) fn lone_faults(dice: &mut Dice, joining: Duration) -> Vec<Fault> {
+fn lone_faults(dice: &mut Dice, joining: Duration) -> Vec<Fault> {
     let died = joining + dice.millis(1_000, 20_000);
     let cut = died + dice.millis(0, 10_000);
     let told = cut + dice.millis(20_000, 40_000);
