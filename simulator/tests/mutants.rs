@@ -53,7 +53,11 @@ fn every_patch_says_what_it_is() {
             Finder::Swarm(with) => match with.first() {
                 Some(With::Strategy("hyparview")) => of("membership/src/hyparview"),
                 Some(With::Strategy("full-mesh")) => {
-                    of("membership/src/full_mesh") && name.starts_with("mesh-")
+                    let files = of("membership/src/full_mesh") || of("membership/src/redial.rs");
+                    files && name.starts_with("mesh-")
+                }
+                Some(With::Strategy("static")) => {
+                    of("membership/src/static_overlay") && name.starts_with("static-")
                 }
                 Some(With::Strategy("plumtree")) => of("broadcast/src/plumtree"),
                 Some(With::AntiEntropy) => of("broadcast/src/anti_entropy"),
