@@ -7,6 +7,7 @@
 //! - [`HyParView`] keeps a small symmetric active view and a larger passive view (DSN 2007).
 //! - [`FullMesh`] links everyone with everyone: the baseline, and the right choice below some 50
 //!   nodes.
+//! - [`StaticOverlay`] keeps to the contacts that it is given: the graph is yours.
 //!
 //! The types of the seam ([`Input`], [`DownReason`], [`Notice`], messages, timers) are exhaustive on
 //! purpose: a strategy and its host must handle every case. So are parameters, which are written as
@@ -27,8 +28,10 @@ pub mod parameters;
 mod peer;
 mod protocol;
 mod range;
+mod redial;
 mod sample;
 pub mod shared;
+pub mod static_overlay;
 mod strategy;
 mod time;
 
@@ -41,6 +44,7 @@ pub use protocol::{
     DownReason, Effects, FRAME_HEADER, Input, Membership, Notice, Sizes, Violation, Wire,
 };
 pub use range::{LEAST_TIME, OutOfRange};
+pub use static_overlay::StaticOverlay;
 pub use strategy::{MembershipStrategy, Strategy};
 pub use time::{Time, nanos};
 

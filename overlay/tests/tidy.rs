@@ -46,8 +46,10 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "either",
             "strategy",
             "links",
+            "redial",
             "hyparview",
             "full_mesh",
+            "static_overlay",
         ],
     ),
     (
@@ -207,9 +209,10 @@ fn files_are_short_and_say_what_they_are() {
 
 /// Where strategies may be named: in their folders, where they are registered or chosen by default, and where
 /// one of them is what it is about.
-const NAMES_STRATEGIES: [&str; 22] = [
+const NAMES_STRATEGIES: [&str; 23] = [
     "membership/src/hyparview/",
     "membership/src/full_mesh/",
+    "membership/src/static_overlay/",
     "membership/src/lib.rs",
     "broadcast/src/plumtree/",
     "broadcast/src/flood.rs",
@@ -236,7 +239,16 @@ const NAMES_STRATEGIES: [&str; 22] = [
 
 #[test]
 fn strategies_are_named_where_they_are_registered() {
-    let names = ["hyparview", "plumtree", "full_mesh", "full-mesh", "fullmesh", "flood::"];
+    let names = [
+        "hyparview",
+        "plumtree",
+        "full_mesh",
+        "full-mesh",
+        "fullmesh",
+        "static_overlay",
+        "staticoverlay",
+        "flood::",
+    ];
     let mut untidy = Vec::new();
     for (path, text) in sources() {
         let path = path.display().to_string();

@@ -49,7 +49,7 @@ fn json_is_one_object_with_all_the_figures() {
 
 #[test]
 fn every_pair_of_strategies_runs() {
-    for membership in ["hyparview", "full-mesh"] {
+    for membership in ["hyparview", "full-mesh", "static"] {
         for broadcast in ["plumtree", "flood"] {
             let output = murmurate_sim(&[
                 "run",

@@ -73,6 +73,19 @@ fn both(folder: &Path, scenario: &str, overrides: &[&str]) -> (Value, Value) {
 
 fn compare(summary: &Value, found: &Value) {
     let overlay = summary["phases"].as_array().and_then(|phases| phases.last()).expect("a phase");
+    figures(overlay, found);
+    for yes in ["said_degrees", "load"] {
+        assert_eq!(found[yes], true, "{yes}");
+    }
+    assert_eq!(found["attributes"], found["gexf_attributes"]);
+    for all in ["same_links", "same_trees", "same_nodes"] {
+        let same = found[all].as_array().expect("a list");
+        assert!(same.iter().all(|same| *same == true), "{all}: {same:?}");
+    }
+}
+
+/// The figures of a graph, here and there.
+fn figures(overlay: &Value, found: &Value) {
     for figure in
         ["running_nodes", "components", "largest_component", "degrees", "asymmetric_links"]
     {
@@ -82,14 +95,6 @@ fn compare(summary: &Value, found: &Value) {
         let [ours, theirs] =
             [&overlay[figure], &found[figure]].map(|v| v.as_f64().expect("a number"));
         assert!((ours - theirs).abs() < 1e-12, "{figure}: {ours} here, {theirs} there");
-    }
-    for yes in ["said_degrees", "load"] {
-        assert_eq!(found[yes], true, "{yes}");
-    }
-    assert_eq!(found["attributes"], found["gexf_attributes"]);
-    for all in ["same_links", "same_trees", "same_nodes"] {
-        let same = found[all].as_array().expect("a list");
-        assert!(same.iter().all(|same| *same == true), "{all}: {same:?}");
     }
 }
 
@@ -120,10 +125,84 @@ fn networkx_agrees_on_an_overlay_in_pieces() {
     assert_eq!(found["running_nodes"], 45);
 }
 
+/// Writes graphs of 60 nodes in each format, and says what it finds in them.
+const GRAPHS: &str = r#"
+import json, sys
+import networkx as nx
+
+folder = sys.argv[1]
+graphs = {
+    "ring": nx.cycle_graph(60),
+    "regular": nx.random_regular_graph(4, 60, seed=1),
+    "small-world": nx.watts_strogatz_graph(60, 6, 0.2, seed=2),
+    "attachment": nx.barabasi_albert_graph(60, 3, seed=3),
+    "grid": nx.grid_2d_graph(6, 10),
+    "tree": nx.full_rary_tree(3, 60),
+    "pieces": nx.disjoint_union(nx.complete_graph(20), nx.path_graph(40)),
+}
+found = {}
+for name, graph in graphs.items():
+    path = folder + "/" + name
+    nx.write_graphml(graph, path + ".graphml")
+    nx.write_gexf(graph, path + ".gexf")
+    plain = nx.convert_node_labels_to_integers(graph)
+    nx.write_edgelist(plain, path + ".edgelist")
+    with open(path + ".csv", "w") as csv:
+        csv.write("source,target\n" + "".join(f"{a},{b}\n" for a, b in plain.edges()))
+    lengths = [n for _, row in nx.all_pairs_shortest_path_length(graph) for n in row.values() if n]
+    found[name] = {
+        "running_nodes": len(graph),
+        "degrees": nx.degree_histogram(graph),
+        "clustering": nx.average_clustering(graph),
+        "average_shortest_path": sum(lengths) / len(lengths),
+        "components": nx.number_connected_components(graph),
+        "largest_component": max(map(len, nx.connected_components(graph))),
+        "asymmetric_links": 0,
+        "eccentricity": nx.eccentricity(plain, 0) if nx.is_connected(plain) else None,
+    }
+print(json.dumps(found))
+"#;
+
+/// Each is the overlay, and a flood over it goes as far as NetworkX says.
+fn graphs_of_networkx_are_the_overlays_of_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let python = Command::new(PYTHON).args(["-c", GRAPHS]).arg(folder.path()).output();
+    let python = python.expect("it runs");
+    let said = String::from_utf8_lossy(&python.stderr);
+    let found: Value = serde_json::from_slice(&python.stdout).unwrap_or_else(|_| panic!("{said}"));
+    let scenario = folder.path().join("static.toml");
+    let text = "duration = \"30s\"\nnodes = { count = 60, joining = \"1s\" }\n\
+                membership.strategy = \"static\"\nbroadcast.strategy = \"flood\"\n\
+                workload = [{ from = \"10s\", count = 3, sender.node = 0 }]\n\
+                assertions = [\"missing_links == 0\"]\n\
+                graph = { model = \"file\", file = \"?\" }\n";
+    std::fs::write(&scenario, text).expect("written");
+    for (name, found) in found.as_object().expect("graphs") {
+        for ending in ["graphml", "gexf", "edgelist", "csv"] {
+            let run = Command::new(env!("CARGO_BIN_EXE_murmurate-sim"))
+                .arg("run")
+                .arg(&scenario)
+                .args(["--json", "--set", &format!("graph.file={name}.{ending}")])
+                .output()
+                .expect("the binary runs");
+            let said = String::from_utf8_lossy(&run.stderr);
+            assert!(run.status.success(), "{name}.{ending}: {said}");
+            let summary: Value = serde_json::from_slice(&run.stdout).expect("JSON");
+            figures(&summary["phases"][0], found);
+            assert_eq!(summary["graph"]["components"], found["components"], "{name}.{ending}");
+            if let Some(hops) = found["eccentricity"].as_f64() {
+                assert_eq!(summary["phases"][0]["ldh"], hops, "{name}.{ending}");
+                assert_eq!(summary["phases"][0]["reliability"], 1.0, "{name}.{ending}");
+            }
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let tests = harness::tests![
         networkx_computes_the_figures_of_the_summary,
         networkx_agrees_on_an_overlay_in_pieces,
+        graphs_of_networkx_are_the_overlays_of_runs,
     ];
     harness::run(tests, || {
         harness::debian(&["python3-networkx", "python3-pydot"], || {

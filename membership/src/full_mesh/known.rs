@@ -5,7 +5,7 @@ use core::time::Duration;
 use thin_vec::ThinVec;
 
 use super::Config;
-use super::redial::Redial;
+use crate::redial::Redial;
 use crate::{Peer, Time};
 
 /// A member without a link.
@@ -85,7 +85,8 @@ impl<P: Peer> Known<P> {
         if let Ok(at) = self.find(peer)
             && self.members[at].peer == peer
         {
-            self.members[at].redial.failed(now, config, rng);
+            let (base, longest) = (config.request_timeout, config.redial_pause);
+            self.members[at].redial.failed(now, base, longest, rng);
         }
     }
 

@@ -12,7 +12,6 @@
 //! | `upkeep` | gossip, keep-alives, failed peers, who is asked next |
 //! | `known` | members without a link |
 //! | `departed` | members that left |
-//! | `redial` | when to ask again |
 
 mod admit;
 mod config;
@@ -20,7 +19,6 @@ mod departed;
 mod known;
 pub mod marks;
 mod message;
-mod redial;
 mod upkeep;
 
 use alloc::string::String;
@@ -38,10 +36,10 @@ pub use message::Message;
 
 use crate::links::{LinkNumber, Links};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
+use crate::redial::Redial;
 use crate::{Peer, Time};
 use departed::Departed;
 use known::Known;
-use redial::Redial;
 
 /// One peer's full mesh.
 #[derive(Debug, Clone)]

@@ -43,7 +43,8 @@ impl<P: Peer> FullMesh<P> {
     pub(super) fn failed(&mut self, now: Time, peer: P) {
         self.known.failed(peer, now, &self.config, &mut self.rng);
         for contact in self.contacts.iter_mut().filter(|c| c.peer.is_same_node(peer)) {
-            contact.redial.failed(now, &self.config, &mut self.rng);
+            let (base, longest) = (self.config.request_timeout, self.config.redial_pause);
+            contact.redial.failed(now, base, longest, &mut self.rng);
         }
     }
 

@@ -417,3 +417,62 @@ fn a_subscriber_that_does_not_read_is_told_what_it_lost() {
     assert!(lost > 0 && got >= 4, "{got} got, {lost} lost");
     assert_eq!(got + lost, 64, "each is delivered or counted");
 }
+
+/// Three in a line, by one word and each one's `join`.
+#[test]
+fn a_static_overlay_is_who_joins_whom_and_is_repaired() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let identity = folder.path().join("identity");
+    std::fs::write(&identity, [7; 32]).expect("written");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&identity, private).expect("set");
+    let identity = ["--identity-file", identity.to_str().expect("UTF-8")];
+    let fixed = [
+        "--set",
+        "strategies.membership=static",
+        "--set",
+        "static.keepalive_interval=200ms",
+        "--set",
+        "static.redial_pause=1s",
+    ];
+    let start = |name, more: &[&str]| Agent::start(folder.path(), name, &[&fixed, more].concat());
+    let first = start("first", &["--first"]);
+    let of_middle = ["--join", &first.address];
+    let mut middle = start("middle", &[&identity[..], &of_middle].concat());
+    let last = start("last", &["--join", &middle.address]);
+    let line = |middle: &Agent| {
+        eventually("the ends know the middle", || {
+            let of_middle = middle.neighbors();
+            let both = of_middle.contains(&first.node) && of_middle.contains(&last.node);
+            let ends = [&first, &last].map(Agent::neighbors);
+            (both && ends.iter().all(|end| *end == [middle.node.clone()])).then_some(())
+        });
+        assert_eq!(middle.neighbors().len(), 2);
+    };
+    line(&middle);
+
+    let mut listener = last.connect();
+    assert!(listener.ask(r#"{"request":"subscribe","topic":"t"}"#)["subscribed"].is_object());
+    let mut publisher = first.connect();
+    let mut publish = |data: &str| {
+        let said = publisher
+            .ask(&format!("{{\"request\":\"broadcast\",\"topic\":\"t\",\"data\":\"{data}\"}}"));
+        assert!(said["published"].is_object(), "{said}");
+    };
+    let mut hears = || listener.hear().expect("a line")["message"]["data"].clone();
+    publish("b25l");
+    assert_eq!(hears(), "b25l", "over two links");
+
+    // Without the middle the ends are two pieces, and nobody introduces them.
+    let at = middle.address.split("/p2p/").next().expect("an address").to_owned();
+    middle.process.signal(Signal::SIGKILL);
+    middle.process.ends();
+    for end in [&first, &last] {
+        eventually("it is noticed", || end.neighbors().is_empty().then_some(()));
+    }
+    let again = start("middle", &[&identity[..], &of_middle, &["--listen", &at]].concat());
+    assert_eq!(again.node, middle.node, "the same identity");
+    line(&again);
+    publish("dHdv");
+    assert_eq!(hears(), "dHdv");
+}

@@ -93,6 +93,24 @@ fn every_membership_runs_with_every_broadcast() {
     }
 }
 
+/// Each node joins through one that was there, and is linked with no other.
+#[test]
+fn a_static_cluster_is_the_tree_of_its_joins() {
+    for broadcast in ["plumtree", "flood"] {
+        let strategies = ["--membership", "static", "--broadcast", broadcast, "--kill", "0"];
+        let load = ["--nodes", "12", "--messages", "60", "--size", "100", "--sends", "2"];
+        let output = cluster(&[&strategies[..], &load, &["--json"]].concat());
+        let said = String::from_utf8_lossy(&output.stdout);
+        let report: serde_json::Value = serde_json::from_str(&said).expect("one object");
+        assert_eq!(
+            (&report["components"], &report["delivered"]),
+            (&1.into(), &660.into()),
+            "{said}"
+        );
+        assert_eq!(report["mean_degree"], 2.0 * 11.0 / 12.0, "{said}");
+    }
+}
+
 #[test]
 fn what_all_nodes_publish_as_fast_as_they_can_reaches_all_through_the_tree() {
     let arguments = ["--nodes", "32", "--messages", "8000", "--rate", "0", "--kill", "0"];

@@ -10,7 +10,7 @@ use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
 use murmurate_broadcast::{anti_entropy, plumtree};
 use murmurate_membership::parameters::{self, ParameterSet as _};
-use murmurate_membership::{full_mesh, hyparview};
+use murmurate_membership::{full_mesh, hyparview, static_overlay};
 
 use super::channels::{self, Channel, DeclarationError};
 use super::limits::Limits;
@@ -189,6 +189,14 @@ impl Builder {
         }
     }
 
+    /// The static overlay's defaults on real connections, for the same reason.
+    pub fn default_static() -> static_overlay::Parameters {
+        static_overlay::Parameters {
+            request_timeout: Duration::from_secs(3),
+            ..static_overlay::Parameters::default()
+        }
+    }
+
     /// Which overlay the node belongs to; nodes of different ones never mix. Default `murmurate`.
     pub fn network(mut self, network: impl Into<String>) -> Self {
         self.network = network.into();
@@ -228,7 +236,8 @@ impl Builder {
 
     /// The strategy that chooses the node's neighbours, given by its parameters; the same in the whole
     /// overlay. Default: [`Builder::default_membership`]. With `full_mesh::Parameters` every node is a
-    /// neighbour. Parameters of your own bring your own strategy.
+    /// neighbour; with `static_overlay::Parameters` only the contacts that it joins through are, and nodes that
+    /// join through it. Parameters of your own bring your own strategy.
     pub fn membership<S: NodeMembership>(mut self, parameters: S) -> Self {
         self.membership = Box::new(parameters);
         self

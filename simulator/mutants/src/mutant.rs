@@ -218,7 +218,12 @@ mod tests {
                 Finder::Swarm(with) => match with.first() {
                     Some(Focus::Strategy("hyparview")) => of("membership/src/hyparview"),
                     Some(Focus::Strategy("full-mesh")) => {
-                        of("membership/src/full_mesh") && name.starts_with("mesh-")
+                        let files =
+                            of("membership/src/full_mesh") || of("membership/src/redial.rs");
+                        files && name.starts_with("mesh-")
+                    }
+                    Some(Focus::Strategy("static")) => {
+                        of("membership/src/static_overlay") && name.starts_with("static-")
                     }
                     Some(Focus::Strategy("plumtree")) => of("broadcast/src/plumtree"),
                     Some(Focus::AntiEntropy) => of("broadcast/src/anti_entropy"),

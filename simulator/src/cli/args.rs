@@ -177,7 +177,7 @@ pub(crate) struct Swarm {
     /// How many seeds to run at a time [default: the number of cores]
     #[arg(long, value_parser = |text: &str| whole(text, 1..=1_024))]
     pub(crate) jobs: Option<u64>,
-    /// Always draw these (hyparview, full-mesh, plumtree, anti-entropy), or draw these more often (pairs,
+    /// Always draw these (hyparview, full-mesh, static, plumtree, anti-entropy), or draw these more often (pairs,
     /// lone, cut, late, crowds, recycled)
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub(crate) with: Vec<Focus>,

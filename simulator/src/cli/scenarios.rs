@@ -7,12 +7,13 @@ use crate::experiment::scenario::{self, Scenario, gallery};
 use serde::Serialize;
 
 use crate::cli::args::{Check, Scenarios, Schema};
+use crate::cli::summary::of_graph;
 
 pub(crate) fn check(options: &Check) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut status = ExitCode::SUCCESS;
     for path in &options.scenarios {
         match Scenario::read(path, &options.set) {
-            Ok(_) => say!("{}: fine", path.display()),
+            Ok(scenario) => say!("{}: fine{}", path.display(), graph(&scenario)),
             Err(error) => {
                 eprintln!("{error}");
                 status = ExitCode::from(2);
@@ -20,6 +21,12 @@ pub(crate) fn check(options: &Check) -> Result<ExitCode, Box<dyn std::error::Err
         }
     }
     Ok(status)
+}
+
+/// Of a scenario that has one, what its graph is.
+fn graph(scenario: &Scenario) -> String {
+    let graph = scenario.contact_graph().ok().flatten();
+    graph.map_or_else(String::new, |graph| format!(", a {}", of_graph(scenario, &(&graph).into())))
 }
 
 #[derive(Serialize)]

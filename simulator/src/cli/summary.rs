@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::experiment::runner::{ChannelReport, PhaseReport, Quantiles, Report};
+use crate::experiment::runner::{ChannelReport, GraphReport, PhaseReport, Quantiles, Report};
 use crate::experiment::scenario::Scenario;
 use indicatif::HumanBytes;
 
@@ -17,6 +17,9 @@ pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory
         report.seed,
         report.simulated_seconds
     );
+    if let Some(graph) = &report.graph {
+        say!("{}\n", of_graph(scenario, graph));
+    }
     phases(&report.phases);
     regions(&report.phases);
     timeline(report);
@@ -40,6 +43,22 @@ pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory
 /// The strategies' names.
 pub(crate) fn strategies(scenario: &Scenario) -> String {
     format!("{} + {}", scenario.membership.name(), scenario.broadcast.name())
+}
+
+/// What the graph of contacts is, and what it means that it is in pieces.
+pub(crate) fn of_graph(scenario: &Scenario, graph: &GraphReport) -> String {
+    let GraphReport { links, least_degree, most_degree, components, largest_component } = *graph;
+    let nodes = scenario.nodes.count;
+    let shape =
+        format!("graph of {nodes} nodes and {links} links, {least_degree} to {most_degree} a node");
+    match components {
+        0 | 1 => shape,
+        _ if scenario.membership.keeps_to_contacts() => format!(
+            "{shape}, in {components} pieces, the largest of {largest_component} nodes: no broadcast \
+             leaves its piece"
+        ),
+        _ => format!("{shape}, in {components} pieces, the largest of {largest_component} nodes"),
+    }
 }
 
 /// A table with a column for each phase.

@@ -60,6 +60,20 @@ pub fn dead_links<P: SimStack>(sim: &Simulation<P>) -> impl Iterator<Item = (usi
     })
 }
 
+/// Links of a graph that was given, between running nodes, that are not in [`graph`].
+pub fn missing_links<P: SimStack>(sim: &Simulation<P>, there: &Graph, given: &Graph) -> usize {
+    let mut number = vec![u32::MAX; sim.len().max(given.nodes())];
+    for (new, index) in (0..).zip(sim.live_nodes()) {
+        number[index] = new;
+    }
+    let missing = |index: usize| {
+        let ahead = given.neighbors(index as u32).iter().filter(|other| **other as usize > index);
+        let runs = ahead.map(|other| number[*other as usize]).filter(|other| *other != u32::MAX);
+        runs.filter(|other| there.neighbors(number[index]).binary_search(other).is_err()).count()
+    };
+    sim.live_nodes().take_while(|index| *index < given.nodes()).map(missing).sum()
+}
+
 /// Measures the overlay of the running nodes.
 pub fn measure<P: SimStack>(sim: &Simulation<P>) -> Overlay {
     Overlay::of(&graph(sim))

@@ -46,6 +46,7 @@ impl SimulatedMembership for Parameters {
             whole: room,
             stays_whole: room,
             complete: room,
+            given: false,
             together: room,
             reaches: room,
             meets: false,

@@ -92,6 +92,7 @@ impl SimulatedMembership for Parameters {
             whole,
             stays_whole: whole && active >= 4,
             complete: false,
+            given: false,
             together: active > 1,
             reaches: active >= 3,
             meets: true,

@@ -15,6 +15,9 @@ use crate::model::node::SimPeer;
 pub trait SimulatedMembership: MembershipStrategy<Membership<SimPeer>: SimMembership> {
     /// How many percent of the swarm's plans use it, unless it is the default.
     const DRAWN: u32 = 0;
+    /// A node's neighbours are its contacts, and those whose contact it is: the overlay is the graph that is
+    /// given.
+    const KEEPS_TO_CONTACTS: bool = false;
 
     /// Parameters for a plan of the swarm.
     #[must_use]
@@ -67,6 +70,8 @@ pub struct MembershipPromises {
     pub stays_whole: bool,
     /// Everyone is linked with everyone in the end.
     pub complete: bool,
+    /// All that were given each other are linked in the end, if a graph is given.
+    pub given: bool,
     /// No node is isolated while other nodes run.
     pub together: bool,
     /// Links lead to all nodes of the same side.
@@ -99,6 +104,8 @@ pub trait MembershipChoice: Choice {
     fn make(&self) -> Result<MakeMembership, ConfigError>;
     /// See [`MembershipStrategy::links`].
     fn links(&self, nodes: usize) -> usize;
+    /// See [`SimulatedMembership::KEEPS_TO_CONTACTS`].
+    fn keeps_to_contacts(&self) -> bool;
     /// See [`SimulatedMembership::DRAWN`].
     fn drawn(&self) -> u32;
     /// See [`SimulatedMembership::draw`].
@@ -115,6 +122,10 @@ impl<S: SimulatedMembership> MembershipChoice for S {
 
     fn links(&self, nodes: usize) -> usize {
         MembershipStrategy::links(self, nodes)
+    }
+
+    fn keeps_to_contacts(&self) -> bool {
+        S::KEEPS_TO_CONTACTS
     }
 
     fn drawn(&self) -> u32 {

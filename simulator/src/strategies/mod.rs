@@ -11,6 +11,7 @@ mod hyparview;
 pub mod membership;
 mod plumtree;
 mod registry;
+mod static_overlay;
 
 pub use broadcast::{Broadcast, SimulatedBroadcast};
 pub use choice::{Choice, Chosen, Listed};

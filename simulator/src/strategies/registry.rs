@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use murmurate::Mark;
 use murmurate::broadcast::{anti_entropy, flood, plumtree};
-use murmurate::membership::{full_mesh, hyparview};
+use murmurate::membership::{full_mesh, hyparview, static_overlay};
 
 use super::choice::Listed;
 use super::{Broadcast, Membership, SimulatedBroadcast, SimulatedMembership};
@@ -37,6 +37,7 @@ impl Registry {
         let none = Self { memberships: Vec::new(), broadcasts: Vec::new() };
         none.membership::<hyparview::Parameters>()
             .membership::<full_mesh::Parameters>()
+            .membership::<static_overlay::Parameters>()
             .broadcast::<plumtree::Parameters>()
             .broadcast::<flood::Parameters>()
     }

@@ -21,5 +21,6 @@ mod reunion;
 mod router;
 mod scenario_errors;
 mod services;
+mod static_overlay;
 mod swarm;
 mod threads;

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use murmurate::broadcast::{flood, plumtree};
-use murmurate::membership::{Membership as _, full_mesh, hyparview};
+use murmurate::membership::{Membership as _, full_mesh, hyparview, static_overlay};
 use murmurate_simulator::engine::stats::Stats;
 use murmurate_simulator::engine::strategy::nodes;
 use murmurate_simulator::engine::{Make, SimStack};
@@ -20,7 +20,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
 /// Each pair of strategies with each latency model, twice.
-const SEEDS: u64 = 32;
+const SEEDS: u64 = 48;
 const FAULTS: usize = 30;
 
 /// All that can be seen of a run.
@@ -40,7 +40,7 @@ struct Seen {
 
 fn latency(seed: u64) -> Latency {
     let ms = Duration::from_millis;
-    match seed / 4 % 4 {
+    match seed / 6 % 4 {
         0 => Latency::Constant(ms(10)),
         1 => Latency::Uniform(ms(2), ms(100)),
         2 => Latency::LogNormal { median: ms(20), sigma: 0.7 },
@@ -164,11 +164,14 @@ fn see<P: SimStack>(sim: &Simulation<P>, buckets: Vec<(u64, u64)>, regional: Reg
 fn life_of(threads: usize, seed: u64) -> (Seen, u64) {
     let (view, tree) = (hyparview::Parameters::default, plumtree::Parameters::default);
     let (mesh, flood) = (full_mesh::Parameters::default, flood::Parameters::default);
-    match seed % 4 {
+    let given = static_overlay::Parameters::default;
+    match seed % 6 {
         0 => life(threads, seed, nodes(view(), tree()).expect("defaults")),
         1 => life(threads, seed, nodes(view(), flood()).expect("defaults")),
         2 => life(threads, seed, nodes(mesh(), tree()).expect("defaults")),
-        _ => life(threads, seed, nodes(mesh(), flood()).expect("defaults")),
+        3 => life(threads, seed, nodes(mesh(), flood()).expect("defaults")),
+        4 => life(threads, seed, nodes(given(), tree()).expect("defaults")),
+        _ => life(threads, seed, nodes(given(), flood()).expect("defaults")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use murmurate::broadcast::{flood, plumtree};
-use murmurate::membership::{full_mesh, hyparview};
+use murmurate::membership::{full_mesh, hyparview, static_overlay};
 use murmurate::{Builder, Delivery, Multiaddr, Node, NodeId, Subscription, identity};
 use murmurate_simulator::experiment::scenario::{Document, Scenario};
 use tokio::sync::mpsc;
@@ -114,12 +114,14 @@ fn key(index: usize) -> Result<identity::Keypair, Error> {
 /// A node of the scenario's protocols.
 fn builder(scenario: &Scenario) -> Builder {
     let builder = Node::builder().network("twin");
-    let builder = match scenario.membership.get::<full_mesh::Parameters>() {
-        Some(full_mesh) => builder.membership(full_mesh.clone()),
-        None => {
-            let hyparview = scenario.membership.get::<hyparview::Parameters>().cloned();
-            builder.membership(hyparview.unwrap_or_default())
-        }
+    let membership = &scenario.membership;
+    let builder = if let Some(full_mesh) = membership.get::<full_mesh::Parameters>() {
+        builder.membership(full_mesh.clone())
+    } else if let Some(fixed) = membership.get::<static_overlay::Parameters>() {
+        builder.membership(fixed.clone())
+    } else {
+        let hyparview = membership.get::<hyparview::Parameters>().cloned();
+        builder.membership(hyparview.unwrap_or_default())
     };
     let builder = match scenario.broadcast.get::<flood::Parameters>() {
         Some(flood) => builder.broadcast(*flood),

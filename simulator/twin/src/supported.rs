@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use murmurate::broadcast::{flood, plumtree};
-use murmurate::membership::{full_mesh, hyparview};
+use murmurate::membership::{full_mesh, hyparview, static_overlay};
 use murmurate_simulator::experiment::runner::Observed;
 use murmurate_simulator::experiment::scenario::{Death, Scenario, What};
 
@@ -31,8 +31,9 @@ pub(crate) fn check(scenario: &Scenario) -> Result<(), Unsupported> {
     let membership = &scenario.membership;
     if membership.get::<hyparview::Parameters>().is_none()
         && membership.get::<full_mesh::Parameters>().is_none()
+        && membership.get::<static_overlay::Parameters>().is_none()
     {
-        return no("membership.strategy", "real nodes run hyparview or full-mesh here");
+        return no("membership.strategy", "real nodes run hyparview, full-mesh or static here");
     }
     let broadcast = &scenario.broadcast;
     if broadcast.get::<plumtree::Parameters>().is_none()

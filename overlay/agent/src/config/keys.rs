@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use murmurate::broadcast::{anti_entropy, plumtree};
 use murmurate::membership::parameters::{self, Parameter, ParameterSet as _};
-use murmurate::membership::{full_mesh, hyparview};
+use murmurate::membership::{full_mesh, hyparview, static_overlay};
 use murmurate::{ChannelOptions, Limits};
 
 /// What a setting's text means where it is not TOML: in the environment and on the command line.
@@ -51,10 +51,11 @@ const LAST: [(&str, Kind); 7] = [
 ];
 
 /// The sections of parameters, with those that have a key there.
-pub(crate) const SECTIONS: [(&str, &[Parameter]); 5] = [
+pub(crate) const SECTIONS: [(&str, &[Parameter]); 6] = [
     ("limits", Limits::PARAMETERS),
     ("membership", hyparview::Parameters::PARAMETERS),
     ("full_mesh", full_mesh::Parameters::PARAMETERS),
+    ("static", static_overlay::Parameters::PARAMETERS),
     ("broadcast", plumtree::Parameters::PARAMETERS),
     // The last one is whether to catch up, which is said by topic.
     ("anti_entropy", anti_entropy::Parameters::PARAMETERS.split_at(8).0),

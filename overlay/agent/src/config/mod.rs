@@ -92,7 +92,7 @@ impl Config {
         let level = &self.settings.log.level;
         crate::log::filter(level)
             .map_err(|why| self.blame("log.level", format!("log.level = {level:?}: {why}")))?;
-        self.builder()?;
+        self.builder().map(drop)?;
         self.settings.check_parameters().map_err(|(section, error)| {
             let key = format!("{section}.{}", error.parameter());
             self.blame(&key, format!("{section}.{error}"))

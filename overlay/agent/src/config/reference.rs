@@ -112,6 +112,9 @@ fn refused(key: &str, value: &str) -> String {
     if key.starts_with("full_mesh.") {
         flags.set("strategies.membership", "full-mesh", "--set");
     }
+    if key.starts_with("static.") {
+        flags.set("strategies.membership", "static", "--set");
+    }
     flags.set(key, value, "--set");
     Config::load(None, &flags).map(drop).expect_err(key).to_string()
 }

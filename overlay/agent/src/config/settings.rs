@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use murmurate::broadcast::{anti_entropy, plumtree};
-use murmurate::membership::{ConfigError, full_mesh, hyparview};
+use murmurate::membership::{ConfigError, full_mesh, hyparview, static_overlay};
 use murmurate::{Builder, Limits, Multiaddr, keys};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) membership: hyparview::Parameters,
     #[serde(with = "keys")]
     pub(crate) full_mesh: full_mesh::Parameters,
+    #[serde(with = "keys", rename = "static")]
+    pub(crate) static_overlay: static_overlay::Parameters,
     #[serde(with = "keys")]
     pub(crate) broadcast: plumtree::Parameters,
     #[serde(with = "exchange")]
@@ -69,6 +71,7 @@ impl Default for Settings {
             strategies: Strategies::default(),
             membership: Builder::default_membership(),
             full_mesh: Builder::default_full_mesh(),
+            static_overlay: Builder::default_static(),
             broadcast: plumtree::Parameters::default(),
             anti_entropy: anti_entropy::Parameters::default(),
             discovery: Discovery::default(),
@@ -94,7 +97,14 @@ impl Settings {
     /// A node of the strategies that were chosen.
     pub(crate) fn choose(&self, builder: Builder) -> Builder {
         let (hyparview, full_mesh) = (self.membership.clone(), self.full_mesh.clone());
-        self.strategies.choose(builder, hyparview, full_mesh, self.broadcast.clone())
+        let static_overlay = self.static_overlay.clone();
+        self.strategies.choose(
+            builder,
+            hyparview,
+            full_mesh,
+            static_overlay,
+            self.broadcast.clone(),
+        )
     }
 
     /// Checks the parameters of all strategies, also of those that were not chosen: the next choice is
@@ -105,6 +115,7 @@ impl Settings {
     pub(crate) fn check_parameters(&self) -> Result<(), (&'static str, ConfigError)> {
         self.membership.clone().check().map_err(|error| ("membership", error))?;
         self.full_mesh.clone().check().map_err(|error| ("full_mesh", error))?;
+        self.static_overlay.clone().check().map_err(|error| ("static", error))?;
         self.broadcast.clone().check().map_err(|error| ("broadcast", error))?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use murmurate::Builder;
 use murmurate::broadcast::{flood, plumtree};
-use murmurate::membership::{MembershipStrategy as _, full_mesh, hyparview};
+use murmurate::membership::{MembershipStrategy as _, full_mesh, hyparview, static_overlay};
 use serde::{Deserialize, Serialize};
 
 /// Which membership and which broadcast the overlay runs.
@@ -23,6 +23,8 @@ pub(crate) enum MembershipStrategy {
     HyParView,
     /// Every node: for up to some 50.
     FullMesh,
+    /// The contacts it joins through, those whose contact it is, and nobody else.
+    Static,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -41,6 +43,7 @@ impl MembershipStrategy {
         match self {
             Self::HyParView => "membership",
             Self::FullMesh => "full_mesh",
+            Self::Static => "static",
         }
     }
 
@@ -49,6 +52,7 @@ impl MembershipStrategy {
         match self {
             Self::HyParView => Builder::default_membership().links(nodes),
             Self::FullMesh => Builder::default_full_mesh().links(nodes),
+            Self::Static => Builder::default_static().links(nodes),
         }
     }
 }
@@ -70,11 +74,13 @@ impl Strategies {
         builder: Builder,
         hyparview: hyparview::Parameters,
         full_mesh: full_mesh::Parameters,
+        static_overlay: static_overlay::Parameters,
         plumtree: plumtree::Parameters,
     ) -> Builder {
         let builder = match self.membership {
             MembershipStrategy::HyParView => builder.membership(hyparview),
             MembershipStrategy::FullMesh => builder.membership(full_mesh),
+            MembershipStrategy::Static => builder.membership(static_overlay),
         };
         match self.broadcast {
             BroadcastStrategy::Plumtree => builder.broadcast(plumtree),

@@ -8,6 +8,7 @@ use murmurate_broadcast::plumtree::{self, MAX_ANNOUNCEMENTS};
 use murmurate_broadcast::{Carries as _, flood};
 use murmurate_membership::full_mesh;
 use murmurate_membership::hyparview::{self, MAX_SAMPLE};
+use murmurate_membership::static_overlay::{self, StaticOverlay};
 
 use super::*;
 use crate::erased::Boxed;
@@ -28,6 +29,11 @@ pub(crate) fn codec() -> Codec {
 /// Reads what the others say.
 pub(crate) fn other_codec() -> Codec {
     Codec::of_membership::<full_mesh::Parameters>().with_broadcast::<flood::Parameters>()
+}
+
+/// Reads what the static overlay says.
+pub(crate) fn static_codec() -> Codec {
+    Codec::of_membership::<static_overlay::Parameters>().with_broadcast::<flood::Parameters>()
 }
 
 /// A frame's bytes, whole.
@@ -145,7 +151,8 @@ fn hold_payload(payload: &Publication) {
 fn hold_membership(message: &MembershipMessage) {
     let view = Boxed::<hyparview::HyParView<Incarnation>, _>::own(message.clone());
     let mesh = Boxed::<full_mesh::FullMesh<Incarnation>, _>::own(message.clone());
-    assert!(view.is_some() || mesh.is_some());
+    let fixed = Boxed::<StaticOverlay<Incarnation>, _>::own(message.clone());
+    assert!(view.is_some() || mesh.is_some() || fixed.is_some());
     if let Some(hyparview::Message::Shuffle { sample, .. })
     | Some(hyparview::Message::ShuffleReply { sample }) = view
     {

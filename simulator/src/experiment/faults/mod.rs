@@ -4,8 +4,10 @@
 //! or removing a fault does not change what the others do.
 
 mod churn;
+mod contacts;
 mod victims;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use murmurate::membership::{Membership as _, Time};
@@ -13,6 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
 pub(crate) use churn::Turn;
+pub(crate) use contacts::Contacts;
 pub(crate) use victims::{random_running, random_such};
 
 use crate::engine::{SimStack, Simulation};
@@ -28,7 +31,7 @@ pub(crate) struct Ongoing {
     fault: Fault,
     rng: SplitMix64,
     /// Contacts of each node that joins.
-    contacts: usize,
+    contacts: Arc<Contacts>,
     /// How many nodes it struck so far.
     pub(crate) struck: usize,
     /// What ends with it.
@@ -68,7 +71,7 @@ pub(crate) type Plans = Vec<(Time, Later)>;
 
 impl Ongoing {
     /// `twin` counts the faults of the same kind and time before it.
-    pub(crate) fn new(fault: Fault, seed: u64, contacts: usize, twin: u64) -> Self {
+    pub(crate) fn new(fault: Fault, seed: u64, contacts: Arc<Contacts>, twin: u64) -> Self {
         let name = fault.what.kind().bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
         let at = Time::ZERO.after(fault.at.0).as_nanos();
         let rng = SplitMix64::seed_from_u64(mix(mix(seed ^ name) ^ at).wrapping_add(twin));
@@ -118,8 +121,12 @@ impl Ongoing {
                 self.churning = Some(churning);
             }
             What::Discover { who } => {
-                let contacts = self.contacts(sim);
-                self.each(sim, &who, |sim, index| sim.join(index, &contacts));
+                let contacts = Arc::clone(&self.contacts);
+                let random = contacts.random(sim, &mut self.rng);
+                self.each(sim, &who, |sim, index| {
+                    let own = contacts.in_graph(index, sim);
+                    sim.join(index, own.as_ref().unwrap_or(&random));
+                });
             }
             What::Slow { who, times, work, .. } => {
                 let work = Duration::try_from_secs_f64(work.0.as_secs_f64() * times);
@@ -209,21 +216,22 @@ impl Ongoing {
         nodes
     }
 
-    fn contacts<P: SimStack>(&mut self, sim: &Simulation<P>) -> Vec<usize> {
-        let count = self.contacts.min(sim.live());
-        (0..count).filter_map(|_| random_running(sim, &mut self.rng)).collect()
+    fn contacts<P: SimStack>(&mut self, sim: &Simulation<P>, index: usize) -> Vec<usize> {
+        self.contacts.of(index, sim, &mut self.rng)
     }
 
     fn join<P: SimStack>(&mut self, sim: &mut Simulation<P>) {
-        let contacts = self.contacts(sim);
+        let contacts = self.contacts(sim, sim.len());
         self.struck += usize::from(sim.start(&contacts).is_some());
     }
 
     fn restart<P: SimStack>(&mut self, sim: &mut Simulation<P>, index: usize) {
         let disk = matches!(self.fault.what, What::Restart { disk: true, .. });
         let mut contacts = if disk { remembered(sim, index) } else { Vec::new() };
-        if contacts.is_empty() {
-            contacts = self.contacts(sim);
+        match self.contacts.in_graph(index, sim) {
+            Some(neighbors) => contacts.extend(neighbors),
+            None if contacts.is_empty() => contacts = self.contacts(sim, index),
+            None => {}
         }
         self.struck += usize::from(sim.restart(index, &contacts));
     }
@@ -231,7 +239,7 @@ impl Ongoing {
     /// The old nodes are gone without a goodbye, and new ones answer at their addresses.
     fn recycle<P: SimStack>(&mut self, sim: &mut Simulation<P>, who: &Who) {
         for index in self.each(sim, who, Simulation::crash) {
-            let contacts = self.contacts(sim);
+            let contacts = self.contacts(sim, index);
             sim.restart(index, &contacts);
         }
     }
@@ -242,7 +250,7 @@ impl Ongoing {
         match happens {
             churn::Happens::Nothing => {}
             churn::Happens::Comes(index) => {
-                let contacts = self.contacts(sim);
+                let contacts = self.contacts(sim, index);
                 self.struck += usize::from(sim.restart(index, &contacts));
             }
             churn::Happens::Goes(index) => self.depart(sim, index),

@@ -40,8 +40,12 @@ fn pass(sim: &mut Sim, seconds: f64) {
     sim.run_until(sim.now().after(Duration::from_secs_f64(seconds)));
 }
 
+fn random_contacts() -> Arc<Contacts> {
+    Arc::new(Contacts::new(3, None))
+}
+
 fn ongoing(what: What) -> Ongoing {
-    Ongoing::new(Fault { at: Span::secs(30), name: None, what }, 3, 3, 0)
+    Ongoing::new(Fault { at: Span::secs(30), name: None, what }, 3, random_contacts(), 0)
 }
 
 /// Lets a fault strike and do what it plans, up to so many seconds from now.
@@ -215,7 +219,7 @@ fn stationary_sessions_have_as_many_nodes_up_at_any_time() {
             let (notice, goodbye) = (Death::Closed, Share::NONE);
             let what = What::Churn { lasting: Span::secs(300), how, notice, goodbye };
             let fault = Fault { at: Span::secs(30), name: None, what };
-            strike_with(&mut sim, Ongoing::new(fault, seed, 3, 0), seconds);
+            strike_with(&mut sim, Ongoing::new(fault, seed, random_contacts(), 0), seconds);
             (up, all) = (up + sim.live(), all + NODES);
         }
         up as f64 / all as f64
@@ -397,7 +401,7 @@ fn faults_draw_for_themselves() {
     let struck = |seed, at| {
         let mut sim = settled();
         let what = What::Crash { who: share(0.3), notice: Death::Closed };
-        let mut fault = Ongoing::new(Fault { at, name: None, what }, seed, 3, 0);
+        let mut fault = Ongoing::new(Fault { at, name: None, what }, seed, random_contacts(), 0);
         fault.strike(sim.now(), &mut sim);
         sim.live_nodes().collect::<Vec<_>>()
     };

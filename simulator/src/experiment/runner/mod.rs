@@ -31,13 +31,13 @@ use rand_xoshiro::SplitMix64;
 pub use observed::{Observed, ObservedReport};
 pub use observer::{Observer, View};
 pub use report::{
-    ChannelReport, Curve, FaultReport, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
-    RegionLatency, Report, RoutingReport, Sent, Verdict, ViolationReport,
+    ChannelReport, Curve, FaultReport, GraphReport, Loads, OverlayPoint, PhaseReport, Point,
+    Quantiles, RegionLatency, Report, RoutingReport, Sent, Verdict, ViolationReport,
 };
 
 use crate::engine::strategy::{SimBroadcast, SimMembership, compose};
 use crate::engine::{Make, SimStack, Simulation};
-use crate::experiment::faults::{self, Later, Ongoing};
+use crate::experiment::faults::{Contacts, Later, Ongoing};
 use crate::experiment::scenario::Scenario;
 use crate::model::node::SimPeer;
 use crate::model::regional::Regional;
@@ -138,7 +138,10 @@ fn run_nodes<P: SimStack>(
     routes: Option<RouterAccess<P>>,
     observer: &mut dyn Observer,
 ) -> Result<Report, RunError> {
-    let network = scenario.network().map_err(|(key, message)| RunError(vec![(key, message)]))?;
+    let wrong = |broken| RunError(vec![broken]);
+    let network = scenario.network().map_err(wrong)?;
+    let graph = scenario.contact_graph().map_err(wrong)?;
+    let contacts = Arc::new(Contacts::new(scenario.nodes.contacts as usize, graph));
     let regional = Regional::new(&network);
     let mut sim = Simulation::on_threads(threads, scenario.seed, network, make);
     sim.equip(scenario.processor(), scenario.dialling());
@@ -161,7 +164,7 @@ fn run_nodes<P: SimStack>(
     if scenario.measure.agreement.is_some() {
         sim.log_joins();
     }
-    let mut runner = Runner::new(scenario, sim, routes, observer);
+    let mut runner = Runner::new(scenario, sim, contacts, routes, observer);
     runner.run();
     if let Some(node) = runner.sim.out_of_incarnations() {
         let (at, most) = (runner.sim.now(), SimPeer::MAX_INCARNATIONS);
@@ -172,12 +175,14 @@ fn run_nodes<P: SimStack>(
         );
         return Err(RunError(vec![("faults".to_owned(), message)]));
     }
-    let Runner { mut sim, recorder, faults, reach, guard, routing, observer, .. } = runner;
+    let Runner { mut sim, contacts, recorder, faults, reach, guard, routing, observer, .. } =
+        runner;
     if observer.wants_journal() {
         observer.journal(&sim.take_journal());
     }
     let shares = reach.shares(&sim);
-    Ok(recorder.report(scenario, &sim, &faults, &shares, &routing, guard.broken))
+    let report = recorder.report(scenario, &sim, &faults, &shares, &routing, guard.broken);
+    Ok(Report { graph: contacts.graph().map(Into::into), ..report })
 }
 
 /// Virtual time between two checks of the invariants, and the most between two calls of the observer.
@@ -189,8 +194,9 @@ struct Runner<'a, P: SimStack> {
     scenario: &'a Scenario,
     sim: Simulation<P>,
     agenda: Agenda,
+    contacts: Arc<Contacts>,
     /// Draws the contacts of the nodes that join at the beginning.
-    contacts: SplitMix64,
+    rng: SplitMix64,
     sendings: Vec<Sending>,
     faults: Vec<Ongoing>,
     recorder: Recorder,
@@ -208,6 +214,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
     fn new(
         scenario: &'a Scenario,
         mut sim: Simulation<P>,
+        contacts: Arc<Contacts>,
         routes: Option<RouterAccess<P>>,
         observer: &'a mut dyn Observer,
     ) -> Self {
@@ -238,14 +245,15 @@ impl<'a, P: SimStack> Runner<'a, P> {
             let channels: Vec<_> = scenario.channels.iter().map(Into::into).collect();
             sim.open_channels(&channels, &verdicts::watches(scenario));
         }
-        let contacts = SplitMix64::seed_from_u64(scenario.seed ^ 0x6578_7065);
+        let rng = SplitMix64::seed_from_u64(scenario.seed ^ 0x6578_7065);
         Self {
-            sendings: sendings(scenario, &contacts),
-            faults: ongoing(scenario),
+            sendings: sendings(scenario, &rng),
+            faults: ongoing(scenario, &contacts),
             scenario,
             sim,
             agenda,
             contacts,
+            rng,
             recorder,
             checked: Time::ZERO,
             batch: if observer.wants_events().is_some() { BATCH } else { SLICE },
@@ -275,6 +283,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
         }
         let at = if is_over { end } else { self.sim.now() };
         self.recorder.end(at, &mut self.sim, self.observer);
+        self.recorder.look(at, &self.sim, self.contacts.graph());
         let moments = self.observer.looks_at().into_iter().map(|span| Time::ZERO.after(span.0));
         for at in moments.filter(|at| *at >= end) {
             self.observer.look(&self.sim, at);
@@ -323,7 +332,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
                 self.recorder.sample(time, &mut self.sim, self.observer);
                 self.agenda.add(self.recorder.next_sample(), Action::Sample);
             }
-            Action::Look => self.recorder.look(time, &self.sim),
+            Action::Look => self.recorder.look(time, &self.sim, self.contacts.graph()),
             Action::Show => self.observer.look(&self.sim, time),
             Action::Phase(at) => {
                 self.recorder.sample(time, &mut self.sim, self.observer);
@@ -363,10 +372,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
     /// One of the nodes at the beginning joins, through some that run, and the next one is planned.
     fn join(&mut self, index: usize) {
         let nodes = &self.scenario.nodes;
-        let count = (nodes.contacts as usize).min(self.sim.live());
-        let contacts: Vec<usize> = (0..count)
-            .filter_map(|_| faults::random_running(&self.sim, &mut self.contacts))
-            .collect();
+        let contacts = self.contacts.of(self.sim.len(), &self.sim, &mut self.rng);
         self.sim.start(&contacts);
         let next = index + 1;
         if next < nodes.count as usize {
@@ -398,15 +404,14 @@ fn sendings(scenario: &Scenario, contacts: &SplitMix64) -> Vec<Sending> {
     scenario.workload.iter().enumerate().map(sending).collect()
 }
 
-fn ongoing(scenario: &Scenario) -> Vec<Ongoing> {
-    let contacts = scenario.nodes.contacts as usize;
+fn ongoing(scenario: &Scenario, contacts: &Arc<Contacts>) -> Vec<Ongoing> {
     let all = &scenario.faults;
     let one = |(at, fault): (usize, &crate::experiment::scenario::Fault)| {
         let is_twin = |other: &&crate::experiment::scenario::Fault| {
             other.at == fault.at && other.what.kind() == fault.what.kind()
         };
         let twins = all[..at].iter().filter(is_twin).count() as u64;
-        Ongoing::new(fault.clone(), scenario.seed, contacts, twins)
+        Ongoing::new(fault.clone(), scenario.seed, Arc::clone(contacts), twins)
     };
     all.iter().enumerate().map(one).collect()
 }

@@ -84,7 +84,7 @@ impl Observed<'_> {
         let is_told = |figure: Figure| match figure.of() {
             Of::Broadcasts => figure != Figure::Reach,
             Of::Deliveries => !matches!(figure, Figure::Pending | Figure::Lost | Figure::Shed),
-            Of::Overlay => true,
+            Of::Overlay => figure != Figure::MissingLinks,
             Of::Channels | Of::Routing => false,
         };
         let mut figures = scenario.assertions.iter().map(|assertion| assertion.figure);

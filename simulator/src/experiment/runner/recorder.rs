@@ -19,6 +19,7 @@ use crate::engine::watch::Load;
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::faults::Ongoing;
 use crate::experiment::scenario::{Scenario, Span};
+use crate::observe::graph::Graph;
 use crate::observe::overlay::{self, Overlay};
 
 /// Everything measured so far.
@@ -157,9 +158,19 @@ impl Recorder {
     }
 
     /// Looks at the overlay, as it is at `at`.
-    pub(super) fn look<P: SimStack>(&mut self, at: Time, sim: &Simulation<P>) {
+    pub(super) fn look<P: SimStack>(
+        &mut self,
+        at: Time,
+        sim: &Simulation<P>,
+        given: Option<&Graph>,
+    ) {
         let dead_links = overlay::dead_links(sim).count();
-        let point = OverlayPoint::of(sim.now(), &overlay::graph(sim), dead_links);
+        let graph = overlay::graph(sim);
+        let missing = given.map(|given| overlay::missing_links(sim, &graph, given));
+        let point = OverlayPoint {
+            missing_links: missing,
+            ..OverlayPoint::of(sim.now(), &graph, dead_links)
+        };
         self.overlays.push((at, point));
     }
 
@@ -186,7 +197,7 @@ impl Recorder {
         }
     }
 
-    /// The run is over.
+    /// The run is over, but for the last look.
     pub(super) fn end<P: SimStack>(
         &mut self,
         at: Time,
@@ -195,7 +206,6 @@ impl Recorder {
     ) {
         self.sample(at, sim, observer);
         self.close_phase(sim, String::new());
-        self.look(at, sim);
     }
 
     /// Makes the report.
@@ -228,6 +238,7 @@ impl Recorder {
             scenario: scenario.name.clone(),
             description: scenario.description.clone(),
             seed: scenario.seed,
+            graph: None,
             started_nodes: sim.len(),
             simulated_seconds: seconds(sim.now()),
             digest: format!("{:016x}", stats.digest),

@@ -25,6 +25,9 @@ pub struct Report {
     pub description: String,
     /// The seed of all random choices.
     pub seed: u64,
+    /// The graph of contacts, if the scenario has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graph: Option<GraphReport>,
     /// Nodes that ever started.
     pub started_nodes: usize,
     /// Virtual seconds.
@@ -73,6 +76,34 @@ impl Report {
     #[must_use]
     pub fn holds(&self) -> bool {
         self.violation.is_none() && self.verdicts.iter().all(|verdict| verdict.holds)
+    }
+}
+
+/// A graph of contacts, before anything goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct GraphReport {
+    /// Links.
+    pub links: usize,
+    /// The fewest links of a node.
+    pub least_degree: usize,
+    /// The most.
+    pub most_degree: usize,
+    /// Connected components.
+    pub components: usize,
+    /// Nodes in the largest.
+    pub largest_component: usize,
+}
+
+impl From<&Graph> for GraphReport {
+    fn from(graph: &Graph) -> Self {
+        let (components, degrees) = (graph.components(), graph.degrees());
+        Self {
+            links: graph.edges(),
+            least_degree: degrees.iter().position(|nodes| *nodes > 0).unwrap_or_default(),
+            most_degree: degrees.len().saturating_sub(1),
+            components: components.count,
+            largest_component: components.largest,
+        }
     }
 }
 
@@ -395,6 +426,9 @@ pub struct OverlayPoint {
     pub dead_links: usize,
     /// Pairs of running nodes without a link between them.
     pub unlinked_pairs: usize,
+    /// Links of the scenario's graph between running nodes that are not there, if there is a graph.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_links: Option<usize>,
 }
 
 /// An entry of the timeline.
@@ -453,6 +487,7 @@ impl OverlayPoint {
             asymmetric_links: graph.asymmetric,
             dead_links,
             unlinked_pairs: graph.nodes() * graph.nodes().saturating_sub(1) / 2 - graph.edges(),
+            missing_links: None,
         }
     }
 }

@@ -253,6 +253,7 @@ fn of_routing(figure: Figure, routed: &RoutingCounts) -> Option<f64> {
 
 fn of_overlay(assertion: &Assertion, looks: &[Time], overlays: &[(Time, OverlayPoint)]) -> Verdict {
     let figure = |point: &OverlayPoint| match assertion.figure {
+        Figure::MissingLinks => point.missing_links.unwrap_or_default() as f64,
         Figure::Components => point.components as f64,
         Figure::LargestComponent => point.largest_component as f64,
         Figure::MeanDegree => point.mean_degree,

@@ -78,6 +78,8 @@ pub enum Figure {
     DeadLinks,
     /// Pairs of running nodes without a link between them.
     UnlinkedPairs,
+    /// Links of the scenario's graph between running nodes that are not there.
+    MissingLinks,
 }
 
 /// Where a figure comes from, and so what its windows mean.
@@ -100,7 +102,7 @@ pub(super) const OF_CHANNELS: &str = "channel_";
 
 impl Figure {
     /// Every figure.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::Reliability,
         Self::LeastReliability,
         Self::Reach,
@@ -138,6 +140,7 @@ impl Figure {
         Self::AsymmetricLinks,
         Self::DeadLinks,
         Self::UnlinkedPairs,
+        Self::MissingLinks,
     ];
 
     /// As assertions call it.
@@ -181,6 +184,7 @@ impl Figure {
             Self::AsymmetricLinks => "asymmetric_links",
             Self::DeadLinks => "dead_links",
             Self::UnlinkedPairs => "unlinked_pairs",
+            Self::MissingLinks => "missing_links",
         }
     }
 
@@ -208,7 +212,8 @@ impl Figure {
             | Self::Isolated
             | Self::AsymmetricLinks
             | Self::DeadLinks
-            | Self::UnlinkedPairs => Of::Overlay,
+            | Self::UnlinkedPairs
+            | Self::MissingLinks => Of::Overlay,
             Self::Lookups
             | Self::LookupFound
             | Self::LookupLatencyP50

@@ -46,6 +46,7 @@ pub const EXHIBITS: &[Exhibit] = exhibits![
     "recorded-churn",
     "many-senders",
     "calm-network",
+    "static-overlay",
     "channels",
     "a-million",
     "ten-million",

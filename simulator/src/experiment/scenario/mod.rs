@@ -11,6 +11,7 @@ mod document;
 mod faults;
 mod figure;
 pub mod gallery;
+mod graph;
 mod keys;
 mod links;
 mod nearest;
@@ -36,6 +37,7 @@ pub use churn_trace::{Change, TraceError, read as read_trace};
 pub use document::{Document, Problem, ScenarioError};
 pub use faults::{Churn, Death, Fault, Lengths, SessionStart, What, Who};
 pub use figure::{Figure, Of};
+pub use graph::GraphModel;
 pub use links::{
     Bandwidth, Bursts, Connections, LatencyModel, Links, Order, Reorder, RoundTrip, Transport,
 };
@@ -64,6 +66,9 @@ pub struct Scenario {
     /// Where nodes stand, in turn; without any, the sites that the links' latency names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<Region>,
+    /// Whom the nodes join through; without it, through random ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graph: Option<GraphModel>,
     /// Who is whose neighbour.
     pub membership: Membership,
     /// How a message reaches everyone.
@@ -99,6 +104,7 @@ impl Default for Scenario {
             duration: Span::secs(60),
             nodes: Nodes::default(),
             regions: Vec::new(),
+            graph: None,
             membership: Membership::default(),
             broadcast: Broadcast::default(),
             anti_entropy: None,
@@ -279,6 +285,9 @@ impl Scenario {
 
     fn each_file(&mut self, mut visit: impl FnMut(&mut PathBuf)) {
         if let LatencyModel::Matrix { file } = &mut self.links.latency {
+            visit(file);
+        }
+        if let Some(GraphModel::File { file }) = &mut self.graph {
             visit(file);
         }
         for fault in &mut self.faults {

@@ -26,6 +26,9 @@ pub(super) fn check(scenario: &Scenario, is_right: impl Fn(&str) -> bool) -> Vec
     if are_right(&["membership", "anti_entropy", "broadcast"]) {
         broken.extend(protocols::check(scenario));
     }
+    if are_right(&["graph", "nodes", "membership"]) {
+        broken.extend(scenario.contact_graph().err());
+    }
     let mut regions = None;
     if are_right(&["links", "regions"]) {
         match scenario.network() {
@@ -46,7 +49,7 @@ pub(super) fn check(scenario: &Scenario, is_right: impl Fn(&str) -> bool) -> Vec
     if are_right(&["measure", "duration"]) {
         broken.extend(phases(scenario));
     }
-    if are_right(&["assertions", "channels", "faults", "duration"]) {
+    if are_right(&["assertions", "channels", "faults", "graph", "duration"]) {
         broken.extend(assertions(scenario));
     }
     broken
@@ -418,6 +421,10 @@ fn assertions(scenario: &Scenario) -> Vec<Broken> {
         let path = format!("assertions.{at}");
         if assertion.figure == Figure::Pending && assertion.window != Window::Whole {
             let message = "pending is counted over the whole run: it takes no window";
+            broken.push((path.clone(), message.to_owned()));
+        }
+        if assertion.figure == Figure::MissingLinks && scenario.graph.is_none() {
+            let message = "missing_links are those of a graph, and there is none: set graph.model";
             broken.push((path.clone(), message.to_owned()));
         }
         if let Some(name) = &assertion.channel {

@@ -12,11 +12,12 @@ use super::plan::{FINALE, Plan, PlanPromise};
 use super::template::Template;
 use super::traffic::Traffic;
 use crate::experiment::scenario::{
-    Bandwidth, BitRate, Bursts, Bytes, Fault, LatencyModel, Links, Nodes, Order, Pace, Region,
-    Reorder, RoundTrip, Sender, Share, Span, What, Workload,
+    Bandwidth, BitRate, Bursts, Bytes, Fault, GraphModel, LatencyModel, Links, Nodes, Order, Pace,
+    Region, Reorder, RoundTrip, Sender, Share, Span, What, Workload,
 };
 
 use crate::model::dice::Dice;
+use crate::model::network::mix;
 use crate::strategies::{Broadcast, Choice, Listed as _, Membership, broadcast, membership};
 
 /// Longest way between two nodes that a plan draws, without jitter; log-normal latencies rarely
@@ -28,8 +29,12 @@ impl Plan {
     #[must_use]
     pub fn draw(seed: u64, focus: &[Focus]) -> Self {
         let dice = &mut Dice::new(seed ^ 0x5357_4152_4d01);
-        let drawn = |one: &Membership| happens(dice, one.drawn());
-        let membership = choose(Membership::all(), focus, drawn);
+        let membership = choose(Membership::all(), focus, |one| {
+            // The others draw apart, so that one more leaves most plans as they are.
+            let first = one.name() == Membership::all()[1].name();
+            let own = &mut Dice::new(seed ^ mix_of(one.name()));
+            happens(if first { &mut *dice } else { own }, one.drawn())
+        });
         // Templates are for the default strategy.
         let usual = membership.name() == Membership::all()[0].name();
         let template = if usual { Template::draw(dice, focus) } else { Template::Any };
@@ -66,6 +71,7 @@ impl Plan {
                     longest_way: LONGEST_WAY_MS,
                 },
             ),
+            graph: membership.keeps_to_contacts().then(|| graph(seed, count)),
             broadcast: Broadcast::default(),
             anti_entropy: anti_entropy(seed, focus),
             links: links(
@@ -156,6 +162,23 @@ fn anti_entropy(seed: u64, focus: &[Focus]) -> Option<anti_entropy::Parameters> 
         batch: dice.between(2, 500),
         ..anti_entropy::Parameters::default()
     })
+}
+
+/// Drawn apart, too: one that there is of any number of nodes.
+fn graph(seed: u64, nodes: u32) -> GraphModel {
+    let dice = &mut Dice::new(seed ^ 0x6772_6170_6873);
+    match dice.between(0, 4) {
+        0 => GraphModel::Tree { branches: dice.between(1, 4) },
+        1 if nodes > 2 => GraphModel::SmallWorld { neighbors: 2, rewired: percent(dice, 0, 100) },
+        2 if nodes > 4 => GraphModel::RandomRegular { degree: 2 * dice.between(1, 2) },
+        3 if nodes > 3 => GraphModel::PreferentialAttachment { links: dice.between(1, 3) },
+        _ => GraphModel::Ring {},
+    }
+}
+
+/// A number of a name.
+fn mix_of(name: &str) -> u64 {
+    name.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)))
 }
 
 /// How many nodes join in all.

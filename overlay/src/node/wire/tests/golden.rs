@@ -7,6 +7,7 @@ use murmurate_broadcast::plumtree::{self, Message as Plumtree};
 use murmurate_broadcast::{Announcement, flood};
 use murmurate_membership::full_mesh::{self, Message as Mesh};
 use murmurate_membership::hyparview::{self, Message, Priority};
+use murmurate_membership::static_overlay::{self, Message as Static};
 
 use super::super::check::{encode, other_codec, take};
 use super::super::*;
@@ -63,6 +64,10 @@ fn membership(message: Message<Incarnation>) -> Frame {
 
 fn mesh(message: Mesh<Incarnation>) -> Frame {
     with_addresses(MembershipMessage::of::<full_mesh::Parameters>(message))
+}
+
+fn fixed(message: Static) -> Frame {
+    with_addresses(MembershipMessage::of::<static_overlay::Parameters>(message))
 }
 
 fn control(message: Plumtree<MessageId, Publication>) -> Frame {
@@ -163,6 +168,10 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("010000320201 A 80d095ffbc310108040a000001061ce8", mesh(Mesh::Members([one()].into_iter().collect()))),
         ("01000003030901", mesh(Mesh::Disconnect { link: 9, leaving: true })),
         ("010000020409", mesh(Mesh::Keepalive { link: 9 })),
+        ("010000020008", fixed(Static::Hello { link: 8 })),
+        ("010000020108", fixed(Static::Accept { link: 8 })),
+        ("01000003020801", fixed(Static::Disconnect { link: 8, leaving: true })),
+        ("010000020308", fixed(Static::Keepalive { link: 8 })),
         ("0d000002 ac02", Frame::Probe(300)),
         ("0e000003 ac02 28", Frame::Echo(Echo { number: 300, delay: 40 })),
         ("0300003b05 A 80d095ffbc310701046e65777300401e18240a060068656c6c6f", repair()),

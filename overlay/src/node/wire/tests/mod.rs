@@ -8,10 +8,11 @@ use murmurate_broadcast::plumtree::{self, Message as Plumtree};
 use murmurate_broadcast::{Announcement, Carries as _};
 use murmurate_membership::full_mesh::{self, Message as Mesh};
 use murmurate_membership::hyparview::{self, Message, Priority};
+use murmurate_membership::static_overlay::{self, Message as Static, StaticOverlay};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::check::{codec, encode, hold, other_codec, take};
+use super::check::{codec, encode, hold, other_codec, static_codec, take};
 use super::*;
 use crate::erased::Boxed;
 use crate::id::NodeId;
@@ -110,9 +111,16 @@ fn any_membership() -> impl Strategy<Value = Frame> {
         (link(), any::<bool>()).prop_map(|(link, leaving)| Mesh::Disconnect { link, leaving }),
         link().prop_map(|link| Mesh::Keepalive { link }),
     ];
+    let fixed = prop_oneof![
+        link().prop_map(|link| Static::Hello { link }),
+        link().prop_map(|link| Static::Accept { link }),
+        (link(), any::<bool>()).prop_map(|(link, leaving)| Static::Disconnect { link, leaving }),
+        link().prop_map(|link| Static::Keepalive { link }),
+    ];
     let message = prop_oneof![
         2 => hyparview.prop_map(MembershipMessage::of::<hyparview::Parameters>),
         1 => mesh.prop_map(MembershipMessage::of::<full_mesh::Parameters>),
+        1 => fixed.prop_map(MembershipMessage::of::<static_overlay::Parameters>),
     ];
     message.prop_flat_map(|message| {
         let addresses = vec(any_addresses(), message.named().len());
@@ -120,13 +128,18 @@ fn any_membership() -> impl Strategy<Value = Frame> {
     })
 }
 
-/// Reads a frame: those of a full mesh by its own codec.
+/// Reads a frame: those of a full mesh and of a static overlay by their own codecs.
 fn codec_of(frame: &Frame) -> Codec {
     match frame {
         Frame::Membership(message, _)
             if Boxed::<full_mesh::FullMesh<Incarnation>, _>::own(message.clone()).is_some() =>
         {
             other_codec()
+        }
+        Frame::Membership(message, _)
+            if Boxed::<StaticOverlay<Incarnation>, _>::own(message.clone()).is_some() =>
+        {
+            static_codec()
         }
         _ => codec(),
     }

@@ -37,6 +37,8 @@ pub(crate) struct PlanPromise {
     pub(crate) stays_whole: bool,
     /// Everyone is linked with everyone.
     pub(crate) complete: bool,
+    /// All that were given each other are linked.
+    pub(crate) given: bool,
     /// No node is isolated.
     pub(crate) together: bool,
     /// A broadcast reaches all that links lead to.
@@ -85,6 +87,7 @@ impl PlanPromise {
             whole: membership.whole,
             stays_whole,
             complete: membership.complete,
+            given: membership.given && plan.graph.is_some(),
             together: membership.together && plan.has_company(),
             reaches,
             meets: membership.meets && plan.is_pair(),
@@ -106,6 +109,7 @@ impl PlanPromise {
             whole: self.whole && other.whole,
             stays_whole: self.stays_whole && other.stays_whole,
             complete: self.complete && other.complete,
+            given: self.given && other.given,
             together: self.together && other.together,
             reaches: self.reaches && other.reaches,
             meets: self.meets && other.meets,
@@ -165,6 +169,9 @@ impl PlanPromise {
         }
         if self.together {
             texts.push(format!("isolated == 0 within {looks} of {well}"));
+        }
+        if self.given {
+            texts.push(format!("missing_links == 0 within {looks} of {well}"));
         }
         if self.complete {
             texts.push(format!("unlinked_pairs == 0 within {looks} of {well}"));
