@@ -40,6 +40,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "bounded",
             "sample",
             "marks",
+            "figure",
             "shared",
             "protocol",
             "either",

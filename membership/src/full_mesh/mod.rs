@@ -17,6 +17,7 @@
 mod admit;
 mod config;
 mod departed;
+mod figures;
 mod known;
 pub mod marks;
 mod message;
@@ -38,7 +39,7 @@ pub use message::Message;
 
 use crate::links::{LinkNumber, Links};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
-use crate::{Peer, Time};
+use crate::{NodeFigure, Peer, Time};
 use departed::Departed;
 use known::Known;
 use redial::Redial;
@@ -306,6 +307,11 @@ impl<P: Peer> Membership for FullMesh<P> {
 
     fn each_named(message: &Message<P>, visit: impl FnMut(P)) {
         message.each_named(visit);
+    }
+
+    fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64)) {
+        visit(figures::REQUESTS, self.links.requests().len() as f64);
+        visit(figures::DEPARTED, self.departed.stones().len() as f64);
     }
 
     fn check(&self) -> Result<(), Violation> {

@@ -1,6 +1,7 @@
 //! The simulation: nodes, the queue between them, and what one can do to them.
 
 mod control;
+mod figures;
 mod noted;
 mod services;
 

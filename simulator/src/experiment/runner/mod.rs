@@ -7,9 +7,11 @@
 mod agenda;
 mod counted;
 mod guard;
+mod metrics;
 mod observed;
 mod observer;
 mod post;
+mod probes;
 mod reach;
 mod recorder;
 mod report;
@@ -29,10 +31,10 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
 pub use observed::{Observed, Outcome};
-pub use observer::{Observer, View};
+pub use observer::{Observer, Probing, View};
 pub use report::{
-    Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
-    RegionLatency, Report, RoutingReport, Sent, Verdict,
+    Broken, ChannelReport, Curve, Happened, Loads, MetricReport, OverlayPoint, PhaseReport, Point,
+    Quantiles, RegionLatency, Report, RoutingReport, Sent, Verdict,
 };
 
 use crate::engine::strategy::{SimBroadcast, SimMembership, compose};
@@ -44,6 +46,7 @@ use crate::model::regional::Regional;
 use agenda::{Act, Agenda};
 use guard::Guard;
 use post::{Post, Routes};
+use probes::Probes;
 use reach::Reach;
 use recorder::Recorder;
 use workload::Sending;
@@ -199,6 +202,7 @@ struct Runner<'a, P: SimStack> {
     reach: Reach,
     post: Post<P>,
     guard: Guard,
+    probes: Option<Probes>,
     observer: &'a mut dyn Observer,
     /// Until when all was well.
     checked: Time,
@@ -240,6 +244,10 @@ impl<'a, P: SimStack> Runner<'a, P> {
             let channels: Vec<_> = scenario.channels.iter().map(Into::into).collect();
             sim.open_channels(&channels, &verdicts::watches(scenario));
         }
+        let probes = observer.wants_probes().map(|probing| Probes::new(&probing, &mut sim));
+        if let Some(time) = probes.as_ref().and_then(Probes::due) {
+            agenda.add(time, Act::Probe);
+        }
         let contacts = SplitMix64::seed_from_u64(scenario.seed ^ 0x6578_7065);
         Self {
             sendings: sendings(scenario, &contacts),
@@ -254,6 +262,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
             reach,
             post: Post::new(routes, scenario),
             guard: Guard::new(scenario),
+            probes,
             observer,
         }
     }
@@ -280,6 +289,9 @@ impl<'a, P: SimStack> Runner<'a, P> {
         let moments = self.observer.looks_at().into_iter().map(|span| Time::ZERO.after(span.0));
         for at in moments.filter(|at| *at >= end) {
             self.observer.look(&self.sim, at);
+        }
+        if is_over && self.probes.as_ref().and_then(Probes::due) == Some(end) {
+            self.observer.probe(&self.sim);
         }
     }
 
@@ -327,6 +339,12 @@ impl<'a, P: SimStack> Runner<'a, P> {
             }
             Act::Look => self.recorder.look(time, &self.sim),
             Act::Show => self.observer.look(&self.sim, time),
+            Act::Probe => {
+                self.observer.probe(&self.sim);
+                if let Some(next) = self.probes.as_mut().and_then(Probes::next) {
+                    self.agenda.add(next, Act::Probe);
+                }
+            }
             Act::Phase(at) => {
                 self.recorder.sample(time, &mut self.sim, self.observer);
                 self.recorder.begin_phase(at, &mut self.sim);

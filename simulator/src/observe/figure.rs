@@ -1,5 +1,7 @@
 //! What assertions, sweeps and comparisons can look at.
 
+use crate::observe::metric::Metric;
+
 /// What can be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Figure {
@@ -78,6 +80,8 @@ pub enum Figure {
     DeadLinks,
     /// Pairs of running nodes without a link between them.
     UnlinkedPairs,
+    /// One that was registered.
+    Own(&'static Metric),
 }
 
 /// Where a figure comes from, and so what its windows mean.
@@ -93,13 +97,15 @@ pub enum Of {
     Routing,
     /// The overlay as it is at a moment.
     Overlay,
+    /// The simulation as it is at a moment.
+    Moment,
 }
 
 /// How figures of channels begin.
-pub(super) const OF_CHANNELS: &str = "channel_";
+pub(crate) const OF_CHANNELS: &str = "channel_";
 
 impl Figure {
-    /// Every figure.
+    /// Every figure but those that are registered.
     pub const ALL: [Self; 37] = [
         Self::Reliability,
         Self::LeastReliability,
@@ -181,6 +187,7 @@ impl Figure {
             Self::AsymmetricLinks => "asymmetric_links",
             Self::DeadLinks => "dead_links",
             Self::UnlinkedPairs => "unlinked_pairs",
+            Self::Own(metric) => metric.name,
         }
     }
 
@@ -215,6 +222,7 @@ impl Figure {
             | Self::LookupLatencyP99
             | Self::Datagrams
             | Self::DatagramDelivered => Of::Routing,
+            Self::Own(_) => Of::Moment,
             _ => Of::Channels,
         }
     }
@@ -222,6 +230,9 @@ impl Figure {
     /// Whether its values are times.
     #[must_use]
     pub fn is_time(self) -> bool {
+        if let Self::Own(metric) = self {
+            return metric.unit == "s";
+        }
         matches!(
             self,
             Self::LatencyP50
