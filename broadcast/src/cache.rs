@@ -45,6 +45,16 @@ impl<I: Id, D: Payload> Cache<I, D> {
         forgot
     }
 
+    /// Payloads that are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Bytes of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether the bounds hold.
     pub(crate) fn is_within(&self, bounds: CacheBounds) -> bool {
         self.kept.len() <= bounds.payloads && (self.bytes <= bounds.bytes || self.kept.len() == 1)

@@ -30,7 +30,7 @@ mod strategy;
 pub use anti_entropy::AntiEntropy;
 pub use flood::Flood;
 pub use id::{Id, MessageId, MessageIds};
-pub use murmurate_membership::Mark;
+pub use murmurate_membership::{Mark, NodeFigure};
 pub use plumtree::{Announcement, Plumtree};
 pub use protocol::{Broadcast, Carries, Effects, Input, Origin, Payload};
 pub use seen::{Seen, SeenBounds, Sight};

@@ -3,7 +3,7 @@
 use core::fmt::Debug;
 use core::time::Duration;
 
-use murmurate_membership::{Mark, Peer, Time, Violation, Wire};
+use murmurate_membership::{Mark, NodeFigure, Peer, Time, Violation, Wire};
 
 use crate::{Id, Seen, SeenBounds};
 
@@ -55,6 +55,10 @@ pub trait Broadcast {
     /// What this peer has seen, to be changed, and its bounds. This is for a strategy that wraps this
     /// one and finds out what it has missed and what can no longer be fetched.
     fn seen_mut(&mut self) -> (&mut Seen<Self::Id>, SeenBounds);
+
+    /// Visits figures of its own with their values, always the same ones in the same order. NaN is where
+    /// there is nothing to tell. For whoever looks from outside: nothing depends on them.
+    fn each_figure(&self, _visit: &mut dyn FnMut(NodeFigure, f64)) {}
 
     /// Checks the invariants.
     ///

@@ -154,6 +154,12 @@ impl<I: Id> Seen<I> {
         self.find(origin).map_or(0, |at| self.origins[at].progress.give_up_below(sequence))
     }
 
+    /// How many origins are remembered.
+    #[must_use]
+    pub fn origins(&self) -> usize {
+        self.origins.len()
+    }
+
     /// Whether the bounds hold.
     #[must_use]
     pub fn is_within(&self, bounds: SeenBounds) -> bool {

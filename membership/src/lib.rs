@@ -20,6 +20,7 @@ extern crate alloc;
 #[cfg(feature = "serde")]
 pub mod bounded;
 mod either;
+mod figure;
 pub mod full_mesh;
 pub mod hyparview;
 mod links;
@@ -35,6 +36,7 @@ pub mod static_overlay;
 mod strategy;
 mod time;
 
+pub use figure::NodeFigure;
 pub use full_mesh::FullMesh;
 pub use hyparview::HyParView;
 pub use marks::Mark;

@@ -17,7 +17,7 @@ use core::convert::Infallible;
 use core::fmt::Debug;
 use core::time::Duration;
 
-use crate::{Mark, Peer, Time};
+use crate::{Mark, NodeFigure, Peer, Time};
 
 /// Chooses the neighbours of a peer: a state machine without I/O, clock or ambient randomness.
 pub trait Membership {
@@ -53,6 +53,10 @@ pub trait Membership {
     fn lost(&self) -> impl Iterator<Item = Self::Peer> + Clone {
         core::iter::empty()
     }
+
+    /// Visits figures of its own with their values, always the same ones in the same order. NaN is where
+    /// there is nothing to tell. For whoever looks from outside: nothing depends on them.
+    fn each_figure(&self, _visit: &mut dyn FnMut(NodeFigure, f64)) {}
 
     /// Checks all invariants. The simulator, tests and fuzzers share this.
     ///

@@ -41,6 +41,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "bounded",
             "sample",
             "marks",
+            "figure",
             "shared",
             "protocol",
             "either",

@@ -19,7 +19,10 @@ fn json(output: &Output) -> Value {
 }
 
 fn lines(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).expect("a trace");
+    lines_of(&std::fs::read_to_string(path).expect("a trace"))
+}
+
+fn lines_of(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect()
 }
 
@@ -135,6 +138,34 @@ fn a_trace_for_perfetto_holds_together() {
     assert!(names.contains("sa-east-1") && names.contains("node 19"), "{names:?}");
 }
 
+/// What the command line says of a probe counts more than what the scenario does.
+#[test]
+fn a_probe_is_a_row_a_node_and_look_in_every_format() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = "measure.probe={ figures=['lazy', 'round_trip', 'sent.gossip'], from='30s' }";
+    let probed = |file: &str, more: &[&str]| {
+        let arguments = [&SMALL[..], &["--set", scenario, "--probe", file], more].concat();
+        json(&run(folder.path(), &arguments));
+        std::fs::read_to_string(folder.path().join(file)).expect("a table")
+    };
+    let csv = probed("p.csv", &["--probe-nodes", "3..4", "--probe-every", "5s"]);
+    let rows: Vec<&str> = csv.lines().collect();
+    assert_eq!(rows[0], "at,node,lazy,round_trip,sent.gossip");
+    let lines = lines_of(&probed("p.jsonl", &["--probe-nodes", "3..4", "--probe-every", "5s"]));
+    assert_eq!(rows.len() - 1, lines.len());
+    for (row, line) in rows[1..].iter().zip(&lines) {
+        let cells: Vec<f64> = row.split(',').map(|cell| cell.parse().unwrap_or(f64::NAN)).collect();
+        let number = |key: &str| line[key].as_f64().unwrap_or(f64::NAN);
+        let keys = ["at", "node", "lazy", "round_trip", "sent.gossip"];
+        for (cell, key) in cells.iter().zip(keys) {
+            assert!(*cell == number(key) || cell.is_nan() && line[key].is_null(), "{row} {line}");
+        }
+        assert!(cells[3].is_nan() && (3.0..=4.0).contains(&cells[1]) && cells[0] >= 30.0, "{row}");
+    }
+    let figures = probed("q.csv", &["--probe-figures", "active", "--probe-nodes", "all"]);
+    assert_eq!(figures.lines().next(), Some("at,node,active"));
+}
+
 #[test]
 fn what_cannot_be_written_is_told_before_the_run() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -159,12 +190,63 @@ fn what_cannot_be_written_is_told_before_the_run() {
             2,
             "2000 nodes are too many",
         ),
+        (vec!["--probe", "x.xls"], 2, "x.xls must end in .parquet, .csv or .jsonl"),
+        (vec!["--probe", "no/x.csv"], 2, "no/x.csv cannot be written: No such file"),
+        (
+            vec!["--probe", "x.csv", "--probe-figures", "active,mising"],
+            2,
+            "measure.probe.figures.1: \"mising\" is no figure of these nodes: they are missing, ",
+        ),
+        (
+            vec!["--probe", "x.csv", "--probe-figures", "sent.gosip"],
+            2,
+            "\"sent.gosip\" is no figure of these nodes: they are sent.gossip, ",
+        ),
+        (vec!["--probe", "x.csv", "--probe-figures", "lazy,lazy"], 2, "\"lazy\" is named twice"),
+        (
+            vec!["--probe", "x.csv", "--probe-every", "10us"],
+            2,
+            "allowed is a time of at least 1ms, such as 250ms, not \"10us\"",
+        ),
+        (vec!["--probe", "x.csv", "--probe-nodes", "5..2"], 2, "5..2: the second must be at least"),
+        (
+            vec!["--probe", "x.csv", "--probe-nodes", "some"],
+            2,
+            "allowed is all, a share such as 10%, indices such as 0..9,42, or region=NAME, not \"some\"",
+        ),
+        (
+            vec!["--probe", "x.csv", "--probe-nodes", "3,99999"],
+            2,
+            "measure.probe.nodes.nodes: there is no node 99999: there are ",
+        ),
+        (
+            vec!["--probe", "x.csv", "--probe-nodes", "region=eu"],
+            2,
+            "measure.probe.nodes.region: \"eu\" is not a region: there are none",
+        ),
+        (vec!["--probe-figures", "active"], 2, "--probe"),
+        (
+            vec!["--set", "measure.probe={ every='0s' }"],
+            2,
+            "measure.probe.every = \"0s\": allowed is a time",
+        ),
+        (
+            vec!["--set", "measure.probe={ from='5s', until='4s' }"],
+            2,
+            "measure.probe.until: 4s is before from, 5s",
+        ),
+        (
+            vec!["--set", "measure.probe={ from='1h' }"],
+            2,
+            "measure.probe.from: 1h is after the end",
+        ),
     ] {
         let output = run(folder.path(), &[&["quickstart"][..], &arguments].concat());
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
         assert!(text.contains(said) && output.stdout.is_empty(), "{arguments:?}: {text}");
     }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left");
     // Where there is no room left, it is said, too, though afterwards.
     let output = run(folder.path(), &["--nodes", "50", "--trace", "/dev/full"]);
     assert_eq!(output.status.code(), Some(2));
@@ -180,7 +262,7 @@ fn what_cannot_be_written_is_told_before_the_run() {
 #[test]
 fn a_run_that_fails_leaves_earlier_files_alone() {
     let folder = tempfile::tempdir().expect("a folder");
-    let files = ["page.html", "overlay.graphml", "events.jsonl"];
+    let files = ["page.html", "overlay.graphml", "events.jsonl", "nodes.csv"];
     for file in files {
         std::fs::write(folder.path().join(file), "earlier").expect("written");
     }
@@ -193,7 +275,8 @@ at = "2s"
 do.churn = { for = "19m", how.sessions = { up.exponential = { mean = "1s" }, down.exponential = { mean = "1s" } } }
 "#;
     std::fs::write(folder.path().join("restless.toml"), restless).expect("written");
-    let outputs = ["--report", files[0], "--export", files[1], "--trace", files[2]];
+    let outputs =
+        ["--report", files[0], "--export", files[1], "--trace", files[2], "--probe", files[3]];
     let output = run(folder.path(), &[&["restless.toml"][..], &outputs].concat());
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
@@ -235,11 +318,12 @@ fn output_that_nobody_can_take_is_an_error_and_no_panic() {
 #[test]
 fn every_file_is_the_same_on_any_number_of_threads() {
     let scenario = ["mass-failure", "--set", "nodes.count=600", "--set", "assertions=[]"];
-    let files = ["o.graphml", "o.gexf", "o.dot", "o.csv", "r.html", "t.jsonl"];
+    let files = ["o.graphml", "o.gexf", "o.dot", "o.csv", "r.html", "t.jsonl", "p.jsonl"];
     let written = |threads: &str| {
         let folder = tempfile::tempdir().expect("a folder");
         let mut arguments = scenario.to_vec();
         arguments.extend(["--threads", threads, "--json", "--report", "r.html"]);
+        arguments.extend(["--probe", "p.jsonl", "--probe-nodes", "10%"]);
         files[..4].iter().for_each(|file| arguments.extend(["--export", file]));
         arguments.extend([
             "--trace",

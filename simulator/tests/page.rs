@@ -388,6 +388,58 @@ fn what_a_scenario_says_stays_text() {
     assert_eq!(found, json!([format!("{evil} · murmurate-sim"), evil, 0]));
 }
 
+/// How a page is on a phone: in a frame as wide as one, for no window of a browser is so narrow.
+fn browse_narrow(folder: &Path, page: &str) -> (Value, Vec<String>) {
+    const WIDTH: u32 = 390;
+    let escaped = page.replace('&', "&amp;").replace('"', "&quot;");
+    let frame = format!(
+        "<!doctype html><body style=\"margin: 0\"><iframe style=\"width: {WIDTH}px; height: 3000px; border: 0\" \
+         srcdoc=\"{escaped}\"></iframe></body>"
+    );
+    let look = r"
+        const frame = document.querySelector('iframe');
+        if (frame.contentDocument?.readyState !== 'complete' || frame.contentDocument.URL === 'about:blank') {
+            await new Promise((done) => frame.addEventListener('load', done));
+        }
+        await new Promise((done) => setTimeout(done, 3000));
+        const inner = frame.contentDocument;
+        const width = inner.documentElement.clientWidth;
+        // What scrolls on its own may be as wide as it wants. A scroll bar takes some of the window.
+        const scrolls = (element) => element && (/auto|scroll/.test(frame.contentWindow.getComputedStyle(element).overflowX) || scrolls(element.parentElement));
+        const wide = [...inner.body.querySelectorAll('*')].filter((element) => {
+            const box = element.getBoundingClientRect();
+            return box.width > 0 && (box.right > width + 0.5 || box.left < -0.5) && !scrolls(element);
+        });
+        const name = (element) => `${element.tagName.toLowerCase()}#${element.id}.${element.className}`;
+        const charts = [...inner.querySelectorAll('.chart canvas')].map((canvas) => canvas.getBoundingClientRect().width);
+        return { window: frame.contentWindow.innerWidth, width, scroll: inner.documentElement.scrollWidth, wide: wide.map(name), charts,
+            size: Math.min(...[...inner.querySelectorAll('td, dd, p')].map((e) => parseFloat(frame.contentWindow.getComputedStyle(e).fontSize))) };
+    ";
+    browse(folder, &frame, look)
+}
+
+fn a_phone_shows_the_page_without_scrolling_sideways() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let long = "assertions=['least_reliability >= 0.123456789 from 30s until 1m30s', \
+                'components == 1 within 12s345ms of a partition of one half of all nodes from the other half']";
+    let named = "faults.0.name='a partition of one half of all nodes from the other half'";
+    for scenario in [
+        &["partition-and-heal", "--set", named, "--set", long, "--set", "nodes.count=100"][..],
+        &["aws-regions", "--set", "nodes.count=100"],
+        &["channels"],
+    ] {
+        let (_, page) = reported(folder.path(), scenario);
+        let (found, console) = browse_narrow(folder.path(), &page);
+        assert_eq!(console, [""; 0], "nothing on the console");
+        assert_eq!(found["window"], 390);
+        assert_eq!(found["wide"], json!([]), "{scenario:?}: {found}");
+        assert_eq!(found["scroll"], found["width"], "{scenario:?}: {found}");
+        assert!(number(&found["size"]) >= 12.0, "{found}");
+        let charts = numbers(&found["charts"]);
+        assert!(charts.len() >= 4 && charts.iter().all(|width| *width > 300.0), "{found}");
+    }
+}
+
 /// The checks above can fail.
 fn what_goes_wrong_in_a_page_is_noticed() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -395,6 +447,9 @@ fn what_goes_wrong_in_a_page_is_noticed() {
     let (found, console) = browse(folder.path(), page, "return 1 + 1;");
     assert_eq!(found, 2);
     assert!(console.iter().any(|line| line.contains("nothing is not defined")), "{console:?}");
+    let page = "<!doctype html><body><table class='wide'><td style='min-width: 500px'>x</td></table></body>";
+    let (found, _) = browse_narrow(folder.path(), page);
+    assert!(list(&found["wide"]).contains(&json!("table#.wide")), "{found}");
 }
 
 fn main() -> ExitCode {
@@ -404,6 +459,7 @@ fn main() -> ExitCode {
         regions_stand_beside_the_best_possible,
         of_many_nodes_a_sample_is_drawn_and_the_page_says_so,
         what_a_scenario_says_stays_text,
+        a_phone_shows_the_page_without_scrolling_sideways,
         what_goes_wrong_in_a_page_is_noticed,
     ];
     harness::run(tests, || {

@@ -14,6 +14,7 @@
 //! | `layer` | what the strategy inside speaks to |
 
 mod config;
+mod figures;
 mod gaps;
 mod layer;
 pub mod marks;
@@ -31,7 +32,7 @@ pub use message::{MAX_ORIGINS, MAX_PARTS, Message, Part, Span, Summary};
 pub use murmurate_membership::ConfigError;
 
 use crate::protocol::{Broadcast, Effects, Input, Origin, Payload};
-use crate::{Id, Seen, SeenBounds, compact, shared};
+use crate::{Id, NodeFigure, Seen, SeenBounds, compact, shared};
 use gaps::Gaps;
 use layer::Layer;
 use retention::{Retention, digest};
@@ -432,6 +433,13 @@ impl<B: Broadcast> Broadcast for AntiEntropy<B> {
 
     fn seen_mut(&mut self) -> (&mut Seen<B::Id>, SeenBounds) {
         self.inner.seen_mut()
+    }
+
+    fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64)) {
+        self.inner.each_figure(visit);
+        visit(figures::RETAINED, self.retained.len() as f64);
+        let awaited = self.links.iter().map(|link| link.awaited).sum::<usize>();
+        visit(figures::AWAITED, awaited as f64);
     }
 
     fn check(&self) -> Result<(), Violation> {

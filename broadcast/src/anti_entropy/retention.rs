@@ -41,6 +41,11 @@ impl<I: Id, D: Payload> Retention<I, D> {
         Self { origins: BTreeMap::new(), order: VecDeque::new(), bytes: 0 }
     }
 
+    /// How many are kept.
+    pub(super) fn len(&self) -> usize {
+        self.origins.values().map(VecDeque::len).sum()
+    }
+
     /// Keeps a new broadcast, published at `since`.
     pub(super) fn keep(&mut self, since: Time, id: I, round: u16, payload: D, config: &Config) {
         self.bytes = self.bytes.saturating_add(payload.size());

@@ -10,6 +10,7 @@
 
 mod announce;
 mod config;
+mod figures;
 mod graft_timeout;
 pub mod marks;
 mod message;
@@ -29,7 +30,7 @@ pub use murmurate_membership::ConfigError;
 
 use crate::cache::{Cache, CacheBounds};
 use crate::protocol::{Broadcast, Effects, Input, Payload};
-use crate::{Id, Seen, SeenBounds, Sight, compact, shared};
+use crate::{Id, NodeFigure, Seen, SeenBounds, Sight, compact, shared};
 use graft_timeout::GraftTimeout;
 use missing::MissingList;
 use prune_sampling::{PruneSampling, hash};
@@ -421,6 +422,14 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
 
     fn seen_mut(&mut self) -> (&mut Seen<I>, SeenBounds) {
         (&mut self.seen, self.config.seen())
+    }
+
+    fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64)) {
+        visit(figures::MISSING, self.missing.len() as f64);
+        visit(figures::QUEUED, self.queue.len() as f64);
+        visit(figures::CACHED, self.cache.len() as f64);
+        visit(figures::CACHED_BYTES, self.cache.bytes() as f64);
+        visit(figures::GRAFT_WAIT, self.graft_timeout.wait(&self.config).as_secs_f64());
     }
 
     fn check(&self) -> Result<(), Violation> {

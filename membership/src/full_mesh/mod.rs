@@ -16,6 +16,7 @@
 mod admit;
 mod config;
 mod departed;
+mod figures;
 mod known;
 pub mod marks;
 mod message;
@@ -37,7 +38,7 @@ pub use message::Message;
 use crate::links::{LinkNumber, Links};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
 use crate::redial::Redial;
-use crate::{Peer, Time};
+use crate::{NodeFigure, Peer, Time};
 use departed::Departed;
 use known::Known;
 
@@ -304,6 +305,11 @@ impl<P: Peer> Membership for FullMesh<P> {
 
     fn each_named(message: &Message<P>, visit: impl FnMut(P)) {
         message.each_named(visit);
+    }
+
+    fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64)) {
+        visit(figures::REQUESTS, self.links.requests().len() as f64);
+        visit(figures::DEPARTED, self.departed.stones().len() as f64);
     }
 
     fn check(&self) -> Result<(), Violation> {

@@ -20,6 +20,7 @@
 
 mod admit;
 mod config;
+mod figures;
 mod join;
 pub mod marks;
 mod message;
@@ -41,7 +42,7 @@ pub use message::{MAX_SAMPLE, Message, Priority};
 
 use crate::links::{LinkNumber, Links};
 use crate::protocol::{DownReason, Effects, Input, Membership, Notice, Violation};
-use crate::{Peer, Time};
+use crate::{NodeFigure, Peer, Time};
 use passive::Passive;
 use reunion::Lost;
 
@@ -279,6 +280,11 @@ impl<P: Peer> Membership for HyParView<P> {
 
     fn lost(&self) -> impl Iterator<Item = P> + Clone {
         self.lost.iter().map(|lost| lost.peer)
+    }
+
+    fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64)) {
+        visit(figures::REQUESTS, self.links.requests().len() as f64);
+        visit(figures::CONTACTS, self.contacts.len() as f64);
     }
 
     fn check(&self) -> Result<(), Violation> {

@@ -210,6 +210,11 @@ pub trait Sending: DynClone + Send + fmt::Debug {
         0
     }
 
+    /// The round trip in the mean, if the kind measures it and has: over relays.
+    fn round_trip(&self) -> Option<Duration> {
+        None
+    }
+
     /// Checks its invariants.
     ///
     /// # Errors

@@ -28,6 +28,11 @@ impl Retry {
         Self { mean: None, wait: FIRST, at: None, sample: None }
     }
 
+    /// The round trip in the mean, once one was measured.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.mean
+    }
+
     /// This number was sent for the first time.
     pub(super) fn sent(&mut self, number: u64, now: Time) {
         if self.sample.is_none() {

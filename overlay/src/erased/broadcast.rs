@@ -6,7 +6,7 @@ use core::fmt::{self, Debug};
 use core::time::Duration;
 
 use murmurate_broadcast::{
-    Broadcast, Carries, Effects, Id, Input, Mark, Origin, Payload, Seen, SeenBounds,
+    Broadcast, Carries, Effects, Id, Input, Mark, NodeFigure, Origin, Payload, Seen, SeenBounds,
 };
 use murmurate_membership::{Peer, Time, Violation, Wire};
 
@@ -50,6 +50,8 @@ pub trait ErasedBroadcast<X: AnyBroadcastMessage>: Debug + Send {
     fn seen(&self) -> &Seen<X::Id>;
     /// See [`Broadcast::seen_mut`].
     fn seen_mut(&mut self) -> (&mut Seen<X::Id>, SeenBounds);
+    /// See [`Broadcast::each_figure`].
+    fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64));
     /// See [`Broadcast::check`].
     ///
     /// # Errors
@@ -101,6 +103,10 @@ where
 
     fn seen_mut(&mut self) -> (&mut Seen<X::Id>, SeenBounds) {
         self.strategy.seen_mut()
+    }
+
+    fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64)) {
+        self.strategy.each_figure(visit);
     }
 
     fn check(&self) -> Result<(), Violation> {
@@ -184,6 +190,10 @@ impl<X: AnyBroadcastMessage> Broadcast for AnyBroadcast<X> {
 
     fn seen_mut(&mut self) -> (&mut Seen<X::Id>, SeenBounds) {
         self.strategy.seen_mut()
+    }
+
+    fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64)) {
+        self.strategy.each_figure(visit);
     }
 
     fn check(&self) -> Result<(), Violation> {

@@ -6,7 +6,7 @@ use core::fmt::{self, Debug};
 use core::time::Duration;
 
 use murmurate_membership::{
-    DownReason, Effects, Input, Mark, Membership, Notice, Peer, Time, Violation, Wire,
+    DownReason, Effects, Input, Mark, Membership, NodeFigure, Notice, Peer, Time, Violation, Wire,
 };
 
 use super::{AnyTimer, Boxed, Hosted, Inside};
@@ -39,6 +39,8 @@ pub trait ErasedMembership<X: AnyMembershipMessage>: Debug + Send {
     fn passive(&self) -> Vec<X::Peer>;
     /// See [`Membership::lost`].
     fn lost(&self) -> Vec<X::Peer>;
+    /// See [`Membership::each_figure`].
+    fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64));
     /// See [`Membership::check`].
     ///
     /// # Errors
@@ -88,6 +90,10 @@ where
 
     fn lost(&self) -> Vec<X::Peer> {
         self.strategy.lost().collect()
+    }
+
+    fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64)) {
+        self.strategy.each_figure(visit);
     }
 
     fn check(&self) -> Result<(), Violation> {
@@ -174,6 +180,10 @@ impl<X: AnyMembershipMessage> Membership for AnyMembership<X> {
 
     fn lost(&self) -> impl Iterator<Item = X::Peer> + Clone {
         self.strategy.lost().into_iter()
+    }
+
+    fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64)) {
+        self.strategy.each_figure(visit);
     }
 
     fn each_named(message: &X, visit: impl FnMut(X::Peer)) {

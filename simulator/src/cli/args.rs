@@ -42,6 +42,7 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim run --json | jq '.phases[0].latency_seconds'
   murmurate-sim run mass-failure --export overlay.graphml --export-at 45s
   murmurate-sim run churn --report churn.html       write a page with charts
+  murmurate-sim run churn --probe nodes.parquet     write figures of nodes
   murmurate-sim swarm --seeds 10000                 check 10,000 configurations
   murmurate-sim sweep quickstart --vary active_capacity=3..8 --seeds 10
   murmurate-sim compare quickstart --b broadcast.strategy=flood
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Scenarios(Scenarios),
     /// Print the JSON schema of scenario files
     Schema(Schema),
+    /// List what assertions and probes can look at, with units
+    Figures(Figures),
     /// Draw the charts of a result as SVG or PNG
     #[cfg(feature = "plot")]
     Plot(crate::cli::plot::PlotArgs),
@@ -217,6 +220,20 @@ pub(crate) struct Schema {
     /// Print the reference that is generated from it, as Markdown
     #[arg(long)]
     pub(crate) reference: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Figures {
+    /// A scenario file, or the name of one from the gallery: its strategies and channels have figures of
+    /// their own
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Override a value of the scenario, as in run
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Print only one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

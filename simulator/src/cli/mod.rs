@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod args;
 mod compare;
+mod figures;
 #[cfg(feature = "watch")]
 mod live;
 mod merge;
@@ -17,6 +18,7 @@ mod outputs;
 mod paper;
 #[cfg(feature = "plot")]
 mod plot;
+mod probe;
 mod progress;
 mod run;
 mod scenarios;
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Check(options) => scenarios::check(&options),
         Command::Scenarios(options) => scenarios::list(&options),
         Command::Schema(options) => scenarios::schema(&options),
+        Command::Figures(options) => figures::figures(&options),
         #[cfg(feature = "plot")]
         Command::Plot(options) => plot::plot(&options),
         Command::Paper(options) => paper::paper(&options),

@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::cli::probe::{ProbeArgs, ProbeFile};
 use crate::engine::watch::{Filter, Record};
-use crate::experiment::runner::{Observer, Report, View};
+use crate::experiment::runner::{Observer, Probing, Report, View};
 use crate::experiment::scenario::{Scenario, Span};
 use crate::observe::topology::Topology;
 use crate::present::export::{self, GraphInfo};
@@ -43,6 +44,8 @@ pub(crate) struct OutputArgs {
     /// Trace only these events, such as kind=deliver,node=3..9,broadcast=5,from=10s,until=20s
     #[arg(long, value_name = "TERMS", requires = "trace")]
     trace_only: Option<Filter>,
+    #[command(flatten)]
+    probe: ProbeArgs,
 }
 
 fn exported(text: &str) -> Result<(PathBuf, export::GraphFormat), String> {
@@ -88,8 +91,9 @@ impl OutputArgs {
         let exports = exports.collect::<Result<Vec<_>, String>>()?;
         scenario.measure.load |= !exports.is_empty();
         let trace = self.open_trace(scenario)?;
+        let probe = self.probe.open(scenario)?;
         let page = self.open_page(scenario)?;
-        Ok(Outputs { exports, at, about, trace, page, failed: None })
+        Ok(Outputs { exports, at, about, trace, probe, page, failed: None })
     }
 
     fn open_page(&self, scenario: &mut Scenario) -> Result<Option<Page>, String> {
@@ -134,8 +138,18 @@ const LOOKS: f64 = 60.0;
 
 /// The command that repeats this run, without its output options.
 fn command(arguments: impl Iterator<Item = String>) -> String {
-    const VALUES: [&str; 6] =
-        ["--export", "--export-at", "--report", "--threads", "--trace", "--trace-only"];
+    const VALUES: [&str; 10] = [
+        "--export",
+        "--export-at",
+        "--probe",
+        "--probe-every",
+        "--probe-figures",
+        "--probe-nodes",
+        "--report",
+        "--threads",
+        "--trace",
+        "--trace-only",
+    ];
     const FLAGS: [&str; 2] = ["--json", "--watch"];
     let mut kept = vec!["murmurate-sim".to_owned()];
     let mut arguments = arguments.skip(1);
@@ -158,6 +172,7 @@ pub(crate) struct Outputs {
     at: Span,
     about: GraphInfo,
     trace: Option<Trace>,
+    probe: Option<ProbeFile>,
     page: Option<Page>,
     /// The first write error.
     failed: Option<String>,
@@ -196,6 +211,7 @@ impl Outputs {
             let written = file.write_all(page.as_bytes()).and_then(|()| file.flush());
             written.and_then(|()| draft.finish()).map_err(|error| cannot(&path, &error))?;
         }
+        self.probe.map_or(Ok(()), ProbeFile::finish)?;
         if let Some(trace) = self.trace {
             if let Some(failed) = self.failed {
                 return Err(failed);
@@ -247,6 +263,14 @@ impl Observer for Outputs {
         self.trace.as_ref().map(|trace| trace.filter.clone())
     }
 
+    fn wants_probes(&self) -> Option<Probing> {
+        self.probe.as_ref().and_then(|probe| probe.prober.wants_probes())
+    }
+
+    fn probe(&mut self, sim: &dyn View) {
+        self.probe.iter_mut().for_each(|probe| probe.prober.probe(sim));
+    }
+
     fn events(&mut self, records: &[Record]) {
         self.trace(|tracer| tracer.records(records));
     }
@@ -267,11 +291,11 @@ impl Observer for Outputs {
     }
 }
 
-fn create(path: &Path) -> Result<(Draft, BufWriter<File>), String> {
+pub(super) fn create(path: &Path) -> Result<(Draft, BufWriter<File>), String> {
     let (draft, file) = Draft::create(path).map_err(|error| cannot(path, &error))?;
     Ok((draft, BufWriter::new(file)))
 }
 
-fn cannot(path: &Path, error: &io::Error) -> String {
+pub(super) fn cannot(path: &Path, error: &io::Error) -> String {
     format!("{} cannot be written: {error}", path.display())
 }

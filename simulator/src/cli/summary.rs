@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::experiment::runner::{ChannelReport, GraphReport, PhaseReport, Quantiles, Report};
 use crate::experiment::scenario::Scenario;
+use crate::strategies::Registry;
 use indicatif::HumanBytes;
 
 pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory: Option<u64>) {
@@ -86,6 +87,13 @@ fn phases(phases: &[PhaseReport]) {
     });
     row("components", &|p| p.overlay.components.to_string());
     row("asymmetric links", &|p| p.overlay.asymmetric_links.to_string());
+    for metric in Registry::installed().metrics() {
+        let value = |phase: &PhaseReport| phase.metrics.get(metric.name).copied().flatten();
+        row(&metric.name.replace('_', " "), &|phase| match value(phase) {
+            Some(value) => format!("{} {}", short(value), metric.unit),
+            None => "nothing there".to_owned(),
+        });
+    }
 }
 
 fn quantiles(l: &Quantiles) -> String {

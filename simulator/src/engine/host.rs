@@ -187,7 +187,7 @@ impl<P: SimStack> Host<'_, P> {
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
         let transmission = self.network.send(&Packet { from, to, sequence, bytes, now }, port);
         if let Some(watch) = &mut self.common.watch {
-            watch.sent(self.place, bytes);
+            watch.sent(self.place, kind, bytes);
             let (arrives, detail) = match transmission {
                 Transmission::Arrives(time) => (Some(time), None),
                 Transmission::Resent { arrives, .. } => (Some(arrives), Some("resent")),
@@ -248,7 +248,7 @@ impl<P: SimStack> Host<'_, P> {
         self.common.stats.lost += carried.times - 1;
         let time = carried.arrives;
         if let Some(watch) = &mut self.common.watch {
-            watch.sent(self.place, bytes);
+            watch.sent(self.place, kind, bytes);
             watch.see(self.now, from, EventKind::Send, |record| Record {
                 peer: Some(to),
                 message: Some(self.common.stats.messages[kind].name),
@@ -333,7 +333,11 @@ impl<P: SimStack> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_, 
             return;
         }
         let (broadcast, hops_crossed) = (Some(id), Some(hops));
-        self.see(EventKind::Deliver, |record| Record { broadcast, hops: hops_crossed, ..record });
+        if let Some(watch) = &mut self.common.watch {
+            watch.delivered(self.place);
+            let deliver = |record| Record { broadcast, hops: hops_crossed, ..record };
+            watch.see(self.now, self.me, EventKind::Deliver, deliver);
+        }
         let broadcast = &mut self.common.stats.broadcasts[id as usize];
         broadcast.delivered += 1;
         broadcast.last_hop = broadcast.last_hop.max(hops);

@@ -2,6 +2,7 @@
 //! counted and recorded on the way.
 
 mod connections;
+mod counts;
 mod deliveries;
 pub mod erased;
 mod event;
@@ -23,6 +24,7 @@ mod wheel;
 mod workers;
 
 pub use connections::Dialling;
+pub use counts::Count;
 pub use journal::{Journal, Operation};
 pub use simulation::{Simulation, bucket};
 pub use stats::SIZES;

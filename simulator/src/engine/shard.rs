@@ -7,7 +7,9 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::time::Duration;
 
+use murmurate::channel::Depth;
 use murmurate::membership::{Membership as _, Time, nanos};
 use murmurate::stack::{Input, Timer};
 
@@ -117,6 +119,22 @@ impl<P: SimStack> Shard<P> {
     /// What the node sent and handled, if that is counted.
     pub(crate) fn load(&self, index: usize) -> Option<Load> {
         self.common.watch.as_ref()?.load_of(self.sharding.place(index))
+    }
+
+    /// What was counted of the node in this column, if anything is.
+    pub(crate) fn count(&self, index: usize, column: usize) -> Option<u64> {
+        let counts = self.common.watch.as_ref()?.counts.as_ref()?;
+        Some(counts.get(self.sharding.place(index), column))
+    }
+
+    /// The machine of node `index`, unless it is an ideal one.
+    pub(crate) fn machine(&self, index: usize) -> Option<&Machine> {
+        self.machines.get(self.sharding.place(index))?.as_deref()
+    }
+
+    /// What waits on the lanes of node `index`, and their round trip in the mean, if they measure it.
+    pub(crate) fn on_lanes(&self, index: usize) -> Option<(Depth, Option<Duration>)> {
+        Some(self.lanes.as_ref()?.depth(self.sharding.place(index)))
     }
 
     /// How many events the bucket run last had.

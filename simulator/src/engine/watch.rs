@@ -7,6 +7,7 @@ use murmurate::membership::{DownReason, Time};
 use murmurate::stack::Timer;
 use serde::{Serialize, Serializer};
 
+use crate::engine::counts::Counts;
 use crate::engine::event::What;
 use crate::engine::stats::Stats;
 use crate::engine::strategy::{IdOf, SimStack};
@@ -18,6 +19,7 @@ use crate::model::node::SimPeer;
 pub(crate) struct Watch {
     pub(crate) loads: Option<Vec<Load>>,
     pub(crate) events: Option<Box<Events>>,
+    pub(crate) counts: Option<Box<Counts>>,
 }
 
 /// Messages of one node, over all its incarnations.
@@ -208,11 +210,21 @@ pub(crate) struct Events {
 }
 
 impl Watch {
-    /// The node at this place sent a message of this many bytes.
-    pub(crate) fn sent(&mut self, place: usize, bytes: u64) {
+    /// The node at this place sent a message of this kind and this many bytes.
+    pub(crate) fn sent(&mut self, place: usize, kind: usize, bytes: u64) {
+        if let Some(counts) = &mut self.counts {
+            counts.sent(place, kind, bytes);
+        }
         if let Some(load) = self.load_mut(place) {
             load.sent += 1;
             load.bytes_sent += bytes;
+        }
+    }
+
+    /// The node at this place delivered a broadcast.
+    pub(crate) fn delivered(&mut self, place: usize) {
+        if let Some(counts) = &mut self.counts {
+            counts.delivered(place);
         }
     }
 
@@ -260,6 +272,7 @@ impl Watch {
         match what {
             What::Message(message) => {
                 let said = Said {
+                    kind: message.kind(),
                     name: stats.messages[message.kind()].name,
                     broadcast: message.carries().map(IdOf::<P>::index),
                     bytes: stats.wire_len::<P>(message),
@@ -272,9 +285,9 @@ impl Watch {
                 self.see(at, to, EventKind::Timer, |record| Record { detail, ..record });
             }
             What::Lane(word) => {
-                let name = stats.messages[word.place(stats.messages.len())].name;
-                let bytes = word.bytes_on_line();
-                let said = Said { name, broadcast: None, bytes, sequence };
+                let kind = word.place(stats.messages.len());
+                let (name, bytes) = (stats.messages[kind].name, word.bytes_on_line());
+                let said = Said { kind, name, broadcast: None, bytes, sequence };
                 self.received(place, at, (from, to), &said);
             }
             What::Timer(timer) => {
@@ -290,6 +303,9 @@ impl Watch {
     }
 
     fn received(&mut self, place: usize, at: Time, (from, to): (SimPeer, SimPeer), said: &Said) {
+        if let Some(counts) = &mut self.counts {
+            counts.received(place, said.kind);
+        }
         if let Some(load) = self.load_mut(place) {
             load.received += 1;
         }
@@ -311,6 +327,7 @@ impl Watch {
 
 /// What a record tells of a message.
 struct Said {
+    kind: usize,
     name: &'static str,
     broadcast: Option<u32>,
     bytes: u64,

@@ -106,6 +106,11 @@ impl Machine {
         Admission::At(ready)
     }
 
+    /// What waits for its process.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting
+    }
+
     /// It got to something that waited.
     pub(crate) fn resume(&mut self) {
         self.waiting = self.waiting.saturating_sub(1);

@@ -3,5 +3,6 @@
 pub mod export;
 #[cfg(feature = "plot")]
 pub mod plot;
+pub mod probe;
 pub mod report;
 pub mod trace;

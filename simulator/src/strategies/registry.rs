@@ -1,19 +1,25 @@
-//! The strategies, by name.
+//! The strategies and metrics of one's own, by name.
 
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use murmurate::Mark;
-use murmurate::broadcast::{anti_entropy, flood, plumtree};
+use murmurate::broadcast::{AntiEntropy, anti_entropy, flood, plumtree};
 use murmurate::membership::{full_mesh, hyparview, static_overlay};
 
 use super::choice::Listed;
 use super::{Broadcast, Membership, SimulatedBroadcast, SimulatedMembership};
+use crate::model::node::Peer;
+use crate::observe::figure::Figure;
+use crate::observe::metric::Metric;
+use crate::observe::node;
 
-/// The strategies that scenarios can name. The first of each is the default.
+/// The strategies that scenarios can name, the first of each is the default, and the metrics.
 #[derive(Debug, Clone)]
 pub struct Registry {
     memberships: Vec<Membership>,
     broadcasts: Vec<Broadcast>,
+    metrics: Vec<Metric>,
 }
 
 static INSTALLED: OnceLock<Registry> = OnceLock::new();
@@ -28,13 +34,19 @@ pub enum RegistryError {
     /// Two strategies have one name.
     #[error("two strategies are called {0:?}")]
     Twice(&'static str),
+    /// A metric has the name of another figure.
+    #[error("two figures are called {0:?}")]
+    FigureTwice(&'static str),
+    /// A figure or a metric has a name that assertions and tables cannot have.
+    #[error("{0:?} is no name of a figure: small letters, digits and underscores, a letter first")]
+    FigureName(&'static str),
 }
 
 impl Registry {
     /// Those that come with the simulator.
     #[must_use]
     pub fn ours() -> Self {
-        let none = Self { memberships: Vec::new(), broadcasts: Vec::new() };
+        let none = Self { memberships: Vec::new(), broadcasts: Vec::new(), metrics: Vec::new() };
         none.membership::<hyparview::Parameters>()
             .membership::<full_mesh::Parameters>()
             .membership::<static_overlay::Parameters>()
@@ -56,11 +68,19 @@ impl Registry {
         self
     }
 
+    /// Adds a metric. Assertions can name it, and every report has it.
+    #[must_use]
+    pub fn metric(mut self, metric: Metric) -> Self {
+        self.metrics.push(metric);
+        self
+    }
+
     /// Makes these the strategies that scenarios can choose. Call it once in a process, before any scenario
     /// is read.
     ///
     /// # Errors
-    /// If scenarios were read already, or two strategies have one name; nothing was changed then.
+    /// If scenarios were read already, or two strategies or figures have one name, or one that cannot be
+    /// written; nothing was changed then.
     pub fn install(self) -> Result<(), RegistryError> {
         let memberships = self.memberships.iter().map(|one| one.name());
         let broadcasts = self.broadcasts.iter().map(|one| one.name());
@@ -71,7 +91,27 @@ impl Registry {
                 return Err(RegistryError::Twice(name));
             }
         }
+        self.check_figures()?;
         INSTALLED.set(self).map_err(|_| RegistryError::InUse)
+    }
+
+    /// A name means one figure of a run, and one of a node, whichever strategies it runs.
+    fn check_figures(&self) -> Result<(), RegistryError> {
+        let of_runs = Figure::ALL.into_iter().map(Figure::name);
+        tell_apart(of_runs.chain(self.metrics.iter().map(|metric| metric.name)))?;
+        let around = Arc::new(anti_entropy::Config::default());
+        for membership in &self.memberships {
+            for broadcast in &self.broadcasts {
+                let (Ok(membership), Ok(broadcast)) = (membership.make(), broadcast.make_named())
+                else {
+                    continue;
+                };
+                let broadcast = AntiEntropy::new(broadcast(), Arc::clone(&around));
+                let figures = node::figures(&membership(Peer::new(0, 0), 0), &broadcast);
+                tell_apart(node::KEYS.into_iter().chain(figures.iter().map(|one| one.name)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Those that scenarios choose from.
@@ -83,6 +123,17 @@ impl Registry {
     #[must_use]
     pub fn memberships(&self) -> &[Membership] {
         &self.memberships
+    }
+
+    /// The metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    /// What assertions can look at: the simulator's own figures, then the metrics.
+    pub fn figures(&'static self) -> impl Iterator<Item = Figure> {
+        Figure::ALL.into_iter().chain(self.metrics.iter().map(Figure::Own))
     }
 
     /// The branches of all of them that are rarely taken, membership's first.
@@ -105,6 +156,21 @@ impl Registry {
     pub fn broadcasts(&self) -> &[Broadcast] {
         &self.broadcasts
     }
+}
+
+/// Each can be written, and is there once.
+fn tell_apart(names: impl Iterator<Item = &'static str>) -> Result<(), RegistryError> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(fits) {
+            return Err(RegistryError::FigureName(name));
+        }
+        if !seen.insert(name) {
+            return Err(RegistryError::FigureTwice(name));
+        }
+    }
+    Ok(())
 }
 
 impl Listed for Membership {
@@ -138,6 +204,23 @@ mod tests {
         assert_eq!(names.len(), marks.len(), "each has its own");
         assert!(marks.len() > 90, "{}", marks.len());
     }
+
+    #[test]
+    fn a_name_means_one_figure() {
+        let with = |name| {
+            let (unit, about) = ("links", "a test's");
+            Registry::ours().metric(Metric { name, unit, about, of: |_| None }).check_figures()
+        };
+        assert_eq!(with("hub_2"), Ok(()));
+        assert_eq!(with("components"), Err(RegistryError::FigureTwice("components")));
+        for name in ["", "Hub", "2hub", "hub.links", "hub links", "_hub"] {
+            assert_eq!(with(name), Err(RegistryError::FigureName(name)));
+        }
+        let twice = Registry::ours().metric(HUB).metric(HUB).check_figures();
+        assert_eq!(twice, Err(RegistryError::FigureTwice("hub")));
+    }
+
+    const HUB: Metric = Metric { name: "hub", unit: "links", about: "a test's", of: |_| None };
 
     #[test]
     fn a_name_means_one_strategy() {

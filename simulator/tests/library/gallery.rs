@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use murmurate_simulator::engine::Count;
 use murmurate_simulator::engine::watch::Filter;
-use murmurate_simulator::experiment::runner::{self, Observer, Report};
+use murmurate_simulator::experiment::runner::{self, Observer, Probing, Report, View};
 use murmurate_simulator::experiment::scenario::{Document, Scenario, Span, gallery, schema};
+use murmurate_simulator::observe::node;
 
 /// So many nodes at most.
 const SMALL: u32 = 400;
@@ -88,6 +90,20 @@ impl Observer for Onlooker {
 
     fn wants_events(&self) -> Option<Filter> {
         Some(Filter::default())
+    }
+
+    fn wants_probes(&self) -> Option<Probing> {
+        let counts = vec![Count::Sent, Count::Deliveries, Count::ReceivedOf("gossip".to_owned())];
+        let every = Span(Duration::from_millis(171));
+        Some(Probing { from: Span::default(), every, until: None, counts })
+    }
+
+    fn probe(&mut self, sim: &dyn View) {
+        for node in sim.running() {
+            let mut figures = 0;
+            sim.each_figure(node, &mut |_, _| figures += 1);
+            assert!(figures >= node::OF_ALL.len() && sim.count(node, 2).is_some());
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod journal;
 mod lanes;
 mod machines;
 mod parameters;
+mod probes;
 mod reach;
 mod reunion;
 mod router;

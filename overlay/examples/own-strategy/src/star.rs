@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murmurate::membership::{
-    ConfigError, DownReason, Effects, Input, Membership, MembershipStrategy, Notice, Peer, Sizes,
-    Strategy, Time, Violation, Wire,
+    ConfigError, DownReason, Effects, Input, Membership, MembershipStrategy, NodeFigure, Notice,
+    Peer, Sizes, Strategy, Time, Violation, Wire,
 };
 use murmurate_simulator::engine::strategy::Watched;
 use murmurate_simulator::strategies::SimulatedMembership;
@@ -24,6 +24,9 @@ murmurate::membership::parameters! {
         retry: Duration = Duration::from_secs(1);
     }
 }
+
+/// What probes can follow beside what all nodes show.
+const ASKED: NodeFigure = NodeFigure::new("asked", "requests", "how often a node asked for a link");
 
 /// One node's star.
 #[derive(Debug, Clone)]
@@ -176,6 +179,10 @@ impl<P: Peer> Membership for Star<P> {
 
     fn passive(&self) -> impl ExactSizeIterator<Item = P> + Clone {
         [].into_iter()
+    }
+
+    fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64)) {
+        visit(ASKED, self.asked as f64);
     }
 
     /// Messages name nobody.

@@ -1,6 +1,8 @@
 //! The half that sends.
 
 use alloc::collections::VecDeque;
+use core::time::Duration;
+
 use bytes::Bytes;
 use murmurate_membership::{Time, Violation};
 
@@ -256,6 +258,10 @@ impl Sending for Sender {
 
     fn resumes(&self) -> bool {
         true
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.retry.round_trip()
     }
 
     fn depth(&self) -> Depth {

@@ -1,6 +1,8 @@
 //! Latest: what counts is the newest message.
 
 use alloc::boxed::Box;
+use core::time::Duration;
+
 use bytes::Bytes;
 use murmurate_membership::{Time, Violation};
 
@@ -233,6 +235,10 @@ impl Sending for Sender {
 
     fn resumes(&self) -> bool {
         true
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.retry.round_trip()
     }
 
     fn depth(&self) -> Depth {

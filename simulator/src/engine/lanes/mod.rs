@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murmurate::channel::session::Timeouts;
-use murmurate::channel::{Kind, LaneLimits};
+use murmurate::channel::{Depth, Kind, LaneLimits};
 use murmurate::membership::{Time, Violation};
 
 use crate::model::network::mix;
@@ -231,6 +231,21 @@ impl Lanes {
     /// How many channels there are.
     pub(crate) fn channels(&self) -> usize {
         self.channels.len()
+    }
+
+    /// What the node at `place` has to send and nobody told the outcome of, and the round trip of its
+    /// lanes in the mean, of those that measured one.
+    pub(crate) fn depth(&self, place: usize) -> (Depth, Option<Duration>) {
+        let lanes = self.nodes.get(place).and_then(Option::as_deref);
+        let (mut depth, mut sum, mut measured) = (Depth::default(), Duration::ZERO, 0);
+        for sender in lanes.into_iter().flat_map(|lanes| lanes.sending.values()) {
+            let (own, round_trip) = sender.depth();
+            depth.messages += own.messages;
+            depth.bytes += own.bytes;
+            sum += round_trip.unwrap_or_default();
+            measured += u32::from(round_trip.is_some());
+        }
+        (depth, sum.checked_div(measured))
     }
 
     /// What was counted here.

@@ -1,9 +1,10 @@
 //! The host of a sending half: performs what its session decides, and is the application.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use murmurate::channel::session::{End, Next, SenderSession, Timeouts, Want, Welcome};
-use murmurate::channel::{Frame, Outcome, Path, Ticket};
+use murmurate::channel::{Depth, Frame, Outcome, Path, Ticket};
 use murmurate::membership::{Time, Violation};
 
 use super::content::{LEAST_BYTES, Name};
@@ -79,6 +80,12 @@ impl Sender {
             None => Via::Relay { half: half.number },
         };
         Some((via, self.peer?))
+    }
+
+    /// What has no outcome yet, and the round trip in the mean, if it was measured.
+    pub(super) fn depth(&self) -> (Depth, Option<Duration>) {
+        let half = self.session.half();
+        (half.depth(), half.round_trip())
     }
 
     pub(super) fn check(&self) -> Result<(), Violation> {

@@ -1,6 +1,7 @@
 //! The simulation: nodes, the event queue, and operations on the nodes.
 
 mod control;
+mod figures;
 mod journaling;
 mod services;
 mod testing;

@@ -29,6 +29,8 @@ pub(super) enum Action {
     Look,
     /// The observer's look.
     Show,
+    /// Figures of nodes are looked at.
+    Probe,
 }
 
 impl Action {
@@ -43,6 +45,7 @@ impl Action {
             Self::Send(_) => 6,
             Self::Look => 7,
             Self::Show => 8,
+            Self::Probe => 9,
         }
     }
 }

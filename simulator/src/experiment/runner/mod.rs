@@ -7,8 +7,10 @@
 mod agenda;
 mod counts;
 mod guard;
+mod metrics;
 mod observed;
 mod observer;
+mod probes;
 mod reach_log;
 mod recorder;
 mod report;
@@ -29,10 +31,10 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
 pub use observed::{Observed, ObservedReport};
-pub use observer::{Observer, View};
+pub use observer::{Observer, Probing, View};
 pub use report::{
-    ChannelReport, Curve, FaultReport, GraphReport, Loads, OverlayPoint, PhaseReport, Point,
-    Quantiles, RegionLatency, Report, RoutingReport, Sent, Verdict, ViolationReport,
+    ChannelReport, Curve, FaultReport, GraphReport, Loads, MetricReport, OverlayPoint, PhaseReport,
+    Point, Quantiles, RegionLatency, Report, RoutingReport, Sent, Verdict, ViolationReport,
 };
 
 use crate::engine::strategy::{SimBroadcast, SimMembership, compose};
@@ -43,6 +45,7 @@ use crate::model::node::SimPeer;
 use crate::model::regional::Regional;
 use agenda::{Action, Agenda};
 use guard::Guard;
+use probes::Probes;
 use reach_log::ReachLog;
 use recorder::Recorder;
 use routing::{RouterAccess, Routing};
@@ -203,6 +206,7 @@ struct Runner<'a, P: SimStack> {
     reach: ReachLog,
     routing: Routing<P>,
     guard: Guard,
+    probes: Option<Probes>,
     observer: &'a mut dyn Observer,
     /// Until when all was well.
     checked: Time,
@@ -245,6 +249,10 @@ impl<'a, P: SimStack> Runner<'a, P> {
             let channels: Vec<_> = scenario.channels.iter().map(Into::into).collect();
             sim.open_channels(&channels, &verdicts::watches(scenario));
         }
+        let probes = observer.wants_probes().map(|probing| Probes::new(&probing, &mut sim));
+        if let Some(time) = probes.as_ref().and_then(Probes::due) {
+            agenda.add(time, Action::Probe);
+        }
         let rng = SplitMix64::seed_from_u64(scenario.seed ^ 0x6578_7065);
         Self {
             sendings: sendings(scenario, &rng),
@@ -260,6 +268,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
             reach,
             routing: Routing::new(routes, scenario),
             guard: Guard::new(scenario),
+            probes,
             observer,
         }
     }
@@ -287,6 +296,9 @@ impl<'a, P: SimStack> Runner<'a, P> {
         let moments = self.observer.looks_at().into_iter().map(|span| Time::ZERO.after(span.0));
         for at in moments.filter(|at| *at >= end) {
             self.observer.look(&self.sim, at);
+        }
+        if is_over && self.probes.as_ref().and_then(Probes::due) == Some(end) {
+            self.observer.probe(&self.sim);
         }
     }
 
@@ -334,6 +346,12 @@ impl<'a, P: SimStack> Runner<'a, P> {
             }
             Action::Look => self.recorder.look(time, &self.sim, self.contacts.graph()),
             Action::Show => self.observer.look(&self.sim, time),
+            Action::Probe => {
+                self.observer.probe(&self.sim);
+                if let Some(next) = self.probes.as_mut().and_then(Probes::next) {
+                    self.agenda.add(next, Action::Probe);
+                }
+            }
             Action::Phase(at) => {
                 self.recorder.sample(time, &mut self.sim, self.observer);
                 self.recorder.begin_phase(at, &mut self.sim);

@@ -1,5 +1,6 @@
 //! Figures and verdicts of real nodes, from what was observed of them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -7,6 +8,7 @@ use murmurate::membership::Time;
 use serde::Serialize;
 
 use super::counts::Counts;
+use super::metrics::Metrics;
 use super::recorder::looks;
 use super::report::{
     OverlayPoint, PhaseReport, Quantiles, Verdict, curve, least_reliability, mean, published,
@@ -63,6 +65,7 @@ impl Observed<'_> {
             broadcasts: &self.broadcasts,
             reach: &[],
             overlays: &overlays,
+            metrics: &Metrics::installed(),
             peak_pending: 0,
             watched: &[],
             routed: &|_, _| RoutingCounts::none(),
@@ -85,7 +88,7 @@ impl Observed<'_> {
             Of::Broadcasts => figure != Figure::Reach,
             Of::Deliveries => !matches!(figure, Figure::Pending | Figure::Lost | Figure::Shed),
             Of::Overlay => figure != Figure::MissingLinks,
-            Of::Channels | Of::Routing => false,
+            Of::Channels | Of::Routing | Of::Moment => false,
         };
         let mut figures = scenario.assertions.iter().map(|assertion| assertion.figure);
         figures.find(|figure| !is_told(*figure)).map(Figure::name)
@@ -122,6 +125,7 @@ impl Observed<'_> {
             latency_curve: curve(&latencies, 1e6),
             regions: Vec::new(),
             overlay: Overlay::of(&(self.overlay)(last).0),
+            metrics: BTreeMap::new(),
         }
     }
 

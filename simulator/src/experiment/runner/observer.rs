@@ -1,13 +1,12 @@
 //! Observers of a run.
 
-use murmurate::membership::{Membership as _, Time};
+use murmurate::membership::Time;
 
 use super::report::Point;
-use crate::engine::stats::Stats;
-use crate::engine::watch::{Filter, Load, Record};
-use crate::engine::{Journal, SimStack, Simulation};
+use crate::engine::watch::{Filter, Record};
+use crate::engine::{Count, Journal};
 use crate::experiment::scenario::Span;
-use crate::observe::topology::Topology;
+pub use crate::observe::view::View;
 
 /// Observes a simulation while it runs, and cannot change it.
 pub trait Observer {
@@ -44,12 +43,33 @@ pub trait Observer {
     /// the run or behind it is its end.
     fn look(&mut self, _sim: &dyn View, _at: Time) {}
 
+    /// How often it wants to look at figures of nodes. Any number of looks takes no more memory than one.
+    fn wants_probes(&self) -> Option<Probing> {
+        None
+    }
+
+    /// The simulation at one of these times, after what happens then.
+    fn probe(&mut self, _sim: &dyn View) {}
+
     /// A point of the time series, as soon as it is complete. What broadcasts came to is known at
     /// the end only.
     fn point(&mut self, _point: &Point) {}
 
     /// How far the virtual time is.
     fn progress(&mut self, _now: Time) {}
+}
+
+/// When figures of nodes are looked at, and what is counted for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probing {
+    /// The first look.
+    pub from: Span,
+    /// Time between two looks.
+    pub every: Span,
+    /// No look comes later, if it is said.
+    pub until: Option<Span>,
+    /// What is counted of each node.
+    pub counts: Vec<Count>,
 }
 
 /// What is done to the simulation from outside.
@@ -60,54 +80,6 @@ impl Observer for Journal {
 
     fn journal(&mut self, journal: &Journal) {
         self.clone_from(journal);
-    }
-}
-
-/// A simulation of any strategies, to look at.
-pub trait View {
-    /// The virtual time.
-    fn now(&self) -> Time;
-    /// Nodes that were ever started.
-    fn started(&self) -> usize;
-    /// Nodes that run.
-    fn running(&self) -> Vec<usize>;
-    /// Neighbours of a node that runs.
-    fn degree(&self, index: usize) -> Option<usize>;
-    /// What a node has sent and received, if that is counted.
-    fn load(&self, index: usize) -> Option<Load>;
-    /// What was counted.
-    fn stats(&self) -> &Stats;
-    /// The overlay.
-    fn topology(&self) -> Topology;
-}
-
-impl<P: SimStack> View for Simulation<P> {
-    fn now(&self) -> Time {
-        self.now()
-    }
-
-    fn started(&self) -> usize {
-        self.len()
-    }
-
-    fn running(&self) -> Vec<usize> {
-        self.live_nodes().collect()
-    }
-
-    fn degree(&self, index: usize) -> Option<usize> {
-        Some(self.stack(index)?.membership().active().len())
-    }
-
-    fn load(&self, index: usize) -> Option<Load> {
-        self.load(index)
-    }
-
-    fn stats(&self) -> &Stats {
-        self.stats()
-    }
-
-    fn topology(&self) -> Topology {
-        Topology::of(self)
     }
 }
 
@@ -148,6 +120,14 @@ impl<O: Observer> Observer for Option<O> {
         self.iter_mut().for_each(|one| one.look(sim, at));
     }
 
+    fn wants_probes(&self) -> Option<Probing> {
+        self.as_ref().and_then(Observer::wants_probes)
+    }
+
+    fn probe(&mut self, sim: &dyn View) {
+        self.iter_mut().for_each(|one| one.probe(sim));
+    }
+
     fn point(&mut self, point: &Point) {
         self.iter_mut().for_each(|one| one.point(point));
     }
@@ -157,7 +137,7 @@ impl<O: Observer> Observer for Option<O> {
     }
 }
 
-/// Two observers, each at its own times. Events are those that the first one wants, or else the second.
+/// Two observers, each at its own times. Events and probes are those of the first that wants any.
 impl<A: Observer, Z: Observer> Observer for (A, Z) {
     fn looks_at(&self) -> Vec<Span> {
         let mut moments = [self.0.looks_at(), self.1.looks_at()].concat();
@@ -203,6 +183,17 @@ impl<A: Observer, Z: Observer> Observer for (A, Z) {
         }
         if wants(self.1.looks_at()) {
             self.1.look(sim, at);
+        }
+    }
+
+    fn wants_probes(&self) -> Option<Probing> {
+        self.0.wants_probes().or_else(|| self.1.wants_probes())
+    }
+
+    fn probe(&mut self, sim: &dyn View) {
+        match self.0.wants_probes() {
+            Some(_) => self.0.probe(sim),
+            None => self.1.probe(sim),
         }
     }
 

@@ -1,12 +1,13 @@
 //! Measures a run while it goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
 use super::Observer;
 use super::counts::Counts;
+use super::metrics::Metrics;
 use super::report::{
     ChannelReport, Curve, FaultReport, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
     RegionLatency, Report, RoutingReport, ViolationReport, curve, least_reliability, mean,
@@ -38,6 +39,7 @@ pub(super) struct Recorder {
     looks: BTreeSet<Time>,
     /// With the moments that they were taken for: the simulation stops a little later.
     overlays: Vec<(Time, OverlayPoint)>,
+    metrics: Metrics,
     phase: Open,
     phases: Vec<Closed>,
     names: Vec<String>,
@@ -62,6 +64,7 @@ struct Closed {
     curve: Curve,
     regions: Vec<RegionLatency>,
     overlay: Overlay,
+    metrics: BTreeMap<&'static str, Option<f64>>,
 }
 
 impl Recorder {
@@ -81,6 +84,7 @@ impl Recorder {
             points: Vec::new(),
             looks: looks(scenario, also),
             overlays: Vec::new(),
+            metrics: Metrics::installed(),
             phase: Open {
                 name: if starts { String::new() } else { first.to_owned() },
                 from: Time::ZERO,
@@ -172,6 +176,7 @@ impl Recorder {
             ..OverlayPoint::of(sim.now(), &graph, dead_links)
         };
         self.overlays.push((at, point));
+        self.metrics.look(at, sim);
     }
 
     /// A phase begins, and so the one before ends.
@@ -193,6 +198,7 @@ impl Recorder {
                 curve: curve(&phase.latencies, 1e6),
                 regions: sim.take_regions().map_or_else(Vec::new, |r| RegionLatency::all(&r)),
                 overlay: overlay::measure(sim),
+                metrics: self.metrics.now(sim),
             });
         }
     }
@@ -228,6 +234,7 @@ impl Recorder {
             broadcasts: &stats.broadcasts,
             reach,
             overlays: &self.overlays,
+            metrics: &self.metrics,
             peak_pending: sim.peak_pending(),
             watched: &watched,
             routed: &|from, until| routing.routed(sim, from, until),
@@ -255,6 +262,7 @@ impl Recorder {
             load: loads(sim),
             series,
             overlay_series: self.overlays.into_iter().map(|(_, point)| point).collect(),
+            metrics: self.metrics.report(),
             verdicts,
             violation,
             marks: stats.marks.clone(),
@@ -278,6 +286,7 @@ impl Closed {
             latency_curve: self.curve,
             regions: self.regions,
             overlay: self.overlay,
+            metrics: self.metrics,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The report of a run, as plain data. Times are in seconds of virtual time.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use hdrhistogram::Histogram;
@@ -62,6 +63,9 @@ pub struct Report {
     pub series: Vec<Point>,
     /// The overlay over time, where it was looked at.
     pub overlay_series: Vec<OverlayPoint>,
+    /// The metrics that were registered, over time, where the overlay was looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricReport>,
     /// The assertions, in their order.
     pub verdicts: Vec<Verdict>,
     /// The invariant that was violated, if one was. The run was stopped there.
@@ -147,6 +151,23 @@ pub struct PhaseReport {
     /// The overlay at the end of the phase.
     #[serde(flatten)]
     pub overlay: Overlay,
+    /// The metrics that were registered, at the end of the phase.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<&'static str, Option<f64>>,
+}
+
+/// A metric that was registered, over time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct MetricReport {
+    /// Its name.
+    pub metric: &'static str,
+    /// What it counts.
+    pub unit: &'static str,
+    /// What it means.
+    pub about: &'static str,
+    /// Pairs of a time and its value then, if there was anything to measure.
+    pub series: Vec<(f64, Option<f64>)>,
 }
 
 /// Delivery latencies in a region, or everywhere where regions have no names.

@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
 use super::counts::Counts;
+use super::metrics::Metrics;
 use super::report::{
     OverlayPoint, Quantiles, Verdict, least_reliability, mean, published, seconds,
 };
@@ -84,12 +85,12 @@ fn interval(scenario: &Scenario, assertion: &Assertion) -> Interval {
     Interval { from: Time::ZERO.after(from.0), until: Time::ZERO.after(until.0) }
 }
 
-/// When the overlay is looked at for an assertion, in order, and at no other time: what else looks at it
+/// When the overlay and the metrics are looked at for an assertion, in order, and at no other time: what else looks at it
 /// changes no verdict.
 pub(super) fn looks(scenario: &Scenario, assertion: &Assertion) -> Vec<Time> {
     let Interval { from, until } = interval(scenario, assertion);
     match &assertion.window {
-        _ if assertion.figure.of() != Of::Overlay => Vec::new(),
+        _ if !matches!(assertion.figure.of(), Of::Overlay | Of::Moment) => Vec::new(),
         Window::Whole | Window::At(_) => vec![until],
         Window::Between(..) | Window::Within(..) => {
             let mut looks = Vec::new();
@@ -126,6 +127,8 @@ pub(super) struct Measured<'a> {
     pub(super) reach: &'a [f64],
     /// With the moments that they were taken for, in order.
     pub(super) overlays: &'a [(Time, OverlayPoint)],
+    /// At the same moments.
+    pub(super) metrics: &'a Metrics,
     pub(super) peak_pending: usize,
     /// As of [`watches`].
     pub(super) watched: &'a [Tally],
@@ -159,7 +162,7 @@ pub(super) fn verdicts(
                 let routed = (measured.routed)(window.from, window.until);
                 verdict(assertion, of_routing(assertion.figure, &routed), None)
             }
-            Of::Overlay => of_overlay(assertion, &looks(scenario, assertion), measured.overlays),
+            Of::Overlay | Of::Moment => of_looks(assertion, &looks(scenario, assertion), measured),
         }
     };
     scenario.assertions.iter().enumerate().map(one).collect()
@@ -251,7 +254,7 @@ fn of_routing(figure: Figure, routed: &RoutingCounts) -> Option<f64> {
     }
 }
 
-fn of_overlay(assertion: &Assertion, looks: &[Time], overlays: &[(Time, OverlayPoint)]) -> Verdict {
+fn of_looks(assertion: &Assertion, looks: &[Time], measured: &Measured<'_>) -> Verdict {
     let figure = |point: &OverlayPoint| match assertion.figure {
         Figure::MissingLinks => point.missing_links.unwrap_or_default() as f64,
         Figure::Components => point.components as f64,
@@ -264,10 +267,14 @@ fn of_overlay(assertion: &Assertion, looks: &[Time], overlays: &[(Time, OverlayP
         _ => point.running_nodes as f64,
     };
     // A run that was stopped has looks that nobody took: then nothing is found.
-    let looked = looks.iter().map(|look| {
-        let taken = overlays.binary_search_by_key(look, |(at, _)| *at).ok();
-        verdict(assertion, taken.map(|taken| figure(&overlays[taken].1)), Some(seconds(*look)))
-    });
+    let found = |look: Time| {
+        if let Figure::Own(metric) = assertion.figure {
+            return measured.metrics.at(metric, look);
+        }
+        let taken = measured.overlays.binary_search_by_key(&look, |(at, _)| *at).ok()?;
+        Some(figure(&measured.overlays[taken].1))
+    };
+    let looked = looks.iter().map(|look| verdict(assertion, found(*look), Some(seconds(*look))));
     let found = match assertion.window {
         Window::Within(..) => first_or_last(looked, |verdict| verdict.holds),
         _ => first_or_last(looked, |verdict| !verdict.holds),

@@ -15,8 +15,10 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::figure::{Figure, OF_CHANNELS};
+use super::nearest_first;
 use super::values::{Share, Span};
+use crate::observe::figure::{Figure, OF_CHANNELS};
+use crate::strategies::Registry;
 
 /// What a run must show.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,7 +158,8 @@ impl<'a> Words<'a> {
 
     /// What is looked at, and of which channel.
     fn figure(&mut self) -> Result<(Figure, Option<String>), AssertionError> {
-        let find = |name: &str| Figure::ALL.into_iter().find(|figure| figure.name() == name);
+        let find =
+            |name: &str| Registry::installed().figures().find(|figure| figure.name() == name);
         if let Some(word) = self.peek().strip_prefix("channel.") {
             let (channel, what) = word.rsplit_once('.').unwrap_or((word, ""));
             let of_channels = |figure: Figure| figure.name().strip_prefix(OF_CHANNELS);
@@ -165,8 +168,9 @@ impl<'a> Words<'a> {
             let figure = self.read(&expected, |_| find(&format!("{OF_CHANNELS}{what}")))?;
             return Ok((figure, Some(channel.to_owned())));
         }
-        let names = Figure::ALL.map(Figure::name);
-        Ok((self.read(&format!("one of {}", names.join(", ")), find)?, None))
+        let names: Vec<String> = all_names().map(ToOwned::to_owned).collect();
+        let expected = format!("one of {}", nearest_first(self.peek(), &names));
+        Ok((self.read(&expected, find)?, None))
     }
 
     fn time(&mut self) -> Result<Span, AssertionError> {
@@ -304,10 +308,14 @@ impl JsonSchema for Assertion {
     }
 }
 
+fn all_names() -> impl Iterator<Item = &'static str> {
+    Registry::installed().figures().map(Figure::name)
+}
+
 /// The grammar as a regular expression, for editors. Values and times are checked when it is read.
 fn pattern() -> String {
-    let names = Figure::ALL.map(Figure::name);
-    let of_channels = names.into_iter().filter_map(|name| name.strip_prefix(OF_CHANNELS));
+    let names: Vec<_> = all_names().collect();
+    let of_channels = names.iter().filter_map(|name| name.strip_prefix(OF_CHANNELS));
     let of_channels = of_channels.collect::<Vec<_>>().join("|");
     let figure = format!(r"({}|channel\.[^\s<>=!]+\.({of_channels}))", names.join("|"));
     let signs = COMPARISONS.map(|(sign, _)| sign).join("|");

@@ -29,8 +29,8 @@ impl Fault {
     }
 }
 
-/// Which nodes a fault strikes: of those that it can strike, drawn at random where it does not name
-/// them.
+/// Which nodes a fault strikes, of those that it can strike, or a probe looks at: drawn at random where
+/// they are not named.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Who {

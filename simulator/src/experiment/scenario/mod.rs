@@ -9,12 +9,12 @@ mod channels;
 mod churn_trace;
 mod document;
 mod faults;
-mod figure;
 pub mod gallery;
 mod graph;
 mod keys;
 mod links;
 mod nearest;
+mod probe;
 mod protocols;
 mod reference;
 mod rules;
@@ -30,18 +30,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::observe::check::Agreement;
+pub use crate::observe::figure::{Figure, Of};
 pub use crate::strategies::{Broadcast, Membership};
 pub use assertion::{Assertion, AssertionError, ComparisonOperator, Window};
 pub use channels::{Channel, ChannelKind, Overflow};
 pub use churn_trace::{Change, TraceError, read as read_trace};
 pub use document::{Document, Problem, ScenarioError};
 pub use faults::{Churn, Death, Fault, Lengths, SessionStart, What, Who};
-pub use figure::{Figure, Of};
 pub use graph::GraphModel;
 pub use links::{
     Bandwidth, Bursts, Connections, LatencyModel, Links, Order, Reorder, RoundTrip, Transport,
 };
-pub(crate) use nearest::nearest;
+pub(crate) use nearest::{nearest, nearest_first};
+pub use probe::{Column, Probe};
 pub use reference::reference;
 pub use schema::schema;
 pub use values::{BitRate, Bytes, Share, Span, Unreadable};
@@ -169,7 +170,7 @@ fn one() -> f64 {
 }
 
 /// What is measured how often.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Measure {
     /// Time between two points of the time series.
@@ -193,6 +194,9 @@ pub struct Measure {
     /// Parts of the run that get figures of their own; without any, the whole run is one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<Phase>,
+    /// Which figures of which nodes `--probe` writes how often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
 }
 
 impl Default for Measure {
@@ -204,6 +208,7 @@ impl Default for Measure {
             every_event: false,
             agreement: None,
             phases: Vec::new(),
+            probe: None,
         }
     }
 }

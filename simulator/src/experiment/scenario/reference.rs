@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use super::figure::Figure;
+use super::Figure;
 use super::schema::{Shape, allowed, resolved, schema, shape};
 
 /// The reference as Markdown: a section for the file and for each kind of table in it.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::churn_trace;
 use super::{
     Churn, Figure, LatencyModel, Scenario, Sender, Span, To, What, Who, Window, Workload, gallery,
-    nearest, protocols,
+    nearest, probe, protocols,
 };
 use crate::engine::{Dialling, lanes};
 use crate::model::machine::ProcessorModel;
@@ -48,6 +48,9 @@ pub(super) fn check(scenario: &Scenario, is_right: impl Fn(&str) -> bool) -> Vec
     }
     if are_right(&["measure", "duration"]) {
         broken.extend(phases(scenario));
+    }
+    if are_right(&["measure", "duration", "nodes", "membership", "broadcast", "anti_entropy"]) {
+        broken.extend(probe(scenario, regions));
     }
     if are_right(&["assertions", "channels", "faults", "graph", "duration"]) {
         broken.extend(assertions(scenario));
@@ -228,6 +231,17 @@ fn node(path: String, index: u32, scenario: &Scenario) -> Option<Broken> {
         .then(|| (path, format!("there is no node {index}: there are {most}, from 0")))
 }
 
+/// A region or a node that there is not.
+fn who(path: String, who: &Who, scenario: &Scenario, regions: Option<&[String]>) -> Option<Broken> {
+    match who {
+        Who::Region(name) => region(format!("{path}.region"), name, regions),
+        Who::Nodes(nodes) => {
+            nodes.iter().find_map(|index| node(format!("{path}.nodes"), *index, scenario))
+        }
+        Who::All | Who::Share(_) | Who::Count(_) => None,
+    }
+}
+
 /// What is wrong with a time that must lie within the run.
 fn within(path: String, time: Span, scenario: &Scenario) -> Option<Broken> {
     let end = scenario.duration;
@@ -366,18 +380,8 @@ fn faults(scenario: &Scenario, regions: Option<&[String]>) -> Vec<Broken> {
         let path = format!("faults.{at}");
         broken.extend(within(format!("{path}.at"), fault.at, scenario));
         let path = format!("{path}.do.{}", fault.what.kind());
-        match fault.what.who() {
-            Some(Who::Region(name)) => {
-                broken.extend(region(format!("{path}.who.region"), name, regions));
-            }
-            Some(Who::Nodes(nodes)) => {
-                let wrong = nodes
-                    .iter()
-                    .find_map(|index| node(format!("{path}.who.nodes"), *index, scenario));
-                broken.extend(wrong);
-            }
-            _ => {}
-        }
+        let struck = fault.what.who();
+        broken.extend(struck.and_then(|of| who(format!("{path}.who"), of, scenario, regions)));
         if let What::Churn { how: Churn::Trace { file }, .. } = &fault.what {
             let path = format!("{path}.how.trace.file");
             let named = |message: String| (path.clone(), format!("{}: {message}", file.display()));
@@ -412,6 +416,16 @@ fn phases(scenario: &Scenario) -> Vec<Broken> {
             broken.push((path(at + 1), message));
         }
     }
+    broken
+}
+
+fn probe(scenario: &Scenario, regions: Option<&[String]>) -> Vec<Broken> {
+    let Some(probe) = &scenario.measure.probe else { return Vec::new() };
+    let path = |key: &str| format!("measure.probe.{key}");
+    let mut broken = probe::check(scenario);
+    broken.extend(within(path("from"), probe.from, scenario));
+    broken.extend(probe.until.and_then(|until| within(path("until"), until, scenario)));
+    broken.extend(who(path("nodes"), &probe.nodes, scenario, regions));
     broken
 }
 

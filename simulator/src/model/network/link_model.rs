@@ -161,6 +161,12 @@ impl Port {
         carry(&mut self.down_free, start, bytes, line.down, line.queue)
     }
 
+    /// Bytes that wait for the two lines: to leave, and to come in.
+    pub(crate) fn waiting(&self, now: u64, line: Bandwidth) -> [u64; 2] {
+        let bytes = |free: u64, rate| bytes_in(free.saturating_sub(now), rate);
+        [bytes(self.up_free, line.up), bytes(self.down_free, line.down)]
+    }
+
     #[cfg(test)]
     pub(super) fn links(&self) -> usize {
         self.links.len()
@@ -186,6 +192,11 @@ fn carry(free: &mut u64, now: u64, bytes: u64, rate: u64, queue: u64) -> Option<
 /// Nanoseconds that a line takes for this many bytes at this many bits a second.
 pub(crate) fn time_of(bytes: u64, rate: u64) -> u64 {
     (u128::from(bytes) * 8_000_000_000 / u128::from(rate.max(1))) as u64
+}
+
+/// Bytes that a line carries in so many nanoseconds at so many bits a second, rounded up.
+fn bytes_in(time: u64, rate: u64) -> u64 {
+    (u128::from(time) * u128::from(rate)).div_ceil(8_000_000_000) as u64
 }
 
 /// [`LinkModel`] ready to draw from.

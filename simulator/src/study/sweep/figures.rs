@@ -3,6 +3,7 @@
 use super::SweepError;
 use crate::experiment::runner::{ChannelReport, PhaseReport, Report, Verdict};
 use crate::experiment::scenario::{Scenario, Span, nearest};
+use crate::strategies::Registry;
 use Values::{Counts, Numbers, YesNo};
 
 /// A name, what values there are, and how they come from a report.
@@ -101,9 +102,12 @@ const ASSERTION: &[Figure<Verdict>] = &[
 pub fn names(scenario: &Scenario) -> Vec<String> {
     let phases = phases(scenario);
     let mut names: Vec<String> = RUN.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    let metrics = Registry::installed().metrics();
     for phase in &phases {
-        names.extend(PHASE.iter().map(|(name, ..)| match phases.len() {
-            1 => (*name).to_owned(),
+        let own = metrics.iter().map(|metric| metric.name);
+        let of_phase = PHASE.iter().map(|(name, ..)| *name).chain(own);
+        names.extend(of_phase.map(|name| match phases.len() {
+            1 => name.to_owned(),
             _ => format!("{phase}.{name}"),
         }));
     }
@@ -124,6 +128,8 @@ pub fn values(scenario: &Scenario, report: &Report) -> Vec<Option<f64>> {
     for name in phases(scenario) {
         let phase = report.phases.iter().find(|phase| phase.phase == name);
         values.extend(PHASE.iter().map(|(.., of)| phase.and_then(of)));
+        let metrics = Registry::installed().metrics().iter();
+        values.extend(metrics.map(|metric| *phase?.metrics.get(metric.name)?));
     }
     for channel in &report.channels {
         values.extend(CHANNEL.iter().map(|(.., of)| of(channel)));

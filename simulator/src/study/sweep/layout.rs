@@ -37,8 +37,10 @@ impl Layout {
         let mut sorted: Vec<&String> = columns.iter().collect();
         sorted.sort();
         if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            let message =
-                format!("two columns would be called {}: give phases other names", twice[0]);
+            let message = format!(
+                "two columns would be called {}: give phases or metrics other names",
+                twice[0]
+            );
             return Err(SweepError::Wrong(message));
         }
         if let Some(name) = columns.iter().find(|name| name.contains(char::is_control)) {

@@ -229,8 +229,13 @@ function faults(run, look) {
   return {
     symbol: "none", silent: true, data,
     lineStyle: { color: look.fault, type: "dashed", width: 1 },
-    label: { show: named, formatter: "{b}", position: "insideEndBottom", color: look.fault, backgroundColor: look.paper, padding: 2 },
+    label: { show: named, formatter: ({ name }) => brief(name), position: "insideEndBottom", color: look.fault, backgroundColor: look.paper, padding: 2 },
   };
+}
+
+// As much of a name as a chart is high.
+function brief(name) {
+  return name.length > 26 ? `${name.slice(0, 25)}…` : name;
 }
 
 // What lasts is a strip.

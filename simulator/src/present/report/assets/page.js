@@ -103,6 +103,9 @@ function phases() {
     ["components", (p) => figure(p.components)], ["largest component", (p) => figure(p.largest_component)],
     ["asymmetric links", (p) => figure(p.asymmetric_links)],
   ];
+  for (const { metric, unit } of run.metrics ?? []) {
+    rows.push([`${metric}, ${unit}`, (p) => p.metrics[metric] === null ? "-" : figure(p.metrics[metric], 6)]);
+  }
   table(section("rest", "Figures"), ["phase", ...run.phases.map((p) => p.phase)], rows.map(([name, of]) => [name, ...run.phases.map(of)]));
 }
 

@@ -1,5 +1,7 @@
 //! The figures that assertions, sweeps and comparisons use.
 
+use crate::observe::metric::Metric;
+
 /// What can be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Figure {
@@ -80,6 +82,8 @@ pub enum Figure {
     UnlinkedPairs,
     /// Links of the scenario's graph between running nodes that are not there.
     MissingLinks,
+    /// One that was registered.
+    Own(&'static Metric),
 }
 
 /// Where a figure comes from, and so what its windows mean.
@@ -95,13 +99,15 @@ pub enum Of {
     Routing,
     /// The overlay as it is at a moment.
     Overlay,
+    /// The simulation as it is at a moment.
+    Moment,
 }
 
 /// How figures of channels begin.
-pub(super) const OF_CHANNELS: &str = "channel_";
+pub(crate) const OF_CHANNELS: &str = "channel_";
 
 impl Figure {
-    /// Every figure.
+    /// Every figure but those that are registered.
     pub const ALL: [Self; 38] = [
         Self::Reliability,
         Self::LeastReliability,
@@ -185,6 +191,7 @@ impl Figure {
             Self::DeadLinks => "dead_links",
             Self::UnlinkedPairs => "unlinked_pairs",
             Self::MissingLinks => "missing_links",
+            Self::Own(metric) => metric.name,
         }
     }
 
@@ -220,6 +227,7 @@ impl Figure {
             | Self::LookupLatencyP99
             | Self::Datagrams
             | Self::DatagramDelivered => Of::Routing,
+            Self::Own(_) => Of::Moment,
             _ => Of::Channels,
         }
     }
@@ -227,6 +235,9 @@ impl Figure {
     /// Whether its values are times.
     #[must_use]
     pub fn is_time(self) -> bool {
+        if let Self::Own(metric) = self {
+            return metric.unit == "s";
+        }
         matches!(
             self,
             Self::LatencyP50
