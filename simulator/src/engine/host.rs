@@ -18,7 +18,7 @@ use crate::engine::strategy::{EventOf, IdOf, MessageOf, PayloadOf, SimStack, Tim
 use crate::engine::watch::{EventKind, Record, Watch};
 use crate::model::id::SimId as _;
 use crate::model::machine::Machine;
-use crate::model::network::{Network, Packet, Transmission};
+use crate::model::network::{Nat, Network, Packet, Transmission};
 use crate::model::node::Peer;
 use crate::model::regional::Regional;
 
@@ -129,7 +129,10 @@ impl<P: SimStack> Host<'_, P> {
             Admitted::Waits => {}
             Admitted::Dials { attempt, first } => {
                 self.common.stats.dials += 1;
-                self.shake(to, first);
+                match self.network.nat(to.index()) {
+                    None => self.shake(to, first),
+                    Some(nat) => self.dial_in_vain(to, attempt, nat),
+                }
                 self.set(timeout, What::Handshake(Handshake::TimedOut { peer: to, attempt }));
             }
             Admitted::Shed => self.common.stats.shed += 1,
@@ -148,6 +151,21 @@ impl<P: SimStack> Host<'_, P> {
         }
     }
 
+    /// Dials a node that nobody can dial. The node itself hears nothing of it.
+    fn dial_in_vain(&mut self, to: Peer, attempt: u32, nat: Nat) {
+        let sequence = self.next_sequence();
+        let (from, now) = (self.me, self.departure(HANDSHAKE_BYTES));
+        let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
+        let packet = Packet { from, to, sequence, bytes: HANDSHAKE_BYTES, now };
+        let there = self.network.send_on_stream(&packet, port);
+        let Some(there) = there.filter(|_| nat == Nat::Reject) else { return };
+        if let Some(back) = self.network.carry_reset(to, from, sequence, there.arrives) {
+            let time = there.arrives.saturating_add(back);
+            let what = What::Handshake(Handshake::Rejected { peer: to, attempt });
+            self.common.schedule(Event { time, what, to: from, from, sequence }, self.end);
+        }
+    }
+
     /// There is a connection with `peer`: what waited for it goes.
     pub(crate) fn connected(&mut self, peer: Peer) {
         let now = self.now.as_nanos();
@@ -159,7 +177,9 @@ impl<P: SimStack> Host<'_, P> {
 
     /// There is none any more: what waited for it is lost.
     pub(crate) fn disconnected(&mut self, peer: Peer) {
-        let lost = self.connections.as_mut().map_or(0, |connections| connections.close(peer));
+        let Some(connections) = &mut self.connections else { return };
+        self.common.stats.failed_dials += u64::from(connections.is_dialling(peer, None));
+        let lost = connections.close(peer);
         self.common.stats.lost += lost as u64;
     }
 
@@ -286,6 +306,10 @@ impl<P: SimStack> LaneHost for Host<'_, P> {
         self.now
     }
 
+    fn can_dial(&self, node: usize) -> bool {
+        self.network.nat(node).is_none()
+    }
+
     fn local(&self) -> Time {
         self.machine.as_ref().map_or(self.now, |machine| machine.clock.local(self.now))
     }
@@ -295,7 +319,13 @@ impl<P: SimStack> LaneHost for Host<'_, P> {
         if message.is_on_stream() {
             return self.post_until_it_arrives(to, kind, bytes, message);
         }
-        self.post(to, kind, bytes, What::Lane(Box::new(message)));
+        let what = What::Lane(Box::new(message));
+        // Hop by hop it comes to a node that nobody can dial over the connections which that node made.
+        if self.network.nat(to.index()).is_some() {
+            self.transmit(to, kind, bytes, what);
+        } else {
+            self.post(to, kind, bytes, what);
+        }
         true
     }
 

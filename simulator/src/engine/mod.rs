@@ -24,6 +24,6 @@ mod workers;
 
 pub use connections::Dialling;
 pub use journal::{Journal, Operation};
-pub use simulation::{Simulation, bucket};
+pub use simulation::{Census, Simulation, bucket};
 pub use stats::SIZES;
 pub use strategy::{Make, SimStack, StackOf};

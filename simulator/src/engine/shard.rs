@@ -54,6 +54,8 @@ pub(crate) struct Shard<P: SimStack> {
     machines: Vec<Option<Box<Machine>>>,
     /// What each machine has, if it takes its time.
     processor: Option<Processor>,
+    /// The same by class, where some have others.
+    processors: Vec<Option<Processor>>,
     /// What it takes to connect, if anything, and the nodes' connections.
     dialling: Option<Dialling>,
     connections: Vec<Connections<P>>,
@@ -92,6 +94,7 @@ impl<P: SimStack> Shard<P> {
             up: Vec::new(),
             machines: Vec::new(),
             processor: None,
+            processors: Vec::new(),
             dialling: None,
             connections: Vec::new(),
             common: Common::new(Queue::new(sharding, shard, lookahead)),
@@ -133,7 +136,7 @@ impl<P: SimStack> Shard<P> {
         if place == self.nodes.len() {
             self.nodes.push(Node { stack, sequence: 0, born });
             self.up.push(true);
-            let (port, processor) = (network.port(), self.processor);
+            let (port, processor) = (network.port(), self.processor(network, index));
             if port.is_some() || processor.is_some() {
                 self.machines.resize_with(place, || None);
                 let machine = Machine::with(port, processor.unwrap_or_default());
@@ -154,6 +157,17 @@ impl<P: SimStack> Shard<P> {
                 log.forget(place);
             }
         }
+    }
+
+    /// What the machine of a node has, if it takes its time.
+    fn processor(&self, network: &Network, index: usize) -> Option<Processor> {
+        let of = |class: usize| self.processors.get(class).copied().flatten();
+        network.placement().class(index).and_then(of).or(self.processor)
+    }
+
+    /// What the machines of classes have. Before any node starts.
+    pub(crate) fn equip_classes(&mut self, processors: &[Option<Processor>]) {
+        self.processors = processors.to_vec();
     }
 
     /// What machines and connections are like. Before any node starts.
@@ -441,11 +455,13 @@ impl<P: SimStack> Shard<P> {
                 0 | 1 => host.connected(from),
                 left => host.shake(from, Handshake::Dial(left - 1)),
             },
-            Handshake::TimedOut { peer, attempt } if dials(&host, peer, Some(attempt)) => {
+            Handshake::TimedOut { peer, attempt } | Handshake::Rejected { peer, attempt }
+                if dials(&host, peer, Some(attempt)) =>
+            {
                 host.disconnected(peer);
                 self.give(network, place, (now, end), Input::LinkDown(peer));
             }
-            Handshake::Answer(_) | Handshake::TimedOut { .. } => {}
+            Handshake::Answer(_) | Handshake::TimedOut { .. } | Handshake::Rejected { .. } => {}
         }
     }
 
@@ -467,6 +483,8 @@ impl<P: SimStack> Shard<P> {
     #[inline(never)]
     fn admit(&mut self, network: &Network, place: usize, event: &mut Event<P>, end: u64) -> bool {
         let Some(Some(machine)) = self.machines.get_mut(place) else { return true };
+        let (from, to) = (event.from.index(), event.to.index());
+        let way = |network: &Network| network.way(from, to);
         let what = std::mem::replace(&mut event.what, What::Reset);
         let message = match what {
             What::Late(what) => {
@@ -475,10 +493,10 @@ impl<P: SimStack> Shard<P> {
                 return true;
             }
             What::Message(ref message) => {
-                Some((self.common.stats.wire_len::<P>(message), network.bandwidth()))
+                Some((self.common.stats.wire_len::<P>(message), way(network)))
             }
             What::Lane(ref message) if !message.is_timer() => {
-                Some((message.bytes_on_line(), network.bandwidth()))
+                Some((message.bytes_on_line(), way(network)))
             }
             What::Timer(_) | What::Reset | What::Restarted => None,
             What::Lane(_) | What::Handshake(_) => None,

@@ -51,6 +51,12 @@ pub fn graph<P: SimStack>(sim: &Simulation<P>) -> Graph {
     Graph::from_arcs(sim.live(), arcs)
 }
 
+/// Running nodes that a node has in its view.
+pub fn degree<P: SimStack>(sim: &Simulation<P>, index: usize) -> usize {
+    let runs = |peer: &Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(*peer);
+    sim.stack(index).map_or(0, |stack| stack.membership().active().filter(runs).count())
+}
+
 /// Running nodes whose views hold nodes that do not run, each with whom it holds.
 pub fn dead_links<P: SimStack>(sim: &Simulation<P>) -> impl Iterator<Item = (usize, Peer)> + '_ {
     let runs = |peer: Peer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);

@@ -40,6 +40,9 @@ pub(crate) fn check(scenario: &Scenario) -> Result<(), Impossible> {
     {
         return no("broadcast.strategy", "real nodes run plumtree or flood here");
     }
+    if let Some(at) = scenario.classes.iter().position(|class| class.nat.is_some()) {
+        return no(&format!("classes.{at}.nat"), "real nodes run without NATs here");
+    }
     if !scenario.channels.is_empty() {
         return no("channels", "only broadcasts are run in both worlds");
     }

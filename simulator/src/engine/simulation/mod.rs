@@ -1,8 +1,11 @@
 //! The simulation: nodes, the queue between them, and what one can do to them.
 
+mod census;
 mod control;
 mod noted;
 mod services;
+
+pub use census::Census;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -56,6 +59,7 @@ pub struct Simulation<P: SimStack> {
     shards: Shards<P>,
     len: usize,
     live: usize,
+    census: Vec<Census>,
     network: Arc<Network>,
     make: Make<P>,
     /// Who published each broadcast, and how many each publisher has.
@@ -88,6 +92,7 @@ impl<P: SimStack> Simulation<P> {
             shards,
             len: 0,
             live: 0,
+            census: Census::of(&network),
             network: Arc::new(network),
             make,
             publishers: Vec::new(),
@@ -326,7 +331,7 @@ impl<P: SimStack> Simulation<P> {
     fn stop(&mut self, index: usize) {
         if let Some(me) = self.peer(index).filter(|_| self.is_live(index)) {
             self.shards.of_mut(index).stop(index);
-            self.live -= 1;
+            self.count_stop(index);
             self.see(me, EventKind::Stop, |record| record);
         }
     }
@@ -392,7 +397,7 @@ impl<P: SimStack> Simulation<P> {
         let seed = u64::from(me.bits()).wrapping_mul(0xd134_2543_de82_ef95);
         let stack = (self.make)(me, crate::model::network::mix(self.seed ^ seed));
         self.shards.of_mut(me.index()).start(&self.network, me.index(), self.now, stack);
-        self.live += 1;
+        self.count_start(me.index());
         self.see(me, EventKind::Start, |record| record);
         self.tell_of(me.index(), contacts);
     }
@@ -422,6 +427,7 @@ impl<P: SimStack> Simulation<P> {
         *sequence += 1;
         self.publishers.push(me);
         let (sent, eligible) = (self.now, self.live as u32);
+        self.count_broadcast(index);
         for shard in self.shards.all_mut() {
             shard.publish(stats::Broadcast {
                 origin: index,
@@ -558,25 +564,6 @@ impl<P: SimStack> Simulation<P> {
     /// The machine of node `index`, to change it.
     pub(crate) fn machine_mut(&mut self, index: usize) -> Option<&mut Machine> {
         self.shards.of_mut(index).machine_mut(index)
-    }
-
-    /// Sets the timers of the nodes for which `is_struck` holds to other times: `retimed` says by
-    /// how much later than now one goes off, given how much later it would.
-    pub(crate) fn retime(
-        &mut self,
-        is_struck: impl Fn(usize) -> bool,
-        retimed: impl Fn(usize, u64) -> u64,
-    ) {
-        let now = self.now.as_nanos();
-        for shard in self.shards.all_mut() {
-            shard.common.queue.retime(
-                |event| event.what.is_timer() && is_struck(event.to.index()),
-                |event| {
-                    let left = event.time.saturating_sub(now);
-                    now.saturating_add(retimed(event.to.index(), left))
-                },
-            );
-        }
     }
 
     /// Runs all buckets that start before `until`; then it is `until`, rounded up to a border.

@@ -5,6 +5,7 @@
 //! simulation itself on the way.
 
 mod agenda;
+mod classes;
 mod counted;
 mod guard;
 mod observed;
@@ -31,7 +32,7 @@ use rand_xoshiro::SplitMix64;
 pub use observed::{Observed, Outcome};
 pub use observer::{Observer, View};
 pub use report::{
-    Broken, ChannelReport, Curve, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
+    Broken, ChannelReport, ClassReport, Curve, DialReport, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
     RegionLatency, Report, RoutingReport, Sent, Verdict,
 };
 
@@ -143,6 +144,7 @@ fn run_nodes<P: SimStack>(
     let regional = Regional::new(&network);
     let mut sim = Simulation::on_threads(threads, scenario.seed, network, make);
     sim.equip(scenario.processor(), scenario.dialling());
+    sim.equip_classes(&scenario.class_processors());
     if regional.tells_apart() {
         sim.watch_regions(&regional);
     }

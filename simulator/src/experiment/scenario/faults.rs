@@ -44,6 +44,8 @@ pub enum Who {
     Nodes(Vec<u32>),
     /// Those of this region.
     Region(String),
+    /// Those of this class.
+    Class(String),
 }
 
 /// How a node that stops is noticed.

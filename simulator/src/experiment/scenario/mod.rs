@@ -7,6 +7,7 @@
 mod assertion;
 mod channels;
 mod churn_trace;
+mod classes;
 mod document;
 mod faults;
 mod figure;
@@ -33,6 +34,7 @@ pub use crate::strategies::{Broadcast, Membership};
 pub use assertion::{Assertion, AssertionError, Comparison, Window};
 pub use channels::{Channel, ChannelKind, Overflow};
 pub use churn_trace::{Change, TraceError, read as read_trace};
+pub use classes::{Class, Members, Nat};
 pub use document::{Document, Problem, ScenarioError};
 pub use faults::{Churn, Death, Fault, Lengths, SessionStart, What, Who};
 pub use figure::{Figure, Of};
@@ -64,6 +66,9 @@ pub struct Scenario {
     /// Where nodes stand, in turn; without any, the sites that the links' latency names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<Region>,
+    /// Nodes that are not as the rest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<Class>,
     /// Who is whose neighbour.
     pub membership: Membership,
     /// How a message reaches everyone.
@@ -99,6 +104,7 @@ impl Default for Scenario {
             duration: Span::secs(60),
             nodes: Nodes::default(),
             regions: Vec::new(),
+            classes: Vec::new(),
             membership: Membership::default(),
             broadcast: Broadcast::default(),
             anti_entropy: None,

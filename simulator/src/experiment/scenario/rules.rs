@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::churn_trace;
 use super::{
-    Churn, Figure, LatencyModel, Scenario, Sender, Span, To, What, Who, Window, Workload, gallery,
+    Churn, Figure, LatencyModel, Members, Scenario, Sender, Span, To, What, Who, Window, Workload, gallery,
     nearest, protocols,
 };
 use crate::engine::{Dialling, lanes};
 use crate::model::machine::Processor;
 use crate::model::matrix::Matrix;
-use crate::model::network::{Bandwidth, Bursts, Latency, LinkModel, Network, Placement};
+use crate::model::network::{Bursts, Latency, LinkModel, Network, Placement};
 use crate::model::node::Peer;
 
 /// The path of a key, and what is wrong with its value.
@@ -43,6 +43,9 @@ pub(super) fn check(scenario: &Scenario, is_right: impl Fn(&str) -> bool) -> Vec
     if are_right(&["faults", "nodes", "duration"]) {
         broken.extend(faults(scenario, regions));
     }
+    if are_right(&["classes", "nodes", "faults"]) {
+        broken.extend(classes(scenario));
+    }
     if are_right(&["measure", "duration"]) {
         broken.extend(phases(scenario));
     }
@@ -67,10 +70,19 @@ impl Scenario {
             .map_err(at("links.latency"))?
             .with(&self.links())
             .map_err(at("links"))?;
-        Ok(match placement {
+        let network = match placement {
             Some(placement) => network.placed(placement),
             None => network,
-        })
+        };
+        if self.classes.is_empty() {
+            return Ok(network);
+        }
+        let classes = self.network_classes(|name| network.placement().find(name));
+        let classes = classes.map_err(|(key, message)| match key.ends_with("who.region") {
+            true => (key, message + &there_are(network.placement().names())),
+            false => (key, message),
+        })?;
+        network.classed(classes).map_err(at("classes"))
     }
 
     fn links(&self) -> LinkModel {
@@ -85,11 +97,7 @@ impl Scenario {
             }),
             duplicate: links.duplicate.get(),
             reorder: links.reorder.map(|reorder| (reorder.share.get(), reorder.by.0)),
-            bandwidth: links.bandwidth.map(|line| Bandwidth {
-                up: line.up.0,
-                down: line.down.0,
-                queue: line.queue.0.into(),
-            }),
+            bandwidth: links.bandwidth.map(Into::into),
             streams: links.transport == super::Transport::Streams,
         }
     }
@@ -97,8 +105,7 @@ impl Scenario {
     /// What a node's processor takes, if anything.
     #[must_use]
     pub fn processor(&self) -> Option<Processor> {
-        let of = self.nodes.processor?;
-        Some(Processor { message: of.message.0, rate: of.rate.map(|rate| rate.0) })
+        self.nodes.processor.map(Into::into)
     }
 
     /// What it takes to make a connection, if anything.
@@ -211,12 +218,40 @@ fn known(names: &[String]) -> String {
     }
 }
 
+fn there_are(names: &[String]) -> String {
+    if names.is_empty() { ": there are none".into() } else { known(names) }
+}
+
+/// What is wrong with the nodes of classes, and with the names of those that faults strike.
+fn classes(scenario: &Scenario) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    for (at, class) in scenario.classes.iter().enumerate() {
+        if let Members::Nodes(nodes) = &class.who {
+            let path = || format!("classes.{at}.who.nodes");
+            broken.extend(nodes.iter().find_map(|index| node(path(), *index, scenario)));
+        }
+    }
+    for (at, fault) in scenario.faults.iter().enumerate() {
+        if let Some(Who::Class(name)) = fault.what.who() {
+            let path = format!("faults.{at}.do.{}.who.class", fault.what.kind());
+            broken.extend(class(path, name, scenario));
+        }
+    }
+    broken
+}
+
+/// What is wrong with the name of a class.
+fn class(path: String, name: &str, scenario: &Scenario) -> Option<Broken> {
+    let names: Vec<String> = scenario.classes.iter().map(|class| class.name.clone()).collect();
+    let message = || format!("{name:?} is not a class{}", there_are(&names));
+    (!names.iter().any(|known| known == name)).then(|| (path, message()))
+}
+
 /// What is wrong with the name of a region, if the regions are known.
 fn region(path: String, name: &str, regions: Option<&[String]>) -> Option<Broken> {
     let regions = regions?;
     let there = regions.iter().any(|region| region == name);
-    let known = if regions.is_empty() { ": there are none".into() } else { known(regions) };
-    (!there).then(|| (path, format!("{name:?} is not a region{known}")))
+    (!there).then(|| (path, format!("{name:?} is not a region{}", there_are(regions))))
 }
 
 fn node(path: String, index: u32, scenario: &Scenario) -> Option<Broken> {

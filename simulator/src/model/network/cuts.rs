@@ -10,6 +10,8 @@ pub enum Side {
     Nodes(Vec<bool>),
     /// Those in a region, also who joins later.
     Region(usize),
+    /// Those of a class, also who joins later.
+    Class(usize),
 }
 
 impl Side {
@@ -22,6 +24,7 @@ impl Side {
         match self {
             Self::Nodes(nodes) => nodes.get(peer.index()).copied().unwrap_or(false),
             Self::Region(region) => placement.of(peer.index()) == *region,
+            Self::Class(class) => placement.class(peer.index()) == Some(*class),
         }
     }
 }

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::{mix, share_of, threshold};
+use super::{Class, mix, share_of, threshold};
 use crate::model::node::Peer;
 
 /// How links are, beyond their latency. The default is perfect.
@@ -196,8 +196,11 @@ pub(super) struct Drawn {
     bursts: Option<Chain>,
     duplicate: u64,
     reorder: Option<(u64, u64)>,
-    pub(super) bandwidth: Option<Bandwidth>,
+    bandwidth: Option<Bandwidth>,
     pub(super) streams: bool,
+    /// By class, where any has a line or a loss of its own.
+    lines: Vec<Option<Bandwidth>>,
+    losses: Vec<Option<u64>>,
 }
 
 /// Bursts, as a Markov chain.
@@ -259,17 +262,75 @@ impl Drawn {
             reorder: links.reorder.map(|(share, by)| (threshold(share), nanos(by))),
             bandwidth: links.bandwidth,
             streams: links.streams,
+            lines: Vec::new(),
+            losses: Vec::new(),
         }
     }
 
-    /// Nothing is lost in bursts, copied or held back any more.
+    /// Some nodes have lines of their own. Whether transmissions depend on those before.
+    pub(super) fn set_classes(&mut self, classes: &[Class]) -> bool {
+        if classes.iter().any(|class| class.bandwidth.is_some()) {
+            self.lines = classes.iter().map(|class| class.bandwidth).collect();
+        }
+        if classes.iter().any(|class| class.loss.is_some()) {
+            self.losses = classes.iter().map(|class| class.loss.map(threshold)).collect();
+        }
+        !self.lines.is_empty()
+    }
+
+    /// What the access line of a node carries, if that is bounded. `class` is the node's.
+    pub(super) fn line(&self, class: impl FnOnce() -> Option<usize>) -> Option<Bandwidth> {
+        if self.lines.is_empty() {
+            return self.bandwidth;
+        }
+        class().and_then(|class| self.lines[class]).or(self.bandwidth)
+    }
+
+    /// What the line of the receiver carries of what comes from the sender's.
+    pub(super) fn way(
+        &self,
+        sender: impl FnOnce() -> Option<usize>,
+        receiver: impl FnOnce() -> Option<usize>,
+    ) -> Option<Bandwidth> {
+        if self.lines.is_empty() {
+            return self.bandwidth;
+        }
+        let line = self.line(receiver)?;
+        // A sender without a line sends all at once.
+        Some(Bandwidth { up: self.line(sender).map_or(u64::MAX, |line| line.up), ..line })
+    }
+
+    /// The loss between nodes of two classes: the worse of the two, where all others lose `base`.
+    pub(super) fn loss(
+        &self,
+        base: u64,
+        sender: impl FnOnce() -> Option<usize>,
+        receiver: impl FnOnce() -> Option<usize>,
+    ) -> u64 {
+        if self.losses.is_empty() {
+            return base;
+        }
+        let of = |class: Option<usize>| class.and_then(|class| self.losses[class]);
+        match (of(sender()), of(receiver())) {
+            (Some(one), Some(other)) => one.max(other),
+            (one, other) => one.or(other).unwrap_or(base),
+        }
+    }
+
+    /// Nothing is lost by chance, copied or held back any more.
     pub(super) fn calm(&mut self) {
+        self.losses.clear();
         (self.bursts, self.duplicate, self.reorder) = (None, 0, None);
     }
 
     /// When a message leaves its sender; `None` if it does not fit its queue.
-    pub(super) fn departs(&self, packet: &Packet, port: &mut Port) -> Option<u64> {
-        match self.bandwidth {
+    pub(super) fn departs(
+        &self,
+        packet: &Packet,
+        port: &mut Port,
+        line: Option<Bandwidth>,
+    ) -> Option<u64> {
+        match line {
             None => Some(packet.now),
             Some(line) => carry(&mut port.up_free, packet.now, packet.bytes, line.up, line.queue),
         }

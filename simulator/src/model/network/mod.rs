@@ -3,6 +3,7 @@
 //! Every draw is a hash of (seed, source, destination, sequence): adding one fault shifts no other
 //! draw, and the order in which nodes are run does not matter.
 
+mod classes;
 mod cuts;
 mod latency;
 mod link_model;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use murmurate::membership::nanos;
 
+pub use classes::{Class, Members, Nat};
 pub use cuts::Side;
 use cuts::{Cuts, When};
 pub use latency::Latency;
@@ -65,6 +67,9 @@ pub enum NetworkError {
     /// Not a probability either.
     #[error("share {0} is out of range: 0 to 1")]
     Share(f64),
+    /// There are not so many nodes.
+    #[error("the shares of the classes come to {0}: allowed is 1 at most")]
+    Shares(f64),
     /// The second is smaller than the first.
     #[error("uniform latency {0:?},{1:?}: the second must be at least the first")]
     Uniform(Duration, Duration),
@@ -103,6 +108,31 @@ impl Network {
     #[must_use]
     pub fn placed(self, placement: Placement) -> Self {
         Self { placement, ..self }
+    }
+
+    /// The same network with nodes of these classes. To be called once its links are set.
+    ///
+    /// # Errors
+    /// If a share is none, or all shares come to more than 1.
+    pub fn classed(mut self, classes: Vec<Class>) -> Result<Self, NetworkError> {
+        let share_of = |class: &Class| match class.members {
+            Members::Share(share) => share,
+            _ => 0.0,
+        };
+        let shares = classes.iter().map(share_of).chain(classes.iter().filter_map(|c| c.loss));
+        if let Some(share) = shares.into_iter().find(|share| !(0.0..=1.0).contains(share)) {
+            return Err(NetworkError::Share(share));
+        }
+        let all: f64 = classes.iter().map(share_of).sum();
+        if all > 1.0 + 1e-9 {
+            return Err(NetworkError::Shares(all));
+        }
+        if classes.iter().any(|class| class.bandwidth.is_some() || class.loss.is_some()) {
+            let links = self.links.get_or_insert_with(|| Drawn::new(&LinkModel::default()).into());
+            self.remembers |= links.set_classes(&classes);
+        }
+        self.placement = self.placement.classed(classes, self.seed);
+        Ok(self)
     }
 
     /// The same network with such links.
@@ -214,10 +244,16 @@ impl Network {
         self.remembers.then(Port::default)
     }
 
-    /// What a node's access line carries, if that is bounded.
+    /// What a node's access line carries of what comes from another node's, if that is bounded.
     #[inline]
-    pub(crate) fn bandwidth(&self) -> Option<Bandwidth> {
-        self.links.as_ref().and_then(|links| links.bandwidth)
+    pub(crate) fn way(&self, from: usize, to: usize) -> Option<Bandwidth> {
+        let class = |index| move || self.placement.class(index);
+        self.links.as_ref().and_then(|links| links.way(class(from), class(to)))
+    }
+
+    /// What a dial meets at node `index`, if nobody can dial it.
+    pub(crate) fn nat(&self, index: usize) -> Option<Nat> {
+        self.placement.classes().get(self.placement.class(index)?)?.nat
     }
 
     /// No message takes less than this many nanoseconds.
@@ -229,11 +265,24 @@ impl Network {
     /// nothing is in its way; `None` if it is lost.
     #[inline]
     pub(crate) fn carry(&self, from: Peer, to: Peer, sequence: u32, now: u64) -> Option<u64> {
+        self.carry_or_lose(from, to, sequence, now, self.loss)
+    }
+
+    /// The same where so much is lost.
+    #[inline(always)]
+    fn carry_or_lose(
+        &self,
+        from: Peer,
+        to: Peer,
+        sequence: u32,
+        now: u64,
+        loss: u64,
+    ) -> Option<u64> {
         if !self.cuts.is_empty() && self.cuts.sever(from, to, now, &self.placement) {
             return None;
         }
         let draw = self.draw(from, to, sequence);
-        if self.loss > 0 && mix(draw ^ 0x6c6f_7373) < self.loss {
+        if loss > 0 && mix(draw ^ 0x6c6f_7373) < loss {
             return None;
         }
         Some(self.latency(from, to, draw))
@@ -268,10 +317,13 @@ impl Network {
     #[inline(never)]
     fn send_under(&self, links: &Drawn, packet: &Packet, port: &mut Port) -> Transmission {
         let Packet { from, to, sequence, .. } = *packet;
-        let Some(departs) = links.departs(packet, port) else { return Transmission::Shed };
+        let class = |peer: Peer| move || self.placement.class(peer.index());
+        let line = links.line(class(from));
+        let Some(departs) = links.departs(packet, port, line) else { return Transmission::Shed };
         let draw = self.draw(from, to, sequence);
         let burst = links.loses(packet, departs, port, draw);
-        match self.carry(from, to, sequence, departs) {
+        let loss = links.loss(self.loss, class(from), class(to));
+        match self.carry_or_lose(from, to, sequence, departs, loss) {
             Some(latency) if !burst => links.arrives(packet, departs, latency, port, draw),
             _ => Transmission::Lost,
         }

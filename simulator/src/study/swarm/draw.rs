@@ -12,8 +12,8 @@ use super::talk::Talk;
 use super::trouble::{end, favourite, keeps_all, trouble};
 use super::with::With;
 use crate::experiment::scenario::{
-    Bandwidth, BitRate, Bursts, Bytes, Fault, LatencyModel, Links, Nodes, Order, Pace, Region,
-    Reorder, RoundTrip, Sender, Share, Span, What, Workload,
+    Bandwidth, BitRate, Bursts, Bytes, Class, Fault, LatencyModel, Links, Members, Nodes, Order,
+    Pace, Processor, Region, Reorder, RoundTrip, Sender, Share, Span, What, Workload,
 };
 
 use crate::model::dice::Dice;
@@ -75,6 +75,7 @@ impl Plan {
             anti_entropy: anti_entropy(seed, with),
             links: links(dice, gentle || matches!(story, Story::Pair | Story::Cut), &regions),
             regions,
+            classes: classes(seed),
             trouble,
             load: Vec::new(),
             talk: Talk::default(),
@@ -157,6 +158,26 @@ fn anti_entropy(seed: u64, with: &[With]) -> Option<anti_entropy::Parameters> {
         batch: dice.between(2, 500),
         ..anti_entropy::Parameters::default()
     })
+}
+
+/// Drawn apart, too: nodes whose processors take their time, but not so much that they fall behind.
+fn classes(seed: u64) -> Vec<Class> {
+    let dice = &mut Dice::new(seed ^ 0x636c_6173);
+    if dice.chance(75) {
+        return Vec::new();
+    }
+    let mut class = |name: &str| Class {
+        name: name.into(),
+        who: Members::Share(percent(dice, 5, 50)),
+        bandwidth: None,
+        loss: None,
+        processor: Some(Processor {
+            message: Span(Duration::from_micros(dice.between(1, 20))),
+            rate: dice.chance(50).then(|| BitRate(1_000_000_000)),
+        }),
+        nat: None,
+    };
+    vec![class("one"), class("other")]
 }
 
 /// How many nodes join in all.

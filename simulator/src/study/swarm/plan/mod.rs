@@ -16,7 +16,7 @@ pub(super) use promise::Promise;
 use super::talk::Talk;
 use super::with::With;
 use crate::experiment::scenario::{
-    Assertion, Broadcast, Fault, LatencyModel, Links, LookUp, Measure, Membership, Nodes, Pace,
+    Assertion, Broadcast, Class, Fault, LatencyModel, Links, LookUp, Measure, Membership, Nodes, Pace,
     Region, Scenario, Sender, Share, Span, To, What, Who, Workload,
 };
 use crate::observe::check::Agreement;
@@ -48,6 +48,7 @@ pub struct Plan {
     pub(super) noise: u64,
     pub(super) nodes: Nodes,
     pub(super) regions: Vec<Region>,
+    pub(super) classes: Vec<Class>,
     pub(super) membership: Membership,
     pub(super) broadcast: Broadcast,
     pub(super) anti_entropy: Option<anti_entropy::Parameters>,
@@ -147,6 +148,7 @@ impl Plan {
             duration,
             nodes: self.nodes.clone(),
             regions: self.regions.clone(),
+            classes: self.classes.clone(),
             membership: self.membership.clone(),
             broadcast: self.broadcast.clone(),
             anti_entropy: self.anti_entropy.clone(),
