@@ -99,7 +99,8 @@ fn classes(report: &Report) {
     let [nodes, degree, isolated, reliability, latency] = heads;
     say!("\n{:<22}{nodes:>9}{degree:>9}{isolated:>10}{reliability:>14}{latency:>26}", "class");
     for class in &report.classes {
-        let share = class.reliability.map_or_else(|| "-".to_owned(), |r| format!("{:.4} %", 1e2 * r));
+        let share =
+            class.reliability.map_or_else(|| "-".to_owned(), |r| format!("{:.4} %", 1e2 * r));
         let taken = class.latency_seconds.as_ref().map_or_else(|| "-".to_owned(), quantiles);
         let (name, count, isolated) = (&class.class, class.running_nodes, class.isolated);
         let degree = class.mean_degree;

@@ -9,6 +9,7 @@ mod handshake;
 mod host;
 mod journal;
 pub mod lanes;
+mod lines;
 pub mod marks;
 mod queue;
 mod shard;

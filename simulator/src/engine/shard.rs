@@ -17,6 +17,7 @@ use crate::engine::event::{Event, What};
 use crate::engine::handshake::Handshake;
 use crate::engine::host::{Common, Host};
 use crate::engine::lanes::{Act, LaneHost, LaneMessage, Lanes};
+use crate::engine::lines::Out;
 use crate::engine::queue::{Queue, Sharding};
 use crate::engine::stats::Broadcast;
 use crate::engine::strategy::{InputOf, SimStack, StackOf};
@@ -344,6 +345,22 @@ impl<P: SimStack> Shard<P> {
             self.run_event(network, event, end);
         }
         self.batch = batch;
+        if self.common.lines.is_some() {
+            self.run_lines(end);
+        }
+    }
+
+    /// The shard's own of the lines that many nodes share go through the bucket, too.
+    #[inline(never)]
+    fn run_lines(&mut self, end: u64) {
+        let Some(lines) = &mut self.common.lines else { return };
+        for out in lines.run(end) {
+            match out {
+                Out::Arrives(time, event) => self.common.queue.push(Event { time, ..event }),
+                Out::Shed => self.common.stats.shed += 1,
+                Out::Note(_) => {}
+            }
+        }
     }
 
     fn run_event(&mut self, network: &Network, mut event: Event<P>, end: u64) {

@@ -73,11 +73,7 @@ impl<P: SimStack> Simulation<P> {
 
     /// Sets the timers of the nodes for which `is_struck` holds to other times: `retimed` says by
     /// how much later than now one goes off, given how much later it would.
-    fn retime(
-        &mut self,
-        is_struck: impl Fn(usize) -> bool,
-        retimed: impl Fn(usize, u64) -> u64,
-    ) {
+    fn retime(&mut self, is_struck: impl Fn(usize) -> bool, retimed: impl Fn(usize, u64) -> u64) {
         let now = self.now.as_nanos();
         for shard in self.shards.all_mut() {
             shard.common.queue.retime(

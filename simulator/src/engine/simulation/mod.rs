@@ -83,6 +83,7 @@ impl<P: SimStack> Simulation<P> {
     /// happens in it is the same for any number.
     pub fn on_threads(threads: NonZeroUsize, seed: u64, network: Network, make: Make<P>) -> Self {
         let mut shards = Shards::new(threads, network.least_latency());
+        shards.lay_lines(&network);
         // The names are those that any node has.
         let kinds = kinds::<P>(make(Peer::new(0, 0), seed).stack());
         shards.all_mut().iter_mut().for_each(|shard| shard.common.stats.name_kinds(&kinds));

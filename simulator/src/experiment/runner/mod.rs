@@ -32,8 +32,8 @@ use rand_xoshiro::SplitMix64;
 pub use observed::{Observed, Outcome};
 pub use observer::{Observer, View};
 pub use report::{
-    Broken, ChannelReport, ClassReport, Curve, DialReport, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
-    RegionLatency, Report, RoutingReport, Sent, Verdict,
+    Broken, ChannelReport, ClassReport, Curve, DialReport, Happened, Loads, OverlayPoint,
+    PhaseReport, Point, Quantiles, RegionLatency, Report, RoutingReport, Sent, Verdict,
 };
 
 use crate::engine::strategy::{SimBroadcast, SimMembership, compose};

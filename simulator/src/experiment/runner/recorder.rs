@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
-use super::{Observer, classes};
 use super::counted::Counted;
 use super::post::Post;
 use super::report::{
-    Broken, ChannelReport, Curve, DialReport, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
-    RegionLatency, Report, RoutingReport, curve, least_reliability, mean, published, seconds,
+    Broken, ChannelReport, Curve, DialReport, Happened, Loads, OverlayPoint, PhaseReport, Point,
+    Quantiles, RegionLatency, Report, RoutingReport, curve, least_reliability, mean, published,
+    seconds,
 };
 use super::verdicts::{self, Judge, Measured, verdicts};
+use super::{Observer, classes};
 use crate::engine::stats::{Broadcast, Stats};
 use crate::engine::watch::Load;
 use crate::engine::{SimStack, Simulation};

@@ -26,6 +26,10 @@ pub struct Class {
     /// classes the greater share counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<Share>,
+    /// Lines that all of them share for what they send to all others and get from them: the uplink of a
+    /// region. Those who wait get the same rate each, and `queue` is each one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Bandwidth>,
     /// How long they work, instead of `nodes.processor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processor: Option<Processor>,
@@ -91,6 +95,7 @@ impl Scenario {
                 name: class.name.clone(),
                 members,
                 bandwidth: class.bandwidth.map(Into::into),
+                shared: class.shared.map(Into::into),
                 loss: class.loss.map(Share::get),
                 nat: class.nat.map(|nat| match nat {
                     Nat::Reject => network::Nat::Reject,

@@ -1,11 +1,12 @@
 //! What no single value of a scenario tells: whether its parts fit together.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::churn_trace;
 use super::{
-    Churn, Figure, LatencyModel, Members, Scenario, Sender, Span, To, What, Who, Window, Workload, gallery,
-    nearest, protocols,
+    Churn, Figure, LatencyModel, Members, Scenario, Sender, Span, To, What, Who, Window, Workload,
+    gallery, nearest, protocols,
 };
 use crate::engine::{Dialling, lanes};
 use crate::model::machine::Processor;
@@ -99,6 +100,7 @@ impl Scenario {
             reorder: links.reorder.map(|reorder| (reorder.share.get(), reorder.by.0)),
             bandwidth: links.bandwidth.map(Into::into),
             streams: links.transport == super::Transport::Streams,
+            changing: self.faults.iter().any(|f| matches!(f.what, What::Latency { .. })),
         }
     }
 
@@ -232,12 +234,48 @@ fn classes(scenario: &Scenario) -> Vec<Broken> {
         }
     }
     for (at, fault) in scenario.faults.iter().enumerate() {
-        if let Some(Who::Class(name)) = fault.what.who() {
-            let path = format!("faults.{at}.do.{}.who.class", fault.what.kind());
-            broken.extend(class(path, name, scenario));
+        for (key, who) in [("who", fault.what.who()), ("to", fault.what.to())] {
+            if let Some(Who::Class(name)) = who {
+                let path = format!("faults.{at}.do.{}.{key}.class", fault.what.kind());
+                broken.extend(class(path, name, scenario));
+            }
         }
     }
     broken
+}
+
+/// What is wrong with whom a fault strikes.
+fn struck(
+    path: &str,
+    who: &Who,
+    scenario: &Scenario,
+    regions: Option<&[String]>,
+) -> Option<Broken> {
+    match who {
+        Who::Region(name) => region(format!("{path}.region"), name, regions),
+        Who::Nodes(nodes) => {
+            nodes.iter().find_map(|index| node(format!("{path}.nodes"), *index, scenario))
+        }
+        _ => None,
+    }
+}
+
+/// What is wrong with the times of latencies that change.
+fn swing(path: &str, what: &What) -> Option<Broken> {
+    let What::Latency { over, lasting, every, .. } = what else { return None };
+    let most = lasting.map_or(Duration::MAX, |lasting| lasting.0 / 2);
+    if over.0 > most {
+        let message = format!("{over}: allowed is half of for at most, {}", Span(most));
+        return Some((format!("{path}.over"), message));
+    }
+    let every = (*every)?;
+    let message = match lasting {
+        None => "what comes again must end: for is missing".to_owned(),
+        Some(lasting) if *lasting > every => format!("{every} is less than for, {lasting}"),
+        Some(_) if every.0.is_zero() => "0s: allowed is any time above it".to_owned(),
+        Some(_) => return None,
+    };
+    Some((format!("{path}.every"), message))
 }
 
 /// What is wrong with the name of a class.
@@ -398,18 +436,12 @@ fn faults(scenario: &Scenario, regions: Option<&[String]>) -> Vec<Broken> {
         let path = format!("faults.{at}");
         broken.extend(within(format!("{path}.at"), fault.at, scenario));
         let path = format!("{path}.do.{}", fault.what.kind());
-        match fault.what.who() {
-            Some(Who::Region(name)) => {
-                broken.extend(region(format!("{path}.who.region"), name, regions));
-            }
-            Some(Who::Nodes(nodes)) => {
-                let wrong = nodes
-                    .iter()
-                    .find_map(|index| node(format!("{path}.who.nodes"), *index, scenario));
-                broken.extend(wrong);
-            }
-            _ => {}
+        for (key, who) in [("who", fault.what.who()), ("to", fault.what.to())] {
+            broken.extend(
+                who.and_then(|who| struck(&format!("{path}.{key}"), who, scenario, regions)),
+            );
         }
+        broken.extend(swing(&path, &fault.what));
         if let What::Churn { how: Churn::Trace { file }, .. } = &fault.what {
             let path = format!("{path}.how.trace.file");
             let named = |message: String| (path.clone(), format!("{}: {message}", file.display()));

@@ -16,8 +16,26 @@ pub struct Class {
     /// Share of their messages that are lost, 0 to 1, both of those that they send and of those that they
     /// are sent. Of two classes the greater share counts.
     pub loss: Option<f64>,
+    /// Lines that all of them share for what they send to others and get from others.
+    pub shared: Option<Bandwidth>,
     /// What whoever dials one of them meets, if nobody can.
     pub nat: Option<Nat>,
+}
+
+/// A line in one direction that many nodes share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SharedLine {
+    /// Bits a second.
+    pub(crate) rate: u64,
+    /// Bytes of each flow that may wait.
+    pub(crate) queue: u64,
+}
+
+/// The shared lines between two nodes: the one of the sender's class, or of the receiver's, or both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) first: u16,
+    pub(crate) next: Option<u16>,
 }
 
 /// Which nodes are of a class.
@@ -77,6 +95,29 @@ impl Classes {
 
     pub(super) fn all(&self) -> &[Class] {
         &self.classes
+    }
+
+    /// By class, first the line for what its nodes send, then that for what they get.
+    pub(super) fn shared_lines(&self) -> Vec<Option<SharedLine>> {
+        let both = |class: &Class| match class.shared {
+            None => [None; 2],
+            Some(Bandwidth { up, down, queue }) => {
+                [up, down].map(|rate| Some(SharedLine { rate, queue }))
+            }
+        };
+        self.classes.iter().flat_map(both).collect()
+    }
+
+    /// The lines from a node of one class to a node of another one.
+    pub(super) fn route(&self, from: Option<usize>, to: Option<usize>) -> Option<Route> {
+        if from == to {
+            return None;
+        }
+        let shared = |class: &usize| self.classes[*class].shared.is_some();
+        let up = from.filter(shared).map(|class| 2 * class as u16);
+        let down = to.filter(shared).map(|class| 2 * class as u16 + 1);
+        let first = up.or(down)?;
+        Some(Route { first, next: up.and(down) })
     }
 
     /// The number of the class of node `index`, which stands in `region`.

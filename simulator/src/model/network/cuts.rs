@@ -20,7 +20,7 @@ impl Side {
         Self::Nodes((0..nodes).map(is_in).collect())
     }
 
-    fn has(&self, peer: Peer, placement: &Placement) -> bool {
+    pub(super) fn has(&self, peer: Peer, placement: &Placement) -> bool {
         match self {
             Self::Nodes(nodes) => nodes.get(peer.index()).copied().unwrap_or(false),
             Self::Region(region) => placement.of(peer.index()) == *region,
@@ -51,8 +51,14 @@ impl Cuts {
     }
 
     pub(super) fn add(&mut self, side: Side, when: When) -> u32 {
+        let number = self.number();
+        self.cuts.push((number, side, when));
+        number
+    }
+
+    /// A number by which something ends that was not there before.
+    pub(super) fn number(&mut self) -> u32 {
         self.next += 1;
-        self.cuts.push((self.next, side, when));
         self.next
     }
 

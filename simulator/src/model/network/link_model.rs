@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use super::detours::Detours;
 use super::{Class, mix, share_of, threshold};
 use crate::model::node::Peer;
 
@@ -28,6 +29,8 @@ pub struct LinkModel {
     pub bandwidth: Option<Bandwidth>,
     /// What is lost is sent again after a while, as TCP and QUIC do.
     pub streams: bool,
+    /// Latencies will change, which order must be kept for.
+    pub changing: bool,
 }
 
 /// Gilbert's and Elliott's model in continuous time: a link is good or bad for exponentially
@@ -56,7 +59,8 @@ pub struct Bandwidth {
 
 impl LinkModel {
     pub(super) fn are_perfect(&self) -> bool {
-        let Self { jitter, fifo, bursts, duplicate, reorder, bandwidth, streams } = self;
+        let Self { jitter, fifo, bursts, duplicate, reorder, bandwidth, streams, changing: _ } =
+            self;
         jitter.is_zero()
             && !fifo
             && !streams
@@ -97,6 +101,26 @@ pub(crate) enum Transmission {
     Lost,
     /// It did not fit the queue of its sender.
     Shed,
+    /// It would arrive then, and a copy of it, if lines that many nodes share had nothing else to carry.
+    Shared {
+        arrives: u64,
+        copy: Option<u64>,
+        /// How often it was sent.
+        times: u64,
+    },
+}
+
+impl Transmission {
+    /// The same over such lines.
+    pub(super) fn over_shared_lines(self) -> Self {
+        let (arrives, copy, times) = match self {
+            Self::Arrives(arrives) => (arrives, None, 1),
+            Self::Twice(arrives, copy) => (arrives, Some(copy), 1),
+            Self::Resent { arrives, times } => (arrives, None, times),
+            other => return other,
+        };
+        Self::Shared { arrives, copy, times }
+    }
 }
 
 /// A word that a stream carried.
@@ -201,6 +225,9 @@ pub(super) struct Drawn {
     /// By class, where any has a line or a loss of its own.
     lines: Vec<Option<Bandwidth>>,
     losses: Vec<Option<u64>>,
+    pub(super) detours: Detours,
+    /// Some nodes share lines.
+    pub(super) shares: bool,
 }
 
 /// Bursts, as a Markov chain.
@@ -264,6 +291,8 @@ impl Drawn {
             streams: links.streams,
             lines: Vec::new(),
             losses: Vec::new(),
+            detours: Detours::default(),
+            shares: false,
         }
     }
 
@@ -275,6 +304,7 @@ impl Drawn {
         if classes.iter().any(|class| class.loss.is_some()) {
             self.losses = classes.iter().map(|class| class.loss.map(threshold)).collect();
         }
+        self.shares = classes.iter().any(|class| class.shared.is_some());
         !self.lines.is_empty()
     }
 

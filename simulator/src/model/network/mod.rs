@@ -5,6 +5,7 @@
 
 mod classes;
 mod cuts;
+mod detours;
 mod latency;
 mod link_model;
 mod placement;
@@ -15,8 +16,10 @@ use std::time::Duration;
 use murmurate::membership::nanos;
 
 pub use classes::{Class, Members, Nat};
+pub(crate) use classes::{Route, SharedLine};
 pub use cuts::Side;
 use cuts::{Cuts, When};
+pub use detours::Swing;
 pub use latency::Latency;
 use latency::Sampler;
 use link_model::Drawn;
@@ -34,7 +37,7 @@ pub const MIN_LATENCY: Duration = Duration::from_micros(20);
 /// it. As Linux' TCP does at least (`TCP_RTO_MIN`).
 pub(crate) const STREAM_TIMEOUT: Duration = Duration::from_millis(200);
 /// How often it sends it.
-const STREAM_ATTEMPTS: u64 = 8;
+pub(crate) const STREAM_ATTEMPTS: u64 = 8;
 
 /// Latency, loss and cuts between nodes.
 #[derive(Debug, Clone)]
@@ -127,7 +130,8 @@ impl Network {
         if all > 1.0 + 1e-9 {
             return Err(NetworkError::Shares(all));
         }
-        if classes.iter().any(|class| class.bandwidth.is_some() || class.loss.is_some()) {
+        let has_own = |c: &Class| c.bandwidth.is_some() || c.loss.is_some() || c.shared.is_some();
+        if classes.iter().any(has_own) {
             let links = self.links.get_or_insert_with(|| Drawn::new(&LinkModel::default()).into());
             self.remembers |= links.set_classes(&classes);
         }
@@ -148,8 +152,11 @@ impl Network {
             }
         }
         // Where every message of a link takes as long as the others, order keeps itself.
-        let varies =
-            self.varies || !links.jitter.is_zero() || links.reorder.is_some() || links.streams;
+        let varies = self.varies
+            || !links.jitter.is_zero()
+            || links.reorder.is_some()
+            || links.streams
+            || links.changing;
         let links = LinkModel { fifo: links.fifo && varies, ..*links };
         self.remembers = links.remember();
         self.links = (!links.are_perfect()).then(|| Box::new(Drawn::new(&links)));
@@ -192,9 +199,22 @@ impl Network {
         self.cuts.add(side, When::Flapping { up: nanos(up), down: nanos(down), seed })
     }
 
-    /// Ends a cut, or what made links flap.
+    /// From now on the links of `who` take longer, or only those between them and `to`. Messages between
+    /// two nodes may overtake each other unless links are [`LinkModel::changing`]. Returns the number by
+    /// which [`Network::mend`] ends it.
+    pub fn lengthen(&mut self, who: Side, to: Option<Side>, swing: Swing) -> u32 {
+        let number = self.cuts.number();
+        let links = self.links.get_or_insert_with(|| Drawn::new(&LinkModel::default()).into());
+        links.detours.add(number, who, to, swing);
+        number
+    }
+
+    /// Ends a cut, or what made links flap or take longer.
     pub fn mend(&mut self, number: u32) {
         self.cuts.end(number);
+        if let Some(links) = &mut self.links {
+            links.detours.end(number);
+        }
     }
 
     /// Ends all cuts.
@@ -256,9 +276,36 @@ impl Network {
         self.placement.classes().get(self.placement.class(index)?)?.nat
     }
 
-    /// No message takes less than this many nanoseconds.
+    /// Neither a node nor a line that many share is reached in less than this many nanoseconds.
     pub(crate) fn least_latency(&self) -> u64 {
-        self.least
+        if self.links.as_ref().is_some_and(|links| links.shares) { self.leg() } else { self.least }
+    }
+
+    /// How long it takes from a shared line to whatever comes next: a part of the latency, which two lines
+    /// cut into three.
+    pub(crate) fn leg(&self) -> u64 {
+        self.least / 3
+    }
+
+    /// The lines that many nodes share, by number, if there are any.
+    pub(crate) fn shared_lines(&self) -> Option<Vec<Option<SharedLine>>> {
+        self.links.as_ref().filter(|links| links.shares).map(|_| self.placement.shared_lines())
+    }
+
+    /// Whether what is lost is sent again.
+    pub(crate) fn resends(&self) -> bool {
+        self.links.as_ref().is_some_and(|links| links.streams)
+    }
+
+    /// The shared lines on the way from one node to another, if there are any.
+    pub(crate) fn route(&self, from: usize, to: usize) -> Option<Route> {
+        self.placement.route(from, to)
+    }
+
+    /// When the first bit of a message left its sender's access line, if the last one does now.
+    pub(crate) fn first_bit(&self, from: usize, bytes: u64, last: u64) -> u64 {
+        let line = self.links.as_ref().and_then(|l| l.line(|| self.placement.class(from)));
+        last.saturating_sub(line.map_or(0, |line| time_of(bytes, line.up)))
     }
 
     /// How many nanoseconds the `sequence`-th word of `from` takes to `to` if it is sent `now` and
@@ -297,12 +344,20 @@ impl Network {
                 let latency = self.carry(from, to, sequence, now);
                 latency.map_or(Transmission::Lost, |l| Transmission::Arrives(now.saturating_add(l)))
             }
-            Some(links) if links.streams => match self.send_on_stream(packet, port) {
-                Some(Carried { arrives, times: 1 }) => Transmission::Arrives(arrives),
-                Some(Carried { arrives, times }) => Transmission::Resent { arrives, times },
-                None => Transmission::Lost,
-            },
-            Some(links) => self.send_under(links, packet, port.unwrap_or(&mut Port::default())),
+            Some(links) => {
+                let outcome = if links.streams {
+                    match self.send_on_stream(packet, port) {
+                        Some(Carried { arrives, times: 1 }) => Transmission::Arrives(arrives),
+                        Some(Carried { arrives, times }) => Transmission::Resent { arrives, times },
+                        None => Transmission::Lost,
+                    }
+                } else {
+                    self.send_under(links, packet, port.unwrap_or(&mut Port::default()))
+                };
+                let is_shared =
+                    links.shares && self.route(packet.from.index(), packet.to.index()).is_some();
+                if is_shared { outcome.over_shared_lines() } else { outcome }
+            }
         }
     }
 
@@ -324,7 +379,11 @@ impl Network {
         let burst = links.loses(packet, departs, port, draw);
         let loss = links.loss(self.loss, class(from), class(to));
         match self.carry_or_lose(from, to, sequence, departs, loss) {
-            Some(latency) if !burst => links.arrives(packet, departs, latency, port, draw),
+            Some(latency) if !burst => {
+                let way = (from, to);
+                let latency = links.detours.lengthen(latency, way, departs, &self.placement);
+                links.arrives(packet, departs, latency, port, draw)
+            }
             _ => Transmission::Lost,
         }
     }
@@ -348,7 +407,8 @@ impl Network {
             match self.send_once(&Packet { sequence, now, ..*packet }, port.as_deref_mut()) {
                 Transmission::Arrives(arrives)
                 | Transmission::Twice(arrives, _)
-                | Transmission::Resent { arrives, .. } => return Some(Carried { arrives, times }),
+                | Transmission::Resent { arrives, .. }
+                | Transmission::Shared { arrives, .. } => return Some(Carried { arrives, times }),
                 Transmission::Lost | Transmission::Shed => {}
             }
             now = now.saturating_add(nanos(STREAM_TIMEOUT) << (times - 1));
@@ -364,7 +424,11 @@ impl Network {
         let draw = self.draw(from, to, sequence);
         let spread = share_of(mix(draw ^ 0x7265_7365), self.reset_delay);
         let delay = (self.reset_delay / 2).saturating_add(spread);
-        Some(self.latency(from, to, draw).saturating_add(delay))
+        let latency = self.latency(from, to, draw);
+        let latency = self.links.as_ref().map_or(latency, |links| {
+            links.detours.lengthen(latency, (from, to), now, &self.placement)
+        });
+        Some(latency.saturating_add(delay))
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::classes::{Class, Classes};
+use super::classes::{Class, Classes, Route, SharedLine};
 
 /// Turns after which regions come round again, where their weights differ: shares are true to a
 /// thousandth.
@@ -64,6 +64,14 @@ impl Placement {
         self.classes.of(index, || self.of(index))
     }
 
+    pub(super) fn shared_lines(&self) -> Vec<Option<SharedLine>> {
+        self.classes.shared_lines()
+    }
+
+    pub(super) fn route(&self, from: usize, to: usize) -> Option<Route> {
+        self.classes.route(self.class(from), self.class(to))
+    }
+
     /// The number of the class with this name.
     #[must_use]
     pub fn find_class(&self, name: &str) -> Option<usize> {
@@ -96,7 +104,7 @@ mod tests {
     use super::*;
 
     fn class(name: &str, members: Members) -> Class {
-        Class { name: name.into(), members, bandwidth: None, loss: None, nat: None }
+        Class { name: name.into(), members, bandwidth: None, loss: None, shared: None, nat: None }
     }
 
     /// Whatever the number of nodes, and in each of the regions that they stand in.
@@ -105,13 +113,13 @@ mod tests {
         let regions = ["a", "b", "c"].map(|name| (name.to_owned(), 1.0));
         for seed in 0..20 {
             let classes = vec![
-                class("tenth", Members::Share(0.1)),
                 class("two", Members::Nodes(vec![1_000_007, 1_000_003])),
+                class("tenth", Members::Share(0.1)),
                 class("half", Members::Share(0.5)),
             ];
             let placement = Placement::regions(&regions).classed(classes, seed);
             for nodes in [10, 100, 1_000, 30_000] {
-                for (number, share) in [(0, 0.1), (2, 0.5)] {
+                for (number, share) in [(1, 0.1), (2, 0.5)] {
                     let of = |index: &usize| placement.class(*index) == Some(number);
                     let all = (0..nodes).filter(of).count() as f64;
                     assert!((all - share * nodes as f64).abs() <= 3.0, "{all} of {nodes}");

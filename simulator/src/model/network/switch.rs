@@ -55,9 +55,9 @@ impl Switch {
         let (peer, other) = (Peer::new(from, 0), Peer::new(to, 0));
         let packet = Packet { from: peer, to: other, sequence, bytes, now: now.as_nanos() };
         match network.send_once(&packet, Some(&mut self.ports[from])) {
-            Transmission::Arrives(at) | Transmission::Resent { arrives: at, .. } => {
-                [Some(self.in_order(from, to, at)), None]
-            }
+            Transmission::Arrives(at)
+            | Transmission::Resent { arrives: at, .. }
+            | Transmission::Shared { arrives: at, .. } => [Some(self.in_order(from, to, at)), None],
             Transmission::Twice(first, second) => {
                 [first, second].map(|at| Some(self.in_order(from, to, at)))
             }

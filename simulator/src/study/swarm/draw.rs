@@ -171,6 +171,7 @@ fn classes(seed: u64) -> Vec<Class> {
         who: Members::Share(percent(dice, 5, 50)),
         bandwidth: None,
         loss: None,
+        shared: None,
         processor: Some(Processor {
             message: Span(Duration::from_micros(dice.between(1, 20))),
             rate: dice.chance(50).then(|| BitRate(1_000_000_000)),
