@@ -23,6 +23,7 @@ pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory
     }
     phases(&report.phases);
     regions(&report.phases);
+    classes(report);
     timeline(report);
     messages(report);
     channels(report);
@@ -117,6 +118,23 @@ fn regions(phases: &[PhaseReport]) {
     }
 }
 
+fn classes(report: &Report) {
+    if report.classes.is_empty() {
+        return;
+    }
+    let heads = ["nodes", "degree", "isolated", "reliability", "latency p50 / p99 / max"];
+    let [nodes, degree, isolated, reliability, latency] = heads;
+    say!("\n{:<22}{nodes:>9}{degree:>9}{isolated:>10}{reliability:>14}{latency:>26}", "class");
+    for class in &report.classes {
+        let share =
+            class.reliability.map_or_else(|| "-".to_owned(), |r| format!("{:.4} %", 1e2 * r));
+        let taken = class.latency_seconds.as_ref().map_or_else(|| "-".to_owned(), quantiles);
+        let (name, count, isolated) = (&class.class, class.running_nodes, class.isolated);
+        let degree = class.mean_degree;
+        say!("  {name:<20}{count:>9}{degree:>9.3}{isolated:>10}{share:>14}{taken:>26}");
+    }
+}
+
 fn timeline(report: &Report) {
     if report.timeline.is_empty() {
         return;
@@ -135,7 +153,10 @@ fn messages(report: &Report) {
         let bytes = HumanBytes(sent.bytes).to_string();
         say!("  {:<22}{:>12}  {bytes:>10}", sent.kind, sent.count);
     }
+    let dials = report.dials.map_or((0, 0), |dials| (dials.begun, dials.failed));
     for (name, count) in [
+        ("dials", dials.0),
+        ("dials in vain", dials.1),
         ("lost by the network", report.lost),
         ("shed by full queues", report.shed),
         ("brought twice", report.duplicated),

@@ -1,6 +1,6 @@
 //! What is counted of each node, where somebody asks for it. Memory is taken for that and no more.
 
-use crate::engine::stats::Kind;
+use crate::engine::stats::KindStats;
 
 /// Something that is counted of a node, over all its incarnations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,17 +36,17 @@ pub(crate) struct Counts {
 
 impl Counts {
     /// Counts these, of messages of these kinds.
-    pub(crate) fn new(wanted: &[Count], kinds: &[Kind]) -> Self {
+    pub(crate) fn new(wanted: &[Count], kinds: &[KindStats]) -> Self {
         let columns = |is_it: &dyn Fn(&Count) -> bool| -> Vec<usize> {
             wanted.iter().enumerate().filter(|(_, one)| is_it(one)).map(|(at, _)| at).collect()
         };
-        let sent = |kind: &Kind| {
+        let sent = |kind: &KindStats| {
             columns(&|one| match one {
                 Count::SentOf(name) => name == kind.name,
                 one => *one == Count::Sent,
             })
         };
-        let received = |kind: &Kind| {
+        let received = |kind: &KindStats| {
             columns(&|one| match one {
                 Count::ReceivedOf(name) => name == kind.name,
                 one => *one == Count::Received,

@@ -16,6 +16,13 @@ pub(crate) enum Handshake {
         /// In which of its dials.
         attempt: u32,
     },
+    /// What stands before a node that nobody can dial says so.
+    Rejected {
+        /// Whom it dialled.
+        peer: SimPeer,
+        /// In which of its dials.
+        attempt: u32,
+    },
 }
 
 impl Handshake {
@@ -25,6 +32,7 @@ impl Handshake {
             Self::Dial(left) => u64::from(left),
             Self::Answer(left) => 0x100 + u64::from(left),
             Self::TimedOut { .. } => 0x200,
+            Self::Rejected { .. } => 0x201,
         }
     }
 }

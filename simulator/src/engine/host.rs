@@ -12,13 +12,14 @@ use crate::engine::deliveries::DeliveryLog;
 use crate::engine::event::{Event, What};
 use crate::engine::handshake::{HANDSHAKE_BYTES, Handshake};
 use crate::engine::lanes::{LaneHost, LaneMessage};
+use crate::engine::lines::{Bit, Lines, Note};
 use crate::engine::queue::Queue;
 use crate::engine::stats::Stats;
 use crate::engine::strategy::{EventOf, IdOf, MessageOf, PayloadOf, SimStack, TimerOf};
 use crate::engine::watch::{EventKind, Record, Watch};
 use crate::model::id::SimId as _;
 use crate::model::machine::Machine;
-use crate::model::network::{Network, Packet, Transmission};
+use crate::model::network::{Nat, Network, Packet, Transmission};
 use crate::model::node::SimPeer;
 use crate::model::regional::Regional;
 
@@ -30,6 +31,8 @@ pub(crate) struct Common<P: SimStack> {
     pub(crate) soon: Vec<Event<P>>,
     /// What was counted at these nodes.
     pub(crate) stats: Stats,
+    /// The lines that many nodes share, if there are any.
+    pub(crate) lines: Option<Box<Lines<Event<P>>>>,
     pub(crate) regional: Option<Box<Regional>>,
     pub(crate) deliveries: Option<DeliveryLog>,
     pub(crate) watch: Option<Box<Watch>>,
@@ -59,6 +62,7 @@ impl<P: SimStack> Common<P> {
             queue,
             soon: Vec::new(),
             stats: Stats::new::<P>(),
+            lines: None,
             regional: None,
             deliveries: None,
             watch: None,
@@ -129,7 +133,10 @@ impl<P: SimStack> Host<'_, P> {
             Admitted::Waits => {}
             Admitted::Dials { attempt, first } => {
                 self.common.stats.dials += 1;
-                self.shake(to, first);
+                match self.network.nat(to.index()) {
+                    None => self.shake(to, first),
+                    Some(nat) => self.dial_in_vain(to, attempt, nat),
+                }
                 self.set(timeout, What::Handshake(Handshake::TimedOut { peer: to, attempt }));
             }
             Admitted::Shed => self.common.stats.shed += 1,
@@ -144,7 +151,22 @@ impl<P: SimStack> Host<'_, P> {
         let packet = Packet { from, to, sequence, bytes: HANDSHAKE_BYTES, now };
         if let Some(carried) = self.network.send_on_stream(&packet, port) {
             let (time, what) = (carried.arrives, What::Handshake(message));
-            self.common.queue.push(Event { time, what, to, from, sequence });
+            self.put(Event { time, what, to, from, sequence }, HANDSHAKE_BYTES, true);
+        }
+    }
+
+    /// Dials a node that nobody can dial. The node itself hears nothing of it.
+    fn dial_in_vain(&mut self, to: SimPeer, attempt: u32, nat: Nat) {
+        let sequence = self.next_sequence();
+        let (from, now) = (self.me, self.departure(HANDSHAKE_BYTES));
+        let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
+        let packet = Packet { from, to, sequence, bytes: HANDSHAKE_BYTES, now };
+        let there = self.network.send_on_stream(&packet, port);
+        let Some(there) = there.filter(|_| nat == Nat::Reject) else { return };
+        if let Some(back) = self.network.carry_reset(to, from, sequence, there.arrives) {
+            let time = there.arrives.saturating_add(back);
+            let what = What::Handshake(Handshake::Rejected { peer: to, attempt });
+            self.common.schedule(Event { time, what, to: from, from, sequence }, self.end);
         }
     }
 
@@ -159,7 +181,9 @@ impl<P: SimStack> Host<'_, P> {
 
     /// There is none any more: what waited for it is lost.
     pub(crate) fn disconnected(&mut self, peer: SimPeer) {
-        let lost = self.connections.as_mut().map_or(0, |connections| connections.close(peer));
+        let Some(connections) = &mut self.connections else { return };
+        self.common.stats.failed_dials += u64::from(connections.is_dialling(peer, None));
+        let lost = connections.close(peer);
         self.common.stats.lost += lost as u64;
     }
 
@@ -192,6 +216,7 @@ impl<P: SimStack> Host<'_, P> {
                 Transmission::Arrives(time) => (Some(time), None),
                 Transmission::Resent { arrives, .. } => (Some(arrives), Some("resent")),
                 Transmission::Twice(first, _) => (Some(first), Some("twice")),
+                Transmission::Shared { .. } => (None, Some("shared")),
                 Transmission::Lost => (None, Some("lost")),
                 Transmission::Shed => (None, Some("shed")),
             };
@@ -209,12 +234,18 @@ impl<P: SimStack> Host<'_, P> {
         let time = match transmission {
             Transmission::Arrives(time) => time,
             Transmission::Resent { arrives, times } => {
-                let resent = times - 1;
-                self.common.stats.lost += resent;
-                let sent = &mut self.common.stats.messages[kind];
-                sent.count += resent;
-                sent.bytes += resent * bytes;
+                self.resent(kind, bytes, times - 1);
                 arrives
+            }
+            Transmission::Shared { arrives, copy, times } => {
+                self.resent(kind, bytes, times - 1);
+                if let Some(time) = copy {
+                    self.common.stats.duplicated += 1;
+                    let what = what.clone();
+                    self.share(Event { time, what, to, from, sequence }, bytes, false, true);
+                }
+                let event = Event { time: arrives, what, to, from, sequence };
+                return self.share(event, bytes, self.network.resends(), false);
             }
             Transmission::Twice(first, second) => {
                 self.common.stats.duplicated += 1;
@@ -226,6 +257,40 @@ impl<P: SimStack> Host<'_, P> {
             Transmission::Shed => return self.common.stats.shed += 1,
         };
         self.common.queue.push(Event { time, what, to, from, sequence });
+    }
+
+    /// The network lost a message so often, and it was sent again.
+    fn resent(&mut self, kind: usize, bytes: u64, times: u64) {
+        self.common.stats.lost += times;
+        let sent = &mut self.common.stats.messages[kind];
+        sent.count += times;
+        sent.bytes += times * bytes;
+    }
+
+    /// A message is on its way, and arrives at its time unless shared lines hold it up.
+    fn put(&mut self, event: Event<P>, bytes: u64, is_on_stream: bool) {
+        if self.common.lines.is_some() {
+            self.share(event, bytes, is_on_stream, false);
+        } else {
+            self.common.queue.push(event);
+        }
+    }
+
+    /// The same over the shared lines between the two nodes, if there are any.
+    #[inline(never)]
+    fn share(&mut self, event: Event<P>, bytes: u64, is_on_stream: bool, is_copy: bool) {
+        let (from, to) = (event.from, event.to);
+        let route = self.network.route(from.index(), to.index());
+        let (Some(route), Some(lines)) = (route, &mut self.common.lines) else {
+            return self.common.queue.push(event);
+        };
+        let legs = 1 + u64::from(route.next.is_some());
+        let last = event.time.saturating_sub(legs * self.network.leg());
+        let first = self.network.first_bit(from.index(), bytes, last);
+        let name = ((from.bits(), to.bits()), event.sequence, is_copy);
+        let bit = Bit::First { bytes, is_on_stream, before: 0, next: route.next };
+        lines.push(Note { line: route.first, time: first, name, bit });
+        lines.push(Note { line: route.first, time: last, name, bit: Bit::Last(event) });
     }
 
     /// Puts a message on a stream to another node, where whatever is lost is sent again. Whether it
@@ -259,7 +324,7 @@ impl<P: SimStack> Host<'_, P> {
             });
         }
         let what = What::Lane(Box::new(message));
-        self.common.queue.push(Event { time, what, to, from, sequence });
+        self.put(Event { time, what, to, from, sequence }, bytes, true);
         true
     }
 
@@ -286,6 +351,10 @@ impl<P: SimStack> LaneHost for Host<'_, P> {
         self.now
     }
 
+    fn can_dial(&self, node: usize) -> bool {
+        self.network.nat(node).is_none()
+    }
+
     fn local(&self) -> Time {
         self.machine.as_ref().map_or(self.now, |machine| machine.clock.local(self.now))
     }
@@ -295,7 +364,13 @@ impl<P: SimStack> LaneHost for Host<'_, P> {
         if message.is_on_stream() {
             return self.post_until_it_arrives(to, kind, bytes, message);
         }
-        self.post(to, kind, bytes, What::Lane(Box::new(message)));
+        let what = What::Lane(Box::new(message));
+        // Hop by hop it comes to a node that nobody can dial over the connections which that node made.
+        if self.network.nat(to.index()).is_some() {
+            self.transmit(to, kind, bytes, what);
+        } else {
+            self.post(to, kind, bytes, what);
+        }
         true
     }
 

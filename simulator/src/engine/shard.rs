@@ -18,6 +18,7 @@ use crate::engine::event::{Event, What};
 use crate::engine::handshake::Handshake;
 use crate::engine::host::{Common, Host};
 use crate::engine::lanes::{Act, LaneHost, LaneMessage, Lanes};
+use crate::engine::lines::Out;
 use crate::engine::queue::{Queue, Sharding};
 use crate::engine::stats::BroadcastStats;
 use crate::engine::strategy::{InputOf, SimStack, StackOf};
@@ -55,6 +56,8 @@ pub(crate) struct Shard<P: SimStack> {
     machines: Vec<Option<Box<Machine>>>,
     /// The processor of each machine, if work takes time.
     processor: Option<ProcessorModel>,
+    /// The same by class, where some have others.
+    processors: Vec<Option<ProcessorModel>>,
     /// How long connecting takes, if it takes time, and the nodes' connections.
     dialling: Option<Dialling>,
     connections: Vec<Connections<P>>,
@@ -93,6 +96,7 @@ impl<P: SimStack> Shard<P> {
             up: Vec::new(),
             machines: Vec::new(),
             processor: None,
+            processors: Vec::new(),
             dialling: None,
             connections: Vec::new(),
             common: Common::new(Queue::new(sharding, shard, lookahead)),
@@ -150,7 +154,7 @@ impl<P: SimStack> Shard<P> {
         if place == self.nodes.len() {
             self.nodes.push(Node { stack, sequence: 0, born });
             self.up.push(true);
-            let (port, processor) = (network.port(), self.processor);
+            let (port, processor) = (network.port(), self.processor(network, index));
             if port.is_some() || processor.is_some() {
                 self.machines.resize_with(place, || None);
                 let machine = Machine::with(port, processor.unwrap_or_default());
@@ -171,6 +175,17 @@ impl<P: SimStack> Shard<P> {
                 log.forget(place);
             }
         }
+    }
+
+    /// What the machine of a node has, if it takes its time.
+    fn processor(&self, network: &Network, index: usize) -> Option<ProcessorModel> {
+        let of = |class: usize| self.processors.get(class).copied().flatten();
+        network.placement().class(index).and_then(of).or(self.processor)
+    }
+
+    /// Sets how the machines of classes work. Call it before any node starts.
+    pub(crate) fn equip_classes(&mut self, processors: &[Option<ProcessorModel>]) {
+        self.processors = processors.to_vec();
     }
 
     /// Sets how machines and connections work. Call it before any node starts.
@@ -347,6 +362,22 @@ impl<P: SimStack> Shard<P> {
             self.run_event(network, event, end);
         }
         self.batch = batch;
+        if self.common.lines.is_some() {
+            self.run_lines(end);
+        }
+    }
+
+    /// The shard's own of the lines that many nodes share go through the bucket, too.
+    #[inline(never)]
+    fn run_lines(&mut self, end: u64) {
+        let Some(lines) = &mut self.common.lines else { return };
+        for out in lines.run(end) {
+            match out {
+                Out::Arrives(time, event) => self.common.queue.push(Event { time, ..event }),
+                Out::Shed => self.common.stats.shed += 1,
+                Out::Note(_) => {}
+            }
+        }
     }
 
     fn run_event(&mut self, network: &Network, mut event: Event<P>, end: u64) {
@@ -458,11 +489,13 @@ impl<P: SimStack> Shard<P> {
                 0 | 1 => host.connected(from),
                 left => host.shake(from, Handshake::Dial(left - 1)),
             },
-            Handshake::TimedOut { peer, attempt } if dials(&host, peer, Some(attempt)) => {
+            Handshake::TimedOut { peer, attempt } | Handshake::Rejected { peer, attempt }
+                if dials(&host, peer, Some(attempt)) =>
+            {
                 host.disconnected(peer);
                 self.give(network, place, (now, end), Input::LinkDown(peer));
             }
-            Handshake::Answer(_) | Handshake::TimedOut { .. } => {}
+            Handshake::Answer(_) | Handshake::TimedOut { .. } | Handshake::Rejected { .. } => {}
         }
     }
 
@@ -484,6 +517,8 @@ impl<P: SimStack> Shard<P> {
     #[inline(never)]
     fn admit(&mut self, network: &Network, place: usize, event: &mut Event<P>, end: u64) -> bool {
         let Some(Some(machine)) = self.machines.get_mut(place) else { return true };
+        let (from, to) = (event.from.index(), event.to.index());
+        let way = |network: &Network| network.way(from, to);
         let what = std::mem::replace(&mut event.what, What::Reset);
         let message = match what {
             What::Late(what) => {
@@ -492,10 +527,10 @@ impl<P: SimStack> Shard<P> {
                 return true;
             }
             What::Message(ref message) => {
-                Some((self.common.stats.wire_len::<P>(message), network.bandwidth()))
+                Some((self.common.stats.wire_len::<P>(message), way(network)))
             }
             What::Lane(ref message) if !message.is_timer() => {
-                Some((message.bytes_on_line(), network.bandwidth()))
+                Some((message.bytes_on_line(), way(network)))
             }
             What::Timer(_) | What::Reset | What::Restarted => None,
             What::Lane(_) | What::Handshake(_) => None,

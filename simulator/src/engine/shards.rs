@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
 use crate::engine::host::Told;
+use crate::engine::lines::Lines;
 use crate::engine::queue::Sharding;
 use crate::engine::shard::{Bucket, Shard};
 use crate::engine::stats::Stats;
@@ -46,6 +47,16 @@ impl<P: SimStack> Shards<P> {
             peak: 0,
             last_bucket: 0,
             shared_buckets: 0,
+        }
+    }
+
+    /// Lines that many nodes share, dealt out as nodes are.
+    pub(crate) fn lay_lines(&mut self, network: &Network) {
+        let Some(all) = network.shared_lines() else { return };
+        let sharding = self.sharding;
+        for (at, shard) in self.all_mut().iter_mut().enumerate() {
+            let lines = Lines::new(sharding, at, &all, network.leg());
+            shard.common.lines = Some(Box::new(lines));
         }
     }
 
@@ -99,7 +110,8 @@ impl<P: SimStack> Shards<P> {
     }
 
     fn pending(&self) -> usize {
-        self.shards.iter().map(|shard| shard.common.queue.len()).sum()
+        let lines = |shard: &Shard<P>| shard.common.lines.as_ref().map_or(0, |lines| lines.len());
+        self.shards.iter().map(|shard| shard.common.queue.len() + lines(shard)).sum()
     }
 
     /// Buckets that more than one thread ran.
@@ -110,7 +122,10 @@ impl<P: SimStack> Shards<P> {
     /// Runs the first bucket with events that starts before `until`, a border, and returns its end.
     pub(crate) fn run_bucket(&mut self, network: &Arc<Network>, until: u64) -> Option<u64> {
         loop {
-            let start = self.shards.iter().filter_map(|shard| shard.common.queue.next()).min()?;
+            let nodes = self.shards.iter().filter_map(|shard| shard.common.queue.next());
+            let lines = self.shards.iter().filter_map(|shard| shard.common.lines.as_ref()?.next());
+            let border = !(self.width() - 1);
+            let start = nodes.chain(lines.map(|time| time & border)).min()?;
             if start >= until {
                 return None;
             }
@@ -155,6 +170,10 @@ impl<P: SimStack> Shards<P> {
             let (before, rest) = self.shards.split_at_mut(at);
             for other in before {
                 rest[0].common.queue.exchange(&mut other.common.queue);
+                if let (Some(one), Some(two)) = (&mut rest[0].common.lines, &mut other.common.lines)
+                {
+                    one.exchange(two);
+                }
             }
         }
     }

@@ -33,6 +33,8 @@ pub struct Stats {
     pub duplicated: u64,
     /// Connections that nodes began to make, where that takes time.
     pub dials: u64,
+    /// Those that came to nothing.
+    pub failed_dials: u64,
     /// Messages sent, by kind.
     pub messages: Vec<KindStats>,
     /// Broadcasts that nodes were told they will never receive.
@@ -111,6 +113,7 @@ impl Stats {
             shed: 0,
             duplicated: 0,
             dials: 0,
+            failed_dials: 0,
             missed: 0,
             messages: vec![KindStats::default(); MessageOf::<P>::KINDS],
             neighbor_ups: 0,
@@ -144,6 +147,7 @@ impl Stats {
         self.shed += other.shed;
         self.duplicated += other.duplicated;
         self.dials += other.dials;
+        self.failed_dials += other.failed_dials;
         self.missed += other.missed;
         for (kind, other) in self.messages.iter_mut().zip(&other.messages) {
             kind.count += other.count;

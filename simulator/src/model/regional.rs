@@ -1,4 +1,4 @@
-//! Delivery latencies by region, beside the best possible ones.
+//! Delivery latencies by region, beside the best possible ones, and by class.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub struct Regional {
     sites: usize,
     /// By region of the receiver; one if regions have no names.
     rows: Vec<Latencies>,
+    /// By class of the receiver, with those of none behind; nothing without classes. In microseconds.
+    classes: Vec<Histogram<u64>>,
 }
 
 /// The deliveries in one region, in microseconds.
@@ -39,21 +41,30 @@ impl Regional {
         let shortest = network.shortest().filter(|ways| ways.len() <= MOST_SITES * MOST_SITES);
         let sites = shortest.as_ref().map_or(1, |ways| ways.len().isqrt());
         let rows = (0..placement.names().len().max(1)).map(|_| Latencies::new()).collect();
-        Self { placement, shortest: shortest.map(Arc::from), sites, rows }
+        let classes = match placement.classes().len() {
+            0 => Vec::new(),
+            classes => vec![histogram(); classes + 1],
+        };
+        Self { placement, shortest: shortest.map(Arc::from), sites, rows, classes }
     }
 
-    /// Whether there is more than one place.
+    /// Whether there is more than one place, or a class.
     #[must_use]
     pub fn tells_apart(&self) -> bool {
-        self.rows.len() > 1 || self.sites > 1
+        self.rows.len() > 1 || self.sites > 1 || !self.classes.is_empty()
     }
 
     /// Notes that node `to` delivered what node `from` published.
     pub fn record(&mut self, from: usize, to: usize, taken: Duration) {
         let site = |node| if self.sites > 1 { self.placement.of(node) } else { 0 };
         let region = if self.rows.len() > 1 { self.placement.of(to) } else { 0 };
+        let micros = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX);
+        if let Some(last) = self.classes.len().checked_sub(1) {
+            let class = self.placement.class(to).unwrap_or(last);
+            self.classes[class].saturating_record(micros);
+        }
         let Some(row) = self.rows.get_mut(region) else { return };
-        row.taken.saturating_record(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX));
+        row.taken.saturating_record(micros);
         if let Some(shortest) = &self.shortest {
             row.best.saturating_record(shortest[site(from) * self.sites + site(to)] / 1_000);
         }
@@ -65,6 +76,9 @@ impl Regional {
             row.taken += &other.taken;
             row.best += &other.best;
         }
+        for (class, other) in self.classes.iter_mut().zip(&other.classes) {
+            *class += other;
+        }
     }
 
     /// Forgets what was noted.
@@ -73,6 +87,13 @@ impl Regional {
             row.taken.reset();
             row.best.reset();
         }
+        self.classes.iter_mut().for_each(Histogram::reset);
+    }
+
+    /// By class, with the nodes of none behind: from publish to delivery, in microseconds.
+    #[must_use]
+    pub fn classes(&self) -> &[Histogram<u64>] {
+        &self.classes
     }
 
     /// The regions' names, with what was delivered there.
@@ -83,10 +104,13 @@ impl Regional {
 }
 
 impl Latencies {
-    /// Two digits up to an hour: some kilobytes a region.
-    #[expect(clippy::expect_used, reason = "constants that the histogram accepts")]
     fn new() -> Self {
-        let histogram = || Histogram::new_with_bounds(1, 3_600_000_000, 2).expect("valid bounds");
         Self { taken: histogram(), best: histogram() }
     }
+}
+
+/// Two digits up to an hour: some kilobytes a region.
+#[expect(clippy::expect_used, reason = "constants that the histogram accepts")]
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 3_600_000_000, 2).expect("valid bounds")
 }

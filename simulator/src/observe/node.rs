@@ -4,7 +4,7 @@ use murmurate::broadcast::Broadcast;
 use murmurate::membership::{Membership, NodeFigure};
 
 use crate::engine::{SimStack, Simulation};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 
 /// What says which node figures are of, and when: no figure is called so.
 pub const KEYS: [&str; 2] = ["at", "node"];
@@ -55,7 +55,7 @@ pub fn each_figure<P: SimStack>(
     let (depth, round_trip) = sim.on_channels(index).unwrap_or_default();
     let offset = sim.local_time(index).as_nanos() as f64 - sim.now().as_nanos() as f64;
     let values = [
-        sim.peer(index).map_or(f64::NAN, |peer| f64::from(Peer::incarnation(peer))),
+        sim.peer(index).map_or(f64::NAN, |peer| f64::from(SimPeer::incarnation(peer))),
         membership.active().len() as f64,
         membership.passive().len() as f64,
         membership.lost().count() as f64,

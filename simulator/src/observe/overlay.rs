@@ -51,6 +51,12 @@ pub fn graph<P: SimStack>(sim: &Simulation<P>) -> Graph {
     Graph::from_arcs(sim.live(), arcs)
 }
 
+/// Running nodes that a node has in its view.
+pub fn degree<P: SimStack>(sim: &Simulation<P>, index: usize) -> usize {
+    let runs = |peer: &SimPeer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(*peer);
+    sim.stack(index).map_or(0, |stack| stack.membership().active().filter(runs).count())
+}
+
 /// Dead links: each running node whose view holds a node that does not run, with that node.
 pub fn dead_links<P: SimStack>(sim: &Simulation<P>) -> impl Iterator<Item = (usize, SimPeer)> + '_ {
     let runs = |peer: SimPeer| sim.is_live(peer.index()) && sim.peer(peer.index()) == Some(peer);

@@ -9,7 +9,7 @@ use murmurate::membership::{full_mesh, hyparview, static_overlay};
 
 use super::choice::Listed;
 use super::{Broadcast, Membership, SimulatedBroadcast, SimulatedMembership};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 use crate::observe::figure::Figure;
 use crate::observe::metric::Metric;
 use crate::observe::node;
@@ -107,7 +107,7 @@ impl Registry {
                     continue;
                 };
                 let broadcast = AntiEntropy::new(broadcast(), Arc::clone(&around));
-                let figures = node::figures(&membership(Peer::new(0, 0), 0), &broadcast);
+                let figures = node::figures(&membership(SimPeer::new(0, 0), 0), &broadcast);
                 tell_apart(node::KEYS.into_iter().chain(figures.iter().map(|one| one.name)))?;
             }
         }

@@ -76,6 +76,56 @@ fn every_scenario_shows_what_it_says_on_any_number_of_threads() {
     });
 }
 
+/// Everything that a scenario can switch on, over whatever each has itself.
+const EVERYTHING: &str = "nodes.processor = { message = '20us', rate = '1 Gbit/s' }\n\
+    links.connections = { round_trips = 3 }\nlinks.transport = 'streams'\nlinks.jitter = '1ms'\n\
+    links.bandwidth = { up = '200 Mbit/s', down = '200 Mbit/s', queue = '8 MiB' }\n\
+    [[classes]]\nname = 'nat'\nwho.share = '20%'\nnat = 'reject'\nloss = '5%'\n\
+    [[classes]]\nname = 'silent'\nwho.share = '10%'\nnat = 'drop'\nprocessor.message = '200us'\n\
+    [[classes]]\nname = 'site'\nwho.share = '25%'\n\
+    shared = { up = '20 Mbit/s', down = '40 Mbit/s', queue = '1 MiB' }\n\
+    [[classes]]\nname = 'other site'\nwho.share = '25%'\nloss = '1%'\n\
+    bandwidth = { up = '50 Mbit/s', down = '100 Mbit/s', queue = '4 MiB' }\n\
+    shared = { up = '30 Mbit/s', down = '30 Mbit/s', queue = '1 MiB' }\n\
+    [[faults]]\nat = '5s'\n\
+    do.latency = { who.class = 'nat', to = 'all', times = 3.0, over = '2s', for = '8s', every = '10s' }\n\
+    [[faults]]\nat = '9s'\ndo.latency = { who.share = '30%', times = 1.5 }\n";
+
+#[test]
+fn with_everything_on_runs_are_the_same_on_any_number_of_threads() {
+    let added = Document::parse("added", EVERYTHING).expect("TOML").scenario().expect("right");
+    each(|name, scenario| {
+        let mut scenario = scenario.clone();
+        scenario.assertions.clear();
+        let all = std::mem::replace(&mut scenario.nodes.count, 120);
+        if all < 120 || !scenario.check().is_empty() {
+            scenario.nodes.count = all;
+        }
+        scenario.nodes.processor = added.nodes.processor;
+        scenario.links.connections = added.links.connections;
+        scenario.links.transport = added.links.transport;
+        scenario.links.jitter = added.links.jitter;
+        scenario.links.bandwidth = scenario.links.bandwidth.or(added.links.bandwidth);
+        scenario.classes.clone_from(&added.classes);
+        scenario.faults.extend(added.faults.iter().cloned());
+        let report = run(&scenario);
+        let mut broken: Vec<_> =
+            report.violation.iter().map(|broken| format!("{name}: {broken:?}")).collect();
+        if report.events < 1_000 || report.dials.is_none_or(|dials| dials.failed == 0) {
+            broken.push(format!("{name}: did anything run? {} events", report.events));
+        }
+        for threads in [2, 3] {
+            let threads = NonZeroUsize::new(threads).expect("some");
+            let other =
+                runner::run_on_threads(threads, &scenario, &mut ()).expect("it was checked");
+            if other != report {
+                broken.push(format!("{name}: another run on {threads} threads"));
+            }
+        }
+        broken
+    });
+}
+
 /// Looks as often as nobody would, and wants to hear of everything.
 struct Onlooker;
 

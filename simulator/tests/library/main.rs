@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod channels;
+mod classes;
 mod common;
 mod coverage;
 mod defects_broadcast;

@@ -190,6 +190,62 @@ const WRONG: &[(&str, &str)] = &[
         "[[faults]]\nat = '5s'\ndo.stall = { who = 'all' }",
         "f:3:12: faults.0.do.stall.for is missing: allowed is a time such as \"10s\", \"250ms\" or \"1m 30s\"",
     ),
+    (
+        "[[classes]]\nname = 'a'\nwho.share = 0.7\n[[classes]]\nname = 'b'\nwho.share = 0.7",
+        "f:1:1: classes: the shares of the classes come to 1.4: allowed is 1 at most",
+    ),
+    (
+        "[[classes]]\nname = 'a'\nwho.share = 0.7\n[[classes]]\nname = 'a'\nwho.share = 0.1",
+        "f:5:8: classes.1.name: \"a\" must be a name of its own",
+    ),
+    (
+        "[[classes]]\nname = 'a'\nwho.share = 0.5\nnat = 'reject'",
+        "f:4:7: classes.0.nat: nobody dials anybody without links.connections: say what they take",
+    ),
+    (
+        "[[classes]]\nname = 'a'\nwho.share = 0.5\nnat = 'cone'",
+        "f:4:7: classes.0.nat = \"cone\": allowed is \"reject\", \"drop\"",
+    ),
+    (
+        "[[classes]]\nname = 'a'\nwho.region = 'eu'",
+        "f:3:14: classes.0.who.region: \"eu\" is not a region: there are none",
+    ),
+    (
+        "[[classes]]\nname = 'a'\nwho.nodes = [3, 1000]",
+        "f:3:13: classes.0.who.nodes: there is no node 1000: there are 1000, from 0",
+    ),
+    (
+        "[[classes]]\nname = 'a'\nwho = 'all'",
+        "f:3:7: classes.0.who = \"all\": allowed is a table with one of share, nodes, region",
+    ),
+    (
+        "[[classes]]\nname = 'a'\nwho.share = 1\nshared = { up = '5', down = '1 Mbit/s' }",
+        "f:4:17: classes.0.shared.up = \"5\": allowed is a rate such as \"10 Mbit/s\", from 1 kbit/s to 1 Tbit/s",
+    ),
+    (
+        "classes = [{ name = 'a', who.share = 0.1 }]\n[[faults]]\nat = '5s'\ndo.crash.who.class = 'b'",
+        "f:4:22: faults.0.do.crash.who.class: \"b\" is not a class; they are a",
+    ),
+    (
+        "[[faults]]\nat = '5s'\ndo.latency = { who = 'all', times = 0.5 }",
+        "f:3:37: faults.0.do.latency.times = 0.5: allowed is a number from 1.0 to 1000.0",
+    ),
+    (
+        "[[faults]]\nat = '5s'\ndo.latency = { who = 'all', times = 2.0, over = '6s', for = '10s' }",
+        "f:3:49: faults.0.do.latency.over: 6s: allowed is half of for at most, 5s",
+    ),
+    (
+        "[[faults]]\nat = '5s'\ndo.latency = { who = 'all', times = 2.0, every = '6s' }",
+        "f:3:50: faults.0.do.latency.every: what comes again must end: for is missing",
+    ),
+    (
+        "[[faults]]\nat = '5s'\ndo.latency = { who = 'all', times = 2.0, for = '9s', every = '6s' }",
+        "f:3:62: faults.0.do.latency.every: 6s is less than for, 9s",
+    ),
+    (
+        "[[faults]]\nat = '5s'\ndo.latency = { who = 'all', to.region = 'eu', times = 2.0 }",
+        "f:3:41: faults.0.do.latency.to.region: \"eu\" is not a region: there are none",
+    ),
     ("[[faults]]\nat = '5m'\ndo = 'heal'", "f:2:6: faults.0.at: 5m is after the end at 1m"),
     (
         "assertions = ['reliabilty >= 1']",

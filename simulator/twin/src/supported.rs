@@ -41,6 +41,12 @@ pub(crate) fn check(scenario: &Scenario) -> Result<(), Unsupported> {
     {
         return no("broadcast.strategy", "real nodes run plumtree or flood here");
     }
+    if let Some(at) = scenario.classes.iter().position(|class| class.nat.is_some()) {
+        return no(&format!("classes.{at}.nat"), "real nodes run without NATs here");
+    }
+    if let Some(at) = scenario.classes.iter().position(|class| class.shared.is_some()) {
+        return no(&format!("classes.{at}.shared"), "real nodes have lines of their own here");
+    }
     if !scenario.channels.is_empty() {
         return no("channels", "only broadcasts are run in both worlds");
     }
@@ -122,6 +128,14 @@ mod tests {
                 "faults.0.do.crash: a real host",
             ),
             ("assertions = [\"pending < 9\"]", "assertions: pending is not known"),
+            (
+                "links.connections = {}\nclasses = [{ name = \"a\", who.share = 1, nat = \"drop\" }]",
+                "classes.0.nat: real nodes run without NATs here",
+            ),
+            (
+                "classes = [{ name = \"a\", who.share = 1, shared = { up = \"1 Mbit/s\", down = \"1 Mbit/s\" } }]",
+                "classes.0.shared: real nodes have lines of their own here",
+            ),
             ("workload = [{ payload = 2 }]", "workload.0.payload: 2: real nodes take 4 to 1047552"),
             ("workload = [{ look_up = {} }]", "workload.0.look_up: only broadcasts"),
         ] {

@@ -45,6 +45,7 @@ struct Packet {
     number: u64,
     /// Whether it is through the line of its receiver.
     received: bool,
+    from: usize,
     to: usize,
     bytes: Vec<u8>,
 }
@@ -120,7 +121,7 @@ impl Shared {
                     state.taken += 1;
                     let number = state.taken;
                     let bytes = packet.to_vec();
-                    let packet = Packet { due, number, received: false, to, bytes };
+                    let packet = Packet { due, number, received: false, from, to, bytes };
                     state.under_way.push(Reverse(packet));
                 }
             }
@@ -148,8 +149,8 @@ impl Shared {
                     state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
                 Some(Reverse(packet)) if !packet.received => {
-                    let Packet { due, to, ref bytes, .. } = packet;
-                    if let Some(due) = state.switch.receive(to, bytes.len() as u64, due) {
+                    let Packet { due, from, to, ref bytes, .. } = packet;
+                    if let Some(due) = state.switch.receive(from, to, bytes.len() as u64, due) {
                         state.under_way.push(Reverse(Packet { due, received: true, ..packet }));
                     }
                 }

@@ -80,6 +80,8 @@ pub(crate) trait LaneHost {
     fn now(&self) -> Time;
     /// What the node's clock shows.
     fn local(&self) -> Time;
+    /// Whether a stream to this node can be opened.
+    fn can_dial(&self, node: usize) -> bool;
     /// Puts a message on the network. Returns whether it is on its way, or may be.
     fn send(&mut self, to: SimPeer, message: LaneMessage, bytes: u64) -> bool;
     /// The message comes back after so much time of the node's clock.

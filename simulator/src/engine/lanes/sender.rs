@@ -305,7 +305,8 @@ impl Sender {
         if self.session.wants_path(now, false) == Want::Path {
             let lane = u64::from(context.host.me().bits()) << 32 | u64::from(self.to);
             let draw = mix(mix(lane) ^ self.session.ended_paths());
-            let relayed = (draw as f64) < context.channel.relayed * u64::MAX as f64;
+            let relayed = (draw as f64) < context.channel.relayed * u64::MAX as f64
+                || !context.host.can_dial(self.to as usize);
             let path = if relayed { Path::Relay } else { Path::Stream };
             self.session.opened(now, path);
         }

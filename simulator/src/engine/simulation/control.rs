@@ -18,6 +18,12 @@ impl<P: SimStack> Simulation<P> {
         self.shards.all_mut().iter_mut().for_each(|shard| shard.equip(processor, dialling));
     }
 
+    /// Nodes of the network's classes work like this, where there is something. Call it before any node
+    /// starts.
+    pub fn equip_classes(&mut self, processors: &[Option<ProcessorModel>]) {
+        self.shards.all_mut().iter_mut().for_each(|shard| shard.equip_classes(processors));
+    }
+
     /// From now on node `index` needs this much time for each input, one after the other. The default is
     /// zero.
     pub fn set_work(&mut self, index: usize, work: Duration) {
@@ -64,5 +70,20 @@ impl<P: SimStack> Simulation<P> {
             |index| jumps.contains_key(&index),
             |index, left| left.saturating_sub(jumps.get(&index).copied().unwrap_or(0)),
         );
+    }
+
+    /// Sets the timers of the nodes for which `is_struck` holds to other times: `retimed` says by
+    /// how much later than now one goes off, given how much later it would.
+    fn retime(&mut self, is_struck: impl Fn(usize) -> bool, retimed: impl Fn(usize, u64) -> u64) {
+        let now = self.now.as_nanos();
+        for shard in self.shards.all_mut() {
+            shard.common.queue.retime(
+                |event| event.what.is_timer() && is_struck(event.to.index()),
+                |event| {
+                    let left = event.time.saturating_sub(now);
+                    now.saturating_add(retimed(event.to.index(), left))
+                },
+            );
+        }
     }
 }

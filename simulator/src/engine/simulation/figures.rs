@@ -39,7 +39,7 @@ impl<P: SimStack> Simulation<P> {
     /// Bytes that wait for the access line of node `index`: to leave, and to come in.
     pub fn on_line(&self, index: usize) -> [u64; 2] {
         let port = self.machine(index).and_then(|machine| machine.port.as_ref());
-        let line = self.network.bandwidth();
+        let line = self.network.way(index, index);
         port.zip(line).map_or([0; 2], |(port, line)| port.waiting(self.now.as_nanos(), line))
     }
 

@@ -1,10 +1,13 @@
 //! The simulation: nodes, the event queue, and operations on the nodes.
 
+mod census;
 mod control;
 mod figures;
 mod journaling;
 mod services;
 mod testing;
+
+pub use census::Census;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -56,6 +59,7 @@ pub struct Simulation<P: SimStack> {
     shards: Shards<P>,
     len: usize,
     live: usize,
+    census: Vec<Census>,
     network: Arc<Network>,
     make: Make<P>,
     /// The publisher of each broadcast, and the number of broadcasts of each publisher.
@@ -79,6 +83,7 @@ impl<P: SimStack> Simulation<P> {
     /// happens in it is the same for any number.
     pub fn on_threads(threads: NonZeroUsize, seed: u64, network: Network, make: Make<P>) -> Self {
         let mut shards = Shards::new(threads, network.least_latency());
+        shards.lay_lines(&network);
         // The names are those that any node has.
         let kinds = kinds::<P>(make(SimPeer::new(0, 0), seed).stack());
         shards.all_mut().iter_mut().for_each(|shard| shard.common.stats.name_kinds(&kinds));
@@ -88,6 +93,7 @@ impl<P: SimStack> Simulation<P> {
             shards,
             len: 0,
             live: 0,
+            census: Census::of(&network),
             network: Arc::new(network),
             make,
             publishers: Vec::new(),
@@ -321,7 +327,7 @@ impl<P: SimStack> Simulation<P> {
     fn stop(&mut self, index: usize) {
         if let Some(me) = self.peer(index).filter(|_| self.is_live(index)) {
             self.shards.of_mut(index).stop(index);
-            self.live -= 1;
+            self.count_stop(index);
             self.see(me, EventKind::Stop, |record| record);
         }
     }
@@ -387,7 +393,7 @@ impl<P: SimStack> Simulation<P> {
         let seed = u64::from(me.bits()).wrapping_mul(0xd134_2543_de82_ef95);
         let stack = (self.make)(me, crate::model::network::mix(self.seed ^ seed));
         self.shards.of_mut(me.index()).start(&self.network, me.index(), self.now, stack);
-        self.live += 1;
+        self.count_start(me.index());
         self.see(me, EventKind::Start, |record| record);
         self.tell_of(me.index(), contacts);
     }
@@ -417,6 +423,7 @@ impl<P: SimStack> Simulation<P> {
         *sequence += 1;
         self.publishers.push(me);
         let (sent, eligible) = (self.now, self.live as u32);
+        self.count_broadcast(index);
         for shard in self.shards.all_mut() {
             shard.publish(stats::BroadcastStats {
                 origin: index,
@@ -505,25 +512,6 @@ impl<P: SimStack> Simulation<P> {
     /// The machine of node `index`, to change it.
     pub(crate) fn machine_mut(&mut self, index: usize) -> Option<&mut Machine> {
         self.shards.of_mut(index).machine_mut(index)
-    }
-
-    /// Moves the timers of the nodes for which `is_struck` holds. `retimed` turns the time that is left for
-    /// a timer into another one.
-    pub(crate) fn retime(
-        &mut self,
-        is_struck: impl Fn(usize) -> bool,
-        retimed: impl Fn(usize, u64) -> u64,
-    ) {
-        let now = self.now.as_nanos();
-        for shard in self.shards.all_mut() {
-            shard.common.queue.retime(
-                |event| event.what.is_timer() && is_struck(event.to.index()),
-                |event| {
-                    let left = event.time.saturating_sub(now);
-                    now.saturating_add(retimed(event.to.index(), left))
-                },
-            );
-        }
     }
 
     /// Runs all buckets that start before `until`. Then the time is `until`, rounded up to a border.

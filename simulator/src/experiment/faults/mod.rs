@@ -20,7 +20,7 @@ pub(crate) use victims::{random_running, random_such};
 
 use crate::engine::{SimStack, Simulation};
 use crate::experiment::scenario::{Death, Fault, What, Who};
-use crate::model::network::mix;
+use crate::model::network::{Swing, mix};
 use crate::model::node::SimPeer;
 use churn::Churning;
 use victims::{side, victims};
@@ -43,7 +43,7 @@ pub(crate) struct Ongoing {
 enum Ending {
     #[default]
     Nothing,
-    /// A partition, or links that flap.
+    /// A partition, or links that flap or take longer.
     Cut(u32),
     /// Slow nodes get as fast as the others.
     Slowness(Vec<usize>),
@@ -150,12 +150,13 @@ impl Ongoing {
             | What::Heal
             | What::Calm
             | What::Flap { .. }
-            | What::Loss { .. } => self.strike_links(&what, sim),
+            | What::Latency { .. }
+            | What::Loss { .. } => self.strike_links(&what, now, sim),
         }
         plans
     }
 
-    fn strike_links<P: SimStack>(&mut self, what: &What, sim: &mut Simulation<P>) {
+    fn strike_links<P: SimStack>(&mut self, what: &What, now: Time, sim: &mut Simulation<P>) {
         match what {
             What::Partition { who, one_way, .. } => {
                 let (side, size) = side(who, sim, &mut self.rng);
@@ -168,6 +169,14 @@ impl Ongoing {
                 let (side, size) = side(who, sim, &mut self.rng);
                 self.struck += size;
                 self.ending = Ending::Cut(sim.network_mut().flap(side, up.0, down.0));
+            }
+            What::Latency { who, to, times, over, lasting, every } => {
+                let (who, size) = side(who, sim, &mut self.rng);
+                let to = to.as_ref().map(|to| side(to, sim, &mut self.rng).0);
+                self.struck += size;
+                let (lasting, every) = (lasting.map(|span| span.0), every.map(|span| span.0));
+                let swing = Swing { from: now, times: *times, over: over.0, lasting, every };
+                self.ending = Ending::Cut(sim.network_mut().lengthen(who, to, swing));
             }
             What::Loss { share } => {
                 // A share is in range.

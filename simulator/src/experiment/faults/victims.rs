@@ -28,6 +28,11 @@ pub(super) fn victims(
             candidates.retain(|index| Some(placement.of(*index)) == region);
             return candidates;
         }
+        Who::Class(name) => {
+            let class = placement.find_class(name);
+            candidates.retain(|index| placement.class(*index) == class);
+            return candidates;
+        }
         Who::Share(share) => share.of(candidates.len()),
         Who::Count(count) => (*count as usize).min(candidates.len()),
     };
@@ -45,13 +50,14 @@ pub(super) fn side<P: SimStack>(
 ) -> (Side, usize) {
     let placement = sim.network().placement();
     let nodes = victims(who, sim.live_nodes().collect(), placement, rng);
-    // Whoever joins a region later is on the region's side.
-    if let Who::Region(name) = who
-        && let Some(region) = placement.find(name)
-    {
-        return (Side::Region(region), nodes.len());
-    }
-    (Side::of(sim.len(), |index| nodes.binary_search(&index).is_ok()), nodes.len())
+    // Whoever joins a region or a class later is on its side.
+    let named = match who {
+        Who::Region(name) => placement.find(name).map(Side::Region),
+        Who::Class(name) => placement.find_class(name).map(Side::Class),
+        _ => None,
+    };
+    let listed = || Side::of(sim.len(), |index| nodes.binary_search(&index).is_ok());
+    (named.unwrap_or_else(listed), nodes.len())
 }
 
 /// A random node that runs.

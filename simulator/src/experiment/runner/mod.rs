@@ -5,6 +5,7 @@
 //! simulation during the run.
 
 mod agenda;
+mod classes;
 mod counts;
 mod guard;
 mod metrics;
@@ -33,8 +34,9 @@ use rand_xoshiro::SplitMix64;
 pub use observed::{Observed, ObservedReport};
 pub use observer::{Observer, Probing, View};
 pub use report::{
-    ChannelReport, Curve, FaultReport, GraphReport, Loads, MetricReport, OverlayPoint, PhaseReport,
-    Point, Quantiles, RegionLatency, Report, RoutingReport, Sent, Verdict, ViolationReport,
+    ChannelReport, ClassReport, Curve, DialReport, FaultReport, GraphReport, Loads, MetricReport,
+    OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report, RoutingReport, Sent,
+    Verdict, ViolationReport,
 };
 
 use crate::engine::strategy::{SimBroadcast, SimMembership, compose};
@@ -148,6 +150,7 @@ fn run_nodes<P: SimStack>(
     let regional = Regional::new(&network);
     let mut sim = Simulation::on_threads(threads, scenario.seed, network, make);
     sim.equip(scenario.processor(), scenario.dialling());
+    sim.equip_classes(&scenario.class_processors());
     if regional.tells_apart() {
         sim.watch_regions(&regional);
     }

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
 
-use super::Observer;
 use super::counts::Counts;
 use super::metrics::Metrics;
 use super::report::{
-    ChannelReport, Curve, FaultReport, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
-    RegionLatency, Report, RoutingReport, ViolationReport, curve, least_reliability, mean,
-    published, seconds,
+    ChannelReport, Curve, DialReport, FaultReport, Loads, OverlayPoint, PhaseReport, Point,
+    Quantiles, RegionLatency, Report, RoutingReport, ViolationReport, curve, least_reliability,
+    mean, published, seconds,
 };
 use super::routing::Routing;
 use super::verdicts::{self, Judge, Measured, verdicts};
+use super::{Observer, classes};
 use crate::engine::stats::{BroadcastStats, Stats};
 use crate::engine::watch::Load;
 use crate::engine::{SimStack, Simulation};
@@ -43,6 +43,8 @@ pub(super) struct Recorder {
     phase: Open,
     phases: Vec<Closed>,
     names: Vec<String>,
+    /// Latencies by class in all phases that are over.
+    classes: Vec<Histogram<u64>>,
     judge: Judge,
 }
 
@@ -92,6 +94,7 @@ impl Recorder {
             },
             phases: Vec::new(),
             names,
+            classes: Vec::new(),
             judge: Judge::new(scenario),
         }
     }
@@ -190,17 +193,29 @@ impl Recorder {
         let next = Open { name: next, from: now, latencies: latencies() };
         let phase = std::mem::replace(&mut self.phase, next);
         if now > phase.from {
+            let regions = self.take_regions(sim);
             self.phases.push(Closed {
                 name: phase.name,
                 from: phase.from,
                 until: now,
                 latencies: (!phase.latencies.is_empty()).then(|| Quantiles::of(&phase.latencies)),
                 curve: curve(&phase.latencies, 1e6),
-                regions: sim.take_regions().map_or_else(Vec::new, |r| RegionLatency::all(&r)),
+                regions,
                 overlay: overlay::measure(sim),
                 metrics: self.metrics.now(sim),
             });
         }
+    }
+
+    /// What was delivered where in the phase; what was delivered to which class is kept.
+    fn take_regions<P: SimStack>(&mut self, sim: &mut Simulation<P>) -> Vec<RegionLatency> {
+        let Some(regional) = sim.take_regions() else { return Vec::new() };
+        if self.classes.is_empty() {
+            self.classes = regional.classes().to_vec();
+        } else {
+            self.classes.iter_mut().zip(regional.classes()).for_each(|(all, more)| *all += more);
+        }
+        RegionLatency::all(&regional)
     }
 
     /// The run is over, but for the last look.
@@ -256,6 +271,8 @@ impl Recorder {
             peak_pending: sim.peak_pending(),
             messages: named.map(Into::into).collect(),
             routing: RoutingReport::of(&routing.routed(sim, Time::ZERO, sim.now())),
+            dials: scenario.dialling().map(|_| DialReport::of(stats)),
+            classes: classes::report(sim, &self.classes),
             channels: channels.map(|(c, tally)| ChannelReport::of(&c.name, tally)).collect(),
             phases,
             timeline: faults.iter().map(fault_report).collect(),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::routing::RoutingCounts;
 use crate::engine::lanes::Tally;
 use crate::engine::marks::Marks;
-use crate::engine::stats::{self, BroadcastStats, KindStats};
+use crate::engine::stats::{self, BroadcastStats, KindStats, Stats};
 use crate::engine::watch::Load;
 use crate::model::regional::Regional;
 use crate::observe::graph::Graph;
@@ -52,6 +52,12 @@ pub struct Report {
     /// Lookups and datagrams, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing: Option<RoutingReport>,
+    /// What became of dials, where connections take time to make.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dials: Option<DialReport>,
+    /// The classes of nodes over the whole run, with those of none behind, if there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassReport>,
     /// The parts of the run, one after the other.
     pub phases: Vec<PhaseReport>,
     /// The timeline, as it happened.
@@ -285,6 +291,43 @@ pub struct Sent {
     pub count: u64,
     /// Their bytes, without transport overhead.
     pub bytes: u64,
+}
+
+/// What became of dials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DialReport {
+    /// Those that nodes began.
+    pub begun: u64,
+    /// Those that were refused or not answered in time, or that nobody waited for any more.
+    pub failed: u64,
+}
+
+impl DialReport {
+    pub(super) fn of(stats: &Stats) -> Self {
+        Self { begun: stats.dials, failed: stats.failed_dials }
+    }
+}
+
+/// The nodes of a class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ClassReport {
+    /// Its name; `(none)` of those that are of none.
+    pub class: String,
+    /// Those that run at the end.
+    pub running_nodes: u64,
+    /// Their mean number of neighbours then.
+    pub mean_degree: f64,
+    /// Those without a neighbour then.
+    pub isolated: u64,
+    /// Broadcasts delivered to them.
+    pub deliveries: u64,
+    /// The same as a share of all that were to be: of each broadcast to all of them that ran when it was
+    /// published.
+    pub reliability: Option<f64>,
+    /// From publish to delivery, to two digits.
+    pub latency_seconds: Option<Quantiles>,
 }
 
 /// Outcomes of lookups and datagrams.

@@ -44,6 +44,8 @@ pub enum Who {
     Nodes(Vec<u32>),
     /// Those of this region.
     Region(String),
+    /// Those of this class.
+    Class(String),
 }
 
 /// How a node that stops is noticed.
@@ -160,6 +162,27 @@ pub enum What {
         /// Instead of what `links.loss` says.
         share: Share,
     },
+    /// Links take longer than `links.latency` says, which is always the least. It changes evenly or at
+    /// once, for a while or again and again: a detour, a daily swing. Several multiply.
+    Latency {
+        /// Whose links.
+        who: Who,
+        /// Only those between them and these; without it, all of theirs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Who>,
+        /// How many times as long messages take.
+        #[schemars(range(min = 1.0, max = 1000.0))]
+        times: f64,
+        /// It grows over this time, and shrinks over this time before the end.
+        #[serde(default)]
+        over: Span,
+        /// How long it lasts, with growing and shrinking; without it, to the end of the run.
+        #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+        lasting: Option<Span>,
+        /// It comes again each time that so much has passed since it began; without it, once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        every: Option<Span>,
+    },
     /// Nodes get slow: they handle what reaches them one after the other.
     Slow {
         /// Which of the running nodes.
@@ -225,6 +248,7 @@ impl What {
             Self::Discover { .. } => "discover",
             Self::Flap { .. } => "flap",
             Self::Loss { .. } => "loss",
+            Self::Latency { .. } => "latency",
             Self::Slow { .. } => "slow",
             Self::Stall { .. } => "stall",
             Self::ClockDrift { .. } => "clock-drift",
@@ -243,6 +267,7 @@ impl What {
             | Self::Recycle { who }
             | Self::Partition { who, .. }
             | Self::Flap { who, .. }
+            | Self::Latency { who, .. }
             | Self::Slow { who, .. }
             | Self::Stall { who, .. }
             | Self::ClockDrift { who, .. }
@@ -255,6 +280,15 @@ impl What {
         }
     }
 
+    /// The other side of what it does to links, where it says so.
+    #[must_use]
+    pub fn to(&self) -> Option<&Who> {
+        match self {
+            Self::Latency { to, .. } => to.as_ref(),
+            _ => None,
+        }
+    }
+
     /// How long it lasts, where it ends by itself.
     #[must_use]
     pub fn lasting(&self) -> Option<Span> {
@@ -263,7 +297,10 @@ impl What {
             | Self::Flap { lasting, .. }
             | Self::Slow { lasting, .. }
             | Self::Stall { lasting, .. } => Some(*lasting),
-            Self::Partition { lasting, .. } | Self::ClockDrift { lasting, .. } => *lasting,
+            Self::Latency { every: Some(_), .. } => None,
+            Self::Partition { lasting, .. }
+            | Self::Latency { lasting, .. }
+            | Self::ClockDrift { lasting, .. } => *lasting,
             _ => None,
         }
     }

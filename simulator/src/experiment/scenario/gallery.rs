@@ -37,6 +37,8 @@ pub const EXHIBITS: &[Exhibit] = exhibits![
     "bursty-loss",
     "unordered-network",
     "large-payloads",
+    "shared-uplink",
+    "behind-nat",
     "aws-regions",
     "measured-matrix",
     "recycled-addresses",

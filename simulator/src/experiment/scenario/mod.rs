@@ -7,6 +7,7 @@
 mod assertion;
 mod channels;
 mod churn_trace;
+mod classes;
 mod document;
 mod faults;
 pub mod gallery;
@@ -35,6 +36,7 @@ pub use crate::strategies::{Broadcast, Membership};
 pub use assertion::{Assertion, AssertionError, ComparisonOperator, Window};
 pub use channels::{Channel, ChannelKind, Overflow};
 pub use churn_trace::{Change, TraceError, read as read_trace};
+pub use classes::{Class, Members, Nat};
 pub use document::{Document, Problem, ScenarioError};
 pub use faults::{Churn, Death, Fault, Lengths, SessionStart, What, Who};
 pub use graph::GraphModel;
@@ -70,6 +72,9 @@ pub struct Scenario {
     /// Whom the nodes join through; without it, through random ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub graph: Option<GraphModel>,
+    /// Nodes that are not as the rest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<Class>,
     /// Who is whose neighbour.
     pub membership: Membership,
     /// How a message reaches everyone.
@@ -106,6 +111,7 @@ impl Default for Scenario {
             nodes: Nodes::default(),
             regions: Vec::new(),
             graph: None,
+            classes: Vec::new(),
             membership: Membership::default(),
             broadcast: Broadcast::default(),
             anti_entropy: None,

@@ -12,7 +12,7 @@ use super::values::Span;
 use super::{Scenario, Who, nearest_first};
 use crate::engine::strategy::{Watched as _, WatchedBroadcast as _};
 use crate::engine::{Count, lanes};
-use crate::model::node::Peer;
+use crate::model::node::SimPeer;
 use crate::observe::node;
 
 /// Figures of nodes over time.
@@ -88,7 +88,7 @@ impl Scenario {
         else {
             return Vec::new();
         };
-        let (membership, broadcast) = (membership(Peer::new(0, 0), 0), broadcast());
+        let (membership, broadcast) = (membership(SimPeer::new(0, 0), 0), broadcast());
         let around = self.anti_entropy.clone().map(anti_entropy::Parameters::check).transpose();
         let Ok(around) = around else { return Vec::new() };
         let (figures, kinds) = match around {
@@ -111,7 +111,7 @@ impl Scenario {
         broadcast: Vec<&'static str>,
     ) -> Vec<&'static str> {
         let routes = self.workload.iter().any(|workload| workload.look_up.is_some());
-        let router = <router::Message<Peer, u32, bytes::Bytes> as Wire>::KINDS;
+        let router = <router::Message<SimPeer, u32, bytes::Bytes> as Wire>::KINDS;
         let router = if routes { router } else { &[] };
         let lanes = if self.channels.is_empty() { &[][..] } else { &lanes::KINDS };
         let mut all = [membership, broadcast, router.to_vec(), lanes.to_vec()].concat();

@@ -1,16 +1,17 @@
 //! What no single value of a scenario tells: whether its parts fit together.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::churn_trace;
 use super::{
-    Churn, Figure, LatencyModel, Scenario, Sender, Span, To, What, Who, Window, Workload, gallery,
-    nearest, probe, protocols,
+    Churn, Figure, LatencyModel, Members, Scenario, Sender, Span, To, What, Who, Window, Workload,
+    gallery, nearest, probe, protocols,
 };
 use crate::engine::{Dialling, lanes};
 use crate::model::machine::ProcessorModel;
 use crate::model::matrix::Matrix;
-use crate::model::network::{BandwidthModel, BurstModel, Latency, LinkModel, Network, Placement};
+use crate::model::network::{BurstModel, Latency, LinkModel, Network, Placement};
 use crate::model::node::SimPeer;
 
 /// The path of a key, and what is wrong with its value.
@@ -43,13 +44,24 @@ pub(super) fn check(scenario: &Scenario, is_right: impl Fn(&str) -> bool) -> Vec
     if are_right(&["workload", "channels", "nodes", "faults", "duration"]) {
         broken.extend(workload(scenario, regions));
     }
-    if are_right(&["faults", "nodes", "duration"]) {
+    if are_right(&["faults", "nodes", "classes", "duration"]) {
         broken.extend(faults(scenario, regions));
+    }
+    if are_right(&["classes", "nodes", "faults"]) {
+        broken.extend(classes(scenario));
     }
     if are_right(&["measure", "duration"]) {
         broken.extend(phases(scenario));
     }
-    if are_right(&["measure", "duration", "nodes", "membership", "broadcast", "anti_entropy"]) {
+    if are_right(&[
+        "measure",
+        "duration",
+        "nodes",
+        "classes",
+        "membership",
+        "broadcast",
+        "anti_entropy",
+    ]) {
         broken.extend(probe(scenario, regions));
     }
     if are_right(&["assertions", "channels", "faults", "graph", "duration"]) {
@@ -73,10 +85,19 @@ impl Scenario {
             .map_err(at("links.latency"))?
             .with(&self.links())
             .map_err(at("links"))?;
-        Ok(match placement {
+        let network = match placement {
             Some(placement) => network.placed(placement),
             None => network,
-        })
+        };
+        if self.classes.is_empty() {
+            return Ok(network);
+        }
+        let classes = self.network_classes(|name| network.placement().find(name));
+        let classes = classes.map_err(|(key, message)| match key.ends_with("who.region") {
+            true => (key, message + &there_are(network.placement().names())),
+            false => (key, message),
+        })?;
+        network.classed(classes).map_err(at("classes"))
     }
 
     fn links(&self) -> LinkModel {
@@ -91,20 +112,16 @@ impl Scenario {
             }),
             duplicate: links.duplicate.get(),
             reorder: links.reorder.map(|reorder| (reorder.share.get(), reorder.by.0)),
-            bandwidth: links.bandwidth.map(|line| BandwidthModel {
-                up: line.up.0,
-                down: line.down.0,
-                queue: line.queue.0.into(),
-            }),
+            bandwidth: links.bandwidth.map(Into::into),
             streams: links.transport == super::Transport::Streams,
+            changing: self.faults.iter().any(|f| matches!(f.what, What::Latency { .. })),
         }
     }
 
     /// What a node's processor takes, if anything.
     #[must_use]
     pub fn processor(&self) -> Option<ProcessorModel> {
-        let of = self.nodes.processor?;
-        Some(ProcessorModel { message: of.message.0, rate: of.rate.map(|rate| rate.0) })
+        self.nodes.processor.map(Into::into)
     }
 
     /// What it takes to make a connection, if anything.
@@ -217,12 +234,52 @@ fn known(names: &[String]) -> String {
     }
 }
 
+fn there_are(names: &[String]) -> String {
+    if names.is_empty() { ": there are none".into() } else { known(names) }
+}
+
+/// What is wrong with the nodes of classes.
+fn classes(scenario: &Scenario) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    for (at, class) in scenario.classes.iter().enumerate() {
+        if let Members::Nodes(nodes) = &class.who {
+            let path = || format!("classes.{at}.who.nodes");
+            broken.extend(nodes.iter().find_map(|index| node(path(), *index, scenario)));
+        }
+    }
+    broken
+}
+
+/// What is wrong with the times of latencies that change.
+fn swing(path: &str, what: &What) -> Option<Broken> {
+    let What::Latency { over, lasting, every, .. } = what else { return None };
+    let most = lasting.map_or(Duration::MAX, |lasting| lasting.0 / 2);
+    if over.0 > most {
+        let message = format!("{over}: allowed is half of for at most, {}", Span(most));
+        return Some((format!("{path}.over"), message));
+    }
+    let every = (*every)?;
+    let message = match lasting {
+        None => "what comes again must end: for is missing".to_owned(),
+        Some(lasting) if *lasting > every => format!("{every} is less than for, {lasting}"),
+        Some(_) if every.0.is_zero() => "0s: allowed is any time above it".to_owned(),
+        Some(_) => return None,
+    };
+    Some((format!("{path}.every"), message))
+}
+
+/// What is wrong with the name of a class.
+fn class(path: String, name: &str, scenario: &Scenario) -> Option<Broken> {
+    let names: Vec<String> = scenario.classes.iter().map(|class| class.name.clone()).collect();
+    let message = || format!("{name:?} is not a class{}", there_are(&names));
+    (!names.iter().any(|known| known == name)).then(|| (path, message()))
+}
+
 /// What is wrong with the name of a region, if the regions are known.
 fn region(path: String, name: &str, regions: Option<&[String]>) -> Option<Broken> {
     let regions = regions?;
     let there = regions.iter().any(|region| region == name);
-    let known = if regions.is_empty() { ": there are none".into() } else { known(regions) };
-    (!there).then(|| (path, format!("{name:?} is not a region{known}")))
+    (!there).then(|| (path, format!("{name:?} is not a region{}", there_are(regions))))
 }
 
 fn node(path: String, index: u32, scenario: &Scenario) -> Option<Broken> {
@@ -231,10 +288,11 @@ fn node(path: String, index: u32, scenario: &Scenario) -> Option<Broken> {
         .then(|| (path, format!("there is no node {index}: there are {most}, from 0")))
 }
 
-/// A region or a node that there is not.
-fn who(path: String, who: &Who, scenario: &Scenario, regions: Option<&[String]>) -> Option<Broken> {
+/// A region, a class or a node that does not exist.
+fn who(path: &str, who: &Who, scenario: &Scenario, regions: Option<&[String]>) -> Option<Broken> {
     match who {
         Who::Region(name) => region(format!("{path}.region"), name, regions),
+        Who::Class(name) => class(format!("{path}.class"), name, scenario),
         Who::Nodes(nodes) => {
             nodes.iter().find_map(|index| node(format!("{path}.nodes"), *index, scenario))
         }
@@ -380,8 +438,12 @@ fn faults(scenario: &Scenario, regions: Option<&[String]>) -> Vec<Broken> {
         let path = format!("faults.{at}");
         broken.extend(within(format!("{path}.at"), fault.at, scenario));
         let path = format!("{path}.do.{}", fault.what.kind());
-        let struck = fault.what.who();
-        broken.extend(struck.and_then(|of| who(format!("{path}.who"), of, scenario, regions)));
+        for (key, who) in [("who", fault.what.who()), ("to", fault.what.to())] {
+            broken.extend(
+                who.and_then(|who| self::who(&format!("{path}.{key}"), who, scenario, regions)),
+            );
+        }
+        broken.extend(swing(&path, &fault.what));
         if let What::Churn { how: Churn::Trace { file }, .. } = &fault.what {
             let path = format!("{path}.how.trace.file");
             let named = |message: String| (path.clone(), format!("{}: {message}", file.display()));
@@ -425,7 +487,7 @@ fn probe(scenario: &Scenario, regions: Option<&[String]>) -> Vec<Broken> {
     let mut broken = probe::check(scenario);
     broken.extend(within(path("from"), probe.from, scenario));
     broken.extend(probe.until.and_then(|until| within(path("until"), until, scenario)));
-    broken.extend(who(path("nodes"), &probe.nodes, scenario, regions));
+    broken.extend(who(&path("nodes"), &probe.nodes, scenario, regions));
     broken
 }
 

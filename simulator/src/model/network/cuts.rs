@@ -10,6 +10,8 @@ pub enum Side {
     Nodes(Vec<bool>),
     /// The nodes in a region, including those that join later.
     Region(usize),
+    /// Those of a class, also who joins later.
+    Class(usize),
 }
 
 impl Side {
@@ -18,10 +20,11 @@ impl Side {
         Self::Nodes((0..nodes).map(is_in).collect())
     }
 
-    fn has(&self, peer: SimPeer, placement: &Placement) -> bool {
+    pub(super) fn has(&self, peer: SimPeer, placement: &Placement) -> bool {
         match self {
             Self::Nodes(nodes) => nodes.get(peer.index()).copied().unwrap_or(false),
             Self::Region(region) => placement.of(peer.index()) == *region,
+            Self::Class(class) => placement.class(peer.index()) == Some(*class),
         }
     }
 }
@@ -48,8 +51,14 @@ impl Cuts {
     }
 
     pub(super) fn add(&mut self, side: Side, when: When) -> u32 {
+        let number = self.number();
+        self.cuts.push((number, side, when));
+        number
+    }
+
+    /// A number by which something ends that was not there before.
+    pub(super) fn number(&mut self) -> u32 {
         self.next += 1;
-        self.cuts.push((self.next, side, when));
         self.next
     }
 

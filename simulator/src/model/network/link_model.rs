@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use super::{mix, share_of, threshold};
+use super::detours::Detours;
+use super::{Class, mix, share_of, threshold};
 use crate::model::node::SimPeer;
 
 /// How links are, beyond their latency. The default is perfect.
@@ -28,6 +29,8 @@ pub struct LinkModel {
     pub bandwidth: Option<BandwidthModel>,
     /// What is lost is sent again after a while, as TCP and QUIC do.
     pub streams: bool,
+    /// Latencies will change, which order must be kept for.
+    pub changing: bool,
 }
 
 /// Gilbert's and Elliott's model in continuous time: a link is good or bad for exponentially
@@ -56,7 +59,8 @@ pub struct BandwidthModel {
 
 impl LinkModel {
     pub(super) fn are_perfect(&self) -> bool {
-        let Self { jitter, fifo, bursts, duplicate, reorder, bandwidth, streams } = self;
+        let Self { jitter, fifo, bursts, duplicate, reorder, bandwidth, streams, changing: _ } =
+            self;
         jitter.is_zero()
             && !fifo
             && !streams
@@ -97,6 +101,26 @@ pub(crate) enum Transmission {
     Lost,
     /// It did not fit the queue of its sender.
     Shed,
+    /// It would arrive then, and a copy of it, if lines that many nodes share had nothing else to carry.
+    Shared {
+        arrives: u64,
+        copy: Option<u64>,
+        /// How often it was sent.
+        times: u64,
+    },
+}
+
+impl Transmission {
+    /// The same over such lines.
+    pub(super) fn over_shared_lines(self) -> Self {
+        let (arrives, copy, times) = match self {
+            Self::Arrives(arrives) => (arrives, None, 1),
+            Self::Twice(arrives, copy) => (arrives, Some(copy), 1),
+            Self::Resent { arrives, times } => (arrives, None, times),
+            other => return other,
+        };
+        Self::Shared { arrives, copy, times }
+    }
 }
 
 /// What a stream delivered.
@@ -162,7 +186,7 @@ impl Port {
     }
 
     /// Bytes that wait for the two lines: to leave, and to come in.
-    pub(crate) fn waiting(&self, now: u64, line: Bandwidth) -> [u64; 2] {
+    pub(crate) fn waiting(&self, now: u64, line: BandwidthModel) -> [u64; 2] {
         let bytes = |free: u64, rate| bytes_in(free.saturating_sub(now), rate);
         [bytes(self.up_free, line.up), bytes(self.down_free, line.down)]
     }
@@ -207,8 +231,14 @@ pub(super) struct Drawn {
     bursts: Option<Chain>,
     duplicate: u64,
     reorder: Option<(u64, u64)>,
-    pub(super) bandwidth: Option<BandwidthModel>,
+    bandwidth: Option<BandwidthModel>,
     pub(super) streams: bool,
+    /// By class, where any has a line or a loss of its own.
+    lines: Vec<Option<BandwidthModel>>,
+    losses: Vec<Option<u64>>,
+    pub(super) detours: Detours,
+    /// Some nodes share lines.
+    pub(super) shares: bool,
 }
 
 /// BurstModel, as a Markov chain.
@@ -270,17 +300,78 @@ impl Drawn {
             reorder: links.reorder.map(|(share, by)| (threshold(share), nanos(by))),
             bandwidth: links.bandwidth,
             streams: links.streams,
+            lines: Vec::new(),
+            losses: Vec::new(),
+            detours: Detours::default(),
+            shares: false,
         }
     }
 
-    /// Nothing is lost in bursts, copied or held back any more.
+    /// Some nodes have lines of their own. Whether transmissions depend on those before.
+    pub(super) fn set_classes(&mut self, classes: &[Class]) -> bool {
+        if classes.iter().any(|class| class.bandwidth.is_some()) {
+            self.lines = classes.iter().map(|class| class.bandwidth).collect();
+        }
+        if classes.iter().any(|class| class.loss.is_some()) {
+            self.losses = classes.iter().map(|class| class.loss.map(threshold)).collect();
+        }
+        self.shares = classes.iter().any(|class| class.shared.is_some());
+        !self.lines.is_empty()
+    }
+
+    /// What the access line of a node carries, if that is bounded. `class` is the node's.
+    pub(super) fn line(&self, class: impl FnOnce() -> Option<usize>) -> Option<BandwidthModel> {
+        if self.lines.is_empty() {
+            return self.bandwidth;
+        }
+        class().and_then(|class| self.lines[class]).or(self.bandwidth)
+    }
+
+    /// What the line of the receiver carries of what comes from the sender's.
+    pub(super) fn way(
+        &self,
+        sender: impl FnOnce() -> Option<usize>,
+        receiver: impl FnOnce() -> Option<usize>,
+    ) -> Option<BandwidthModel> {
+        if self.lines.is_empty() {
+            return self.bandwidth;
+        }
+        let line = self.line(receiver)?;
+        // A sender without a line sends all at once.
+        Some(BandwidthModel { up: self.line(sender).map_or(u64::MAX, |line| line.up), ..line })
+    }
+
+    /// The loss between nodes of two classes: the worse of the two, where all others lose `base`.
+    pub(super) fn loss(
+        &self,
+        base: u64,
+        sender: impl FnOnce() -> Option<usize>,
+        receiver: impl FnOnce() -> Option<usize>,
+    ) -> u64 {
+        if self.losses.is_empty() {
+            return base;
+        }
+        let of = |class: Option<usize>| class.and_then(|class| self.losses[class]);
+        match (of(sender()), of(receiver())) {
+            (Some(one), Some(other)) => one.max(other),
+            (one, other) => one.or(other).unwrap_or(base),
+        }
+    }
+
+    /// Nothing is lost by chance, copied or held back any more.
     pub(super) fn calm(&mut self) {
+        self.losses.clear();
         (self.bursts, self.duplicate, self.reorder) = (None, 0, None);
     }
 
     /// When a message leaves its sender; `None` if it does not fit its queue.
-    pub(super) fn departs(&self, packet: &Packet, port: &mut Port) -> Option<u64> {
-        match self.bandwidth {
+    pub(super) fn departs(
+        &self,
+        packet: &Packet,
+        port: &mut Port,
+        line: Option<BandwidthModel>,
+    ) -> Option<u64> {
+        match line {
             None => Some(packet.now),
             Some(line) => carry(&mut port.up_free, packet.now, packet.bytes, line.up, line.queue),
         }

@@ -3,7 +3,9 @@
 //! Every draw is a hash of (seed, source, destination, sequence): adding one fault shifts no other
 //! draw, and the order in which nodes are run does not matter.
 
+mod classes;
 mod cuts;
+mod detours;
 mod latency;
 mod link_model;
 mod placement;
@@ -13,8 +15,11 @@ use std::time::Duration;
 
 use murmurate::membership::nanos;
 
+pub use classes::{Class, Members, Nat};
+pub(crate) use classes::{Route, SharedLine};
 pub use cuts::Side;
 use cuts::{Cuts, When};
+pub use detours::Swing;
 pub use latency::Latency;
 use latency::Sampler;
 use link_model::Drawn;
@@ -32,7 +37,7 @@ pub const MIN_LATENCY: Duration = Duration::from_micros(20);
 /// it. As Linux' TCP does at least (`TCP_RTO_MIN`).
 pub(crate) const STREAM_TIMEOUT: Duration = Duration::from_millis(200);
 /// How often it sends it.
-const STREAM_ATTEMPTS: u64 = 8;
+pub(crate) const STREAM_ATTEMPTS: u64 = 8;
 
 /// Latency, loss and cuts between nodes.
 #[derive(Debug, Clone)]
@@ -65,6 +70,9 @@ pub enum NetworkError {
     /// Not a probability either.
     #[error("share {0} is out of range: 0 to 1")]
     Share(f64),
+    /// There are not so many nodes.
+    #[error("the shares of the classes come to {0}: allowed is 1 at most")]
+    Shares(f64),
     /// The second is smaller than the first.
     #[error("uniform latency {0:?},{1:?}: the second must be at least the first")]
     Uniform(Duration, Duration),
@@ -105,6 +113,32 @@ impl Network {
         Self { placement, ..self }
     }
 
+    /// The same network with nodes of these classes. To be called once its links are set.
+    ///
+    /// # Errors
+    /// If a share is none, or all shares come to more than 1.
+    pub fn classed(mut self, classes: Vec<Class>) -> Result<Self, NetworkError> {
+        let share_of = |class: &Class| match class.members {
+            Members::Share(share) => share,
+            _ => 0.0,
+        };
+        let shares = classes.iter().map(share_of).chain(classes.iter().filter_map(|c| c.loss));
+        if let Some(share) = shares.into_iter().find(|share| !(0.0..=1.0).contains(share)) {
+            return Err(NetworkError::Share(share));
+        }
+        let all: f64 = classes.iter().map(share_of).sum();
+        if all > 1.0 + 1e-9 {
+            return Err(NetworkError::Shares(all));
+        }
+        let has_own = |c: &Class| c.bandwidth.is_some() || c.loss.is_some() || c.shared.is_some();
+        if classes.iter().any(has_own) {
+            let links = self.links.get_or_insert_with(|| Drawn::new(&LinkModel::default()).into());
+            self.remembers |= links.set_classes(&classes);
+        }
+        self.placement = self.placement.classed(classes, self.seed);
+        Ok(self)
+    }
+
     /// The same network with such links.
     ///
     /// # Errors
@@ -118,8 +152,11 @@ impl Network {
             }
         }
         // Where every message of a link takes as long as the others, order keeps itself.
-        let varies =
-            self.varies || !links.jitter.is_zero() || links.reorder.is_some() || links.streams;
+        let varies = self.varies
+            || !links.jitter.is_zero()
+            || links.reorder.is_some()
+            || links.streams
+            || links.changing;
         let links = LinkModel { fifo: links.fifo && varies, ..*links };
         self.remembers = links.remember();
         self.links = (!links.are_perfect()).then(|| Box::new(Drawn::new(&links)));
@@ -162,9 +199,22 @@ impl Network {
         self.cuts.add(side, When::Flapping { up: nanos(up), down: nanos(down), seed })
     }
 
-    /// Ends a cut, or what made links flap.
+    /// From now on the links of `who` take longer, or only those between them and `to`. Messages between
+    /// two nodes may overtake each other unless links are [`LinkModel::changing`]. Returns the number by
+    /// which [`Network::mend`] ends it.
+    pub fn lengthen(&mut self, who: Side, to: Option<Side>, swing: Swing) -> u32 {
+        let number = self.cuts.number();
+        let links = self.links.get_or_insert_with(|| Drawn::new(&LinkModel::default()).into());
+        links.detours.add(number, who, to, swing);
+        number
+    }
+
+    /// Ends a cut, or what made links flap or take longer.
     pub fn mend(&mut self, number: u32) {
         self.cuts.end(number);
+        if let Some(links) = &mut self.links {
+            links.detours.end(number);
+        }
     }
 
     /// Ends all cuts.
@@ -214,26 +264,72 @@ impl Network {
         self.remembers.then(Port::default)
     }
 
-    /// What a node's access line carries, if that is bounded.
+    /// What a node's access line carries of what comes from another node's, if that is bounded.
     #[inline]
-    pub(crate) fn bandwidth(&self) -> Option<BandwidthModel> {
-        self.links.as_ref().and_then(|links| links.bandwidth)
+    pub(crate) fn way(&self, from: usize, to: usize) -> Option<BandwidthModel> {
+        let class = |index| move || self.placement.class(index);
+        self.links.as_ref().and_then(|links| links.way(class(from), class(to)))
     }
 
-    /// No message takes less than this many nanoseconds.
+    /// What a dial meets at node `index`, if nobody can dial it.
+    pub(crate) fn nat(&self, index: usize) -> Option<Nat> {
+        self.placement.classes().get(self.placement.class(index)?)?.nat
+    }
+
+    /// Neither a node nor a line that many share is reached in less than this many nanoseconds.
     pub(crate) fn least_latency(&self) -> u64 {
-        self.least
+        if self.links.as_ref().is_some_and(|links| links.shares) { self.leg() } else { self.least }
+    }
+
+    /// How long it takes from a shared line to whatever comes next: a part of the latency, which two lines
+    /// cut into three.
+    pub(crate) fn leg(&self) -> u64 {
+        self.least / 3
+    }
+
+    /// The lines that many nodes share, by number, if there are any.
+    pub(crate) fn shared_lines(&self) -> Option<Vec<Option<SharedLine>>> {
+        self.links.as_ref().filter(|links| links.shares).map(|_| self.placement.shared_lines())
+    }
+
+    /// Whether what is lost is sent again.
+    pub(crate) fn resends(&self) -> bool {
+        self.links.as_ref().is_some_and(|links| links.streams)
+    }
+
+    /// The shared lines on the way from one node to another, if there are any.
+    pub(crate) fn route(&self, from: usize, to: usize) -> Option<Route> {
+        self.placement.route(from, to)
+    }
+
+    /// When the first bit of a message left its sender's access line, if the last one does now.
+    pub(crate) fn first_bit(&self, from: usize, bytes: u64, last: u64) -> u64 {
+        let line = self.links.as_ref().and_then(|l| l.line(|| self.placement.class(from)));
+        last.saturating_sub(line.map_or(0, |line| time_of(bytes, line.up)))
     }
 
     /// How many nanoseconds the `sequence`-th transmission of `from` takes to `to` if it is sent `now` and
     /// does not wait for anything; `None` if it is lost.
     #[inline]
     pub(crate) fn carry(&self, from: SimPeer, to: SimPeer, sequence: u32, now: u64) -> Option<u64> {
+        self.carry_or_lose(from, to, sequence, now, self.loss)
+    }
+
+    /// The same where so much is lost.
+    #[inline(always)]
+    fn carry_or_lose(
+        &self,
+        from: SimPeer,
+        to: SimPeer,
+        sequence: u32,
+        now: u64,
+        loss: u64,
+    ) -> Option<u64> {
         if !self.cuts.is_empty() && self.cuts.sever(from, to, now, &self.placement) {
             return None;
         }
         let draw = self.draw(from, to, sequence);
-        if self.loss > 0 && mix(draw ^ 0x6c6f_7373) < self.loss {
+        if loss > 0 && mix(draw ^ 0x6c6f_7373) < loss {
             return None;
         }
         Some(self.latency(from, to, draw))
@@ -248,12 +344,20 @@ impl Network {
                 let latency = self.carry(from, to, sequence, now);
                 latency.map_or(Transmission::Lost, |l| Transmission::Arrives(now.saturating_add(l)))
             }
-            Some(links) if links.streams => match self.send_on_stream(packet, port) {
-                Some(Carried { arrives, times: 1 }) => Transmission::Arrives(arrives),
-                Some(Carried { arrives, times }) => Transmission::Resent { arrives, times },
-                None => Transmission::Lost,
-            },
-            Some(links) => self.send_under(links, packet, port.unwrap_or(&mut Port::default())),
+            Some(links) => {
+                let outcome = if links.streams {
+                    match self.send_on_stream(packet, port) {
+                        Some(Carried { arrives, times: 1 }) => Transmission::Arrives(arrives),
+                        Some(Carried { arrives, times }) => Transmission::Resent { arrives, times },
+                        None => Transmission::Lost,
+                    }
+                } else {
+                    self.send_under(links, packet, port.unwrap_or(&mut Port::default()))
+                };
+                let is_shared =
+                    links.shares && self.route(packet.from.index(), packet.to.index()).is_some();
+                if is_shared { outcome.over_shared_lines() } else { outcome }
+            }
         }
     }
 
@@ -268,11 +372,18 @@ impl Network {
     #[inline(never)]
     fn send_under(&self, links: &Drawn, packet: &Packet, port: &mut Port) -> Transmission {
         let Packet { from, to, sequence, .. } = *packet;
-        let Some(departs) = links.departs(packet, port) else { return Transmission::Shed };
+        let class = |peer: SimPeer| move || self.placement.class(peer.index());
+        let line = links.line(class(from));
+        let Some(departs) = links.departs(packet, port, line) else { return Transmission::Shed };
         let draw = self.draw(from, to, sequence);
         let burst = links.loses(packet, departs, port, draw);
-        match self.carry(from, to, sequence, departs) {
-            Some(latency) if !burst => links.arrives(packet, departs, latency, port, draw),
+        let loss = links.loss(self.loss, class(from), class(to));
+        match self.carry_or_lose(from, to, sequence, departs, loss) {
+            Some(latency) if !burst => {
+                let way = (from, to);
+                let latency = links.detours.lengthen(latency, way, departs, &self.placement);
+                links.arrives(packet, departs, latency, port, draw)
+            }
             _ => Transmission::Lost,
         }
     }
@@ -296,7 +407,8 @@ impl Network {
             match self.send_once(&Packet { sequence, now, ..*packet }, port.as_deref_mut()) {
                 Transmission::Arrives(arrives)
                 | Transmission::Twice(arrives, _)
-                | Transmission::Resent { arrives, .. } => return Some(Carried { arrives, times }),
+                | Transmission::Resent { arrives, .. }
+                | Transmission::Shared { arrives, .. } => return Some(Carried { arrives, times }),
                 Transmission::Lost | Transmission::Shed => {}
             }
             now = now.saturating_add(nanos(STREAM_TIMEOUT) << (times - 1));
@@ -318,7 +430,11 @@ impl Network {
         let draw = self.draw(from, to, sequence);
         let spread = share_of(mix(draw ^ 0x7265_7365), self.reset_delay);
         let delay = (self.reset_delay / 2).saturating_add(spread);
-        Some(self.latency(from, to, draw).saturating_add(delay))
+        let latency = self.latency(from, to, draw);
+        let latency = self.links.as_ref().map_or(latency, |links| {
+            links.detours.lengthen(latency, (from, to), now, &self.placement)
+        });
+        Some(latency.saturating_add(delay))
     }
 
     #[inline]

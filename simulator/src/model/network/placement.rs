@@ -1,16 +1,19 @@
-//! Where the nodes stand.
+//! Where the nodes stand, and of which class they are.
 
 use std::sync::Arc;
+
+use super::classes::{Class, Classes, Route, SharedLine};
 
 /// Turns after which the regions repeat, if their weights differ. Shares are exact to a thousandth.
 const TURNS: usize = 1_000;
 
-/// Which node is in which region. Regions take turns, and those with more weight more often, so that nodes
-/// that join later are spread in the same way.
+/// Which node is in which region, and of which class. Regions take turns, and those with more weight more
+/// often, so that nodes that join later are spread in the same way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placement {
     names: Arc<[String]>,
     turns: Arc<[u16]>,
+    classes: Classes,
 }
 
 impl Placement {
@@ -18,7 +21,7 @@ impl Placement {
     #[must_use]
     pub fn sites(count: usize) -> Self {
         let turns = (0..count.clamp(1, usize::from(u16::MAX))).map(|site| site as u16).collect();
-        Self { names: Arc::new([]), turns }
+        Self { names: Arc::new([]), turns, classes: Classes::none() }
     }
 
     /// Regions with their names and weights.
@@ -39,7 +42,39 @@ impl Placement {
             given[next] += 1.0;
             next as u16
         };
-        Self { names, turns: (0..TURNS).map(turn).collect() }
+        Self { names, turns: (0..TURNS).map(turn).collect(), classes: Classes::none() }
+    }
+
+    /// The same with nodes of these classes, whose shares add up to 1 at most.
+    #[must_use]
+    pub(super) fn classed(self, classes: Vec<Class>, seed: u64) -> Self {
+        Self { classes: Classes::new(classes, seed), ..self }
+    }
+
+    /// The classes.
+    #[must_use]
+    pub fn classes(&self) -> &[Class] {
+        self.classes.all()
+    }
+
+    /// The number of the class of node `index`, if it is of any.
+    #[must_use]
+    pub fn class(&self, index: usize) -> Option<usize> {
+        self.classes.of(index, || self.of(index))
+    }
+
+    pub(super) fn shared_lines(&self) -> Vec<Option<SharedLine>> {
+        self.classes.shared_lines()
+    }
+
+    pub(super) fn route(&self, from: usize, to: usize) -> Option<Route> {
+        self.classes.route(self.class(from), self.class(to))
+    }
+
+    /// The number of the class with this name.
+    #[must_use]
+    pub fn find_class(&self, name: &str) -> Option<usize> {
+        self.classes().iter().position(|class| class.name == name)
     }
 
     /// Where node `index` stands: the number of its region or site.
@@ -64,7 +99,50 @@ impl Placement {
 
 #[cfg(test)]
 mod tests {
+    use super::super::classes::Members;
     use super::*;
+
+    fn class(name: &str, members: Members) -> Class {
+        Class { name: name.into(), members, bandwidth: None, loss: None, shared: None, nat: None }
+    }
+
+    /// Whatever the number of nodes, and in each of the regions that they stand in.
+    #[test]
+    fn classes_have_their_shares() {
+        let regions = ["a", "b", "c"].map(|name| (name.to_owned(), 1.0));
+        for seed in 0..20 {
+            let classes = vec![
+                class("two", Members::Nodes(vec![1_000_007, 1_000_003])),
+                class("tenth", Members::Share(0.1)),
+                class("half", Members::Share(0.5)),
+            ];
+            let placement = Placement::regions(&regions).classed(classes, seed);
+            for nodes in [10, 100, 1_000, 30_000] {
+                for (number, share) in [(1, 0.1), (2, 0.5)] {
+                    let of = |index: &usize| placement.class(*index) == Some(number);
+                    let all = (0..nodes).filter(of).count() as f64;
+                    assert!((all - share * nodes as f64).abs() <= 3.0, "{all} of {nodes}");
+                    let region = (0..nodes).step_by(3).filter(of).count() as f64;
+                    let there = nodes.div_ceil(3) as f64;
+                    assert!((region - share * there).abs() <= 4.0, "{region} of {there}");
+                }
+            }
+            assert_eq!(placement.class(1_000_003), placement.find_class("two"));
+        }
+    }
+
+    #[test]
+    fn the_first_class_that_fits_counts() {
+        let regions = ["a", "b"].map(|name| (name.to_owned(), 1.0));
+        let classes = vec![
+            class("one", Members::Nodes(vec![3])),
+            class("b", Members::Region(1)),
+            class("rest", Members::Share(1.0)),
+        ];
+        let placement = Placement::regions(&regions).classed(classes, 7);
+        let of: Vec<_> = (0..6).map(|index| placement.class(index)).collect();
+        assert_eq!(of, [2, 1, 2, 0, 2, 1].map(Some));
+    }
 
     #[test]
     fn nodes_take_turns_by_weight() {

@@ -55,9 +55,9 @@ impl Switch {
         let (peer, other) = (SimPeer::new(from, 0), SimPeer::new(to, 0));
         let packet = Packet { from: peer, to: other, sequence, bytes, now: now.as_nanos() };
         match network.send_once(&packet, Some(&mut self.ports[from])) {
-            Transmission::Arrives(at) | Transmission::Resent { arrives: at, .. } => {
-                [Some(self.in_order(from, to, at)), None]
-            }
+            Transmission::Arrives(at)
+            | Transmission::Resent { arrives: at, .. }
+            | Transmission::Shared { arrives: at, .. } => [Some(self.in_order(from, to, at)), None],
             Transmission::Twice(first, second) => {
                 [first, second].map(|at| Some(self.in_order(from, to, at)))
             }
@@ -71,10 +71,10 @@ impl Switch {
         Time::from_nanos(*last)
     }
 
-    /// When a packet that comes to the line of its receiver `now` has come in whole; `None` if there is no
+    /// When a packet of node `from` that comes to the line of its receiver `now` has come in whole; `None` if there is no
     /// room for it. To be asked in the order of arrival.
-    pub fn receive(&mut self, to: usize, bytes: u64, now: Time) -> Option<Time> {
-        let Some(line) = self.network.bandwidth() else { return Some(now) };
+    pub fn receive(&mut self, from: usize, to: usize, bytes: u64, now: Time) -> Option<Time> {
+        let Some(line) = self.network.way(from, to) else { return Some(now) };
         let at = self.ports.get_mut(to)?.receive(now.as_nanos(), bytes, line)?;
         Some(Time::from_nanos(at))
     }
@@ -135,7 +135,7 @@ mod tests {
         for packet in 1..=3 {
             let [Some(arrival), None] = switch.send(0, 1, 1_250, at(0)) else { panic!("one") };
             assert_eq!(arrival, at(5_000 + packet * 1_000));
-            assert_eq!(switch.receive(1, 1_250, arrival), Some(arrival));
+            assert_eq!(switch.receive(0, 1, 1_250, arrival), Some(arrival));
         }
     }
 }

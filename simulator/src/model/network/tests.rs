@@ -37,6 +37,51 @@ fn loss_is_a_share_and_shifts_no_latency() {
     assert!(lossy.iter().zip(&all).all(|(lossy, all)| lossy.is_none() || lossy == all));
 }
 
+/// Of the losses of two classes the greater one counts, where one has none of its own that of all.
+#[test]
+fn losses_are_those_of_the_classes() {
+    let class = |node, loss| Class {
+        name: format!("{node}"),
+        members: Members::Nodes(vec![node]),
+        bandwidth: None,
+        loss,
+        shared: None,
+        nat: None,
+    };
+    let latency = Latency::Constant(Duration::from_millis(1));
+    let classes =
+        vec![class(1, Some(0.05)), class(2, Some(0.2)), class(3, Some(0.0)), class(4, None)];
+    let network = Network::new(7, latency, 0.1).expect("valid");
+    let mut network =
+        network.with(&LinkModel::default()).expect("valid").classed(classes).expect("valid");
+    let count = 20_000;
+    let lost = |network: &Network, from, to| {
+        let packet = |sequence| {
+            let (from, to) = (SimPeer::new(from, 0), SimPeer::new(to, 0));
+            Packet { from, to, sequence, bytes: 1, now: 0 }
+        };
+        let sent = (0..count).map(|sequence| network.send(&packet(sequence), None));
+        sent.filter(|transmission| *transmission == Transmission::Lost).count() as f64
+    };
+    for (from, to, share) in [
+        (0, 5, 0.1),
+        (0, 4, 0.1),
+        (0, 1, 0.05),
+        (1, 0, 0.05),
+        (1, 2, 0.2),
+        (2, 1, 0.2),
+        (3, 0, 0.0),
+        (3, 2, 0.2),
+    ] {
+        let (mean, sigma) =
+            (share * f64::from(count), (f64::from(count) * share * (1.0 - share)).sqrt());
+        let found = lost(&network, from, to);
+        assert!((found - mean).abs() <= 4.0 * sigma, "{from} to {to}: {found}, {mean} expected");
+    }
+    network.calm();
+    assert_eq!(lost(&network, 1, 2), 0.0);
+}
+
 #[test]
 fn a_one_way_cut_lets_the_other_way_pass() {
     let latency = Latency::Constant(Duration::from_millis(1));
@@ -78,6 +123,7 @@ fn transmissions(network: &Network, count: u32, bytes: u64, apart: u64) -> Vec<T
 fn arrivals(transmissions: &[Transmission]) -> Vec<u64> {
     let time = |transmission: &Transmission| match transmission {
         Transmission::Resent { arrives: time, .. }
+        | Transmission::Shared { arrives: time, .. }
         | Transmission::Arrives(time)
         | Transmission::Twice(time, _) => Some(*time),
         Transmission::Lost | Transmission::Shed => None,

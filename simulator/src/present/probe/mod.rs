@@ -184,6 +184,7 @@ enum Chosen {
     /// In order.
     Listed(Vec<usize>),
     Region(Placement, Option<usize>),
+    Class(Placement, Option<usize>),
 }
 
 /// So that nodes are drawn by numbers of their own.
@@ -207,12 +208,14 @@ impl Chosen {
                 Self::Listed(nodes)
             }
             Who::Region(name) => {
-                let network = scenario.network();
-                let network =
-                    network.map_err(|(key, what)| io::Error::other(format!("{key}: {what}")))?;
-                let placement = network.placement().clone();
+                let placement = placement(scenario)?;
                 let region = placement.find(name);
                 Self::Region(placement, region)
+            }
+            Who::Class(name) => {
+                let placement = placement(scenario)?;
+                let class = placement.find_class(name);
+                Self::Class(placement, class)
             }
         })
     }
@@ -226,8 +229,15 @@ impl Chosen {
             }
             Self::Listed(nodes) => nodes.binary_search(&node).is_ok(),
             Self::Region(placement, region) => Some(placement.of(node)) == *region,
+            Self::Class(placement, class) => placement.class(node) == *class,
         }
     }
+}
+
+fn placement(scenario: &Scenario) -> io::Result<Placement> {
+    let network = scenario.network();
+    let network = network.map_err(|(key, what)| io::Error::other(format!("{key}: {what}")))?;
+    Ok(network.placement().clone())
 }
 
 fn drawn(seed: u64, node: usize) -> u64 {

@@ -12,8 +12,8 @@ use super::plan::{FINALE, Plan, PlanPromise};
 use super::template::Template;
 use super::traffic::Traffic;
 use crate::experiment::scenario::{
-    Bandwidth, BitRate, Bursts, Bytes, Fault, GraphModel, LatencyModel, Links, Nodes, Order, Pace,
-    Region, Reorder, RoundTrip, Sender, Share, Span, What, Workload,
+    Bandwidth, BitRate, Bursts, Bytes, Class, Fault, GraphModel, LatencyModel, Links, Members,
+    Nodes, Order, Pace, Processor, Region, Reorder, RoundTrip, Sender, Share, Span, What, Workload,
 };
 
 use crate::model::dice::Dice;
@@ -80,6 +80,7 @@ impl Plan {
                 &regions,
             ),
             regions,
+            classes: classes(seed),
             faults,
             load: Vec::new(),
             traffic: Traffic::default(),
@@ -179,6 +180,27 @@ fn graph(seed: u64, nodes: u32) -> GraphModel {
 /// A number of a name.
 fn mix_of(name: &str) -> u64 {
     name.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)))
+}
+
+/// Drawn apart, too: nodes whose processors take their time, but not so much that they fall behind.
+fn classes(seed: u64) -> Vec<Class> {
+    let dice = &mut Dice::new(seed ^ 0x636c_6173);
+    if dice.chance(75) {
+        return Vec::new();
+    }
+    let mut class = |name: &str| Class {
+        name: name.into(),
+        who: Members::Share(percent(dice, 5, 50)),
+        bandwidth: None,
+        loss: None,
+        shared: None,
+        processor: Some(Processor {
+            message: Span(Duration::from_micros(dice.between(1, 20))),
+            rate: dice.chance(50).then_some(BitRate(1_000_000_000)),
+        }),
+        nat: None,
+    };
+    vec![class("one"), class("other")]
 }
 
 /// How many nodes join in all.

@@ -214,6 +214,7 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
             plan.links.latency = LatencyModel::Constant { time: Span::millis(10) };
             plan.regions.clear();
         });
+        self.attempt(|plan| plan.classes.clear());
         let perfect = Links::default();
         self.attempt(|plan| plan.links.jitter = perfect.jitter);
         self.attempt(|plan| plan.links.order = perfect.order);

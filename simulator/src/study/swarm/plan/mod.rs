@@ -16,8 +16,8 @@ pub(super) use promise::PlanPromise;
 use super::focus::Focus;
 use super::traffic::Traffic;
 use crate::experiment::scenario::{
-    Assertion, Broadcast, Fault, GraphModel, LatencyModel, Links, LookUp, Measure, Membership,
-    Nodes, Pace, Region, Scenario, Sender, Share, Span, To, What, Who, Workload,
+    Assertion, Broadcast, Class, Fault, GraphModel, LatencyModel, Links, LookUp, Measure,
+    Membership, Nodes, Pace, Region, Scenario, Sender, Share, Span, To, What, Who, Workload,
 };
 use crate::observe::check::Agreement;
 
@@ -49,6 +49,7 @@ pub struct Plan {
     pub(super) nodes: Nodes,
     pub(super) regions: Vec<Region>,
     pub(super) graph: Option<GraphModel>,
+    pub(super) classes: Vec<Class>,
     pub(super) membership: Membership,
     pub(super) broadcast: Broadcast,
     pub(super) anti_entropy: Option<anti_entropy::Parameters>,
@@ -150,6 +151,7 @@ impl Plan {
             nodes: self.nodes.clone(),
             regions: self.regions.clone(),
             graph: self.graph.clone(),
+            classes: self.classes.clone(),
             membership: self.membership.clone(),
             broadcast: self.broadcast.clone(),
             anti_entropy: self.anti_entropy.clone(),
