@@ -58,7 +58,10 @@ fn both_ask_at_once_and_one_link_comes_of_it() {
         let all: [&[u16]; 4] = [&[1, 2, 3], &[0, 2, 3], &[0, 1, 3], &[0, 1, 2]];
         let mut world = World::of(&all, rigid(), seed);
         world.assert_links(&all);
-        assert!((0..4).all(|node| world.downs(node).is_empty()), "crossing requests end in one link");
+        assert!(
+            (0..4).all(|node| world.downs(node).is_empty()),
+            "crossing requests end in one link"
+        );
     }
 }
 
@@ -207,7 +210,10 @@ fn who_leaves_says_so_and_comes_back_as_another_incarnation() {
         assert_eq!(world.downs(node), [(id(1), DownReason::Left)]);
     }
     world.run(secs(60));
-    assert_eq!((world.neighbors(0), world.neighbors(1), world.neighbors(2)), (vec![], vec![], vec![3]));
+    assert_eq!(
+        (world.neighbors(0), world.neighbors(1), world.neighbors(2)),
+        (vec![], vec![], vec![3])
+    );
     world.join(again(1, 1), &[id(0)]);
     world.run(secs(60));
     world.assert_links(&OF_LINE);

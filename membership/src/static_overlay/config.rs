@@ -33,7 +33,8 @@ crate::parameters! {
 
 impl Strategy for Parameters {
     const NAME: &'static str = "static";
-    const ABOUT: &'static str = "Everyone linked with the contacts it was given, and with nobody else.";
+    const ABOUT: &'static str =
+        "Everyone linked with the contacts it was given, and with nobody else.";
     const MARKS: &'static [&'static [Mark]] = &[marks::ALL];
     type Config = Config;
 

@@ -234,6 +234,9 @@ impl World {
         };
         let before = downs(self);
         self.run(secs(3));
-        assert_eq!((all(self), downs(self)), (expected.iter().map(|of| of.to_vec()).collect(), before));
+        assert_eq!(
+            (all(self), downs(self)),
+            (expected.iter().map(|of| of.to_vec()).collect(), before)
+        );
     }
 }

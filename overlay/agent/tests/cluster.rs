@@ -102,7 +102,11 @@ fn a_static_cluster_is_the_tree_of_its_joins() {
         let output = cluster(&[&strategies[..], &load, &["--json"]].concat());
         let said = String::from_utf8_lossy(&output.stdout);
         let report: serde_json::Value = serde_json::from_str(&said).expect("one object");
-        assert_eq!((&report["components"], &report["delivered"]), (&1.into(), &660.into()), "{said}");
+        assert_eq!(
+            (&report["components"], &report["delivered"]),
+            (&1.into(), &660.into()),
+            "{said}"
+        );
         assert_eq!(report["mean_degree"], 2.0 * 11.0 / 12.0, "{said}");
     }
 }

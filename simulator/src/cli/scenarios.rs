@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use crate::experiment::scenario::{self, Scenario, gallery};
 use serde::Serialize;
 
-use crate::cli::summary::of_graph;
 use crate::cli::args::{Check, Scenarios, Schema};
+use crate::cli::summary::of_graph;
 
 pub(crate) fn check(options: &Check) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut status = ExitCode::SUCCESS;

@@ -45,7 +45,9 @@ impl SimulatedMembership for Parameters {
             reunion: None,
             chatter: Some(links / self.keepalive_interval.as_secs_f64() * 6.0 + 4.0),
             recovery: Some(
-                notice + (self.redial_pause + self.keepalive_interval) * 4 + self.request_timeout * 20,
+                notice
+                    + (self.redial_pause + self.keepalive_interval) * 4
+                    + self.request_timeout * 20,
             ),
         }
     }

@@ -11,6 +11,7 @@ use murmurate_simulator::experiment::scenario::{Document, GraphModel, Scenario, 
 const FLOOD: &str = "
 duration = '40s'
 nodes.joining = '2s'
+graph.model = 'ring'
 membership.strategy = 'static'
 broadcast.strategy = 'flood'
 workload = [{ from = '20s', count = 5, pace.rate = 1.0, sender.node = 0 }]
@@ -90,7 +91,7 @@ workload = [{ from = '10s', pace.rate = 2.0 }]
 faults = [
     { at = '20s', name = 'crash', do.crash = { who.count = 30 } },
     { at = '40s', name = 'restart', do.restart = { who = 'all', over = '5s' } },
-    { at = '60s', name = 'cut', do.partition = { who.share = 0.5, lasting = '20s' } },
+    { at = '60s', name = 'cut', do.partition = { who.share = 0.5, for = '20s' } },
     { at = '90s', name = 'late', do.join = { count = 10, over = '1s' } },
 ]
 [membership]
@@ -197,22 +198,34 @@ fn a_file_that_is_no_such_graph_is_refused_with_its_place() {
     says("g.txt", "", "has 0 nodes, and nodes.count = 3: they must be as many");
     let ending = "must end in .graphml, .gexf, .csv, .parquet, .edgelist, .edges or .txt";
     says("g.dot", "graph { 0 -- 1; }", ending);
-    says("g.parquet", "PAR1", "row 0: EOF: file size of 4 is less than footer");
+    says("g.parquet", "PAR1", "row 0: EOF: Parquet file too small. Size is 4 but need 8");
     let node = |id: &str| format!("<node id=\"{id}\"/>\n");
     let three = [node("a"), node("b"), node("c")].concat();
     let edge = |from: &str, to: &str| format!("<edge source=\"{from}\" target=\"{to}\"/>\n");
     let with = |more: &str| graphml(&format!("{three}{more}"));
-    says("g.graphml", &with(&edge("a", "d")), "line 6: d is no node of the graph, whose nodes are listed");
+    says(
+        "g.graphml",
+        &with(&edge("a", "d")),
+        "line 6: d is no node of the graph, whose nodes are listed",
+    );
     says("g.graphml", &with(&edge("c", "c")), "line 6: node c is linked with itself");
     says("g.graphml", &with(&node("b")), "line 6: node b is listed twice");
     let twice = [edge("a", "b"), edge("b", "a")].concat();
     says("g.graphml", &with(&twice), "line 7: a and b are linked twice");
-    says("g.graphml", &graphml(&node("a")), "has 1 nodes, and nodes.count = 3: they must be as many");
+    says(
+        "g.graphml",
+        &graphml(&node("a")),
+        "has 1 nodes, and nodes.count = 3: they must be as many",
+    );
     says("g.graphml", &with("<node/>"), "line 6: node has no attribute id");
     says("g.graphml", &with("<hyperedge/>"), "line 6: a hyperedge is no link between two nodes");
     says("g.graphml", "<graphml>\n", "line 2: the file ends in the middle");
     says("g.graphml", "<graphml/>\n", "line 2: there is no graph in the file");
-    says("g.graphml", "<graphml>\n<graph/><graph/></graphml>", "line 2: is a second graph in the file");
+    says(
+        "g.graphml",
+        "<graphml>\n<graph/><graph/></graphml>",
+        "line 2: is a second graph in the file",
+    );
     let directed = "line 2: links have no direction: write an undirected graph";
     says("g.graphml", &with("").replace("undirected", "directed"), directed);
     let gexf = "<gexf><graph defaultedgetype=\"undirected\">\n<edges>\n\
@@ -220,7 +233,10 @@ fn a_file_that_is_no_such_graph_is_refused_with_its_place() {
     says("g.gexf", gexf, "line 3: links have no direction: write an undirected graph");
     let mismatch = refused("g.graphml", "<graphml>\n<graph></graphml>\n", 3);
     assert!(mismatch.contains("g.graphml: line 2: "), "{mismatch}");
-    assert!(refused("g.csv", "\u{feff}0,1\n1,1\n", 3).contains("line 2: node 1 is linked"), "a mark");
+    assert!(
+        refused("g.csv", "\u{feff}0,1\n1,1\n", 3).contains("line 2: node 1 is linked"),
+        "a mark"
+    );
 }
 
 #[test]
@@ -255,7 +271,10 @@ fn what_does_not_fit_is_refused_with_its_key() {
         "graph = { model = 'grid', width = 0 }",
         "f:1:35: graph.width = 0: allowed is a whole number from 1 to 16777216",
     );
-    says("graph = { model = 'tre', branches = 2 }", "f:1:19: graph.model = \"tre\": did you mean tree?");
+    says(
+        "graph = { model = 'tre', branches = 2 }",
+        "f:1:19: graph.model = \"tre\": did you mean tree?",
+    );
     says(
         "graph = { model = 'tree', branches = 500 }\n[membership]\nstrategy = 'static'\nneighbors_capacity = 400",
         "f:1:9: graph: node 0 has 500 neighbours in the graph, and with membership.strategy = \"static\" a \

@@ -98,7 +98,13 @@ impl Settings {
     pub(crate) fn choose(&self, builder: Builder) -> Builder {
         let (hyparview, full_mesh) = (self.membership.clone(), self.full_mesh.clone());
         let static_overlay = self.static_overlay.clone();
-        self.strategies.choose(builder, hyparview, full_mesh, static_overlay, self.broadcast.clone())
+        self.strategies.choose(
+            builder,
+            hyparview,
+            full_mesh,
+            static_overlay,
+            self.broadcast.clone(),
+        )
     }
 }
 

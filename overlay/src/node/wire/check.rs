@@ -7,8 +7,8 @@ use std::cell::Cell;
 use murmurate_broadcast::plumtree::{self, MAX_ANNOUNCEMENTS};
 use murmurate_broadcast::{Carries as _, flood};
 use murmurate_membership::full_mesh;
-use murmurate_membership::static_overlay::{self, StaticOverlay};
 use murmurate_membership::hyparview::{self, MAX_SAMPLE};
+use murmurate_membership::static_overlay::{self, StaticOverlay};
 
 use super::*;
 use crate::erased::Boxed;

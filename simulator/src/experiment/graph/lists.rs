@@ -49,11 +49,7 @@ pub(super) fn words(bytes: &[u8], listing: &mut Listing) -> Result<(), GraphErro
     Ok(())
 }
 
-fn link(
-    ends: Option<(&str, &str)>,
-    place: Place,
-    listing: &mut Listing,
-) -> Result<(), GraphError> {
+fn link(ends: Option<(&str, &str)>, place: Place, listing: &mut Listing) -> Result<(), GraphError> {
     match ends {
         Some((source, target)) if !source.is_empty() && !target.is_empty() => {
             listing.link(source, target, place)

@@ -172,7 +172,9 @@ impl Listing {
             return Err(GraphError::Count(count, nodes));
         }
         self.links.sort_by_key(|(from, to, _)| (*from, *to));
-        if let Some(twice) = self.links.windows(2).find(|two| (two[0].0, two[0].1) == (two[1].0, two[1].1)) {
+        if let Some(twice) =
+            self.links.windows(2).find(|two| (two[0].0, two[0].1) == (two[1].0, two[1].1))
+        {
             let (from, to, place) = twice[1];
             let name = |number: u32| self.names[number as usize].to_string();
             return Err(GraphError::Twice(place, name(from), name(to)));

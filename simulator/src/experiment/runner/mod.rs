@@ -31,8 +31,8 @@ use rand_xoshiro::SplitMix64;
 pub use observed::{Observed, Outcome};
 pub use observer::{Observer, View};
 pub use report::{
-    Broken, ChannelReport, Curve, GraphReport, Happened, Loads, OverlayPoint, PhaseReport, Point, Quantiles,
-    RegionLatency, Report, RoutingReport, Sent, Verdict,
+    Broken, ChannelReport, Curve, GraphReport, Happened, Loads, OverlayPoint, PhaseReport, Point,
+    Quantiles, RegionLatency, Report, RoutingReport, Sent, Verdict,
 };
 
 use crate::engine::strategy::{SimBroadcast, SimMembership, compose};

@@ -12,8 +12,8 @@ use super::talk::Talk;
 use super::trouble::{end, favourite, keeps_all, trouble};
 use super::with::With;
 use crate::experiment::scenario::{
-    Bandwidth, BitRate, Bursts, Bytes, Fault, GraphModel, LatencyModel, Links, Nodes, Order, Pace, Region,
-    Reorder, RoundTrip, Sender, Share, Span, What, Workload,
+    Bandwidth, BitRate, Bursts, Bytes, Fault, GraphModel, LatencyModel, Links, Nodes, Order, Pace,
+    Region, Reorder, RoundTrip, Sender, Share, Span, What, Workload,
 };
 
 use crate::model::dice::Dice;
@@ -29,12 +29,7 @@ impl Plan {
     #[must_use]
     pub fn draw(seed: u64, with: &[With]) -> Self {
         let dice = &mut Dice::new(seed ^ 0x5357_4152_4d01);
-        let membership = choose(Membership::all(), with, |one| {
-            // The others draw apart, so that one more leaves most plans as they are.
-            let first = one.name() == Membership::all()[1].name();
-            let own = &mut Dice::new(seed ^ mix_of(one.name()));
-            happens(if first { &mut *dice } else { own }, one.drawn())
-        });
+        let membership = membership(seed, dice, with);
         // Stories are those of the default strategy.
         let usual = membership.name() == Membership::all()[0].name();
         let story = if usual { Story::draw(dice, with) } else { Story::Any };
@@ -170,9 +165,7 @@ fn graph(seed: u64, nodes: u32) -> GraphModel {
     let dice = &mut Dice::new(seed ^ 0x6772_6170_6873);
     match dice.between(0, 4) {
         0 => GraphModel::Tree { branches: dice.between(1, 4) },
-        1 if nodes > 2 => {
-            GraphModel::SmallWorld { neighbors: 2, rewired: percent(dice, 0, 100) }
-        }
+        1 if nodes > 2 => GraphModel::SmallWorld { neighbors: 2, rewired: percent(dice, 0, 100) },
         2 if nodes > 4 => GraphModel::RandomRegular { degree: 2 * dice.between(1, 2) },
         3 if nodes > 3 => GraphModel::PreferentialAttachment { links: dice.between(1, 3) },
         _ => GraphModel::Ring {},
@@ -180,8 +173,17 @@ fn graph(seed: u64, nodes: u32) -> GraphModel {
 }
 
 /// A number of a name.
-fn mix_of(name: &str) -> u64 {
+fn number_of(name: &str) -> u64 {
     name.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)))
+}
+
+/// The first of the others is drawn with all else, the rest apart: so one more leaves most plans as they are.
+fn membership(seed: u64, dice: &mut Dice, with: &[With]) -> Membership {
+    choose(Membership::all(), with, |one| {
+        let is_first = one.name() == Membership::all()[1].name();
+        let own = &mut Dice::new(seed ^ number_of(one.name()));
+        happens(if is_first { &mut *dice } else { own }, one.drawn())
+    })
 }
 
 /// How many nodes join in all.

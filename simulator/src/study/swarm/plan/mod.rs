@@ -16,8 +16,8 @@ pub(super) use promise::Promise;
 use super::talk::Talk;
 use super::with::With;
 use crate::experiment::scenario::{
-    Assertion, Broadcast, Fault, GraphModel, LatencyModel, Links, LookUp, Measure, Membership, Nodes, Pace,
-    Region, Scenario, Sender, Share, Span, To, What, Who, Workload,
+    Assertion, Broadcast, Fault, GraphModel, LatencyModel, Links, LookUp, Measure, Membership,
+    Nodes, Pace, Region, Scenario, Sender, Share, Span, To, What, Who, Workload,
 };
 use crate::observe::check::Agreement;
 
