@@ -114,3 +114,35 @@ fn the_status_of_a_paper_tells_whether_a_figure_was_missed() {
     assert_eq!(output.status.code(), Some(if missed == 0 { 0 } else { 1 }));
     assert!(json["figures"].as_array().is_some_and(|figures| figures.len() > 20));
 }
+
+/// A graph may be as its author wants it, and still not be what a broadcast needs.
+#[test]
+fn what_a_graph_keeps_from_a_broadcast_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("f.toml");
+    let path = path.to_str().expect("UTF-8");
+    let says = |nodes: u32, graph: &str| {
+        let text = format!(
+            "duration = '5s'\nnodes.count = {nodes}\nmembership.strategy = 'static'\n\
+             broadcast.strategy = 'flood'\ngraph = {{ {graph} }}\n"
+        );
+        std::fs::write(path, text).expect("written");
+        let checked = murmurate_sim(&["check", path]);
+        let checked = String::from_utf8_lossy(&checked.stdout).trim_end().to_owned();
+        let told =
+            checked.strip_prefix(&format!("{path}: fine, a ")).expect("it is fine").to_owned();
+        let ran = murmurate_sim(&["run", path]);
+        let ran = String::from_utf8_lossy(&ran.stdout).into_owned();
+        assert!(ran.lines().any(|line| line == told), "{told}: {ran}");
+        told
+    };
+    assert_eq!(says(6, "model = 'ring'"), "graph of 6 nodes and 6 links, 2 to 2 a node");
+    let far = "; nodes are up to 150 links apart, and with broadcast.hop_limit = 128 no broadcast goes further \
+               than 128";
+    let ring = "graph of 300 nodes and 300 links, 2 to 2 a node";
+    assert_eq!(says(300, "model = 'ring'"), format!("{ring}{far}"));
+    std::fs::write(folder.path().join("two.csv"), "0,1\n1,2\n2,0\n3,4\n4,5\n").expect("written");
+    let pieces = "graph of 6 nodes and 5 links, 1 to 2 a node, in 2 pieces, the largest of 3 nodes: no broadcast \
+                  leaves its piece";
+    assert_eq!(says(6, "model = 'file', file = 'two.csv'"), pieces);
+}

@@ -5,7 +5,7 @@ use super::wire::{HEADER, Kind, MAX_BODY, check};
 
 /// Any bytes as one frame.
 pub fn frame(bytes: &[u8]) {
-    for codec in [check::codec(), check::other_codec()] {
+    for codec in [check::codec(), check::other_codec(), check::static_codec()] {
         if let Some(Ok((frame, taken))) = check::take(bytes, MAX_BODY, &codec) {
             check::hold(&frame, taken, &codec);
         }

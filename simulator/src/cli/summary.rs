@@ -6,6 +6,7 @@ use crate::experiment::runner::{ChannelReport, GraphReport, PhaseReport, Quantil
 use crate::experiment::scenario::Scenario;
 use crate::strategies::Registry;
 use indicatif::HumanBytes;
+use murmurate::membership::parameters::Value;
 
 pub(crate) fn print(scenario: &Scenario, report: &Report, wall: Duration, memory: Option<u64>) {
     if !report.description.is_empty() {
@@ -47,20 +48,32 @@ pub(crate) fn strategies(scenario: &Scenario) -> String {
     format!("{} + {}", scenario.membership.name(), scenario.broadcast.name())
 }
 
-/// What the graph of contacts is, and what it means that it is in pieces.
+/// What the graph of contacts is, and whom no broadcast reaches because of it.
 pub(crate) fn of_graph(scenario: &Scenario, graph: &GraphReport) -> String {
-    let GraphReport { links, least_degree, most_degree, components, largest_component } = *graph;
-    let nodes = scenario.nodes.count;
-    let shape =
-        format!("graph of {nodes} nodes and {links} links, {least_degree} to {most_degree} a node");
-    match components {
-        0 | 1 => shape,
-        _ if scenario.membership.keeps_to_contacts() => format!(
-            "{shape}, in {components} pieces, the largest of {largest_component} nodes: no broadcast \
-             leaves its piece"
-        ),
-        _ => format!("{shape}, in {components} pieces, the largest of {largest_component} nodes"),
+    let mut text = format!(
+        "graph of {} nodes and {} links, {} to {} a node",
+        scenario.nodes.count, graph.links, graph.least_degree, graph.most_degree
+    );
+    let keeps = scenario.membership.keeps_to_contacts();
+    if graph.components > 1 {
+        text += &format!(
+            ", in {} pieces, the largest of {} nodes",
+            graph.components, graph.largest_component
+        );
+        text += if keeps { ": no broadcast leaves its piece" } else { "" };
     }
+    let most = match scenario.broadcast.parameters().get("hop_limit") {
+        Some(Value::Number(most)) if keeps => most,
+        _ => return text,
+    };
+    let longest = graph.longest_path;
+    if longest as usize > most {
+        text += &format!(
+            "; nodes are up to {longest} links apart, and with broadcast.hop_limit = {most} no broadcast goes \
+             further than {most}"
+        );
+    }
+    text
 }
 
 /// A table with a column for each phase.

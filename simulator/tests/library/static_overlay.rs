@@ -11,6 +11,7 @@ use murmurate_simulator::experiment::scenario::{Document, GraphModel, Scenario, 
 const FLOOD: &str = "
 duration = '40s'
 nodes.joining = '2s'
+graph.model = 'ring'
 membership.strategy = 'static'
 broadcast.strategy = 'flood'
 workload = [{ from = '20s', count = 5, pace.rate = 1.0, sender.node = 0 }]
@@ -90,7 +91,7 @@ workload = [{ from = '10s', pace.rate = 2.0 }]
 faults = [
     { at = '20s', name = 'crash', do.crash = { who.count = 30 } },
     { at = '40s', name = 'restart', do.restart = { who = 'all', over = '5s' } },
-    { at = '60s', name = 'cut', do.partition = { who.share = 0.5, lasting = '20s' } },
+    { at = '60s', name = 'cut', do.partition = { who.share = 0.5, for = '20s' } },
     { at = '90s', name = 'late', do.join = { count = 10, over = '1s' } },
 ]
 [membership]
@@ -197,7 +198,7 @@ fn a_file_that_is_no_such_graph_is_refused_with_its_place() {
     says("g.txt", "", "has 0 nodes, and nodes.count = 3: they must be as many");
     let ending = "must end in .graphml, .gexf, .csv, .parquet, .edgelist, .edges or .txt";
     says("g.dot", "graph { 0 -- 1; }", ending);
-    says("g.parquet", "PAR1", "row 0: EOF: file size of 4 is less than footer");
+    says("g.parquet", "PAR1", "row 0: EOF: Parquet file too small. Size is 4 but need 8");
     let node = |id: &str| format!("<node id=\"{id}\"/>\n");
     let three = [node("a"), node("b"), node("c")].concat();
     let edge = |from: &str, to: &str| format!("<edge source=\"{from}\" target=\"{to}\"/>\n");

@@ -102,6 +102,8 @@ pub struct GraphReport {
     pub components: usize,
     /// Nodes in the largest.
     pub largest_component: usize,
+    /// The longest shortest path from any of 64 nodes, in links: the diameter, or somewhat less.
+    pub longest_path: u32,
 }
 
 impl From<&Graph> for GraphReport {
@@ -113,6 +115,7 @@ impl From<&Graph> for GraphReport {
             most_degree: degrees.len().saturating_sub(1),
             components: components.count,
             largest_component: components.largest,
+            longest_path: graph.paths(64).longest,
         }
     }
 }

@@ -29,12 +29,7 @@ impl Plan {
     #[must_use]
     pub fn draw(seed: u64, focus: &[Focus]) -> Self {
         let dice = &mut Dice::new(seed ^ 0x5357_4152_4d01);
-        let membership = choose(Membership::all(), focus, |one| {
-            // The others draw apart, so that one more leaves most plans as they are.
-            let first = one.name() == Membership::all()[1].name();
-            let own = &mut Dice::new(seed ^ mix_of(one.name()));
-            happens(if first { &mut *dice } else { own }, one.drawn())
-        });
+        let membership = membership(seed, dice, focus);
         // Templates are for the default strategy.
         let usual = membership.name() == Membership::all()[0].name();
         let template = if usual { Template::draw(dice, focus) } else { Template::Any };
@@ -178,7 +173,7 @@ fn graph(seed: u64, nodes: u32) -> GraphModel {
 }
 
 /// A number of a name.
-fn mix_of(name: &str) -> u64 {
+fn number_of(name: &str) -> u64 {
     name.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)))
 }
 
@@ -201,6 +196,15 @@ fn classes(seed: u64) -> Vec<Class> {
         nat: None,
     };
     vec![class("one"), class("other")]
+}
+
+/// The first of the others is drawn with all else, the rest apart: so one more leaves most plans as they are.
+fn membership(seed: u64, dice: &mut Dice, focus: &[Focus]) -> Membership {
+    choose(Membership::all(), focus, |one| {
+        let is_first = one.name() == Membership::all()[1].name();
+        let own = &mut Dice::new(seed ^ number_of(one.name()));
+        happens(if is_first { &mut *dice } else { own }, one.drawn())
+    })
 }
 
 /// How many nodes join in all.
