@@ -229,7 +229,7 @@ fn node(path: String, index: u32, scenario: &Scenario) -> Option<Broken> {
 }
 
 /// A region or a node that there is not.
-fn who(path: String, who: &Who, scenario: &Scenario, regions: Option<&[String]>) -> Option<Broken> {
+fn who(path: &str, who: &Who, scenario: &Scenario, regions: Option<&[String]>) -> Option<Broken> {
     match who {
         Who::Region(name) => region(format!("{path}.region"), name, regions),
         Who::Nodes(nodes) => {
@@ -378,7 +378,7 @@ fn faults(scenario: &Scenario, regions: Option<&[String]>) -> Vec<Broken> {
         broken.extend(within(format!("{path}.at"), fault.at, scenario));
         let path = format!("{path}.do.{}", fault.what.kind());
         let struck = fault.what.who();
-        broken.extend(struck.and_then(|of| who(format!("{path}.who"), of, scenario, regions)));
+        broken.extend(struck.and_then(|of| who(&format!("{path}.who"), of, scenario, regions)));
         if let What::Churn { how: Churn::Trace { file }, .. } = &fault.what {
             let path = format!("{path}.how.trace.file");
             let named = |message: String| (path.clone(), format!("{}: {message}", file.display()));
@@ -422,7 +422,7 @@ fn probe(scenario: &Scenario, regions: Option<&[String]>) -> Vec<Broken> {
     let mut broken = probe::check(scenario);
     broken.extend(within(path("from"), probe.from, scenario));
     broken.extend(probe.until.and_then(|until| within(path("until"), until, scenario)));
-    broken.extend(who(path("nodes"), &probe.nodes, scenario, regions));
+    broken.extend(who(&path("nodes"), &probe.nodes, scenario, regions));
     broken
 }
 
