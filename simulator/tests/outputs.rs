@@ -190,63 +190,9 @@ fn what_cannot_be_written_is_told_before_the_run() {
             2,
             "2000 nodes are too many",
         ),
-        (vec!["--probe", "x.xls"], 2, "x.xls must end in .parquet, .csv or .jsonl"),
-        (vec!["--probe", "no/x.csv"], 2, "no/x.csv cannot be written: No such file"),
-        (
-            vec!["--probe", "x.csv", "--probe-figures", "active,mising"],
-            2,
-            "measure.probe.figures.1: \"mising\" is no figure of these nodes: they are missing, ",
-        ),
-        (
-            vec!["--probe", "x.csv", "--probe-figures", "sent.gosip"],
-            2,
-            "\"sent.gosip\" is no figure of these nodes: they are sent.gossip, ",
-        ),
-        (vec!["--probe", "x.csv", "--probe-figures", "lazy,lazy"], 2, "\"lazy\" is named twice"),
-        (
-            vec!["--probe", "x.csv", "--probe-every", "10us"],
-            2,
-            "allowed is a time of at least 1ms, such as 250ms, not \"10us\"",
-        ),
-        (vec!["--probe", "x.csv", "--probe-nodes", "5..2"], 2, "5..2: the second must be at least"),
-        (
-            vec!["--probe", "x.csv", "--probe-nodes", "some"],
-            2,
-            "allowed is all, a share such as 10%, indices such as 0..9,42, or region=NAME, not \"some\"",
-        ),
-        (
-            vec!["--probe", "x.csv", "--probe-nodes", "3,99999"],
-            2,
-            "measure.probe.nodes.nodes: there is no node 99999: there are ",
-        ),
-        (
-            vec!["--probe", "x.csv", "--probe-nodes", "region=eu"],
-            2,
-            "measure.probe.nodes.region: \"eu\" is not a region: there are none",
-        ),
-        (vec!["--probe-figures", "active"], 2, "--probe"),
-        (
-            vec!["--set", "measure.probe={ every='0s' }"],
-            2,
-            "measure.probe.every = \"0s\": allowed is a time",
-        ),
-        (
-            vec!["--set", "measure.probe={ from='5s', until='4s' }"],
-            2,
-            "measure.probe.until: 4s is before from, 5s",
-        ),
-        (
-            vec!["--set", "measure.probe={ from='1h' }"],
-            2,
-            "measure.probe.from: 1h is after the end",
-        ),
     ] {
-        let output = run(folder.path(), &[&["quickstart"][..], &arguments].concat());
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
-        assert!(text.contains(said) && output.stdout.is_empty(), "{arguments:?}: {text}");
+        assert_eq!(status, refused(folder.path(), &arguments, said));
     }
-    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left");
     // Where there is no room left, it is said, too, though afterwards.
     let output = run(folder.path(), &["--nodes", "50", "--trace", "/dev/full"]);
     assert_eq!(output.status.code(), Some(2));
@@ -256,6 +202,62 @@ fn what_cannot_be_written_is_told_before_the_run() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("full.jsonl cannot be written: No space left"), "{text}");
+}
+
+/// What a run with wrong options ends with, having said so and left nothing.
+fn refused(folder: &Path, arguments: &[&str], said: &str) -> i32 {
+    let output = run(folder, &[&["quickstart"][..], arguments].concat());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains(said) && output.stdout.is_empty(), "{arguments:?}: {text}");
+    assert_eq!(std::fs::read_dir(folder).expect("a folder").count(), 0, "nothing is left");
+    output.status.code().expect("a status")
+}
+
+#[test]
+fn what_a_probe_cannot_show_is_told_before_the_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (arguments, said) in [
+        (vec!["--probe", "x.xls"], "x.xls must end in .parquet, .csv or .jsonl"),
+        (vec!["--probe", "no/x.csv"], "no/x.csv cannot be written: No such file"),
+        (
+            vec!["--probe", "x.csv", "--probe-figures", "active,mising"],
+            "measure.probe.figures.1: \"mising\" is no figure of these nodes: they are missing, ",
+        ),
+        (
+            vec!["--probe", "x.csv", "--probe-figures", "sent.gosip"],
+            "\"sent.gosip\" is no figure of these nodes: they are sent.gossip, ",
+        ),
+        (vec!["--probe", "x.csv", "--probe-figures", "lazy,lazy"], "\"lazy\" is named twice"),
+        (
+            vec!["--probe", "x.csv", "--probe-every", "10us"],
+            "allowed is a time of at least 1ms, such as 250ms, not \"10us\"",
+        ),
+        (vec!["--probe", "x.csv", "--probe-nodes", "5..2"], "5..2: the second must be at least"),
+        (
+            vec!["--probe", "x.csv", "--probe-nodes", "some"],
+            "allowed is all, a share such as 10%, indices such as 0..9,42, or region=NAME, not \"some\"",
+        ),
+        (
+            vec!["--probe", "x.csv", "--probe-nodes", "3,99999"],
+            "measure.probe.nodes.nodes: there is no node 99999: there are ",
+        ),
+        (
+            vec!["--probe", "x.csv", "--probe-nodes", "region=eu"],
+            "measure.probe.nodes.region: \"eu\" is not a region: there are none",
+        ),
+        (vec!["--probe-figures", "active"], "--probe"),
+        (
+            vec!["--set", "measure.probe={ every='0s' }"],
+            "measure.probe.every = \"0s\": allowed is a time",
+        ),
+        (
+            vec!["--set", "measure.probe={ from='5s', until='4s' }"],
+            "measure.probe.until: 4s is before from, 5s",
+        ),
+        (vec!["--set", "measure.probe={ from='1h' }"], "measure.probe.from: 1h is after the end"),
+    ] {
+        assert_eq!(refused(folder.path(), &arguments, said), 2);
+    }
 }
 
 /// What was there before stays until the run is over, and the folder is as tidy as before.

@@ -391,7 +391,7 @@ fn what_a_scenario_says_stays_text() {
 /// How a page is on a phone: in a frame as wide as one, for no window of a browser is so narrow.
 fn browse_narrow(folder: &Path, page: &str) -> (Value, Vec<String>) {
     const WIDTH: u32 = 390;
-    let escaped = page.replace('&', "&amp;").replace('"', "&quot;");
+    let escaped = page.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
     let frame = format!(
         "<!doctype html><body style=\"margin: 0\"><iframe style=\"width: {WIDTH}px; height: 3000px; border: 0\" \
          srcdoc=\"{escaped}\"></iframe></body>"

@@ -24,7 +24,7 @@ mod retention;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use murmurate_membership::{Time, Violation, nanos};
+use murmurate_membership::{NodeFigure, Time, Violation, nanos};
 use thin_vec::ThinVec;
 
 pub use config::{Config, Parameters};
@@ -32,7 +32,7 @@ pub use message::{MAX_ORIGINS, MAX_PARTS, Message, Part, Span, Summary};
 pub use murmurate_membership::ConfigError;
 
 use crate::protocol::{Broadcast, Effects, Input, Origin, Payload};
-use crate::{Id, NodeFigure, Seen, SeenBounds, compact, shared};
+use crate::{Id, Seen, SeenBounds, compact, shared};
 use gaps::Gaps;
 use layer::Layer;
 use retention::{Retention, digest};

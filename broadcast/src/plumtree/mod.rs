@@ -21,7 +21,7 @@ mod straighten;
 
 use alloc::sync::Arc;
 
-use murmurate_membership::{Peer, Time, Violation};
+use murmurate_membership::{NodeFigure, Peer, Time, Violation};
 use thin_vec::ThinVec;
 
 pub use config::{Config, Parameters};
@@ -30,7 +30,7 @@ pub use murmurate_membership::ConfigError;
 
 use crate::cache::{Cache, CacheBounds};
 use crate::protocol::{Broadcast, Effects, Input, Payload};
-use crate::{Id, NodeFigure, Seen, SeenBounds, Sight, compact, shared};
+use crate::{Id, Seen, SeenBounds, Sight, compact, shared};
 use graft_timeout::GraftTimeout;
 use missing::MissingList;
 use prune_sampling::{PruneSampling, hash};

@@ -11,6 +11,7 @@ macro_rules! say {
 mod args;
 mod compare;
 mod figures;
+mod files;
 #[cfg(feature = "watch")]
 mod live;
 mod merge;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::cli::files::{cannot, create};
 use crate::cli::probe::{ProbeArgs, ProbeFile};
 use crate::engine::watch::{Filter, Record};
 use crate::experiment::runner::{Observer, Probing, Report, View};
@@ -289,13 +290,4 @@ impl Observer for Outputs {
             page.film.look(sim, at);
         }
     }
-}
-
-pub(super) fn create(path: &Path) -> Result<(Draft, BufWriter<File>), String> {
-    let (draft, file) = Draft::create(path).map_err(|error| cannot(path, &error))?;
-    Ok((draft, BufWriter::new(file)))
-}
-
-pub(super) fn cannot(path: &Path, error: &io::Error) -> String {
-    format!("{} cannot be written: {error}", path.display())
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::outputs::{cannot, create};
+use crate::cli::files::{cannot, create};
 use crate::experiment::scenario::{Scenario, Share, Span, Who};
 use crate::present::probe::{Format, Prober};
 use crate::study::draft::Draft;

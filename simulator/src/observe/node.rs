@@ -19,7 +19,11 @@ pub const OF_ALL: [NodeFigure; 14] = [
     NodeFigure::new("lazy", "peers", "neighbours that get announcements"),
     NodeFigure::new("origins", "origins", "origins whose broadcasts the node has seen"),
     NodeFigure::new("clock_offset", "s", "what the node's clock shows beyond the true time"),
-    NodeFigure::new("waiting", "inputs", "messages and timers that wait for the node's process"),
+    NodeFigure::new(
+        "waiting",
+        "inputs",
+        "messages and timers that wait for the node's access line or its process",
+    ),
     NodeFigure::new(
         "outbox_bytes",
         "bytes",

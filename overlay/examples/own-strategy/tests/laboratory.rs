@@ -1,6 +1,6 @@
 //! The laboratory knows the strategies by name, with keys of their own.
 
-#![expect(clippy::panic, reason = "a test says what it expects")]
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 use std::path::Path;
 use std::process::{Command, Output};

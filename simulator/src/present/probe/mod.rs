@@ -76,6 +76,8 @@ pub struct Prober {
     /// The columns of what is counted.
     counted: Vec<usize>,
     row: Vec<f64>,
+    /// When it looked last: looks closer together than a bucket of the queue are one.
+    looked: Option<Time>,
     sheet: Box<dyn Sheet>,
     /// Why nothing more is written.
     failed: Option<io::Error>,
@@ -118,6 +120,7 @@ impl Prober {
             visited,
             counted: columns.iter().enumerate().filter_map(is_counted).collect(),
             row: vec![f64::NAN; columns.len()],
+            looked: None,
             sheet,
             failed: None,
         })
@@ -125,6 +128,9 @@ impl Prober {
 
     /// Writes a row for each of its nodes that runs.
     fn look(&mut self, sim: &dyn View) -> io::Result<()> {
+        if self.looked.replace(sim.now()) == Some(sim.now()) {
+            return Ok(());
+        }
         let at = sim.now().since(Time::ZERO).as_secs_f64();
         for node in sim.running().into_iter().filter(|node| self.chosen.has(*node)) {
             let (row, visited) = (&mut self.row, &self.visited);
