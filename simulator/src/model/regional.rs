@@ -87,7 +87,7 @@ impl Regional {
             row.taken.reset();
             row.best.reset();
         }
-        self.classes.iter_mut().for_each(|class| class.reset());
+        self.classes.iter_mut().for_each(Histogram::reset);
     }
 
     /// By class, with the nodes of none behind: from publish to delivery, in microseconds.

@@ -174,7 +174,7 @@ fn classes(seed: u64) -> Vec<Class> {
         shared: None,
         processor: Some(Processor {
             message: Span(Duration::from_micros(dice.between(1, 20))),
-            rate: dice.chance(50).then(|| BitRate(1_000_000_000)),
+            rate: dice.chance(50).then_some(BitRate(1_000_000_000)),
         }),
         nat: None,
     };
