@@ -28,8 +28,7 @@ impl Plan {
     #[must_use]
     pub fn draw(seed: u64, with: &[With]) -> Self {
         let dice = &mut Dice::new(seed ^ 0x5357_4152_4d01);
-        let drawn = |one: &Membership| happens(dice, one.drawn());
-        let membership = choose(Membership::all(), with, drawn);
+        let membership = choose(Membership::all(), with, |one| happens(dice, one.drawn()));
         // Stories are those of the default strategy.
         let usual = membership.name() == Membership::all()[0].name();
         let story = if usual { Story::draw(dice, with) } else { Story::Any };
