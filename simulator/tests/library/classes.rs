@@ -73,11 +73,12 @@ fn who_is_behind_a_nat_dials_and_is_not_dialled() {
         sim.start(&[]);
         sim.start(&[]);
         sim.join(0, &[1]);
-        run(&mut sim, noticed * MS - 2 * MS);
+        // To the border of a bucket of 8.4 ms.
+        run(&mut sim, noticed * MS - 8 * MS);
         assert_eq!((sim.stats().dials, sim.stats().failed_dials), (1, 0), "{nat:?}: it waits");
         let records = run(&mut sim, noticed * MS + 2 * MS);
         assert_eq!((sim.stats().dials, sim.stats().failed_dials), (1, 1), "{nat:?}: in vain");
-        assert!(records.iter().all(|record| record.node.index() == 0), "node 1 hears nothing");
+        assert_eq!(first(&records, EventKind::Receive, 1), None, "node 1 hears nothing");
         // The other way it goes, and then both ways.
         sim.join(1, &[0]);
         let start = sim.now().as_nanos() as f64 / 1e6;
@@ -87,7 +88,6 @@ fn who_is_behind_a_nat_dials_and_is_not_dialled() {
         sim.publish(0);
         let records = run(&mut sim, noticed * MS + 300 * MS);
         assert!(first(&records, EventKind::Deliver, 1).is_some(), "{nat:?}");
-        assert_eq!(sim.stats().failed_dials, 1, "{nat:?}");
     }
 }
 
@@ -150,7 +150,7 @@ fn flows_over_a_shared_line_are_done_together() {
 fn links_take_longer_while_they_are_to() {
     let links = LinkModel { fifo: true, changing: true, ..LinkModel::default() };
     let mut sim = simulation(vec![class(&[2])], &links);
-    for node in 0..4 {
+    for node in 0..3 {
         sim.start(&[0][..node.min(1)]);
     }
     run(&mut sim, Duration::from_secs(10));
@@ -163,16 +163,14 @@ fn links_take_longer_while_they_are_to() {
         every: None,
     };
     let number =
-        sim.network_mut().lengthen(Side::Class(0), Some(Side::of(4, |node| node < 2)), swing);
+        sim.network_mut().lengthen(Side::Class(0), Some(Side::of(3, |node| node < 2)), swing);
     for (second, times) in [(15, 1.0), (30, 3.0), (50, 5.0), (70, 3.0), (85, 1.0), (50 + 60, 1.0)] {
         run(&mut sim, seconds(second));
         sim.publish(0);
         let published = sim.now().as_nanos() as f64 / 1e6;
         let records = run(&mut sim, seconds(second) + 500 * MS);
         let taken = |node| first(&records, EventKind::Deliver, node).expect("it came") - published;
-        // Node 3 hands it on, over a link that is as always, if that is faster.
-        let expected = f64::min(12.0 * times, 24.0);
-        assert!((taken(2) - expected).abs() < 0.1, "at {second} s: {}", taken(2));
+        assert!((taken(2) - 12.0 * times).abs() < 0.1, "at {second} s: {}", taken(2));
         assert!((taken(1) - 12.0).abs() < 0.1, "at {second} s: {}", taken(1));
     }
     sim.network_mut().mend(number);
@@ -223,10 +221,10 @@ fn reports_tell_classes_apart() {
         links.connections = {}\n\
         workload = [{ from = '20s', pace.rate = 2.0, until = '30s' }]\n\
         faults = [{ at = '35s', do.crash.who.class = 'few' }]\n\
-        [[classes]]\nname = 'few'\nwho.share = '10%'\nnat = 'drop'\n\
-        [[classes]]\nname = 'slow'\nwho.nodes = [0, 1, 2]\nprocessor.message = '30ms'\n";
+        [[classes]]\nname = 'slow'\nwho.nodes = [0, 1, 2]\nprocessor.message = '30ms'\n\
+        [[classes]]\nname = 'few'\nwho.share = '10%'\nnat = 'drop'\n";
     let report = report(text, 2);
-    let [few, slow, none] = &report.classes[..] else { panic!("{:?}", report.classes) };
+    let [slow, few, none] = &report.classes[..] else { panic!("{:?}", report.classes) };
     assert_eq!((few.running_nodes, slow.running_nodes), (0, 3), "all of a class crashed");
     let reached: u64 = report.classes.iter().map(|class| class.deliveries).sum();
     let phase = &report.phases[0];

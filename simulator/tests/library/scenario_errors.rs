@@ -180,7 +180,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[[faults]]\nat = '5s'\ndo.crash = { who = 'some' }",
-        "f:3:20: faults.0.do.crash.who = \"some\": allowed is \"all\", or a table with one of share, count, nodes, region",
+        "f:3:20: faults.0.do.crash.who = \"some\": allowed is \"all\", or a table with one of share, count, nodes, region, class",
     ),
     (
         "[[faults]]\nat = '5s'\ndo.crash = { who.nodes = [3, 1000] }",
@@ -236,7 +236,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[[faults]]\nat = '5s'\ndo.latency = { who = 'all', times = 2.0, every = '6s' }",
-        "f:3:50: faults.0.do.latency.every: what comes again must end: for is missing",
+        "f:3:50: faults.0.do.latency.every: what comes again must end: set for, too",
     ),
     (
         "[[faults]]\nat = '5s'\ndo.latency = { who = 'all', times = 2.0, for = '9s', every = '6s' }",

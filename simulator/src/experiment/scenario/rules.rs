@@ -260,7 +260,7 @@ fn swing(path: &str, what: &What) -> Option<Broken> {
     }
     let every = (*every)?;
     let message = match lasting {
-        None => "what comes again must end: for is missing".to_owned(),
+        None => "what comes again must end: set for, too".to_owned(),
         Some(lasting) if *lasting > every => format!("{every} is less than for, {lasting}"),
         Some(_) if every.0.is_zero() => "0s: allowed is any time above it".to_owned(),
         Some(_) => return None,
