@@ -11,9 +11,9 @@ use murmurate_simulator::engine::strategy::{self, Both};
 use murmurate_simulator::engine::watch::{EventKind, Filter, Record};
 use murmurate_simulator::experiment::runner::{self, Report};
 use murmurate_simulator::experiment::scenario::Document;
-use murmurate_simulator::model::machine::Processor;
+use murmurate_simulator::model::machine::ProcessorModel;
 use murmurate_simulator::model::network::{
-    Bandwidth, Class, Latency, LinkModel, Members, Nat, Network, Side, Swing,
+    BandwidthModel, Class, Latency, LinkModel, Members, Nat, Network, Side, Swing,
 };
 
 type Sim = Simulation<Both<full_mesh::Parameters, flood::Parameters>>;
@@ -95,7 +95,7 @@ fn who_is_behind_a_nat_dials_and_is_not_dialled() {
 #[test]
 fn the_lines_of_classes_are_their_own() {
     let line = |up: u64, down: u64| {
-        Some(Bandwidth { up: up * 1_000_000, down: down * 1_000_000, queue: 1 << 30 })
+        Some(BandwidthModel { up: up * 1_000_000, down: down * 1_000_000, queue: 1 << 30 })
     };
     let fast = LinkModel { bandwidth: line(80, 80), ..LinkModel::default() };
     let slow = vec![Class { bandwidth: line(80, 8), ..class(&[2]) }];
@@ -110,7 +110,7 @@ fn the_lines_of_classes_are_their_own() {
 #[test]
 fn the_processors_of_classes_are_their_own() {
     let mut sim = simulation(vec![class(&[2])], &LinkModel::default());
-    sim.equip_classes(&[Some(Processor { message: 5 * MS, rate: None })]);
+    sim.equip_classes(&[Some(ProcessorModel { message: 5 * MS, rate: None })]);
     let [one, two, three] = delivery(&mut sim, 4, 1_000)[..] else { panic!("three") };
     assert!((12.0..13.0).contains(&one) && (12.0..13.0).contains(&three), "{one} {three}");
     assert!((17.0..18.0).contains(&two), "{two}");
@@ -121,7 +121,7 @@ fn the_processors_of_classes_are_their_own() {
 #[test]
 fn flows_over_a_shared_line_are_done_together() {
     let line = |up: u64, down: u64| {
-        Some(Bandwidth { up: up * 1_000_000, down: down * 1_000_000, queue: 1 << 30 })
+        Some(BandwidthModel { up: up * 1_000_000, down: down * 1_000_000, queue: 1 << 30 })
     };
     let cases = [
         // The uplink of the sender, the downlink of the receivers, and both.

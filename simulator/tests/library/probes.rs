@@ -11,7 +11,7 @@ use murmurate::broadcast::{Broadcast as _, Plumtree, plumtree};
 use murmurate::membership::Time;
 use murmurate::stack;
 use murmurate::testing::{Host, Neighbors};
-use murmurate_simulator::Peer;
+use murmurate_simulator::SimPeer;
 use murmurate_simulator::experiment::runner::{self, Observer, Report, View};
 use murmurate_simulator::experiment::scenario::{Scenario, Span};
 use murmurate_simulator::present::probe::{Format, Prober};
@@ -299,11 +299,11 @@ fn a_parquet_table_has_the_rows_of_the_lines_in_groups() {
 /// A strategy's own figures, of one that is told what is missing.
 #[test]
 fn a_strategy_shows_what_it_waits_for_and_what_it_keeps() {
-    let strategy = Plumtree::<Peer, u32, ()>::new(Arc::new(plumtree::Config::default()));
-    let mut host = Host::new(Stack::new(Neighbors::of(Peer::new(0, 0)), strategy));
-    let neighbor = Peer::new(1, 0);
+    let strategy = Plumtree::<SimPeer, u32, ()>::new(Arc::new(plumtree::Config::default()));
+    let mut host = Host::new(Stack::new(Neighbors::of(SimPeer::new(0, 0)), strategy));
+    let neighbor = SimPeer::new(1, 0);
     host.feed(stack::Input::Join(vec![neighbor]));
-    let figures = |host: &Host<Neighbors<Peer>, Plumtree<Peer, u32, ()>>| {
+    let figures = |host: &Host<Neighbors<SimPeer>, Plumtree<SimPeer, u32, ()>>| {
         let mut found = BTreeMap::new();
         host.stack().broadcast().each_figure(&mut |figure, value| {
             assert!(found.insert(figure.name, value).is_none(), "{} is there twice", figure.name);

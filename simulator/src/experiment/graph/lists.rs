@@ -1,6 +1,6 @@
 //! Lists of links, one a line.
 
-use super::read::{GraphError, Listing, Place};
+use super::listing::{GraphError, Listing, Place};
 
 /// Comma-separated values, with or without a head that names columns `source` and `target`.
 pub(super) fn csv(bytes: &[u8], listing: &mut Listing) -> Result<(), GraphError> {

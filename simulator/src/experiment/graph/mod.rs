@@ -3,10 +3,12 @@
 //! | room | what |
 //! |---|---|
 //! | `generate` | the usual models, each a function of its parameters and a generator of random numbers |
-//! | `read` | files: which formats there are, and which lists of links are graphs |
+//! | `read` | files, by their endings |
 //! | `lists`, `xml`, `parquet` | the formats |
+//! | `listing` | which lists of links are graphs |
 
 pub(crate) mod generate;
+mod listing;
 mod lists;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -15,7 +17,8 @@ mod xml;
 
 use crate::observe::graph::Graph;
 
-pub(crate) use read::{GraphError, read};
+pub(crate) use listing::GraphError;
+pub(crate) use read::read;
 
 /// The two ends of each link, once.
 pub(crate) type Links = Vec<(u32, u32)>;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Field, Row};
 
-use super::read::{GraphError, Listing, Place};
+use super::listing::{GraphError, Listing, Place};
 
 pub(super) fn read(bytes: Bytes, listing: &mut Listing) -> Result<(), GraphError> {
     let wrong = |row: u32, what: String| GraphError::Syntax(Place::Row(row), what);

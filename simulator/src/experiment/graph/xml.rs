@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-use super::read::{GraphError, Listing, Place};
+use super::listing::{GraphError, Listing, Place};
 
 /// Attributes that say which way edges go, of the graph and of an edge, and the words for both ways.
 const DIRECTIONS: [&str; 4] = ["edgedefault", "defaultedgetype", "directed", "type"];
