@@ -2,7 +2,8 @@
 
 use hdrhistogram::Histogram;
 
-use super::report::{ClassReport, Quantiles};
+use super::quantiles::Quantiles;
+use super::report::ClassReport;
 use crate::engine::{SimStack, Simulation};
 use crate::observe::overlay;
 

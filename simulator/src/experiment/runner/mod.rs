@@ -12,6 +12,7 @@ mod metrics;
 mod observed;
 mod observer;
 mod probes;
+mod quantiles;
 mod reach_log;
 mod recorder;
 mod report;
@@ -33,10 +34,11 @@ use rand_xoshiro::SplitMix64;
 
 pub use observed::{Observed, ObservedReport};
 pub use observer::{Observer, Probing, View};
+pub use quantiles::{Curve, Quantiles};
 pub use report::{
-    ChannelReport, ClassReport, Curve, DialReport, FaultReport, GraphReport, Loads, MetricReport,
-    OverlayPoint, PhaseReport, Point, Quantiles, RegionLatency, Report, RoutingReport, Sent,
-    Verdict, ViolationReport,
+    ChannelReport, ClassReport, DialReport, FaultReport, GraphReport, Loads, MetricReport,
+    OverlayPoint, PhaseReport, Point, RegionLatency, Report, RoutingReport, Sent, Verdict,
+    ViolationReport,
 };
 
 use crate::engine::strategy::{SimBroadcast, SimMembership, compose};

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::counts::Counts;
 use super::metrics::Metrics;
+use super::quantiles::{Quantiles, curve};
 use super::recorder::looks;
 use super::report::{
-    OverlayPoint, PhaseReport, Quantiles, Verdict, curve, least_reliability, mean, published,
-    seconds,
+    OverlayPoint, PhaseReport, Verdict, least_reliability, mean, published, seconds,
 };
 use super::routing::RoutingCounts;
 use super::verdicts::{Judge, Measured, verdicts};

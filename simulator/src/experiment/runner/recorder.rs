@@ -7,10 +7,10 @@ use murmurate::membership::Time;
 
 use super::counts::Counts;
 use super::metrics::Metrics;
+use super::quantiles::{Curve, Quantiles, curve};
 use super::report::{
-    ChannelReport, Curve, DialReport, FaultReport, Loads, OverlayPoint, PhaseReport, Point,
-    Quantiles, RegionLatency, Report, RoutingReport, ViolationReport, curve, least_reliability,
-    mean, published, seconds,
+    ChannelReport, DialReport, FaultReport, Loads, OverlayPoint, PhaseReport, Point, RegionLatency,
+    Report, RoutingReport, ViolationReport, least_reliability, mean, published, seconds,
 };
 use super::routing::Routing;
 use super::verdicts::{self, Judge, Measured, verdicts};

@@ -5,9 +5,8 @@ use murmurate::membership::Time;
 
 use super::counts::Counts;
 use super::metrics::Metrics;
-use super::report::{
-    OverlayPoint, Quantiles, Verdict, least_reliability, mean, published, seconds,
-};
+use super::quantiles::Quantiles;
+use super::report::{OverlayPoint, Verdict, least_reliability, mean, published, seconds};
 use super::routing::RoutingCounts;
 use crate::engine::lanes::{Tally, TallyWindow};
 use crate::engine::stats::{self, BroadcastStats};

@@ -1,0 +1,53 @@
+//! Distributions as reports have them.
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// Quantiles in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Quantiles {
+    /// The mean.
+    pub mean: f64,
+    /// The median.
+    pub p50: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// A cumulative distribution: pairs of a value and the share of all values up to it, both growing; the last
+/// share is 1. It is empty without values. It has about two hundred pairs at most.
+pub type Curve = Vec<(f64, f64)>;
+
+impl Quantiles {
+    /// Of a histogram in microseconds; all zero if it is empty.
+    pub(super) fn of(histogram: &Histogram<u64>) -> Self {
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        let quantile = |quantile| seconds(histogram.value_at_quantile(quantile));
+        Self {
+            mean: if histogram.is_empty() { 0.0 } else { histogram.mean() / 1e6 },
+            p50: quantile(0.5),
+            p99: quantile(0.99),
+            max: seconds(histogram.max()),
+        }
+    }
+}
+
+/// A histogram as a curve, its values in terms of `unit`.
+pub(super) fn curve(histogram: &Histogram<u64>, unit: f64) -> Curve {
+    const STEP: f64 = 0.005;
+    let all = histogram.len() as f64;
+    let mut curve = Curve::new();
+    let (mut count, mut given) = (0, 0.0);
+    for value in histogram.iter_recorded() {
+        count += value.count_since_last_iteration();
+        let share = count as f64 / all;
+        if curve.is_empty() || share >= given + STEP || count == histogram.len() {
+            // The last bucket of the histogram may reach behind the greatest value.
+            curve.push((value.value_iterated_to().min(histogram.max()) as f64 / unit, share));
+            given = share;
+        }
+    }
+    curve
+}
