@@ -367,9 +367,10 @@ fn an_exported_overlay_is_the_graph_of_another_run() {
             assert_eq!(found["phases"][0][figure], built[figure], "{figure} of {name}");
         }
     };
-    let calm = ["calm-network", "--set", "nodes.count=60", "--set", "duration=50s", "--json"];
+    let calm = folder.path().join("calm.toml");
+    std::fs::write(calm, "duration = \"30s\"\nnodes.count = 60\n").expect("written");
     let names = ["graphml", "gexf", "csv", "parquet"].map(|ending| format!("all.{ending}"));
-    let built = build(&calm, &names);
+    let built = build(&["calm.toml", "--json"], &names);
     names.iter().for_each(|name| same(&built, name, 60));
     // Half have failed, and their numbers are missing.
     let names = ["half.graphml".to_owned(), "half.gexf".to_owned()];
