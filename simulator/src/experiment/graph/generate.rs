@@ -195,9 +195,9 @@ mod tests {
         }
         let graph = simple(1_000, &random_regular(1_000, 5, &mut rng(1)));
         assert_eq!(graph.degrees(), [0, 0, 0, 0, 0, 1_000]);
-        // As the 4.20 of random 5-regular graphs of that size.
+        // In the mean of random 5-regular graphs of that size it is 4.699.
         let average = graph.paths(1_000).average;
-        assert!((4.15..4.25).contains(&average), "{average}");
+        assert!((4.68..4.72).contains(&average), "{average}");
     }
 
     /// Expected by Watts and Strogatz: as clustered as the lattice, with paths as short as at random.
