@@ -304,7 +304,7 @@ Prints the outcome of the message. On success the exit status is 0:
   sent         it is on its way; a best-effort channel does not tell more
 Otherwise the exit status is 1:
   gone         the receiver ended, and may or may not have got it
-  timed out    the receiver did not answer in time, and may or may not have got it
+  timed out    the receiver did not answer; it may or may not have got it
   dropped      the receiving application dropped it without acknowledging it
   shed         it was not sent, because another message took its place
   unreachable  the node could not be reached, for the reason given

@@ -120,14 +120,7 @@ impl Ongoing {
                 plans.extend(churning.begin(now, sim));
                 self.churning = Some(churning);
             }
-            What::Discover { who } => {
-                let contacts = Arc::clone(&self.contacts);
-                let random = contacts.random(sim, &mut self.rng);
-                self.each(sim, &who, |sim, index| {
-                    let own = contacts.in_graph(index, sim);
-                    sim.join(index, own.as_ref().unwrap_or(&random));
-                });
-            }
+            What::Discover { who } => self.discover(sim, &who),
             What::Slow { who, times, work, .. } => {
                 let work = Duration::try_from_secs_f64(work.0.as_secs_f64() * times);
                 let work = work.unwrap_or(Duration::MAX);
@@ -154,6 +147,15 @@ impl Ongoing {
             | What::Loss { .. } => self.strike_links(&what, now, sim),
         }
         plans
+    }
+
+    fn discover<P: SimStack>(&mut self, sim: &mut Simulation<P>, who: &Who) {
+        let contacts = Arc::clone(&self.contacts);
+        let random = contacts.random(sim, &mut self.rng);
+        self.each(sim, who, |sim, index| {
+            let own = contacts.in_graph(index, sim);
+            sim.join(index, own.as_ref().unwrap_or(&random));
+        });
     }
 
     fn strike_links<P: SimStack>(&mut self, what: &What, now: Time, sim: &mut Simulation<P>) {

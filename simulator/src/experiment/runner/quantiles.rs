@@ -51,3 +51,24 @@ pub(super) fn curve(histogram: &Histogram<u64>, unit: f64) -> Curve {
     }
     curve
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::stats;
+
+    #[test]
+    fn quantiles_are_those_of_the_values() {
+        let mut histogram = stats::latency_histogram();
+        (1..=1_000).for_each(|millis| histogram.saturating_record(millis * 1_000));
+        // And one far out, which moves the mean.
+        histogram.saturating_record(3_000_000_000);
+        let Quantiles { mean, p50, p99, max } = Quantiles::of(&histogram);
+        let is_near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 0.001;
+        assert!(is_near(mean, 500.5 * 1_000.0 / 1_001.0 / 1e3 + 3_000.0 / 1_001.0), "{mean}");
+        assert!(
+            is_near(p50, 0.501) && is_near(p99, 0.991) && is_near(max, 3_000.0),
+            "{p50} {p99} {max}"
+        );
+    }
+}

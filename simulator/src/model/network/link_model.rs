@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::detours::Detours;
-use super::{Class, mix, share_of, threshold};
+use super::{BandwidthModel, Class, mix, share_of, threshold};
 use crate::model::node::SimPeer;
 
 /// How links are, beyond their latency. The default is perfect.
@@ -43,18 +43,6 @@ pub struct BurstModel {
     pub length: Duration,
     /// Share of the messages that a bad link loses, 0 to 1.
     pub loss: f64,
-}
-
-/// An access line. It belongs to a node, not to a link: real networks have their bottlenecks there, and a
-/// node that sends to many peers pays for each copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BandwidthModel {
-    /// Bits a second that a node sends.
-    pub up: u64,
-    /// Bits a second that a node receives.
-    pub down: u64,
-    /// Bytes that may wait at either end; what does not fit is shed.
-    pub queue: u64,
 }
 
 impl LinkModel {

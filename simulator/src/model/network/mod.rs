@@ -3,6 +3,7 @@
 //! Every draw is a hash of (seed, source, destination, sequence): adding one fault shifts no other
 //! draw, and the order in which nodes are run does not matter.
 
+mod bandwidth;
 mod classes;
 mod cuts;
 mod detours;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use murmurate::membership::nanos;
 
+pub use bandwidth::BandwidthModel;
 pub use classes::{Class, Members, Nat};
 pub(crate) use classes::{Route, SharedLine};
 pub use cuts::Side;
@@ -23,7 +25,7 @@ pub use detours::Swing;
 pub use latency::Latency;
 use latency::Sampler;
 use link_model::Drawn;
-pub use link_model::{BandwidthModel, BurstModel, LinkModel};
+pub use link_model::{BurstModel, LinkModel};
 pub(crate) use link_model::{Carried, Packet, Port, Transmission, time_of};
 pub use placement::Placement;
 pub use switch::Switch;
