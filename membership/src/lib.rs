@@ -29,6 +29,8 @@ mod protocol;
 mod range;
 mod sample;
 pub mod shared;
+#[cfg(feature = "serde")]
+pub mod snapshot;
 mod strategy;
 mod time;
 

@@ -33,6 +33,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
         "membership/src",
         "the root",
         &[
+            "snapshot",
             "range",
             "parameters",
             "time",
