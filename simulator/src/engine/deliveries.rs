@@ -21,7 +21,7 @@ pub(crate) struct DeliveryLog {
 }
 
 /// When a peer had its first neighbour.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Joined {
     /// By its clock.
     pub(crate) at: Time,
@@ -88,6 +88,31 @@ impl DeliveryLog {
     /// How many that is so far.
     pub(crate) fn has_missed(&self, node: Peer, publisher: Peer) -> u64 {
         self.missed.get(&(node, publisher)).copied().unwrap_or(0)
+    }
+
+    /// Of all publishers of which there are some.
+    pub(crate) fn all_missed(&self, node: Peer) -> Vec<(Peer, u64)> {
+        let from = self.missed.range((node, Peer::new(0, 0))..);
+        let of_node = from.take_while(|((missing, _), _)| *missing == node);
+        of_node.map(|((_, publisher), count)| (*publisher, *count)).collect()
+    }
+
+    /// Broadcasts up to the last one that was delivered.
+    pub(crate) fn broadcasts(&self) -> usize {
+        self.delivered.len()
+    }
+
+    /// Whether somebody wants to know when peers join.
+    pub(crate) fn has_joins(&self) -> bool {
+        self.joined.is_some()
+    }
+
+    /// What was noted of a node before.
+    pub(crate) fn restore(&mut self, me: Peer, joined: Option<Joined>, missed: Vec<(Peer, u64)>) {
+        self.missed.extend(missed.into_iter().map(|(publisher, count)| ((me, publisher), count)));
+        if let (Some(all), Some(joined)) = (&mut self.joined, joined) {
+            all.insert(me, joined);
+        }
     }
 
     /// A broadcast that was delivered twice, and by whom.

@@ -3,7 +3,7 @@
 use crate::model::node::Peer;
 
 /// A word of a handshake, with the round trips from it on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Handshake {
     /// The dialler asks.
     Dial(u8),

@@ -6,6 +6,8 @@
 //! last hop is a maximum, deliveries are a set. Draws of the network depend on the message alone,
 //! all others on the node alone.
 
+mod saved;
+
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -27,6 +29,8 @@ use crate::model::id::SimId as _;
 use crate::model::machine::{Admission, Machine, Processor};
 use crate::model::network::{Network, STREAM_TIMEOUT};
 use crate::model::node::Peer;
+
+pub(crate) use saved::in_order;
 
 #[derive(Clone)]
 pub(crate) struct Node<P> {

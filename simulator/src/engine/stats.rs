@@ -1,5 +1,7 @@
 //! What a run counts.
 
+pub(crate) mod saved;
+
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -65,7 +67,7 @@ pub struct Kind {
 }
 
 /// What became of one broadcast.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Broadcast {
     /// The publisher's index.
     pub origin: usize,

@@ -1,9 +1,12 @@
 //! What checkers know of strategies beside their own checks: what an input must not do to them, and must
 //! bring about.
 
+use murmurate::broadcast::Id;
 use murmurate::broadcast::{self, AntiEntropy, Broadcast, anti_entropy};
+use murmurate::membership::snapshot::Stored;
 use murmurate::membership::{Membership, Time, Wire};
 
+use crate::engine::storage::{self, OfBroadcast, OfMembership};
 use crate::model::node::Peer;
 
 /// What checkers look at beside [`Membership::check`]. Of a strategy of one's own they know nothing, unless
@@ -30,6 +33,15 @@ pub trait Watched: Membership {
     fn looks_for_former(&self, _peer: Self::Peer) -> bool {
         false
     }
+
+    /// What writes and reads its state. Without it a simulation of this strategy cannot be saved. One that
+    /// implements [`Snapshot`](murmurate::membership::snapshot::Snapshot) has [`storage::of_membership`].
+    fn storage(&self) -> Option<OfMembership<Self>>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// What checkers look at beside [`Broadcast::check`]. Of a strategy of one's own they know nothing, unless
@@ -50,9 +62,21 @@ pub trait WatchedBroadcast: Broadcast<Peer = Peer> {
     fn must_graft(&self, _now: Time, _input: &broadcast::Input<Self>) -> Option<Peer> {
         None
     }
+
+    /// What writes and reads its state. Without it a simulation of this strategy cannot be saved. One that
+    /// implements [`Snapshot`](murmurate::membership::snapshot::Snapshot) has [`storage::of_broadcast`].
+    fn storage(&self) -> Option<OfBroadcast<Self>>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
-impl<B: WatchedBroadcast> WatchedBroadcast for AntiEntropy<B> {
+impl<B> WatchedBroadcast for AntiEntropy<B>
+where
+    B: WatchedBroadcast<Id: Id<Origin: Stored> + Stored, Payload: Default> + 'static,
+{
     fn kinds(&self) -> Vec<&'static str> {
         let mut kinds = Self::Message::KINDS.to_vec();
         let inside = self.inner().kinds();
@@ -66,6 +90,10 @@ impl<B: WatchedBroadcast> WatchedBroadcast for AntiEntropy<B> {
 
     fn must_graft(&self, now: Time, input: &broadcast::Input<Self>) -> Option<Peer> {
         self.inner().must_graft(now, &inside(input)?)
+    }
+
+    fn storage(&self) -> Option<OfBroadcast<Self>> {
+        self.inner().storage().map(storage::around)
     }
 }
 

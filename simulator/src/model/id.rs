@@ -1,11 +1,13 @@
 //! How broadcasts are named in a simulation.
 
 use murmurate::broadcast::Id;
+use murmurate::membership::snapshot::Stored;
+use serde::{Deserialize, Serialize};
 
 use crate::model::node::Peer;
 
 /// A name from which the simulator tells which broadcast of the run it is.
-pub trait SimId: Id {
+pub trait SimId: Id<Origin: Stored> + Stored {
     /// The `index`-th broadcast of the run, which is the `sequence`-th of this publisher.
     fn new(index: u32, origin: Peer, sequence: u32) -> Self;
 
@@ -34,7 +36,7 @@ impl SimId for u32 {
 
 /// A broadcast's publisher, in one incarnation, and its number among that one's, as real nodes
 /// name them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BroadcastId {
     origin: Peer,
     sequence: u32,

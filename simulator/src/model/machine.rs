@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use murmurate::membership::{Time, nanos};
+use serde::{Deserialize, Serialize};
 
 use crate::model::network::{Bandwidth, Port, time_of};
 
@@ -11,10 +12,11 @@ use crate::model::network::{Bandwidth, Port, time_of};
 const MOST_WAITING: u32 = 1 << 16;
 
 /// What is peculiar about a machine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) clock: Clock,
     pub(crate) port: Option<Port>,
+    #[serde(skip)]
     processor: Processor,
     /// Nanoseconds of work for each input, beside the processor's.
     work: u64,
@@ -53,6 +55,11 @@ impl Machine {
     /// One with this port and this processor.
     pub(crate) fn with(port: Option<Port>, processor: Processor) -> Self {
         Self { port, processor, ..Self::default() }
+    }
+
+    /// The same with this processor.
+    pub(crate) fn with_processor(self, processor: Processor) -> Self {
+        Self { processor, ..self }
     }
 
     /// When a message that is sent now leaves: once the processor has written it.
@@ -121,7 +128,7 @@ impl Machine {
 }
 
 /// A clock that goes wrong: a line through its last change.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Clock {
     /// Its seconds in a true second.
     rate: f64,

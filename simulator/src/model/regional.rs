@@ -75,6 +75,11 @@ impl Regional {
         }
     }
 
+    /// What was delivered in each, to change.
+    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut Latencies> {
+        self.rows.iter_mut()
+    }
+
     /// The regions' names, with what was delivered there.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &Latencies)> {
         let names = self.placement.names().iter().map(String::as_str);

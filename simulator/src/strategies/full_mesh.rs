@@ -5,11 +5,16 @@ use murmurate::membership::full_mesh::{FullMesh, Parameters};
 
 use super::SimulatedMembership;
 use super::membership::{Circumstances, Conditions, Promises};
+use crate::engine::storage::{self, OfMembership};
 use crate::engine::strategy::Watched;
 use crate::model::dice::Dice;
 use crate::model::node::Peer;
 
-impl Watched for FullMesh<Peer> {}
+impl Watched for FullMesh<Peer> {
+    fn storage(&self) -> Option<OfMembership<Self>> {
+        Some(storage::of_membership())
+    }
+}
 
 impl SimulatedMembership for Parameters {
     const DRAWN: u32 = 20;

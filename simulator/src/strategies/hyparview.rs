@@ -7,6 +7,7 @@ use murmurate::membership::{Membership as _, Peer as _};
 
 use super::SimulatedMembership;
 use super::membership::{Circumstances, Conditions, Promises};
+use crate::engine::storage::{self, OfMembership};
 use crate::engine::strategy::Watched;
 use crate::model::dice::Dice;
 use crate::model::node::Peer;
@@ -24,6 +25,10 @@ impl Watched for HyParView<Peer> {
 
     fn looks_for_former(&self, peer: Peer) -> bool {
         self.contacts().iter().copied().chain(self.lost()).any(|held| peer.supersedes(held))
+    }
+
+    fn storage(&self) -> Option<OfMembership<Self>> {
+        Some(storage::of_membership())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod control;
 mod noted;
+mod saved;
 mod services;
 
 use std::collections::BTreeMap;
@@ -389,8 +390,7 @@ impl<P: SimStack> Simulation<P> {
     }
 
     fn bring_up(&mut self, me: Peer, contacts: &[usize]) {
-        let seed = u64::from(me.bits()).wrapping_mul(0xd134_2543_de82_ef95);
-        let stack = (self.make)(me, crate::model::network::mix(self.seed ^ seed));
+        let stack = (self.make)(me, saved::node_seed(self.seed, me));
         self.shards.of_mut(me.index()).start(&self.network, me.index(), self.now, stack);
         self.live += 1;
         self.see(me, EventKind::Start, |record| record);
