@@ -46,6 +46,18 @@ fn keys_are_known_and_others_refused() {
 }
 
 #[test]
+fn a_strategy_without_storage_cannot_be_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("overlay");
+    let save = ["run", "star.toml", "--save-at", "10s", "--save"];
+    let output = laboratory(&[&save[..], &[file.to_str().expect("a path")]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert_eq!(said, "error: membership.strategy: star cannot be saved: it has no storage\n");
+    assert!(!file.exists());
+}
+
+#[test]
 fn sweeps_vary_its_parameters() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("runs.csv");

@@ -15,6 +15,7 @@ mod recorder;
 mod report;
 mod together;
 mod verdicts;
+mod warm;
 mod workload;
 
 use std::num::NonZeroUsize;
@@ -163,7 +164,8 @@ fn run_nodes<P: SimStack>(
         sim.log_joins();
     }
     let mut runner = Runner::new(scenario, sim, routes, observer);
-    runner.run();
+    runner.begin()?;
+    runner.run()?;
     if let Some(node) = runner.sim.out_of_incarnations() {
         let (at, most) = (runner.sim.now(), Peer::MAX_INCARNATIONS);
         let message = format!(
@@ -209,7 +211,7 @@ struct Runner<'a, P: SimStack> {
 impl<'a, P: SimStack> Runner<'a, P> {
     fn new(
         scenario: &'a Scenario,
-        mut sim: Simulation<P>,
+        sim: Simulation<P>,
         routes: Option<Routes<P>>,
         observer: &'a mut dyn Observer,
     ) -> Self {
@@ -236,10 +238,6 @@ impl<'a, P: SimStack> Runner<'a, P> {
             agenda.add(time, Act::Look);
         }
         let reach = Reach::new(scenario);
-        if !scenario.channels.is_empty() {
-            let channels: Vec<_> = scenario.channels.iter().map(Into::into).collect();
-            sim.open_channels(&channels, &verdicts::watches(scenario));
-        }
         let contacts = SplitMix64::seed_from_u64(scenario.seed ^ 0x6578_7065);
         Self {
             sendings: sendings(scenario, &contacts),
@@ -258,8 +256,29 @@ impl<'a, P: SimStack> Runner<'a, P> {
         }
     }
 
-    fn run(&mut self) {
-        let end = Time::ZERO.after(self.scenario.duration.0);
+    /// Starts from the file that the scenario names, if it names one.
+    fn begin(&mut self) -> Result<(), RunError> {
+        let saves_at = self.observer.saves_at();
+        if saves_at.is_some() {
+            self.recorder.keep_whole();
+        }
+        if let Some(file) = &self.scenario.from {
+            self.resume(file)?;
+        }
+        if let Some(at) = saves_at {
+            // Nobody sends on channels before that, and what is saved has none.
+            return self.cannot_save(at);
+        }
+        if !self.scenario.channels.is_empty() {
+            let channels: Vec<_> = self.scenario.channels.iter().map(Into::into).collect();
+            self.sim.open_channels(&channels, &verdicts::watches(self.scenario));
+        }
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<(), RunError> {
+        let saves_at = self.observer.saves_at();
+        let end = Time::ZERO.after(saves_at.unwrap_or(self.scenario.duration).0);
         while let Some((time, act)) = self.agenda.next_before(end) {
             if !self.advance(time) {
                 break;
@@ -268,12 +287,13 @@ impl<'a, P: SimStack> Runner<'a, P> {
         }
         let is_over = self.advance(end);
         if is_over {
+            saves_at.map_or(Ok(()), |at| self.save(at))?;
             self.check();
             self.guard.end(&self.sim);
             self.guard.note(self.post.end(&self.sim), &self.sim);
         }
         if self.sim.out_of_incarnations().is_some() {
-            return;
+            return Ok(());
         }
         let at = if is_over { end } else { self.sim.now() };
         self.recorder.end(at, &mut self.sim, self.observer);
@@ -281,6 +301,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
         for at in moments.filter(|at| *at >= end) {
             self.observer.look(&self.sim, at);
         }
+        Ok(())
     }
 
     /// Lets time pass, looks whether all is well and now and then says how much did. `false` if the

@@ -1,9 +1,12 @@
 //! Measures a run while it goes on.
 
+mod saved;
+
 use std::collections::BTreeSet;
 
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
+use serde::{Deserialize, Serialize};
 
 use super::Observer;
 use super::counted::Counted;
@@ -19,6 +22,8 @@ use crate::engine::{SimStack, Simulation};
 use crate::experiment::faults::Ongoing;
 use crate::experiment::scenario::{Scenario, Span};
 use crate::observe::overlay::{self, Overlay};
+
+pub(super) use saved::Past;
 
 /// Everything measured so far.
 #[derive(Debug)]
@@ -43,15 +48,16 @@ pub(super) struct Recorder {
 }
 
 /// The phase that goes on.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Open {
     name: String,
     from: Time,
+    #[serde(with = "saved")]
     latencies: Histogram<u64>,
 }
 
 /// A phase that is over.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Closed {
     name: String,
     from: Time,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::post::Routed;
 use crate::engine::lanes::Tally;
@@ -119,7 +119,7 @@ pub struct PhaseReport {
 }
 
 /// Delivery latencies in a region, or everywhere where regions have no names.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegionLatency {
     /// Where the receivers stand.
     pub region: String,
@@ -135,7 +135,7 @@ pub struct RegionLatency {
 }
 
 /// Quantiles in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Quantiles {
     /// The mean.
     pub mean: f64,
@@ -341,7 +341,7 @@ impl ChannelReport {
 }
 
 /// A point of the time series: what happened since the one before.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// When.
     pub at: f64,
@@ -376,7 +376,7 @@ pub struct Point {
 }
 
 /// The overlay at a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OverlayPoint {
     /// When.
     pub at: f64,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::churn_trace;
 use super::{
     Churn, Figure, LatencyModel, Scenario, Sender, Span, To, What, Who, Window, Workload, gallery,
-    nearest, protocols,
+    nearest, origin, protocols,
 };
 use crate::engine::{Dialling, lanes};
 use crate::model::machine::Processor;
@@ -48,6 +48,11 @@ pub(super) fn check(scenario: &Scenario, is_right: impl Fn(&str) -> bool) -> Vec
     }
     if are_right(&["assertions", "channels", "faults", "duration"]) {
         broken.extend(assertions(scenario));
+    }
+    if are_right(&["from", "nodes", "regions", "membership", "broadcast", "anti_entropy", "links"])
+        && are_right(&["workload", "faults", "measure", "duration"])
+    {
+        broken.extend(origin::starting(scenario));
     }
     broken
 }

@@ -140,6 +140,7 @@ impl Plan {
         let with =
             if with.is_empty() { String::new() } else { format!(" with {}", with.join(", ")) };
         Scenario {
+            from: None,
             channels: self.talk.channels.clone(),
             name: format!("swarm-{}", self.seed),
             description: format!("drawn by the swarm from seed {}{with}", self.seed),
