@@ -6,8 +6,17 @@ use crate::{Id, Payload};
 
 /// Keeps payloads, first in, first out.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(
+        serialize = "I: serde::Serialize",
+        deserialize = "I: serde::Deserialize<'de>, D: Default"
+    ))
+)]
 pub(crate) struct Cache<I, D> {
     /// Oldest first.
+    #[cfg_attr(feature = "serde", serde(with = "names"))]
     kept: VecDeque<(I, D)>,
     bytes: usize,
 }
@@ -58,6 +67,28 @@ impl<I: Id, D: Payload> Cache<I, D> {
     /// Whether the bounds hold.
     pub(crate) fn is_within(&self, bounds: CacheBounds) -> bool {
         self.kept.len() <= bounds.payloads && (self.bytes <= bounds.bytes || self.kept.len() == 1)
+    }
+}
+
+/// What is kept, written without its content.
+#[cfg(feature = "serde")]
+mod names {
+    use alloc::collections::VecDeque;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<I: Serialize, D, S: Serializer>(
+        kept: &VecDeque<(I, D)>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(kept.iter().map(|(id, _)| id))
+    }
+
+    pub(super) fn deserialize<'de, I: Deserialize<'de>, D: Default, F: Deserializer<'de>>(
+        from: F,
+    ) -> Result<VecDeque<(I, D)>, F::Error> {
+        let ids = VecDeque::deserialize(from)?;
+        Ok(ids.into_iter().map(|id| (id, D::default())).collect())
     }
 }
 

@@ -1,10 +1,11 @@
 //! Flood: every payload on every link, the baseline that Plumtree is measured against.
 
 use alloc::sync::Arc;
-use core::convert::Infallible;
 use core::marker::PhantomData;
 use core::time::Duration;
 
+#[cfg(feature = "serde")]
+use murmurate_membership::snapshot::Stored;
 use murmurate_membership::{
     ConfigError, FRAME_HEADER, Mark, Peer, Sizes, Strategy, Time, Violation, Wire,
 };
@@ -25,6 +26,18 @@ pub struct Flood<P, I: Id, D> {
     seen: Seen<I>,
     payload: PhantomData<D>,
 }
+
+#[cfg(feature = "serde")]
+murmurate_membership::snapshot! {
+    impl[P: Peer + Stored, I: Id<Origin: Stored> + Stored, D] Flood<P, I, D> [] {
+        neighbors, seen
+    } but { config, payload }
+}
+
+/// Flood has no timers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Timer {}
 
 murmurate_membership::parameters! {
     /// The parameters of [`Flood`]; see [`plumtree::Parameters`](crate::plumtree::Parameters) for what they
@@ -156,7 +169,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Flood<P, I, D> {
     type Id = I;
     type Payload = D;
     type Message = Message<I, D>;
-    type Timer = Infallible;
+    type Timer = Timer;
 
     fn handle<E: Effects<Self>>(&mut self, now: Time, input: Input<Self>, fx: &mut E) {
         match input {

@@ -17,6 +17,7 @@ const LATE: u64 = WORD;
 /// Decided is what was seen or given up. What is not and lies at or above `wanted_from` is missed
 /// as soon as a later one is known.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Progress {
     /// Everything below is decided. A multiple of 64.
     base: u64,

@@ -28,6 +28,7 @@ pub struct Seen<I: Id> {
 }
 
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Origin<O> {
     origin: O,
     /// When it was last heard of, in seconds of a kind.
@@ -224,6 +225,24 @@ impl<I: Id> Seen<I> {
             index.insert_unique(of(&at), at, of);
         }
         self.index = Some(Box::new(index));
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<I: Id<Origin: serde::Serialize>> serde::Serialize for Seen<I> {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.origins.serialize(to)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de, I: Id<Origin: serde::Deserialize<'de>>> serde::Deserialize<'de> for Seen<I> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut seen = Self { origins: ThinVec::deserialize(from)?, index: None };
+        if seen.origins.len() >= INDEXED_FROM {
+            seen.index_all();
+        }
+        Ok(seen)
     }
 }
 

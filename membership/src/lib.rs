@@ -32,6 +32,8 @@ mod range;
 mod redial;
 mod sample;
 pub mod shared;
+#[cfg(feature = "serde")]
+pub mod snapshot;
 pub mod static_overlay;
 mod strategy;
 mod time;

@@ -15,6 +15,7 @@ pub(crate) type LinkNumber = u16;
 
 /// An agreed link.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Link<P> {
     pub(crate) peer: P,
     pub(crate) number: LinkNumber,
@@ -24,6 +25,7 @@ pub(crate) struct Link<P> {
 
 /// A link asked for and not answered yet; `W` is the asker's reason.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Request<P, W> {
     pub(crate) peer: P,
     pub(crate) number: LinkNumber,
@@ -33,6 +35,7 @@ pub(crate) struct Request<P, W> {
 
 /// The links of one peer and its requests under way.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Links<P, W> {
     active: ThinVec<Link<P>>,
     requests: ThinVec<Request<P, W>>,

@@ -9,6 +9,7 @@ use crate::Time;
 /// A backoff: the pause doubles with each failure up to the longest one and is spread over half to
 /// one and a half of it, so that two sides of a split do not dial in step.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Redial {
     due: Time,
     failures: u8,

@@ -7,6 +7,7 @@ use core::time::Duration;
 /// Protocols only compare and add; all arithmetic saturates, because durations may come from
 /// configuration and, indirectly, from a remote peer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Time(u64);
 
 impl Time {

@@ -150,6 +150,12 @@ where
         &self.service
     }
 
+    /// Both strategies to change, for a host that puts them in a state of before. They must be of one
+    /// moment, so that they agree on who the neighbours are.
+    pub fn strategies_mut(&mut self) -> (&mut M, &mut B) {
+        (&mut self.membership, &mut self.broadcast)
+    }
+
     /// Takes one input: changes state first, then speaks to `fx`.
     #[expect(
         clippy::inline_always,

@@ -34,6 +34,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
         "membership/src",
         "the root",
         &[
+            "snapshot",
             "range",
             "parameters",
             "time",

@@ -12,10 +12,12 @@ const CAPACITY: usize = 1_024;
 
 /// The origins of which something is missed.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Gaps<O>(ThinVec<Gap<O>>);
 
 /// What is missed of one origin.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Gap<O> {
     origin: O,
     /// What lies below has been missed since then. Later gaps are looked at when these are closed.

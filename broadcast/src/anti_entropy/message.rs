@@ -147,6 +147,21 @@ impl Part {
     }
 }
 
+impl<M, O, I, D> Message<M, O, I, D> {
+    /// The same around another message of the strategy inside; `None` if there is none instead.
+    pub fn inside<N>(self, instead: impl FnOnce(M) -> Option<N>) -> Option<Message<N, O, I, D>> {
+        Some(match self {
+            Self::Inner(message) => Message::Inner(instead(message)?),
+            Self::Compare { uptime, parts } => Message::Compare { uptime, parts },
+            Self::Have { uptime, parts, origins, sure, answer } => {
+                Message::Have { uptime, parts, origins, sure, answer }
+            }
+            Self::Want(spans) => Message::Want(spans),
+            Self::Reply { id, round, age, payload } => Message::Reply { id, round, age, payload },
+        })
+    }
+}
+
 /// Bytes of a sequence number, mostly.
 const SEQUENCE: usize = 4;
 

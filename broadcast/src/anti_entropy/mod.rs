@@ -24,6 +24,8 @@ mod retention;
 use alloc::sync::Arc;
 use core::time::Duration;
 
+#[cfg(feature = "serde")]
+use murmurate_membership::snapshot::Stored;
 use murmurate_membership::{NodeFigure, Time, Violation, nanos};
 use thin_vec::ThinVec;
 
@@ -62,8 +64,18 @@ pub struct AntiEntropy<B: Broadcast> {
     delivered: ThinVec<Origin<B>>,
 }
 
+#[cfg(feature = "serde")]
+murmurate_membership::snapshot! {
+    impl[B] AntiEntropy<B> [
+        B: Broadcast<Peer: Stored, Id: Id<Origin: Stored> + Stored, Payload: Default>
+    ] {
+        began, retained, gaps, links, turn, armed, delivered
+    } but { inner, config }
+}
+
 /// A neighbour, and what it may still cause.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Link<P> {
     peer: P,
     /// Messages that are still answered.
@@ -76,6 +88,7 @@ struct Link<P> {
 
 /// Anti-entropy's timers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Timer<T> {
     /// The timer of the strategy inside.
     Inner(T),
@@ -107,6 +120,12 @@ impl<B: Broadcast> AntiEntropy<B> {
     /// The strategy inside.
     pub fn inner(&self) -> &B {
         &self.inner
+    }
+
+    /// The same to change, for a host that puts it in a state of before.
+    #[cfg(feature = "serde")]
+    pub fn inner_mut(&mut self) -> &mut B {
+        &mut self.inner
     }
 
     fn link(&mut self, peer: B::Peer) -> Option<&mut Link<B::Peer>> {

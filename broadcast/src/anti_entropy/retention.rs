@@ -16,10 +16,19 @@ const SPARE: usize = 4;
 
 /// A broadcast that is kept.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(
+        serialize = "I: serde::Serialize",
+        deserialize = "I: serde::Deserialize<'de>, D: Default"
+    ))
+)]
 pub(super) struct Kept<I, D> {
     pub(super) id: I,
     /// Links it crossed to come here.
     pub(super) round: u16,
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub(super) payload: D,
     /// When it was published, as far as this peer knows: when it came, or as long ago as whoever sent
     /// it says.
@@ -28,6 +37,14 @@ pub(super) struct Kept<I, D> {
 
 /// All that is kept.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(
+        serialize = "I: serde::Serialize, I::Origin: serde::Serialize",
+        deserialize = "I: serde::Deserialize<'de>, I::Origin: serde::Deserialize<'de>, D: Default"
+    ))
+)]
 pub(super) struct Retention<I: Id, D> {
     /// Of each origin by sequence.
     origins: BTreeMap<I::Origin, VecDeque<Kept<I, D>>>,

@@ -20,6 +20,7 @@ const DOUBLINGS: u8 = 31;
 
 /// What is worth waiting for, in milliseconds, rounded up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct GraftTimeout {
     /// For a payload, by what this window of payloads has shown, and the one before it.
     waits: [u16; 2],

@@ -10,6 +10,7 @@ use crate::{Id, compact};
 
 /// A broadcast that neighbours have and this peer has not.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Missing<P, I> {
     id: I,
     /// When it was announced first.
@@ -55,6 +56,7 @@ pub(crate) enum Turn<P, I> {
 
 /// All of them, by id.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct MissingList<P, I>(ThinVec<Missing<P, I>>);
 
 impl<P: Peer, I: Id> MissingList<P, I> {

@@ -21,6 +21,8 @@ mod straighten;
 
 use alloc::sync::Arc;
 
+#[cfg(feature = "serde")]
+use murmurate_membership::snapshot::Stored;
 use murmurate_membership::{NodeFigure, Peer, Time, Violation};
 use thin_vec::ThinVec;
 
@@ -56,7 +58,16 @@ pub struct Plumtree<P, I: Id, D> {
     sooner_armed: bool,
 }
 
+#[cfg(feature = "serde")]
+murmurate_membership::snapshot! {
+    impl[P: Peer + Stored, I: Id<Origin: Stored> + Stored, D: Payload + Default] Plumtree<P, I, D> [] {
+        neighbors, seen, cache, missing, queue, sampling, graft_timeout, straighten, batch_armed,
+        missing_armed, missing_sooner, sooner_armed
+    } but { config }
+}
+
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Neighbor<P> {
     peer: P,
     /// In the tree: gets payloads. Otherwise lazy: gets announcements.
@@ -65,6 +76,7 @@ struct Neighbor<P> {
 
 /// Plumtree's timers. At most one of each kind is outstanding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Timer {
     /// Send the gathered announcements.
     Batch,

@@ -26,6 +26,7 @@ const SPARSE: u32 = 2;
 
 /// Counts how many broadcasts come in a period, and picks the more rarely the more there are.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct PruneSampling {
     /// When the period that is counted began.
     since: Time,

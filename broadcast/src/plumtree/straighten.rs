@@ -17,6 +17,7 @@ const MOST: u8 = 56;
 
 /// A link of the tree, and the one that seems better.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Straighten<P> {
     /// The link that payloads come by, and the neighbour that announces them first.
     links: Option<(P, P)>,

@@ -6,6 +6,7 @@ use crate::{Peer, Time};
 
 /// Says that `peer` and all its earlier incarnations are gone for good.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Tombstone<P> {
     pub(super) peer: P,
     until: Time,
@@ -13,6 +14,7 @@ pub(super) struct Tombstone<P> {
 
 /// A bounded set of tombstones, one a node, sorted by node.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Departed<P> {
     stones: ThinVec<Tombstone<P>>,
 }

@@ -10,6 +10,7 @@ use crate::{Peer, Time};
 
 /// A member without a link.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Member<P> {
     pub(super) peer: P,
     /// It spoke itself; otherwise it is a hint that nothing vouches for.
@@ -22,6 +23,7 @@ pub(super) struct Member<P> {
 /// A set of members, one incarnation a node, sorted by node. The caller bounds it with
 /// [`Known::evict`].
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Known<P> {
     members: ThinVec<Member<P>>,
 }

@@ -57,14 +57,23 @@ pub struct FullMesh<P> {
     armed: [bool; 3],
 }
 
+#[cfg(feature = "serde")]
+crate::snapshot! {
+    impl[P: Peer + crate::snapshot::Stored] FullMesh<P> [] {
+        rng, links, known, departed, contacts, phase, armed
+    } but { me, config }
+}
+
 /// A peer to enter the overlay through, never forgotten and asked for as long as it is not linked.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Contact<P> {
     peer: P,
     redial: Redial,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Phase {
     Idle,
     Running,
@@ -73,6 +82,7 @@ enum Phase {
 
 /// The full mesh's timers. At most one of each kind is outstanding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Timer {
     /// Tell a random neighbour of others.
     Gossip,

@@ -69,8 +69,16 @@ pub struct HyParView<P> {
     rejoin_armed: bool,
 }
 
+#[cfg(feature = "serde")]
+crate::snapshot! {
+    impl[P: Peer + crate::snapshot::Stored] HyParView<P> [] {
+        rng, links, passive, contacts, lost, sent, promotion_due, join_attempts, phase, rejoin_armed
+    } but { me, config }
+}
+
 /// Why a link was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Purpose<P> {
     /// To enter the overlay through a contact.
     Join,
@@ -83,6 +91,7 @@ enum Purpose<P> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Phase {
     Idle,
     Running,
@@ -91,6 +100,7 @@ enum Phase {
 
 /// HyParView's timers. At most one of each kind is outstanding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Timer {
     /// Exchange a sample of the views.
     Shuffle,

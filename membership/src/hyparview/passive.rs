@@ -11,6 +11,7 @@ use crate::sample::choose;
 /// The first `tried` were asked for a link since the last [`Passive::retry`] and refused: a
 /// refused candidate stays passive and another is tried (HyParView §4.3).
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Passive<P> {
     peers: ThinVec<P>,
     tried: u16,

@@ -28,6 +28,7 @@ const DOUBLINGS: u16 = 3;
 
 /// A peer that fell silent, or a contact not linked yet.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Lost<P> {
     pub(super) peer: P,
     tries: u16,
@@ -37,6 +38,7 @@ pub(super) struct Lost<P> {
 
 /// When a peer that is tried and answers is linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum When {
     /// As soon as it answers: it was a neighbour, or is of another part.
     AtOnce,

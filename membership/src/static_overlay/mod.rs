@@ -51,8 +51,16 @@ pub struct StaticOverlay<P> {
     armed: [bool; 2],
 }
 
+#[cfg(feature = "serde")]
+crate::snapshot! {
+    impl[P: Peer + crate::snapshot::Stored] StaticOverlay<P> [] {
+        rng, links, contacts, phase, armed
+    } but { me, config }
+}
+
 /// A peer that the host gave: a neighbour to be.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Contact<P> {
     peer: P,
     redial: Redial,
@@ -61,6 +69,7 @@ struct Contact<P> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Phase {
     Idle,
     Running,
@@ -69,6 +78,7 @@ enum Phase {
 
 /// The static overlay's timers. At most one of each kind is outstanding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Timer {
     /// Keep links alive, notice silent ones, ask again.
     Keepalive,

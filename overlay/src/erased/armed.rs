@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 /// A timer, by the place where it waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AnyTimer(u32);
 
 /// Timers that are armed. There are few at a time.
@@ -16,7 +17,20 @@ impl<T> Default for Armed<T> {
     }
 }
 
+/// With a timer in each place, or none.
+impl<T> From<Vec<Option<T>>> for Armed<T> {
+    fn from(places: Vec<Option<T>>) -> Self {
+        Self(places)
+    }
+}
+
 impl<T> Armed<T> {
+    /// Its places, each with its timer.
+    #[must_use]
+    pub fn places(&self) -> &[Option<T>] {
+        &self.0
+    }
+
     /// Keeps a timer until it is due.
     pub fn put(&mut self, timer: T) -> AnyTimer {
         let free = self.0.iter().position(Option::is_none).unwrap_or_else(|| {

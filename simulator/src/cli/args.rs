@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::compare::Compare;
 use crate::cli::merge::Merge;
-use crate::cli::outputs::OutputArgs;
+use crate::cli::outputs::{OutputArgs, moment};
 use crate::cli::sweep::Sweep;
 use crate::cli::values::{threads, whole};
 
@@ -43,6 +43,9 @@ const EXAMPLES: &str = "Examples:
   murmurate-sim run mass-failure --export overlay.graphml --export-at 45s
   murmurate-sim run churn --report churn.html       write a page with charts
   murmurate-sim run churn --probe nodes.parquet     write figures of nodes
+  murmurate-sim run my.toml --save-at 60s --save warm
+                                                    save the settled overlay
+  murmurate-sim run my.toml --from warm --seed 2    start from it
   murmurate-sim swarm --seeds 10000                 check 10,000 configurations
   murmurate-sim sweep quickstart --vary active_capacity=3..8 --seeds 10
   murmurate-sim compare quickstart --b broadcast.strategy=flood
@@ -111,8 +114,25 @@ pub(crate) struct Run {
     /// Print only one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
+    /// Start from the overlay in this file, which --save has written
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) save: SaveArgs,
     #[command(flatten)]
     pub(crate) outputs: OutputArgs,
+}
+
+/// What to save.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Saved overlays")]
+pub(crate) struct SaveArgs {
+    /// Run until --save-at, and write the overlay to this file, from which other runs can start
+    #[arg(long, value_name = "FILE", requires = "save_at", conflicts_with_all = ["report", "export", "trace", "probe"])]
+    pub(crate) save: Option<PathBuf>,
+    /// When to save: all nodes have joined, and nothing has gone wrong yet
+    #[arg(long, value_name = "TIME", value_parser = moment, requires = "save")]
+    pub(crate) save_at: Option<Span>,
 }
 
 /// What is run without a scenario.
@@ -160,6 +180,8 @@ impl Default for Run {
             experiment,
             threads: NonZeroUsize::MIN,
             json: false,
+            from: None,
+            save: SaveArgs::default(),
             outputs: OutputArgs::default(),
         }
     }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::experiment::scenario::{Document, Scenario, ScenarioError};
+use crate::experiment::scenario::{Document, Scenario};
 use crate::study::sweep::compare::{self, Compared, Comparison, SIGNIFICANT};
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::sweep::Force;
+use crate::cli::sweep::{Force, start_from};
 use crate::cli::values::whole;
 use crate::cli::{progress, summary};
 
@@ -33,6 +33,9 @@ pub(crate) struct Compare {
     /// How many seeds to run both with, starting with that of A
     #[arg(long, default_value = "20", value_parser = |text: &str| whole(text, 2..=100_000))]
     seeds: u64,
+    /// Start every run from the overlay in this file, which `run --save` has written
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
     #[command(flatten)]
     force: Force,
     /// The figures to compare, such as rmr,latency_p99; with fewer, smaller differences can be detected
@@ -63,8 +66,8 @@ struct Json<'a> {
 
 pub(crate) fn compare(options: &Compare) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let second = options.second.as_ref().unwrap_or(&options.first);
-    let a = scenario(&options.first, &options.set, "--a", &options.a)?;
-    let b = scenario(second, &options.set, "--b", &options.b)?;
+    let a = scenario(options, &options.first, "--a", &options.a)?;
+    let b = scenario(options, second, "--b", &options.b)?;
     let b = Scenario { seed: a.seed, ..b };
     let named = Scenario { name: a.name.clone(), description: a.description.clone(), ..b.clone() };
     if named == a {
@@ -93,19 +96,20 @@ pub(crate) fn compare(options: &Compare) -> Result<ExitCode, Box<dyn std::error:
 }
 
 fn scenario(
+    options: &Compare,
     path: &std::path::Path,
-    set: &[String],
     option: &str,
     own: &[String],
-) -> Result<Scenario, ScenarioError> {
+) -> Result<Scenario, Box<dyn std::error::Error>> {
     let mut document = Document::read(path)?;
-    for assignment in set {
+    for assignment in &options.set {
         document.set(assignment)?;
     }
+    start_from(&mut document, options.from.as_deref())?;
     for assignment in own {
         document.assign(option, assignment)?;
     }
-    document.scenario()
+    Ok(document.scenario()?)
 }
 
 fn print(comparison: &Comparison) {

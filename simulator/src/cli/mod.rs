@@ -22,6 +22,7 @@ mod plot;
 mod probe;
 mod progress;
 mod run;
+mod save;
 mod scenarios;
 mod summary;
 mod swarm;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
         Err(error) => return refused(&error),
     };
     let outcome = match command {
+        Command::Run(options) if options.save.save.is_some() => save::save(&options),
         Command::Run(options) => run::run(&options),
         Command::Swarm(options) => swarm::swarm(&options),
         Command::Sweep(options) => sweep::sweep(&options),

@@ -67,7 +67,7 @@ fn reported(text: &str) -> Result<PathBuf, String> {
     is_page.then_some(path).ok_or_else(|| "its ending is not .html".to_owned())
 }
 
-fn moment(text: &str) -> Result<Span, String> {
+pub(crate) fn moment(text: &str) -> Result<Span, String> {
     let time = humantime::parse_duration(text);
     time.map(Span).map_err(|_| format!("{text:?} is not a time: write 45s, 250ms or 1m"))
 }

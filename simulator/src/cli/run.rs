@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Run) -> Result<ExitCode, Box<dyn std::error::Error>>
 }
 
 /// The scenario of the options: a file, or one that is made from them.
-fn scenario(options: &Run) -> Result<Scenario, Box<dyn std::error::Error>> {
+pub(crate) fn scenario(options: &Run) -> Result<Scenario, Box<dyn std::error::Error>> {
     let mut scenario = match &options.scenario {
         Some(path) => Scenario::read(path, &options.set)?,
         None => {
@@ -74,6 +74,9 @@ fn scenario(options: &Run) -> Result<Scenario, Box<dyn std::error::Error>> {
     };
     if let Some(seed) = options.seed {
         scenario.seed = seed;
+    }
+    if options.from.is_some() {
+        scenario.from.clone_from(&options.from);
     }
     Ok(scenario)
 }

@@ -1,7 +1,7 @@
 //! `murmurate-sim sweep`: runs a scenario many times, and writes a table.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::experiment::scenario::Document;
@@ -29,6 +29,9 @@ pub(crate) struct Sweep {
     /// How many seeds to run each combination with, starting with the scenario's seed
     #[arg(long, default_value = "10", value_parser = |text: &str| whole(text, 1..=MOST_RUNS))]
     seeds: u64,
+    /// Start every run from the overlay in this file, which `run --save` has written
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
     #[command(flatten)]
     force: Force,
     /// Run only one of several shards, such as 2/8; `merge` merges their tables
@@ -81,6 +84,7 @@ pub(crate) fn sweep(options: &Sweep) -> Result<ExitCode, Box<dyn std::error::Err
     for assignment in &options.set {
         document.set(assignment)?;
     }
+    start_from(&mut document, options.from.as_deref())?;
     let sweep = sweep::Sweep::new(document, &options.vary, options.seeds)?;
     if shard.count > sweep.runs() {
         return Err(format!("--shard {shard}: there are only {} runs", sweep.runs()).into());
@@ -103,6 +107,19 @@ pub(crate) fn sweep(options: &Sweep) -> Result<ExitCode, Box<dyn std::error::Err
         say!("sweep {}: {rows} of {all} runs{before}; seeds {first} to {last}\n", sweep.id());
     }
     write(output, shard, &outputs, partial, &shown)
+}
+
+/// Has a scenario start from this file, named from here and not from the scenario's folder.
+pub(crate) fn start_from(
+    document: &mut Document,
+    file: Option<&Path>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    if let Some(file) = file {
+        let file = std::path::absolute(file)?;
+        let quoted = toml::Value::from(file.display().to_string());
+        document.assign("--from", &format!("from={quoted}"))?;
+    }
+    Ok(())
 }
 
 /// The rows of an interrupted sweep with `--resume`, or else an empty table.

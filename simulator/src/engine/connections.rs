@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use murmurate::membership::nanos;
 
+use crate::engine::codec::Codec;
 use crate::engine::event::What;
 use crate::engine::handshake::Handshake;
+use crate::engine::snapshot::{ReadError, SaveError};
+use crate::engine::storage;
 use crate::engine::strategy::SimStack;
 use crate::model::node::SimPeer;
 
@@ -169,6 +172,51 @@ impl<P: SimStack> Connections<P> {
             !goes
         });
         lost
+    }
+
+    /// Writes them.
+    pub(crate) fn save(&self, codec: &Codec<P>, into: &mut Vec<u8>) -> Result<(), SaveError> {
+        storage::save(&(self.attempts, self.full, self.peers.len()), into)?;
+        for (peer, state) in &self.peers {
+            match state {
+                State::Open(used) => storage::save(&(peer, Some(*used)), into)?,
+                State::Dialling { attempt, held } => {
+                    storage::save(&(peer, None::<u64>, attempt, held.len()), into)?;
+                    for (kind, bytes, what) in held {
+                        storage::save(&(kind, bytes), into)?;
+                        codec.save_what(what, into)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads them.
+    pub(crate) fn restore(
+        dialling: Dialling,
+        codec: &Codec<P>,
+        from: &mut &[u8],
+    ) -> Result<Self, ReadError> {
+        let (attempts, full, count) = storage::read::<(u32, usize, usize)>(from)?;
+        let mut peers = Vec::new();
+        for _ in 0..count {
+            let (peer, used) = storage::read::<(SimPeer, Option<u64>)>(from)?;
+            let state = match used {
+                Some(used) => State::Open(used),
+                None => {
+                    let (attempt, count) = storage::read::<(u32, usize)>(from)?;
+                    let mut held = Vec::new();
+                    for _ in 0..count {
+                        let (kind, bytes) = storage::read(from)?;
+                        held.push((kind, bytes, codec.read_what(from)?));
+                    }
+                    State::Dialling { attempt, held }
+                }
+            };
+            peers.push((peer, state));
+        }
+        Ok(Self { dialling, attempts, peers, full })
     }
 
     /// The process starts anew.

@@ -67,6 +67,11 @@ impl Counts {
         self.counts.get(place * self.width + column).copied().unwrap_or(0)
     }
 
+    /// So much was counted there before.
+    pub(crate) fn set(&mut self, place: usize, column: usize, so_far: u64) {
+        row(&mut self.counts, self.width, place)[column] = so_far;
+    }
+
     /// The node at this place sent a message.
     pub(crate) fn sent(&mut self, place: usize, kind: usize, bytes: u64) {
         let row = row(&mut self.counts, self.width, place);

@@ -21,7 +21,7 @@ pub(crate) struct DeliveryLog {
 }
 
 /// When a peer had its first neighbour.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Joined {
     /// By its clock.
     pub(crate) at: Time,
@@ -88,6 +88,36 @@ impl DeliveryLog {
     /// How many broadcasts that is so far.
     pub(crate) fn has_missed(&self, node: SimPeer, publisher: SimPeer) -> u64 {
         self.missed.get(&(node, publisher)).copied().unwrap_or(0)
+    }
+
+    /// Of all publishers of which there are some.
+    pub(crate) fn all_missed(&self, node: SimPeer) -> Vec<(SimPeer, u64)> {
+        let from = self.missed.range((node, SimPeer::new(0, 0))..);
+        let of_node = from.take_while(|((missing, _), _)| *missing == node);
+        of_node.map(|((_, publisher), count)| (*publisher, *count)).collect()
+    }
+
+    /// Broadcasts up to the last one that was delivered.
+    pub(crate) fn broadcasts(&self) -> usize {
+        self.delivered.len()
+    }
+
+    /// Whether somebody wants to know when peers join.
+    pub(crate) fn has_joins(&self) -> bool {
+        self.joined.is_some()
+    }
+
+    /// What was noted of a node before.
+    pub(crate) fn restore(
+        &mut self,
+        me: SimPeer,
+        joined: Option<Joined>,
+        missed: Vec<(SimPeer, u64)>,
+    ) {
+        self.missed.extend(missed.into_iter().map(|(publisher, count)| ((me, publisher), count)));
+        if let (Some(all), Some(joined)) = (&mut self.joined, joined) {
+            all.insert(me, joined);
+        }
     }
 
     /// A broadcast that was delivered twice, and by whom.

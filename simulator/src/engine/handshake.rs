@@ -3,7 +3,7 @@
 use crate::model::node::SimPeer;
 
 /// A message of a handshake, with the round trips that are left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Handshake {
     /// The dialler asks.
     Dial(u8),

@@ -11,6 +11,8 @@
 //! Lines carry a message at the same time, so the slowest counts, and not all of them. A line hears of the
 //! first bit and of the last bit, and passes on both. The last bit never leaves before it has come.
 
+mod saved;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use murmurate::membership::nanos;
@@ -61,7 +63,7 @@ struct Passing<T> {
     came: Option<T>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 struct Backlog {
     names: VecDeque<Name>,
     bytes: u64,

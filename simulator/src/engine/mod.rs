@@ -1,6 +1,7 @@
 //! Runs nodes in virtual time: their protocols, their channels, the events between them, and what is
 //! counted and recorded on the way.
 
+mod codec;
 mod connections;
 mod counts;
 mod deliveries;
@@ -16,7 +17,9 @@ mod queue;
 mod shard;
 mod shards;
 mod simulation;
+pub mod snapshot;
 pub mod stats;
+pub mod storage;
 pub mod strategy;
 mod strict;
 pub mod watch;

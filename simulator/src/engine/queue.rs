@@ -116,6 +116,11 @@ impl<P: SimStack> Queue<P> {
         self.wheel.len() + self.incoming.iter().map(|mailbox| mailbox.events.len()).sum::<usize>()
     }
 
+    /// All of them, once all mail has been exchanged.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Event<P>> {
+        self.wheel.iter().chain(self.incoming.iter().flat_map(|mailbox| &mailbox.events))
+    }
+
     /// None of them comes before this time.
     pub(crate) fn next(&self) -> Option<u64> {
         let mail = self.incoming.iter().map(|mailbox| mailbox.earliest).min();

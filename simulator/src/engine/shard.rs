@@ -5,6 +5,8 @@
 //! adds up: counters and the digest are sums, the last hop is a maximum, deliveries are a set. Draws of the
 //! network depend on the message alone, all others on the node alone.
 
+mod saved;
+
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,8 @@ use crate::model::id::SimId as _;
 use crate::model::machine::{Admission, Machine, ProcessorModel};
 use crate::model::network::{Network, STREAM_TIMEOUT};
 use crate::model::node::SimPeer;
+
+pub(crate) use saved::in_order;
 
 #[derive(Clone)]
 pub(crate) struct Node<P> {

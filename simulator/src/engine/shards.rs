@@ -109,6 +109,11 @@ impl<P: SimStack> Shards<P> {
         self.peak.max(self.pending())
     }
 
+    /// So many events waited once, before this simulation went on from there.
+    pub(crate) fn restore_peak(&mut self, peak: usize) {
+        self.peak = self.peak.max(peak);
+    }
+
     fn pending(&self) -> usize {
         let lines = |shard: &Shard<P>| shard.common.lines.as_ref().map_or(0, |lines| lines.len());
         self.shards.iter().map(|shard| shard.common.queue.len() + lines(shard)).sum()

@@ -1,5 +1,7 @@
 //! What a run counts.
 
+pub(crate) mod saved;
+
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -67,7 +69,7 @@ pub struct KindStats {
 }
 
 /// The figures of one broadcast.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BroadcastStats {
     /// The publisher's index.
     pub origin: usize,

@@ -35,8 +35,8 @@ impl<B> SimBroadcast for B where
 {
 }
 
-/// What simulated broadcasts carry.
-pub trait SimPayload: Payload {
+/// What simulated broadcasts carry. The default is what is read of a file: see [`storage`](super::storage).
+pub trait SimPayload: Payload + Default {
     /// What a workload publishes.
     fn of_workload() -> Self;
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use murmurate::membership::{DownReason, Time};
 use murmurate::stack::Timer;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::engine::counts::Counts;
 use crate::engine::event::What;
@@ -23,7 +23,7 @@ pub(crate) struct Watch {
 }
 
 /// Messages of one node, over all its incarnations.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Load {
     /// Messages it sent.
     pub sent: u64,
@@ -231,6 +231,13 @@ impl Watch {
     /// What the node at this place sent and handled, if that is counted.
     pub(crate) fn load_of(&self, place: usize) -> Option<Load> {
         Some(self.loads.as_ref()?.get(place).copied().unwrap_or_default())
+    }
+
+    /// What the node at this place sent and handled before, if that is counted.
+    pub(crate) fn restore_load(&mut self, place: usize, load: Load) {
+        if let Some(held) = self.load_mut(place) {
+            *held = load;
+        }
     }
 
     fn load_mut(&mut self, place: usize) -> Option<&mut Load> {

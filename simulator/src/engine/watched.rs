@@ -1,8 +1,11 @@
 //! Checks of strategies beside their own: what an input must not do to them, and what it must do.
 
+use murmurate::broadcast::Id;
 use murmurate::broadcast::{self, AntiEntropy, Broadcast, anti_entropy};
+use murmurate::membership::snapshot::Stored;
 use murmurate::membership::{Membership, Time, Wire};
 
+use crate::engine::storage::{self, OfBroadcast, OfMembership};
 use crate::model::node::SimPeer;
 
 /// What is checked beside [`Membership::check`]. With an empty `impl Watched for Own {}` nothing more is
@@ -29,6 +32,15 @@ pub trait Watched: Membership {
     fn looks_for_former(&self, _peer: Self::Peer) -> bool {
         false
     }
+
+    /// What writes and reads its state. Without it a simulation of this strategy cannot be saved. One that
+    /// implements [`Snapshot`](murmurate::membership::snapshot::Snapshot) has [`storage::of_membership`].
+    fn storage(&self) -> Option<OfMembership<Self>>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// What is checked beside [`Broadcast::check`]. With an empty `impl WatchedBroadcast for Own {}` nothing
@@ -49,9 +61,21 @@ pub trait WatchedBroadcast: Broadcast<Peer = SimPeer> {
     fn must_graft(&self, _now: Time, _input: &broadcast::Input<Self>) -> Option<SimPeer> {
         None
     }
+
+    /// What writes and reads its state. Without it a simulation of this strategy cannot be saved. One that
+    /// implements [`Snapshot`](murmurate::membership::snapshot::Snapshot) has [`storage::of_broadcast`].
+    fn storage(&self) -> Option<OfBroadcast<Self>>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
-impl<B: WatchedBroadcast> WatchedBroadcast for AntiEntropy<B> {
+impl<B> WatchedBroadcast for AntiEntropy<B>
+where
+    B: WatchedBroadcast<Id: Id<Origin: Stored> + Stored, Payload: Default> + 'static,
+{
     fn kinds(&self) -> Vec<&'static str> {
         let mut kinds = Self::Message::KINDS.to_vec();
         let inside = self.inner().kinds();
@@ -65,6 +89,10 @@ impl<B: WatchedBroadcast> WatchedBroadcast for AntiEntropy<B> {
 
     fn must_graft(&self, now: Time, input: &broadcast::Input<Self>) -> Option<SimPeer> {
         self.inner().must_graft(now, &inside(input)?)
+    }
+
+    fn storage(&self) -> Option<OfBroadcast<Self>> {
+        self.inner().storage().map(storage::around)
     }
 }
 

@@ -75,6 +75,11 @@ impl<T> Wheel<T> {
         self.len
     }
 
+    /// All of them, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.levels.iter().flat_map(|level| level.slots.iter().flatten().flatten())
+    }
+
     /// No event comes before this time. It need not be the time of one: the bucket may turn out to
     /// be empty when it is drained.
     pub(crate) fn next(&self) -> Option<u64> {

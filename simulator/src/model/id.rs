@@ -1,11 +1,13 @@
 //! How broadcasts are named in a simulation.
 
 use murmurate::broadcast::Id;
+use murmurate::membership::snapshot::Stored;
+use serde::{Deserialize, Serialize};
 
 use crate::model::node::SimPeer;
 
 /// A broadcast id from which the simulator can tell which broadcast of the run it is.
-pub trait SimId: Id {
+pub trait SimId: Id<Origin: Stored> + Stored {
     /// The `index`-th broadcast of the run, which is the `sequence`-th of this publisher.
     fn new(index: u32, origin: SimPeer, sequence: u32) -> Self;
 
@@ -33,7 +35,7 @@ impl SimId for u32 {
 }
 
 /// A publisher's incarnation and a number that it counts, as in the ids of real nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BroadcastId {
     origin: SimPeer,
     sequence: u32,

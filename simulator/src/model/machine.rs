@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use murmurate::membership::{Time, nanos};
+use serde::{Deserialize, Serialize};
 
 use crate::model::network::{BandwidthModel, Port, time_of};
 
@@ -11,10 +12,11 @@ use crate::model::network::{BandwidthModel, Port, time_of};
 const MOST_WAITING: u32 = 1 << 16;
 
 /// How a machine differs from an ideal one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) clock: Clock,
     pub(crate) port: Option<Port>,
+    #[serde(skip)]
     processor: ProcessorModel,
     /// Nanoseconds of work for each input, beside the processor's.
     work: u64,
@@ -53,6 +55,11 @@ impl Machine {
     /// One with this port and this processor.
     pub(crate) fn with(port: Option<Port>, processor: ProcessorModel) -> Self {
         Self { port, processor, ..Self::default() }
+    }
+
+    /// The same with this processor, and with this port if it has none.
+    pub(crate) fn equipped(self, port: Option<Port>, processor: ProcessorModel) -> Self {
+        Self { port: self.port.or(port), processor, ..self }
     }
 
     /// When a message that is sent now leaves: once the processor has written it.
@@ -126,7 +133,7 @@ impl Machine {
 }
 
 /// A clock that is wrong: it runs at one speed from its last change on.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Clock {
     /// Its seconds in a true second.
     rate: f64,

@@ -96,6 +96,16 @@ impl Regional {
         &self.classes
     }
 
+    /// The same, to change.
+    pub(crate) fn classes_mut(&mut self) -> impl Iterator<Item = &mut Histogram<u64>> {
+        self.classes.iter_mut()
+    }
+
+    /// What was delivered in each, to change.
+    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut Latencies> {
+        self.rows.iter_mut()
+    }
+
     /// The regions' names, with what was delivered there.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &Latencies)> {
         let names = self.placement.names().iter().map(String::as_str);
@@ -111,6 +121,6 @@ impl Latencies {
 
 /// Two digits up to an hour: some kilobytes a region.
 #[expect(clippy::expect_used, reason = "constants that the histogram accepts")]
-fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600_000_000, 2).expect("valid bounds")
 }

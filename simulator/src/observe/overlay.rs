@@ -1,7 +1,7 @@
 //! The overlay of the running nodes, measured as a graph.
 
 use murmurate::membership::Membership as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::{SimStack, Simulation};
 use crate::model::node::SimPeer;
@@ -13,7 +13,7 @@ const EXACT_PATHS: usize = 10_000;
 const SAMPLED_SOURCES: usize = 256;
 
 /// What the papers measure of an overlay. Links to nodes that do not run do not count.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Overlay {
     /// Running nodes.
     pub running_nodes: usize,

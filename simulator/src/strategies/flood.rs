@@ -6,12 +6,17 @@ use murmurate::broadcast::flood::{Flood, Parameters};
 
 use super::SimulatedBroadcast;
 use super::broadcast::{BroadcastConditions, BroadcastNeeds, BroadcastPromises};
+use crate::engine::storage::{self, OfBroadcast};
 use crate::engine::strategy::{SimPayload, WatchedBroadcast};
 use crate::model::dice::Dice;
 use crate::model::id::SimId;
 use crate::model::node::SimPeer;
 
-impl<I: SimId, D: SimPayload> WatchedBroadcast for Flood<SimPeer, I, D> {}
+impl<I: SimId, D: SimPayload> WatchedBroadcast for Flood<SimPeer, I, D> {
+    fn storage(&self) -> Option<OfBroadcast<Self>> {
+        Some(storage::of_broadcast())
+    }
+}
 
 impl SimulatedBroadcast for Parameters {
     const DRAWN: (u32, u32) = (25, 75);

@@ -5,11 +5,16 @@ use murmurate::membership::full_mesh::{FullMesh, Parameters};
 
 use super::SimulatedMembership;
 use super::membership::{MembershipConditions, MembershipNeeds, MembershipPromises};
+use crate::engine::storage::{self, OfMembership};
 use crate::engine::strategy::Watched;
 use crate::model::dice::Dice;
 use crate::model::node::SimPeer;
 
-impl Watched for FullMesh<SimPeer> {}
+impl Watched for FullMesh<SimPeer> {
+    fn storage(&self) -> Option<OfMembership<Self>> {
+        Some(storage::of_membership())
+    }
+}
 
 impl SimulatedMembership for Parameters {
     const DRAWN: u32 = 20;

@@ -7,6 +7,7 @@ use murmurate::membership::{Membership as _, Peer as _};
 
 use super::SimulatedMembership;
 use super::membership::{MembershipConditions, MembershipNeeds, MembershipPromises};
+use crate::engine::storage::{self, OfMembership};
 use crate::engine::strategy::Watched;
 use crate::model::dice::Dice;
 use crate::model::node::SimPeer;
@@ -24,6 +25,10 @@ impl Watched for HyParView<SimPeer> {
 
     fn looks_for_former(&self, peer: SimPeer) -> bool {
         self.contacts().iter().copied().chain(self.lost()).any(|held| peer.supersedes(held))
+    }
+
+    fn storage(&self) -> Option<OfMembership<Self>> {
+        Some(storage::of_membership())
     }
 }
 

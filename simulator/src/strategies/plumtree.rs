@@ -8,6 +8,7 @@ use murmurate::membership::Time;
 
 use super::SimulatedBroadcast;
 use super::broadcast::{BroadcastConditions, BroadcastNeeds, BroadcastPromises};
+use crate::engine::storage::{self, OfBroadcast};
 use crate::engine::strategy::{SimPayload, WatchedBroadcast};
 use crate::model::dice::Dice;
 use crate::model::id::SimId;
@@ -20,6 +21,10 @@ impl<I: SimId, D: SimPayload> WatchedBroadcast for Plumtree<SimPeer, I, D> {
 
     fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<SimPeer> {
         self.grafts(now, input)
+    }
+
+    fn storage(&self) -> Option<OfBroadcast<Self>> {
+        Some(storage::of_broadcast())
     }
 }
 

@@ -31,7 +31,7 @@ fn class(nodes: &[usize]) -> Class {
 /// A full mesh that floods, of nodes that are 12 ms away from each other.
 fn simulation(classes: Vec<Class>, links: &LinkModel) -> Sim {
     let network = Network::new(1, Latency::Constant(12 * MS), 0.0).expect("a network");
-    let network = network.with(links).expect("links").classed(classes).expect("classes");
+    let network = network.with(links).expect("links").classed(classes, 1).expect("classes");
     let make = strategy::nodes(full_mesh::Parameters::default(), flood::Parameters::default());
     let mut sim = Simulation::new(1, network, make.expect("defaults"));
     sim.watch_events(&Filter::default());

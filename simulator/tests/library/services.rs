@@ -17,7 +17,7 @@ use murmurate_simulator::observe::check;
 use murmurate_simulator::{SimPeer, Simulation};
 
 /// What a broadcast says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Note(String);
 
 impl Payload for Note {

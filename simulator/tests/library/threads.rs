@@ -25,8 +25,8 @@ const FAULTS: usize = 30;
 
 /// All that can be seen of a run.
 #[derive(PartialEq)]
-struct Seen {
-    stats: Stats,
+pub(crate) struct Seen {
+    pub(crate) stats: Stats,
     peak_pending: usize,
     twice: Option<(SimPeer, u32)>,
     regional: Regional,
@@ -38,7 +38,7 @@ struct Seen {
     delivered: Vec<Vec<usize>>,
 }
 
-fn latency(seed: u64) -> Latency {
+pub(crate) fn latency(seed: u64) -> Latency {
     let ms = Duration::from_millis;
     match seed / 6 % 4 {
         0 => Latency::Constant(ms(10)),
@@ -51,7 +51,7 @@ fn latency(seed: u64) -> Latency {
 }
 
 /// What else there is to a link: all of it, or any part.
-fn links(rng: &mut SplitMix64) -> LinkModel {
+pub(crate) fn links(rng: &mut SplitMix64) -> LinkModel {
     let ms = Duration::from_millis;
     let mut has = || rng.random_bool(0.4);
     LinkModel {
@@ -107,7 +107,7 @@ fn life<P: SimStack>(threads: usize, seed: u64, make: Make<P>) -> (Seen, u64) {
 }
 
 /// Something happens to a random node, or to all.
-fn strike<P: SimStack>(sim: &mut Simulation<P>, rng: &mut SplitMix64) {
+pub(crate) fn strike<P: SimStack>(sim: &mut Simulation<P>, rng: &mut SplitMix64) {
     let nodes = sim.len();
     let at = rng.random_range(0..nodes);
     let contact = rng.random_range(0..nodes);
@@ -143,7 +143,11 @@ fn strike<P: SimStack>(sim: &mut Simulation<P>, rng: &mut SplitMix64) {
     }
 }
 
-fn see<P: SimStack>(sim: &Simulation<P>, buckets: Vec<(u64, u64)>, regional: Regional) -> Seen {
+pub(crate) fn see<P: SimStack>(
+    sim: &Simulation<P>,
+    buckets: Vec<(u64, u64)>,
+    regional: Regional,
+) -> Seen {
     let views = |index| {
         let peer = sim.stack(index).expect("a node").membership();
         (sim.is_live(index), peer.active().collect(), peer.passive().collect())

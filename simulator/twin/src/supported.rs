@@ -24,6 +24,9 @@ pub(crate) struct Unsupported {
 /// Checks that real nodes support all of the scenario.
 pub(crate) fn check(scenario: &Scenario) -> Result<(), Unsupported> {
     let no = |key: &str, why: &str| Err(Unsupported { key: key.into(), why: why.into() });
+    if scenario.from.is_some() {
+        return no("from", "real nodes start with nothing");
+    }
     if scenario.nodes.count as usize > MOST_NODES {
         let why = format!("{}: at most {MOST_NODES} real nodes run", scenario.nodes.count);
         return no("nodes.count", &why);

@@ -44,6 +44,40 @@ fn keys_are_known_and_others_refused() {
 }
 
 #[test]
+fn a_strategy_without_storage_cannot_be_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("overlay");
+    let save = ["run", "star.toml", "--save-at", "10s", "--save"];
+    let output = laboratory(&[&save[..], &[file.to_str().expect("a path")]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert_eq!(said, "error: membership.strategy: star cannot be saved: it has no storage\n");
+    assert!(!file.exists());
+}
+
+/// Metrics of one's own are measured as if the run had never been saved.
+#[test]
+fn metrics_go_on_from_a_saved_overlay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let text = "duration = '16s'\nnodes = { count = 30, joining = '2s' }\nassertions = ['hub >= 1 at 4s']\n\
+        [[faults]]\nat = '10s'\ndo.crash.who.count = 5\n[measure]\noverlay_every = '2s'\n\
+        phases = [{ name = 'early', from = '0s' }, { name = 'late', from = '5s' }]\n";
+    std::fs::write(file("f.toml"), text).expect("room");
+    let run = |more: &[&str]| {
+        let output = laboratory(&[&["run", &file("f.toml"), "--json"], more].concat());
+        assert!(output.status.success(), "{}", self::text(&output.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+        ["digest", "metrics", "phases", "verdicts"].map(|key| json[key].clone())
+    };
+    let expected = run(&[]);
+    assert!(expected[1][0]["series"].as_array().is_some_and(|series| series.len() > 5));
+    let warm = file("warm");
+    run(&["--save-at", "8s", "--save", &warm]);
+    assert_eq!(run(&["--from", &warm]), expected);
+}
+
+#[test]
 fn sweeps_vary_its_parameters() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("runs.csv");

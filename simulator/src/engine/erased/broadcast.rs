@@ -5,10 +5,11 @@ use std::fmt::Debug;
 
 use dyn_clone::DynClone;
 use murmurate::broadcast::{Broadcast, Carries, Input};
-use murmurate::erased::{self, AnyBroadcastMessage, Boxed, ErasedBroadcast, Hosted};
+use murmurate::erased::{self, AnyBroadcastMessage, AnyTimer, Boxed, ErasedBroadcast, Hosted};
 use murmurate::membership::{Sizes, Time, Wire};
 
-use super::{ErasedMessage, own};
+use super::{ErasedMessage, own, read_armed, save_armed};
+use crate::engine::storage::{self, Garbled, OfBroadcast, Storage};
 use crate::engine::strategy::SimBroadcast;
 use crate::engine::watched::WatchedBroadcast;
 use crate::model::id::SimId;
@@ -90,7 +91,7 @@ impl<I: SimId> AnyBroadcastMessage for BroadcastMessage<I> {
 
 /// [`WatchedBroadcast`] as a trait object.
 pub trait ErasedWatchedBroadcast<I: SimId>:
-    ErasedBroadcast<BroadcastMessage<I>> + DynClone
+    Any + ErasedBroadcast<BroadcastMessage<I>> + DynClone
 {
     /// See [`WatchedBroadcast::kinds`].
     fn kinds(&self) -> Vec<&'static str>;
@@ -98,6 +99,8 @@ pub trait ErasedWatchedBroadcast<I: SimId>:
     fn spares_links(&self, input: &Input<AnyBroadcast<I>>) -> bool;
     /// See [`WatchedBroadcast::must_graft`].
     fn must_graft(&self, now: Time, input: &Input<AnyBroadcast<I>>) -> Option<SimPeer>;
+    /// See [`WatchedBroadcast::storage`].
+    fn storage(&self) -> Option<OfBroadcast<AnyBroadcast<I>>>;
 }
 
 dyn_clone::clone_trait_object!(<I> ErasedWatchedBroadcast<I> where I: SimId);
@@ -133,6 +136,58 @@ where
     fn must_graft(&self, now: Time, input: &Input<AnyBroadcast<I>>) -> Option<SimPeer> {
         self.strategy.must_graft(now, &look(self, input)?)
     }
+
+    fn storage(&self) -> Option<OfBroadcast<AnyBroadcast<I>>> {
+        Some(Box::new(Inside(self.strategy.storage()?)))
+    }
+}
+
+/// Of a strategy behind the same type.
+struct Inside<B: Broadcast>(OfBroadcast<B>);
+
+type HostedOf<B> = Hosted<B, <B as Broadcast>::Timer>;
+
+impl<I, B> Storage<AnyBroadcast<I>, BroadcastMessage<I>, AnyTimer> for Inside<B>
+where
+    I: SimId,
+    B: SimBroadcast<Id = I, Payload = ()> + Debug,
+{
+    fn save(&self, state: &AnyBroadcast<I>, into: &mut Vec<u8>) -> Result<(), Garbled> {
+        let hosted: Option<&HostedOf<B>> = (&*state.strategy as &dyn Any).downcast_ref();
+        let hosted = hosted.ok_or_else(Garbled::somehow)?;
+        self.0.save(&hosted.strategy, into)?;
+        save_armed(&hosted.timers, |timer, into| self.0.save_timer(timer, into), into)
+    }
+
+    fn restore(&self, state: &mut AnyBroadcast<I>, from: &mut &[u8]) -> Result<(), Garbled> {
+        let hosted: Option<&mut HostedOf<B>> =
+            (&mut *state.strategy as &mut dyn Any).downcast_mut();
+        let hosted = hosted.ok_or_else(Garbled::somehow)?;
+        self.0.restore(&mut hosted.strategy, from)?;
+        hosted.timers = read_armed(|from| self.0.read_timer(from), from)?;
+        Ok(())
+    }
+
+    fn save_message(
+        &self,
+        message: &BroadcastMessage<I>,
+        into: &mut Vec<u8>,
+    ) -> Result<(), Garbled> {
+        let said = (&*message.said as &dyn Any).downcast_ref().ok_or_else(Garbled::somehow)?;
+        self.0.save_message(said, into)
+    }
+
+    fn read_message(&self, from: &mut &[u8]) -> Result<BroadcastMessage<I>, Garbled> {
+        self.0.read_message(from).map(Boxed::<(), B::Message>::new)
+    }
+
+    fn save_timer(&self, timer: &AnyTimer, into: &mut Vec<u8>) -> Result<(), Garbled> {
+        storage::save(timer, into)
+    }
+
+    fn read_timer(&self, from: &mut &[u8]) -> Result<AnyTimer, Garbled> {
+        storage::read(from)
+    }
 }
 
 impl<I: SimId> WatchedBroadcast for AnyBroadcast<I> {
@@ -148,6 +203,10 @@ impl<I: SimId> WatchedBroadcast for AnyBroadcast<I> {
 
     fn must_graft(&self, now: Time, input: &Input<Self>) -> Option<SimPeer> {
         self.strategy.must_graft(now, input)
+    }
+
+    fn storage(&self) -> Option<OfBroadcast<Self>> {
+        self.strategy.storage()
     }
 }
 

@@ -4,10 +4,11 @@ use std::any::Any;
 use std::fmt::Debug;
 
 use dyn_clone::DynClone;
-use murmurate::erased::{self, AnyMembershipMessage, Boxed, ErasedMembership, Hosted};
+use murmurate::erased::{self, AnyMembershipMessage, AnyTimer, Boxed, ErasedMembership, Hosted};
 use murmurate::membership::{Membership, Sizes, Wire};
 
-use super::{ErasedMessage, own};
+use super::{ErasedMessage, own, read_armed, save_armed};
+use crate::engine::storage::{self, Garbled, OfMembership, Storage};
 use crate::engine::strategy::SimMembership;
 use crate::engine::watched::Watched;
 use crate::model::node::SimPeer;
@@ -59,7 +60,7 @@ impl AnyMembershipMessage for MembershipMessage {
 }
 
 /// [`Watched`] as a trait object.
-pub trait ErasedWatchedMembership: ErasedMembership<MembershipMessage> + DynClone {
+pub trait ErasedWatchedMembership: Any + ErasedMembership<MembershipMessage> + DynClone {
     /// See [`Watched::kinds`].
     fn kinds(&self) -> Vec<&'static str>;
     /// See [`Watched::spares_link`].
@@ -68,6 +69,8 @@ pub trait ErasedWatchedMembership: ErasedMembership<MembershipMessage> + DynClon
     fn replaces_failed(&self) -> bool;
     /// See [`Watched::looks_for_former`].
     fn looks_for_former(&self, peer: SimPeer) -> bool;
+    /// See [`Watched::storage`].
+    fn storage(&self) -> Option<OfMembership<AnyMembership>>;
 }
 
 dyn_clone::clone_trait_object!(ErasedWatchedMembership);
@@ -89,6 +92,50 @@ impl<M: SimMembership + Debug> ErasedWatchedMembership for Hosted<M, <M as Membe
     fn looks_for_former(&self, peer: SimPeer) -> bool {
         self.strategy.looks_for_former(peer)
     }
+
+    fn storage(&self) -> Option<OfMembership<AnyMembership>> {
+        Some(Box::new(Inside(self.strategy.storage()?)))
+    }
+}
+
+/// Of a strategy behind the same type.
+struct Inside<M: Membership>(OfMembership<M>);
+
+type HostedOf<M> = Hosted<M, <M as Membership>::Timer>;
+
+impl<M: SimMembership + Debug> Storage<AnyMembership, MembershipMessage, AnyTimer> for Inside<M> {
+    fn save(&self, state: &AnyMembership, into: &mut Vec<u8>) -> Result<(), Garbled> {
+        let hosted: Option<&HostedOf<M>> = (&*state.strategy as &dyn Any).downcast_ref();
+        let hosted = hosted.ok_or_else(Garbled::somehow)?;
+        self.0.save(&hosted.strategy, into)?;
+        save_armed(&hosted.timers, |timer, into| self.0.save_timer(timer, into), into)
+    }
+
+    fn restore(&self, state: &mut AnyMembership, from: &mut &[u8]) -> Result<(), Garbled> {
+        let hosted: Option<&mut HostedOf<M>> =
+            (&mut *state.strategy as &mut dyn Any).downcast_mut();
+        let hosted = hosted.ok_or_else(Garbled::somehow)?;
+        self.0.restore(&mut hosted.strategy, from)?;
+        hosted.timers = read_armed(|from| self.0.read_timer(from), from)?;
+        Ok(())
+    }
+
+    fn save_message(&self, message: &MembershipMessage, into: &mut Vec<u8>) -> Result<(), Garbled> {
+        let said = (&*message.0 as &dyn Any).downcast_ref().ok_or_else(Garbled::somehow)?;
+        self.0.save_message(said, into)
+    }
+
+    fn read_message(&self, from: &mut &[u8]) -> Result<MembershipMessage, Garbled> {
+        Ok(MembershipMessage(Box::new(self.0.read_message(from)?)))
+    }
+
+    fn save_timer(&self, timer: &AnyTimer, into: &mut Vec<u8>) -> Result<(), Garbled> {
+        storage::save(timer, into)
+    }
+
+    fn read_timer(&self, from: &mut &[u8]) -> Result<AnyTimer, Garbled> {
+        storage::read(from)
+    }
 }
 
 impl Watched for AnyMembership {
@@ -108,5 +155,9 @@ impl Watched for AnyMembership {
 
     fn looks_for_former(&self, peer: SimPeer) -> bool {
         self.strategy.looks_for_former(peer)
+    }
+
+    fn storage(&self) -> Option<OfMembership<Self>> {
+        self.strategy.storage()
     }
 }

@@ -5,7 +5,7 @@ use crate::engine::strategy::SimStack;
 use crate::model::network::Network;
 
 /// Of one class, or of all nodes of none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Census {
     /// Nodes that run.
     pub running: u64,

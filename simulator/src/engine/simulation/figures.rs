@@ -20,6 +20,37 @@ impl<P: SimStack> Simulation<P> {
         }
     }
 
+    /// Counts what nodes sent, handled and delivered in a simulation that this one goes on from, as far as
+    /// their loads and deliveries tell: what is of one kind of messages they do not. Call it after
+    /// [`Simulation::watch_counts`], with the same counts.
+    pub(crate) fn recall_counts(&mut self, wanted: &[Count]) {
+        for index in 0..self.len {
+            let load = self.load(index).unwrap_or_default();
+            for (column, count) in wanted.iter().enumerate() {
+                let so_far = match count {
+                    Count::Sent => load.sent,
+                    Count::BytesSent => load.bytes_sent,
+                    Count::Received => load.received,
+                    Count::Deliveries => self.delivered(index),
+                    Count::SentOf(_) | Count::ReceivedOf(_) => continue,
+                };
+                self.shards.of_mut(index).set_count(index, column, so_far);
+            }
+        }
+    }
+
+    /// From now on does not count each node's messages.
+    pub(crate) fn forget_loads(&mut self) {
+        for watch in self.shards.all_mut().iter_mut().filter_map(|s| s.common.watch.as_mut()) {
+            watch.loads = None;
+        }
+    }
+
+    /// How many broadcasts node `index` delivered in its present incarnation.
+    fn delivered(&self, index: usize) -> u64 {
+        (0..self.published() as u32).filter(|id| self.has_delivered(index, *id)).count() as u64
+    }
+
     /// What was counted of node `index`: the count in this place of those that
     /// [`Simulation::watch_counts`] was told. `None` if nothing is counted.
     pub fn count(&self, index: usize, place: usize) -> Option<u64> {

@@ -4,6 +4,7 @@ mod census;
 mod control;
 mod figures;
 mod journaling;
+mod saved;
 mod services;
 mod testing;
 
@@ -390,8 +391,7 @@ impl<P: SimStack> Simulation<P> {
     }
 
     fn bring_up(&mut self, me: SimPeer, contacts: &[usize]) {
-        let seed = u64::from(me.bits()).wrapping_mul(0xd134_2543_de82_ef95);
-        let stack = (self.make)(me, crate::model::network::mix(self.seed ^ seed));
+        let stack = (self.make)(me, saved::node_seed(self.seed, me));
         self.shards.of_mut(me.index()).start(&self.network, me.index(), self.now, stack);
         self.count_start(me.index());
         self.see(me, EventKind::Start, |record| record);

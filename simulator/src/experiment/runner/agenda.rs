@@ -1,7 +1,7 @@
 //! What happens when.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use murmurate::membership::Time;
 
@@ -65,7 +65,27 @@ impl Agenda {
 
     /// The next act before the end.
     pub(super) fn next_before(&mut self, end: Time) -> Option<(Time, Action)> {
-        let Reverse((time, _, _, act)) = self.acts.pop().filter(|next| next.0.0 < end)?;
+        self.acts.peek().filter(|next| next.0.0 < end)?;
+        let Reverse((time, _, _, act)) = self.acts.pop()?;
         Some((time, act))
+    }
+
+    /// When workloads go on.
+    pub(super) fn sends(&self) -> BTreeMap<usize, Time> {
+        let sends = self.acts.iter().filter_map(|Reverse((time, _, _, act))| match act {
+            Action::Send(workload) => Some((*workload, *time)),
+            _ => None,
+        });
+        sends.collect()
+    }
+
+    /// What was to be done before this time was done.
+    pub(super) fn forget_before(&mut self, time: Time) {
+        self.acts.retain(|Reverse((at, ..))| *at >= time);
+    }
+
+    /// No point of the time series is due.
+    pub(super) fn forget_samples(&mut self) {
+        self.acts.retain(|Reverse((.., act))| *act != Action::Sample);
     }
 }

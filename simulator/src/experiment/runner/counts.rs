@@ -3,7 +3,7 @@
 use crate::engine::stats::Stats;
 
 /// Counters of a part of the run.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Counts {
     pub(super) events: u64,
     pub(super) messages: u64,

@@ -38,6 +38,16 @@ impl Guard {
         Self { paid: 0, next: 0, most_pending, most_messages, agreement, broken: None }
     }
 
+    /// How many events were looked for, and whose turn is next.
+    pub(super) fn turns(&self) -> (u64, usize) {
+        (self.paid, self.next)
+    }
+
+    /// Goes on from there.
+    pub(super) fn resume(&mut self, paid: u64, next: usize) {
+        (self.paid, self.next) = (paid, next);
+    }
+
     /// Some time has passed. Whether the run may go on.
     pub(super) fn goes_on<P: SimStack>(&mut self, sim: &Simulation<P>) -> bool {
         self.note(check::every_event(sim), sim);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use murmurate::membership::Time;
+use serde::de::{Deserialize as _, Deserializer, Error as _};
 
 use super::report::{MetricReport, seconds};
 use crate::engine::{SimStack, Simulation};
@@ -14,7 +15,23 @@ use crate::strategies::Registry;
 pub(super) struct Metrics {
     all: &'static [Metric],
     /// With the moments that they were looked at for, and when that was, in seconds.
-    looks: Vec<(Time, f64, Vec<Option<f64>>)>,
+    looks: Vec<MetricsLook>,
+}
+
+/// The moment of a look, when it was taken in seconds, and what each of them was.
+pub(super) type MetricsLook = (Time, f64, Vec<Option<f64>>);
+
+/// Reads what registered metrics were.
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<BTreeMap<&'static str, Option<f64>>, D::Error> {
+    let read = BTreeMap::<String, Option<f64>>::deserialize(from)?;
+    let all = Registry::installed().metrics();
+    let named = |(name, value): (String, _)| {
+        let metric = all.iter().find(|metric| metric.name == name);
+        metric.map(|metric| (metric.name, value)).ok_or_else(|| D::Error::custom(name))
+    };
+    read.into_iter().map(named).collect()
 }
 
 impl Metrics {
@@ -37,6 +54,16 @@ impl Metrics {
         sim: &Simulation<P>,
     ) -> BTreeMap<&'static str, Option<f64>> {
         self.all.iter().map(|metric| (metric.name, (metric.of)(sim))).collect()
+    }
+
+    /// All looks so far.
+    pub(super) fn looks(&self) -> &[MetricsLook] {
+        &self.looks
+    }
+
+    /// Goes on from these looks at the same metrics.
+    pub(super) fn resume(&mut self, looks: Vec<MetricsLook>) {
+        self.looks = looks;
     }
 
     /// What one of them was at the look that was taken for this moment, if one was.

@@ -19,6 +19,7 @@ mod report;
 mod routing;
 mod static_dispatch;
 mod verdicts;
+mod warm;
 mod workload;
 
 use std::num::NonZeroUsize;
@@ -156,7 +157,8 @@ fn run_nodes<P: SimStack>(
     if regional.tells_apart() {
         sim.watch_regions(&regional);
     }
-    if scenario.measure.load {
+    // A run that is saved counts it for those that start from there, whatever they measure.
+    if scenario.measure.load || observer.saves_at().is_some() {
         sim.watch_loads();
     }
     if scenario.measure.every_event {
@@ -173,7 +175,8 @@ fn run_nodes<P: SimStack>(
         sim.log_joins();
     }
     let mut runner = Runner::new(scenario, sim, contacts, routes, observer);
-    runner.run();
+    runner.begin()?;
+    runner.run()?;
     if let Some(node) = runner.sim.out_of_incarnations() {
         let (at, most) = (runner.sim.now(), SimPeer::MAX_INCARNATIONS);
         let message = format!(
@@ -213,6 +216,8 @@ struct Runner<'a, P: SimStack> {
     guard: Guard,
     probes: Option<Probes>,
     observer: &'a mut dyn Observer,
+    /// When it began: not at zero if it goes on from a file.
+    resumed: Time,
     /// Until when all was well.
     checked: Time,
     /// The most virtual time between two calls of the observer.
@@ -222,7 +227,7 @@ struct Runner<'a, P: SimStack> {
 impl<'a, P: SimStack> Runner<'a, P> {
     fn new(
         scenario: &'a Scenario,
-        mut sim: Simulation<P>,
+        sim: Simulation<P>,
         contacts: Arc<Contacts>,
         routes: Option<RouterAccess<P>>,
         observer: &'a mut dyn Observer,
@@ -250,14 +255,6 @@ impl<'a, P: SimStack> Runner<'a, P> {
             agenda.add(time, Action::Look);
         }
         let reach = ReachLog::new(scenario);
-        if !scenario.channels.is_empty() {
-            let channels: Vec<_> = scenario.channels.iter().map(Into::into).collect();
-            sim.open_channels(&channels, &verdicts::watches(scenario));
-        }
-        let probes = observer.wants_probes().map(|probing| Probes::new(&probing, &mut sim));
-        if let Some(time) = probes.as_ref().and_then(Probes::due) {
-            agenda.add(time, Action::Probe);
-        }
         let rng = SplitMix64::seed_from_u64(scenario.seed ^ 0x6578_7065);
         Self {
             sendings: sendings(scenario, &rng),
@@ -268,18 +265,59 @@ impl<'a, P: SimStack> Runner<'a, P> {
             contacts,
             rng,
             recorder,
+            resumed: Time::ZERO,
             checked: Time::ZERO,
             batch: if observer.wants_events().is_some() { BATCH } else { SLICE },
             reach,
             routing: Routing::new(routes, scenario),
             guard: Guard::new(scenario),
-            probes,
+            probes: None,
             observer,
         }
     }
 
-    fn run(&mut self) {
-        let end = Time::ZERO.after(self.scenario.duration.0);
+    /// Starts from the file that the scenario names, if it names one.
+    fn begin(&mut self) -> Result<(), RunError> {
+        let saves_at = self.observer.saves_at();
+        if saves_at.is_some() {
+            self.recorder.keep_whole();
+        }
+        let probing = self.observer.wants_probes();
+        if let Some(file) = &self.scenario.from {
+            self.resume(file, probing.as_ref())?;
+        }
+        if let Some(at) = saves_at {
+            // Nobody sends on channels before that, and what is saved has none.
+            self.cannot_save(at)?;
+        } else if !self.scenario.channels.is_empty() {
+            let channels: Vec<_> = self.scenario.channels.iter().map(Into::into).collect();
+            self.sim.open_channels(&channels, &verdicts::watches(self.scenario));
+        }
+        if let Some(probing) = probing {
+            self.begin_probes(&probing);
+        }
+        Ok(())
+    }
+
+    /// Looks at figures of nodes from now on, and counts what is wanted for it.
+    fn begin_probes(&mut self, probing: &Probing) {
+        let mut probes = Probes::new(probing, &mut self.sim);
+        if self.scenario.from.is_some() {
+            self.sim.recall_counts(&probing.counts);
+            probes.skip_before(self.resumed);
+        }
+        if let Some(time) = probes.due() {
+            self.agenda.add(time, Action::Probe);
+        }
+        self.probes = Some(probes);
+        if !self.scenario.measure.load && self.observer.saves_at().is_none() {
+            self.sim.forget_loads();
+        }
+    }
+
+    fn run(&mut self) -> Result<(), RunError> {
+        let saves_at = self.observer.saves_at();
+        let end = Time::ZERO.after(saves_at.unwrap_or(self.scenario.duration).0);
         while let Some((time, act)) = self.agenda.next_before(end) {
             if !self.advance(time) {
                 break;
@@ -288,12 +326,14 @@ impl<'a, P: SimStack> Runner<'a, P> {
         }
         let is_over = self.advance(end);
         if is_over {
+            let is_wrong = self.sim.found_wrong().is_some() || self.sim.twice_delivered().is_some();
+            saves_at.filter(|_| !is_wrong).map_or(Ok(()), |at| self.save(at))?;
             self.check();
             self.guard.end(&self.sim);
             self.guard.note(self.routing.end(&self.sim), &self.sim);
         }
         if self.sim.out_of_incarnations().is_some() {
-            return;
+            return Ok(());
         }
         let at = if is_over { end } else { self.sim.now() };
         self.recorder.end(at, &mut self.sim, self.observer);
@@ -305,6 +345,7 @@ impl<'a, P: SimStack> Runner<'a, P> {
         if is_over && self.probes.as_ref().and_then(Probes::due) == Some(end) {
             self.observer.probe(&self.sim);
         }
+        Ok(())
     }
 
     /// Lets time pass, checks the invariants, and reports progress. Returns `false` if the run ends here

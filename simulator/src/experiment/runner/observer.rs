@@ -1,5 +1,7 @@
 //! Observers of a run.
 
+use std::io::Write;
+
 use murmurate::membership::Time;
 
 use super::report::Point;
@@ -28,6 +30,16 @@ pub trait Observer {
     /// Whether it wants to know what is done to the simulation from outside.
     fn wants_journal(&self) -> bool {
         false
+    }
+
+    /// When the run is saved, which is where it ends then.
+    fn saves_at(&self) -> Option<Span> {
+        None
+    }
+
+    /// Where it is saved to.
+    fn save(&mut self) -> Option<&mut dyn Write> {
+        None
     }
 
     /// Called at the end, with what was done in the whole run.
@@ -104,6 +116,14 @@ impl<O: Observer> Observer for Option<O> {
         self.as_ref().is_some_and(Observer::wants_journal)
     }
 
+    fn saves_at(&self) -> Option<Span> {
+        self.as_ref().and_then(Observer::saves_at)
+    }
+
+    fn save(&mut self) -> Option<&mut dyn Write> {
+        self.as_mut().and_then(Observer::save)
+    }
+
     fn journal(&mut self, journal: &Journal) {
         self.iter_mut().for_each(|one| one.journal(journal));
     }
@@ -156,6 +176,14 @@ impl<A: Observer, Z: Observer> Observer for (A, Z) {
 
     fn wants_journal(&self) -> bool {
         self.0.wants_journal() || self.1.wants_journal()
+    }
+
+    fn saves_at(&self) -> Option<Span> {
+        self.0.saves_at().or_else(|| self.1.saves_at())
+    }
+
+    fn save(&mut self) -> Option<&mut dyn Write> {
+        if self.0.saves_at().is_some() { self.0.save() } else { self.1.save() }
     }
 
     fn journal(&mut self, journal: &Journal) {

@@ -33,6 +33,13 @@ impl Probes {
         self.due
     }
 
+    /// No look is due before this time, which others than these looked at.
+    pub(super) fn skip_before(&mut self, time: Time) {
+        while self.due.is_some_and(|due| due < time) {
+            self.next();
+        }
+    }
+
     /// The look that was due is taken: when the one after it is.
     pub(super) fn next(&mut self) -> Option<Time> {
         let next = self.due?.after(self.every.0);

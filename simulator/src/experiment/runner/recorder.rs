@@ -1,12 +1,15 @@
 //! Measures a run while it goes on.
 
+mod saved;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
+use serde::{Deserialize, Serialize};
 
 use super::counts::Counts;
-use super::metrics::Metrics;
+use super::metrics::{self, Metrics};
 use super::quantiles::{Curve, Quantiles, curve};
 use super::report::{
     ChannelReport, DialReport, FaultReport, Loads, OverlayPoint, PhaseReport, Point, RegionLatency,
@@ -22,6 +25,8 @@ use crate::experiment::faults::Ongoing;
 use crate::experiment::scenario::{Scenario, Span};
 use crate::observe::graph::Graph;
 use crate::observe::overlay::{self, Overlay};
+
+pub(super) use saved::Past;
 
 /// Everything measured so far.
 #[derive(Debug)]
@@ -49,15 +54,16 @@ pub(super) struct Recorder {
 }
 
 /// The phase that goes on.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Open {
     name: String,
     from: Time,
+    #[serde(with = "saved")]
     latencies: Histogram<u64>,
 }
 
 /// A phase that is over.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Closed {
     name: String,
     from: Time,
@@ -66,6 +72,7 @@ struct Closed {
     curve: Curve,
     regions: Vec<RegionLatency>,
     overlay: Overlay,
+    #[serde(deserialize_with = "metrics::deserialize")]
     metrics: BTreeMap<&'static str, Option<f64>>,
 }
 

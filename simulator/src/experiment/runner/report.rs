@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use hdrhistogram::Histogram;
 use murmurate::membership::Time;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::quantiles::{Curve, Quantiles, curve};
 use super::routing::RoutingCounts;
@@ -181,7 +181,7 @@ pub struct MetricReport {
 }
 
 /// Delivery latencies in a region, or everywhere where regions have no names.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegionLatency {
     /// Where the receivers stand.
     pub region: String,
@@ -404,7 +404,7 @@ impl ChannelReport {
 }
 
 /// A point of the time series: what happened since the previous one.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// When.
     pub at: f64,

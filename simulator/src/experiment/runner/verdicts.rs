@@ -40,6 +40,48 @@ impl Judge {
         judge
     }
 
+    /// From now on also counts the whole run, for nobody's assertion.
+    pub(super) fn count_whole(&mut self) {
+        let whole = Interval { from: Time::ZERO, until: Time::MAX };
+        let nobody = usize::MAX;
+        self.windows.push((nobody, whole, Counts::default(), stats::latency_histogram()));
+    }
+
+    /// What was counted in each window so far.
+    pub(super) fn windows(
+        &self,
+    ) -> impl Iterator<Item = (Time, Time, Counts, Histogram<u64>)> + '_ {
+        let windows = self.windows.iter();
+        windows.map(|(_, window, sum, all)| (window.from, window.until, *sum, all.clone()))
+    }
+
+    /// Goes on from what was counted in these windows by `at`. The assertions whose windows are not among
+    /// them, though they began before that.
+    pub(super) fn resume(
+        &mut self,
+        counted: &[(Time, Time, Counts, Histogram<u64>)],
+        at: Time,
+    ) -> Vec<usize> {
+        let mut uncounted = Vec::new();
+        for (assertion, window, sum, all) in &mut self.windows {
+            if window.from >= at {
+                continue;
+            }
+            // By then all that go on since the beginning have the same in them.
+            let end = |until: Time| until.min(at);
+            let same = |of: &&(Time, Time, Counts, Histogram<u64>)| {
+                of.0 == window.from && end(of.1) == end(window.until)
+            };
+            match counted.iter().find(same) {
+                Some((.., counted, latencies)) => {
+                    (*sum, *all) = (*counted, latencies.clone());
+                }
+                None => uncounted.push(*assertion),
+            }
+        }
+        uncounted
+    }
+
     /// When windows begin and end: what is counted from one moment to the next lies within a window or
     /// outside.
     pub(super) fn borders(&self) -> impl Iterator<Item = Time> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use murmurate::membership::Time;
 use rand_distr::{Distribution, Exp1};
 use rand_xoshiro::SplitMix64;
+use serde::{Deserialize, Serialize};
 
 use super::reach_log::ReachLog;
 use super::routing::Routing;
@@ -29,7 +30,28 @@ pub(super) struct Sending {
     to: Option<To>,
 }
 
+/// How far a workload got.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Progress {
+    rng: SplitMix64,
+    sent: u32,
+    due: Time,
+    sender: Option<usize>,
+}
+
 impl Sending {
+    /// How far it got.
+    pub(super) fn progress(&self) -> Progress {
+        let Self { rng, sent, due, sender, .. } = self;
+        Progress { rng: rng.clone(), sent: *sent, due: *due, sender: *sender }
+    }
+
+    /// Goes on from there.
+    pub(super) fn resume(&mut self, progress: Progress) {
+        let Progress { rng, sent, due, sender } = progress;
+        (self.rng, self.sent, self.due, self.sender) = (rng, sent, due, sender);
+    }
+
     pub(super) fn new(
         workload: &Workload,
         scenario: &Scenario,

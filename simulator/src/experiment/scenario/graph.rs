@@ -74,7 +74,7 @@ impl Scenario {
         if let Some((key, why)) = model.misfit(nodes) {
             return Err((format!("graph.{key}"), why));
         }
-        let rng = &mut SplitMix64::seed_from_u64(self.seed ^ SEED);
+        let rng = &mut SplitMix64::seed_from_u64(self.overlay_seed() ^ SEED);
         let links = match *model {
             GraphModel::File { ref file } => {
                 let wrong = |error: graph::GraphError| {

@@ -15,6 +15,7 @@ mod graph;
 mod keys;
 mod links;
 mod nearest;
+mod origin;
 mod probe;
 mod protocols;
 mod reference;
@@ -44,6 +45,7 @@ pub use links::{
     Bandwidth, Bursts, Connections, LatencyModel, Links, Order, Reorder, RoundTrip, Transport,
 };
 pub(crate) use nearest::{nearest, nearest_first};
+pub use origin::{Origin, saving};
 pub use probe::{Column, Probe};
 pub use reference::reference;
 pub use schema::schema;
@@ -61,6 +63,12 @@ pub struct Scenario {
     /// The seed of all random choices.
     #[schemars(range(min = 0, max = i64::MAX))]
     pub seed: u64,
+    /// The file with an overlay that it starts with, as `run --save` writes it, relative to the scenario's;
+    /// without it, it starts with nothing. Nodes, classes, the graph, protocols and links must be
+    /// those that made the overlay, and faults come after the moment at which it was saved. The seed may be
+    /// another: it is that of what comes then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
     /// How much virtual time it takes.
     #[schemars(extend("x-least" = "1ms"))]
     pub duration: Span,
@@ -107,6 +115,7 @@ impl Default for Scenario {
             name: String::new(),
             description: String::new(),
             seed: 1,
+            from: None,
             duration: Span::secs(60),
             nodes: Nodes::default(),
             regions: Vec::new(),
@@ -295,6 +304,7 @@ impl Scenario {
     }
 
     fn each_file(&mut self, mut visit: impl FnMut(&mut PathBuf)) {
+        self.from.iter_mut().for_each(&mut visit);
         if let LatencyModel::Matrix { file } = &mut self.links.latency {
             visit(file);
         }

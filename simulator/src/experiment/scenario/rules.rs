@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::churn_trace;
 use super::{
     Churn, Figure, LatencyModel, Members, Scenario, Sender, Span, To, What, Who, Window, Workload,
-    gallery, nearest, probe, protocols,
+    gallery, nearest, origin, probe, protocols,
 };
 use crate::engine::{Dialling, lanes};
 use crate::model::machine::ProcessorModel;
@@ -67,6 +67,11 @@ pub(super) fn check(scenario: &Scenario, is_right: impl Fn(&str) -> bool) -> Vec
     if are_right(&["assertions", "channels", "faults", "graph", "duration"]) {
         broken.extend(assertions(scenario));
     }
+    if are_right(&["from", "workload", "faults", "measure", "duration"])
+        && are_right(&origin::DECISIVE)
+    {
+        broken.extend(origin::starting(scenario));
+    }
     broken
 }
 
@@ -97,7 +102,7 @@ impl Scenario {
             true => (key, message + &there_are(network.placement().names())),
             false => (key, message),
         })?;
-        network.classed(classes).map_err(at("classes"))
+        network.classed(classes, self.overlay_seed()).map_err(at("classes"))
     }
 
     fn links(&self) -> LinkModel {

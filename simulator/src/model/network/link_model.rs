@@ -120,7 +120,7 @@ pub(crate) struct Carried {
 }
 
 /// What a node remembers of its links.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Port {
     /// When the lines have carried all that waits for them.
     up_free: u64,
@@ -131,7 +131,7 @@ pub(crate) struct Port {
     full: usize,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 struct Link {
     /// When the last message arrives.
     arrival: u64,

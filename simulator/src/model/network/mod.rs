@@ -115,11 +115,12 @@ impl Network {
         Self { placement, ..self }
     }
 
-    /// The same network with nodes of these classes. To be called once its links are set.
+    /// The same network with nodes of these classes; which ones a share is of follows from the seed. To be
+    /// called once its links are set.
     ///
     /// # Errors
     /// If a share is none, or all shares come to more than 1.
-    pub fn classed(mut self, classes: Vec<Class>) -> Result<Self, NetworkError> {
+    pub fn classed(mut self, classes: Vec<Class>, seed: u64) -> Result<Self, NetworkError> {
         let share_of = |class: &Class| match class.members {
             Members::Share(share) => share,
             _ => 0.0,
@@ -137,7 +138,7 @@ impl Network {
             let links = self.links.get_or_insert_with(|| Drawn::new(&LinkModel::default()).into());
             self.remembers |= links.set_classes(&classes);
         }
-        self.placement = self.placement.classed(classes, self.seed);
+        self.placement = self.placement.classed(classes, seed);
         Ok(self)
     }
 

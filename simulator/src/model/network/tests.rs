@@ -53,7 +53,7 @@ fn losses_are_those_of_the_classes() {
         vec![class(1, Some(0.05)), class(2, Some(0.2)), class(3, Some(0.0)), class(4, None)];
     let network = Network::new(7, latency, 0.1).expect("valid");
     let mut network =
-        network.with(&LinkModel::default()).expect("valid").classed(classes).expect("valid");
+        network.with(&LinkModel::default()).expect("valid").classed(classes, 7).expect("valid");
     let count = 20_000;
     let lost = |network: &Network, from, to| {
         let packet = |sequence| {

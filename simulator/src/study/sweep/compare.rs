@@ -152,6 +152,7 @@ fn correct(figures: &mut [Compared]) {
 #[must_use]
 pub fn unlike(a: &Scenario, b: &Scenario) -> Vec<&'static str> {
     let parts = [
+        ("from", a.from == b.from),
         ("nodes", a.nodes == b.nodes),
         ("regions", a.regions == b.regions),
         ("links", a.links == b.links),

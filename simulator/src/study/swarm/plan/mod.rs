@@ -143,6 +143,7 @@ impl Plan {
         let with =
             if names.is_empty() { String::new() } else { format!(" with {}", names.join(", ")) };
         Scenario {
+            from: None,
             channels: self.traffic.channels.clone(),
             name: format!("swarm-{}", self.seed),
             description: format!("drawn by the swarm from seed {}{with}", self.seed),
