@@ -86,7 +86,7 @@ impl<P: SimStack> Shard<P> {
         self.up.push(is_up);
         let (port, processor) = (network.port(), self.processor(network, index));
         // This network may have to remember what the other one had not, for what happens to it later.
-        if machine.is_some() || port.is_some() {
+        if machine.is_some() || port.is_some() || processor.is_some() {
             let machine = machine.map(|machine| *machine).unwrap_or_default();
             self.machines.resize_with(place, || None);
             let machine = machine.equipped(port, processor.unwrap_or_default());
