@@ -38,8 +38,8 @@ murmurate_membership::parameters! {
         /// The paper sends them at once.
         ihave_interval: Duration = Duration::from_millis(20), or zero;
         /// Hops by which an announcement's way must have been shorter for the tree to switch to it.
-        /// The paper: 3 for one sender, 7 for many. `None`, the default, turns the optimisation off:
-        /// with many senders at once it costs more payloads than it saves hops.
+        /// The paper: 3 for one sender, 7 for many. Off, the default, it switches to whoever announced
+        /// a payload first, before the tree brought it. With the paper's fixed timer it never does.
         optimization_threshold: Option<u16> = None, in 1..=u16::MAX as usize;
         /// Broadcasts of one origin that are told apart while they are under way together.
         /// What is farther behind is given up.

@@ -4,7 +4,6 @@ murmurate_membership::marks! {
     DUPLICATE_SPARED = "duplicate-spared": "a duplicate prunes nothing: of many broadcasts at once another one may";
     DUPLICATE_OF_STRANGER = "duplicate-of-stranger": "a duplicate comes from somebody who is not a neighbour";
     LAST_EAGER_GRAFTED = "last-eager-grafted": "a payload comes where no link is in the tree: its own is from now on";
-    STRAIGHTENED = "straightened": "the link of a neighbour that announces what others bring enters the tree";
     OPTIMISED = "optimised": "the tree switches to a shorter way";
     NOBODY_TO_TELL = "nobody-to-tell": "a broadcast waits for the first neighbour";
     @loss WAITED_TOO_LONG = "waited-too-long": "of too many broadcasts without a neighbour the oldest is not told";

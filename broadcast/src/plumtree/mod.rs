@@ -4,9 +4,9 @@
 //! duplicate prunes the link it came on, an announced payload that does not come grafts one back.
 //! Three traps of the printed algorithm are avoided: a payload is not echoed to its sender,
 //! optimisation moves the local links too, and a timer that finds nobody left to ask gives up.
-//! Two things are not in the paper: of many broadcasts at once only some may change the tree, see
-//! `prune_sampling`, and each peer finds out how long to wait for an announced payload, see
-//! `graft_timeout`.
+//! Three things are not in the paper: the tree is that of one origin, of whose broadcasts only some
+//! may change it, see `prune_sampling`; links that are new in it go with their first duplicate; and
+//! each peer finds out how long to wait for an announced payload, see `graft_timeout`.
 
 mod announce;
 mod config;
@@ -17,7 +17,6 @@ mod message;
 mod missing;
 mod prune_sampling;
 mod repair;
-mod straighten;
 
 use alloc::sync::Arc;
 
@@ -36,7 +35,6 @@ use crate::{Id, Seen, SeenBounds, Sight, compact, shared};
 use graft_timeout::GraftTimeout;
 use missing::MissingList;
 use prune_sampling::{PruneSampling, hash};
-use straighten::Straighten;
 
 /// One peer's Plumtree.
 #[derive(Debug, Clone)]
@@ -50,7 +48,6 @@ pub struct Plumtree<P, I: Id, D> {
     queue: ThinVec<(Announcement<I>, Option<P>)>,
     sampling: PruneSampling,
     graft_timeout: GraftTimeout,
-    straighten: Straighten<P>,
     batch_armed: bool,
     missing_armed: bool,
     /// Waits have become shorter since.
@@ -72,6 +69,9 @@ struct Neighbor<P> {
     peer: P,
     /// In the tree: gets payloads. Otherwise lazy: gets announcements.
     eager: bool,
+    /// Whether it brought something, or its other end asked for it. Otherwise it is in the tree for
+    /// trial, and goes with its first duplicate.
+    proven: bool,
 }
 
 /// Plumtree's timers. At most one of each kind is outstanding.
@@ -92,7 +92,6 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     pub fn new(config: Arc<Config>) -> Self {
         Self {
             graft_timeout: GraftTimeout::new(&config),
-            straighten: Straighten::new(),
             config,
             neighbors: ThinVec::new(),
             seen: Seen::default(),
@@ -127,8 +126,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                 return;
             }
             // A duplicate proves a cycle, and prunes the link it came on (Algorithm 1).
-            let replaced = self.straighten.replaced(from);
-            if replaced || self.picks(id) || !self.is_neighbor(from) {
+            if self.is_on_trial(from) || self.picks(id) || !self.is_neighbor(from) {
                 if !self.is_neighbor(from) {
                     fx.mark(marks::DUPLICATE_OF_STRANGER);
                 }
@@ -143,10 +141,11 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         let missed = self.missing.arrived(id, now).unwrap_or_default();
         self.graft_last(from, fx);
         self.relay(from, (id, round, &payload), false, fx);
+        self.prove(from);
         if self.picks(id) {
+            self.sampling.note_picked();
             self.optimize(from, round, &missed.announcers, fx);
         }
-        self.straighten(from, &missed.announcers, fx);
         self.learn(missed.lag, fx);
         self.deliver(id, round, payload, given_up, fx);
     }
@@ -155,7 +154,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     fn picks(&self, id: I) -> bool {
         let period = self.config.graft_timeout;
         let is_long = self.graft_timeout.wait(&self.config).saturating_mul(8) > period;
-        self.sampling.picks(hash(id), is_long)
+        self.sampling.picks(hash(id), hash(id.origin()), is_long)
     }
 
     fn has_seen(&self, id: I) -> bool {
@@ -179,7 +178,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                 return None;
             }
         };
-        self.sampling.note(now, self.config.graft_timeout);
+        self.sampling.note(now, hash(id.origin()), self.config.graft_timeout);
         if self.cache.keep(id, payload.clone(), self.cache_bounds()) {
             fx.mark(marks::PAYLOAD_FORGOTTEN);
         }
@@ -229,6 +228,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         if self.is_neighbor(from) && self.eager().next().is_none() {
             fx.mark(marks::LAST_EAGER_GRAFTED);
             self.graft(from, fx);
+            self.prove(from);
         }
     }
 
@@ -295,7 +295,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     }
 
     /// The paper's Optimize: the tree switches to an announcer whose way was shorter by the threshold
-    /// or more.
+    /// or more. Without a threshold it counts who was first: hops say little of time.
     fn optimize(
         &mut self,
         parent: P,
@@ -303,14 +303,20 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         announcers: &[(P, u16)],
         fx: &mut impl Effects<Self>,
     ) {
-        let Some(threshold) = self.config.optimization_threshold else { return };
-        let nearest = announcers.iter().min_by_key(|(_, hops)| *hops).copied();
-        if let Some((announcer, hops)) = nearest
+        let nearer = match self.config.optimization_threshold {
+            Some(threshold) => announcers
+                .iter()
+                .min_by_key(|(_, hops)| *hops)
+                .filter(|(_, hops)| round.saturating_sub(*hops) >= threshold),
+            None if self.config.is_fixed() || !self.sampling.is_settled() => None,
+            None => announcers.first(),
+        };
+        if let Some((announcer, _)) = nearer.copied()
             && announcer != parent
-            && round.saturating_sub(hops) >= threshold
         {
             fx.mark(marks::OPTIMISED);
             self.graft(announcer, fx);
+            self.prove(announcer);
             self.make_lazy(parent);
             fx.send(parent, Message::Prune);
         }
@@ -318,6 +324,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
 
     fn on_graft(&mut self, from: P, missing: Option<Announcement<I>>, fx: &mut impl Effects<Self>) {
         self.make_eager(from, fx);
+        self.prove(from);
         let Some(Announcement { id, round }) = missing else { return };
         if !self.is_neighbor(from) {
             fx.mark(marks::ASKED_BY_STRANGER);
@@ -337,6 +344,22 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                 fx.mark(marks::LAZY_TOLD_FIRST);
             }
             self.neighbors[at].eager = true;
+            self.neighbors[at].proven = false;
+        }
+    }
+
+    /// Whether a duplicate proves that this link is superfluous, whoever's broadcast it is. The links
+    /// that were there before are a tree, which no duplicate on others says anything of.
+    fn is_on_trial(&self, peer: P) -> bool {
+        let is_new = |neighbor: &Neighbor<P>| neighbor.eager && !neighbor.proven;
+        !self.config.is_fixed()
+            && self.sampling.is_settled()
+            && self.neighbors.iter().any(|neighbor| neighbor.peer == peer && is_new(neighbor))
+    }
+
+    fn prove(&mut self, peer: P) {
+        if let Some(neighbor) = self.neighbors.iter_mut().find(|n| n.peer == peer) {
+            neighbor.proven = true;
         }
     }
 
@@ -399,7 +422,10 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
                 // Algorithm 3: a new link is eager until a duplicate proves it superfluous. The
                 // others stay as they are: a new member must not wipe the tree.
                 if !self.is_neighbor(peer) {
-                    compact::push(&mut self.neighbors, Neighbor { peer, eager: true });
+                    compact::push(
+                        &mut self.neighbors,
+                        Neighbor { peer, eager: true, proven: false },
+                    );
                     if self.batch_armed && self.neighbors.len() > 1 {
                         if self.announce_queued(peer, fx) {
                             fx.mark(marks::NEW_LINK_TOLD_FIRST);
