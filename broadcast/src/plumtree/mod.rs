@@ -58,7 +58,7 @@ pub struct Plumtree<P, I: Id, D> {
 #[cfg(feature = "serde")]
 murmurate_membership::snapshot! {
     impl[P: Peer + Stored, I: Id<Origin: Stored> + Stored, D: Payload + Default] Plumtree<P, I, D> [] {
-        neighbors, seen, cache, missing, queue, sampling, graft_timeout, straighten, batch_armed,
+        neighbors, seen, cache, missing, queue, sampling, graft_timeout, batch_armed,
         missing_armed, missing_sooner, sooner_armed
     } but { config }
 }

@@ -27,5 +27,6 @@ mod services;
 mod static_overlay;
 mod swarm;
 mod threads;
+mod trees;
 mod warm;
 mod warm_models;
