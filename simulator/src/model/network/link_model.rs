@@ -165,6 +165,12 @@ impl Port {
         &mut self.links[at].1
     }
 
+    /// When the message arrives that was sent last to a node, where order is kept.
+    pub(crate) fn last_arrival(&self, to: SimPeer) -> Option<u64> {
+        let at = self.links.binary_search_by_key(&to, |(peer, _)| *peer).ok()?;
+        Some(self.links[at].1.arrival)
+    }
+
     /// When a message is received completely, given that its last bit reaches the line `now`; `None` if it
     /// did not fit. Both lines carry it at the same time: receiving starts with its first bit, or later if
     /// the sender's line is the slower one.
@@ -215,7 +221,7 @@ fn bytes_in(time: u64, rate: u64) -> u64 {
 #[derive(Debug, Clone)]
 pub(super) struct Drawn {
     jitter: u64,
-    fifo: bool,
+    pub(super) fifo: bool,
     bursts: Option<Chain>,
     duplicate: u64,
     reorder: Option<(u64, u64)>,

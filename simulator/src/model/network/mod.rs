@@ -37,9 +37,15 @@ pub const MIN_LATENCY: Duration = Duration::from_micros(20);
 
 /// How long a stream waits before it sends again what was lost, at first; twice as long each time after
 /// it. As Linux' TCP does at least (`TCP_RTO_MIN`).
-pub(crate) const STREAM_TIMEOUT: Duration = Duration::from_millis(200);
-/// How often it sends it.
-pub(crate) const STREAM_ATTEMPTS: u64 = 8;
+const STREAM_TIMEOUT: Duration = Duration::from_millis(200);
+/// How often it sends it in all.
+const STREAM_ATTEMPTS: u64 = 8;
+
+/// After how many nanoseconds a stream sends again what was sent so often and did not arrive; `None` if it
+/// gives it up.
+pub(crate) fn resend_after(sent: u64) -> Option<u64> {
+    (sent < STREAM_ATTEMPTS).then(|| nanos(STREAM_TIMEOUT) << sent.saturating_sub(1))
+}
 
 /// Latency, loss and cuts between nodes.
 #[derive(Debug, Clone)]
@@ -304,6 +310,11 @@ impl Network {
         self.placement.route(from, to)
     }
 
+    /// Whether messages of a link arrive in the order they were sent, although their latencies differ.
+    pub(crate) fn keeps_order(&self) -> bool {
+        self.links.as_ref().is_some_and(|links| links.fifo)
+    }
+
     /// When the first bit of a message left its sender's access line, if the last one does now.
     pub(crate) fn first_bit(&self, from: usize, bytes: u64, last: u64) -> u64 {
         let line = self.links.as_ref().and_then(|l| l.line(|| self.placement.class(from)));
@@ -398,7 +409,8 @@ impl Network {
         mut port: Option<&mut Port>,
     ) -> Option<Carried> {
         let Packet { from, to, sequence, mut now, .. } = *packet;
-        for times in 1..=STREAM_ATTEMPTS {
+        let mut times = 1;
+        loop {
             // The other way acknowledgements go.
             let severs = |from, to| self.cuts.sever(from, to, now, &self.placement);
             if !self.cuts.is_empty() && (severs(from, to) || severs(to, from)) {
@@ -413,9 +425,9 @@ impl Network {
                 | Transmission::Shared { arrives, .. } => return Some(Carried { arrives, times }),
                 Transmission::Lost | Transmission::Shed => {}
             }
-            now = now.saturating_add(nanos(STREAM_TIMEOUT) << (times - 1));
+            now = now.saturating_add(resend_after(times)?);
+            times += 1;
         }
-        None
     }
 
     /// As [`Network::carry`], for the connection resets that a host sends for a dead process.
