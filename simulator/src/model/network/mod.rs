@@ -81,6 +81,9 @@ pub enum NetworkError {
     /// There are not so many nodes.
     #[error("the shares of the classes come to {0}: allowed is 1 at most")]
     Shares(f64),
+    /// More than can be told apart.
+    #[error("{0} classes: allowed are {max} at most", max = Class::MOST)]
+    Classes(usize),
     /// The second is smaller than the first.
     #[error("uniform latency {0:?},{1:?}: the second must be at least the first")]
     Uniform(Duration, Duration),
@@ -124,7 +127,7 @@ impl Network {
     /// The same network with nodes of these classes. To be called once its links are set.
     ///
     /// # Errors
-    /// If a share is none, or all shares come to more than 1.
+    /// If a share is none, or all shares come to more than 1, or there are more than [`Class::MOST`].
     pub fn classed(mut self, classes: Vec<Class>) -> Result<Self, NetworkError> {
         let share_of = |class: &Class| match class.members {
             Members::Share(share) => share,
@@ -137,6 +140,9 @@ impl Network {
         let all: f64 = classes.iter().map(share_of).sum();
         if all > 1.0 + 1e-9 {
             return Err(NetworkError::Shares(all));
+        }
+        if classes.len() > Class::MOST {
+            return Err(NetworkError::Classes(classes.len()));
         }
         let has_own = |c: &Class| c.bandwidth.is_some() || c.loss.is_some() || c.shared.is_some();
         if classes.iter().any(has_own) {
