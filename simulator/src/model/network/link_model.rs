@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::detours::Detours;
+use super::swings::Swings;
 use super::{BandwidthModel, Class, mix, share_of, threshold};
 use crate::model::node::SimPeer;
 
@@ -230,7 +230,7 @@ pub(super) struct Drawn {
     /// By class, where any has a line or a loss of its own.
     lines: Vec<Option<BandwidthModel>>,
     losses: Vec<Option<u64>>,
-    pub(super) detours: Detours,
+    pub(super) swings: Swings,
     /// Some nodes share lines.
     pub(super) shares: bool,
 }
@@ -296,7 +296,7 @@ impl Drawn {
             streams: links.streams,
             lines: Vec::new(),
             losses: Vec::new(),
-            detours: Detours::default(),
+            swings: Swings::default(),
             shares: false,
         }
     }

@@ -10,6 +10,7 @@ mod detours;
 mod latency;
 mod link_model;
 mod placement;
+mod swings;
 mod switch;
 
 use std::time::Duration;
@@ -21,13 +22,13 @@ pub use classes::{Class, Members, Nat};
 pub(crate) use classes::{Route, SharedLine};
 pub use cuts::Side;
 use cuts::{Cuts, When};
-pub use detours::Swing;
 pub use latency::Latency;
 use latency::Sampler;
 use link_model::Drawn;
 pub use link_model::{BurstModel, LinkModel};
 pub(crate) use link_model::{Carried, Packet, Port, Transmission, time_of};
 pub use placement::Placement;
+pub use swings::Swing;
 pub use switch::Switch;
 
 use crate::model::node::SimPeer;
@@ -219,7 +220,7 @@ impl Network {
     pub fn lengthen(&mut self, who: Side, to: Option<Side>, swing: Swing) -> u32 {
         let number = self.cuts.number();
         let links = self.links.get_or_insert_with(|| Drawn::new(&LinkModel::default()).into());
-        links.detours.add(number, who, to, swing);
+        links.swings.add(number, who, to, swing);
         number
     }
 
@@ -227,7 +228,7 @@ impl Network {
     pub fn mend(&mut self, number: u32) {
         self.cuts.end(number);
         if let Some(links) = &mut self.links {
-            links.detours.end(number);
+            links.swings.end(number);
         }
     }
 
@@ -400,7 +401,7 @@ impl Network {
         match self.carry_or_lose(from, to, sequence, departs, loss) {
             Some(latency) if !burst => {
                 let way = (from, to);
-                let latency = links.detours.lengthen(latency, way, departs, &self.placement);
+                let latency = links.swings.lengthen(latency, way, departs, &self.placement);
                 links.arrives(packet, departs, latency, port, draw)
             }
             _ => Transmission::Lost,
@@ -452,7 +453,7 @@ impl Network {
         let delay = (self.reset_delay / 2).saturating_add(spread);
         let latency = self.latency(from, to, draw);
         let latency = self.links.as_ref().map_or(latency, |links| {
-            links.detours.lengthen(latency, (from, to), now, &self.placement)
+            links.swings.lengthen(latency, (from, to), now, &self.placement)
         });
         Some(latency.saturating_add(delay))
     }
