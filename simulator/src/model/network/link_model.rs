@@ -352,9 +352,14 @@ impl Drawn {
         }
     }
 
+    /// All lose the same.
+    pub(super) fn forget_losses(&mut self) {
+        self.losses.clear();
+    }
+
     /// Nothing is lost by chance, copied or held back any more.
     pub(super) fn calm(&mut self) {
-        self.losses.clear();
+        self.forget_losses();
         (self.bursts, self.duplicate, self.reorder) = (None, 0, None);
     }
 

@@ -178,7 +178,7 @@ impl Network {
         Ok(self)
     }
 
-    /// From now on loses `loss` of all messages.
+    /// From now on loses `loss` of all messages, also of nodes whose class had a loss of its own.
     ///
     /// # Errors
     /// If `loss` is no probability.
@@ -187,6 +187,9 @@ impl Network {
             return Err(NetworkError::Loss(loss));
         }
         self.loss = threshold(loss);
+        if let Some(links) = &mut self.links {
+            links.forget_losses();
+        }
         Ok(())
     }
 
@@ -248,7 +251,8 @@ impl Network {
         }
     }
 
-    /// From now on no message is lost by chance, copied or held back. Cuts stay.
+    /// From now on no message is lost by chance, copied or held back, of whichever class its ends are. Cuts
+    /// stay.
     pub fn calm(&mut self) {
         self.loss = 0;
         if let Some(links) = &mut self.links {
