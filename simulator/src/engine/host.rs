@@ -354,12 +354,15 @@ impl<P: SimStack> Host<'_, P> {
         let time = carried.arrives;
         if let Some(watch) = &mut self.common.watch {
             watch.sent(self.place, kind, bytes);
+            let is_shared = self.network.is_shared(from, to);
+            let resent = (carried.times > 1).then_some("resent");
             watch.see(self.now, from, EventKind::Send, |record| Record {
                 peer: Some(to),
                 message: Some(self.common.stats.messages[kind].name),
                 bytes: Some(bytes),
                 sequence: Some(sequence),
-                arrives: Some(Time::from_nanos(time)),
+                arrives: (!is_shared).then_some(Time::from_nanos(time)),
+                detail: if is_shared { Some("shared") } else { resent },
                 ..record
             });
         }

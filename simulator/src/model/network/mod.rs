@@ -6,7 +6,6 @@
 mod bandwidth;
 mod classes;
 mod cuts;
-mod detours;
 mod latency;
 mod link_model;
 mod placement;
@@ -316,6 +315,11 @@ impl Network {
         self.links.as_ref().is_some_and(|links| links.streams)
     }
 
+    /// Whether there are shared lines on the way from one node to another.
+    pub(crate) fn is_shared(&self, from: SimPeer, to: SimPeer) -> bool {
+        self.route(from.index(), to.index()).is_some()
+    }
+
     /// The shared lines on the way from one node to another, if there are any.
     pub(crate) fn route(&self, from: usize, to: usize) -> Option<Route> {
         self.placement.route(from, to)
@@ -378,8 +382,7 @@ impl Network {
                 } else {
                     self.send_under(links, packet, port.unwrap_or(&mut Port::default()))
                 };
-                let is_shared =
-                    links.shares && self.route(packet.from.index(), packet.to.index()).is_some();
+                let is_shared = links.shares && self.is_shared(packet.from, packet.to);
                 if is_shared { outcome.over_shared_lines() } else { outcome }
             }
         }
