@@ -113,18 +113,20 @@ fn a_stream_breaks_if_a_line_refuses_it_for_long() {
              [[workload]]\nfrom = '5s'\ncount = 1\nsender.node = 0\npayload = 100\n\
              send = {{ channel = 'c', to.node = 1 }}\n\
              [[workload]]\nfrom = '10s'\ncount = 1\nsender.node = 0\npayload = 125000\n\
-             [[workload]]\nfrom = '12s'\ncount = 1\nsender.node = 0\npayload = 100\n\
-             send = {{ channel = 'c', to.node = 1 }}\n\
-             [[workload]]\nfrom = '180s'\ncount = 5\npace.rate = 1.0\nsender.node = 0\npayload = 100\n\
+             [[workload]]\nfrom = '12s'\nuntil = '200s'\npace.rate = 0.2\nsender.node = 0\npayload = 100\n\
              send = {{ channel = 'c', to.node = 1 }}\n\
              [[classes]]\nname = 'narrow'\n{class}\n"
         );
         let report = run(&text);
         assert_eq!(report.violation, None, "{at}");
         let channel = &report.channels[0];
-        assert_eq!((channel.messages, channel.delivered), (7, 6), "{at}: {channel:?}");
+        // From 135 s on the line is free.
+        assert!(
+            channel.delivered >= 10 && channel.delivered < channel.messages,
+            "{at}: {channel:?}"
+        );
         // Eight times each, and a few greetings.
-        assert!((8..100).contains(&report.shed), "{at}: {}", report.shed);
+        assert!((8..300).contains(&report.shed), "{at}: {}", report.shed);
     }
 }
 
