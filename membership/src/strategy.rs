@@ -32,6 +32,12 @@ pub trait MembershipStrategy: Strategy {
     /// The state machine of one peer.
     type Membership<P: Peer>: Membership<Peer = P> + Clone + Debug + Send + 'static;
 
+    /// Whether its neighbours are the contacts that it is given and those whose contact it is, and nobody
+    /// else. Then a host gives a peer
+    /// that starts again none of those that its former start knew: whoever draws the overlay may have taken
+    /// their links away meanwhile.
+    const KEEPS_TO_CONTACTS: bool = false;
+
     /// A peer that takes part once it is told to join. Every random choice follows from `seed`.
     fn start<P: Peer>(config: &Arc<Self::Config>, me: P, seed: u64) -> Self::Membership<P>;
 

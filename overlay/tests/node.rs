@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use murmurate::membership::DownReason;
+use murmurate::membership::{DownReason, static_overlay};
 use murmurate::{
     BroadcastError, Builder, ConfigError, Event, JoinError, Limits, Lost, Multiaddr, Node,
     Subscription,
@@ -402,6 +402,26 @@ async fn a_restarted_node_rejoins_from_its_state() {
         () = view(&one, |view| view.contains(&id)) => {}
         () = view(&two, |view| view.contains(&id)) => {}
     }
+}
+
+/// The operator draws the overlay: a link that is taken out of the list of contacts is not there after the next
+/// start, whatever the disk remembers.
+#[tokio::test]
+async fn a_static_node_goes_back_to_its_contacts_only() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let fixed = || builder().membership(static_overlay::Parameters::default());
+    let (one, two) = (fixed().spawn().await.expect("one"), fixed().spawn().await.expect("two"));
+    let start = || fixed().state_dir(directory.path()).spawn();
+    let before = start().await.expect("a node");
+    before.join(one.addresses()).await.expect("joined");
+    before.join(two.addresses()).await.expect("joined");
+    view(&before, |view| view.len() == 2).await;
+    before.shutdown().await.expect("alive");
+    let after = start().await.expect("a node");
+    after.join(two.addresses()).await.expect("joined");
+    view(&after, |view| view.contains(&two.id())).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(after.active_view(), [two.id()]);
 }
 
 #[tokio::test]

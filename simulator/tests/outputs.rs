@@ -91,6 +91,18 @@ fn a_filter_leaves_the_events_that_it_names() {
 /// slice, and ends in one.
 #[test]
 fn a_trace_for_perfetto_holds_together() {
+    perfetto_holds_together(&[]);
+}
+
+/// When they arrive is not known while they are sent.
+#[test]
+fn arrows_go_over_shared_lines() {
+    let shared =
+        "classes=[{name='half', who.share=0.5, shared={up='50 Mbit/s', down='50 Mbit/s'}}]";
+    perfetto_holds_together(&["--set", shared]);
+}
+
+fn perfetto_holds_together(more: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     let scenario = [
         "aws-regions",
@@ -101,8 +113,10 @@ fn a_trace_for_perfetto_holds_together() {
         "--set",
         "workload.0.until=42s",
     ];
-    let output =
-        run(folder.path(), &[&scenario[..], &["--trace", "t.perfetto.json", "--json"]].concat());
+    let output = run(
+        folder.path(),
+        &[&scenario[..], &["--trace", "t.perfetto.json", "--json"], more].concat(),
+    );
     json(&output);
     let text = std::fs::read_to_string(folder.path().join("t.perfetto.json")).expect("a trace");
     let trace: Value = serde_json::from_str(&text).expect("JSON");
@@ -235,7 +249,7 @@ fn what_a_probe_cannot_show_is_told_before_the_run() {
         (vec!["--probe", "x.csv", "--probe-nodes", "5..2"], "5..2: the second must be at least"),
         (
             vec!["--probe", "x.csv", "--probe-nodes", "some"],
-            "allowed is all, a share such as 10%, indices such as 0..9,42, or region=NAME, not \"some\"",
+            "allowed is all, a share such as 10%, indices such as 0..9,42, region=NAME or class=NAME, not \"some\"",
         ),
         (
             vec!["--probe", "x.csv", "--probe-nodes", "3,99999"],

@@ -46,6 +46,8 @@ impl Strategy for Parameters {
 impl MembershipStrategy for Parameters {
     type Membership<P: Peer> = StaticOverlay<P>;
 
+    const KEEPS_TO_CONTACTS: bool = true;
+
     fn start<P: Peer>(config: &Arc<Config>, me: P, seed: u64) -> StaticOverlay<P> {
         StaticOverlay::new(me, Arc::clone(config), seed)
     }

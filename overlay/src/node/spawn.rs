@@ -130,6 +130,7 @@ impl Builder {
             store: state.map(Store::new),
             reunion: strategies.retry_interval,
         });
+        let kept = kept.filter(|_| !strategies.keeps_to_contacts);
         let known = kept.into_iter().flat_map(|kept| kept.peers).flat_map(|peer| {
             let addresses: Addresses = peer.addresses.iter().collect();
             addresses.full(peer.node)

@@ -60,6 +60,8 @@ pub(crate) trait ChosenMembership: Debug + Send + Sync {
     fn codec(&self) -> Codec;
     /// Connections that a node must be able to hold for it.
     fn least_connections(&self) -> usize;
+    /// Whether a node that starts again does without the peers that it remembers.
+    fn keeps_to_contacts(&self) -> bool;
     /// How often whoever fell silent is tried again at least, if at all.
     fn retry_interval(&self) -> Option<Duration>;
 }
@@ -101,6 +103,10 @@ impl<S: NodeMembership> ChosenMembership for S {
         MembershipStrategy::least_connections(self)
     }
 
+    fn keeps_to_contacts(&self) -> bool {
+        S::KEEPS_TO_CONTACTS
+    }
+
     fn retry_interval(&self) -> Option<Duration> {
         MembershipStrategy::retry_interval(self)
     }
@@ -132,6 +138,8 @@ pub(crate) struct Strategies {
     pub(crate) codec: Codec,
     /// As hellos say it.
     pub(crate) name: Arc<str>,
+    /// Whether a node that starts again does without the peers that it remembers.
+    pub(crate) keeps_to_contacts: bool,
     /// How often whoever fell silent is tried again at least, if at all.
     pub(crate) retry_interval: Option<Duration>,
     /// Branches in which something is dropped.
@@ -155,6 +163,7 @@ impl Strategies {
             broadcast,
             codec: chosen_broadcast.codec(chosen_membership.codec()),
             name: [chosen_membership.name(), chosen_broadcast.name()].join("/").into(),
+            keeps_to_contacts: chosen_membership.keeps_to_contacts(),
             retry_interval: chosen_membership.retry_interval(),
             losses,
         }

@@ -18,8 +18,8 @@ pub(crate) struct ProbeArgs {
     /// scenario's measure.probe, or all but those of one kind of messages]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "probe")]
     probe_figures: Vec<String>,
-    /// Of which nodes: all, a share such as 10%, indices such as 0..9,42, or region=NAME [default: the
-    /// scenario's, or all]
+    /// Of which nodes: all, a share such as 10%, indices such as 0..9,42, region=NAME or class=NAME
+    /// [default: the scenario's, or all]
     #[arg(long, value_name = "NODES", value_parser = nodes, requires = "probe")]
     probe_nodes: Option<Who>,
     /// The time between two looks [default: the scenario's, or 1s]
@@ -44,7 +44,8 @@ const MOST_LISTED: usize = 1 << 24;
 fn nodes(text: &str) -> Result<Who, String> {
     let wrong = || {
         format!(
-            "allowed is all, a share such as 10%, indices such as 0..9,42, or region=NAME, not {text:?}"
+            "allowed is all, a share such as 10%, indices such as 0..9,42, region=NAME or class=NAME, not \
+             {text:?}"
         )
     };
     if text == "all" {
@@ -52,6 +53,9 @@ fn nodes(text: &str) -> Result<Who, String> {
     }
     if let Some(name) = text.strip_prefix("region=") {
         return Ok(Who::Region(name.to_owned()));
+    }
+    if let Some(name) = text.strip_prefix("class=") {
+        return Ok(Who::Class(name.to_owned()));
     }
     if text.ends_with('%') {
         return text.parse::<Share>().map(Who::Share).map_err(|_| wrong());
@@ -123,6 +127,7 @@ mod tests {
         assert_eq!(nodes("0..2,9"), Ok(Who::Nodes(vec![0, 1, 2, 9])));
         assert_eq!(nodes("25%"), Ok(Who::Share(Share::new(0.25).expect("a share"))));
         assert_eq!(nodes("region=eu, west"), Ok(Who::Region("eu, west".to_owned())));
+        assert_eq!(nodes("class=home"), Ok(Who::Class("home".to_owned())));
         for wrong in ["", "some", "1..", "3..1", "-1", "200%", "0..4294967295", "1.5"] {
             assert!(nodes(wrong).is_err(), "{wrong}");
         }

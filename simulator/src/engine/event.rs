@@ -1,7 +1,8 @@
 //! What reaches a node, and when.
 
-use crate::engine::handshake::Handshake;
+use crate::engine::handshake::{HANDSHAKE_BYTES, Handshake};
 use crate::engine::lanes::LaneMessage;
+use crate::engine::stats::Stats;
 use crate::engine::strategy::{IdOf, MessageOf, SimStack, TimerOf};
 use crate::model::id::SimId as _;
 use crate::model::node::SimPeer;
@@ -56,6 +57,30 @@ impl<P: SimStack> What<P> {
         match self {
             Self::Message(message) => message.carries().map(IdOf::<P>::index),
             _ => None,
+        }
+    }
+
+    /// If it is a message that comes over the node's access line: its kind, if those are counted, and its
+    /// bytes there.
+    pub(crate) fn travels(&self, stats: &Stats) -> Option<(Option<usize>, u64)> {
+        match self {
+            Self::Message(message) => Some((Some(message.kind()), stats.wire_len::<P>(message))),
+            Self::Lane(message) if !message.is_timer() => {
+                Some((Some(message.place(stats.messages.len())), message.bytes_on_line()))
+            }
+            Self::Handshake(Handshake::Dial(_) | Handshake::Answer(_)) => {
+                Some((None, HANDSHAKE_BYTES))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is sent again until it arrives, however nodes say the rest.
+    pub(crate) fn is_on_stream(&self) -> bool {
+        match self {
+            Self::Lane(message) => message.is_on_stream(),
+            Self::Handshake(_) => true,
+            _ => false,
         }
     }
 

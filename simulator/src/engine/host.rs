@@ -12,7 +12,7 @@ use crate::engine::deliveries::DeliveryLog;
 use crate::engine::event::{Event, What};
 use crate::engine::handshake::{HANDSHAKE_BYTES, Handshake};
 use crate::engine::lanes::{LaneHost, LaneMessage};
-use crate::engine::lines::{Bit, Lines, Note};
+use crate::engine::lines::{Bit, Head, Lines, Note};
 use crate::engine::queue::Queue;
 use crate::engine::stats::Stats;
 use crate::engine::strategy::{EventOf, IdOf, MessageOf, PayloadOf, SimStack, TimerOf};
@@ -67,6 +67,27 @@ impl<P: SimStack> Common<P> {
             deliveries: None,
             watch: None,
             told: Vec::new(),
+        }
+    }
+
+    /// A message of this kind did not fit a line, and comes again or not.
+    pub(crate) fn shed(&mut self, kind: Option<usize>, bytes: u64, comes_again: bool) {
+        self.stats.shed += 1;
+        if let (Some(kind), true) = (kind, comes_again) {
+            let sent = &mut self.stats.messages[kind];
+            sent.count += 1;
+            sent.bytes += bytes;
+        }
+    }
+
+    /// A message did not fit a line as often as its stream sends it. If it is of a channel, both ends notice
+    /// at this time that the stream is broken.
+    pub(crate) fn give_up(&mut self, event: &Event<P>, time: u64) {
+        let Event { from, to, sequence, .. } = *event;
+        let What::Lane(message) = &event.what else { return };
+        for (end, notice) in message.broken(from, to).into_iter().flatten() {
+            let what = What::Lane(Box::new(notice));
+            self.queue.push(Event { time, what, to: end, from, sequence });
         }
     }
 
@@ -147,11 +168,13 @@ impl<P: SimStack> Host<'_, P> {
     pub(crate) fn shake(&mut self, to: SimPeer, message: Handshake) {
         let sequence = self.next_sequence();
         let (from, now) = (self.me, self.departure(HANDSHAKE_BYTES));
+        let before = self.last_arrival(to);
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
         let packet = Packet { from, to, sequence, bytes: HANDSHAKE_BYTES, now };
         if let Some(carried) = self.network.send_on_stream(&packet, port) {
             let (time, what) = (carried.arrives, What::Handshake(message));
-            self.put(Event { time, what, to, from, sequence }, HANDSHAKE_BYTES, true);
+            let head = Head { bytes: HANDSHAKE_BYTES, kind: None, is_on_stream: true, next: None };
+            self.put(Event { time, what, to, from, sequence }, head, before);
         }
     }
 
@@ -208,6 +231,7 @@ impl<P: SimStack> Host<'_, P> {
         sent.bytes += bytes;
         let sequence = self.next_sequence();
         let (from, now) = (self.me, self.departure(bytes));
+        let before = self.last_arrival(to);
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
         let transmission = self.network.send(&Packet { from, to, sequence, bytes, now }, port);
         if let Some(watch) = &mut self.common.watch {
@@ -239,13 +263,15 @@ impl<P: SimStack> Host<'_, P> {
             }
             Transmission::Shared { arrives, copy, times } => {
                 self.resent(kind, bytes, times - 1);
+                let is_on_stream = self.network.resends();
+                let head = Head { bytes, kind: Some(kind), is_on_stream, next: None };
                 if let Some(time) = copy {
                     self.common.stats.duplicated += 1;
-                    let what = what.clone();
-                    self.share(Event { time, what, to, from, sequence }, bytes, false, true);
+                    let copy = Event { time, what: what.clone(), to, from, sequence };
+                    self.share(copy, Head { is_on_stream: false, ..head }, before, true);
                 }
                 let event = Event { time: arrives, what, to, from, sequence };
-                return self.share(event, bytes, self.network.resends(), false);
+                return self.share(event, head, before, false);
             }
             Transmission::Twice(first, second) => {
                 self.common.stats.duplicated += 1;
@@ -267,10 +293,21 @@ impl<P: SimStack> Host<'_, P> {
         sent.bytes += times * bytes;
     }
 
-    /// A message is on its way, and arrives at its time unless shared lines hold it up.
-    fn put(&mut self, event: Event<P>, bytes: u64, is_on_stream: bool) {
+    /// When the message arrives that was sent last to this node, if shared lines are to keep that order.
+    #[inline(always)]
+    fn last_arrival(&self, to: SimPeer) -> u64 {
+        if self.common.lines.is_none() {
+            return 0;
+        }
+        let port = self.machine.as_ref().and_then(|machine| machine.port.as_ref());
+        port.and_then(|port| port.last_arrival(to)).unwrap_or(0)
+    }
+
+    /// A message is on its way, and arrives at its time unless shared lines hold it up. The one sent `before`
+    /// arrives at that time.
+    fn put(&mut self, event: Event<P>, head: Head, before: u64) {
         if self.common.lines.is_some() {
-            self.share(event, bytes, is_on_stream, false);
+            self.share(event, head, before, false);
         } else {
             self.common.queue.push(event);
         }
@@ -278,17 +315,19 @@ impl<P: SimStack> Host<'_, P> {
 
     /// The same over the shared lines between the two nodes, if there are any.
     #[inline(never)]
-    fn share(&mut self, event: Event<P>, bytes: u64, is_on_stream: bool, is_copy: bool) {
+    fn share(&mut self, event: Event<P>, head: Head, before: u64, is_copy: bool) {
         let (from, to) = (event.from, event.to);
         let route = self.network.route(from.index(), to.index());
         let (Some(route), Some(lines)) = (route, &mut self.common.lines) else {
             return self.common.queue.push(event);
         };
         let legs = 1 + u64::from(route.next.is_some());
-        let last = event.time.saturating_sub(legs * self.network.leg());
-        let first = self.network.first_bit(from.index(), bytes, last);
+        let at_line = |arrives: u64| arrives.saturating_sub(legs * self.network.leg());
+        let last = at_line(event.time);
+        let first = self.network.first_bit(from.index(), head.bytes, last);
+        let first = first.max(at_line(before)).min(last);
         let name = ((from.bits(), to.bits()), event.sequence, is_copy);
-        let bit = Bit::First { bytes, is_on_stream, before: 0, next: route.next };
+        let bit = Bit::First(Head { next: route.next, ..head });
         lines.push(Note { line: route.first, time: first, name, bit });
         lines.push(Note { line: route.first, time: last, name, bit: Bit::Last(event) });
     }
@@ -304,6 +343,7 @@ impl<P: SimStack> Host<'_, P> {
     ) -> bool {
         let sequence = self.next_sequence();
         let (from, now) = (self.me, self.departure(bytes));
+        let before = self.last_arrival(to);
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
         let packet = Packet { from, to, sequence, bytes, now };
         let Some(carried) = self.network.send_on_stream(&packet, port) else { return false };
@@ -314,17 +354,21 @@ impl<P: SimStack> Host<'_, P> {
         let time = carried.arrives;
         if let Some(watch) = &mut self.common.watch {
             watch.sent(self.place, kind, bytes);
+            let is_shared = self.network.is_shared(from, to);
+            let resent = (carried.times > 1).then_some("resent");
             watch.see(self.now, from, EventKind::Send, |record| Record {
                 peer: Some(to),
                 message: Some(self.common.stats.messages[kind].name),
                 bytes: Some(bytes),
                 sequence: Some(sequence),
-                arrives: Some(Time::from_nanos(time)),
+                arrives: (!is_shared).then_some(Time::from_nanos(time)),
+                detail: if is_shared { Some("shared") } else { resent },
                 ..record
             });
         }
         let what = What::Lane(Box::new(message));
-        self.put(Event { time, what, to, from, sequence }, bytes, true);
+        let head = Head { bytes, kind: Some(kind), is_on_stream: true, next: None };
+        self.put(Event { time, what, to, from, sequence }, head, before);
         true
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murmurate::channel::Depth;
-use murmurate::membership::{Membership as _, Time, nanos};
+use murmurate::membership::{Membership as _, Time};
 use murmurate::stack::{Input, Timer};
 
 use crate::engine::connections::{Connections, Dialling};
@@ -29,7 +29,7 @@ use crate::engine::watch::Load;
 use crate::engine::workers::Work;
 use crate::model::id::SimId as _;
 use crate::model::machine::{Admission, Machine, ProcessorModel};
-use crate::model::network::{Network, STREAM_TIMEOUT};
+use crate::model::network::Network;
 use crate::model::node::SimPeer;
 
 pub(crate) use saved::in_order;
@@ -378,7 +378,8 @@ impl<P: SimStack> Shard<P> {
         for out in lines.run(end) {
             match out {
                 Out::Arrives(time, event) => self.common.queue.push(Event { time, ..event }),
-                Out::Shed => self.common.stats.shed += 1,
+                Out::Shed(head, again) => self.common.shed(head.kind, head.bytes, again),
+                Out::Lost(time, event) => self.common.give_up(&event, time),
                 Out::Note(_) => {}
             }
         }
@@ -521,40 +522,48 @@ impl<P: SimStack> Shard<P> {
     #[inline(never)]
     fn admit(&mut self, network: &Network, place: usize, event: &mut Event<P>, end: u64) -> bool {
         let Some(Some(machine)) = self.machines.get_mut(place) else { return true };
-        let (from, to) = (event.from.index(), event.to.index());
-        let way = |network: &Network| network.way(from, to);
-        let what = std::mem::replace(&mut event.what, What::Reset);
-        let message = match what {
+        let what = match std::mem::replace(&mut event.what, What::Reset) {
             What::Late(what) => {
                 machine.resume();
                 event.what = *what;
                 return true;
             }
-            What::Message(ref message) => {
-                Some((self.common.stats.wire_len::<P>(message), way(network)))
-            }
-            What::Lane(ref message) if !message.is_timer() => {
-                Some((message.bytes_on_line(), way(network)))
-            }
-            What::Timer(_) | What::Reset | What::Restarted => None,
-            What::Lane(_) | What::Handshake(_) => None,
+            what => what,
         };
-        match machine.admit(event.time, message) {
-            Admission::Now => event.what = what,
-            Admission::Shed => {
-                self.common.stats.shed += 1;
-                if matches!(&what, What::Lane(message) if message.is_on_stream()) {
-                    let time = event.time.saturating_add(nanos(STREAM_TIMEOUT));
-                    self.common.schedule(Event { time, what, ..*event }, end);
-                }
-                return false;
+        let travels = what.travels(&self.common.stats);
+        let way = || network.way(event.from.index(), event.to.index());
+        let is_on_stream = network.resends() || what.is_on_stream();
+        let name = (event.from, event.sequence);
+        let behind = (is_on_stream && network.keeps_order()).then(|| machine.waits_for(name));
+        if let (Some(_), Some(time)) = (travels, behind.flatten().filter(|t| *t > event.time)) {
+            self.common.schedule(Event { time, what, ..*event }, end);
+            return false;
+        }
+        let time = match machine.admit(event.time, travels.map(|(_, bytes)| (bytes, way()))) {
+            Admission::Now => {
+                machine.accept(name);
+                event.what = what;
+                return true;
             }
             Admission::At(time) => {
+                machine.accept(name);
                 let what = What::Late(Box::new(what));
                 self.common.schedule(Event { time, what, ..*event }, end);
                 return false;
             }
+            Admission::Shed => is_on_stream.then(|| machine.refuse(name, event.time)).flatten(),
+        };
+        let (kind, bytes) = travels.unwrap_or_default();
+        self.common.shed(kind, bytes, time.is_some());
+        let event = Event { what, ..*event };
+        match time {
+            Some(time) => self.common.schedule(Event { time, ..event }, end),
+            None if is_on_stream => {
+                let time = event.time.saturating_add(network.least_latency());
+                self.common.give_up(&event, time);
+            }
+            None => {}
         }
-        true
+        false
     }
 }

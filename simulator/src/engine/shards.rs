@@ -55,7 +55,7 @@ impl<P: SimStack> Shards<P> {
         let Some(all) = network.shared_lines() else { return };
         let sharding = self.sharding;
         for (at, shard) in self.all_mut().iter_mut().enumerate() {
-            let lines = Lines::new(sharding, at, &all, network.leg());
+            let lines = Lines::new(sharding, at, &all, network.leg(), network.keeps_order());
             shard.common.lines = Some(Box::new(lines));
         }
     }

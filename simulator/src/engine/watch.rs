@@ -142,8 +142,9 @@ pub struct Record {
     /// When what is sent is to arrive.
     #[serde(serialize_with = "seconds_of_some", skip_serializing_if = "Option::is_none")]
     pub arrives: Option<Time>,
-    /// Of a message that did not simply arrive: `lost`, `shed` or `twice`. Of a timer: whose it is. Of a
-    /// lost neighbour: why.
+    /// Of a message that does not simply arrive: `lost`, `shed`, `twice`, `resent` (some attempts of its stream
+    /// were lost) or `shared` (when it arrives depends on what else is on the shared lines). Of a timer: whose
+    /// it is. Of a lost neighbour: why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'static str>,
 }

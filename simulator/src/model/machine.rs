@@ -1,12 +1,14 @@
 //! The machine that a node runs on, if it is not an ideal one: its clock, its speed, and its network port.
 //! A restarted node finds the same machine.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use murmurate::membership::{Time, nanos};
 use serde::{Deserialize, Serialize};
 
-use crate::model::network::{BandwidthModel, Port, time_of};
+use crate::model::network::{BandwidthModel, Port, resend_after, time_of};
+use crate::model::node::SimPeer;
 
 /// Messages that wait for a slow or stopped process; more are shed, as by a full socket.
 const MOST_WAITING: u32 = 1 << 16;
@@ -23,7 +25,12 @@ pub(crate) struct Machine {
     /// When it will have done all that waits.
     free: u64,
     waiting: u32,
+    /// What did not fit and comes again: how often it was refused, and when it comes.
+    late: BTreeMap<Sent, (u64, u64)>,
 }
+
+/// Who sent a message, and what the sender counts.
+type Sent = (SimPeer, u32);
 
 /// How long a node works. The default takes no time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -113,6 +120,29 @@ impl Machine {
         Admission::At(ready)
     }
 
+    /// When a message comes again that was sent before this one and did not fit.
+    pub(crate) fn waits_for(&self, (from, sequence): Sent) -> Option<u64> {
+        let mut before = self.late.range((from, 0)..(from, sequence));
+        before.next().map(|(_, (_, again))| *again)
+    }
+
+    /// A message of a stream did not fit at this time. When it comes again; never, if it was refused too
+    /// often.
+    pub(crate) fn refuse(&mut self, sent: Sent, time: u64) -> Option<u64> {
+        let refused = self.late.get(&sent).map_or(1, |(refused, _)| refused + 1);
+        let again = resend_after(refused).map(|after| time.saturating_add(after));
+        match again {
+            Some(again) => self.late.insert(sent, (refused, again)),
+            None => self.late.remove(&sent),
+        };
+        again
+    }
+
+    /// A message did fit.
+    pub(crate) fn accept(&mut self, sent: Sent) {
+        self.late.remove(&sent);
+    }
+
     /// What waits for its process.
     pub(crate) fn waiting(&self) -> u32 {
         self.waiting
@@ -126,6 +156,7 @@ impl Machine {
     /// Its process starts anew: nothing waits any more.
     pub(crate) fn reboot(&mut self, now: u64) {
         (self.free, self.waiting) = (now, 0);
+        self.late.clear();
         if let Some(port) = &mut self.port {
             port.clear();
         }

@@ -15,9 +15,6 @@ use crate::model::node::SimPeer;
 pub trait SimulatedMembership: MembershipStrategy<Membership<SimPeer>: SimMembership> {
     /// How many percent of the swarm's plans use it, unless it is the default.
     const DRAWN: u32 = 0;
-    /// A node's neighbours are its contacts, and those whose contact it is: the overlay is the graph that is
-    /// given.
-    const KEEPS_TO_CONTACTS: bool = false;
 
     /// Parameters for a plan of the swarm.
     #[must_use]
@@ -104,7 +101,7 @@ pub trait MembershipChoice: Choice {
     fn make(&self) -> Result<MakeMembership, ConfigError>;
     /// See [`MembershipStrategy::links`].
     fn links(&self, nodes: usize) -> usize;
-    /// See [`SimulatedMembership::KEEPS_TO_CONTACTS`].
+    /// See [`MembershipStrategy::KEEPS_TO_CONTACTS`].
     fn keeps_to_contacts(&self) -> bool;
     /// See [`SimulatedMembership::DRAWN`].
     fn drawn(&self) -> u32;

@@ -18,7 +18,6 @@ impl Watched for StaticOverlay<SimPeer> {
 
 impl SimulatedMembership for Parameters {
     const DRAWN: u32 = 8;
-    const KEEPS_TO_CONTACTS: bool = true;
 
     fn draw(dice: &mut Dice, about: &MembershipNeeds) -> Self {
         Self {

@@ -15,6 +15,7 @@ mod gallery;
 mod graph_oracle;
 mod journal;
 mod lanes;
+mod lines;
 mod machines;
 mod parameters;
 mod probes;

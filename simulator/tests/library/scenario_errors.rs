@@ -303,6 +303,18 @@ fn every_wrong_file_is_told_where_and_what_is_allowed() {
 }
 
 #[test]
+fn there_are_as_many_classes_as_can_be_told_apart() {
+    let classes = |count| {
+        let class = |number| format!("[[classes]]\nname = 'c{number}'\nwho.nodes = [{number}]\n");
+        (0..count).map(class).collect::<String>()
+    };
+    let read = |count| Document::parse("f", &classes(count)).expect("TOML").scenario();
+    assert!(read(256).is_ok());
+    let error = read(257).map(drop).expect_err("too many").to_string();
+    assert_eq!(error, "f:1:1: classes: 257 classes: allowed are 256 at most");
+}
+
+#[test]
 fn all_that_is_wrong_is_told_at_once() {
     let found = message("sed = 1\n[nodes]\ncount = 0\n", &[]);
     assert_eq!(found.lines().count(), 2, "{found}");

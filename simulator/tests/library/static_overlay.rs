@@ -267,6 +267,22 @@ fn what_does_not_fit_is_refused_with_its_key() {
         "graph = { model = 'preferential-attachment', links = 9 }\nnodes.count = 9",
         "f:1:54: graph.links: graph.links = 9: must be less than nodes.count = 9",
     );
+    // As many links as a file may have.
+    says(
+        "graph = { model = 'random-regular', degree = 16382 }\nnodes.count = 16777216",
+        "f:1:46: graph.degree: graph.degree = 16382: with nodes.count = 16777216 these are 137422176256 links, \
+         and a graph has 100000000 at most; allowed is 1 to 11",
+    );
+    says(
+        "graph = { model = 'small-world', neighbors = 16382, rewired = 0 }\nnodes.count = 16777216",
+        "f:1:46: graph.neighbors: graph.neighbors = 16382: with nodes.count = 16777216 these are 137422176256 \
+         links, and a graph has 100000000 at most; allowed is 2 to 10",
+    );
+    says(
+        "graph = { model = 'preferential-attachment', links = 6 }\nnodes.count = 16777216",
+        "f:1:54: graph.links: graph.links = 6: with nodes.count = 16777216 these are 100663260 links, and a \
+         graph has 100000000 at most; allowed is 1 to 5",
+    );
     says(
         "graph = { model = 'grid', width = 0 }",
         "f:1:35: graph.width = 0: allowed is a whole number from 1 to 16777216",

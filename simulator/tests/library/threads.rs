@@ -11,7 +11,7 @@ use murmurate_simulator::engine::strategy::nodes;
 use murmurate_simulator::engine::{Make, SimStack};
 use murmurate_simulator::model::matrix::Matrix;
 use murmurate_simulator::model::network::{
-    BandwidthModel, BurstModel, Latency, LinkModel, Network, Side,
+    BandwidthModel, BurstModel, Class, Latency, LinkModel, Members, Network, Side,
 };
 use murmurate_simulator::model::regional::Regional;
 use murmurate_simulator::{SimPeer, Simulation};
@@ -69,13 +69,32 @@ pub(crate) fn links(rng: &mut SplitMix64) -> LinkModel {
     }
 }
 
+/// Two that have shared lines, which overflow now and then.
+fn classes() -> Vec<Class> {
+    let shared = Some(BandwidthModel { up: 2_000_000, down: 1_000_000, queue: 2_000 });
+    let class = |name: &str, share| Class {
+        name: name.to_owned(),
+        members: Members::Share(share),
+        bandwidth: None,
+        loss: None,
+        shared,
+        nat: None,
+    };
+    vec![class("one", 0.3), class("other", 0.2)]
+}
+
 /// Lives the life drawn from `seed`, and returns what was seen and the buckets threads shared.
 fn life<P: SimStack>(threads: usize, seed: u64, make: Make<P>) -> (Seen, u64) {
     let mut rng = SplitMix64::seed_from_u64(seed);
     let loss = [0.0, 0.05][rng.random_range(0..2)];
     let mut network = Network::new(seed, latency(seed), loss).expect("valid");
+    let shares_lines = seed / 24 % 2 == 1 && seed.is_multiple_of(2);
     if rng.random_bool(0.7) {
-        network = network.with(&links(&mut rng)).expect("valid");
+        let links = LinkModel { streams: shares_lines, ..links(&mut rng) };
+        network = network.with(&links).expect("valid");
+    }
+    if shares_lines {
+        network = network.classed(classes(), seed).expect("valid");
     }
     let regional = Regional::new(&network);
     let threads = NonZeroUsize::new(threads).expect("at least one");

@@ -138,6 +138,26 @@ impl LaneMessage {
         }
     }
 
+    /// It was sent on a stream and cannot be brought: what its ends notice, if it is of one.
+    pub(crate) fn broken(&self, from: SimPeer, to: SimPeer) -> Option<[(SimPeer, Self); 2]> {
+        let (attempt, is_from_sender) = match self.body {
+            Body::Hello { greeting, path: Path::Stream } => (greeting.attempt, true),
+            Body::Forth { via: Via::Stream { attempt, .. }, .. } | Body::Probe { attempt } => {
+                (attempt, true)
+            }
+            Body::Welcome { via: Via::Stream { attempt, .. }, .. }
+            | Body::Back { via: Via::Stream { attempt, .. }, .. }
+            | Body::Read { attempt, .. } => (attempt, false),
+            Body::Gone { via: Via::Stream { attempt, .. }, to_sender } => (attempt, !to_sender),
+            _ => return None,
+        };
+        let notice = |peer: SimPeer, to_sender| {
+            let body = Body::Notice { peer: peer.index() as u32, attempt, to_sender };
+            Self { body, ..*self }
+        };
+        Some([(from, notice(to, is_from_sender)), (to, notice(from, !is_from_sender))])
+    }
+
     /// The answer of the host, if the process is gone.
     pub(crate) fn refusal(&self) -> Option<Self> {
         let body = match self.body {

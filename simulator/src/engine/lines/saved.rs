@@ -2,18 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Backlog, Bit, Flow, Line, Lines, Name, Passing};
+use super::{Backlog, Bit, Flow, Head, Line, Lines, Name, Passing, Stage};
 use crate::engine::codec::{Codec, check_nodes};
 use crate::engine::event::Event;
 use crate::engine::snapshot::{ReadError, SaveError};
 use crate::engine::storage;
 use crate::engine::strategy::SimStack;
 
-/// A first bit: bytes, whether it is sent again, how often it was, and the next line.
-type First = (u64, bool, u64, Option<u16>);
-/// A message that waits or is on the line: bytes, whether it is sent again, the next line, and whether the
-/// line has carried it.
-type Waiting = (u64, bool, Option<u16>, bool);
+/// A message that waits, is on the line or was refused: whether it has come is said beside it.
+type Waiting = (Head, Stage, u64);
 
 impl<P: SimStack> Lines<Event<P>> {
     /// How many there are in this shard.
@@ -29,15 +26,24 @@ impl<P: SimStack> Lines<Event<P>> {
         into: &mut Vec<u8>,
     ) -> Result<(), SaveError> {
         debug_assert!(self.outgoing.iter().all(Vec::is_empty), "a note is under way");
-        // What the network says of the line is not written.
-        let Line { rate: _, queue: _, leg: _, notes, passing, flows, heads, given, at } =
-            &self.lines[self.sharding.place(line)];
-        storage::save(&(notes.len(), passing.len(), flows, heads, given, at), into)?;
+        // What the network says of the line is not written, nor how many messages there are.
+        let Line {
+            rate: _,
+            queue: _,
+            leg: _,
+            keeps_order: _,
+            notes,
+            passing,
+            flows,
+            finishes,
+            virtual_time,
+            at,
+            messages: _,
+        } = &self.lines[self.sharding.place(line)];
+        storage::save(&(notes.len(), passing.len(), flows, finishes, virtual_time, at), into)?;
         for ((time, _, name), bit) in notes {
-            let first: Option<First> = match bit {
-                Bit::First { bytes, is_on_stream, before, next } => {
-                    Some((*bytes, *is_on_stream, *before, *next))
-                }
+            let first: Option<Head> = match bit {
+                Bit::First(head) => Some(*head),
                 Bit::Last(_) => None,
             };
             storage::save(&(time, name, first), into)?;
@@ -45,8 +51,8 @@ impl<P: SimStack> Lines<Event<P>> {
                 codec.save_event(event, into)?;
             }
         }
-        for (name, Passing { bytes, is_on_stream, next, is_served, came }) in passing {
-            let waiting = (bytes, is_on_stream, next, is_served);
+        for (name, Passing { head, stage, refused, came }) in passing {
+            let waiting = (head, stage, refused);
             storage::save(&(name, waiting, came.is_some()), into)?;
             came.iter().try_for_each(|event| codec.save_event(event, into))?;
         }
@@ -67,27 +73,40 @@ impl<P: SimStack> Lines<Event<P>> {
         };
         let (noted, waiting) = storage::read::<(usize, usize)>(from)?;
         let flows: BTreeMap<Flow, Backlog> = storage::read(from)?;
-        let (heads, given, at): (BTreeSet<(u64, Flow)>, f64, u64) = storage::read(from)?;
+        let (finishes, virtual_time, at): (BTreeSet<(u64, Flow)>, f64, u64) = storage::read(from)?;
         let (mut notes, mut passing) = (BTreeMap::new(), BTreeMap::new());
+        let mut messages = 0;
         for _ in 0..noted {
-            let (time, name, first): (u64, Name, Option<First>) = storage::read(from)?;
+            let (time, name, first): (u64, Name, Option<Head>) = storage::read(from)?;
+            messages += usize::from(first.is_none());
             let bit = match first {
-                Some((bytes, is_on_stream, before, next)) => {
-                    Bit::First { bytes, is_on_stream, before, next }
-                }
+                Some(head) => Bit::First(head),
                 None => Bit::Last(event(from)?),
             };
             notes.insert((time, first.is_none(), name), bit);
         }
         for _ in 0..waiting {
             let (name, waiting, has_come): (Name, Waiting, bool) = storage::read(from)?;
-            let (bytes, is_on_stream, next, is_served) = waiting;
+            let (head, stage, refused) = waiting;
+            messages += usize::from(has_come);
             let came = if has_come { Some(event(from)?) } else { None };
-            passing.insert(name, Passing { bytes, is_on_stream, next, is_served, came });
+            passing.insert(name, Passing { head, stage, refused, came });
         }
-        let place = self.sharding.place(line);
-        let Line { rate, queue, leg, .. } = self.lines[place];
-        self.lines[place] = Line { rate, queue, leg, notes, passing, flows, heads, given, at };
+        let before = &mut self.lines[self.sharding.place(line)];
+        let Line { rate, queue, leg, keeps_order, .. } = *before;
+        *before = Line {
+            rate,
+            queue,
+            leg,
+            keeps_order,
+            notes,
+            passing,
+            flows,
+            finishes,
+            virtual_time,
+            at,
+            messages,
+        };
         Ok(())
     }
 }

@@ -12,14 +12,18 @@ const SECOND: u64 = 1_000_000_000;
 /// Lines of so many bits a second.
 fn lines(rates: &[u64], queue: u64) -> Lines<u32> {
     let all: Vec<_> = rates.iter().map(|&rate| Some(SharedLine { rate, queue })).collect();
-    Lines::new(Sharding::new(NonZeroUsize::MIN), 0, &all, LEG)
+    Lines::new(Sharding::new(NonZeroUsize::MIN), 0, &all, LEG, true)
+}
+
+fn head(bytes: u64, is_on_stream: bool, next: Option<u16>) -> Head {
+    Head { bytes, kind: None, is_on_stream, next }
 }
 
 /// Message `number` of a flow, whose first and last bits come to the first line at these times.
 fn send(lines: &mut Lines<u32>, flow: u32, number: u32, bytes: u64, times: (u64, u64)) {
     let name = ((flow, 0), number, false);
     let next = (lines.lines.len() > 1).then_some(1);
-    let bit = Bit::First { bytes, is_on_stream: false, before: 0, next };
+    let bit = Bit::First(head(bytes, false, next));
     lines.push(Note { line: 0, time: times.0, name, bit });
     lines.push(Note { line: 0, time: times.1, name, bit: Bit::Last(flow) });
 }
@@ -32,8 +36,8 @@ fn run(lines: &mut Lines<u32>, until: u64) -> (Vec<(u64, u32)>, usize) {
         for out in lines.run(bucket * LEG) {
             match out {
                 Out::Arrives(time, flow) => arrived.push((time - LEG, flow)),
-                Out::Shed => shed += 1,
-                Out::Note(_) => {}
+                Out::Shed(..) => shed += 1,
+                Out::Note(_) | Out::Lost(..) => {}
             }
         }
     }
@@ -130,13 +134,21 @@ fn the_slowest_of_the_lines_on_the_way_counts_and_not_all() {
     }
 }
 
+fn assert_nothing_is_left(lines: &Lines<u32>) {
+    assert_eq!(lines.len(), 0, "messages");
+    for line in &lines.lines {
+        let parts = (line.notes.len(), line.passing.len(), line.flows.len(), line.finishes.len());
+        assert_eq!(parts, (0, 0, 0, 0));
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_shed_and_on_streams_sent_again() {
     for is_on_stream in [false, true] {
         let mut lines = lines(&[8 * MBIT], 30_000);
         for number in 0..4 {
             let name = ((1, 0), number, false);
-            let bit = Bit::First { bytes: 10_000, is_on_stream, before: 0, next: None };
+            let bit = Bit::First(head(10_000, is_on_stream, None));
             lines.push(Note { line: 0, time: 0, name, bit });
             lines.push(Note { line: 0, time: 0, name, bit: Bit::Last(number) });
         }
@@ -144,6 +156,85 @@ fn what_does_not_fit_is_shed_and_on_streams_sent_again() {
         let times: Vec<u64> = arrived.iter().map(|(at, _)| at / 1_000_000).collect();
         let expected: &[u64] = if is_on_stream { &[10, 20, 30, 210] } else { &[10, 20, 30] };
         assert_eq!((times.as_slice(), shed), (expected, 1));
-        assert_eq!(lines.len(), 0, "nothing is left");
+        assert_nothing_is_left(&lines);
     }
+}
+
+/// Whatever overflows, over one line or two: the messages of a stream arrive in order, each once, or are
+/// told to be lost; each refusal is told, and nothing stays behind.
+#[test]
+fn streams_keep_their_order_and_lose_nothing_silently() {
+    let mut resent = 0;
+    for seed in 0..60 {
+        let dice = &mut Dice::new(seed);
+        let rates: Vec<u64> = (0..dice.between(1, 2)).map(|_| dice.between(50_000, MBIT)).collect();
+        let mut lines = lines(&rates, dice.between(1_000, 40_000));
+        let next = (rates.len() > 1).then_some(1);
+        let (flows, each) = (dice.between(1, 4), dice.between(20, 60));
+        for flow in 0..flows {
+            let (mut now, mut before) = (0, 0);
+            for number in 0..each {
+                now += dice.between(0, 40) * 1_000_000;
+                // Drawn apart, and kept in order as by the port of the sender.
+                let bytes = dice.between(40, 20_000);
+                let last = before.max(now + dice.between(1, 100) * 1_000_000);
+                let first = before.max(last - last.min(bytes * 8 * SECOND / MBIT));
+                before = last;
+                let name = ((flow, 0), number, false);
+                let is_on_stream = dice.chance(90);
+                let bit = Bit::First(head(bytes, is_on_stream, next));
+                lines.push(Note { line: 0, time: first, name, bit });
+                let what = flow << 16 | number << 1 | u32::from(is_on_stream);
+                lines.push(Note { line: 0, time: last, name, bit: Bit::Last(what) });
+            }
+        }
+        let (mut ended, mut comes_again, mut gone) = (Vec::new(), 0, 0);
+        for bucket in 1..=400 * SECOND / LEG {
+            for out in lines.run(bucket * LEG) {
+                match out {
+                    Out::Arrives(at, what) => ended.push((what >> 16, at, what, true)),
+                    Out::Lost(at, what) => ended.push((what >> 16, at, what, false)),
+                    Out::Shed(_, true) => comes_again += 1,
+                    Out::Shed(head, false) => gone += u32::from(!head.is_on_stream),
+                    Out::Note(_) => {}
+                }
+            }
+        }
+        assert_nothing_is_left(&lines);
+        assert_eq!(ended.len() as u32 + gone, flows * each, "seed {seed}");
+        ended.sort_unstable();
+        let of_flows = ended.chunk_by(|one, two| one.0 == two.0);
+        for flow in of_flows {
+            let arrived = flow.iter().filter(|ended| ended.3 && ended.2 & 1 == 1);
+            let arrived = arrived.map(|ended| ended.2);
+            assert!(arrived.is_sorted(), "seed {seed}: {flow:?}");
+        }
+        resent += comes_again;
+    }
+    assert!(resent > 100, "{resent}");
+}
+
+/// Eight times it is sent in all, over 25 s. A line that carries nothing else in that time breaks the stream.
+#[test]
+fn what_is_refused_too_often_is_told_to_be_lost() {
+    let mut lines = lines(&[1_000], 1);
+    for (number, bytes) in [(0, 100_000), (1, 100), (2, 100)] {
+        let name = ((1, 0), number, false);
+        lines.push(Note { line: 0, time: 0, name, bit: Bit::First(head(bytes, true, None)) });
+        lines.push(Note { line: 0, time: 0, name, bit: Bit::Last(number) });
+    }
+    let mut told = Vec::new();
+    for bucket in 1..=900 * SECOND / LEG {
+        for out in lines.run(bucket * LEG) {
+            match out {
+                Out::Lost(at, number) => told.push((number, at / 1_000_000_000, false)),
+                Out::Arrives(at, number) => told.push((number, at / 1_000_000_000, true)),
+                Out::Shed(_, again) => assert!(again || told.len() < 2),
+                Out::Note(_) => {}
+            }
+        }
+    }
+    // 200 ms and twice as long each time come to 25.4 s.
+    assert_eq!(told, [(1, 25, false), (2, 50, false), (0, 800, true)]);
+    assert_nothing_is_left(&lines);
 }

@@ -42,7 +42,8 @@ pub(super) fn victims(
     chosen
 }
 
-/// The far side of a cut, and how many run there.
+/// The far side of a cut, or whose links something happens to; and how many run there. Whoever starts later
+/// and is named, or is in a region or of a class that is, is among them.
 pub(super) fn side<P: SimStack>(
     who: &Who,
     sim: &Simulation<P>,
@@ -50,14 +51,19 @@ pub(super) fn side<P: SimStack>(
 ) -> (Side, usize) {
     let placement = sim.network().placement();
     let nodes = victims(who, sim.live_nodes().collect(), placement, rng);
-    // Whoever joins a region or a class later is on its side.
-    let named = match who {
-        Who::Region(name) => placement.find(name).map(Side::Region),
-        Who::Class(name) => placement.find_class(name).map(Side::Class),
-        _ => None,
+    let listed = |of: &[usize]| {
+        let mut is_in = vec![false; of.iter().max().map_or(0, |last| last + 1)];
+        of.iter().for_each(|index| is_in[*index] = true);
+        Side::Nodes(is_in)
     };
-    let listed = || Side::of(sim.len(), |index| nodes.binary_search(&index).is_ok());
-    (named.unwrap_or_else(listed), nodes.len())
+    let side = match who {
+        Who::All => Side::All,
+        Who::Nodes(named) => listed(&named.iter().map(|index| *index as usize).collect::<Vec<_>>()),
+        Who::Region(name) => placement.find(name).map_or_else(|| listed(&[]), Side::Region),
+        Who::Class(name) => placement.find_class(name).map_or_else(|| listed(&[]), Side::Class),
+        Who::Share(_) | Who::Count(_) => listed(&nodes),
+    };
+    (side, nodes.len())
 }
 
 /// A random node that runs.

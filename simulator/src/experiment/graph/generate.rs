@@ -1,5 +1,7 @@
 //! Models of graphs. The caller has checked that there is such a graph.
 
+use std::collections::BTreeSet;
+
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
@@ -29,9 +31,9 @@ pub(crate) fn random_regular(nodes: u32, degree: u32, rng: &mut impl Rng) -> Lin
     // Of a dense one the complement is drawn, in which swaps are found.
     if 2 * degree > nodes - 1 {
         let without = random_regular(nodes, nodes - 1 - degree, rng);
-        let neighbors = adjacency(nodes, &without);
+        let taken = Taken::of(nodes, &without);
         let pairs = (0..nodes).flat_map(|a| (a + 1..nodes).map(move |b| (a, b)));
-        return pairs.filter(|(a, b)| !neighbors[*a as usize].contains(b)).collect();
+        return pairs.filter(|(a, b)| taken.may_link(*a, *b)).collect();
     }
     loop {
         if let Some(links) = paired(nodes, degree, rng) {
@@ -46,12 +48,12 @@ const SWAPS: usize = 1_000;
 fn paired(nodes: u32, degree: u32, rng: &mut impl Rng) -> Option<Links> {
     let mut places: Vec<u32> = (0..nodes).flat_map(|node| (0..degree).map(move |_| node)).collect();
     places.shuffle(rng);
-    let mut neighbors = vec![Vec::with_capacity(degree as usize); nodes as usize];
+    let mut taken = Taken::of(nodes, &Links::new());
     let (mut links, mut left) = (Links::with_capacity(places.len() / 2), Links::new());
     for pair in places.chunks_exact(2) {
         let (a, b) = (pair[0], pair[1]);
-        if may_link(&neighbors, a, b) {
-            link(&mut neighbors, a, b);
+        if taken.may_link(a, b) {
+            taken.link(a, b);
             links.push((a, b));
         } else {
             left.push((a, b));
@@ -61,14 +63,14 @@ fn paired(nodes: u32, degree: u32, rng: &mut impl Rng) -> Option<Links> {
         let swap = (0..SWAPS).find_map(|_| {
             let at = (!links.is_empty()).then(|| rng.random_range(0..links.len()))?;
             let (c, d) = if rng.random() { links[at] } else { (links[at].1, links[at].0) };
-            let fits = may_link(&neighbors, a, c) && may_link(&neighbors, b, d);
+            let fits = taken.may_link(a, c) && taken.may_link(b, d);
             // Both could be the same link.
             (fits && (a, c) != (d, b)).then_some((at, c, d))
         });
         let (at, c, d) = swap?;
-        unlink(&mut neighbors, c, d);
-        link(&mut neighbors, a, c);
-        link(&mut neighbors, b, d);
+        taken.unlink(c, d);
+        taken.link(a, c);
+        taken.link(b, d);
         links[at] = (a, c);
         links.push((b, d));
     }
@@ -81,22 +83,17 @@ pub(crate) fn small_world(nodes: u32, neighbors: u32, rewired: f64, rng: &mut im
     let lattice: Links = (1..=neighbors / 2)
         .flat_map(|step| (0..nodes).map(move |node| (node, (node + step) % nodes)))
         .collect();
-    let mut all = adjacency(nodes, &lattice);
+    let mut taken = Taken::of(nodes, &lattice);
     let mut links = lattice;
     for (from, to) in &mut links {
-        let is_full = all[*from as usize].len() >= nodes as usize - 1;
-        if !rng.random_bool(rewired) || is_full {
+        if !rng.random_bool(rewired) {
             continue;
         }
-        let elsewhere = loop {
-            let node = rng.random_range(0..nodes);
-            if may_link(&all, *from, node) {
-                break node;
-            }
-        };
-        unlink(&mut all, *from, *to);
-        link(&mut all, *from, elsewhere);
-        *to = elsewhere;
+        if let Some(elsewhere) = taken.draw(*from, rng) {
+            taken.unlink(*from, *to);
+            taken.link(*from, elsewhere);
+            *to = elsewhere;
+        }
     }
     links
 }
@@ -107,12 +104,11 @@ pub(crate) fn preferential_attachment(nodes: u32, links: u32, rng: &mut impl Rng
     let mut all: Links = (1..=links).map(|node| (0, node)).collect();
     // Each node as often as it has links.
     let mut ends: Vec<u32> = all.iter().flat_map(|(a, b)| [*a, *b]).collect();
-    let mut chosen: Vec<u32> = Vec::new();
     for node in links + 1..nodes {
-        chosen.clear();
+        let (mut chosen, mut seen) = (Vec::new(), BTreeSet::new());
         while chosen.len() < links as usize {
             let other = ends[rng.random_range(0..ends.len())];
-            if !chosen.contains(&other) {
+            if seen.insert(other) {
                 chosen.push(other);
             }
         }
@@ -124,24 +120,57 @@ pub(crate) fn preferential_attachment(nodes: u32, links: u32, rng: &mut impl Rng
     all
 }
 
-fn adjacency(nodes: u32, links: &Links) -> Vec<Vec<u32>> {
-    let mut neighbors = vec![Vec::new(); nodes as usize];
-    links.iter().for_each(|(a, b)| link(&mut neighbors, *a, *b));
-    neighbors
-}
+/// By node, those that it may not be linked with: its neighbours and itself, in order.
+struct Taken(Vec<Vec<u32>>);
 
-fn link(neighbors: &mut [Vec<u32>], a: u32, b: u32) {
-    neighbors[a as usize].push(b);
-    neighbors[b as usize].push(a);
-}
+impl Taken {
+    fn of(nodes: u32, links: &Links) -> Self {
+        let mut lists: Vec<_> = (0..nodes).map(|node| vec![node]).collect();
+        for &(a, b) in links {
+            lists[a as usize].push(b);
+            lists[b as usize].push(a);
+        }
+        lists.iter_mut().for_each(|list| list.sort_unstable());
+        Self(lists)
+    }
 
-fn unlink(neighbors: &mut [Vec<u32>], a: u32, b: u32) {
-    neighbors[a as usize].retain(|node| *node != b);
-    neighbors[b as usize].retain(|node| *node != a);
-}
+    fn may_link(&self, a: u32, b: u32) -> bool {
+        self.0[a as usize].binary_search(&b).is_err()
+    }
 
-fn may_link(neighbors: &[Vec<u32>], a: u32, b: u32) -> bool {
-    a != b && !neighbors[a as usize].contains(&b)
+    fn link(&mut self, a: u32, b: u32) {
+        for (one, other) in [(a, b), (b, a)] {
+            let list = &mut self.0[one as usize];
+            let at = list.partition_point(|node| *node < other);
+            list.insert(at, other);
+        }
+    }
+
+    fn unlink(&mut self, a: u32, b: u32) {
+        for (one, other) in [(a, b), (b, a)] {
+            let list = &mut self.0[one as usize];
+            let at = list.partition_point(|node| *node < other);
+            list.remove(at);
+        }
+    }
+
+    /// A random node that this one may be linked with, if there is one.
+    fn draw(&self, node: u32, rng: &mut impl Rng) -> Option<u32> {
+        let (nodes, taken) = (self.0.len(), &self.0[node as usize]);
+        if 2 * taken.len() <= nodes {
+            let tries = std::iter::repeat_with(|| rng.random_range(0..nodes as u32));
+            return tries.into_iter().find(|other| self.may_link(node, *other));
+        }
+        // Few are left: one of those between the taken ones.
+        let left = nodes - taken.len();
+        let number = (left > 0).then(|| rng.random_range(0..left))?;
+        let (mut low, mut high) = (0, taken.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if taken[middle] as usize - middle <= number { low = middle + 1 } else { high = middle }
+        }
+        Some((number + low) as u32)
+    }
 }
 
 #[cfg(test)]
@@ -212,6 +241,9 @@ mod tests {
         assert!(small.paths(1_000).average < 5.0 && random.paths(1_000).average < 4.0);
         assert_eq!((small.edges(), random.edges()), (5_000, 5_000));
         simple(5, &small_world(5, 4, 1.0, &mut rng(1)));
+        // Where nearly all are linked, those that are not are few to find.
+        simple(2_001, &small_world(2_001, 1_998, 1.0, &mut rng(1)));
+        simple(2_001, &random_regular(2_001, 1_200, &mut rng(1)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::Links;
 /// The largest file, in bytes.
 pub(super) const MOST_BYTES: u64 = 1 << 30;
 /// The most links, each of which takes 12 bytes while they are read.
-const MOST_LINKS: usize = 100_000_000;
+pub(crate) const MOST_LINKS: usize = 100_000_000;
 
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]

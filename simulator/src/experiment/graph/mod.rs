@@ -17,7 +17,7 @@ mod xml;
 
 use crate::observe::graph::Graph;
 
-pub(crate) use listing::GraphError;
+pub(crate) use listing::{GraphError, MOST_LINKS};
 pub(crate) use read::read;
 
 /// The two ends of each link, once.

@@ -42,7 +42,8 @@ pub struct Class {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Members {
-    /// A share of those that no list and no region of a class before takes.
+    /// A share: each node that no list and no region of a class before takes is of it with this chance, drawn
+    /// for itself.
     Share(Share),
     /// These, by index.
     Nodes(Vec<u32>),
@@ -70,6 +71,13 @@ impl Scenario {
         &self,
         region: impl Fn(&str) -> Option<usize>,
     ) -> Result<Vec<network::Class>, (String, String)> {
+        if self.classes.len() > network::Class::MOST {
+            let (count, most) = (self.classes.len(), network::Class::MOST);
+            return Err((
+                "classes".to_owned(),
+                format!("{count} classes: allowed are {most} at most"),
+            ));
+        }
         let mut seen = BTreeSet::new();
         let class = |(at, class): (usize, &Class)| {
             let path = |key: &str| format!("classes.{at}.{key}");

@@ -135,7 +135,7 @@ pub enum What {
     },
     /// All partitions end.
     Heal,
-    /// From now on no message is lost by chance, copied or held back, whatever `links` says.
+    /// From now on no message is lost by chance, copied or held back, whatever `links` and classes say.
     Calm,
     /// Nodes are told of some that run, all of the same random ones: as by a list of addresses that a
     /// host looks up.
@@ -159,7 +159,7 @@ pub enum What {
     },
     /// From now on this share of all messages is lost.
     Loss {
-        /// Instead of what `links.loss` says.
+        /// Instead of what `links.loss` and classes say.
         share: Share,
     },
     /// Links take longer than `links.latency` says, which is always the least. It changes evenly or at

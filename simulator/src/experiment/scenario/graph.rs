@@ -119,6 +119,39 @@ impl Scenario {
 impl GraphModel {
     /// The key that does not go together with so many nodes, and why.
     fn misfit(&self, nodes: u32) -> Option<(&'static str, String)> {
+        self.unfitting(nodes).or_else(|| self.too_many(u64::from(nodes)))
+    }
+
+    /// The same of models with more links than a graph may have.
+    fn too_many(&self, nodes: u64) -> Option<(&'static str, String)> {
+        let most = graph::MOST_LINKS as u64;
+        let (key, value, step) = match *self {
+            Self::RandomRegular { degree } => ("degree", degree, 1),
+            Self::SmallWorld { neighbors, .. } => ("neighbors", neighbors, 2),
+            Self::PreferentialAttachment { links } => ("links", links, 1),
+            Self::File { .. } | Self::Ring {} | Self::Grid { .. } | Self::Tree { .. } => {
+                return None;
+            }
+        };
+        let links = |value: u64| match key {
+            "links" => value * (nodes - value),
+            _ => value * nodes / 2,
+        };
+        let value = u64::from(value);
+        (links(value) > most).then(|| {
+            let fitting = (1..value / step).map(|times| times * step);
+            let allowed = fitting.take_while(|value| links(*value) <= most).last();
+            let why = format!(
+                "graph.{key} = {value}: with nodes.count = {nodes} these are {} links, and a graph has \
+                 {most} at most; allowed is {step} to {}",
+                links(value),
+                allowed.unwrap_or(0),
+            );
+            (key, why)
+        })
+    }
+
+    fn unfitting(&self, nodes: u32) -> Option<(&'static str, String)> {
         let fewer = |key, value| {
             let why = format!("graph.{key} = {value}: must be less than nodes.count = {nodes}");
             (value >= nodes).then_some((key, why))

@@ -62,8 +62,9 @@ pub enum Transport {
     /// Each is lost.
     #[default]
     Datagrams,
-    /// As on TCP and QUIC: it is sent again after 200 ms, and after twice as long each time, 8 times at most.
-    /// Those behind it wait if the order is `fifo`. A cut loses all.
+    /// As on TCP and QUIC: it is sent again after 200 ms, and after twice as long each time, until it was sent
+    /// 8 times. Those behind it wait if the order is `fifo`. So it is with what does not fit a line. A cut
+    /// loses all.
     Streams,
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{BandwidthModel, mix, threshold};
+use super::{BandwidthModel, mix};
 
 /// Nodes that are not as the rest. What is not said is as for all.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,11 @@ pub struct Class {
     pub shared: Option<BandwidthModel>,
     /// What whoever dials one of them meets, if nobody can.
     pub nat: Option<Nat>,
+}
+
+impl Class {
+    /// How many there are at most: each message asks of which class its two ends are.
+    pub const MOST: usize = 256;
 }
 
 /// A line in one direction that many nodes share.
@@ -41,7 +46,8 @@ pub(crate) struct Route {
 /// Which nodes are of a class.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Members {
-    /// This share, 0 to 1, of those that no list and no region before takes.
+    /// This share, 0 to 1: each node that no list and no region before takes is of it with this chance, drawn
+    /// for itself. So of n such nodes it has a binomial number.
     Share(f64),
     /// Those of a region, by its number.
     Region(usize),
@@ -58,23 +64,18 @@ pub enum Nat {
     Drop,
 }
 
-/// Step from one node's draw to the next one's: 2⁶⁴ divided by the golden ratio. In any number of draws in
-/// a row each interval has its share but for two or three, also in every second or every fifth of them, as
-/// regions take turns.
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-
 /// Which node is of which class: also those that join later.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Classes {
     classes: Arc<[Class]>,
-    /// By class the draws of those that a share takes.
-    draws: Arc<[(u64, u64)]>,
-    first: u64,
+    /// By class the draws, from 0 to below 1, of those that a share takes.
+    draws: Arc<[(f64, f64)]>,
+    seed: u64,
 }
 
 impl Classes {
     pub(super) fn none() -> Self {
-        Self { classes: Arc::new([]), draws: Arc::new([]), first: 0 }
+        Self { classes: Arc::new([]), draws: Arc::new([]), seed: 0 }
     }
 
     /// The shares add up to 1 at most.
@@ -88,9 +89,9 @@ impl Classes {
                 Members::Nodes(nodes) => nodes.sort_unstable(),
                 Members::Region(_) => {}
             }
-            draws.push((threshold(from), threshold(until)));
+            draws.push((from, until));
         }
-        Self { classes: classes.into(), draws: draws.into(), first: mix(seed ^ 0x636c_6173) }
+        Self { classes: classes.into(), draws: draws.into(), seed: mix(seed ^ 0x636c_6173) }
     }
 
     pub(super) fn all(&self) -> &[Class] {
@@ -123,10 +124,12 @@ impl Classes {
     /// The number of the class of node `index`, which stands in `region`.
     #[inline]
     pub(super) fn of(&self, index: usize, region: impl Fn() -> usize) -> Option<usize> {
-        let draw = self.first.wrapping_add((index as u64).wrapping_mul(STEP));
+        // The 53 bits that a number has room for. Neighbouring indices have nothing in common: regions take
+        // turns by index, and many graphs link by it.
+        let draw = || (mix(self.seed ^ index as u64) >> 11) as f64 / (1_u64 << 53) as f64;
         self.classes.iter().zip(&*self.draws).position(|(class, (from, until))| {
             match &class.members {
-                Members::Share(_) => from < until && (*from..=*until).contains(&draw),
+                Members::Share(_) => (*from..*until).contains(&draw()),
                 Members::Region(number) => region() == *number,
                 Members::Nodes(nodes) => nodes.binary_search(&index).is_ok(),
             }

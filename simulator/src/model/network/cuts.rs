@@ -6,6 +6,8 @@ use crate::model::node::SimPeer;
 /// Some of the nodes.
 #[derive(Debug, Clone)]
 pub enum Side {
+    /// All of them, also those that join later.
+    All,
     /// Those for which this holds, by index.
     Nodes(Vec<bool>),
     /// The nodes in a region, including those that join later.
@@ -22,6 +24,7 @@ impl Side {
 
     pub(super) fn has(&self, peer: SimPeer, placement: &Placement) -> bool {
         match self {
+            Self::All => true,
             Self::Nodes(nodes) => nodes.get(peer.index()).copied().unwrap_or(false),
             Self::Region(region) => placement.of(peer.index()) == *region,
             Self::Class(class) => placement.class(peer.index()) == Some(*class),

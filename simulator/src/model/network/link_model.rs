@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::detours::Detours;
+use super::swings::Swings;
 use super::{BandwidthModel, Class, mix, share_of, threshold};
 use crate::model::node::SimPeer;
 
@@ -165,6 +165,12 @@ impl Port {
         &mut self.links[at].1
     }
 
+    /// When the message arrives that was sent last to a node, where order is kept.
+    pub(crate) fn last_arrival(&self, to: SimPeer) -> Option<u64> {
+        let at = self.links.binary_search_by_key(&to, |(peer, _)| *peer).ok()?;
+        Some(self.links[at].1.arrival)
+    }
+
     /// When a message is received completely, given that its last bit reaches the line `now`; `None` if it
     /// did not fit. Both lines carry it at the same time: receiving starts with its first bit, or later if
     /// the sender's line is the slower one.
@@ -215,7 +221,7 @@ fn bytes_in(time: u64, rate: u64) -> u64 {
 #[derive(Debug, Clone)]
 pub(super) struct Drawn {
     jitter: u64,
-    fifo: bool,
+    pub(super) fifo: bool,
     bursts: Option<Chain>,
     duplicate: u64,
     reorder: Option<(u64, u64)>,
@@ -224,7 +230,7 @@ pub(super) struct Drawn {
     /// By class, where any has a line or a loss of its own.
     lines: Vec<Option<BandwidthModel>>,
     losses: Vec<Option<u64>>,
-    pub(super) detours: Detours,
+    pub(super) swings: Swings,
     /// Some nodes share lines.
     pub(super) shares: bool,
 }
@@ -290,7 +296,7 @@ impl Drawn {
             streams: links.streams,
             lines: Vec::new(),
             losses: Vec::new(),
-            detours: Detours::default(),
+            swings: Swings::default(),
             shares: false,
         }
     }
@@ -346,9 +352,14 @@ impl Drawn {
         }
     }
 
+    /// All lose the same.
+    pub(super) fn forget_losses(&mut self) {
+        self.losses.clear();
+    }
+
     /// Nothing is lost by chance, copied or held back any more.
     pub(super) fn calm(&mut self) {
-        self.losses.clear();
+        self.forget_losses();
         (self.bursts, self.duplicate, self.reorder) = (None, 0, None);
     }
 

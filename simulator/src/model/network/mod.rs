@@ -6,10 +6,10 @@
 mod bandwidth;
 mod classes;
 mod cuts;
-mod detours;
 mod latency;
 mod link_model;
 mod placement;
+mod swings;
 mod switch;
 
 use std::time::Duration;
@@ -21,13 +21,13 @@ pub use classes::{Class, Members, Nat};
 pub(crate) use classes::{Route, SharedLine};
 pub use cuts::Side;
 use cuts::{Cuts, When};
-pub use detours::Swing;
 pub use latency::Latency;
 use latency::Sampler;
 use link_model::Drawn;
 pub use link_model::{BurstModel, LinkModel};
 pub(crate) use link_model::{Carried, Packet, Port, Transmission, time_of};
 pub use placement::Placement;
+pub use swings::Swing;
 pub use switch::Switch;
 
 use crate::model::node::SimPeer;
@@ -37,9 +37,15 @@ pub const MIN_LATENCY: Duration = Duration::from_micros(20);
 
 /// How long a stream waits before it sends again what was lost, at first; twice as long each time after
 /// it. As Linux' TCP does at least (`TCP_RTO_MIN`).
-pub(crate) const STREAM_TIMEOUT: Duration = Duration::from_millis(200);
-/// How often it sends it.
-pub(crate) const STREAM_ATTEMPTS: u64 = 8;
+const STREAM_TIMEOUT: Duration = Duration::from_millis(200);
+/// How often it sends it in all.
+const STREAM_ATTEMPTS: u64 = 8;
+
+/// After how many nanoseconds a stream sends again what was sent so often and did not arrive; `None` if it
+/// gives it up.
+pub(crate) fn resend_after(sent: u64) -> Option<u64> {
+    (sent < STREAM_ATTEMPTS).then(|| nanos(STREAM_TIMEOUT) << sent.saturating_sub(1))
+}
 
 /// Latency, loss and cuts between nodes.
 #[derive(Debug, Clone)]
@@ -75,6 +81,9 @@ pub enum NetworkError {
     /// There are not so many nodes.
     #[error("the shares of the classes come to {0}: allowed is 1 at most")]
     Shares(f64),
+    /// More than can be told apart.
+    #[error("{0} classes: allowed are {max} at most", max = Class::MOST)]
+    Classes(usize),
     /// The second is smaller than the first.
     #[error("uniform latency {0:?},{1:?}: the second must be at least the first")]
     Uniform(Duration, Duration),
@@ -119,7 +128,7 @@ impl Network {
     /// called once its links are set.
     ///
     /// # Errors
-    /// If a share is none, or all shares come to more than 1.
+    /// If a share is none, or all shares come to more than 1, or there are more than [`Class::MOST`].
     pub fn classed(mut self, classes: Vec<Class>, seed: u64) -> Result<Self, NetworkError> {
         let share_of = |class: &Class| match class.members {
             Members::Share(share) => share,
@@ -132,6 +141,9 @@ impl Network {
         let all: f64 = classes.iter().map(share_of).sum();
         if all > 1.0 + 1e-9 {
             return Err(NetworkError::Shares(all));
+        }
+        if classes.len() > Class::MOST {
+            return Err(NetworkError::Classes(classes.len()));
         }
         let has_own = |c: &Class| c.bandwidth.is_some() || c.loss.is_some() || c.shared.is_some();
         if classes.iter().any(has_own) {
@@ -166,7 +178,7 @@ impl Network {
         Ok(self)
     }
 
-    /// From now on loses `loss` of all messages.
+    /// From now on loses `loss` of all messages, also of nodes whose class had a loss of its own.
     ///
     /// # Errors
     /// If `loss` is no probability.
@@ -175,6 +187,9 @@ impl Network {
             return Err(NetworkError::Loss(loss));
         }
         self.loss = threshold(loss);
+        if let Some(links) = &mut self.links {
+            links.forget_losses();
+        }
         Ok(())
     }
 
@@ -208,7 +223,7 @@ impl Network {
     pub fn lengthen(&mut self, who: Side, to: Option<Side>, swing: Swing) -> u32 {
         let number = self.cuts.number();
         let links = self.links.get_or_insert_with(|| Drawn::new(&LinkModel::default()).into());
-        links.detours.add(number, who, to, swing);
+        links.swings.add(number, who, to, swing);
         number
     }
 
@@ -216,7 +231,7 @@ impl Network {
     pub fn mend(&mut self, number: u32) {
         self.cuts.end(number);
         if let Some(links) = &mut self.links {
-            links.detours.end(number);
+            links.swings.end(number);
         }
     }
 
@@ -236,7 +251,8 @@ impl Network {
         }
     }
 
-    /// From now on no message is lost by chance, copied or held back. Cuts stay.
+    /// From now on no message is lost by chance, copied or held back, of whichever class its ends are. Cuts
+    /// stay.
     pub fn calm(&mut self) {
         self.loss = 0;
         if let Some(links) = &mut self.links {
@@ -300,9 +316,19 @@ impl Network {
         self.links.as_ref().is_some_and(|links| links.streams)
     }
 
+    /// Whether there are shared lines on the way from one node to another.
+    pub(crate) fn is_shared(&self, from: SimPeer, to: SimPeer) -> bool {
+        self.route(from.index(), to.index()).is_some()
+    }
+
     /// The shared lines on the way from one node to another, if there are any.
     pub(crate) fn route(&self, from: usize, to: usize) -> Option<Route> {
         self.placement.route(from, to)
+    }
+
+    /// Whether messages of a link arrive in the order they were sent, although their latencies differ.
+    pub(crate) fn keeps_order(&self) -> bool {
+        self.links.as_ref().is_some_and(|links| links.fifo)
     }
 
     /// When the first bit of a message left its sender's access line, if the last one does now.
@@ -357,8 +383,7 @@ impl Network {
                 } else {
                     self.send_under(links, packet, port.unwrap_or(&mut Port::default()))
                 };
-                let is_shared =
-                    links.shares && self.route(packet.from.index(), packet.to.index()).is_some();
+                let is_shared = links.shares && self.is_shared(packet.from, packet.to);
                 if is_shared { outcome.over_shared_lines() } else { outcome }
             }
         }
@@ -384,7 +409,7 @@ impl Network {
         match self.carry_or_lose(from, to, sequence, departs, loss) {
             Some(latency) if !burst => {
                 let way = (from, to);
-                let latency = links.detours.lengthen(latency, way, departs, &self.placement);
+                let latency = links.swings.lengthen(latency, way, departs, &self.placement);
                 links.arrives(packet, departs, latency, port, draw)
             }
             _ => Transmission::Lost,
@@ -399,7 +424,8 @@ impl Network {
         mut port: Option<&mut Port>,
     ) -> Option<Carried> {
         let Packet { from, to, sequence, mut now, .. } = *packet;
-        for times in 1..=STREAM_ATTEMPTS {
+        let mut times = 1;
+        loop {
             // The other way acknowledgements go.
             let severs = |from, to| self.cuts.sever(from, to, now, &self.placement);
             if !self.cuts.is_empty() && (severs(from, to) || severs(to, from)) {
@@ -414,9 +440,9 @@ impl Network {
                 | Transmission::Shared { arrives, .. } => return Some(Carried { arrives, times }),
                 Transmission::Lost | Transmission::Shed => {}
             }
-            now = now.saturating_add(nanos(STREAM_TIMEOUT) << (times - 1));
+            now = now.saturating_add(resend_after(times)?);
+            times += 1;
         }
-        None
     }
 
     /// As [`Network::carry`], for the connection resets that a host sends for a dead process.
@@ -435,7 +461,7 @@ impl Network {
         let delay = (self.reset_delay / 2).saturating_add(spread);
         let latency = self.latency(from, to, draw);
         let latency = self.links.as_ref().map_or(latency, |links| {
-            links.detours.lengthen(latency, (from, to), now, &self.placement)
+            links.swings.lengthen(latency, (from, to), now, &self.placement)
         });
         Some(latency.saturating_add(delay))
     }

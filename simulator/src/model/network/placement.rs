@@ -106,26 +106,35 @@ mod tests {
         Class { name: name.into(), members, bandwidth: None, loss: None, shared: None, nat: None }
     }
 
-    /// Whatever the number of nodes, and in each of the regions that they stand in.
+    /// Whatever the number of nodes, in each of the regions that they stand in, however many take turns, and
+    /// among the neighbours of those that are of a class: as of nodes that are drawn each for itself.
     #[test]
     fn classes_have_their_shares() {
-        let regions = ["a", "b", "c"].map(|name| (name.to_owned(), 1.0));
-        for seed in 0..20 {
+        for (seed, count) in (0..20).flat_map(|seed| [3, 21, 34].map(|count| (seed, count))) {
+            let regions: Vec<_> = (0..count).map(|number| (number.to_string(), 1.0)).collect();
             let classes = vec![
                 class("two", Members::Nodes(vec![1_000_007, 1_000_003])),
                 class("tenth", Members::Share(0.1)),
                 class("half", Members::Share(0.5)),
             ];
             let placement = Placement::regions(&regions).classed(classes, seed);
-            for nodes in [10, 100, 1_000, 30_000] {
-                for (number, share) in [(1, 0.1), (2, 0.5)] {
-                    let of = |index: &usize| placement.class(*index) == Some(number);
-                    let all = (0..nodes).filter(of).count() as f64;
-                    assert!((all - share * nodes as f64).abs() <= 3.0, "{all} of {nodes}");
-                    let region = (0..nodes).step_by(3).filter(of).count() as f64;
-                    let there = nodes.div_ceil(3) as f64;
-                    assert!((region - share * there).abs() <= 4.0, "{region} of {there}");
+            for (nodes, (number, share)) in
+                [10, 100, 1_000, 30_000].into_iter().flat_map(|n| [(n, (1, 0.1)), (n, (2, 0.5))])
+            {
+                let of = |index: &usize| placement.class(*index) == Some(number);
+                let fits = |there: usize, of_them: usize, share: f64| {
+                    let spread = (there as f64 * share * (1.0 - share)).sqrt();
+                    let off = (of_them as f64 - share * there as f64).abs();
+                    assert!(off <= 5.5 * spread + 1.0, "{of_them} of {there}, seed {seed}");
+                };
+                fits(nodes, (0..nodes).filter(of).count(), share);
+                for region in 0..count.min(nodes) {
+                    let there = || (region..nodes).step_by(count);
+                    fits(there().count(), there().filter(of).count(), share);
                 }
+                let pairs = || (0..nodes - 1).step_by(2);
+                let both = pairs().filter(|index| of(index) && of(&(index + 1)));
+                fits(pairs().count(), both.count(), share * share);
             }
             assert_eq!(placement.class(1_000_003), placement.find_class("two"));
         }

@@ -63,6 +63,7 @@ impl Format {
 
 /// A table that takes rows.
 trait Sheet {
+    /// A row; values that are not there are NaN.
     fn add(&mut self, at: f64, node: usize, values: &[f64]) -> io::Result<()>;
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
@@ -149,6 +150,8 @@ impl Prober {
             for (place, column) in self.counted.iter().enumerate() {
                 row[*column] = sim.count(node, place).map_or(f64::NAN, |count| count as f64);
             }
+            // What is no number is not there, in whichever format.
+            row.iter_mut().filter(|value| !value.is_finite()).for_each(|value| *value = f64::NAN);
             self.sheet.add(at, node, row)?;
         }
         Ok(())

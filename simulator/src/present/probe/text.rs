@@ -51,7 +51,7 @@ impl<W: Write> Sheet for JsonLines<W> {
     fn add(&mut self, at: f64, node: usize, values: &[f64]) -> io::Result<()> {
         let [of_time, of_node, figures @ ..] = &self.names[..] else { return Ok(()) };
         write!(self.to, "{{{of_time}:{at},{of_node}:{node}")?;
-        for (name, value) in figures.iter().zip(values).filter(|(_, value)| value.is_finite()) {
+        for (name, value) in figures.iter().zip(values).filter(|(_, value)| !value.is_nan()) {
             write!(self.to, ",{name}:{value}")?;
         }
         self.to.write_all(b"}\n")

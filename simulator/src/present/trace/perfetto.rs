@@ -82,7 +82,7 @@ impl Perfetto {
             }
             EventKind::Send => {
                 let ts = self.open.get(&node).map_or(ts, |(began, _)| began.max(ts));
-                if record.arrives.is_some() {
+                if !matches!(record.detail, Some("lost" | "shed")) {
                     let arrow = json!({"ph": "s", "cat": "message", "name": record.message,
                         "id": arrow(Some(record.node), record.sequence), "pid": pid, "tid": node, "ts": ts});
                     event(to, &arrow)?;

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use murmurate::broadcast::anti_entropy;
 
-use super::faults::{self, end, favourite, keeps_all};
+use super::faults::{self, end, fault, favourite, keeps_all};
 use super::focus::Focus;
 use super::percent;
 use super::plan::{FINALE, Plan, PlanPromise};
 use super::template::Template;
 use super::traffic::Traffic;
 use crate::experiment::scenario::{
-    Bandwidth, BitRate, Bursts, Bytes, Class, Fault, GraphModel, LatencyModel, Links, Members,
-    Nodes, Order, Pace, Processor, Region, Reorder, RoundTrip, Sender, Share, Span, What, Workload,
+    Bandwidth, BitRate, Bursts, Bytes, Class, Connections, Fault, GraphModel, LatencyModel, Links,
+    Members, Nat, Nodes, Order, Pace, Processor, Region, Reorder, RoundTrip, Sender, Share, Span,
+    Transport, What, Who, Workload,
 };
 
 use crate::model::dice::Dice;
@@ -98,6 +99,44 @@ impl Plan {
         plan
     }
 
+    /// Drawn apart, too: what else a network may be like. Then less is promised.
+    fn complicate(&mut self) {
+        let dice = &mut Dice::new(self.seed ^ 0x006e_6574_776f_726b);
+        if dice.chance(80) {
+            return;
+        }
+        if dice.chance(60) {
+            self.links.transport = Transport::Streams;
+        }
+        self.links.connections = dice.chance(50).then(|| Connections {
+            round_trips: dice.between(1, 5),
+            timeout: Span(dice.millis(500, 5_000)),
+            idle: Span(dice.millis(500, 20_000)),
+        });
+        if self.classes.is_empty() && dice.chance(75) {
+            self.classes = ["one", "other"].map(|name| class(dice, name)).into();
+        }
+        let dials = self.links.connections.is_some();
+        for class in &mut self.classes {
+            class.loss = dice.chance(25).then(|| percent(dice, 1, 15));
+            class.nat = (dials && dice.chance(40)).then(|| dice.one_of(&[Nat::Reject, Nat::Drop]));
+            class.bandwidth = dice.chance(30).then(|| line(dice, 1_000));
+            class.shared = dice.chance(50).then(|| line(dice, 500));
+        }
+        let (peace, most) = (self.peace, self.peace.as_millis() as u64);
+        for _ in 0..dice.between(0, 2) {
+            let (at, over) = (dice.millis(0, most / 2), dice.millis(0, 5_000));
+            let lasting = over * 2 + dice.millis(1, most / 4);
+            let who = if dice.chance(40) { Who::All } else { Who::Share(percent(dice, 10, 60)) };
+            let to = dice.chance(30).then(|| Who::Count(dice.between(1, 5)));
+            let (times, over) = (f64::from(dice.between(2, 20)) / 2.0, Span(over));
+            let every = dice.chance(30).then(|| Span(lasting * 2));
+            let lasting = Some(Span(lasting)).filter(|_| every.is_some() || at + lasting < peace);
+            self.faults.push(fault(at, What::Latency { who, to, times, over, lasting, every }));
+        }
+        self.faults.sort_by_key(|fault| fault.at);
+    }
+
     /// Draws what depends on the faults: when they are over, the load meanwhile, and what follows.
     fn finish(&mut self, dice: &mut Dice, template: Template, usual: bool, promotion: bool) {
         let over = self.faults.iter().map(end).max().unwrap_or_default() + Duration::from_secs(5);
@@ -129,6 +168,9 @@ impl Plan {
         };
         self.broadcast = broadcast.draw(dice, &needs);
         self.recovery = self.recovery();
+        if template == Template::Any {
+            self.complicate();
+        }
         self.promise = PlanPromise::of(self);
         self.promise.reunites &= template == Template::Cut;
         if !self.promise.survives {
@@ -183,19 +225,32 @@ fn classes(seed: u64) -> Vec<Class> {
     if dice.chance(75) {
         return Vec::new();
     }
-    let mut class = |name: &str| Class {
+    let working = |dice: &mut Dice, name| {
+        let class = class(dice, name);
+        let message = Span(Duration::from_micros(dice.between(1, 20)));
+        let rate = dice.chance(50).then_some(BitRate(1_000_000_000));
+        Class { processor: Some(Processor { message, rate }), ..class }
+    };
+    vec![working(dice, "one"), working(dice, "other")]
+}
+
+fn class(dice: &mut Dice, name: &str) -> Class {
+    Class {
         name: name.into(),
         who: Members::Share(percent(dice, 5, 50)),
         bandwidth: None,
         loss: None,
         shared: None,
-        processor: Some(Processor {
-            message: Span(Duration::from_micros(dice.between(1, 20))),
-            rate: dice.chance(50).then_some(BitRate(1_000_000_000)),
-        }),
+        processor: None,
         nat: None,
-    };
-    vec![class("one"), class("other")]
+    }
+}
+
+/// A line of at least so many kbit/s.
+fn line(dice: &mut Dice, least: u64) -> Bandwidth {
+    let mut rate = || BitRate(1_000 * least * dice.between(1, 40));
+    let (up, down) = (rate(), rate());
+    Bandwidth { up, down, queue: Bytes(dice.between(4 << 10, 256 << 10)) }
 }
 
 /// The first of the others is drawn with all else, the rest apart: so one more leaves most plans as they are.
@@ -361,7 +416,7 @@ mod tests {
     fn much_is_tried_and_much_is_promised() {
         let plans: Vec<_> = (0..1_000).map(|seed| Plan::draw(seed, &[])).collect();
         let share = |of: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| of(plan)).count();
-        assert!(share(&|plan| plan.promise.whole) > 600, "one overlay");
+        assert!(share(&|plan| plan.promise.whole) > 550, "one overlay");
         assert!(share(&|plan| plan.promise.stays_whole) > 500, "at every moment");
         assert!(share(&|plan| plan.promise.complete) > 100, "a full mesh");
         assert!(share(&|plan| plan.storm.is_some()) > 30, "storms");
@@ -376,7 +431,20 @@ mod tests {
             plans.iter().flat_map(|plan| plan.faults.iter().map(|f| f.what.kind())).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        assert_eq!(kinds.len(), 14, "every kind but those that heal: {kinds:?}");
+        assert_eq!(kinds.len(), 15, "every kind but those that heal: {kinds:?}");
+    }
+
+    #[test]
+    fn networks_are_of_many_kinds() {
+        let plans: Vec<_> = (0..1_000).map(|seed| Plan::draw(seed, &[])).collect();
+        let count = |of: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| of(plan)).count();
+        assert!(count(&|plan| plan.links.transport == Transport::Streams) > 60);
+        assert!(count(&|plan| plan.links.connections.is_some()) > 40);
+        let classes = |of: fn(&Class) -> bool| count(&|plan| plan.classes.iter().any(of));
+        assert!(classes(|class| class.shared.is_some()) > 50);
+        assert!(classes(|class| class.bandwidth.is_some()) > 30);
+        assert!(classes(|class| class.nat.is_some()) > 15);
+        assert!(classes(|class| class.loss.is_some()) > 25);
     }
 
     /// Whether everybody is told of others while one is cut off.

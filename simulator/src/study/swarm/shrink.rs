@@ -215,6 +215,19 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
             plan.regions.clear();
         });
         self.attempt(|plan| plan.classes.clear());
+        for at in (0..self.best.plan.classes.len()).rev() {
+            if !self.attempt(|plan| drop(plan.classes.remove(at))) {
+                self.attempt(|plan| plan.classes[at].nat = None);
+                self.attempt(|plan| plan.classes[at].loss = None);
+                self.attempt(|plan| plan.classes[at].shared = None);
+                self.attempt(|plan| plan.classes[at].bandwidth = None);
+                self.attempt(|plan| plan.classes[at].processor = None);
+            }
+        }
+        self.attempt(|plan| {
+            plan.links.connections = None;
+            plan.classes.iter_mut().for_each(|class| class.nat = None);
+        });
         let perfect = Links::default();
         self.attempt(|plan| plan.links.jitter = perfect.jitter);
         self.attempt(|plan| plan.links.order = perfect.order);
@@ -223,6 +236,7 @@ impl<F: Fn(&Plan) -> Option<Failure>> Shrinker<F> {
         self.attempt(|plan| plan.links.duplicate = perfect.duplicate);
         self.attempt(|plan| plan.links.reorder = perfect.reorder);
         self.attempt(|plan| plan.links.bandwidth = perfect.bandwidth);
+        self.attempt(|plan| plan.links.transport = perfect.transport);
     }
 
     fn load(&mut self) {

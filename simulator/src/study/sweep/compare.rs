@@ -145,8 +145,8 @@ fn correct(figures: &mut [Compared]) {
     }
 }
 
-/// The parts of two scenarios that differ and that random draws depend on. Where `nodes`, `links`,
-/// `workload` and `faults` are the same, the same nodes start at the same time and through the same
+/// The parts of two scenarios that differ and that random draws depend on. Where all of them
+/// are the same, the same nodes start at the same time and through the same
 /// contacts, the same ones broadcast at the same times, faults strike the same ones, and the n-th message
 /// that a node sends takes as long, and is lost or not, if it goes to the same node.
 #[must_use]
@@ -155,7 +155,9 @@ pub fn unlike(a: &Scenario, b: &Scenario) -> Vec<&'static str> {
         ("from", a.from == b.from),
         ("nodes", a.nodes == b.nodes),
         ("regions", a.regions == b.regions),
+        ("classes", a.classes == b.classes),
         ("links", a.links == b.links),
+        ("graph", a.graph == b.graph),
         ("workload", a.workload == b.workload),
         ("faults", a.faults == b.faults),
     ];

@@ -197,6 +197,13 @@ fn two_configurations_with_the_same_seed_have_the_same_noise() {
     assert_eq!(transmissions(&one), transmissions(&other));
     assert_ne!(transmissions(&one), transmissions(&reseeded));
     assert_eq!(
+        compare::unlike(
+            &one,
+            &scenario(&["graph={model='ring'}", "classes=[{name='a',who.share=0.5}]"])
+        ),
+        ["classes", "graph"]
+    );
+    assert_eq!(
         compare::unlike(&one, &scenario(&["loss=0.2", "nodes.count=50"])),
         ["nodes", "links"]
     );

@@ -210,7 +210,8 @@ impl Plan {
         if self.faults.iter().any(heals) {
             add("healed", What::Heal);
         }
-        if !self.links_are_harmless() || self.faults.iter().any(loses) {
+        let class_loses = self.classes.iter().any(|class| class.loss.is_some());
+        if !self.links_are_harmless() || class_loses || self.faults.iter().any(loses) {
             add("peace", What::Calm);
         }
         if self.newcomers > 0 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{MEASURE_EVERY, Plan, SETTLING, Times};
-use crate::experiment::scenario::{Fault, Pace, Share, Span, What, Who};
+use crate::experiment::scenario::{Class, Fault, Links, Pace, Share, Span, Transport, What, Who};
 use crate::strategies::{broadcast, membership};
 use crate::study::swarm::faults::{ROUND_TRIP, end};
 
@@ -64,6 +64,9 @@ pub(crate) struct PlanPromise {
 impl PlanPromise {
     /// What a plan can promise.
     pub(crate) fn of(plan: &Plan) -> Self {
+        if plan.is_complicated() {
+            return Self::default();
+        }
         let (membership, broadcast) = (plan.promises(), plan.broadcast_promises());
         let fits = plan.fits_queues() && broadcast.reaches;
         let (stays_whole, reaches) = (membership.stays_whole && fits, membership.reaches && fits);
@@ -347,6 +350,19 @@ impl Plan {
             && links.bursts.is_none()
             && links.duplicate == Share::NONE
             && links.reorder.is_none()
+    }
+
+    /// Whether messages wait, or nodes cannot be dialled, in ways that promises do not reckon with.
+    pub(crate) fn is_complicated(&self) -> bool {
+        let Links { transport, connections, .. } = &self.links;
+        let has_own = |class: &Class| {
+            let Class { bandwidth, loss, shared, nat, .. } = class;
+            bandwidth.is_some() || loss.is_some() || shared.is_some() || nat.is_some()
+        };
+        *transport == Transport::Streams
+            || connections.is_some()
+            || self.classes.iter().any(has_own)
+            || self.faults.iter().any(|fault| matches!(fault.what, What::Latency { .. }))
     }
 
     /// When those of the beginning have joined.

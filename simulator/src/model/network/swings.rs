@@ -44,23 +44,23 @@ impl Swing {
 
 /// The links that do now.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Detours(Vec<Detour>);
+pub(super) struct Swings(Vec<Swinging>);
 
 #[derive(Debug, Clone)]
-struct Detour {
+struct Swinging {
     number: u32,
     who: Side,
     to: Option<Side>,
     swing: Swing,
 }
 
-impl Detours {
+impl Swings {
     pub(super) fn add(&mut self, number: u32, who: Side, to: Option<Side>, swing: Swing) {
-        self.0.push(Detour { number, who, to, swing });
+        self.0.push(Swinging { number, who, to, swing });
     }
 
     pub(super) fn end(&mut self, number: u32) {
-        self.0.retain(|detour| detour.number != number);
+        self.0.retain(|link| link.number != number);
     }
 
     /// What a latency comes to that is so long otherwise: never less.
@@ -72,14 +72,14 @@ impl Detours {
         now: u64,
         placement: &Placement,
     ) -> u64 {
-        self.0.iter().filter(|detour| detour.takes(from, to, placement)).fold(latency, |time, d| {
+        self.0.iter().filter(|links| links.takes(from, to, placement)).fold(latency, |time, d| {
             let times = d.swing.at(now);
             if times > 1.0 { (time as f64 * times) as u64 } else { time }
         })
     }
 }
 
-impl Detour {
+impl Swinging {
     /// Whether a link is one of those.
     fn takes(&self, from: SimPeer, to: SimPeer, placement: &Placement) -> bool {
         let (there, back) = (self.who.has(from, placement), self.who.has(to, placement));
