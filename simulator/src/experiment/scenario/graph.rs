@@ -138,9 +138,9 @@ impl GraphModel {
             _ => value * nodes / 2,
         };
         let value = u64::from(value);
-        let allowed =
-            (1..).map(|times| times * step).take_while(|value| links(*value) <= most).last();
         (links(value) > most).then(|| {
+            let fitting = (1..value / step).map(|times| times * step);
+            let allowed = fitting.take_while(|value| links(*value) <= most).last();
             let why = format!(
                 "graph.{key} = {value}: with nodes.count = {nodes} these are {} links, and a graph has \
                  {most} at most; allowed is {step} to {}",

@@ -96,16 +96,13 @@ impl Plan {
             plan.faults.iter_mut().for_each(|fault| fault.at = Span(fault.at.0 + joined));
         }
         plan.finish(dice, template, usual, promotion);
-        if template == Template::Any {
-            plan.complicate();
-        }
         plan
     }
 
     /// Drawn apart, too: what else a network may be like. Then less is promised.
     fn complicate(&mut self) {
         let dice = &mut Dice::new(self.seed ^ 0x006e_6574_776f_726b);
-        if dice.chance(70) {
+        if dice.chance(80) {
             return;
         }
         if dice.chance(60) {
@@ -138,7 +135,6 @@ impl Plan {
             self.faults.push(fault(at, What::Latency { who, to, times, over, lasting, every }));
         }
         self.faults.sort_by_key(|fault| fault.at);
-        self.promise = PlanPromise::of(self);
     }
 
     /// Draws what depends on the faults: when they are over, the load meanwhile, and what follows.
@@ -172,6 +168,9 @@ impl Plan {
         };
         self.broadcast = broadcast.draw(dice, &needs);
         self.recovery = self.recovery();
+        if template == Template::Any {
+            self.complicate();
+        }
         self.promise = PlanPromise::of(self);
         self.promise.reunites &= template == Template::Cut;
         if !self.promise.survives {
@@ -417,7 +416,7 @@ mod tests {
     fn much_is_tried_and_much_is_promised() {
         let plans: Vec<_> = (0..1_000).map(|seed| Plan::draw(seed, &[])).collect();
         let share = |of: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| of(plan)).count();
-        assert!(share(&|plan| plan.promise.whole) > 600, "one overlay");
+        assert!(share(&|plan| plan.promise.whole) > 550, "one overlay");
         assert!(share(&|plan| plan.promise.stays_whole) > 500, "at every moment");
         assert!(share(&|plan| plan.promise.complete) > 100, "a full mesh");
         assert!(share(&|plan| plan.storm.is_some()) > 30, "storms");
@@ -439,13 +438,13 @@ mod tests {
     fn networks_are_of_many_kinds() {
         let plans: Vec<_> = (0..1_000).map(|seed| Plan::draw(seed, &[])).collect();
         let count = |of: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| of(plan)).count();
-        assert!(count(&|plan| plan.links.transport == Transport::Streams) > 100);
-        assert!(count(&|plan| plan.links.connections.is_some()) > 80);
+        assert!(count(&|plan| plan.links.transport == Transport::Streams) > 60);
+        assert!(count(&|plan| plan.links.connections.is_some()) > 40);
         let classes = |of: fn(&Class) -> bool| count(&|plan| plan.classes.iter().any(of));
-        assert!(classes(|class| class.shared.is_some()) > 80);
-        assert!(classes(|class| class.bandwidth.is_some()) > 50);
-        assert!(classes(|class| class.nat.is_some()) > 30);
-        assert!(classes(|class| class.loss.is_some()) > 40);
+        assert!(classes(|class| class.shared.is_some()) > 50);
+        assert!(classes(|class| class.bandwidth.is_some()) > 30);
+        assert!(classes(|class| class.nat.is_some()) > 15);
+        assert!(classes(|class| class.loss.is_some()) > 25);
     }
 
     /// Whether everybody is told of others while one is cut off.
