@@ -4,9 +4,10 @@
 //! duplicate prunes the link it came on, an announced payload that does not come grafts one back.
 //! Three traps of the printed algorithm are avoided: a payload is not echoed to its sender,
 //! optimisation moves the local links too, and a timer that finds nobody left to ask gives up.
-//! Three things are not in the paper: the tree is that of one origin, of whose broadcasts only some
-//! may change it, see `prune_sampling`; links that are new in it go with their first duplicate; and
-//! each peer finds out how long to wait for an announced payload, see `graft_timeout`.
+//! Four things are not in the paper: of many broadcasts at once only some may prune, see
+//! `prune_sampling`; those of one origin shape the tree, see `root`; links that are new in it go with
+//! their first duplicate; and each peer finds out how long to wait for an announced payload, see
+//! `graft_timeout`.
 
 mod announce;
 mod config;
@@ -17,6 +18,7 @@ mod message;
 mod missing;
 mod prune_sampling;
 mod repair;
+mod root;
 
 use alloc::sync::Arc;
 
@@ -35,6 +37,7 @@ use crate::{Id, Seen, SeenBounds, Sight, compact, shared};
 use graft_timeout::GraftTimeout;
 use missing::MissingList;
 use prune_sampling::{PruneSampling, hash};
+use root::Root;
 
 /// One peer's Plumtree.
 #[derive(Debug, Clone)]
@@ -47,6 +50,7 @@ pub struct Plumtree<P, I: Id, D> {
     /// Announcements to come with the next batch, each with the peer that need not hear it.
     queue: ThinVec<(Announcement<I>, Option<P>)>,
     sampling: PruneSampling,
+    root: Root,
     graft_timeout: GraftTimeout,
     batch_armed: bool,
     missing_armed: bool,
@@ -58,7 +62,7 @@ pub struct Plumtree<P, I: Id, D> {
 #[cfg(feature = "serde")]
 murmurate_membership::snapshot! {
     impl[P: Peer + Stored, I: Id<Origin: Stored> + Stored, D: Payload + Default] Plumtree<P, I, D> [] {
-        neighbors, seen, cache, missing, queue, sampling, graft_timeout, batch_armed,
+        neighbors, seen, cache, missing, queue, sampling, root, graft_timeout, batch_armed,
         missing_armed, missing_sooner, sooner_armed
     } but { config }
 }
@@ -99,6 +103,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             missing: MissingList::new(),
             queue: ThinVec::new(),
             sampling: PruneSampling::new(),
+            root: Root::new(),
             batch_armed: false,
             missing_armed: false,
             missing_sooner: false,
@@ -142,19 +147,28 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         self.graft_last(from, fx);
         self.relay(from, (id, round, &payload), false, fx);
         self.prove(from);
-        if self.picks(id) {
-            self.sampling.note_picked();
+        if self.shapes(now, id) {
             self.optimize(from, round, &missed.announcers, fx);
         }
         self.learn(missed.lag, fx);
         self.deliver(id, round, payload, given_up, fx);
     }
 
-    /// Whether this broadcast may change the tree.
+    /// Whether a broadcast that is new here shapes the tree.
+    fn shapes(&mut self, now: Time, id: I) -> bool {
+        if self.config.is_fixed() {
+            return self.picks(id);
+        }
+        // Origins that take no room do not tell publishers apart: there is no root.
+        let has_origin = size_of::<I::Origin>() > 0;
+        has_origin && self.root.shapes(now, hash(id.origin()), self.config.graft_timeout)
+    }
+
+    /// Whether this broadcast may prune.
     fn picks(&self, id: I) -> bool {
         let period = self.config.graft_timeout;
         let is_long = self.graft_timeout.wait(&self.config).saturating_mul(8) > period;
-        self.sampling.picks(hash(id), hash(id.origin()), is_long)
+        self.sampling.picks(hash(id), is_long)
     }
 
     fn has_seen(&self, id: I) -> bool {
@@ -178,7 +192,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                 return None;
             }
         };
-        self.sampling.note(now, hash(id.origin()), self.config.graft_timeout);
+        self.sampling.note(now, self.config.graft_timeout);
         if self.cache.keep(id, payload.clone(), self.cache_bounds()) {
             fx.mark(marks::PAYLOAD_FORGOTTEN);
         }
@@ -308,7 +322,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                 .iter()
                 .min_by_key(|(_, hops)| *hops)
                 .filter(|(_, hops)| round.saturating_sub(*hops) >= threshold),
-            None if self.config.is_fixed() || !self.sampling.is_settled() => None,
+            None if self.config.is_fixed() || !self.root.is_settled() => None,
             None => announcers.first(),
         };
         if let Some((announcer, _)) = nearer.copied()
@@ -353,7 +367,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     fn is_on_trial(&self, peer: P) -> bool {
         let is_new = |neighbor: &Neighbor<P>| neighbor.eager && !neighbor.proven;
         !self.config.is_fixed()
-            && self.sampling.is_settled()
+            && self.root.is_settled()
             && self.neighbors.iter().any(|neighbor| neighbor.peer == peer && is_new(neighbor))
     }
 
@@ -414,6 +428,7 @@ impl<P: Peer, I: Id, D: Payload> Broadcast for Plumtree<P, I, D> {
             Input::Publish { id, payload } => {
                 // A neighbour may have made it up before. Its own it always passes on: nobody else can.
                 self.missing.arrived(id, now);
+                self.shapes(now, id);
                 self.seen.insert(now, id, self.config.seen().for_own());
                 self.remember(now, id, &payload, fx);
                 self.push((id, 1, &payload), None, false, fx);

@@ -10,7 +10,7 @@ fn at_last(text: &str) -> PhaseReport {
     report.phases.last().expect("a phase").clone()
 }
 
-/// Without a root each replaced link made the tree a little deeper: a p99 of 200 ms and an RMR of 0.09
+/// Without a root and trials each replaced link made the tree a little deeper: a p99 of 200 ms and an RMR of 0.09
 /// from the third minute on.
 #[test]
 fn a_tree_stays_shallow_while_links_rotate() {
@@ -30,7 +30,7 @@ fn a_tree_stays_shallow_while_links_rotate() {
     );
     let p99 = last.latency_seconds.expect("deliveries").p99;
     assert!(p99 < 0.14, "p99 {p99} s");
-    assert!(last.rmr.is_some_and(|rmr| rmr < 0.05), "RMR {:?}", last.rmr);
+    assert!(last.rmr.is_some_and(|rmr| rmr < 0.02), "RMR {:?}", last.rmr);
 }
 
 /// Each lost message grafted a link that only few broadcasts could prune again: an RMR of 0.18, and a p99 of
@@ -58,5 +58,5 @@ fn lost_messages_leave_few_links_in_the_tree() {
     );
     let p99 = last.latency_seconds.expect("deliveries").p99;
     assert!(p99 < 0.14, "p99 {p99} s");
-    assert!(last.rmr.is_some_and(|rmr| rmr < 0.1), "RMR {:?}", last.rmr);
+    assert!(last.rmr.is_some_and(|rmr| rmr < 0.12), "RMR {:?}", last.rmr);
 }
