@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     /// Origins publish in turn, ten a second, for so long: whose broadcasts shaped the tree.
-    fn shaped_by(origins: &[u64], seconds: u64, root: &mut Root) -> alloc::vec::Vec<u64> {
+    fn shaped_by(origins: &[u64], seconds: u64, root: &mut Root) -> Vec<u64> {
         let from = root.since.as_nanos() + 1_000_000_000;
         let published = origins.iter().cycle().zip(1..=10 * seconds);
         let shapes = published.filter(|(origin, n)| {
