@@ -154,14 +154,17 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         self.deliver(id, round, payload, given_up, fx);
     }
 
-    /// Whether a broadcast that is new here shapes the tree.
+    /// Whether a broadcast that is new here shapes the tree: with a threshold each that may prune, as in
+    /// the paper, otherwise the root's.
     fn shapes(&mut self, now: Time, id: I) -> bool {
-        if self.config.is_fixed() {
-            return self.picks(id);
-        }
         // Origins that take no room do not tell publishers apart: there is no root.
         let has_origin = size_of::<I::Origin>() > 0;
-        has_origin && self.root.shapes(now, hash(id.origin()), self.config.graft_timeout)
+        let of_root =
+            has_origin && self.root.shapes(now, hash(id.origin()), self.config.graft_timeout);
+        match self.config.optimization_threshold {
+            Some(_) => self.picks(id),
+            None => of_root,
+        }
     }
 
     /// Whether this broadcast may prune.
