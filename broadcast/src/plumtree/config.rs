@@ -38,8 +38,9 @@ murmurate_membership::parameters! {
         /// The paper sends them at once.
         ihave_interval: Duration = Duration::from_millis(20), or zero;
         /// Hops by which an announcement's way must have been shorter for the tree to switch to it.
-        /// The paper: 3 for one sender, 7 for many. Off, the default, it switches to whoever announced
-        /// a payload first, before the tree brought it. With the paper's fixed timer it never does.
+        /// The paper: 3 for one sender, 7 for many. Off, the default, it switches by time instead: to
+        /// whoever announces a broadcast of the tree's root before the tree brings it. With the paper's
+        /// fixed timer it never does.
         optimization_threshold: Option<u16> = None, in 1..=u16::MAX as usize;
         /// Broadcasts of one origin that are told apart while they are under way together.
         /// What is farther behind is given up.
