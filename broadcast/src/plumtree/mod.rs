@@ -5,8 +5,8 @@
 //! Three traps of the printed algorithm are avoided: a payload is not echoed to its sender,
 //! optimisation moves the local links too, and a timer that finds nobody left to ask gives up.
 //! Four things are not in the paper: of many broadcasts at once only some may prune, see
-//! `prune_sampling`; those of one origin shape the tree, see `root`; links that are new in it go with
-//! their first duplicate; and each peer finds out how long to wait for an announced payload, see
+//! `prune_sampling`; those of one origin shape the tree, see `root`; links that are new in it may go
+//! with their first duplicate; and each peer finds out how long to wait for an announced payload, see
 //! `graft_timeout`.
 
 mod announce;
@@ -131,7 +131,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
                 return;
             }
             // A duplicate proves a cycle, and prunes the link it came on (Algorithm 1).
-            if self.is_on_trial(from) || self.picks(id) || !self.is_neighbor(from) {
+            if self.cuts(id, from) || !self.is_neighbor(from) {
                 if !self.is_neighbor(from) {
                     fx.mark(marks::DUPLICATE_OF_STRANGER);
                 }
@@ -159,15 +159,24 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     fn shapes(&mut self, now: Time, id: I) -> bool {
         // Origins that take no room do not tell publishers apart: there is no root.
         let has_origin = size_of::<I::Origin>() > 0;
-        let of_root =
-            has_origin && self.root.shapes(now, hash(id.origin()), self.config.graft_timeout);
+        let period = self.config.graft_timeout;
+        let of_root = has_origin && self.root.shapes(now, hash(id.origin()), hash(id), period);
         match self.config.optimization_threshold {
             Some(_) => self.picks(id),
             None => of_root,
         }
     }
 
-    /// Whether this broadcast may prune.
+    /// Whether a duplicate of this broadcast prunes the link that it came on.
+    fn cuts(&self, id: I, from: P) -> bool {
+        let is_fixed = self.config.is_fixed() || self.config.optimization_threshold.is_some();
+        match self.root.cuts(hash(id)).filter(|_| !is_fixed) {
+            Some(cuts) => cuts,
+            None => self.is_on_trial(from) || self.picks(id),
+        }
+    }
+
+    /// Whether this broadcast is one of those that are picked to prune.
     fn picks(&self, id: I) -> bool {
         let period = self.config.graft_timeout;
         let is_long = self.graft_timeout.wait(&self.config).saturating_mul(8) > period;

@@ -16,18 +16,20 @@ const SILENT: u8 = 32;
 /// After so many broadcasts that shaped it the tree is taken for one.
 const SETTLED: u8 = 5;
 
-/// Knows the root, and how many of its broadcasts shaped the tree.
+/// Knows the root, and how many of its broadcasts shaped the tree. Hashes are cut to 32 bits.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Root {
-    /// The hash of its name.
-    name: u64,
-    /// The lowest hash of an origin in this period.
-    lowest: u64,
     /// When the period began.
     since: Time,
-    /// When a broadcast shaped the tree.
-    shaped: Option<Time>,
+    /// When a broadcast shaped the tree last.
+    shaped: Time,
+    /// The hash of that broadcast's id.
+    shaper: u32,
+    /// The hash of the root's name.
+    name: u32,
+    /// The lowest hash of an origin in this period.
+    lowest: u32,
     /// Periods since the root published.
     silent: u8,
     /// Broadcasts that shaped the tree, up to [`SETTLED`].
@@ -36,22 +38,24 @@ pub(crate) struct Root {
 
 impl Root {
     pub(crate) fn new() -> Self {
-        let (name, lowest) = (u64::MAX, u64::MAX);
-        Self { name, lowest, since: Time::ZERO, shaped: None, silent: 0, count: 0 }
+        let (name, lowest, shaper) = (u32::MAX, u32::MAX, 0);
+        let (since, shaped) = (Time::ZERO, Time::ZERO);
+        Self { since, shaped, shaper, name, lowest, silent: 0, count: 0 }
     }
 
-    /// A new broadcast came, of the origin whose name has this hash. Whether it shapes the tree: two that
+    /// A new broadcast came, whose origin and id have these hashes. Whether it shapes the tree: two that
     /// do must not be under way together.
-    pub(crate) fn shapes(&mut self, now: Time, origin: u64, period: Duration) -> bool {
+    pub(crate) fn shapes(&mut self, now: Time, origin: u64, id: u64, period: Duration) -> bool {
+        let origin = origin as u32;
         if now.since(self.since) >= period {
             self.choose();
-            (self.since, self.lowest) = (now, u64::MAX);
+            (self.since, self.lowest) = (now, u32::MAX);
         }
         self.lowest = self.lowest.min(origin);
-        let is_alone = self.shaped.is_none_or(|shaped| now.since(shaped) >= period);
+        let is_alone = self.count == 0 || now.since(self.shaped) >= period;
         let shapes = origin == self.name && is_alone;
         if shapes {
-            self.shaped = Some(now);
+            (self.shaped, self.shaper) = (now, id as u32);
             self.count = (self.count + 1).min(SETTLED);
         }
         shapes
@@ -70,6 +74,13 @@ impl Root {
     pub(crate) fn is_settled(&self) -> bool {
         self.count == SETTLED
     }
+
+    /// Whether the broadcast whose id has this hash is the last that shaped the tree, if the root
+    /// published lately. As long as it does, only such broadcasts cut cycles, which they find one at a
+    /// time: of many that are under way at once each would cut them somewhere else.
+    pub(crate) fn cuts(&self, id: u64) -> Option<bool> {
+        (self.is_settled() && self.silent == 0).then(|| self.shaper == id as u32)
+    }
 }
 
 #[cfg(test)]
@@ -82,7 +93,7 @@ mod tests {
         let published = origins.iter().cycle().zip(1..=10 * seconds);
         let shapes = published.filter(|(origin, n)| {
             let now = Time::from_nanos(from + n * 100_000_000);
-            root.shapes(now, **origin, Duration::from_secs(1))
+            root.shapes(now, **origin, *n, Duration::from_secs(1))
         });
         shapes.map(|(origin, _)| *origin).collect()
     }
