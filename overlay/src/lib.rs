@@ -78,10 +78,11 @@ pub use node::fuzzing;
 #[cfg(feature = "libp2p")]
 pub use node::{
     AnswerError, BroadcastCounts, BroadcastError, Builder, ByteStream, Channel, ConfigError,
-    DeclarationError, Delivery, Destination, Ended, Endpoint, Event, Graph, Info, JoinError,
-    Limits, Lost, Metrics, Neighbor, Node, NodeBroadcast, NodeMembership, NodeService, Overflow,
-    Receipt, Received, Refusal, SendError, ServiceError, ServiceHandle, SpawnError, Subscription,
-    TopicError, Traffic, Undelivered, UnknownChannel, UnknownService, state,
+    DeclarationError, Delivery, Destination, DialFailure, Ended, Endpoint, Event, Graph, Info,
+    JoinError, Limits, Lost, Metrics, Neighbor, Node, NodeBroadcast, NodeMembership, NodeService,
+    Overflow, Receipt, Received, Refusal, SendError, ServiceError, ServiceHandle, SpawnError,
+    Subscription, TopicError, Traffic, Undelivered, UnknownChannel, UnknownService, Unreachable,
+    state,
 };
 pub use stack::Stack;
 

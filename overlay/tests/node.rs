@@ -15,8 +15,8 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use murmurate::membership::{DownReason, static_overlay};
 use murmurate::{
-    BroadcastError, Builder, ConfigError, Event, JoinError, Limits, Lost, Multiaddr, Node,
-    Subscription,
+    BroadcastError, Builder, ConfigError, DialFailure, Event, JoinError, Limits, Lost, Multiaddr,
+    Node, Subscription,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -232,7 +232,7 @@ async fn who_has_joined_has_neighbours() {
 }
 
 /// Why these contacts do not let a node join. If the time is too short to find out, it tries again.
-async fn failures(of: &Node, contacts: Vec<Multiaddr>) -> Vec<(Multiaddr, String)> {
+async fn failures(of: &Node, contacts: Vec<Multiaddr>) -> Vec<(Multiaddr, DialFailure)> {
     soon(async {
         loop {
             match of.join(contacts.clone()).await {
@@ -252,14 +252,16 @@ async fn joining_says_why_not() {
     let nobody: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().expect("an address");
     let failed = failures(&lonely, vec![nobody.clone()]).await;
     assert_eq!(failed[0].0, nobody);
-    assert!(failed[0].1.contains("refused"), "{failed:?}");
+    assert!(matches!(failed[0].1, DialFailure::Refused(_)), "{failed:?}");
     let counted = lonely.metrics().render();
     assert!(counted.contains("murmurate_dials_total{outcome=\"refused\"}"), "{counted}");
 
     let other = Node::builder().network("other").listen("/ip4/127.0.0.1/tcp/0".parse().unwrap());
     let other = other.spawn().await.expect("a node");
     let failed = failures(&lonely, other.addresses()).await;
-    assert!(failed[0].1.contains("network \"other\", not \"test\""), "{failed:?}");
+    assert!(matches!(failed[0].1, DialFailure::Mismatch(_)), "{failed:?}");
+    let why = failed[0].1.to_string();
+    assert!(why.contains("network \"other\", not \"test\""), "{why}");
     assert!(lonely.active_view().is_empty() && other.active_view().is_empty());
 }
 

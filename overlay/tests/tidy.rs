@@ -93,6 +93,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
         "node",
         &[
             "clock",
+            "unreachable",
             "event",
             "pressure",
             "state",

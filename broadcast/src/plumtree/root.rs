@@ -79,7 +79,7 @@ impl Root {
     /// published lately. As long as it does, only such broadcasts cut cycles, which they find one at a
     /// time: of many that are under way at once each would cut them somewhere else.
     pub(crate) fn cuts(&self, id: u64) -> Option<bool> {
-        (self.is_settled() && self.silent == 0).then(|| self.shaper == id as u32)
+        (self.is_settled() && self.silent == 0).then_some(self.shaper == id as u32)
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::contacts::JoinError;
 use super::transport::Slot;
+use super::unreachable::Unreachable;
 use super::wire::{Contact, Publication, TopicError, Views};
 use crate::NodeId;
 use crate::id::{Incarnation, MessageId};
@@ -104,7 +105,7 @@ pub(crate) type Reply = oneshot::Sender<Result<Opened, OpenError>>;
 /// Why there is no way to a node.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenError {
-    pub(crate) reason: String,
+    pub(crate) reason: Unreachable,
     /// Somebody said that nobody is there. Otherwise nobody said anything.
     pub(crate) refused: bool,
 }

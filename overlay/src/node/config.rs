@@ -18,7 +18,7 @@ use super::metrics::Metrics;
 use super::services::{Declared, NodeService, ServiceError};
 use super::stack::{ChosenBroadcast, ChosenMembership, Strategies};
 use super::state::StateError;
-use super::transport::root;
+use super::unreachable::root;
 use super::wire::{
     Addresses, MAX_NETWORK, NodeBroadcast, NodeMembership, TopicError, topic_length,
 };

@@ -20,6 +20,7 @@ use rand::seq::SliceRandom;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::unreachable::DialFailure;
 use crate::id::NodeId;
 
 /// Addresses remembered: as many as a file names.
@@ -47,14 +48,14 @@ const NEARER: u32 = 4;
 pub enum JoinError {
     /// Every contact failed, for as long as the node's `join_wait`.
     #[error("no contact could be reached: {}", list(.0))]
-    Unreachable(Vec<(Multiaddr, String)>),
+    Unreachable(Vec<(Multiaddr, DialFailure)>),
     /// No contact took the node as a neighbour in time.
     #[error("no contact accepted this node as a neighbour within {waited:?}{}", and_list(.failures))]
     TimedOut {
         /// How long it took: the node's `join_wait`.
         waited: Duration,
         /// Contacts that failed meanwhile.
-        failures: Vec<(Multiaddr, String)>,
+        failures: Vec<(Multiaddr, DialFailure)>,
     },
     /// Too many calls wait already. This one's contacts are tried all the same.
     #[error("{WAITING} calls to join are waiting already, which is the limit")]
@@ -64,12 +65,12 @@ pub enum JoinError {
     Ended,
 }
 
-fn list(failures: &[(Multiaddr, String)]) -> String {
+fn list(failures: &[(Multiaddr, DialFailure)]) -> String {
     let each = failures.iter().map(|(address, reason)| format!("{address}: {reason}"));
     each.collect::<Vec<_>>().join("; ")
 }
 
-fn and_list(failures: &[(Multiaddr, String)]) -> String {
+fn and_list(failures: &[(Multiaddr, DialFailure)]) -> String {
     if failures.is_empty() { String::new() } else { format!("; {}", list(failures)) }
 }
 
@@ -105,7 +106,7 @@ struct Joining {
     begun: Instant,
     deadline: Instant,
     contacts: Vec<Multiaddr>,
-    failures: Vec<(Multiaddr, String)>,
+    failures: Vec<(Multiaddr, DialFailure)>,
 }
 
 impl Contacts {
@@ -229,7 +230,12 @@ impl Contacts {
     }
 
     /// A contact could not be reached. Whether that is news.
-    pub(crate) fn failed(&mut self, address: &Multiaddr, reason: &str, now: Instant) -> bool {
+    pub(crate) fn failed(
+        &mut self,
+        address: &Multiaddr,
+        reason: &DialFailure,
+        now: Instant,
+    ) -> bool {
         let mut is_news = !self.has_neighbor;
         if let Some(entry) = self.known.get_mut(address) {
             entry.failures = entry.failures.saturating_add(1);
@@ -241,7 +247,7 @@ impl Contacts {
         }
         for joining in self.joining.iter_mut().filter(|j| j.contacts.contains(address)) {
             joining.failures.retain(|(failed, _)| failed != address);
-            joining.failures.push((address.clone(), reason.to_owned()));
+            joining.failures.push((address.clone(), reason.clone()));
         }
         is_news
     }
@@ -354,6 +360,10 @@ mod tests {
         NodeId::from_bytes([n; 32])
     }
 
+    fn failure(text: &str) -> DialFailure {
+        DialFailure::Other(text.into())
+    }
+
     const INTERVAL: Duration = Duration::from_secs(30);
 
     #[tokio::test(start_paused = true)]
@@ -391,7 +401,7 @@ mod tests {
             let round = contacts.round(now, &[]);
             assert_eq!(round.len(), ROUND);
             for address in &round {
-                contacts.failed(address, "refused", now);
+                contacts.failed(address, &failure("refused"), now);
             }
             assert_eq!(contacts.round(now, &[]).len(), 0);
             let next = contacts.next_round().expect("another round");
@@ -413,7 +423,7 @@ mod tests {
         contacts.found("file", &dead, now);
         for _ in 0..3 {
             for address in contacts.round(now, &[]) {
-                contacts.failed(&address, "refused", now);
+                contacts.failed(&address, &failure("refused"), now);
             }
             now = contacts.next_round().expect("another round");
         }
@@ -424,7 +434,7 @@ mod tests {
         for _ in 0..30 {
             now += LONGEST_PAUSE * 2;
             for address in contacts.round(now, &[]) {
-                contacts.failed(&address, "refused", now);
+                contacts.failed(&address, &failure("refused"), now);
             }
         }
         assert_eq!(contacts.known.len(), 2, "nobody names the dead any more");
@@ -442,7 +452,7 @@ mod tests {
         round.sort();
         assert_eq!(round, [address(2), address(3)]);
         contacts.answered(&address(2));
-        contacts.failed(&address(3), "refused", now);
+        contacts.failed(&address(3), &failure("refused"), now);
         let next = contacts.next_round().expect("one is left");
         assert!((INTERVAL / 2..=INTERVAL).contains(&next.duration_since(now)));
         assert_eq!(contacts.round(next, &[]), [address(3)]);
@@ -492,14 +502,14 @@ mod tests {
         let mut own = wait(&mut contacts, &[5]);
         contacts.is_self(&address(5));
         assert_eq!(own.try_recv(), Ok(Ok(())), "whoever lists only itself founds an overlay");
-        contacts.failed(&address(1), "refused", now);
-        contacts.failed(&address(2), "refused", now);
-        contacts.failed(&address(2), "reset", now);
+        contacts.failed(&address(1), &failure("refused"), now);
+        contacts.failed(&address(2), &failure("refused"), now);
+        contacts.failed(&address(2), &failure("reset"), now);
         assert!(first.try_recv().is_err(), "they may come yet");
         contacts.expire(now + second);
-        let failures = vec![(address(1), "refused".into()), (address(2), "reset".into())];
+        let failures = vec![(address(1), failure("refused")), (address(2), failure("reset"))];
         assert_eq!(first.try_recv(), Ok(Err(JoinError::Unreachable(failures))));
-        let failures = vec![(address(2), "reset".into())];
+        let failures = vec![(address(2), failure("reset"))];
         assert_eq!(other.try_recv(), Ok(Err(JoinError::TimedOut { waited: second, failures })));
         let mut third = wait(&mut contacts, &[4]);
         contacts.joined(now);
@@ -508,7 +518,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_addresses() {
-        let error = JoinError::Unreachable(vec![(address(1), "refused".into())]);
+        let error = JoinError::Unreachable(vec![(address(1), failure("refused"))]);
         assert_eq!(error.to_string(), "no contact could be reached: /ip4/10.0.0.1/tcp/1: refused");
     }
 }

@@ -3,6 +3,7 @@
 use libp2p::Multiaddr;
 use murmurate_membership::DownReason;
 
+use super::unreachable::DialFailure;
 use crate::id::NodeId;
 
 /// Something that happened to a node.
@@ -28,8 +29,10 @@ pub enum Event {
     DialFailed {
         /// Which node, if that was known.
         node: Option<NodeId>,
-        /// Why, with the addresses tried.
-        reason: String,
+        /// Which contact, if it was one.
+        address: Option<Multiaddr>,
+        /// Why.
+        reason: DialFailure,
     },
     /// A link ended other than by a goodbye.
     LinkFailed {

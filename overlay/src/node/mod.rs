@@ -49,6 +49,7 @@ mod stack;
 pub mod state;
 mod topics;
 mod transport;
+mod unreachable;
 mod wire;
 
 use std::sync::Arc;
@@ -71,6 +72,7 @@ pub use metrics::{BroadcastCounts, Metrics};
 pub use services::{NodeService, ServiceError, ServiceHandle, UnknownService};
 pub use topics::{Delivery, Lost, Subscription};
 pub use transport::Traffic;
+pub use unreachable::{DialFailure, Unreachable};
 pub use wire::{NodeBroadcast, NodeMembership, TopicError};
 
 use crate::id::{Incarnation, MessageId, NodeId};

@@ -24,9 +24,10 @@ fn tell(event: Event) {
             let reason = format!("{reason:?}").to_lowercase();
             tracing::info!(%node, reason, "neighbour down");
         }
-        Event::DialFailed { node, reason } => {
-            let node = node.map(|node| node.to_string());
-            tracing::warn!(node, reason, "dial failed");
+        Event::DialFailed { node, address, reason } => {
+            let [node, address] =
+                [node.map(|node| node.to_string()), address.map(|address| address.to_string())];
+            tracing::warn!(node, address, %reason, "dial failed");
         }
         Event::LinkFailed { node, reason } => tracing::warn!(%node, reason, "link failed"),
         // The library logs these itself.

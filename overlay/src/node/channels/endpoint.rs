@@ -24,6 +24,7 @@ use crate::NodeId;
 use crate::channel::session::Greeting;
 use crate::node::command::Command;
 use crate::node::transport::Slot;
+use crate::node::unreachable::Unreachable;
 
 /// A channel at this node. It sends to any node of the overlay and receives from all. Cheap to clone.
 ///
@@ -144,15 +145,14 @@ impl Endpoint {
             return Err(self.carries("messages"));
         }
         self.check(to)?;
-        let unreachable = |reason: String| SendError::Unreachable { node: to, reason };
+        let unreachable =
+            |reason: Unreachable| SendError::Unreachable { node: to, reason: reason.into() };
         let lane = rand::random_range(0..declared.options.parallelism);
         let slot = Slot { traffic: declared.traffic, index: lane };
         let OpenPath::Stream(mut stream) =
             hub.open(to, slot).await.map_err(|failed| failed.error)?
         else {
-            return Err(unreachable(
-                "only hop by hop, and streams of bytes are not relayed".into(),
-            ));
+            return Err(unreachable(Unreachable::OnlyRelayed));
         };
         let hello = Hello {
             network: (&hub.shared.network).into(),
@@ -165,8 +165,8 @@ impl Endpoint {
         let answer =
             timeout(hub.shared.limits.handshake_wait, introduce(&mut stream, &hello)).await;
         match answer {
-            Err(_) => Err(unreachable("it does not answer on the channel".into())),
-            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Err(_) => Err(unreachable(Unreachable::Silent)),
+            Ok(Err(error)) => Err(unreachable(Unreachable::failed(&error))),
             Ok(Ok(Answer::Welcome(_))) => Ok(ByteStream(stream)),
             Ok(Ok(Answer::Refused { why, .. })) => Err(hub.shared.refused(to, self.channel, why)),
         }

@@ -3,6 +3,7 @@
 use super::wire::Refusal;
 use crate::NodeId;
 use crate::channel::session::End;
+use crate::node::unreachable::Unreachable;
 
 /// Why a path ended, or there is none; and what is told of messages if the lane gives up by that.
 pub(super) type Ended = (End, SendError);
@@ -31,7 +32,8 @@ pub enum SendError {
         /// Which.
         node: NodeId,
         /// Why.
-        reason: String,
+        #[source]
+        reason: Box<Unreachable>,
     },
     /// The receiver refuses the channel.
     #[error("{node} refuses channel {channel:?}: {refusal}")]

@@ -23,6 +23,7 @@ use crate::id::Incarnation;
 use crate::node::command::{Command, OpenError, Opened};
 use crate::node::limits::Limits;
 use crate::node::transport::Slot;
+use crate::node::unreachable::Unreachable;
 
 /// Streams of bytes that wait to be accepted, on each channel.
 const ACCEPTABLE: usize = 64;
@@ -123,7 +124,8 @@ impl Hub {
 
     /// A way to a node, over a connection of this slot if there can be one.
     pub(super) async fn open(&self, node: NodeId, slot: Slot) -> Result<OpenPath, Failed> {
-        let unreachable = |reason| SendError::Unreachable { node, reason };
+        let unreachable =
+            |reason: Unreachable| SendError::Unreachable { node, reason: reason.into() };
         let failed = |OpenError { reason, refused }| Failed { error: unreachable(reason), refused };
         for _ in 0..2 {
             let commands = self.commands.upgrade().ok_or(SendError::Ended)?;
@@ -136,12 +138,14 @@ impl Hub {
                 Opened::Direct(stream) => {
                     // A connection that was about to close is no reason to give up.
                     if let Ok(stream) = stream.await {
-                        return Ok(stream.map(OpenPath::Stream).map_err(unreachable)?);
+                        return Ok(stream
+                            .map(OpenPath::Stream)
+                            .map_err(|error| unreachable(Unreachable::Failed(error)))?);
                     }
                 }
             }
         }
-        Err(unreachable("its connections close at once".into()).into())
+        Err(unreachable(Unreachable::Closes).into())
     }
 
     /// Sends a datagram along the way to a node.

@@ -1,7 +1,6 @@
 //! The sending end of a lane: what callers push, the session sends, and its task carries.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +22,7 @@ use crate::NodeId;
 use crate::channel::session::{End, Greeting, Half, Next, SenderSession, Want, Welcome};
 use crate::channel::{Depth, Frame, Full, Nonsense, Outcome, Path, Ticket};
 use crate::node::transport::Slot;
+use crate::node::unreachable::Unreachable;
 
 /// How long a failure is told to everybody before a lane tries again.
 const REMEMBERED: Duration = Duration::from_millis(250);
@@ -146,8 +146,8 @@ impl Lane {
     }
 
     /// What the sender is told of a node that it cannot speak to.
-    pub(super) fn unreachable(&self, reason: &dyn fmt::Display) -> SendError {
-        SendError::Unreachable { node: self.to, reason: reason.to_string() }
+    pub(super) fn unreachable(&self, reason: Unreachable) -> SendError {
+        SendError::Unreachable { node: self.to, reason: reason.into() }
     }
 
     /// What the sender is told of a node that refuses the lane.
@@ -318,8 +318,7 @@ impl Lane {
             return false;
         }
         let ended = inner.session.expire(now);
-        let reason = "it does not answer".to_owned();
-        let silent = SendError::Unreachable { node: self.to, reason };
+        let silent = self.unreachable(Unreachable::Silent);
         match ended {
             Some((_, next)) => self.ended(inner, next, silent),
             None => self.finish(inner),

@@ -23,6 +23,7 @@ use crate::NodeId;
 use crate::channel::session::End;
 use crate::channel::{Frame, MAX_MESSAGE, Path};
 use crate::id::Incarnation;
+use crate::node::unreachable::Unreachable;
 
 /// The word before a sending half's greeting, its answer, a frame forth, a frame back, and the news that
 /// there is no such half.
@@ -235,8 +236,8 @@ pub(super) async fn send(lane: &Lane, hub: &Hub, to: Incarnation) -> Ended {
                 Said::Frames(half, _) => for next in frames.drain(..) {
                     if next.body.len() > most {
                         let size = next.body.len();
-                        let reason = format!("only hop by hop, which takes {most} bytes, not {size}");
-                        return (End::Refused, lane.unreachable(&reason));
+                        let reason = Unreachable::TooLargeToRelay { size, max: most };
+                        return (End::Refused, lane.unreachable(reason));
                     }
                     let word = frame(FORTH, lane.epoch(), half.number, next, compressed);
                     hub.relay(to, word).await;
@@ -258,11 +259,14 @@ fn came_back(lane: &Lane, back: Back) -> Option<Ended> {
         }
         Back::Frame(number, frame) if is_current(number) => drop(lane.receive([frame])),
         Back::Unknown(number) if is_current(number) => {
-            return Some((End::Broken, lane.unreachable(&"it has forgotten the lane")));
+            return Some((
+                End::Broken,
+                lane.unreachable(Unreachable::failed("it has forgotten the lane")),
+            ));
         }
         Back::Lost => {
             let why = if half.is_some() { End::Broken } else { End::Silent };
-            return Some((why, lane.unreachable(&"the way to it is lost")));
+            return Some((why, lane.unreachable(Unreachable::WayLost)));
         }
         Back::Answer(_) | Back::Frame(..) | Back::Unknown(_) => {}
     }

@@ -17,6 +17,7 @@ use super::wire::{self, Answer, Batch, FrameReader, Hello, Refusal, WireError};
 use crate::channel::Path;
 use crate::channel::session::End;
 use crate::node::transport::bulk;
+use crate::node::unreachable::Unreachable;
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -87,12 +88,14 @@ async fn over_stream(lane: &Lane, mut stream: Stream) -> Ended {
         Ok(Answer::Refused { why, .. }) => {
             return (End::Refused, lane.refused(why));
         }
-        Err(error) => return (End::Silent, lane.unreachable(&error)),
+        Err(error) => return (End::Silent, lane.unreachable(Unreachable::failed(&error))),
     };
     match lane.welcome(welcome) {
         Ok(true) => exchange(lane, stream).await,
-        Ok(false) => (End::Silent, lane.unreachable(&"it answers to something else")),
-        Err(nonsense) => (End::Silent, lane.unreachable(&nonsense)),
+        Ok(false) => {
+            (End::Silent, lane.unreachable(Unreachable::failed("it answers to something else")))
+        }
+        Err(nonsense) => (End::Silent, lane.unreachable(Unreachable::failed(&nonsense))),
     }
 }
 
@@ -107,10 +110,10 @@ async fn exchange(lane: &Lane, stream: Stream) -> Ended {
     let (read, write) = stream.split();
     tokio::select! {
         biased;
-        Err(error) = write_frames(lane, write) => (End::Broken, lane.unreachable(&error)),
+        Err(error) = write_frames(lane, write) => (End::Broken, lane.unreachable(Unreachable::failed(&error))),
         ended = read_frames(lane, read) => match ended {
             Ok(()) => (End::Refused, lane.refused(Refusal::Leaving)),
-            Err(error) => (End::Broken, lane.unreachable(&error)),
+            Err(error) => (End::Broken, lane.unreachable(Unreachable::failed(&error))),
         },
     }
 }

@@ -22,6 +22,7 @@ use crate::node::link::route::{Route, Via};
 use crate::node::link::{self, LinkError, OnConnection};
 use crate::node::stack::Input;
 use crate::node::transport::streams::Opened;
+use crate::node::unreachable::DialFailure;
 use crate::node::wire::{Hello, Order};
 use crate::{Limits, NodeId};
 
@@ -116,7 +117,8 @@ impl Driver {
             Ok(node) => node,
             Err(error) => {
                 if let Some(Dial::Contact(address)) = dial {
-                    self.contacts.failed(&address, &error.to_string(), Instant::now());
+                    let failure = DialFailure::Other(error.to_string());
+                    self.contacts.failed(&address, &failure, Instant::now());
                 }
                 if !dialled {
                     self.host.metrics.inbound_failed.inc();
@@ -385,7 +387,11 @@ impl Driver {
                 self.host.tell(Event::LinkFailed { node, reason: why.clone() });
             }
             if let (Some(contact), Phase::SetUp) = (contact, phase) {
-                self.contacts.failed(&contact, why, Instant::now());
+                let failure = match reason {
+                    "wrong_network" => DialFailure::Mismatch(why.clone()),
+                    _ => DialFailure::LinkFailed(why.clone()),
+                };
+                self.contacts.failed(&contact, &failure, Instant::now());
             }
         }
         let Some(route) = self.host.routes.get(&node) else { return };

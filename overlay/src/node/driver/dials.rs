@@ -1,9 +1,9 @@
 //! Nodes and contacts dialled.
 
+use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError};
-use libp2p::{Multiaddr, TransportError};
 use murmurate_membership::Membership as _;
 use tokio::time::Instant;
 
@@ -12,7 +12,8 @@ use crate::NodeId;
 use crate::id::Incarnation;
 use crate::node::event::Event;
 use crate::node::stack::Input;
-use crate::node::transport::{self, Slot};
+use crate::node::transport::Slot;
+use crate::node::unreachable::DialFailure;
 
 /// Contacts a caller's join dials at once; the rest comes with the rounds.
 pub(super) const CONTACTS_AT_ONCE: usize = 16;
@@ -131,8 +132,8 @@ impl Driver {
     }
 
     pub(super) fn dial_failed(&mut self, dial: Dial, error: &DialError) {
-        self.host.metrics.dials.with_label_values(&[outcome(error)]).inc();
-        let reason = explain(error);
+        let reason = DialFailure::from(error);
+        self.host.metrics.dials.with_label_values(&[reason.label()]).inc();
         if let (DialError::WrongPeerId { address, .. }, Dial::Node(_) | Dial::Contact(_)) =
             (error, &dial)
         {
@@ -144,7 +145,11 @@ impl Driver {
             Dial::Node(node) => {
                 // That it is lost was told when it was.
                 if !self.stack.membership().lost().any(|lost| lost.node == node) {
-                    self.host.tell(Event::DialFailed { node: Some(node), reason: reason.clone() });
+                    self.host.tell(Event::DialFailed {
+                        node: Some(node),
+                        address: None,
+                        reason: reason.clone(),
+                    });
                 }
                 self.host.book.doubt(node);
                 if self.is_coming(node) {
@@ -154,12 +159,12 @@ impl Driver {
                     && !route.is_linked()
                 {
                     let peer = route.peer;
-                    self.lose(peer, &reason);
+                    self.lose(peer, &reason.to_string());
                 }
             }
             Dial::Lanes(node, slot) => {
                 self.host.book.doubt(node);
-                self.on_lanes_undialled(node, slot, outcome(error), reason);
+                self.on_lanes_undialled(node, slot, reason);
             }
             // Of addresses it listens on the swarm says that there are none.
             Dial::Contact(address)
@@ -173,8 +178,7 @@ impl Driver {
                     _ => None,
                 });
                 if self.contacts.failed(&address, &reason, Instant::now()) {
-                    let reason = format!("{address}: {reason}");
-                    self.host.tell(Event::DialFailed { node, reason });
+                    self.host.tell(Event::DialFailed { node, address: Some(address), reason });
                 }
             }
         }
@@ -196,60 +200,6 @@ impl Driver {
     }
 }
 
-/// The outcome as the metric labels it.
-fn outcome(error: &DialError) -> &'static str {
-    use std::io::ErrorKind;
-    match error {
-        DialError::LocalPeerId { .. } => "self",
-        DialError::WrongPeerId { .. } => "wrong_peer",
-        DialError::Denied { .. } => "denied",
-        DialError::Transport(errors) => {
-            let each = errors.iter().map(|(_, error)| match error {
-                TransportError::Other(error) => match root_kind(error) {
-                    ErrorKind::ConnectionRefused => REFUSED,
-                    ErrorKind::TimedOut => "timeout",
-                    ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "unreachable",
-                    _ if error.to_string().contains("imeout") => "timeout",
-                    _ => "other",
-                },
-                TransportError::MultiaddrNotSupported(_) => "unreachable",
-            });
-            // Nobody is there only if all addresses say so.
-            let least_sure = each.max_by_key(|outcome| *outcome != REFUSED);
-            least_sure.unwrap_or("other")
-        }
-        _ => "other",
-    }
-}
-
-const REFUSED: &str = "refused";
-
-/// libp2p wraps the kernel's error several times, and not every wrapper shows what it holds: then
-/// the kernel's number at the end of the text tells.
-fn root_kind(error: &std::io::Error) -> std::io::ErrorKind {
-    let text = error.to_string();
-    let number = text.rsplit_once("(os error ").and_then(|(_, rest)| rest.split_once(')'));
-    match number.and_then(|(number, _)| number.parse().ok()) {
-        Some(number) => std::io::Error::from_raw_os_error(number).kind(),
-        None => error.kind(),
-    }
-}
-
-/// The error in one line.
-fn explain(error: &DialError) -> String {
-    match error {
-        DialError::LocalPeerId { .. } => "that is this node itself".into(),
-        DialError::WrongPeerId { obtained, .. } => format!("{obtained} answers there"),
-        DialError::Transport(errors) => {
-            let each = errors
-                .iter()
-                .map(|(address, error)| format!("{address}: {}", transport::root(error)));
-            each.collect::<Vec<_>>().join("; ")
-        }
-        other => other.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -266,28 +216,5 @@ mod tests {
         assert_eq!(spent(&mut budget), 32);
         tokio::time::advance(Duration::from_secs(3_600)).await;
         assert_eq!(spent(&mut budget), 128);
-    }
-
-    #[test]
-    fn nobody_is_there_only_if_all_addresses_say_so() {
-        use std::io::ErrorKind::{ConnectionRefused, TimedOut};
-        let failed = |kinds: &[std::io::ErrorKind]| {
-            let each = kinds.iter().map(|kind| {
-                (Multiaddr::empty(), TransportError::Other(std::io::Error::from(*kind)))
-            });
-            outcome(&DialError::Transport(each.collect()))
-        };
-        assert_eq!(failed(&[ConnectionRefused, ConnectionRefused]), "refused");
-        assert_eq!(failed(&[ConnectionRefused, TimedOut]), "timeout");
-        assert_eq!(failed(&[TimedOut, ConnectionRefused]), "timeout");
-        assert_eq!(failed(&[]), "other");
-    }
-
-    #[test]
-    fn the_kernel_error_is_found_in_the_text() {
-        let wrapped = std::io::Error::other("Failed: Connection refused (os error 111): Other");
-        assert_eq!(root_kind(&wrapped), std::io::ErrorKind::ConnectionRefused);
-        let timeout = std::io::Error::new(std::io::ErrorKind::TimedOut, "too slow");
-        assert_eq!(root_kind(&timeout), std::io::ErrorKind::TimedOut);
     }
 }

@@ -18,6 +18,7 @@ use crate::id::Incarnation;
 use crate::node::channels;
 use crate::node::command::{OpenError, Opened, Reply};
 use crate::node::transport::{Slot, Traffic, bulk, streams};
+use crate::node::unreachable::{DialFailure, Unreachable};
 
 /// How long a node that no dial reached is taken to be out of reach: whoever wants to speak to it
 /// does so hop by hop at once, while it is dialled again.
@@ -48,7 +49,7 @@ struct Coming {
     /// It waits for a dial. Otherwise for a lookup.
     dials: bool,
     /// Why the last dial failed.
-    why: Option<String>,
+    why: Option<DialFailure>,
 }
 
 enum Side {
@@ -109,7 +110,7 @@ impl Driver {
             }
             None if is_full => {
                 let max = self.limits.max_channel_connections;
-                let reason = format!("max_channel_connections = {max} are in use");
+                let reason = Unreachable::Busy(max);
                 let _ = reply.send(Err(OpenError { reason, refused: false }));
             }
             None => {
@@ -183,16 +184,10 @@ impl Driver {
 
     /// A dial for lanes failed. Where somebody said that nobody is there, nobody is; otherwise there
     /// may be a way through the overlay.
-    pub(super) fn on_lanes_undialled(
-        &mut self,
-        node: NodeId,
-        slot: Slot,
-        outcome: &str,
-        reason: String,
-    ) {
-        if matches!(outcome, "refused" | "wrong_peer" | "self") {
+    pub(super) fn on_lanes_undialled(&mut self, node: NodeId, slot: Slot, reason: DialFailure) {
+        if reason.is_answer() {
             self.pool.unreached.remove(&node);
-            self.pool.refuse(node, slot, &OpenError { reason, refused: true });
+            self.pool.refuse(node, slot, &OpenError { reason: reason.into(), refused: true });
             // It may be somewhere else by now: the next try knows.
             return self.look_up(node, false);
         }
@@ -234,9 +229,9 @@ impl Driver {
             }
             let reason = match self.pool.connections.get(&(node, slot)) {
                 Some(Pooled::Coming(Coming { why: Some(why), .. })) => {
-                    format!("{why}; and there is no way to it through the overlay")
+                    Unreachable::NoWay(why.clone())
                 }
-                _ => "no node of the overlay knows it".into(),
+                _ => Unreachable::Unknown,
             };
             self.pool.refuse(node, slot, &OpenError { reason, refused: false });
         }

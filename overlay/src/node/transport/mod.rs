@@ -144,18 +144,3 @@ fn claim(address: &Multiaddr) -> io::Result<Option<Socket>> {
     socket.set_reuse_port(true)?;
     Ok(Some(socket))
 }
-
-/// The innermost message: the outer ones only say that something failed.
-pub(crate) fn root(error: &(dyn Error + 'static)) -> String {
-    let mut innermost = error;
-    loop {
-        let inner = match innermost.downcast_ref::<io::Error>() {
-            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-            None => innermost.source(),
-        };
-        match inner {
-            Some(inner) => innermost = inner,
-            None => return innermost.to_string(),
-        }
-    }
-}
