@@ -176,7 +176,7 @@ impl Port {
     /// the sender's line is the slower one.
     pub(crate) fn receive(&mut self, now: u64, bytes: u64, line: BandwidthModel) -> Option<u64> {
         let start = now.saturating_sub(time_of(bytes, line.up.max(line.down)));
-        carry(&mut self.down_free, start, bytes, line.down, line.queue)
+        carry(&mut self.down_free, (start, start), bytes, (line.down, line.queue))
     }
 
     /// Bytes that wait for the two lines: to leave, and to come in.
@@ -196,15 +196,22 @@ impl Port {
     }
 }
 
-/// Sends bytes over a line that is free from `free` on, and says when it has carried them.
-fn carry(free: &mut u64, now: u64, bytes: u64, rate: u64, queue: u64) -> Option<u64> {
-    let start = now.max(*free);
+/// Sends bytes `at` some time over a line that is free from `free` on, and says when it has carried them.
+/// If that is later than `now`, others may use the line before.
+fn carry(
+    free: &mut u64,
+    (now, at): (u64, u64),
+    bytes: u64,
+    (rate, queue): (u64, u64),
+) -> Option<u64> {
+    let start = at.max(*free);
+    let takes = time_of(bytes, rate);
     // A message on its own goes however large it is.
-    if start > now && start - now + time_of(bytes, rate) > time_of(queue, rate) {
+    if start > at && start - at + takes > time_of(queue, rate) {
         return None;
     }
-    *free = start.saturating_add(time_of(bytes, rate));
-    Some(*free)
+    *free = now.max(*free).saturating_add(takes);
+    Some(start.saturating_add(takes))
 }
 
 /// Nanoseconds that a line takes for this many bytes at this many bits a second.
@@ -363,16 +370,20 @@ impl Drawn {
         (self.bursts, self.duplicate, self.reorder) = (None, 0, None);
     }
 
-    /// When a message leaves its sender; `None` if it does not fit its queue.
+    /// When a message that is sent `at` some time leaves its sender; `None` if it does not fit its queue.
     pub(super) fn departs(
         &self,
         packet: &Packet,
+        at: u64,
         port: &mut Port,
         line: Option<BandwidthModel>,
     ) -> Option<u64> {
         match line {
-            None => Some(packet.now),
-            Some(line) => carry(&mut port.up_free, packet.now, packet.bytes, line.up, line.queue),
+            None => Some(at),
+            Some(line) => {
+                let rate = (line.up, line.queue);
+                carry(&mut port.up_free, (packet.now, at), packet.bytes, rate)
+            }
         }
     }
 

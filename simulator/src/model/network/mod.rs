@@ -381,7 +381,8 @@ impl Network {
                         None => Transmission::Lost,
                     }
                 } else {
-                    self.send_under(links, packet, port.unwrap_or(&mut Port::default()))
+                    let mut none = Port::default();
+                    self.send_under(links, packet, packet.now, port.unwrap_or(&mut none))
                 };
                 let is_shared = links.shares && self.is_shared(packet.from, packet.to);
                 if is_shared { outcome.over_shared_lines() } else { outcome }
@@ -389,20 +390,22 @@ impl Network {
         }
     }
 
-    /// The fate of one attempt to send it.
-    fn send_once(&self, packet: &Packet, port: Option<&mut Port>) -> Transmission {
+    /// The fate of the attempt to send it `at` some time.
+    fn send_once(&self, packet: &Packet, at: u64, port: Option<&mut Port>) -> Transmission {
         match &self.links {
-            Some(links) => self.send_under(links, packet, port.unwrap_or(&mut Port::default())),
-            None => self.send(packet, None),
+            Some(links) => self.send_under(links, packet, at, port.unwrap_or(&mut Port::default())),
+            None => self.send(&Packet { now: at, ..*packet }, None),
         }
     }
 
     #[inline(never)]
-    fn send_under(&self, links: &Drawn, packet: &Packet, port: &mut Port) -> Transmission {
+    fn send_under(&self, links: &Drawn, packet: &Packet, at: u64, port: &mut Port) -> Transmission {
         let Packet { from, to, sequence, .. } = *packet;
         let class = |peer: SimPeer| move || self.placement.class(peer.index());
         let line = links.line(class(from));
-        let Some(departs) = links.departs(packet, port, line) else { return Transmission::Shed };
+        let Some(departs) = links.departs(packet, at, port, line) else {
+            return Transmission::Shed;
+        };
         let draw = self.draw(from, to, sequence);
         let burst = links.loses(packet, departs, port, draw);
         let loss = links.loss(self.loss, class(from), class(to));
@@ -423,24 +426,24 @@ impl Network {
         packet: &Packet,
         mut port: Option<&mut Port>,
     ) -> Option<Carried> {
-        let Packet { from, to, sequence, mut now, .. } = *packet;
+        let Packet { from, to, sequence, now: mut at, .. } = *packet;
         let mut times = 1;
         loop {
             // The other way acknowledgements go.
-            let severs = |from, to| self.cuts.sever(from, to, now, &self.placement);
+            let severs = |from, to| self.cuts.sever(from, to, at, &self.placement);
             if !self.cuts.is_empty() && (severs(from, to) || severs(to, from)) {
                 return None;
             }
             // A draw of its own each time.
             let sequence = mix(u64::from(sequence) << 32 | times) as u32;
-            match self.send_once(&Packet { sequence, now, ..*packet }, port.as_deref_mut()) {
+            match self.send_once(&Packet { sequence, ..*packet }, at, port.as_deref_mut()) {
                 Transmission::Arrives(arrives)
                 | Transmission::Twice(arrives, _)
                 | Transmission::Resent { arrives, .. }
                 | Transmission::Shared { arrives, .. } => return Some(Carried { arrives, times }),
                 Transmission::Lost | Transmission::Shed => {}
             }
-            now = now.saturating_add(resend_after(times)?);
+            at = at.saturating_add(resend_after(times)?);
             times += 1;
         }
     }

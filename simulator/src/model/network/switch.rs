@@ -54,7 +54,7 @@ impl Switch {
         self.sent[from] = sequence.wrapping_add(1);
         let (peer, other) = (SimPeer::new(from, 0), SimPeer::new(to, 0));
         let packet = Packet { from: peer, to: other, sequence, bytes, now: now.as_nanos() };
-        match network.send_once(&packet, Some(&mut self.ports[from])) {
+        match network.send_once(&packet, packet.now, Some(&mut self.ports[from])) {
             Transmission::Arrives(at)
             | Transmission::Resent { arrives: at, .. }
             | Transmission::Shared { arrives: at, .. } => [Some(self.in_order(from, to, at)), None],

@@ -290,6 +290,29 @@ fn links_flap_both_ways_together_and_each_at_its_own_time() {
     assert!(up(1).all(|(_, at)| passes(&network, 0, 1, at)));
 }
 
+/// What waits to be sent again keeps no line busy: messages to others leave meanwhile.
+#[test]
+fn a_line_is_free_until_something_is_sent_again() {
+    let bandwidth = Some(BandwidthModel { up: 37_000_000, down: 37_000_000, queue: 1 << 20 });
+    let links = LinkModel { streams: true, fifo: true, bandwidth, ..LinkModel::default() };
+    let mut network = perfect(&links);
+    network.set_loss(0.05).expect("a share");
+    let (mut port, mut prompt) = (Port::default(), 0);
+    for sequence in 0..20_000 {
+        // A hundred streams, and a ninth of what the line carries.
+        let (from, to) = (SimPeer::new(1, 0), SimPeer::new(2 + sequence as usize % 100, 0));
+        let now = u64::from(sequence) * 1_000_000;
+        let packet = Packet { from, to, sequence, bytes: 500, now };
+        match network.send(&packet, Some(&mut port)) {
+            Transmission::Arrives(arrives) => prompt += u32::from(arrives - now < 12_000_000),
+            Transmission::Resent { .. } => {}
+            other => panic!("{sequence}: {other:?}"),
+        }
+    }
+    // On its stream each lost one keeps about two others waiting.
+    assert!(prompt > 16_000, "{prompt} of 20000 come at once");
+}
+
 #[test]
 fn streams_lose_nothing_but_time() {
     let links = LinkModel { streams: true, fifo: true, ..LinkModel::default() };
