@@ -242,3 +242,17 @@ fn reports_tell_classes_apart() {
     let dials = report.dials.expect("they take time");
     assert!(dials.begun > 500 && dials.failed > 10 && dials.failed < dials.begun, "{dials:?}");
 }
+
+/// Whom no stream reaches is reached hop by hop, where messages overtake each other: that breaks no promise of
+/// a channel. Found by the swarm.
+#[test]
+fn channels_promise_no_order_to_those_behind_nats() {
+    let text = "duration = '30s'\nnodes = { count = 20, joining = '5s' }\n\
+        links.order = 'any'\nlinks.connections = {}\n\
+        links.latency = { model = 'uniform', from = '10ms', to = '100ms' }\n\
+        channels = [{ name = 'news', kind = 'best-effort' }]\n\
+        workload = [{ from = '10s', until = '20s', pace.rate = 100.0, send = { channel = 'news' } }]\n\
+        [[classes]]\nname = 'hidden'\nwho.share = '50%'\nnat = 'reject'\n";
+    let report = report(text, 1);
+    assert!(report.violation.is_none(), "{:?}", report.violation);
+}

@@ -212,8 +212,11 @@ fn a_clone_goes_on_with_its_lanes() {
     let nodes = strategy::nodes(hyparview::Parameters::default(), plumtree::Parameters::default())
         .expect("defaults");
     let mut sim = Simulation::new(1, network, nodes);
-    let channels: Vec<ChannelConfig> =
-        all_to_one("acknowledged", 1, "").channels.iter().map(Into::into).collect();
+    let channels: Vec<ChannelConfig> = all_to_one("acknowledged", 1, "")
+        .channels
+        .iter()
+        .map(|channel| channel.config(false))
+        .collect();
     sim.start(&[]);
     sim.start(&[0]);
     assert!(!sim.send_on(0, 0, 1, 100), "there is no such channel yet");

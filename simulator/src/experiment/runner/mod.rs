@@ -290,7 +290,9 @@ impl<'a, P: SimStack> Runner<'a, P> {
             // Nobody sends on channels before that, and what is saved has none.
             self.cannot_save(at)?;
         } else if !self.scenario.channels.is_empty() {
-            let channels: Vec<_> = self.scenario.channels.iter().map(Into::into).collect();
+            let has_nats = self.scenario.classes.iter().any(|class| class.nat.is_some());
+            let channels: Vec<_> =
+                self.scenario.channels.iter().map(|channel| channel.config(has_nats)).collect();
             self.sim.open_channels(&channels, &verdicts::watches(self.scenario));
         }
         if let Some(probing) = probing {

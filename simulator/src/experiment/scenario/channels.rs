@@ -95,10 +95,12 @@ pub enum ChannelKind {
     Request,
 }
 
-impl From<&Channel> for lanes::ChannelConfig {
-    fn from(channel: &Channel) -> Self {
-        let (kind, promises): (Arc<dyn Kind>, _) = match channel.kind {
-            ChannelKind::BestEffort if channel.relayed == Share::NONE => {
+impl Channel {
+    /// What the engine runs. Where NATs are in the way of streams, some paths are hop by hop.
+    #[must_use]
+    pub fn config(&self, has_nats: bool) -> lanes::ChannelConfig {
+        let (kind, promises): (Arc<dyn Kind>, _) = match self.kind {
+            ChannelKind::BestEffort if self.relayed == Share::NONE && !has_nats => {
                 (Arc::new(BestEffort), ChannelPromises::BEST_EFFORT)
             }
             ChannelKind::BestEffort => (Arc::new(BestEffort), ChannelPromises::BEST_EFFORT_RELAYED),
@@ -107,21 +109,21 @@ impl From<&Channel> for lanes::ChannelConfig {
             ChannelKind::Request => (Arc::new(Request), ChannelPromises::REQUEST),
         };
         let limits = LaneLimits {
-            messages: channel.queue_messages as usize,
-            bytes: channel.queue_bytes.0 as usize,
-            timeout: channel.timeout.0,
+            messages: self.queue_messages as usize,
+            bytes: self.queue_bytes.0 as usize,
+            timeout: self.timeout.0,
         };
-        Self {
-            name: channel.name.clone(),
+        lanes::ChannelConfig {
+            name: self.name.clone(),
             kind,
             promises,
             limits,
-            answer: channel.answer.0 as usize,
-            relayed: channel.relayed.get(),
+            answer: self.answer.0 as usize,
+            relayed: self.relayed.get(),
             window: WINDOW,
-            work: channel.work.0,
+            work: self.work.0,
             at_once: AT_ONCE,
-            sheds: channel.overflow == Overflow::DropOldest,
+            sheds: self.overflow == Overflow::DropOldest,
         }
     }
 }
