@@ -11,12 +11,13 @@ murmurate_membership::parameters! {
         /// Beside that, a new link is compared over at once.
         exchange_interval: Duration = Duration::from_secs(2);
         /// How long what is missed is left to the broadcast before it is asked for.
-        /// What is under way need not come twice.
+        /// What is under way need not come twice. Neighbours tell each other of nothing younger either,
+        /// except over a link that is younger itself.
         fetch_after: Duration = Duration::from_secs(1);
         /// How long it is asked for before it is given up and told.
         give_up_after: Duration = Duration::from_secs(30);
         /// How long broadcasts are kept for those who missed them.
-        retention: Duration = Duration::from_secs(60);
+        retention: Duration = Duration::from_secs(60), >= fetch_after;
         /// How many are kept.
         retained: usize = 16_384, in 1..=1 << 24;
         /// Bytes of them that are kept.

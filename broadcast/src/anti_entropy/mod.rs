@@ -78,12 +78,13 @@ murmurate_membership::snapshot! {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Link<P> {
     peer: P,
+    since: Time,
     /// Messages that are still answered.
     answers: u8,
     /// Bytes of broadcasts that are still sent.
-    bytes: usize,
+    bytes: u32,
     /// Broadcasts asked for that have not come.
-    awaited: usize,
+    awaited: u32,
 }
 
 /// Anti-entropy's timers.
@@ -153,7 +154,8 @@ impl<B: Broadcast> AntiEntropy<B> {
         if self.link(peer).is_some() {
             return;
         }
-        let link = Link { peer, answers: ANSWERED, bytes: self.config.reply_bytes, awaited: 0 };
+        let bytes = self.config.reply_bytes as u32;
+        let link = Link { peer, since: now, answers: ANSWERED, bytes, awaited: 0 };
         compact::push(&mut self.links, link);
         self.compare(now, peer, fx);
         if !self.armed {
@@ -171,7 +173,7 @@ impl<B: Broadcast> AntiEntropy<B> {
         fx.arm(self.config.exchange_interval, Timer::Exchange);
         self.retained.expire(now, &self.config);
         self.give_up(now, fx);
-        let bytes = self.config.reply_bytes;
+        let bytes = self.config.reply_bytes as u32;
         for link in &mut self.links {
             *link = Link { answers: ANSWERED, bytes, awaited: 0, ..*link };
         }
@@ -198,9 +200,20 @@ impl<B: Broadcast> AntiEntropy<B> {
         self.began.map_or(0, |began| millis(now.since(began)))
     }
 
+    /// Until when what was published is told to a neighbour. Over a new link all is: a broadcast that is
+    /// older than it never comes that way.
+    fn told_until(&self, now: Time, peer: B::Peer) -> Time {
+        let link = self.links.iter().find(|link| link.peer == peer);
+        match link.filter(|link| now.since(link.since) > self.config.fetch_after) {
+            Some(_) => self.retained.settled(now, &self.config),
+            None => now,
+        }
+    }
+
     fn compare(&mut self, now: Time, peer: B::Peer, fx: &mut impl Effects<Self>) {
         self.retained.expire(now, &self.config);
-        let all = self.retained.summaries(self.inner.seen(), core::iter::once(Part::ALL));
+        let (seen, until) = (self.inner.seen(), self.told_until(now, peer));
+        let all = self.retained.summaries(seen, core::iter::once(Part::ALL), until);
         let parts = all.into_iter().map(|(_, summary)| summary).collect();
         fx.send(peer, Message::Compare { uptime: self.uptime(now), parts });
     }
@@ -214,8 +227,9 @@ impl<B: Broadcast> AntiEntropy<B> {
     ) {
         self.retained.expire(now, &self.config);
         let theirs = &theirs[..theirs.len().min(MAX_PARTS)];
-        let ours =
-            self.retained.summaries(self.inner.seen(), theirs.iter().map(|summary| summary.part));
+        let until = self.told_until(now, from);
+        let parts = theirs.iter().map(|summary| summary.part);
+        let ours = self.retained.summaries(self.inner.seen(), parts, until);
         let (mut listed, mut split) = (ThinVec::new(), ThinVec::new());
         for ((count, ours), theirs) in ours.iter().zip(theirs) {
             if ours.digest == theirs.digest {
@@ -229,14 +243,14 @@ impl<B: Broadcast> AntiEntropy<B> {
         if !listed.is_empty() {
             fx.mark(marks::EXCHANGE_LISTED);
             let since = came(now, uptime);
-            let origins = self.retained.spans(&listed, since);
+            let origins = self.retained.spans(&listed, since, until);
             self.list(now, (from, since), (listed, origins, false), fx);
         }
         if !split.is_empty() {
             fx.mark(marks::EXCHANGE_SPLIT);
             // What does not fit is compared another time.
             split.truncate(MAX_PARTS);
-            let parts = self.retained.summaries(self.inner.seen(), split.into_iter());
+            let parts = self.retained.summaries(self.inner.seen(), split.into_iter(), until);
             let parts = parts.into_iter().map(|(_, summary)| summary).collect();
             fx.send(from, Message::Compare { uptime: self.uptime(now), parts });
         }
@@ -295,7 +309,7 @@ impl<B: Broadcast> AntiEntropy<B> {
         fx: &mut impl Effects<Self>,
     ) {
         let since = came(now, uptime);
-        let mut origins = self.retained.spans(&parts, since);
+        let mut origins = self.retained.spans(&parts, since, self.told_until(now, from));
         origins.retain(|ours| {
             let held = theirs.iter().find(|theirs| theirs.origin == ours.origin);
             ours.from < ours.to && held.is_none_or(|theirs| theirs.to < ours.to)
@@ -313,7 +327,7 @@ impl<B: Broadcast> AntiEntropy<B> {
         }
         let asked: u64 = spans.iter().map(|span| span.to - span.from).sum();
         if let Some(link) = self.link(peer) {
-            link.awaited = asked as usize;
+            link.awaited = asked as u32;
         }
         fx.mark(marks::GAP_ASKED);
         fx.send(peer, Message::Want(spans));
@@ -330,9 +344,9 @@ impl<B: Broadcast> AntiEntropy<B> {
         let Some(link) = links.iter_mut().find(|link| link.peer == from) else { return };
         let kept = spans.iter().take(MAX_ORIGINS).flat_map(|span| retained.within(*span));
         for kept in kept.take(config.batch) {
-            let bytes = kept.payload.size();
+            let bytes = u32::try_from(kept.payload.size()).unwrap_or(u32::MAX);
             // One always fits, however small the budget.
-            if bytes > link.bytes && link.bytes < config.reply_bytes {
+            if bytes > link.bytes && link.bytes < config.reply_bytes as u32 {
                 return fx.mark(marks::REPLY_BUDGET_SPENT);
             }
             link.bytes = link.bytes.saturating_sub(bytes.max(1));
@@ -457,8 +471,8 @@ impl<B: Broadcast> Broadcast for AntiEntropy<B> {
     fn each_figure(&self, visit: &mut dyn FnMut(NodeFigure, f64)) {
         self.inner.each_figure(visit);
         visit(figures::RETAINED, self.retained.len() as f64);
-        let awaited = self.links.iter().map(|link| link.awaited).sum::<usize>();
-        visit(figures::AWAITED, awaited as f64);
+        let awaited = self.links.iter().map(|link| f64::from(link.awaited)).sum();
+        visit(figures::AWAITED, awaited);
     }
 
     fn check(&self) -> Result<(), Violation> {

@@ -8,7 +8,7 @@ use siphasher::sip::SipHasher13;
 use thin_vec::ThinVec;
 
 use super::message::{Part, Span, Summary};
-use super::{Config, MAX_ORIGINS};
+use super::{Config, MAX_ORIGINS, before};
 use crate::{Id, Payload, Seen};
 
 /// An origin's room for broadcasts is so many times what is kept of it, at most.
@@ -121,32 +121,50 @@ impl<I: Id, D: Payload> Retention<I, D> {
         kept.take_while(move |kept| kept.id.sequence() < span.to)
     }
 
-    /// Of all origins in these parts: how far each came, from the first published after `since` on.
-    /// As many as a message takes.
-    pub(super) fn spans(&self, parts: &[Part], since: Time) -> ThinVec<Span<I::Origin>> {
+    /// Until when what was published is told of: what is younger may still be under way to whoever is
+    /// told, by the broadcast itself. What will soon be forgotten cannot wait for that.
+    pub(super) fn settled(&self, now: Time, config: &Config) -> Time {
+        let settled = before(now, config.fetch_after);
+        let is_full =
+            self.order.len() > config.retained / 2 || self.bytes > config.retained_bytes / 2;
+        let older_half = self.order.get(self.order.len() / 2).filter(|_| is_full);
+        older_half.map_or(settled, |(since, _)| settled.max(*since))
+    }
+
+    /// Of all origins in these parts: how far each came by `until`, from the first published after
+    /// `since` on. As many as a message takes.
+    pub(super) fn spans(
+        &self,
+        parts: &[Part],
+        since: Time,
+        until: Time,
+    ) -> ThinVec<Span<I::Origin>> {
         let within = self.origins.iter().filter(|(origin, _)| {
             let digest = digest(origin);
             parts.iter().any(|part| part.holds(digest))
         });
         let spans = within.filter_map(|(&origin, of)| {
-            let to = end(of)?;
+            let to = end(of, until)?;
             let first = of.iter().find(|kept| kept.since >= since);
-            Some(Span { origin, from: first.map_or(to, |kept| kept.id.sequence()), to })
+            let from = first.map_or(to, |kept| kept.id.sequence());
+            Some(Span { origin, from, to: to.max(from) })
         });
         spans.take(MAX_ORIGINS).collect()
     }
 
-    /// How many origins are in each part, and the digest of how far each of them came. Who does not
-    /// know where one began differs from those who do, and so is told.
+    /// How many origins are in each part, and the digest of how far each of them came by `until`. Who
+    /// does not know where one began differs from those who do, and so is told.
     pub(super) fn summaries(
         &self,
         seen: &Seen<I>,
         parts: impl Iterator<Item = Part>,
+        until: Time,
     ) -> ThinVec<(usize, Summary)> {
         let mut all: ThinVec<(usize, Part, u64)> = parts.map(|part| (0, part, 0)).collect();
         for (origin, of) in &self.origins {
+            let Some(end) = end(of, until) else { continue };
             let place = digest(origin);
-            let own = digest(&[place, end(of).unwrap_or(0), seen.is_sure(*origin).into()]);
+            let own = digest(&[place, end, seen.is_sure(*origin).into()]);
             for (count, _, sum) in all.iter_mut().filter(|(_, part, _)| part.holds(place)) {
                 *count += 1;
                 *sum = sum.wrapping_add(own);
@@ -170,9 +188,10 @@ impl<I: Id, D: Payload> Retention<I, D> {
     }
 }
 
-/// One more than the last.
-fn end<I: Id, D>(of: &VecDeque<Kept<I, D>>) -> Option<u64> {
-    of.back().map(|kept| kept.id.sequence().saturating_add(1))
+/// One more than the last that was published by `until`.
+fn end<I: Id, D>(of: &VecDeque<Kept<I, D>>, until: Time) -> Option<u64> {
+    let last = of.iter().rfind(|kept| kept.since <= until)?;
+    Some(last.id.sequence().saturating_add(1))
 }
 
 /// The same in every peer, whatever machine it runs on.

@@ -315,7 +315,7 @@ fn any_anti_entropy() -> impl Strategy<Value = anti_entropy::Parameters> {
         exchange_interval: times.0,
         fetch_after: times.1,
         give_up_after: times.2,
-        retention: times.3,
+        retention: times.3.max(times.1),
         retained: kept.0,
         retained_bytes: kept.1,
         batch: kept.2,

@@ -193,7 +193,7 @@ fn anti_entropy(seed: u64, focus: &[Focus]) -> Option<anti_entropy::Parameters> 
     };
     Some(anti_entropy::Parameters {
         exchange_interval,
-        fetch_after: dice.millis(50, 1_000),
+        fetch_after: dice.millis(50, 1_000).min(retention),
         give_up_after,
         retention,
         retained,
