@@ -46,12 +46,12 @@ pub enum FileError {
     #[error("there is no contact file {0:?}")]
     Missing(PathBuf),
     /// It cannot be read.
-    #[error("the contact file {path:?} cannot be read: {reason}")]
+    #[error("the contact file {path:?} cannot be read: {kind}")]
     Unreadable {
         /// Which file.
         path: PathBuf,
         /// What the system says.
-        reason: String,
+        kind: io::ErrorKind,
     },
     /// A directory or a device.
     #[error("the contact file {0:?} is not a regular file")]
@@ -234,7 +234,7 @@ fn read(path: &Path) -> Reading {
 fn bytes(path: &Path) -> Result<Vec<u8>, FileError> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => FileError::Missing(path.into()),
-        _ => FileError::Unreadable { path: path.into(), reason: error.to_string() },
+        kind => FileError::Unreadable { path: path.into(), kind },
     };
     // Opening a pipe could wait for ever.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {

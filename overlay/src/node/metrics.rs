@@ -13,6 +13,7 @@ use prometheus::{
 };
 
 use super::channels::Families;
+use super::link::LinkEnd;
 
 /// A set of metrics, in a registry of its own.
 ///
@@ -135,6 +136,7 @@ pub(crate) const LINK_ENDS: [&str; 9] = [
     "wrong_network",
     "unsupported",
 ];
+const _: () = assert!(LinkEnd::Unsupported as usize + 1 == LINK_ENDS.len());
 
 const DOWN_REASONS: [&str; 8] =
     ["failed", "silent", "evicted", "dropped", "left", "leaving", "restarted", "renewed"];

@@ -19,7 +19,8 @@ use crate::id::Incarnation;
 use crate::node::event::Event;
 use crate::node::link::outbox::{Outbox, Turn};
 use crate::node::link::route::{Route, Via};
-use crate::node::link::{self, LinkError, OnConnection};
+use crate::node::link::{self, LinkEnd, LinkError, OnConnection};
+use crate::node::metrics::LINK_ENDS;
 use crate::node::stack::Input;
 use crate::node::transport::streams::Opened;
 use crate::node::unreachable::DialFailure;
@@ -212,7 +213,7 @@ impl Driver {
             Opened::Lane(..) => {}
             Opened::Refused(error) => {
                 tracing::debug!(node = %connection.node, %error, "no overlay stream");
-                self.end_link(id, "unsupported", Some(error.to_string()));
+                self.end_link(id, LinkEnd::Unsupported, Some(error.to_string()));
             }
         }
     }
@@ -221,17 +222,17 @@ impl Driver {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if hello.network != self.network {
             let why = format!("it belongs to network {:?}, not {:?}", hello.network, self.network);
-            return self.end_link(id, "wrong_network", Some(why));
+            return self.end_link(id, LinkEnd::Mismatch, Some(why));
         }
         if *hello.strategies != *self.strategies {
             let (theirs, ours) = (&hello.strategies, &self.strategies);
             let why = format!("it runs {theirs:?}, not {ours:?}");
-            return self.end_link(id, "wrong_network", Some(why));
+            return self.end_link(id, LinkEnd::Mismatch, Some(why));
         }
         if hello.max_frame as usize != self.limits.max_frame {
             let (theirs, ours) = (hello.max_frame, self.limits.max_frame);
             let why = format!("its max_frame is {theirs}, not {ours}");
-            return self.end_link(id, "wrong_network", Some(why));
+            return self.end_link(id, LinkEnd::Mismatch, Some(why));
         }
         connection.started = Some(hello.started);
         let node = connection.node;
@@ -256,10 +257,10 @@ impl Driver {
         let route = self.host.routes.entry(peer.node).or_insert_with(|| Route::new(peer, limit));
         if let Via::Link(old) = route.via {
             if self.keeps(old, id) {
-                self.retire(id, "replaced");
+                self.retire(id, LinkEnd::Replaced);
                 return self.join_if(contact, peer);
             }
-            self.retire(old, "replaced");
+            self.retire(old, LinkEnd::Replaced);
         }
         let Some(route) = self.host.routes.get_mut(&peer.node) else { return };
         route.via = Via::Link(id);
@@ -290,7 +291,7 @@ impl Driver {
         if route.peer != peer {
             let stale = route.peer;
             if let Via::Link(old) = route.via {
-                self.retire(old, "replaced");
+                self.retire(old, LinkEnd::Replaced);
             }
             self.abandon(stale, "another incarnation runs");
             let later = peer > stale;
@@ -311,12 +312,12 @@ impl Driver {
     }
 
     /// Lets a connection say goodbye and be read to its end.
-    pub(super) fn retire(&mut self, id: ConnectionId, reason: &'static str) {
+    pub(super) fn retire(&mut self, id: ConnectionId, end: LinkEnd) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if connection.phase == Phase::Retiring {
             return;
         }
-        self.host.metrics.links_ended.with_label_values(&[reason]).inc();
+        self.host.metrics.links_ended.with_label_values(&[LINK_ENDS[end as usize]]).inc();
         connection.enter(Phase::Retiring);
         connection.attach = None;
         if let Some(route) = self.host.routes.get_mut(&connection.node)
@@ -332,15 +333,9 @@ impl Driver {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.reading = false;
         match ended {
-            Ok(()) => self.end_link(id, "goodbye", None),
+            Ok(()) => self.end_link(id, LinkEnd::Goodbye, None),
             Err(error) => {
-                let reason = match &error {
-                    LinkError::Frame(_) => "nonsense",
-                    LinkError::Stalled(_) => "stalled",
-                    LinkError::NoGoodbye => "closed",
-                    LinkError::Io(_) => "failed",
-                };
-                self.end_link(id, reason, Some(error.to_string()));
+                self.end_link(id, LinkEnd::from(&error), Some(error.to_string()));
             }
         }
         self.forget_ended(id);
@@ -350,7 +345,7 @@ impl Driver {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.writing = false;
         if let Err(error) = ended {
-            self.end_link(id, "failed", Some(error.to_string()));
+            self.end_link(id, LinkEnd::Failed, Some(error.to_string()));
         }
         self.forget_ended(id);
     }
@@ -364,13 +359,13 @@ impl Driver {
         // What the tasks have read is still to come, and they tell better why it ended.
         if !connection.has_tasks() {
             let why = cause.unwrap_or_else(|| "the connection was closed".into());
-            self.end_link(id, "closed", Some(why));
+            self.end_link(id, LinkEnd::Closed, Some(why));
         }
         self.forget_ended(id);
     }
 
     /// Ends a link: its node is reached another way, or lost.
-    pub(super) fn end_link(&mut self, id: ConnectionId, reason: &'static str, why: Option<String>) {
+    pub(super) fn end_link(&mut self, id: ConnectionId, end: LinkEnd, why: Option<String>) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let (node, phase, dialled) = (connection.node, connection.phase, connection.dialled);
         let contact = connection.contact.take();
@@ -380,15 +375,15 @@ impl Driver {
         if phase == Phase::Retiring {
             return;
         }
-        self.retire(id, reason);
+        self.retire(id, end);
         if let Some(why) = &why {
             tracing::debug!(%node, why, "link ended");
-            if phase == Phase::Standing || reason != "closed" {
+            if phase == Phase::Standing || end != LinkEnd::Closed {
                 self.host.tell(Event::LinkFailed { node, reason: why.clone() });
             }
             if let (Some(contact), Phase::SetUp) = (contact, phase) {
-                let failure = match reason {
-                    "wrong_network" => DialFailure::Mismatch(why.clone()),
+                let failure = match end {
+                    LinkEnd::Mismatch => DialFailure::Mismatch(why.clone()),
                     _ => DialFailure::LinkFailed(why.clone()),
                 };
                 self.contacts.failed(&contact, &failure, Instant::now());
@@ -416,7 +411,9 @@ impl Driver {
     pub(super) fn give_up(&mut self, node: NodeId) {
         let Some(route) = self.host.routes.get(&node) else { return };
         match route.via {
-            Via::Link(id) => self.end_link(id, "stalled", Some("it takes or says nothing".into())),
+            Via::Link(id) => {
+                self.end_link(id, LinkEnd::Stalled, Some("it takes or says nothing".into()));
+            }
             Via::Pending => {
                 let peer = route.peer;
                 self.lose(peer, "too much waits for a connection");

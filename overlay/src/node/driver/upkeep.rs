@@ -10,6 +10,7 @@ use super::Driver;
 use super::connections::Phase;
 use crate::node::channels::Hub;
 use crate::node::event::Event;
+use crate::node::link::LinkEnd;
 use crate::node::link::route::{PaceChange, Via};
 use crate::node::metrics::{Counters, Level};
 use crate::node::state::{KnownPeer, MAX_PEERS, Snapshot, Store};
@@ -134,7 +135,7 @@ impl Driver {
             } else {
                 "no hello, or no goodbye, in time"
             };
-            self.end_link(id, "stalled", Some(why.into()));
+            self.end_link(id, LinkEnd::Stalled, Some(why.into()));
         }
     }
 
@@ -178,7 +179,7 @@ impl Driver {
                 Via::Pending if waits && self.is_coming(node) => {}
                 Via::Pending if waits => self.lose(peer, "nothing leads to it"),
                 Via::Link(id) => {
-                    self.retire(id, "idle");
+                    self.retire(id, LinkEnd::Idle);
                     if waits {
                         self.lose(peer, "it takes too little");
                     }

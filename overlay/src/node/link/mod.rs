@@ -62,6 +62,33 @@ pub(crate) enum LinkError {
     Stalled(Duration),
 }
 
+/// Why a link ends. Its word in the metrics stands in `metrics::LINK_ENDS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkEnd {
+    Goodbye,
+    /// Another connection with the same peer takes its place.
+    Replaced,
+    Idle,
+    Closed,
+    Failed,
+    Nonsense,
+    Stalled,
+    /// The peer belongs to another overlay, runs other strategies, or has another limit of frames.
+    Mismatch,
+    Unsupported,
+}
+
+impl From<&LinkError> for LinkEnd {
+    fn from(error: &LinkError) -> Self {
+        match error {
+            LinkError::Io(_) => Self::Failed,
+            LinkError::NoGoodbye => Self::Closed,
+            LinkError::Frame(_) => Self::Nonsense,
+            LinkError::Stalled(_) => Self::Stalled,
+        }
+    }
+}
+
 /// The way from a link's tasks to the driver. It is bounded: a driver that falls behind lets the
 /// peers wait.
 pub(crate) type Reports = mpsc::Sender<(ConnectionId, Report)>;
