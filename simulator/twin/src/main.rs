@@ -26,6 +26,7 @@ mod node;
 mod observations;
 mod protocol;
 mod replay;
+mod strategies;
 mod supported;
 mod switch;
 mod table;

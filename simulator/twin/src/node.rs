@@ -5,14 +5,13 @@ use std::io::{BufRead, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
-use murmurate::broadcast::{flood, plumtree};
-use murmurate::membership::{full_mesh, hyparview, static_overlay};
 use murmurate::{Builder, Delivery, Multiaddr, Node, NodeId, Subscription, identity};
 use murmurate_simulator::experiment::scenario::{Document, Scenario};
 use tokio::sync::mpsc;
 
 use crate::error::Error;
 use crate::protocol::{ControllerMessage, NodeMessage, Setup, now};
+use crate::strategies;
 
 /// The only topic.
 const TOPIC: &str = "twin";
@@ -112,30 +111,14 @@ fn key(index: usize) -> Result<identity::Keypair, Error> {
 }
 
 /// A node of the scenario's protocols.
-fn builder(scenario: &Scenario) -> Builder {
-    let builder = Node::builder().network("twin");
-    let membership = &scenario.membership;
-    let builder = if let Some(full_mesh) = membership.get::<full_mesh::Parameters>() {
-        builder.membership(full_mesh.clone())
-    } else if let Some(fixed) = membership.get::<static_overlay::Parameters>() {
-        builder.membership(fixed.clone())
-    } else {
-        let hyparview = membership.get::<hyparview::Parameters>().cloned();
-        builder.membership(hyparview.unwrap_or_default())
-    };
-    let builder = match scenario.broadcast.get::<flood::Parameters>() {
-        Some(flood) => builder.broadcast(*flood),
-        None => {
-            let plumtree = scenario.broadcast.get::<plumtree::Parameters>().cloned();
-            builder.broadcast(plumtree.unwrap_or_default())
-        }
-    };
-    builder.anti_entropy(scenario.anti_entropy.clone().unwrap_or_default())
+fn builder(scenario: &Scenario) -> Result<Builder, Error> {
+    let builder = strategies::choose(Node::builder().network("twin"), scenario)?;
+    Ok(builder.anti_entropy(scenario.anti_entropy.clone().unwrap_or_default()))
 }
 
 async fn start(scenario: &Scenario, setup: &Setup, contacts: Vec<String>) -> Result<Node, Error> {
     let limits = murmurate::Limits { subscription_capacity: CAPACITY, ..Default::default() };
-    let builder = builder(scenario).listen(setup.listen.parse()?).identity(key(setup.index)?);
+    let builder = builder(scenario)?.listen(setup.listen.parse()?).identity(key(setup.index)?);
     let node = builder.limits(limits).spawn().await?;
     report(&NodeMessage::Started(node.id().to_string()));
     tokio::spawn(report_views(node.clone(), setup.epoch));

@@ -2,10 +2,12 @@
 
 use std::ops::RangeInclusive;
 
-use murmurate::broadcast::{flood, plumtree};
-use murmurate::membership::{full_mesh, hyparview, static_overlay};
+use murmurate::{Builder, Node};
 use murmurate_simulator::experiment::runner::Observed;
 use murmurate_simulator::experiment::scenario::{Death, Scenario, What};
+
+use crate::error::Unsupported;
+use crate::strategies;
 
 /// The most nodes there may be, whenever they start: each is a process.
 pub(crate) const MOST_NODES: usize = 512;
@@ -13,17 +15,9 @@ pub(crate) const MOST_NODES: usize = 512;
 /// Bytes of a broadcast: its number at least, and at most what fits a frame.
 const PAYLOAD: RangeInclusive<u32> = 4..=(1 << 20) - 1024;
 
-/// Why a scenario cannot be run on real nodes.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {why}")]
-pub(crate) struct Unsupported {
-    key: String,
-    why: String,
-}
-
 /// Checks that real nodes support all of the scenario.
 pub(crate) fn check(scenario: &Scenario) -> Result<(), Unsupported> {
-    let no = |key: &str, why: &str| Err(Unsupported { key: key.into(), why: why.into() });
+    let no = |key: &str, why: &str| Err(Unsupported::new(key, why));
     if scenario.from.is_some() {
         return no("from", "real nodes start with nothing");
     }
@@ -31,19 +25,7 @@ pub(crate) fn check(scenario: &Scenario) -> Result<(), Unsupported> {
         let why = format!("{}: at most {MOST_NODES} real nodes run", scenario.nodes.count);
         return no("nodes.count", &why);
     }
-    let membership = &scenario.membership;
-    if membership.get::<hyparview::Parameters>().is_none()
-        && membership.get::<full_mesh::Parameters>().is_none()
-        && membership.get::<static_overlay::Parameters>().is_none()
-    {
-        return no("membership.strategy", "real nodes run hyparview, full-mesh or static here");
-    }
-    let broadcast = &scenario.broadcast;
-    if broadcast.get::<plumtree::Parameters>().is_none()
-        && broadcast.get::<flood::Parameters>().is_none()
-    {
-        return no("broadcast.strategy", "real nodes run plumtree or flood here");
-    }
+    let _: Builder = strategies::choose(Node::builder(), scenario)?;
     if let Some(at) = scenario.classes.iter().position(|class| class.nat.is_some()) {
         return no(&format!("classes.{at}.nat"), "real nodes run without NATs here");
     }
