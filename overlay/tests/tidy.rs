@@ -141,6 +141,8 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "strategies",
             "supported",
             "protocol",
+            "report",
+            "channels",
             "node",
             "switch",
             "testbed",

@@ -43,6 +43,17 @@ pub enum Operation {
         /// Which broadcast of the run it is.
         id: u32,
     },
+    /// A node sends a message on a channel.
+    Send {
+        /// The place of the channel.
+        channel: usize,
+        /// Who sends.
+        from: usize,
+        /// To whom, whether it runs or not.
+        to: usize,
+        /// Bytes of content.
+        bytes: u32,
+    },
     /// The network is like this from now on.
     Network(Box<Network>),
     /// An operation that only a simulation supports, by name.

@@ -7,10 +7,13 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `error` | the error type |
+//! | `error` | what can go wrong |
 //! | `netns` | makes network namespaces with `ip` |
+//! | `strategies` | the strategies that real nodes run |
 //! | `supported` | finds what a scenario asks for that real nodes cannot do |
 //! | `protocol` | the messages between the controller and its nodes |
+//! | `report` | how a node reports |
+//! | `channels` | a node's side of channels |
 //! | `node` | a node's process |
 //! | `switch` | the switch between the nodes, in real time |
 //! | `testbed` | the namespaces of a run, and the switch that connects them |
@@ -20,12 +23,14 @@
 
 #![expect(clippy::disallowed_methods, reason = "the real world has clocks")]
 
+mod channels;
 mod error;
 mod netns;
 mod node;
 mod observations;
 mod protocol;
 mod replay;
+mod report;
 mod strategies;
 mod supported;
 mod switch;

@@ -1,7 +1,7 @@
 //! A node's process: it does what the controller says, and reports what happens.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
@@ -9,8 +9,10 @@ use murmurate::{Builder, Delivery, Multiaddr, Node, NodeId, Subscription, identi
 use murmurate_simulator::experiment::scenario::{Document, Scenario};
 use tokio::sync::mpsc;
 
+use crate::channels::{self, Channels};
 use crate::error::Error;
 use crate::protocol::{ControllerMessage, NodeMessage, Setup, now};
+use crate::report::report;
 use crate::strategies;
 
 /// The only topic.
@@ -26,13 +28,6 @@ const MAX_PENDING_LINES: usize = 1 << 10;
 /// Runs the process until the controller ends it.
 pub(crate) fn run() -> Result<(), Error> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve())
-}
-
-fn report(message: &NodeMessage) {
-    let Ok(line) = serde_json::to_string(message) else { return };
-    let mut out = std::io::stdout().lock();
-    // If the controller is gone, the end of its input ends this process.
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// Reads lines of standard input. The process ends when standard input does.
@@ -65,14 +60,20 @@ async fn serve() -> Result<(), Error> {
                     }
                 }
             }
-            (message, Some(node)) => handle(message, node, setup.epoch).await,
+            (message, Some((node, channels))) => {
+                handle(message, (node, channels), setup.epoch).await?;
+            }
             (_, None) => {}
         }
     }
     Ok(())
 }
 
-async fn handle(message: ControllerMessage, node: &Node, epoch: u64) {
+async fn handle(
+    message: ControllerMessage,
+    (node, channels): (&Node, &Channels),
+    epoch: u64,
+) -> Result<(), Error> {
     match message {
         ControllerMessage::Start(contacts) | ControllerMessage::Join(contacts) => {
             join(node, &contacts);
@@ -89,6 +90,9 @@ async fn handle(message: ControllerMessage, node: &Node, epoch: u64) {
                 }
             });
         }
+        ControllerMessage::Send { id, channel, to, bytes } => {
+            channels.send(id, channel, NodeId::try_from(&key(to)?.public())?, bytes);
+        }
         ControllerMessage::Leave => {
             let _ = node.leave().await;
             std::process::exit(0);
@@ -101,6 +105,7 @@ async fn handle(message: ControllerMessage, node: &Node, epoch: u64) {
             report(&NodeMessage::Flushed);
         }
     }
+    Ok(())
 }
 
 /// The same identity at every start.
@@ -113,10 +118,15 @@ fn key(index: usize) -> Result<identity::Keypair, Error> {
 /// A node of the scenario's protocols.
 fn builder(scenario: &Scenario) -> Result<Builder, Error> {
     let builder = strategies::choose(Node::builder().network("twin"), scenario)?;
-    Ok(builder.anti_entropy(scenario.anti_entropy.clone().unwrap_or_default()))
+    let builder = builder.anti_entropy(scenario.anti_entropy.clone().unwrap_or_default());
+    Ok(channels::declare(builder, scenario))
 }
 
-async fn start(scenario: &Scenario, setup: &Setup, contacts: Vec<String>) -> Result<Node, Error> {
+async fn start(
+    scenario: &Scenario,
+    setup: &Setup,
+    contacts: Vec<String>,
+) -> Result<(Node, Channels), Error> {
     let limits = murmurate::Limits { subscription_capacity: CAPACITY, ..Default::default() };
     let builder = builder(scenario)?.listen(setup.listen.parse()?).identity(key(setup.index)?);
     let node = builder.limits(limits).spawn().await?;
@@ -124,8 +134,9 @@ async fn start(scenario: &Scenario, setup: &Setup, contacts: Vec<String>) -> Res
     tokio::spawn(report_views(node.clone(), setup.epoch));
     tokio::spawn(report_deliveries(node.subscribe(TOPIC)?, setup.epoch));
     tokio::spawn(report_counts(node.clone(), setup.epoch));
+    let channels = Channels::open(&node, scenario, setup.epoch)?;
     join(&node, &contacts);
-    Ok(node)
+    Ok((node, channels))
 }
 
 /// Does not wait for it, as in the simulation.

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use murmurate::membership::Time;
+use murmurate_simulator::engine::lanes::{Tally, TallyWindow};
 use murmurate_simulator::engine::stats::BroadcastStats;
 use murmurate_simulator::experiment::runner::{Observed, ObservedReport};
-use murmurate_simulator::experiment::scenario::Scenario;
+use murmurate_simulator::experiment::scenario::{ChannelKind, Scenario};
 use murmurate_simulator::observe::graph::Graph;
 
-use crate::protocol::NodeMessage;
+use crate::protocol::{MessageEnd, NodeMessage};
 
 /// Microseconds between two moments for which counters are summed up: nodes report them as often.
 const TICK: u64 = 250_000;
@@ -22,6 +23,8 @@ pub(crate) struct Observations {
     nodes: BTreeMap<String, usize>,
     sent: BTreeMap<u32, Sent>,
     deliveries: Vec<Delivery>,
+    /// What was sent on channels, by number.
+    messages: Vec<ChannelMessage>,
     /// What went wrong, and for which node.
     pub(crate) failures: Vec<String>,
 }
@@ -60,6 +63,17 @@ struct Delivery {
     at: u64,
     took: u64,
     hops: u16,
+}
+
+/// A message on a channel.
+#[derive(Debug)]
+struct ChannelMessage {
+    channel: usize,
+    at: u64,
+    /// The incarnations that took it, each time, and how long it took.
+    taken: Vec<(usize, u64)>,
+    /// What its sender learned, and when.
+    end: Option<(MessageEnd, u64)>,
 }
 
 fn time(micros: u64) -> Time {
@@ -127,6 +141,12 @@ impl Observations {
         self.sent.insert(id, Sent { incarnation, at, bytes, eligible });
     }
 
+    /// A node is told to send a message on the channel in this place. Returns the number of the message.
+    pub(crate) fn sends(&mut self, channel: usize, at: u64) -> u32 {
+        self.messages.push(ChannelMessage { channel, at, taken: Vec::new(), end: None });
+        (self.messages.len() - 1) as u32
+    }
+
     /// It reports something.
     pub(crate) fn heard(&mut self, incarnation: usize, message: NodeMessage) {
         let index = self.incarnations[incarnation].index;
@@ -141,6 +161,14 @@ impl Observations {
             }
             NodeMessage::Delivered { id, at, took, hops } => {
                 self.deliveries.push(Delivery { id, incarnation, at, took, hops });
+            }
+            NodeMessage::Taken { id, at: _, took } => {
+                let message = self.messages.get_mut(id as usize);
+                message.into_iter().for_each(|message| message.taken.push((incarnation, took)));
+            }
+            NodeMessage::Ended { id, at, end } => {
+                let message = self.messages.get_mut(id as usize);
+                message.into_iter().for_each(|message| message.end = Some((end, at)));
             }
             NodeMessage::Counted { at, sent, payloads } => {
                 self.incarnations[incarnation].counts.push(Counts { at, sent, payloads });
@@ -178,8 +206,20 @@ impl Observations {
             deliveries: taken.collect(),
             messages,
             overlay: &|at| self.overlay(micros(at)),
+            channels: &|window| self.tally(scenario, window),
         };
         observed.report(scenario)
+    }
+
+    /// What became of the messages on channels that this window sees.
+    fn tally(&self, scenario: &Scenario, window: &TallyWindow) -> Tally {
+        let mut tally = Tally::default();
+        let is_seen =
+            |message: &&ChannelMessage| window.sees(message.channel as u16, time(message.at));
+        for message in self.messages.iter().filter(is_seen) {
+            message.count(&mut tally, scenario.channels[message.channel].kind);
+        }
+        tally
     }
 
     /// The first delivery of each broadcast to each eligible node, before the end of the run.
@@ -255,6 +295,39 @@ impl Observations {
     }
 }
 
+impl ChannelMessage {
+    fn count(&self, tally: &mut Tally, kind: ChannelKind) {
+        tally.messages += 1;
+        for (place, (incarnation, took)) in self.taken.iter().enumerate() {
+            let before = &self.taken[..place];
+            match before.iter().any(|(other, _)| other == incarnation) {
+                true => tally.duplicates += 1,
+                false if place > 0 => tally.delivered_again += 1,
+                false => {
+                    tally.delivered += 1;
+                    tally.latencies.saturating_record(*took);
+                }
+            }
+        }
+        let Some((end, at)) = self.end else { return };
+        let known = match (end, kind) {
+            (MessageEnd::Refused, _) => &mut tally.refused,
+            (MessageEnd::Done, ChannelKind::Acknowledged) => &mut tally.acknowledged,
+            (MessageEnd::Done, ChannelKind::Request) => &mut tally.answered,
+            (MessageEnd::Done, ChannelKind::BestEffort | ChannelKind::Latest) => &mut tally.sent,
+            (MessageEnd::Gone, _) => &mut tally.gone,
+            (MessageEnd::TimedOut, _) => &mut tally.timed_out,
+            (MessageEnd::Shed, _) => &mut tally.shed,
+            (MessageEnd::Unreachable, _) => &mut tally.unreachable,
+        };
+        *known += 1;
+        let is_told = matches!(kind, ChannelKind::Acknowledged | ChannelKind::Request);
+        if end == MessageEnd::Done && is_told {
+            tally.round_trips.saturating_record(at.saturating_sub(self.at));
+        }
+    }
+}
+
 impl Sent {
     /// As published: only the publisher has it.
     fn broadcast(&self) -> BroadcastStats {
@@ -284,7 +357,7 @@ fn share_out(broadcasts: &mut [BroadcastStats], came: u64) {
 
 #[cfg(test)]
 mod tests {
-    use murmurate_simulator::experiment::scenario::Span;
+    use murmurate_simulator::experiment::scenario::{Document, Span};
 
     use super::*;
 
@@ -351,6 +424,43 @@ mod tests {
         assert!((reliability - 5.0 / 6.0).abs() < 1e-9, "{reliability}");
         assert_eq!(phases[0].rmr, Some(1.0), "one payload for one delivery, and three for one");
         assert_eq!(observations.messages(&scenario), BTreeMap::from([("gossip".to_owned(), 3)]));
+    }
+
+    #[test]
+    fn messages_on_channels_have_one_outcome_each() {
+        let mut observations = observations();
+        let ids: Vec<u32> = (0..5).map(|n| observations.sends(0, n * 100_000)).collect();
+        let taken = |id: usize, took| NodeMessage::Taken { id: ids[id], at: 900_000, took };
+        let ended = |id: usize, end| NodeMessage::Ended { id: ids[id], at: 900_000, end };
+        for (incarnation, message) in [
+            (1, taken(0, 10)),
+            (0, ended(0, MessageEnd::Done)),
+            (1, taken(1, 20)),
+            (1, taken(1, 30)),
+            (3, taken(1, 40)),
+            (0, ended(1, MessageEnd::TimedOut)),
+            (0, ended(2, MessageEnd::Refused)),
+            (0, ended(3, MessageEnd::Gone)),
+        ] {
+            observations.heard(incarnation, message);
+        }
+        let channel = "channels = [{ name = 'a', kind = 'acknowledged' }]";
+        let scenario = Document::parse("test", channel).expect("TOML").scenario().expect("right");
+        let all = TallyWindow { channel: Some(0), from: Time::ZERO, until: time(1_000_000) };
+        let tally = observations.tally(&scenario, &all);
+        assert_eq!((tally.messages, tally.delivered, tally.open()), (5, 2, 1));
+        assert_eq!((tally.duplicates, tally.delivered_again), (1, 1));
+        assert_eq!((tally.acknowledged, tally.refused, tally.gone, tally.timed_out), (1, 1, 1, 1));
+        assert_eq!(
+            (tally.latencies.max(), tally.latencies.len(), tally.round_trips.len()),
+            (20, 2, 1)
+        );
+        let few = TallyWindow { until: time(200_000), ..all };
+        assert_eq!(observations.tally(&scenario, &few).messages, 2);
+        assert_eq!(
+            observations.tally(&scenario, &TallyWindow { channel: Some(1), ..all }).messages,
+            0
+        );
     }
 
     #[test]

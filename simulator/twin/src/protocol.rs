@@ -28,6 +28,8 @@ pub(crate) enum ControllerMessage {
     Join(Vec<String>),
     /// Broadcast this many bytes.
     Publish { id: u32, bytes: u32 },
+    /// Send this many bytes to a node on the channel in this place.
+    Send { id: u32, channel: usize, to: usize, bytes: u32 },
     /// Say goodbye, and end.
     Leave,
     /// Say goodbye.
@@ -49,12 +51,33 @@ pub(crate) enum NodeMessage {
     Published { id: u32, at: u64 },
     /// It has delivered a broadcast.
     Delivered { id: u32, at: u64, took: u64, hops: u16 },
+    /// Its application took a message from a channel.
+    Taken { id: u32, at: u64, took: u64 },
+    /// It knows what became of a message that it sent on a channel.
+    Ended { id: u32, at: u64, end: MessageEnd },
     /// What it has counted so far.
     Counted { at: u64, sent: BTreeMap<String, u64>, payloads: u64 },
     /// It has reported everything.
     Flushed,
     /// Something went wrong.
     Failed(String),
+}
+
+/// What a sender learns of a message on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum MessageEnd {
+    /// There was no room for it.
+    Refused,
+    /// It was delivered or answered, or only sent if senders learn no more.
+    Done,
+    /// Its receiver ended, or dropped it.
+    Gone,
+    /// There was no answer in time.
+    TimedOut,
+    /// Another one took its place.
+    Shed,
+    /// There was no way to the receiver, or it refused the channel.
+    Unreachable,
 }
 
 /// Now, in microseconds since 1970: one clock for all processes of the machine.

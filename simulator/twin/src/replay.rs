@@ -291,6 +291,11 @@ impl World {
                 }
                 self.send(*index, &ControllerMessage::Publish { id: *id, bytes: *bytes }).await;
             }
+            Operation::Send { channel, from, to, bytes } => {
+                let id = self.observations.sends(*channel, at);
+                let (channel, to, bytes) = (*channel, *to, *bytes);
+                self.send(*from, &ControllerMessage::Send { id, channel, to, bytes }).await;
+            }
             Operation::Network(network) => self.testbed.replace(network.as_ref().clone()),
             Operation::Other(what) => return Err(format!("real nodes cannot have {what}").into()),
             _ => return Err("something was done that real nodes cannot have".into()),

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use murmurate::{Builder, Node};
 use murmurate_simulator::experiment::runner::Observed;
-use murmurate_simulator::experiment::scenario::{Death, Scenario, What};
+use murmurate_simulator::experiment::scenario::{Death, Scenario, Share, What};
 
 use crate::error::Unsupported;
 use crate::strategies;
@@ -32,14 +32,22 @@ pub(crate) fn check(scenario: &Scenario) -> Result<(), Unsupported> {
     if let Some(at) = scenario.classes.iter().position(|class| class.shared.is_some()) {
         return no(&format!("classes.{at}.shared"), "real nodes have lines of their own here");
     }
-    if !scenario.channels.is_empty() {
-        return no("channels", "only broadcasts are run in both worlds");
+    for (at, channel) in scenario.channels.iter().enumerate() {
+        if channel.relayed != Share::NONE {
+            let why = "real nodes find out by themselves which paths lead over others";
+            return no(&format!("channels.{at}.relayed"), why);
+        }
+        if !channel.work.0.is_zero() {
+            let why = "real nodes take each message at once here";
+            return no(&format!("channels.{at}.work"), why);
+        }
     }
     for (at, workload) in scenario.workload.iter().enumerate() {
         if workload.look_up.is_some() {
-            return no(&format!("workload.{at}.look_up"), "only broadcasts are run in both worlds");
+            let why = "only broadcasts and channels are run in both worlds";
+            return no(&format!("workload.{at}.look_up"), why);
         }
-        if !PAYLOAD.contains(&workload.payload.0) {
+        if workload.send.is_none() && !PAYLOAD.contains(&workload.payload.0) {
             let (least, most) = (PAYLOAD.start(), PAYLOAD.end());
             let why =
                 format!("{}: real nodes take {least} to {most} bytes here", workload.payload.0);
@@ -123,6 +131,14 @@ mod tests {
             ),
             ("workload = [{ payload = 2 }]", "workload.0.payload: 2: real nodes take 4 to 1047552"),
             ("workload = [{ look_up = {} }]", "workload.0.look_up: only broadcasts"),
+            (
+                "channels = [{ name = \"a\", kind = \"latest\", relayed = 0.5 }]",
+                "channels.0.relayed: real nodes find out",
+            ),
+            (
+                "channels = [{ name = \"a\", kind = \"latest\", work = \"1ms\" }]",
+                "channels.0.work: real nodes take",
+            ),
         ] {
             let said = says(&format!("{few}{text}"));
             assert!(said.starts_with(starts), "{said}");

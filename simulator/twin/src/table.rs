@@ -5,7 +5,10 @@ use std::fmt;
 
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
-use murmurate_simulator::experiment::runner::{ObservedReport, PhaseReport, Report, Verdict};
+use murmurate_simulator::engine::lanes;
+use murmurate_simulator::experiment::runner::{
+    ChannelReport, ObservedReport, PhaseReport, Report, Verdict,
+};
 use murmurate_simulator::experiment::scenario::{Assertion, Scenario, Window};
 use serde::Serialize;
 
@@ -99,6 +102,11 @@ impl Comparison {
                 simulated.iter().filter_map(|report| report.phases.iter().find(is_same)).collect();
             figures.extend(phase(&phases, real));
         }
+        for (place, real) in real.channels.iter().enumerate() {
+            let channels: Vec<_> =
+                simulated.iter().filter_map(|report| report.channels.get(place)).collect();
+            figures.extend(channel(&channels, real));
+        }
         figures.extend(messages(simulated, &observations.messages(scenario)));
         figures.extend(times(scenario, simulated, &real));
         let asserted = |(place, verdict): (usize, &Verdict)| AssertionResult {
@@ -144,14 +152,42 @@ fn phase(simulated: &[&PhaseReport], real: &PhaseReport) -> Vec<Row> {
     ]
 }
 
+/// What became of the messages on a channel.
+fn channel(simulated: &[&ChannelReport], real: &ChannelReport) -> Vec<Row> {
+    let of = |figure: &str, of: &dyn Fn(&ChannelReport) -> Option<f64>| {
+        let simulated = simulated.iter().map(|channel| of(channel)).collect();
+        Row::new(None, &format!("{}: {figure}", real.channel), simulated, of(real))
+    };
+    let is_said = |row: &Row| row.greatest > Some(0.0) || row.real > Some(0.0);
+    let rows = [
+        of("messages", &|c| Some(c.messages as f64)),
+        of("delivered", &|c| Some(c.delivered as f64)),
+        of("delivered again", &|c| Some(c.delivered_again as f64)),
+        of("duplicates", &|c| Some(c.duplicates as f64)),
+        of("refused", &|c| Some(c.refused as f64)),
+        of("shed", &|c| Some(c.shed as f64)),
+        of("gone", &|c| Some(c.gone as f64)),
+        of("timed out", &|c| Some(c.timed_out as f64)),
+        of("unreachable", &|c| Some(c.unreachable as f64)),
+        of("delivery p50, ms", &|c| c.latency_seconds.map(|l| l.p50 * 1e3)),
+        of("delivery p99, ms", &|c| c.latency_seconds.map(|l| l.p99 * 1e3)),
+        of("round trip p50, ms", &|c| c.round_trip_seconds.map(|l| l.p50 * 1e3)),
+        of("round trip p99, ms", &|c| c.round_trip_seconds.map(|l| l.p99 * 1e3)),
+    ];
+    rows.into_iter().filter(is_said).collect()
+}
+
 /// Messages of kinds that either world has sent.
 fn messages(simulated: &[Report], real: &BTreeMap<String, u64>) -> Vec<Row> {
     let kinds = simulated.iter().flat_map(|report| report.messages.iter().map(|sent| sent.kind));
-    let kinds: BTreeSet<&str> = kinds.chain(real.keys().map(String::as_str)).collect();
+    let kinds = kinds.chain(real.keys().map(String::as_str));
+    // Real nodes do not count these.
+    let kinds: BTreeSet<&str> = kinds.filter(|kind| !lanes::KINDS.contains(kind)).collect();
     let row = |kind: &str| {
         let of = |report: &Report| {
             let sent = report.messages.iter().filter(|sent| sent.kind == kind);
-            Some(sent.map(|sent| sent.count as f64).sum())
+            // An empty sum of floats is -0.
+            Some(sent.fold(0.0, |sum, sent| sum + sent.count as f64))
         };
         let real = real.get(kind).map_or(0.0, |count| *count as f64);
         Row::new(None, &format!("messages: {kind}"), simulated.iter().map(of).collect(), Some(real))

@@ -22,10 +22,16 @@ assertions = [
   "components == 1 within 5s of the kill",
   "least_reliability == 1 from 4s until 6s",
   "least_reliability == 1 from 12s until 13s",
+  "channel.state.delivered == 1 from 4s until 6s",
+  "channel.state.delivered == 1 from 11s until 12s",
 ]
 nodes = { count = 12, joining = "1s" }
 links = { latency = { model = "constant", time = "5ms" }, transport = "streams", connections = {} }
-workload = [{ from = "3s", until = "13s", pace.rate = 10.0 }]
+channels = [{ name = "state", kind = "acknowledged" }]
+workload = [
+  { from = "3s", until = "13s", pace.rate = 10.0 },
+  { from = "3s", until = "12s", pace.rate = 20.0, payload = 100, send.channel = "state" },
+]
 faults = [
   { at = "7s", name = "the kill", do.crash.who.nodes = [2, 3, 5, 7] },
   { at = "9s", do.restart.who.nodes = [5] },
@@ -72,6 +78,8 @@ fn both_worlds_agree() {
         ("components", 1.0, 1.0),
         ("reliability", 0.9, 1.1),
         ("messages: join", 0.5, 2.0),
+        ("state: messages", 1.0, 1.0),
+        ("state: delivered", 0.9, 1.1),
         // As long as the latency says, if not longer: the machine may be busy.
         ("delivery p50, ms", 0.9, f64::INFINITY),
     ] {

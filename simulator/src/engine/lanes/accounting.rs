@@ -27,7 +27,9 @@ pub struct TallyWindow {
 }
 
 impl TallyWindow {
-    fn sees(&self, channel: u16, sent: Time) -> bool {
+    /// Whether a message that was sent then on the channel in this place is one of them.
+    #[must_use]
+    pub fn sees(&self, channel: u16, sent: Time) -> bool {
         self.channel.is_none_or(|own| own == channel) && self.from <= sent && sent < self.until
     }
 }

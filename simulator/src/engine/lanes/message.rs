@@ -18,8 +18,8 @@ const WELCOME: u64 = 9 + 13;
 /// Bytes that say how much was read, or that there is nothing: about those of an empty TCP segment.
 const SEGMENT: u64 = 40;
 
-/// The kinds of messages that travel, as in statistics.
-pub(crate) const KINDS: [&str; 6] = [
+/// The kinds of messages about lanes, as in statistics.
+pub const KINDS: [&str; 6] = [
     "channel_hello",
     "channel_welcome",
     "channel_forth",

@@ -475,6 +475,8 @@ impl<P: SimStack> Simulation<P> {
         let is_open = lanes.is_some_and(|lanes| channel < lanes.channels());
         let is_fine = is_open && self.is_live(from) && from != to && to < self.len;
         if is_fine {
+            let bytes_noted = u32::try_from(bytes).unwrap_or(u32::MAX);
+            self.note(|| Operation::Send { channel, from, to, bytes: bytes_noted });
             self.act_on_lanes(from, Act::Push { channel: channel as u16, to: to as u32, bytes });
         }
         is_fine

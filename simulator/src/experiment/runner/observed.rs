@@ -12,13 +12,14 @@ use super::metrics::Metrics;
 use super::quantiles::{Quantiles, curve};
 use super::recorder::looks;
 use super::report::{
-    OverlayPoint, PhaseReport, Verdict, least_reliability, mean, published, seconds,
+    ChannelReport, OverlayPoint, PhaseReport, Verdict, least_reliability, mean, published, seconds,
 };
 use super::routing::RoutingCounts;
-use super::verdicts::{Judge, Measured, verdicts};
+use super::verdicts::{Judge, Measured, verdicts, watches};
 use crate::engine::bucket;
+use crate::engine::lanes::{Tally, TallyWindow};
 use crate::engine::stats::{self, BroadcastStats};
-use crate::experiment::scenario::{Figure, Of, Scenario};
+use crate::experiment::scenario::{Channel, Figure, Of, Scenario};
 use crate::observe::graph::Graph;
 use crate::observe::overlay::Overlay;
 
@@ -33,6 +34,8 @@ pub struct Observed<'a> {
     /// The running nodes at a moment, and how many entries of views were nodes that did not run. Nodes
     /// start and end at the moments when they did in the simulation.
     pub overlay: &'a dyn Fn(Time) -> (Graph, usize),
+    /// What became of the messages on channels that such a window sees.
+    pub channels: &'a dyn Fn(&TallyWindow) -> Tally,
 }
 
 /// The figures that simulated and real nodes have in common.
@@ -41,6 +44,8 @@ pub struct Observed<'a> {
 pub struct ObservedReport {
     /// The parts of the run, one after the other.
     pub phases: Vec<PhaseReport>,
+    /// What became of the messages on channels, in the scenario's order.
+    pub channels: Vec<ChannelReport>,
     /// The overlay over time, where it was looked at.
     pub overlay_series: Vec<OverlayPoint>,
     /// The assertions, in their order.
@@ -61,13 +66,14 @@ impl Observed<'_> {
         };
         let moments = looks(scenario, None).into_iter().chain([end]);
         let overlays: Vec<(Time, OverlayPoint)> = moments.map(point).collect();
+        let watched: Vec<Tally> = watches(scenario).iter().map(self.channels).collect();
         let measured = Measured {
             broadcasts: &self.broadcasts,
             reach: &[],
             overlays: &overlays,
             metrics: &Metrics::installed(),
             peak_pending: 0,
-            watched: &[],
+            watched: &watched,
             routed: &|_, _| RoutingCounts::none(),
         };
         let judge = Judge::of(scenario, |from, until| {
@@ -76,6 +82,7 @@ impl Observed<'_> {
         });
         ObservedReport {
             phases: self.phases(scenario, end),
+            channels: self.channels(scenario, end),
             verdicts: verdicts(scenario, &measured, &judge),
             overlay_series: overlays.into_iter().map(|(_, point)| point).collect(),
         }
@@ -85,13 +92,25 @@ impl Observed<'_> {
     #[must_use]
     pub fn untold(scenario: &Scenario) -> Option<&'static str> {
         let is_told = |figure: Figure| match figure.of() {
+            // Of channels nobody counts frames.
+            _ if figure == Figure::Messages => scenario.channels.is_empty(),
             Of::Broadcasts => figure != Figure::Reach,
             Of::Deliveries => !matches!(figure, Figure::Pending | Figure::Lost | Figure::Shed),
             Of::Overlay => figure != Figure::MissingLinks,
-            Of::Channels | Of::Routing | Of::Moment => false,
+            Of::Channels => true,
+            Of::Routing | Of::Moment => false,
         };
         let mut figures = scenario.assertions.iter().map(|assertion| assertion.figure);
         figures.find(|figure| !is_told(*figure)).map(Figure::name)
+    }
+
+    fn channels(&self, scenario: &Scenario, end: Time) -> Vec<ChannelReport> {
+        let channels = scenario.channels.iter().zip(0..);
+        let report = |(channel, place): (&Channel, u16)| {
+            let all = TallyWindow { channel: Some(place), from: Time::ZERO, until: end };
+            ChannelReport::of(&channel.name, &(self.channels)(&all))
+        };
+        channels.map(report).collect()
     }
 
     fn phases(&self, scenario: &Scenario, end: Time) -> Vec<PhaseReport> {
