@@ -417,3 +417,47 @@ fn a_liar_costs_a_bounded_amount() {
     net.run(60 * SECOND);
     assert!(net.missed[a as usize].is_empty());
 }
+
+/// `b` misses 50 broadcasts of `a` within an origin's numbers, and a third peer that has none of them is
+/// linked with it, too.
+fn missing_some() -> (Net, [u32; 3]) {
+    let mut net = Net::new();
+    let parameters = Parameters { batch: 100, ..Parameters::default() };
+    let [_, a, b, c] = [0; 4].map(|_| net.add(parameters.clone()));
+    net.link(a, b, true);
+    net.link(b, c, true);
+    net.publish(a, 1);
+    net.run(3 * SECOND);
+    net.cut.insert((a, b));
+    net.publish(a, 50);
+    net.cut.clear();
+    net.publish(a, 1);
+    assert_eq!(net.of(b, a).len(), 2);
+    (net, [a, b, c])
+}
+
+fn have(origins: impl IntoIterator<Item = Span<Node>>) -> Said {
+    let (uptime, parts) = (u32::MAX, ThinVec::from([Part::ALL]));
+    let origins = origins.into_iter().collect();
+    Message::Have { uptime, parts, origins, sure: 0, answer: true }
+}
+
+#[test]
+fn an_origin_that_nobody_has_keeps_no_room_from_others() {
+    let (mut net, [a, b, c]) = missing_some();
+    // More than a batch, of an origin that comes first by its name.
+    net.feed(b, receive(Node(c), have([Span { origin: Node(0), from: 0, to: 5_000 }])));
+    net.run(10 * SECOND);
+    assert_eq!(net.of(b, a).len(), 52);
+}
+
+#[test]
+fn who_does_not_answer_keeps_nobody_from_asking_others() {
+    let (mut net, [a, b, c]) = missing_some();
+    for _ in 0..200 {
+        net.feed(b, receive(Node(c), have([Span { origin: Node(a), from: 0, to: 52 }])));
+        net.run_until_quiet();
+        net.run(Duration::from_millis(50));
+    }
+    assert_eq!(net.of(b, a).len(), 52);
+}

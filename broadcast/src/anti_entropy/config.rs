@@ -12,7 +12,7 @@ murmurate_membership::parameters! {
         exchange_interval: Duration = Duration::from_secs(2);
         /// How long what is missed is left to the broadcast before it is asked for.
         /// What is under way need not come twice. Neighbours tell each other of nothing younger either,
-        /// except over a link that is younger itself.
+        /// except over a link that is younger itself. Never more than a quarter of `retention`.
         fetch_after: Duration = Duration::from_secs(1);
         /// How long it is asked for before it is given up and told.
         give_up_after: Duration = Duration::from_secs(30);
@@ -28,5 +28,12 @@ murmurate_membership::parameters! {
         reply_bytes: usize = 16 << 20, in 1..=1 << 30, "bytes";
         /// Whether this peer also asks for what is kept from before its own time.
         catch_up: bool = false;
+    }
+}
+
+impl Config {
+    /// As [`Parameters`] say, and early enough for it to be kept still.
+    pub(super) fn fetch_after(&self) -> Duration {
+        self.fetch_after.min(self.retention / 4)
     }
 }

@@ -90,27 +90,39 @@ impl<O: Copy + Ord> Gaps<O> {
         true
     }
 
-    /// What to ask for now. Nobody else is asked for it before an answer was due.
+    /// What to ask for now, of all origins or of those told. Nobody else is asked for it before an
+    /// answer was due. All origins share the room, those asked for least lately first: one of which
+    /// nobody has what is missed keeps none from the others.
     pub(super) fn ask<I: Id<Origin = O>>(
         &mut self,
         now: Time,
+        told: Option<&[Span<O>]>,
         seen: &Seen<I>,
         config: &Config,
     ) -> ThinVec<Span<O>> {
         let (mut spans, mut room) = (ThinVec::new(), config.batch as u64);
-        for gap in &mut self.0 {
-            let is_asked = gap.asked_until.is_some_and(|until| until > now);
-            let end = if now.since(gap.since) >= config.fetch_after { gap.below } else { 0 };
-            let end = end.max(gap.told);
-            if is_asked || end == 0 || room == 0 {
-                continue;
-            }
-            for missed in seen.gaps(gap.origin, end) {
-                if room == 0 || spans.len() == MAX_ORIGINS {
+        let told: Option<ThinVec<O>> = told.map(|told| {
+            let mut origins: ThinVec<O> = told.iter().map(|span| span.origin).collect();
+            origins.sort_unstable();
+            origins
+        });
+        let is_told = |gap: &Gap<O>| {
+            told.as_ref().is_none_or(|origins| origins.binary_search(&gap.origin).is_ok())
+        };
+        let is_asked = |gap: &Gap<O>| gap.asked_until.is_some_and(|until| until > now);
+        let due = (0..self.0.len()).filter(|at| !is_asked(&self.0[*at]) && is_told(&self.0[*at]));
+        let mut due: ThinVec<usize> = due.collect();
+        due.sort_by_key(|at| self.0[*at].asked_until);
+        for (place, at) in due.iter().enumerate() {
+            let gap = &mut self.0[*at];
+            let end = if now.since(gap.since) >= config.fetch_after() { gap.below } else { 0 };
+            let mut share = room.div_ceil((due.len() - place) as u64);
+            for missed in seen.gaps(gap.origin, end.max(gap.told)) {
+                if share == 0 || spans.len() == MAX_ORIGINS {
                     break;
                 }
-                let to = missed.end.min(missed.start.saturating_add(room));
-                room -= to - missed.start;
+                let to = missed.end.min(missed.start.saturating_add(share));
+                (share, room) = (share - (to - missed.start), room - (to - missed.start));
                 spans.push(Span { origin: gap.origin, from: missed.start, to });
                 gap.asked_until = Some(now.after(config.exchange_interval));
             }

@@ -83,7 +83,8 @@ struct Link<P> {
     answers: u8,
     /// Bytes of broadcasts that are still sent.
     bytes: u32,
-    /// Broadcasts asked for that have not come.
+    /// Broadcasts asked for that have not come. As long as there are some, it is asked for more only when
+    /// its turn comes: what it says it has keeps nobody from asking others.
     awaited: u32,
 }
 
@@ -175,12 +176,14 @@ impl<B: Broadcast> AntiEntropy<B> {
         self.give_up(now, fx);
         let bytes = self.config.reply_bytes as u32;
         for link in &mut self.links {
-            *link = Link { answers: ANSWERED, bytes, awaited: 0, ..*link };
+            *link = Link { answers: ANSWERED, bytes, ..*link };
         }
         self.turn = if self.turn + 1 < self.links.len() { self.turn + 1 } else { 0 };
-        let Some(Link { peer, .. }) = self.links.get(self.turn).copied() else { return };
+        let Some(link) = self.links.get_mut(self.turn) else { return };
+        link.awaited = 0;
+        let peer = link.peer;
         self.compare(now, peer, fx);
-        self.ask(now, peer, fx);
+        self.ask(now, peer, None, fx);
     }
 
     /// What was asked for long enough will not come any more.
@@ -204,7 +207,7 @@ impl<B: Broadcast> AntiEntropy<B> {
     /// older than it never comes that way.
     fn told_until(&self, now: Time, peer: B::Peer) -> Time {
         let link = self.links.iter().find(|link| link.peer == peer);
-        match link.filter(|link| now.since(link.since) > self.config.fetch_after) {
+        match link.filter(|link| now.since(link.since) > self.config.fetch_after()) {
             Some(_) => self.retained.settled(now, &self.config),
             None => now,
         }
@@ -297,7 +300,10 @@ impl<B: Broadcast> AntiEntropy<B> {
                 fx.mark(shared::ORIGINS_FULL);
             }
         }
-        self.ask(now, from, fx);
+        if self.link(from).is_some_and(|link| link.awaited == 0) {
+            let told = &theirs[..theirs.len().min(MAX_ORIGINS)];
+            self.ask(now, from, Some(told), fx);
+        }
     }
 
     /// What this peer has in the parts and the other lacks.
@@ -319,9 +325,16 @@ impl<B: Broadcast> AntiEntropy<B> {
         }
     }
 
-    /// Asks a neighbour for what is missed and nobody else was asked for.
-    fn ask(&mut self, now: Time, peer: B::Peer, fx: &mut impl Effects<Self>) {
-        let spans = self.gaps.ask(now, self.inner.seen(), &self.config);
+    /// Asks a neighbour for what is missed and nobody else was asked for, of all origins or of those that
+    /// it told.
+    fn ask(
+        &mut self,
+        now: Time,
+        peer: B::Peer,
+        told: Option<&[Span<Origin<B>>]>,
+        fx: &mut impl Effects<Self>,
+    ) {
+        let spans = self.gaps.ask(now, told, self.inner.seen(), &self.config);
         if spans.is_empty() {
             return;
         }
@@ -374,7 +387,7 @@ impl<B: Broadcast> AntiEntropy<B> {
         link.awaited -= 1;
         if link.awaited == 0 {
             self.gaps.ask_again(now);
-            self.ask(now, from, fx);
+            self.ask(now, from, None, fx);
         }
     }
 

@@ -124,7 +124,7 @@ impl<I: Id, D: Payload> Retention<I, D> {
     /// Until when what was published is told of: what is younger may still be under way to whoever is
     /// told, by the broadcast itself. What will soon be forgotten cannot wait for that.
     pub(super) fn settled(&self, now: Time, config: &Config) -> Time {
-        let settled = before(now, config.fetch_after);
+        let settled = before(now, config.fetch_after());
         let is_full =
             self.order.len() > config.retained / 2 || self.bytes > config.retained_bytes / 2;
         let older_half = self.order.get(self.order.len() / 2).filter(|_| is_full);

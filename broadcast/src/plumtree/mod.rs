@@ -160,7 +160,8 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         // Origins that take no room do not tell publishers apart: there is no root.
         let has_origin = size_of::<I::Origin>() > 0;
         let period = self.config.graft_timeout;
-        let of_root = has_origin && self.root.shapes(now, hash(id.origin()), hash(id), period);
+        let (hashes, is_long) = ((hash(id.origin()), hash(id)), self.is_long());
+        let of_root = has_origin && self.root.shapes(now, hashes, period, is_long);
         match self.config.optimization_threshold {
             Some(_) => self.picks(id),
             None => of_root,
@@ -170,17 +171,22 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
     /// Whether a duplicate of this broadcast prunes the link that it came on.
     fn cuts(&self, id: I, from: P) -> bool {
         let is_fixed = self.config.is_fixed() || self.config.optimization_threshold.is_some();
-        match self.root.cuts(hash(id)).filter(|_| !is_fixed) {
+        let (hashes, on_trial) = ((hash(id.origin()), hash(id)), self.is_on_trial(from));
+        match self.root.cuts(hashes, on_trial).filter(|_| !is_fixed) {
             Some(cuts) => cuts,
-            None => self.is_on_trial(from) || self.picks(id),
+            None => on_trial || self.picks(id),
         }
     }
 
     /// Whether this broadcast is one of those that are picked to prune.
     fn picks(&self, id: I) -> bool {
+        self.sampling.picks(hash(id), self.is_long())
+    }
+
+    /// Whether broadcasts are under way for much of a period.
+    fn is_long(&self) -> bool {
         let period = self.config.graft_timeout;
-        let is_long = self.graft_timeout.wait(&self.config).saturating_mul(8) > period;
-        self.sampling.picks(hash(id), is_long)
+        self.graft_timeout.wait(&self.config).saturating_mul(8) > period
     }
 
     fn has_seen(&self, id: I) -> bool {

@@ -54,8 +54,27 @@ impl PruneSampling {
     /// Whether the broadcast whose name has this hash may change the tree. Broadcasts are `long` under
     /// way unless a period is many times the time that payloads are waited for.
     pub(crate) fn picks(&self, hash: u64, is_long: bool) -> bool {
+        hash.trailing_zeros() >= self.zeros(is_long)
+    }
+
+    /// The same where only these broadcasts prune. Unless they are `long` under way, two in a period do
+    /// not meet, and up to two are picked.
+    pub(crate) fn picks_alone(&self, hash: u64, is_long: bool) -> bool {
+        let spared = if is_long { 0 } else { 1 };
+        hash.trailing_zeros() >= self.zeros(is_long).saturating_sub(spared)
+    }
+
+    /// Whether it is also one of the few of those that change more than a cut does: where broadcasts are
+    /// `long` under way, the others cut what these leave.
+    pub(crate) fn picks_rarely(&self, hash: u64, is_long: bool) -> bool {
+        let zeros = self.zeros(is_long);
+        !is_long || zeros == 0 || hash.trailing_zeros() >= zeros + SPARSE
+    }
+
+    /// Zero bits that the hash of a name must end with.
+    fn zeros(&self, is_long: bool) -> u32 {
         let sparse = if is_long && self.level > 0 { SPARSE } else { 0 };
-        hash.trailing_zeros() >= u32::from(self.level) + sparse
+        u32::from(self.level) + sparse
     }
 }
 

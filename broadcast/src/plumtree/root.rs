@@ -11,6 +11,8 @@ use core::time::Duration;
 
 use murmurate_membership::Time;
 
+use super::prune_sampling::PruneSampling;
+
 /// Periods with broadcasts, but none of the root's, after which there is another root.
 const SILENT: u8 = 32;
 /// After so many broadcasts that shaped it the tree is taken for one.
@@ -22,51 +24,61 @@ const SETTLED: u8 = 5;
 pub(crate) struct Root {
     /// When the period began.
     since: Time,
-    /// When a broadcast shaped the tree last.
-    shaped: Time,
-    /// The hash of that broadcast's id.
-    shaper: u32,
+    /// Of the root's broadcasts.
+    sampling: PruneSampling,
+    /// The hash of the id of its last broadcast that may cut cycles.
+    cutter: u32,
     /// The hash of the root's name.
     name: u32,
     /// The lowest hash of an origin in this period.
     lowest: u32,
     /// Periods since the root published.
     silent: u8,
-    /// Broadcasts that shaped the tree, up to [`SETTLED`].
+    /// Broadcasts of the root that shaped the tree, up to [`SETTLED`].
     count: u8,
 }
 
 impl Root {
     pub(crate) fn new() -> Self {
-        let (name, lowest, shaper) = (u32::MAX, u32::MAX, 0);
-        let (since, shaped) = (Time::ZERO, Time::ZERO);
-        Self { since, shaped, shaper, name, lowest, silent: 0, count: 0 }
+        let (name, lowest, cutter) = (u32::MAX, u32::MAX, 0);
+        let (since, sampling) = (Time::ZERO, PruneSampling::new());
+        Self { since, sampling, cutter, name, lowest, silent: 0, count: 0 }
     }
 
     /// A new broadcast came, whose origin and id have these hashes. Whether it shapes the tree: two that
-    /// do must not be under way together.
-    pub(crate) fn shapes(&mut self, now: Time, origin: u64, id: u64, period: Duration) -> bool {
+    /// do must not be under way together, and all peers must agree on them. So it is its id that says,
+    /// not the time when it came, which is another one at every peer.
+    pub(crate) fn shapes(
+        &mut self,
+        now: Time,
+        (origin, id): (u64, u64),
+        period: Duration,
+        is_long: bool,
+    ) -> bool {
         let origin = origin as u32;
         if now.since(self.since) >= period {
             self.choose();
             (self.since, self.lowest) = (now, u32::MAX);
         }
         self.lowest = self.lowest.min(origin);
-        let is_alone = self.count == 0 || now.since(self.shaped) >= period;
-        let shapes = origin == self.name && is_alone;
-        if shapes {
-            (self.shaped, self.shaper) = (now, id as u32);
-            self.count = (self.count + 1).min(SETTLED);
+        if origin != self.name {
+            return false;
         }
-        shapes
+        self.sampling.note(now, period);
+        if !self.sampling.picks_alone(id, is_long) {
+            return false;
+        }
+        self.cutter = id as u32;
+        self.count = (self.count + 1).min(SETTLED);
+        self.sampling.picks_rarely(id, is_long)
     }
 
     /// A period is over. One that published in it is the root if its hash is lower, or if the root has
-    /// been silent for long.
+    /// been silent for long. Its broadcasts have not shaped the tree yet.
     fn choose(&mut self) {
         self.silent = if self.lowest <= self.name { 0 } else { self.silent + 1 };
         if self.lowest < self.name || self.silent == SILENT {
-            (self.name, self.silent) = (self.lowest, 0);
+            *self = Self { since: self.since, name: self.lowest, ..Self::new() };
         }
     }
 
@@ -75,11 +87,13 @@ impl Root {
         self.count == SETTLED
     }
 
-    /// Whether the broadcast whose id has this hash is the last that shaped the tree, if the root
-    /// published lately. As long as it does, only such broadcasts cut cycles, which they find one at a
-    /// time: of many that are under way at once each would cut them somewhere else.
-    pub(crate) fn cuts(&self, id: u64) -> Option<bool> {
-        (self.is_settled() && self.silent == 0).then_some(self.shaper == id as u32)
+    /// Whether a duplicate of a broadcast, whose origin and id have these hashes, prunes the link that it
+    /// came on, if the root published lately. As long as it does, only its broadcasts cut cycles, and
+    /// these find them one at a time: of many that are under way at once each would cut them somewhere
+    /// else. Each of its broadcasts cuts links that are `on_trial`.
+    pub(crate) fn cuts(&self, (origin, id): (u64, u64), on_trial: bool) -> Option<bool> {
+        let cuts = self.cutter == id as u32 || on_trial && self.name == origin as u32;
+        (self.is_settled() && self.silent == 0).then_some(cuts)
     }
 }
 
@@ -93,7 +107,7 @@ mod tests {
         let published = origins.iter().cycle().zip(1..=10 * seconds);
         let shapes = published.filter(|(origin, n)| {
             let now = Time::from_nanos(from + n * 100_000_000);
-            root.shapes(now, **origin, *n, Duration::from_secs(1))
+            root.shapes(now, (**origin, !0 << (n % 8)), Duration::from_secs(1), false)
         });
         shapes.map(|(origin, _)| *origin).collect()
     }
@@ -104,7 +118,7 @@ mod tests {
         let mut root = Root::new();
         let shaped = shaped_by(&all, 20, &mut root);
         assert!(
-            (10..=20).contains(&shaped.len()) && shaped.iter().all(|by| *by == 2),
+            (10..=25).contains(&shaped.len()) && shaped.iter().all(|by| *by == 2),
             "{shaped:?}"
         );
         assert!(root.is_settled());
@@ -114,5 +128,48 @@ mod tests {
         assert!(shaped.len() > 10 && shaped.iter().all(|by| *by == 3), "{shaped:?}");
         let shaped = shaped_by(&[1, 3], 20, &mut root);
         assert!(shaped.iter().filter(|by| **by == 1).count() > 10, "{shaped:?}");
+    }
+
+    /// A well mixed hash of a number.
+    fn mixed(n: u64) -> u64 {
+        let hash = (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (hash ^ hash >> 32).wrapping_mul(hash | 1)
+    }
+
+    /// By the time when they came, each peer took others of a fast root's broadcasts, of which several
+    /// were then under way at once.
+    #[test]
+    fn peers_agree_on_what_shapes_the_tree_whenever_it_comes() {
+        let shaping = |jitter: u64| -> Vec<u64> {
+            let mut root = Root::new();
+            let shapes = |n: &u64| {
+                let at = Time::from_nanos((n * 50 + mixed(n ^ jitter) % (jitter + 1)) * 1_000_000);
+                root.shapes(at, (1, mixed(*n)), Duration::from_secs(1), true)
+            };
+            (0..4_000).filter(shapes).skip(2).collect()
+        };
+        let first = shaping(0);
+        assert!((3..=40).contains(&first.len()), "{first:?} in 200 s");
+        for jitter in [20, 49, 90] {
+            assert_eq!(shaping(jitter), first, "up to {jitter} ms later");
+        }
+    }
+
+    /// Each period another origin with a lower hash is made up.
+    #[test]
+    fn a_root_whose_broadcasts_shaped_nothing_yet_stops_nobody_from_pruning() {
+        let mut root = Root::new();
+        let mut at = 0;
+        let mut publish = |origin: u64, root: &mut Root| {
+            at += 500_000_000;
+            root.shapes(Time::from_nanos(at), (origin, 1 << 40), Duration::from_secs(1), false);
+            root.cuts((99, 7), false)
+        };
+        for _ in 0..20 {
+            let _ = publish(1_000, &mut root);
+        }
+        assert_eq!(publish(1_000, &mut root), Some(false), "only the root's");
+        let others = (0..40).map(|n| publish(999 - n / 2, &mut root)).skip(4);
+        assert!(others.into_iter().all(|cuts| cuts.is_none()));
     }
 }

@@ -66,6 +66,33 @@ fn lost_messages_leave_few_links_in_the_tree() {
     assert!(p99 < 0.165, "p99 {p99} s");
 }
 
+/// Several of its broadcasts were under way at once, and each peer took another one to shape the tree by: a
+/// redundancy of 0.31 and a p99 of 2.4 s, without end.
+#[test]
+fn a_tree_bears_one_fast_publisher_on_links_that_swing() {
+    let text = r#"
+        duration = "2m"
+        [nodes]
+        count = 100
+        joining = "5s"
+        [links]
+        latency = { model = "uniform", from = "10ms", to = "100ms" }
+        [anti_entropy]
+        [[workload]]
+        from = "10s"
+        until = "115s"
+        pace.rate = 20.0
+        sender = "one"
+        [measure]
+        phases = [{ name = "late", from = "40s" }]
+    "#;
+    let report = report_of(text);
+    let late = report.phases.last().expect("a phase");
+    let (redundancy, p99) = (late.rmr.expect("some"), late.latency_seconds.expect("some").p99);
+    assert!(redundancy < 0.08, "redundancy {redundancy}");
+    assert!(p99 < 0.8, "p99 {p99} s");
+}
+
 /// Neighbours told each other of what the tree was bringing: 7,122 payloads were fetched beside the 405,325 that it
 /// brought.
 #[test]
