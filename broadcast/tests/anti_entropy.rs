@@ -418,9 +418,8 @@ fn a_liar_costs_a_bounded_amount() {
     assert!(net.missed[a as usize].is_empty());
 }
 
-/// `b` misses 50 broadcasts of `a` within an origin's numbers, and a third peer that has none of them is
-/// linked with it, too.
-fn missing_some() -> (Net, [u32; 3]) {
+/// `b` is linked with `a`, and with a third peer that has nothing.
+fn three() -> (Net, [u32; 3]) {
     let mut net = Net::new();
     let parameters = Parameters { batch: 100, ..Parameters::default() };
     let [_, a, b, c] = [0; 4].map(|_| net.add(parameters.clone()));
@@ -428,34 +427,40 @@ fn missing_some() -> (Net, [u32; 3]) {
     net.link(b, c, true);
     net.publish(a, 1);
     net.run(3 * SECOND);
+    (net, [a, b, c])
+}
+
+/// `b` misses 50 broadcasts of `a`, within its numbers.
+fn lose_some(net: &mut Net, [a, b, _]: [u32; 3]) {
     net.cut.insert((a, b));
     net.publish(a, 50);
     net.cut.clear();
     net.publish(a, 1);
     assert_eq!(net.of(b, a).len(), 2);
-    (net, [a, b, c])
 }
 
-fn have(origins: impl IntoIterator<Item = Span<Node>>) -> Said {
+fn have(span: Span<Node>) -> Said {
     let (uptime, parts) = (u32::MAX, ThinVec::from([Part::ALL]));
-    let origins = origins.into_iter().collect();
-    Message::Have { uptime, parts, origins, sure: 0, answer: true }
+    Message::Have { uptime, parts, origins: ThinVec::from([span]), sure: 0, answer: true }
 }
 
 #[test]
 fn an_origin_that_nobody_has_keeps_no_room_from_others() {
-    let (mut net, [a, b, c]) = missing_some();
+    let (mut net, all @ [a, b, c]) = three();
     // More than a batch, of an origin that comes first by its name.
-    net.feed(b, receive(Node(c), have([Span { origin: Node(0), from: 0, to: 5_000 }])));
+    net.feed(b, receive(Node(c), have(Span { origin: Node(0), from: 0, to: 5_000 })));
+    net.run(5 * SECOND);
+    lose_some(&mut net, all);
     net.run(10 * SECOND);
     assert_eq!(net.of(b, a).len(), 52);
 }
 
 #[test]
 fn who_does_not_answer_keeps_nobody_from_asking_others() {
-    let (mut net, [a, b, c]) = missing_some();
+    let (mut net, all @ [a, b, c]) = three();
+    lose_some(&mut net, all);
     for _ in 0..200 {
-        net.feed(b, receive(Node(c), have([Span { origin: Node(a), from: 0, to: 52 }])));
+        net.feed(b, receive(Node(c), have(Span { origin: Node(a), from: 0, to: 52 })));
         net.run_until_quiet();
         net.run(Duration::from_millis(50));
     }
