@@ -48,11 +48,15 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // The scenarios start this program once more for each node.
     node::run_if_told();
+    // Those that take longest come first.
     let tests = harness::tests![
+        cuts::a_lossy_network_over_tcp,
+        cuts::a_lossy_network_over_quic,
+        reunion::halves_are_one_again_whatever_restarted,
+        channels::acknowledged_at_30_percent_loss,
         channels::a_receiver_that_is_killed_and_comes_back,
         channels::connections_that_are_reset,
         channels::a_cut_one_way,
-        channels::acknowledged_at_30_percent_loss,
         channels::a_partition_and_its_healing,
         crashes::six_of_twenty_are_killed,
         crashes::what_only_a_dead_neighbour_was_sent_goes_to_the_next_one,
@@ -64,18 +68,15 @@ fn main() -> ExitCode {
         cuts::a_cable_pulled,
         cuts::a_path_on_which_large_packets_vanish,
         cuts::nodes_with_more_addresses_than_they_tell,
-        cuts::a_lossy_network_over_tcp,
-        cuts::a_lossy_network_over_quic,
         cuts::a_partition_into_halves,
         pressure::a_receiver_that_is_stopped_holds_up_nobody_else,
         pressure::an_application_that_takes_no_acknowledged_messages_still_takes_others,
         pressure::an_application_that_takes_no_best_effort_messages_still_takes_others,
-        reunion::halves_are_one_again_whatever_restarted,
         slow::a_stopped_peer_slows_nobody,
         slow::a_throttled_peer_slows_nobody,
     ];
     // They wait most of the time.
-    harness::run_at_a_time(4, tests, || {
+    harness::run_at_a_time(8, tests, || {
         bed::sweep();
         harness::debian(&["iproute2", "nftables"], bed::works)
     })

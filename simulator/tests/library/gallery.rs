@@ -56,26 +56,6 @@ fn each(broken: impl Fn(&str, &Scenario) -> Vec<String> + Sync) {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-#[test]
-fn every_scenario_shows_what_it_says_on_any_number_of_threads() {
-    each(|name, scenario| {
-        assert!(!scenario.assertions.is_empty(), "{name} asserts nothing");
-        let report = run(scenario);
-        let fail = report.verdicts.iter().filter(|verdict| !verdict.holds);
-        let mut broken: Vec<_> = fail.map(|verdict| format!("{name}: {verdict:?}")).collect();
-        for threads in [2, 3] {
-            let threads = NonZeroUsize::new(threads).expect("some");
-            let other = runner::run_on_threads(threads, scenario, &mut ()).expect("it was checked");
-            if other.digest != report.digest {
-                broken.push(format!("{name}: another digest on {threads} threads"));
-            } else if other != report {
-                broken.push(format!("{name}: another report on {threads} threads"));
-            }
-        }
-        broken
-    });
-}
-
 /// Everything that a scenario can switch on, over whatever each has itself.
 const EVERYTHING: &str = "nodes.processor = { message = '20us', rate = '1 Gbit/s' }\n\
     links.connections = { round_trips = 3 }\nlinks.transport = 'streams'\nlinks.jitter = '1ms'\n\
@@ -157,17 +137,33 @@ impl Observer for Onlooker {
     }
 }
 
-/// A verdict depends on the scenario alone, not on what else is measured or written.
+/// A run and its verdicts depend on the scenario alone: not on the threads, nor on what else is measured
+/// or written.
 #[test]
-fn no_output_changes_a_verdict() {
+fn every_scenario_shows_what_it_says_on_any_number_of_threads_and_with_any_output() {
     each(|name, scenario| {
-        let without = run(scenario);
+        assert!(!scenario.assertions.is_empty(), "{name} asserts nothing");
+        let report = run(scenario);
+        let fail = report.verdicts.iter().filter(|verdict| !verdict.holds);
+        let mut broken: Vec<_> = fail.map(|verdict| format!("{name}: {verdict:?}")).collect();
+        let on_threads = |threads, scenario: &Scenario, observer: &mut dyn Observer| {
+            let threads = NonZeroUsize::new(threads).expect("some");
+            runner::run_on_threads(threads, scenario, observer).expect("it was checked")
+        };
+        let other = on_threads(3, scenario, &mut ());
+        if other.digest != report.digest {
+            broken.push(format!("{name}: another digest on 3 threads"));
+        } else if other != report {
+            broken.push(format!("{name}: another report on 3 threads"));
+        }
         let mut measured = scenario.clone();
         measured.measure.load = true;
-        let with = runner::run(&measured, &mut Onlooker).expect("it was checked");
-        let same = (&with.verdicts, &with.digest) == (&without.verdicts, &without.digest);
-        let differ = || format!("{name}: {:#?} with, {:#?}", with.verdicts, without.verdicts);
-        (!same).then(differ).into_iter().collect()
+        let seen = on_threads(2, &measured, &mut Onlooker);
+        if (&seen.verdicts, &seen.digest) != (&report.verdicts, &report.digest) {
+            let (with, without) = (seen.verdicts, report.verdicts);
+            broken.push(format!("{name}: {with:#?} on 2 threads with all outputs, {without:#?}"));
+        }
+        broken
     });
 }
 

@@ -277,12 +277,11 @@ mod tests {
     use murmurate::membership::hyparview;
     use murmurate::router::Router;
 
-    use super::super::{Observer, Report, run, run_nodes};
+    use super::super::{Report, run_nodes};
     use super::*;
     use crate::engine::Make;
     use crate::engine::strategy::nodes;
-    use crate::engine::watch::Filter;
-    use crate::experiment::scenario::{Document, Scenario, Span};
+    use crate::experiment::scenario::{Document, Scenario};
 
     type Told = Event<SimPeer, Datagram>;
 
@@ -360,46 +359,5 @@ mod tests {
             told => Some(told),
         };
         assert_eq!(broken(longer), Some("a datagram is one that was sent"));
-    }
-
-    #[test]
-    fn observers_change_nothing() {
-        struct Looks;
-        impl Observer for Looks {
-            fn looks_at(&self) -> Vec<Span> {
-                vec![Span::millis(12_345)]
-            }
-
-            fn wants_events(&self) -> Option<Filter> {
-                Some(Filter::default())
-            }
-        }
-        let scenario = scenario("");
-        let alone = run(&scenario, &mut ()).expect("it runs");
-        let seen = run(&scenario, &mut Looks).expect("it runs");
-        assert_eq!((seen.digest, seen.routing), (alone.digest, alone.routing));
-    }
-
-    #[test]
-    fn a_lookup_of_a_node_that_never_started_finds_nobody() {
-        let text = "duration = '60s'\nnodes = { count = 4, joining = '1s' }\n\
-                    [[workload]]\nfrom = '10s'\ncount = 3\npace.pause = '10s'\n\
-                    look_up.to.node = 9\n\
-                    [[faults]]\nat = '59s'\ndo.join.count = 6\n";
-        let scenario = Document::parse("it", text).expect("TOML").scenario().expect("a scenario");
-        let routing = run(&scenario, &mut ()).expect("it runs").routing.expect("lookups");
-        assert_eq!((routing.lookups, routing.not_found), (3, 3));
-    }
-
-    #[test]
-    fn a_stopped_process_answers_later() {
-        let text = "duration = '198s'\nnodes = { count = 4, joining = '1s' }\n\
-                    [[workload]]\nfrom = '14500ms'\ncount = 1\n\
-                    sender.node = 1\nlook_up.to.node = 0\n\
-                    [[faults]]\nat = '9s'\ndo.crash.who.nodes = [0]\n\
-                    [[faults]]\nat = '15s'\ndo.stall = { who = { nodes = [1] }, for = '180s' }\n";
-        let scenario = Document::parse("it", text).expect("TOML").scenario().expect("a scenario");
-        let report = run(&scenario, &mut ()).expect("it runs");
-        assert_eq!(report.violation, None);
     }
 }

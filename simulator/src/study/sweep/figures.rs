@@ -180,10 +180,7 @@ fn phases(scenario: &Scenario) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::experiment::runner;
 
     #[test]
     fn figures_are_chosen_by_name_in_one_phase_or_in_all() {
@@ -195,54 +192,5 @@ mod tests {
         assert_eq!(select(&["rmr", "events", "b.rmr"]), Ok(vec![1, 2, 0]));
         let expected = "--figures b.rmrs: there is no such figure: did you mean b.rmr?";
         assert_eq!(select(&["b.rmrs"]), Err(expected.to_owned()));
-    }
-
-    #[test]
-    fn channels_have_figures_of_their_own() {
-        let set = ["nodes.count=20", "duration=40s"].map(str::to_owned);
-        let text = crate::experiment::scenario::gallery::find("channels").unwrap().text;
-        let mut document = crate::experiment::scenario::Document::parse("channels", text).unwrap();
-        set.iter().for_each(|set| document.set(set).unwrap());
-        document.set("assertions=[]").unwrap();
-        document.set("faults=[]").unwrap();
-        document.set("workload=[{ from='20s', count=5, send={ channel='ticks' } }]").unwrap();
-        let scenario = document.scenario().unwrap();
-        let report = runner::run(&scenario, &mut ()).unwrap();
-        let (names, values) = (names(&scenario), values(&scenario, &report));
-        assert_eq!(names.len(), values.len());
-        let at = |name: &str| values[names.iter().position(|known| known == name).unwrap()];
-        assert_eq!(at("channel.ticks.messages"), Some(5.0));
-        assert_eq!(at("channel.ticks.delivered"), Some(1.0));
-        assert_eq!(at("channel.orders.delivered"), None);
-    }
-
-    #[test]
-    fn every_figure_has_a_name_and_every_phase_its_figures() {
-        for (phases, expected) in [
-            ("[]", vec!["all"]),
-            ("[{ name = 'a', from = '0s' }, { name = 'b', from = '5s' }]", vec!["a", "b"]),
-            ("[{ name = 'b', from = '5s' }]", vec!["before", "b"]),
-        ] {
-            let set =
-                ["nodes.count=20", "duration=20s", "workload.0.from=12s", "assertions=['rmr < 2']"]
-                    .map(str::to_owned);
-            let set = [&set[..], &[format!("measure.phases={phases}")]].concat();
-            let scenario = Scenario::read(Path::new("quickstart"), &set).unwrap();
-            let report = runner::run(&scenario, &mut ()).unwrap();
-            let found: Vec<_> = report.phases.iter().map(|phase| phase.phase.as_str()).collect();
-            assert_eq!(found, expected, "as the report has them");
-            let (names, values) = (names(&scenario), values(&scenario, &report));
-            assert_eq!(names.len(), values.len());
-            let value = |name: &str| names.iter().position(|n| n == name).and_then(|at| values[at]);
-            let last = match expected[..] {
-                [_] => String::new(),
-                [.., last] => format!("{last}."),
-                [] => unreachable!(),
-            };
-            assert_eq!(value(&format!("{last}running_nodes")), Some(20.0));
-            assert_eq!(value(&format!("{last}reliability")), Some(1.0));
-            assert_eq!(value("assertions.0.holds"), Some(1.0));
-            assert_eq!(value("events"), Some(report.events as f64));
-        }
     }
 }
