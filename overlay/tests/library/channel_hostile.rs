@@ -3,8 +3,6 @@
 //! Whatever frames, welcomes and applications come up with: no panic, every invariant holds, what a
 //! half keeps is within its limits, and every message has one outcome.
 
-#![expect(clippy::expect_used, reason = "clippy takes the helpers of a test for production code")]
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,9 +1,5 @@
 //! What the health and metrics listener answers, and that slow clients cost only themselves.
 
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
-
-mod wait;
-
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
@@ -14,7 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Duration, Instant, advance};
 
-use wait::soon;
+use crate::wait;
+use crate::wait::soon;
 
 fn anywhere() -> Multiaddr {
     "/ip4/127.0.0.1/tcp/0".parse().expect("an address")

@@ -1,16 +1,11 @@
 //! A node that leaves is heard to leave, however soon its process ends.
 
-#![cfg(feature = "libp2p")]
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
-
-mod wait;
-
 use murmurate::membership::DownReason;
 use murmurate::{Ended, Event, Multiaddr, Node, NodeId};
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast::Receiver;
 
-use wait::soon;
+use crate::wait::soon;
 
 async fn node() -> Node {
     let anywhere: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");

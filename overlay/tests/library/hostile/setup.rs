@@ -9,7 +9,7 @@ use murmurate::broadcast::{Id, Payload, flood, plumtree};
 use murmurate::membership::{self, hyparview};
 use proptest::prelude::*;
 
-use crate::rules::Tally;
+use super::rules::Tally;
 
 /// A peer as small as they come: node and incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

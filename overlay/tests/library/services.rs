@@ -1,9 +1,5 @@
 //! An application's services on real nodes.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod wait;
-
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +10,7 @@ use murmurate::service::{Effects, Input, Service};
 use murmurate::{Builder, ConfigError, Event, Incarnation, Node, UnknownService};
 use serde::{Deserialize, Serialize};
 
-use wait::{count, soon, until};
+use crate::wait::{count, soon, until};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Word(Vec<u8>);

@@ -1,7 +1,5 @@
 //! How tests of real nodes wait: for what comes, however long it takes.
 
-#![allow(dead_code, reason = "each test uses what it needs")]
-
 use std::time::Duration;
 
 use murmurate::{Node, NodeId};

@@ -1,10 +1,6 @@
 //! Islands that find each other, lists that name the dead or the node itself, and whoever is asked to
 //! join once more.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod wait;
-
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +9,7 @@ use murmurate::discovery::File;
 use murmurate::membership::hyparview;
 use murmurate::{Builder, Event, JoinError, Limits, Multiaddr, Node};
 
-use wait::{soon, view};
+use crate::wait::{soon, view};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 

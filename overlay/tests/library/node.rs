@@ -1,14 +1,5 @@
 //! Real nodes on real sockets: what the embedding API promises.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
-
-mod wait;
-
 use std::pin::pin;
 use std::time::Duration;
 
@@ -21,7 +12,7 @@ use murmurate::{
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use wait::{soon, until, view};
+use crate::wait::{soon, until, view};
 
 const MS: Duration = Duration::from_millis(1);
 

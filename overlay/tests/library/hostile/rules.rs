@@ -7,8 +7,8 @@ use murmurate::membership::hyparview::{Message as Talks, Timer as Wakes};
 use murmurate::membership::{DownReason, Notice};
 use murmurate::stack::{Message, Timer};
 
-use crate::host::{Host, Phase, Said, Sent};
-use crate::setup::{Blob, ME, Name, Node, Speech};
+use super::host::{Host, Phase, Said, Sent};
+use super::setup::{Blob, ME, Name, Node, Speech};
 
 /// Announcements in one frame, at most.
 const BATCH_CAPACITY: usize = 256;

@@ -3,15 +3,9 @@
 //! Whatever they do, the node ends their link, counts why, says so, and goes on serving an honest
 //! neighbour.
 
-#![expect(clippy::expect_used, reason = "clippy takes the helpers of a test for production code")]
-
-#[path = "strangers/client.rs"]
 mod client;
-#[path = "strangers/flood.rs"]
 mod flood;
-#[path = "strangers/rivals.rs"]
 mod rivals;
-mod wait;
 
 use std::time::Duration;
 
@@ -22,8 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 
+use crate::wait::{FOREVER, count, soon, until};
 use client::{Client, PROTOCOL, Speaker, answer, frame, hello, line, number, propose, write};
-use wait::{FOREVER, count, soon, until};
 
 const NETWORK: &str = "flock";
 

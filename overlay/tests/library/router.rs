@@ -1,11 +1,7 @@
 //! What the router promises, one scenario each, on graphs small enough to follow by hand; and that
 //! no input breaks it.
 
-#![expect(clippy::expect_used, reason = "clippy takes the helpers of a test for production code")]
-
-#[path = "router/hostile.rs"]
 mod hostile;
-#[path = "router/net.rs"]
 mod net;
 
 use std::time::Duration;

@@ -6,19 +6,9 @@
 //! invariants and to what a neighbour may rely on. A failure is shrunk to the shortest life that
 //! shows it; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` draw others.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of a test for production code"
-)]
-
-#[path = "hostile/acts.rs"]
 mod acts;
-#[path = "hostile/host.rs"]
 mod host;
-#[path = "hostile/rules.rs"]
 mod rules;
-#[path = "hostile/setup.rs"]
 mod setup;
 
 use std::cell::RefCell;

@@ -9,7 +9,7 @@ use murmurate::router::{Command, Message as Talk, Parameters};
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 
-use crate::net::{
+use super::net::{
     self, Blob, Host, Input, Message, Net, Node, Said, Spoken, lost, n, receive, sent,
 };
 
@@ -242,7 +242,7 @@ fn forged_ways_never_make_a_datagram_circle() {
         for (at, &next) in (0..NODES).zip(&ways) {
             let back = (0..NODES).find(|back| *back != at && *back != next);
             if let (true, Some(back)) = (next != at, back) {
-                crate::lay(&mut net, u64::from(at), at, 99, next, back);
+                super::lay(&mut net, u64::from(at), at, 99, next, back);
             }
         }
         for at in 0..NODES {

@@ -1,10 +1,5 @@
 //! A node that leaves still delivers what its channels have taken.
 
-#![cfg(feature = "libp2p")]
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
-
-mod wait;
-
 use std::pin::pin;
 use std::time::Duration;
 
@@ -12,7 +7,7 @@ use futures::FutureExt;
 use murmurate::{Channel, Endpoint, Limits, Multiaddr, Node, SendError, Undelivered};
 use tokio::time::Instant;
 
-use wait::{FOREVER, soon};
+use crate::wait::{FOREVER, soon};
 
 async fn node(channel: &Channel, leave_wait: Duration) -> Node {
     let anywhere: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");

@@ -1,9 +1,5 @@
 //! Channels between real nodes on loopback.
 
-#![expect(clippy::expect_used, reason = "clippy takes the helpers of a test for production code")]
-
-mod wait;
-
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +10,7 @@ use futures::FutureExt;
 use murmurate::{Channel, Limits, Node, Overflow, Refusal, SendError, Undelivered};
 use tokio::net::{TcpListener, TcpStream};
 
-use wait::{FOREVER, count, soon, until};
+use crate::wait::{FOREVER, count, soon, until};
 
 async fn node(channels: impl IntoIterator<Item = Channel>) -> Node {
     node_on("/ip4/127.0.0.1/tcp/0", channels).await

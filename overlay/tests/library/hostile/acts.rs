@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::setup::{Chat, NAMES, Run, Where};
+use super::setup::{Chat, NAMES, Run, Where};
 
 /// One input, before it is put in terms of the present state.
 #[derive(Debug, Clone)]

@@ -12,9 +12,9 @@ use murmurate::testing::{self, Effect};
 use proptest::test_runner::TestCaseError;
 use thin_vec::ThinVec;
 
-use crate::acts::{Act, Answer, Number, Sample, Talk, Who};
-use crate::rules::{self, Heard, Tally};
-use crate::setup::{Blob, ME, Name, Node, Setup, Speech};
+use super::acts::{Act, Answer, Number, Sample, Talk, Who};
+use super::rules::{self, Heard, Tally};
+use super::setup::{Blob, ME, Name, Node, Setup, Speech};
 
 pub(crate) type Said<B> = Effect<HyParView<Node>, B>;
 pub(crate) type Sent<B> = testing::Message<HyParView<Node>, B>;
