@@ -286,3 +286,26 @@ pub(crate) fn repair(id: u32, round: u16) -> TreeMessage {
 pub(crate) fn ihave(ids: impl Iterator<Item = u32>, round: u16) -> TreeMessage {
     TreeMessage::IHave(ids.map(|id| plumtree::Announcement { id, round }).collect())
 }
+
+/// The published schema, as another implementation of JSON Schema than ours reads it.
+pub(crate) struct Published {
+    schemas: boon::Schemas,
+    index: boon::SchemaIndex,
+}
+
+impl Published {
+    pub(crate) fn schema() -> Self {
+        let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+        let schema = murmurate_simulator::experiment::scenario::schema();
+        compiler.add_resource("scenario.json", schema).expect("a resource");
+        let index = compiler.compile("scenario.json", &mut schemas).expect("a schema");
+        Self { schemas, index }
+    }
+
+    /// What is wrong with a scenario. Nothing if it is valid.
+    pub(crate) fn errors_of(&self, scenario: &toml::Table) -> String {
+        let json = serde_json::to_value(scenario).expect("JSON");
+        let valid = self.schemas.validate(&json, self.index);
+        valid.err().map(|errors| format!("{errors:#}")).unwrap_or_default()
+    }
+}

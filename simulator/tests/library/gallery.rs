@@ -9,8 +9,10 @@ use std::time::Duration;
 use murmurate_simulator::engine::Count;
 use murmurate_simulator::engine::watch::Filter;
 use murmurate_simulator::experiment::runner::{self, Observer, Probing, Report, View};
-use murmurate_simulator::experiment::scenario::{Document, Scenario, Span, gallery, schema};
+use murmurate_simulator::experiment::scenario::{Document, Scenario, Span, gallery};
 use murmurate_simulator::observe::node;
+
+use crate::common::Published;
 
 /// So many nodes at most.
 const SMALL: u32 = 400;
@@ -187,13 +189,10 @@ fn every_file_is_listed_and_says_what_it_shows() {
 /// By another implementation of JSON Schema than the one that checks files here.
 #[test]
 fn the_gallery_is_valid_under_the_schema() {
-    let schema = schema();
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let published = Published::schema();
     for exhibit in gallery::EXHIBITS {
         let table: toml::Table = exhibit.text.parse().expect("TOML");
-        let json = serde_json::to_value(table).expect("JSON");
-        let errors: Vec<_> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{}: {errors:?}", exhibit.name);
+        assert_eq!(published.errors_of(&table), "", "{}", exhibit.name);
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use murmurate_simulator::experiment::scenario::{Document, Scenario};
 
+use crate::common::Published;
+
 /// A file, and the message about it.
 const WRONG: &[(&str, &str)] = &[
     ("nodes = {", "f:1:10: unclosed inline table, expected `}`"),
@@ -381,12 +383,11 @@ fn a_name_that_is_nowhere_is_told_with_the_nearest_of_the_gallery() {
 /// is wrong under the published schema, too, as far as JSON Schema can say it.
 #[test]
 fn the_published_schema_refuses_wrong_keys_and_shapes() {
-    let schema = murmurate_simulator::experiment::scenario::schema();
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let published = Published::schema();
     let mut refused = 0;
     for (text, message) in WRONG {
         let Ok(table) = text.parse::<toml::Table>() else { continue };
-        let valid = validator.is_valid(&serde_json::to_value(table).expect("JSON"));
+        let valid = published.errors_of(&table).is_empty();
         let about_shape =
             ["is not a key", "is missing", "whole number from", "true or false", "has 2 keys"];
         if about_shape.iter().any(|words| message.contains(words)) && !message.contains("--set") {
@@ -400,8 +401,7 @@ fn the_published_schema_refuses_wrong_keys_and_shapes() {
 /// An editor that knows the schema marks the texts that a run would refuse.
 #[test]
 fn the_published_schema_has_patterns_for_texts() {
-    let schema = murmurate_simulator::experiment::scenario::schema();
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let published = Published::schema();
     let keys = [
         (
             "duration",
@@ -454,8 +454,7 @@ fn the_published_schema_has_patterns_for_texts() {
                 _ => format!("{key} = {text:?}"),
             };
             let table: toml::Table = line.parse().expect("TOML");
-            let json = serde_json::to_value(table).expect("JSON");
-            assert_eq!(validator.is_valid(&json), fits, "the schema: {line}");
+            assert_eq!(published.errors_of(&table).is_empty(), fits, "the schema: {line}");
             let read = Document::parse("f", &line).expect("TOML").scenario();
             assert_eq!(read.is_ok(), fits, "{line}: {read:?}");
         }
