@@ -1,6 +1,6 @@
 //! What reaches a node, and when.
 
-use crate::engine::handshake::{HANDSHAKE_BYTES, Handshake};
+use crate::engine::handshake::{HANDSHAKE_BYTES, Handshake, Step};
 use crate::engine::lanes::LaneMessage;
 use crate::engine::stats::Stats;
 use crate::engine::strategy::{IdOf, MessageOf, SimStack, TimerOf};
@@ -45,7 +45,9 @@ impl<P: SimStack> What<P> {
     /// The host's answer to a message for a process that is gone.
     pub(crate) fn refusal(&self) -> Option<Self> {
         match self {
-            Self::Message(_) | Self::Handshake(Handshake::Dial(_)) => Some(Self::Reset),
+            Self::Message(_) | Self::Handshake(Handshake { step: Step::Dial(_), .. }) => {
+                Some(Self::Reset)
+            }
             Self::Late(what) => what.refusal(),
             Self::Lane(message) => message.refusal().map(|message| Self::Lane(Box::new(message))),
             Self::Timer(_) | Self::Reset | Self::Restarted | Self::Handshake(_) => None,
@@ -68,7 +70,7 @@ impl<P: SimStack> What<P> {
             Self::Lane(message) if !message.is_timer() => {
                 Some((Some(message.place(stats.messages.len())), message.bytes_on_line()))
             }
-            Self::Handshake(Handshake::Dial(_) | Handshake::Answer(_)) => {
+            Self::Handshake(Handshake { step: Step::Dial(_) | Step::Answer(_), .. }) => {
                 Some((None, HANDSHAKE_BYTES))
             }
             _ => None,
@@ -94,7 +96,7 @@ impl<P: SimStack> What<P> {
         match self {
             Self::Timer(_) => true,
             Self::Lane(message) => message.is_timer(),
-            Self::Handshake(message) => matches!(message, Handshake::TimedOut { .. }),
+            Self::Handshake(message) => matches!(message.step, Step::TimedOut { .. }),
             _ => false,
         }
     }

@@ -2,10 +2,27 @@
 
 use crate::model::node::SimPeer;
 
-/// A message of a handshake, with the round trips that are left.
+/// What a connection is for.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+pub(crate) enum Purpose {
+    /// What the stacks say.
+    Overlay,
+    /// The streams of channels, which have connections of their own.
+    Channels,
+}
+
+/// A message of a handshake, or a timer of its dialler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) enum Handshake {
-    /// The dialler asks.
+pub(crate) struct Handshake {
+    pub(crate) purpose: Purpose,
+    pub(crate) step: Step,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Step {
+    /// The dialler asks; so many round trips are left.
     Dial(u8),
     /// The other side answers.
     Answer(u8),
@@ -28,11 +45,15 @@ pub(crate) enum Handshake {
 impl Handshake {
     /// For the digest.
     pub(crate) fn code(self) -> u64 {
-        match self {
-            Self::Dial(left) => u64::from(left),
-            Self::Answer(left) => 0x100 + u64::from(left),
-            Self::TimedOut { .. } => 0x200,
-            Self::Rejected { .. } => 0x201,
+        let step = match self.step {
+            Step::Dial(left) => u64::from(left),
+            Step::Answer(left) => 0x100 + u64::from(left),
+            Step::TimedOut { .. } => 0x200,
+            Step::Rejected { .. } => 0x201,
+        };
+        match self.purpose {
+            Purpose::Overlay => step,
+            Purpose::Channels => 0x1000 + step,
         }
     }
 }

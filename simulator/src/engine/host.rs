@@ -10,7 +10,7 @@ use murmurate::stack::Effects;
 use crate::engine::connections::{Admitted, Connections};
 use crate::engine::deliveries::DeliveryLog;
 use crate::engine::event::{Event, What};
-use crate::engine::handshake::{HANDSHAKE_BYTES, Handshake};
+use crate::engine::handshake::{HANDSHAKE_BYTES, Handshake, Purpose, Step};
 use crate::engine::lanes::{LaneHost, LaneMessage};
 use crate::engine::lines::{Bit, Head, Lines, Note};
 use crate::engine::queue::Queue;
@@ -139,26 +139,33 @@ impl<P: SimStack> Host<'_, P> {
     #[inline(always)]
     fn post(&mut self, to: SimPeer, kind: usize, bytes: u64, what: What<P>) {
         if self.connections.is_some() {
-            self.post_connected(to, kind, bytes, what);
+            self.post_connected((to, Purpose::Overlay), kind, bytes, what);
         } else {
             self.transmit(to, kind, bytes, what);
         }
     }
 
     #[inline(never)]
-    fn post_connected(&mut self, to: SimPeer, kind: usize, bytes: u64, what: What<P>) {
+    fn post_connected(
+        &mut self,
+        (to, purpose): (SimPeer, Purpose),
+        kind: usize,
+        bytes: u64,
+        what: What<P>,
+    ) {
         let Some(connections) = &mut self.connections else { return };
         let timeout = connections.timeout();
-        match connections.admit(to, self.now.as_nanos(), (kind, bytes, what)) {
-            Admitted::Goes(what) => self.transmit(to, kind, bytes, what),
+        match connections.admit((to, purpose), self.now.as_nanos(), (kind, bytes, what)) {
+            Admitted::Goes(what) => self.carry(to, kind, bytes, what),
             Admitted::Waits => {}
             Admitted::Dials { attempt, first } => {
                 self.common.stats.dials += 1;
                 match self.network.nat(to.index()) {
                     None => self.shake(to, first),
-                    Some(nat) => self.dial_in_vain(to, attempt, nat),
+                    Some(nat) => self.dial_in_vain((to, purpose), attempt, nat),
                 }
-                self.set(timeout, What::Handshake(Handshake::TimedOut { peer: to, attempt }));
+                let step = Step::TimedOut { peer: to, attempt };
+                self.set(timeout, What::Handshake(Handshake { purpose, step }));
             }
             Admitted::Shed => self.common.stats.shed += 1,
         }
@@ -179,7 +186,7 @@ impl<P: SimStack> Host<'_, P> {
     }
 
     /// Dials a node that nobody can dial. The node itself hears nothing of it.
-    fn dial_in_vain(&mut self, to: SimPeer, attempt: u32, nat: Nat) {
+    fn dial_in_vain(&mut self, (to, purpose): (SimPeer, Purpose), attempt: u32, nat: Nat) {
         let sequence = self.next_sequence();
         let (from, now) = (self.me, self.departure(HANDSHAKE_BYTES));
         let port = self.machine.as_mut().and_then(|machine| machine.port.as_mut());
@@ -188,32 +195,60 @@ impl<P: SimStack> Host<'_, P> {
         let Some(there) = there.filter(|_| nat == Nat::Reject) else { return };
         if let Some(back) = self.network.carry_reset(to, from, sequence, there.arrives) {
             let time = there.arrives.saturating_add(back);
-            let what = What::Handshake(Handshake::Rejected { peer: to, attempt });
+            let step = Step::Rejected { peer: to, attempt };
+            let what = What::Handshake(Handshake { purpose, step });
             self.common.schedule(Event { time, what, to: from, from, sequence }, self.end);
         }
     }
 
     /// There is a connection with `peer`: what waited for it goes.
-    pub(crate) fn connected(&mut self, peer: SimPeer) {
+    pub(crate) fn connected(&mut self, peer: SimPeer, purpose: Purpose) {
         let now = self.now.as_nanos();
-        let held = self.connections.as_mut().map(|connections| connections.open(peer, now));
+        let held = self.connections.as_mut().map(|all| all.open((peer, purpose), now));
         for (kind, bytes, what) in held.unwrap_or_default() {
-            self.transmit(peer, kind, bytes, what);
+            self.carry(peer, kind, bytes, what);
         }
     }
 
-    /// There is none any more: what waited for it is lost.
-    pub(crate) fn disconnected(&mut self, peer: SimPeer) {
-        let Some(connections) = &mut self.connections else { return };
-        self.common.stats.failed_dials += u64::from(connections.is_dialling(peer, None));
-        let lost = connections.close(peer);
-        self.common.stats.lost += lost as u64;
+    /// Sends a message over a connection.
+    fn carry(&mut self, to: SimPeer, kind: usize, bytes: u64, what: What<P>) {
+        match what {
+            What::Lane(message) if message.is_on_stream() => {
+                // If a cut lets nothing through, the sender learns it when no answer comes.
+                self.post_until_it_arrives(to, kind, bytes, *message);
+            }
+            what => self.transmit(to, kind, bytes, what),
+        }
     }
 
-    /// `peer` runs: former incarnations of its node are not dialled any more.
+    /// There is none any more: what waited for it is lost. A channel learns that nobody is there.
+    pub(crate) fn disconnected(&mut self, peer: SimPeer, purpose: Purpose) {
+        let connections = self.connections.as_mut();
+        let Some(waited) = connections.and_then(|all| all.close((peer, purpose))) else { return };
+        self.common.stats.failed_dials += 1;
+        for (_, _, what) in waited {
+            self.common.stats.lost += 1;
+            if let What::Lane(message) = what
+                && let Some(refusal) = message.refusal()
+            {
+                let (to, time) = (self.me, self.now.as_nanos());
+                let (sequence, what) = (self.next_sequence(), What::Lane(Box::new(refusal)));
+                self.common.schedule(Event { time, what, to, from: peer, sequence }, self.end);
+            }
+        }
+    }
+
+    /// `peer` runs: former incarnations of its node are not dialled any more. What is for whoever runs at
+    /// the address is for it.
     pub(crate) fn superseded(&mut self, peer: SimPeer) {
-        let lost = self.connections.as_mut().map_or(0, |all| all.close_former(peer));
-        self.common.stats.lost += lost as u64;
+        let waited = self.connections.as_mut().map(|all| all.close_former(peer));
+        for (kind, bytes, what) in waited.unwrap_or_default() {
+            if what.is_for_anyone() {
+                self.post_connected((peer, Purpose::Channels), kind, bytes, what);
+            } else {
+                self.common.stats.lost += 1;
+            }
+        }
     }
 
     /// When a message leaves a node whose processor takes its time.
@@ -405,6 +440,11 @@ impl<P: SimStack> LaneHost for Host<'_, P> {
 
     fn send(&mut self, to: SimPeer, message: LaneMessage, bytes: u64) -> bool {
         let kind = message.place(self.common.stats.messages.len());
+        if let Some(connections) = self.connections.as_deref().filter(|_| message.opens_stream()) {
+            let to = (connections.latest((to, Purpose::Channels)), Purpose::Channels);
+            self.post_connected(to, kind, bytes, What::Lane(Box::new(message)));
+            return true;
+        }
         if message.is_on_stream() {
             return self.post_until_it_arrives(to, kind, bytes, message);
         }
@@ -487,7 +527,7 @@ impl<P: SimStack> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_, 
     fn neighbor_down(&mut self, peer: SimPeer, reason: DownReason) {
         self.common.stats.neighbor_downs[reason as usize] += 1;
         if self.connections.is_some() {
-            self.disconnected(peer);
+            self.disconnected(peer, Purpose::Overlay);
         }
         let detail = Some(Record::reason(reason));
         self.see(EventKind::NeighborDown, |record| Record { peer: Some(peer), detail, ..record });

@@ -17,7 +17,7 @@ use murmurate::stack::{Input, Timer};
 
 use crate::engine::connections::{Connections, Dialling};
 use crate::engine::event::{Event, What};
-use crate::engine::handshake::Handshake;
+use crate::engine::handshake::{Handshake, Purpose, Step};
 use crate::engine::host::{Common, Host};
 use crate::engine::lanes::{Act, LaneHost, LaneMessage, Lanes};
 use crate::engine::lines::Out;
@@ -463,8 +463,15 @@ impl<P: SimStack> Shard<P> {
     ) {
         let (_, _, mut host) = self.host(network, place, now, end);
         match what {
-            What::Message(_) => host.connected(from),
-            What::Reset => host.disconnected(from),
+            What::Message(_) => host.connected(from, Purpose::Overlay),
+            What::Lane(message) if message.is_on_stream() => {
+                host.connected(from, Purpose::Channels);
+            }
+            // The process is gone.
+            What::Reset => {
+                host.disconnected(from, Purpose::Overlay);
+                host.disconnected(from, Purpose::Channels);
+            }
             What::Restarted => host.superseded(from),
             What::Timer(_) | What::Lane(_) | What::Handshake(_) | What::Late(_) => {}
         }
@@ -480,27 +487,32 @@ impl<P: SimStack> Shard<P> {
         message: Handshake,
     ) {
         let (_, _, mut host) = self.host(network, place, now, end);
+        let Handshake { purpose, step } = message;
         let dials = |host: &Host<'_, P>, peer, attempt| {
-            host.connections.as_ref().is_some_and(|all| all.is_dialling(peer, attempt))
+            let connections = host.connections.as_ref();
+            connections.is_some_and(|all| all.is_dialling((peer, purpose), attempt))
         };
-        match message {
-            Handshake::Dial(left) => {
-                host.shake(from, Handshake::Answer(left));
+        let on = |step| Handshake { purpose, step };
+        match step {
+            Step::Dial(left) => {
+                host.shake(from, on(Step::Answer(left)));
                 if left <= 1 {
-                    host.connected(from);
+                    host.connected(from, purpose);
                 }
             }
-            Handshake::Answer(left) if dials(&host, from, None) => match left {
-                0 | 1 => host.connected(from),
-                left => host.shake(from, Handshake::Dial(left - 1)),
+            Step::Answer(left) if dials(&host, from, None) => match left {
+                0 | 1 => host.connected(from, purpose),
+                left => host.shake(from, on(Step::Dial(left - 1))),
             },
-            Handshake::TimedOut { peer, attempt } | Handshake::Rejected { peer, attempt }
+            Step::TimedOut { peer, attempt } | Step::Rejected { peer, attempt }
                 if dials(&host, peer, Some(attempt)) =>
             {
-                host.disconnected(peer);
-                self.give(network, place, (now, end), Input::LinkDown(peer));
+                host.disconnected(peer, purpose);
+                if purpose == Purpose::Overlay {
+                    self.give(network, place, (now, end), Input::LinkDown(peer));
+                }
             }
-            Handshake::Answer(_) | Handshake::TimedOut { .. } | Handshake::Rejected { .. } => {}
+            Step::Answer(_) | Step::TimedOut { .. } | Step::Rejected { .. } => {}
         }
     }
 

@@ -238,3 +238,55 @@ fn a_clone_goes_on_with_its_lanes() {
         assert_eq!((tally.messages, tally.acknowledged, tally.duplicates), (2, 2, 0));
     }
 }
+
+/// A node sends one message to another that it is not connected with.
+fn once(connections: &str, more: &str) -> ChannelReport {
+    only_channel(&read(&format!(
+        "duration = '60s'\nnodes = {{ count = 60, joining = '2s' }}\n\
+         links = {{ latency = {{ model = 'constant', time = '20ms' }}, {connections} }}\n\
+         channels = [{{ name = 'c', kind = 'acknowledged', timeout = '12s' }}]\n\
+         workload = [{{ from = '30s', count = 1, sender = {{ node = 7 }}, payload = 100, \
+         send = {{ channel = 'c', to = {{ node = 50 }} }} }}]\n{more}"
+    )))
+}
+
+#[test]
+fn a_first_message_waits_for_a_dial_if_dials_take_time() {
+    let took = |connections| {
+        let latency = once(connections, "").latency_seconds.expect("it arrives");
+        Duration::from_secs_f64(latency.max).as_millis()
+    };
+    assert_eq!(took(""), 60, "greeting, answer and message");
+    assert_eq!(took("connections = { round_trips = 1 }"), 100);
+    assert_eq!(took("connections = { round_trips = 3 }"), 140, "without the overlay's greeting");
+}
+
+#[test]
+fn who_refuses_dials_is_unreachable_until_it_is_back() {
+    let restarted = |at: &str| {
+        once(
+            "connections = {}",
+            &format!(
+                "[[faults]]\nat = '20s'\ndo.crash.who.nodes = [50]\n\
+                 [[faults]]\nat = '{at}'\ndo.restart.who.nodes = [50]\n"
+            ),
+        )
+    };
+    let gone = restarted("40s");
+    assert_eq!((gone.delivered, gone.sent, gone.unreachable), (0, 0, 1), "{gone:?}");
+    let back = restarted("25s");
+    assert_eq!((back.delivered, back.acknowledged), (1, 1), "{back:?}");
+}
+
+#[test]
+fn promises_are_kept_where_connections_are_dialled() {
+    let more = "[links]\nloss = 0.1\nconnections = {}\ntransport = 'streams'\n\
+        [[faults]]\nat = '14s'\ndo.crash.who.nodes = [0, 3]\n\
+        [[faults]]\nat = '18s'\ndo.restart.who.nodes = [0, 3]\n\
+        [[faults]]\nat = '22s'\ndo.partition = { who = { nodes = [1, 2] }, for = '4s' }\n";
+    for kind in KINDS {
+        let report = run(&all_to_one(kind, 5, more));
+        let c = &report.channels[0];
+        assert!(c.delivered > c.messages / 2 && c.duplicates == 0, "{kind}: {c:?}");
+    }
+}

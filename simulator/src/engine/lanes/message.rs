@@ -103,6 +103,11 @@ impl LaneMessage {
         matches!(self.body, Body::Hello { .. })
     }
 
+    /// Whether a stream begins with it.
+    pub(crate) fn opens_stream(&self) -> bool {
+        matches!(self.body, Body::Hello { path: Path::Stream, .. })
+    }
+
     /// Whether it is sent again until it arrives.
     pub(crate) fn is_on_stream(&self) -> bool {
         match self.body {

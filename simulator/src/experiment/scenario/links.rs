@@ -72,7 +72,8 @@ pub enum Transport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Connections {
-    /// Round trips before the first message goes.
+    /// Round trips before the first message goes. The last one is the greeting of the overlay, which
+    /// connections of channels do without.
     #[schemars(range(min = 1, max = 16))]
     pub round_trips: u8,
     /// After how long without an answer a dial fails. A process that is gone refuses it at once.
