@@ -62,9 +62,12 @@ struct Options {
     /// Override a value of the scenario, such as nodes.count=64; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// How many seeds to simulate, starting with the scenario's seed; real nodes run with the first
+    /// How many seeds to simulate, starting with the scenario's seed
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
+    /// With how many of these seeds real nodes run; each run takes as long as the scenario says
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    runs: u64,
     /// Print only one JSON array on standard output, with an object for each scenario
     #[arg(long)]
     json: bool,
@@ -82,6 +85,7 @@ enum Command {
 const HELP: &str = "Examples:
   murmurate-twin calm.toml
   murmurate-twin partition-and-heal --set nodes.count=64
+  murmurate-twin calm.toml --runs 5                run real nodes five times, each with another seed
   murmurate-twin simulator/twin/scenarios/*.toml   run several, with a summary
 
 The exit status is 0 if all assertions hold in both worlds, 1 if one does not, and 2 for wrong input or \
@@ -101,6 +105,10 @@ fn main() -> ExitCode {
 
 /// Runs the scenarios one after the other. Returns success if all assertions hold.
 fn twins(options: &Options) -> Result<ExitCode, Error> {
+    if options.runs > options.seeds {
+        let (runs, seeds) = (options.runs, options.seeds);
+        return Err(format!("--runs {runs}: at most as many as --seeds, which is {seeds}").into());
+    }
     let mut scenarios = Vec::new();
     for file in &options.scenarios {
         let mut scenario = Scenario::read(file, &options.set)?;
@@ -113,7 +121,7 @@ fn twins(options: &Options) -> Result<ExitCode, Error> {
     let mut all = Vec::new();
     let mut failed = None;
     for scenario in &scenarios {
-        match twin(scenario, options.seeds) {
+        match twin(scenario, options) {
             Ok(both) => {
                 if !options.json {
                     println!("{both}");
@@ -138,14 +146,17 @@ fn twins(options: &Options) -> Result<ExitCode, Error> {
     Ok(if all.iter().all(table::Comparison::hold) { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn twin(scenario: &Scenario, seeds: u64) -> Result<table::Comparison, Error> {
-    let (first, journal) = simulate(scenario)?;
-    let mut simulated = vec![first];
-    for more in 1..seeds {
+fn twin(scenario: &Scenario, options: &Options) -> Result<table::Comparison, Error> {
+    let (mut simulated, mut real) = (Vec::new(), Vec::new());
+    for more in 0..options.seeds {
         let seed = scenario.seed.checked_add(more).ok_or("the seeds go beyond what there is")?;
-        simulated.push(simulate(&Scenario { seed, ..scenario.clone() })?.0);
+        let scenario = Scenario { seed, ..scenario.clone() };
+        let (report, journal) = simulate(&scenario)?;
+        if more < options.runs {
+            real.push(replay::run(&scenario, &journal, report.started_nodes)?);
+        }
+        simulated.push(report);
     }
-    let real = replay::run(scenario, &journal, simulated[0].started_nodes)?;
     Ok(table::Comparison::new(scenario, &simulated, &real))
 }
 

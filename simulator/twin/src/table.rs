@@ -20,13 +20,19 @@ pub(crate) struct Row {
     /// The phase, if it is of one.
     phase: Option<String>,
     figure: String,
-    /// The median over all seeds that have it.
-    simulated: Option<f64>,
-    least: Option<f64>,
-    greatest: Option<f64>,
-    real: Option<f64>,
-    /// Real by the simulated median.
+    /// Over all seeds that have it.
+    simulated: Option<Spread>,
+    real: Option<Spread>,
+    /// The real median by the simulated one.
     ratio: Option<f64>,
+}
+
+/// A figure of several runs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct Spread {
+    median: f64,
+    least: f64,
+    greatest: f64,
 }
 
 /// The result of an assertion in both worlds.
@@ -35,17 +41,19 @@ struct AssertionResult {
     assertion: String,
     /// The number of seeds with which it holds.
     simulated: usize,
-    real: bool,
+    real: usize,
 }
 
 /// All figures.
 #[derive(Debug, Serialize)]
 pub(crate) struct Comparison {
     scenario: String,
-    /// The first one, with which real nodes ran.
+    /// The first one.
     seed: u64,
     /// How many were simulated.
     seeds: usize,
+    /// With how many of them real nodes ran.
+    runs: usize,
     nodes: u32,
     figures: Vec<Row>,
     assertions: Vec<AssertionResult>,
@@ -53,88 +61,102 @@ pub(crate) struct Comparison {
     failures: Vec<String>,
 }
 
+impl Spread {
+    fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().flatten().collect();
+        values.sort_by(f64::total_cmp);
+        let (least, greatest) = (*values.first()?, *values.last()?);
+        let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
+        Some(Self { median, least, greatest })
+    }
+
+    fn range(self) -> Option<String> {
+        let Self { least, greatest, .. } = self;
+        (least < greatest).then(|| format!("{} to {}", number(least), number(greatest)))
+    }
+}
+
 impl Row {
     fn new(
         phase: Option<&str>,
         figure: &str,
-        simulated: Vec<Option<f64>>,
-        real: Option<f64>,
+        simulated: impl IntoIterator<Item = Option<f64>>,
+        real: impl IntoIterator<Item = Option<f64>>,
     ) -> Self {
-        let mut values: Vec<f64> = simulated.into_iter().flatten().collect();
-        values.sort_by(f64::total_cmp);
-        let n = values.len();
-        let median = (n > 0).then(|| f64::midpoint(values[(n - 1) / 2], values[n / 2]));
-        let ratio = median.zip(real).filter(|(simulated, _)| *simulated != 0.0);
+        let (simulated, real) = (Spread::of(simulated), Spread::of(real));
+        let ratio = simulated.zip(real).filter(|(simulated, _)| simulated.median != 0.0);
         Self {
             phase: phase.map(ToOwned::to_owned),
             figure: figure.to_owned(),
-            simulated: median,
-            least: values.first().copied(),
-            greatest: values.last().copied(),
+            simulated,
             real,
-            ratio: ratio.map(|(simulated, real)| real / simulated),
+            ratio: ratio.map(|(simulated, real)| real.median / simulated.median),
         }
     }
 
-    fn range(&self) -> String {
-        match (self.least, self.greatest) {
-            (Some(least), Some(greatest)) if least < greatest => {
-                format!("{} to {}", number(Some(least)), number(Some(greatest)))
-            }
-            _ => String::new(),
-        }
+    /// Whether there is anything to say in either world.
+    fn is_said(&self) -> bool {
+        [self.simulated, self.real].into_iter().flatten().any(|spread| spread.greatest > 0.0)
     }
 }
 
 impl Comparison {
     /// Compares the simulated runs of all seeds with what was observed of real nodes, which ran with the
-    /// first seed.
+    /// first ones.
     pub(crate) fn new(
         scenario: &Scenario,
         simulated: &[Report],
-        observations: &Observations,
+        observations: &[Observations],
     ) -> Self {
-        let real = observations.report(scenario);
+        let real: Vec<_> = observations.iter().map(|run| run.report(scenario)).collect();
         let mut figures = Vec::new();
-        for real in &real.phases {
-            let is_same = |phase: &&PhaseReport| phase.phase == real.phase;
+        for (place, known) in real[0].phases.iter().enumerate() {
+            let is_same = |phase: &&PhaseReport| phase.phase == known.phase;
             let phases: Vec<_> =
                 simulated.iter().filter_map(|report| report.phases.iter().find(is_same)).collect();
-            figures.extend(phase(&phases, real));
+            let real: Vec<_> = real.iter().map(|report| &report.phases[place]).collect();
+            figures.extend(phase(&phases, &real));
         }
-        for (place, real) in real.channels.iter().enumerate() {
+        for place in 0..real[0].channels.len() {
             let channels: Vec<_> =
                 simulated.iter().filter_map(|report| report.channels.get(place)).collect();
-            figures.extend(channel(&channels, real));
+            let real: Vec<_> = real.iter().map(|report| &report.channels[place]).collect();
+            figures.extend(channel(&channels, &real));
         }
-        figures.extend(messages(simulated, &observations.messages(scenario)));
+        let sent: Vec<_> = observations.iter().map(|run| run.messages(scenario)).collect();
+        figures.extend(messages(simulated, &sent));
         figures.extend(times(scenario, simulated, &real));
         let asserted = |(place, verdict): (usize, &Verdict)| AssertionResult {
             assertion: verdict.assertion.clone(),
             simulated: simulated.iter().filter(|report| report.verdicts[place].holds).count(),
-            real: verdict.holds,
+            real: real.iter().filter(|report| report.verdicts[place].holds).count(),
         };
         Self {
             scenario: scenario.name.clone(),
             seed: scenario.seed,
             seeds: simulated.len(),
+            runs: observations.len(),
             nodes: scenario.nodes.count,
             figures,
-            assertions: real.verdicts.iter().enumerate().map(asserted).collect(),
-            failures: observations.failures.clone(),
+            assertions: real[0].verdicts.iter().enumerate().map(asserted).collect(),
+            failures: observations.iter().flat_map(|run| run.failures.iter().cloned()).collect(),
         }
     }
 
     /// Whether all assertions hold in both worlds, with every seed.
     pub(crate) fn hold(&self) -> bool {
-        self.assertions.iter().all(|asserted| asserted.simulated == self.seeds && asserted.real)
+        let holds = |asserted: &AssertionResult| {
+            (asserted.simulated, asserted.real) == (self.seeds, self.runs)
+        };
+        self.assertions.iter().all(holds)
     }
 }
 
-fn phase(simulated: &[&PhaseReport], real: &PhaseReport) -> Vec<Row> {
+fn phase(simulated: &[&PhaseReport], real: &[&PhaseReport]) -> Vec<Row> {
+    let Some(known) = real.first() else { return Vec::new() };
     let of = |figure: &str, of: &dyn Fn(&PhaseReport) -> Option<f64>| {
-        let simulated = simulated.iter().map(|phase| of(phase)).collect();
-        Row::new(Some(&real.phase), figure, simulated, of(real))
+        let [simulated, real] = [simulated, real].map(|runs| runs.iter().map(|phase| of(phase)));
+        Row::new(Some(&known.phase), figure, simulated, real)
     };
     let latency = |of: &PhaseReport| of.latency_seconds;
     vec![
@@ -153,12 +175,13 @@ fn phase(simulated: &[&PhaseReport], real: &PhaseReport) -> Vec<Row> {
 }
 
 /// What became of the messages on a channel.
-fn channel(simulated: &[&ChannelReport], real: &ChannelReport) -> Vec<Row> {
+fn channel(simulated: &[&ChannelReport], real: &[&ChannelReport]) -> Vec<Row> {
+    let Some(known) = real.first() else { return Vec::new() };
     let of = |figure: &str, of: &dyn Fn(&ChannelReport) -> Option<f64>| {
-        let simulated = simulated.iter().map(|channel| of(channel)).collect();
-        Row::new(None, &format!("{}: {figure}", real.channel), simulated, of(real))
+        let [simulated, real] =
+            [simulated, real].map(|runs| runs.iter().map(|channel| of(channel)));
+        Row::new(None, &format!("{}: {figure}", known.channel), simulated, real)
     };
-    let is_said = |row: &Row| row.greatest > Some(0.0) || row.real > Some(0.0);
     let rows = [
         of("messages", &|c| Some(c.messages as f64)),
         of("delivered", &|c| Some(c.delivered as f64)),
@@ -174,13 +197,13 @@ fn channel(simulated: &[&ChannelReport], real: &ChannelReport) -> Vec<Row> {
         of("round trip p50, ms", &|c| c.round_trip_seconds.map(|l| l.p50 * 1e3)),
         of("round trip p99, ms", &|c| c.round_trip_seconds.map(|l| l.p99 * 1e3)),
     ];
-    rows.into_iter().filter(is_said).collect()
+    rows.into_iter().filter(Row::is_said).collect()
 }
 
 /// Messages of kinds that either world has sent.
-fn messages(simulated: &[Report], real: &BTreeMap<String, u64>) -> Vec<Row> {
+fn messages(simulated: &[Report], real: &[BTreeMap<String, u64>]) -> Vec<Row> {
     let kinds = simulated.iter().flat_map(|report| report.messages.iter().map(|sent| sent.kind));
-    let kinds = kinds.chain(real.keys().map(String::as_str));
+    let kinds = kinds.chain(real.iter().flat_map(|sent| sent.keys().map(String::as_str)));
     // Real nodes do not count these.
     let kinds: BTreeSet<&str> = kinds.filter(|kind| !lanes::KINDS.contains(kind)).collect();
     let row = |kind: &str| {
@@ -189,24 +212,24 @@ fn messages(simulated: &[Report], real: &BTreeMap<String, u64>) -> Vec<Row> {
             // An empty sum of floats is -0.
             Some(sent.fold(0.0, |sum, sent| sum + sent.count as f64))
         };
-        let real = real.get(kind).map_or(0.0, |count| *count as f64);
-        Row::new(None, &format!("messages: {kind}"), simulated.iter().map(of).collect(), Some(real))
+        let real = real.iter().map(|sent| Some(sent.get(kind).map_or(0.0, |count| *count as f64)));
+        Row::new(None, &format!("messages: {kind}"), simulated.iter().map(of), real)
     };
-    let is_said = |row: &Row| row.greatest > Some(0.0) || row.real > Some(0.0);
-    kinds.into_iter().map(row).filter(is_said).collect()
+    kinds.into_iter().map(row).filter(Row::is_said).collect()
 }
 
 /// How long it took until an assertion with `within` held.
-fn times(scenario: &Scenario, simulated: &[Report], real: &ObservedReport) -> Vec<Row> {
+fn times(scenario: &Scenario, simulated: &[Report], real: &[ObservedReport]) -> Vec<Row> {
     let row = |(place, assertion): (usize, &Assertion)| {
         let Window::Within(_, event) = &assertion.window else { return None };
         let begun = scenario.event_time(event).0.as_secs_f64();
         let took = |verdict: &Verdict| Some(verdict.at.filter(|_| verdict.holds)? - begun);
-        let verdict = &real.verdicts[place];
-        let what = verdict.assertion.split(" within ").next().unwrap_or_default();
+        let asserted = &simulated.first()?.verdicts[place].assertion;
+        let what = asserted.split(" within ").next().unwrap_or_default();
         let figure = format!("s from {event} until {what}");
-        let simulated = simulated.iter().map(|report| took(&report.verdicts[place])).collect();
-        Some(Row::new(None, &figure, simulated, took(verdict)))
+        let simulated = simulated.iter().map(|report| took(&report.verdicts[place]));
+        let real = real.iter().map(|report| took(&report.verdicts[place]));
+        Some(Row::new(None, &figure, simulated, real))
     };
     scenario.assertions.iter().enumerate().filter_map(row).collect()
 }
@@ -219,9 +242,11 @@ impl Comparison {
     fn cell(&self, phase: &str, figure: &str) -> String {
         let is_it = |row: &&Row| row.phase.as_deref() == Some(phase) && row.figure == figure;
         let Some(row) = self.figures.iter().find(is_it) else { return String::new() };
-        let range = row.range();
-        let range = if range.is_empty() { range } else { format!(" ({range})") };
-        format!("{} / {}{range}", number(row.real), number(row.simulated))
+        let both = [row.real, row.simulated].map(|spread| {
+            let range = spread.and_then(Spread::range).map(|range| format!(" ({range})"));
+            format!("{}{}", median(spread), range.unwrap_or_default())
+        });
+        both.join(" / ")
     }
 }
 
@@ -248,39 +273,50 @@ impl fmt::Display for Summary<'_> {
                 table.add_row(names.into_iter().chain(cells));
             }
         }
-        write!(f, "real / simulated (range)\n\n{table}")
+        write!(f, "real / simulated, each a median (range)\n\n{table}")
     }
 }
 
-fn number(value: Option<f64>) -> String {
-    match value {
-        None => "-".into(),
-        Some(value) if value == value.trunc() && value.abs() < 1e15 => format!("{value}"),
-        Some(value) if value.abs() < 0.1 => format!("{value:.4}"),
-        Some(value) => format!("{value:.2}"),
+fn median(spread: Option<Spread>) -> String {
+    spread.map_or_else(|| "-".into(), |spread| number(spread.median))
+}
+
+fn number(value: f64) -> String {
+    if value == value.trunc() && value.abs() < 1e15 {
+        format!("{value}")
+    } else if value.abs() < 0.1 {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.2}")
     }
 }
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scenario, nodes, seed, seeds, .. } = self;
+        let Self { scenario, nodes, seed, seeds, runs, .. } = self;
+        let number = |count: &usize| match count {
+            1 => "1 seed".to_owned(),
+            count => format!("{count} seeds"),
+        };
+        let (simulated, real) = (number(seeds), number(runs));
         writeln!(
             f,
-            "{scenario}: {nodes} nodes; real with seed {seed}, simulated with {seeds} from it on\n"
+            "{scenario}: {nodes} nodes; from seed {seed} on {simulated} simulated, {real} real\n"
         )?;
         let mut table = Table::new();
         table.load_style(ASCII_MARKDOWN);
-        table.set_header(["phase", "figure", "simulated", "range", "real", "real / simulated"]);
+        let heads = ["phase", "figure", "simulated", "range", "real", "range", "real / simulated"];
+        table.set_header(heads);
         for row in &self.figures {
-            let phase = row.phase.clone().unwrap_or_default();
-            let ratio = row.ratio.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"));
+            let range = |spread: Option<Spread>| spread.and_then(Spread::range).unwrap_or_default();
             table.add_row([
-                phase,
+                row.phase.clone().unwrap_or_default(),
                 row.figure.clone(),
-                number(row.simulated),
-                row.range(),
-                number(row.real),
-                ratio,
+                median(row.simulated),
+                range(row.simulated),
+                median(row.real),
+                range(row.real),
+                row.ratio.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}")),
             ]);
         }
         for column in table.column_iter_mut().skip(2) {
@@ -288,8 +324,11 @@ impl fmt::Display for Comparison {
         }
         writeln!(f, "{table}")?;
         for AssertionResult { assertion, simulated, real } in &self.assertions {
-            let real = if *real { "holds" } else { "FAILS" };
-            writeln!(f, "{assertion}: simulated {simulated} of {seeds}, real {real}")?;
+            let fails = if (simulated, real) == (seeds, runs) { "" } else { " FAILS" };
+            writeln!(
+                f,
+                "{assertion}: simulated {simulated} of {seeds}, real {real} of {runs}{fails}"
+            )?;
         }
         for failure in self.failures.iter().take(10) {
             writeln!(f, "! {failure}")?;
