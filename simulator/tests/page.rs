@@ -347,6 +347,63 @@ fn regions_stand_beside_the_best_possible() {
     assert_eq!(found["colors"], json!(["region", "degree", "load"]));
 }
 
+/// Classes of nodes, a channel and lookups.
+const EVERYTHING: &str = r#"
+duration = "40s"
+nodes = { count = 60, joining = "5s" }
+classes = [{ name = "slow", who.share = "30%", loss = "5%" }]
+channels = [{ name = "orders", kind = "acknowledged" }]
+workload = [
+  { from = "10s", until = "30s", pace.rate = 5.0 },
+  { from = "10s", until = "30s", pace.rate = 5.0, payload = 100, send.channel = "orders" },
+  { from = "10s", until = "30s", pace.rate = 5.0, payload = 100, look_up.relay = true },
+]
+"#;
+
+fn classes_channels_and_lookups_have_tables() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("everything.toml");
+    std::fs::write(&file, EVERYTHING).expect("written");
+    let (run, page) = reported(folder.path(), &[file.to_str().expect("a path")]);
+    let (found, console) = browse(folder.path(), &page, LOOK);
+    assert_eq!(console, [""; 0], "nothing on the console");
+    let rows = table(&found, "Classes of nodes");
+    let classes = list(&run["classes"]);
+    assert_eq!((rows.len(), classes.len()), (2, 2), "{rows:?}");
+    for (row, class) in rows.iter().zip(classes) {
+        assert_eq!(row[0], text(&class["class"]));
+        for (cell, key, digits) in [
+            (1, "running_nodes", 0),
+            (2, "mean_degree", 3),
+            (3, "isolated", 0),
+            (4, "deliveries", 0),
+        ] {
+            shows(row[cell], &[number(&class[key])], digits);
+        }
+        shows(row[5], &[100.0 * number(&class["reliability"])], 4);
+        shows(row[6], &milliseconds(&class["latency_seconds"]), 1);
+    }
+    let rows = table(&found, "Messages on channels");
+    let channel = &run["channels"][0];
+    let cell = |rows: &[Vec<&str>], name: &str| {
+        rows.iter().find(|row| row[0] == name).expect(name)[1].to_owned()
+    };
+    for (name, key) in
+        [("to send", "messages"), ("delivered", "delivered"), ("acknowledged", "acknowledged")]
+    {
+        assert!(number(&channel[key]) > 90.0, "{channel}");
+        shows(&cell(&rows, name), &[number(&channel[key])], 0);
+    }
+    shows(&cell(&rows, "there and back"), &milliseconds(&channel["round_trip_seconds"]), 1);
+    let rows = table(&found, "Lookups");
+    let routing = &run["routing"];
+    for (name, key) in [("lookups", "lookups"), ("found", "found"), ("datagrams", "datagrams")] {
+        assert!(number(&routing[key]) > 90.0, "{routing}");
+        shows(&cell(&rows, name), &[number(&routing[key])], 0);
+    }
+    shows(&cell(&rows, "time"), &milliseconds(&routing["latency_seconds"]), 1);
+}
+
 fn of_many_nodes_a_sample_is_drawn_and_the_page_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let many = [
@@ -457,6 +514,7 @@ fn main() -> ExitCode {
         the_page_shows_the_figures_of_the_run,
         figures_of_a_bad_run_are_told_apart,
         regions_stand_beside_the_best_possible,
+        classes_channels_and_lookups_have_tables,
         of_many_nodes_a_sample_is_drawn_and_the_page_says_so,
         what_a_scenario_says_stays_text,
         a_phone_shows_the_page_without_scrolling_sideways,

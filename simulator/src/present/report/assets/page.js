@@ -118,6 +118,38 @@ function regionTable() {
   }
 }
 
+const quantiles = (q) => (q === null ? "-" : ms(q));
+
+function classTable() {
+  const classes = run.classes ?? [];
+  if (classes.length === 0) return;
+  const heads = ["class", "running nodes", "mean degree", "isolated", "deliveries", "reliability", "latency"];
+  table(section("rest", "Classes of nodes", "Nodes and neighbours at the end, deliveries of the whole run; latency is p50 / p99 / max in ms."), heads, classes.map((c) => [
+    c.class, figure(c.running_nodes), figure(c.mean_degree, 3), figure(c.isolated), figure(c.deliveries), share(c.reliability), quantiles(c.latency_seconds),
+  ]));
+}
+
+function channelTable() {
+  const channels = run.channels ?? [];
+  if (channels.length === 0) return;
+  const counts = [
+    ["to send", "messages"], ["delivered", "delivered"], ["delivered again", "delivered_again"], ["delivered twice", "duplicates"],
+    ["acknowledged", "acknowledged"], ["answered", "answered"], ["refused, no room", "refused"], ["gone", "gone"], ["timed out", "timed_out"],
+    ["shed", "shed"], ["nobody there", "unreachable"], ["no outcome", "open"], ["frames sent again", "retransmitted"],
+  ].filter(([, key]) => channels.some((channel) => channel[key] > 0));
+  const rows = counts.map(([name, key]) => [name, ...channels.map((channel) => figure(channel[key]))]);
+  rows.push(["latency", ...channels.map((c) => quantiles(c.latency_seconds))], ["there and back", ...channels.map((c) => quantiles(c.round_trip_seconds))]);
+  table(section("rest", "Messages on channels", "Times are p50 / p99 / max in ms."), ["", ...channels.map((c) => c.channel)], rows);
+}
+
+function lookupTable() {
+  if (!run.routing) return;
+  const { lookups, found, not_found, latency_seconds, datagrams, delivered, lost } = run.routing;
+  const rows = [["lookups", figure(lookups)], ["found", figure(found)], ["not found", figure(not_found)], ["time", quantiles(latency_seconds)]];
+  if (datagrams > 0) rows.push(["datagrams", figure(datagrams)], ["delivered", figure(delivered)], ["told as lost", figure(lost)]);
+  table(section("rest", "Lookups", "Times are p50 / p99 / max in ms."), ["", ""], rows);
+}
+
 function timeline() {
   if (run.timeline.length === 0) return;
   table(section("rest", "What happened"), ["fault", "kind", "at", "until", "struck"], run.timeline.map((f) => [
@@ -214,8 +246,11 @@ verdicts();
 whatWasRun();
 phases();
 regionTable();
+classTable();
 timeline();
 messages();
+channelTable();
+lookupTable();
 const recolor = drawCharts();
 report.topology = drawTopology();
 report.ready = report.topology.ready;
