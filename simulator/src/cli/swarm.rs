@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::study::swarm::{self, Plan, Shrunk, SwarmSummary};
+use crate::study::swarm::{self, Focus, Plan, Shrunk, SwarmSummary};
 use serde::Serialize;
 
 use crate::cli::args::Swarm;
@@ -45,6 +45,9 @@ struct Found {
 }
 
 pub(crate) fn swarm(options: &Swarm) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    if let Some((kind, [one, other])) = Focus::contradiction(&options.with) {
+        return Err(format!("--with {one},{other}: a run has one {kind} strategy").into());
+    }
     // A panic ends the program: nobody would know which seed it was.
     std::panic::set_hook(Box::new(|panic| {
         let seed = swarm::current_seed().map_or_else(String::new, |seed| format!("seed {seed}: "));

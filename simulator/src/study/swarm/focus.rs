@@ -44,6 +44,19 @@ impl Focus {
         memberships.chain(broadcasts).chain(others).collect()
     }
 
+    /// What kind of strategy is wanted twice, and which ones: a run has only one of each kind.
+    #[must_use]
+    pub fn contradiction(wanted: &[Self]) -> Option<(&'static str, [&'static str; 2])> {
+        let twice = |kind, names: Vec<&'static str>| {
+            let mut of_kind = wanted.iter().map(|focus| focus.name()).filter(|n| names.contains(n));
+            let first = of_kind.next()?;
+            Some((kind, [first, of_kind.find(|other| *other != first)?]))
+        };
+        let memberships = Membership::all().iter().map(|one| one.name()).collect();
+        let broadcasts = Broadcast::all().iter().map(|one| one.name()).collect();
+        twice("membership", memberships).or_else(|| twice("broadcast", broadcasts))
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -68,5 +81,28 @@ impl FromStr for Focus {
             let names: Vec<_> = Self::all().iter().map(|focus| focus.name()).collect();
             format!("{name:?} is not one of {}", names.join(", "))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_has_one_strategy_of_each_kind() {
+        let contradiction = |names: &[&str]| {
+            let wanted: Vec<Focus> = names.iter().map(|name| name.parse().unwrap()).collect();
+            Focus::contradiction(&wanted)
+        };
+        assert_eq!(contradiction(&["full-mesh", "flood", "pairs", "anti-entropy"]), None);
+        assert_eq!(contradiction(&["flood", "flood"]), None);
+        assert_eq!(
+            contradiction(&["full-mesh", "flood", "hyparview"]),
+            Some(("membership", ["full-mesh", "hyparview"]))
+        );
+        assert_eq!(
+            contradiction(&["flood", "plumtree"]),
+            Some(("broadcast", ["flood", "plumtree"]))
+        );
     }
 }
