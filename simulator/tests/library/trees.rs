@@ -3,20 +3,32 @@
 use murmurate_simulator::experiment::runner::{self, Report};
 use murmurate_simulator::experiment::scenario::Document;
 
-fn report_of(text: &str) -> Report {
-    let scenario = Document::parse("f", text).expect("TOML").scenario().expect("right");
+/// A run of so many nodes, which compare what they have.
+fn run(nodes: u32, duration: &str, more: &str) -> Report {
+    let text = format!(
+        r#"
+        duration = "{duration}"
+        [nodes]
+        count = {nodes}
+        joining = "5s"
+        [anti_entropy]
+        {more}
+        "#
+    );
+    let scenario = Document::parse("f", &text).expect("TOML").scenario().expect("right");
     runner::run(&scenario, &mut ()).expect("it runs")
 }
 
-/// Redundancy and p99 of 100 nodes that publish at this pace, minutes after they began.
+/// Redundancy and p99 of the last phase.
+fn last_of(report: &Report) -> (f64, f64) {
+    let last = report.phases.last().expect("a phase");
+    (last.rmr.expect("broadcasts"), last.latency_seconds.expect("deliveries").p99)
+}
+
+/// Those of 100 nodes that publish at this pace, minutes after they began.
 fn at_last(pace: &str, more: &str) -> (f64, f64) {
-    let text = format!(
+    let more = format!(
         r#"
-        duration = "5m"
-        [nodes]
-        count = 100
-        joining = "5s"
-        [anti_entropy]
         [[workload]]
         from = "10s"
         {pace}
@@ -25,10 +37,12 @@ fn at_last(pace: &str, more: &str) -> (f64, f64) {
         {more}
         "#
     );
-    let report = report_of(&text);
-    let late = report.phases.last().expect("a phase");
-    (late.rmr.expect("broadcasts"), late.latency_seconds.expect("deliveries").p99)
+    last_of(&run(100, "5m", &more))
 }
+
+/// Latencies that are drawn anew for each message.
+const SWINGING: &str =
+    "[links]\nlatency = { model = \"uniform\", from = \"10ms\", to = \"100ms\" }";
 
 /// Without a root and trials each replaced link made the tree a little deeper: a redundancy of 0.09 and a p99
 /// of 200 ms from the third minute on.
@@ -70,25 +84,19 @@ fn lost_messages_leave_few_links_in_the_tree() {
 /// redundancy of 0.31 and a p99 of 2.4 s, without end.
 #[test]
 fn a_tree_bears_one_fast_publisher_on_links_that_swing() {
-    let text = r#"
-        duration = "2m"
-        [nodes]
-        count = 100
-        joining = "5s"
-        [links]
-        latency = { model = "uniform", from = "10ms", to = "100ms" }
-        [anti_entropy]
+    let more = format!(
+        r#"
+        {SWINGING}
         [[workload]]
         from = "10s"
         until = "115s"
         pace.rate = 20.0
         sender = "one"
         [measure]
-        phases = [{ name = "late", from = "40s" }]
-    "#;
-    let report = report_of(text);
-    let late = report.phases.last().expect("a phase");
-    let (redundancy, p99) = (late.rmr.expect("some"), late.latency_seconds.expect("some").p99);
+        phases = [{{ name = "late", from = "40s" }}]
+        "#
+    );
+    let (redundancy, p99) = last_of(&run(100, "2m", &more));
     assert!(redundancy < 0.08, "redundancy {redundancy}");
     assert!(p99 < 0.8, "p99 {p99} s");
 }
@@ -97,19 +105,8 @@ fn a_tree_bears_one_fast_publisher_on_links_that_swing() {
 /// brought.
 #[test]
 fn what_the_tree_brings_is_not_fetched() {
-    let text = r#"
-        duration = "2m"
-        [nodes]
-        count = 200
-        joining = "5s"
-        [links]
-        latency = { model = "uniform", from = "10ms", to = "100ms" }
-        [anti_entropy]
-        [[workload]]
-        from = "20s"
-        pace.rate = 20.0
-    "#;
-    let report = report_of(text);
+    let more = format!("{SWINGING}\n[[workload]]\nfrom = \"20s\"\npace.rate = 20.0\n");
+    let report = run(200, "2m", &more);
     let count = |kind| report.messages.iter().find(|sent| sent.kind == kind).expect(kind).count;
     let (fetched, brought) = (count("reply"), count("gossip"));
     assert!(fetched < brought / 1_000, "{fetched} fetched beside {brought}");
