@@ -4,7 +4,7 @@
 //! which the network carries as on a stream. A dead process refuses the connection; a dead host does not
 //! answer, and the dial times out. In both cases the node is told that the link is down, and what waited is
 //! lost. The streams of channels have connections of their own: the greeting that opens one waits, too, and if
-//! there can be no connection, the channel learns that nobody is there.
+//! the dial is refused, the channel learns that nobody is there.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub struct Dialling {
 const MOST_HELD: usize = 1_024;
 
 /// A message that waits, its kind and its bytes.
-pub(crate) type Held<P> = (usize, u64, What<P>);
+type Held<P> = (usize, u64, What<P>);
 
 /// The connections of one node. What is idle for long is as if it were closed.
 #[derive(Debug, Clone)]

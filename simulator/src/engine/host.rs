@@ -221,15 +221,16 @@ impl<P: SimStack> Host<'_, P> {
         }
     }
 
-    /// There is none any more: what waited for it is lost. A channel learns that nobody is there.
-    pub(crate) fn disconnected(&mut self, peer: SimPeer, purpose: Purpose) {
+    /// There is none any more: what waited for it is lost. If the other side `refused`, a channel learns that
+    /// nobody is there. Silence proves nothing: then its greeting stays without an answer.
+    pub(crate) fn disconnected(&mut self, peer: SimPeer, purpose: Purpose, refused: bool) {
         let connections = self.connections.as_mut();
         let Some(waited) = connections.and_then(|all| all.close((peer, purpose))) else { return };
         self.common.stats.failed_dials += 1;
         for (_, _, what) in waited {
             self.common.stats.lost += 1;
             if let What::Lane(message) = what
-                && let Some(refusal) = message.refusal()
+                && let Some(refusal) = message.refusal().filter(|_| refused)
             {
                 let (to, time) = (self.me, self.now.as_nanos());
                 let (sequence, what) = (self.next_sequence(), What::Lane(Box::new(refusal)));
@@ -527,7 +528,7 @@ impl<P: SimStack> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_, 
     fn neighbor_down(&mut self, peer: SimPeer, reason: DownReason) {
         self.common.stats.neighbor_downs[reason as usize] += 1;
         if self.connections.is_some() {
-            self.disconnected(peer, Purpose::Overlay);
+            self.disconnected(peer, Purpose::Overlay, false);
         }
         let detail = Some(Record::reason(reason));
         self.see(EventKind::NeighborDown, |record| Record { peer: Some(peer), detail, ..record });

@@ -469,8 +469,8 @@ impl<P: SimStack> Shard<P> {
             }
             // The process is gone.
             What::Reset => {
-                host.disconnected(from, Purpose::Overlay);
-                host.disconnected(from, Purpose::Channels);
+                host.disconnected(from, Purpose::Overlay, true);
+                host.disconnected(from, Purpose::Channels, true);
             }
             What::Restarted => host.superseded(from),
             What::Timer(_) | What::Lane(_) | What::Handshake(_) | What::Late(_) => {}
@@ -507,7 +507,7 @@ impl<P: SimStack> Shard<P> {
             Step::TimedOut { peer, attempt } | Step::Rejected { peer, attempt }
                 if dials(&host, peer, Some(attempt)) =>
             {
-                host.disconnected(peer, purpose);
+                host.disconnected(peer, purpose, matches!(step, Step::Rejected { .. }));
                 if purpose == Purpose::Overlay {
                     self.give(network, place, (now, end), Input::LinkDown(peer));
                 }
