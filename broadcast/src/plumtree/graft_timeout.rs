@@ -4,6 +4,11 @@
 //! asked for in vain; too long, and whoever is behind a silent link waits. Here each peer finds its
 //! own. It begins with the deployment's; then it waits twice as long after an announcement as any of
 //! the last payloads needed that the tree brought. Answers are waited for likewise.
+//!
+//! A young tree shows no such lags: all links are eager, and nothing is announced before it is brought.
+//! Its first broadcasts are often under way together and cut it at several places. Whoever is cut off
+//! then would wait for as long as the deployment says, with everybody behind it. So the first measure is
+//! how far the copies of one broadcast lie apart.
 
 use core::time::Duration;
 
@@ -13,6 +18,12 @@ use super::Config;
 
 /// Payloads after which a lag counts no more; at most twice as many.
 const WINDOW: u8 = 250;
+/// Lags of payloads that tell more than copies do.
+const LAGS: u8 = 2;
+/// The ways of a tree that was cut in haste are longer than those of the flood before it. With twice the lag
+/// of copies, payloads that were under way were grafted, which made trees deeper; with six to twelve times,
+/// trees in a calm network are what they are without.
+const DEEPER: u32 = 8;
 /// The longest wait that is learned, in milliseconds.
 const MOST: u16 = 10_000;
 /// More doublings than anybody needs.
@@ -26,6 +37,8 @@ pub(crate) struct GraftTimeout {
     waits: [u16; 2],
     /// Payloads of this window.
     payloads: u8,
+    /// Whether there was no window before this one.
+    is_first: bool,
     /// For an answer; shorter again by an eighth with every answer.
     answer: u16,
 }
@@ -33,7 +46,7 @@ pub(crate) struct GraftTimeout {
 impl GraftTimeout {
     pub(crate) fn new(config: &Config) -> Self {
         let first = millis(config.graft_timeout).min(u16::MAX.into()) as u16;
-        Self { waits: [0, first], payloads: 0, answer: 0 }
+        Self { waits: [0, first], payloads: 0, is_first: true, answer: 0 }
     }
 
     /// At least `least_graft_timeout`.
@@ -64,6 +77,17 @@ impl GraftTimeout {
         if self.payloads == WINDOW {
             self.waits = [0, self.waits[0]];
             self.payloads = 0;
+            self.is_first = false;
+        }
+    }
+
+    /// A copy of a broadcast that was under way alone came so long after the first. It counts in place of
+    /// what the deployment says, until payloads show more.
+    pub(crate) fn saw_copy(&mut self, lag: Duration, config: &Config) {
+        if self.is_first && self.payloads < LAGS {
+            let [present, _] = self.waits;
+            let wait = millis(lag.saturating_mul(DEEPER).min(config.graft_timeout));
+            self.waits = [present.max(wait.min(MOST.into()) as u16), 0];
         }
     }
 
@@ -114,6 +138,30 @@ mod tests {
         assert_eq!(see(MS(1), WINDOW), MS(25), "at least");
         assert_eq!(see(MS(3_000), 1), MS(6_000), "longer than the first wait, if it must be");
         assert_eq!(see(Duration::MAX, 1), MS(10_000), "bounded");
+    }
+
+    #[test]
+    fn a_young_tree_waits_by_how_far_copies_lie_apart() {
+        let config = config(25, 1_000);
+        let mut graft_timeout = GraftTimeout::new(&config);
+        let mut see = |lesson: &dyn Fn(&mut GraftTimeout)| {
+            lesson(&mut graft_timeout);
+            graft_timeout.wait(&config)
+        };
+        let copy = |lag| {
+            move |timeout: &mut GraftTimeout| timeout.saw_copy(MS(lag), &self::config(25, 1_000))
+        };
+        assert_eq!(see(&copy(10)), MS(80), "not what the deployment says");
+        assert_eq!(see(&copy(20)), MS(160), "the farthest");
+        assert_eq!(see(&copy(1)), MS(160));
+        assert_eq!(see(&|young| young.saw(MS(100))), MS(200), "a lag counts as ever");
+        assert_eq!(see(&|young| young.saw(MS(1))), MS(200));
+        assert_eq!(see(&copy(500)), MS(200), "lags are known");
+        assert_eq!(see(&|grown| (2..WINDOW).for_each(|_| grown.saw(MS(1)))), MS(200));
+        assert_eq!(see(&copy(500)), MS(200), "and so were they before");
+        let mut slow = GraftTimeout::new(&config);
+        slow.saw_copy(MS(500), &config);
+        assert_eq!(slow.wait(&config), MS(1_000), "at most what the deployment says");
     }
 
     #[test]

@@ -130,6 +130,10 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
             if self.on_late_copies(now, from, copy, fx) {
                 return;
             }
+            if let Some(lag) = self.sampling.since_only(now) {
+                let config = Arc::clone(&self.config);
+                self.learn(|timeout| timeout.saw_copy(lag, &config), fx);
+            }
             // A duplicate proves a cycle, and prunes the link it came on (Algorithm 1).
             if self.cuts(id, from) || !self.is_neighbor(from) {
                 if !self.is_neighbor(from) {
@@ -150,7 +154,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         if self.shapes(now, id) {
             self.optimize(from, round, &missed.announcers, fx);
         }
-        self.learn(missed.lag, fx);
+        self.learn(|timeout| timeout.saw(missed.lag), fx);
         self.deliver(id, round, payload, given_up, fx);
     }
 

@@ -51,6 +51,11 @@ impl PruneSampling {
         self.level = self.level.max(bits(self.count));
     }
 
+    /// How long ago the only broadcast of this period came, if none came shortly before it either.
+    pub(crate) fn since_only(&self, now: Time) -> Option<Duration> {
+        (self.count == 1 && self.level == 0).then(|| now.since(self.since))
+    }
+
     /// Whether the broadcast whose name has this hash may change the tree. Broadcasts are `long` under
     /// way unless a period is many times the time that payloads are waited for.
     pub(crate) fn picks(&self, hash: u64, is_long: bool) -> bool {

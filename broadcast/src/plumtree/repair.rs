@@ -40,9 +40,13 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         }
     }
 
-    pub(super) fn learn(&mut self, lag: Duration, fx: &mut impl Effects<Self>) {
+    pub(super) fn learn(
+        &mut self,
+        lesson: impl FnOnce(&mut GraftTimeout),
+        fx: &mut impl Effects<Self>,
+    ) {
         let before = self.graft_timeout;
-        self.graft_timeout.saw(lag);
+        lesson(&mut self.graft_timeout);
         if self.graft_timeout.longest() == before.longest() {
             return;
         }
@@ -197,7 +201,7 @@ impl<P: Peer, I: Id, D: Payload> Plumtree<P, I, D> {
         for Announcement { id, round } in copies {
             if let Some(missed) = self.missing.arrived(id, now) {
                 fx.mark(marks::LATE_COPY);
-                self.learn(missed.lag, fx);
+                self.learn(|timeout| timeout.saw(missed.lag), fx);
                 late.push(Announcement { id, round: round.saturating_add(1) });
             }
         }

@@ -38,7 +38,7 @@ fn the_default_run_is_what_it_was() {
         .output()
         .expect("the binary runs");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(json["digest"], "5d84616a3141cf90");
+    assert_eq!(json["digest"], "466e5cdaaa9aec70");
 }
 
 #[test]

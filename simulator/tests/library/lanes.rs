@@ -278,6 +278,21 @@ fn who_refuses_dials_is_unreachable_until_it_is_back() {
     assert_eq!((back.delivered, back.acknowledged), (1, 1), "{back:?}");
 }
 
+/// After an idle time a connection is dialled anew, and nobody answers the dial. Whoever sends must not
+/// conclude that the process is gone.
+#[test]
+fn a_dial_without_an_answer_proves_nothing() {
+    let c = only_channel(&read(
+        "duration = '90s'\nnodes = { count = 60, joining = '2s' }\n\
+         links.connections = { timeout = '2s', idle = '5s' }\n\
+         channels = [{ name = 'c', kind = 'acknowledged', timeout = '12s' }]\n\
+         workload = [{ from = '30s', count = 2, pace = { pause = '15s' }, sender = { node = 7 }, \
+         payload = 100, send = { channel = 'c', to = { node = 50 } } }]\n\
+         [[faults]]\nat = '40s'\ndo.partition = { who = { nodes = [50] }, for = '40s' }\n",
+    ));
+    assert_eq!((c.acknowledged, c.timed_out, c.unreachable), (1, 1, 0), "{c:?}");
+}
+
 #[test]
 fn promises_are_kept_where_connections_are_dialled() {
     let more = "[links]\nloss = 0.1\nconnections = {}\ntransport = 'streams'\n\
