@@ -82,7 +82,7 @@ pub use node::{
     JoinError, Limits, Lost, Metrics, Neighbor, Node, NodeBroadcast, NodeMembership, NodeService,
     Overflow, Receipt, Received, Refusal, SendError, ServiceError, ServiceHandle, SpawnError,
     Subscription, TopicError, Traffic, Undelivered, UnknownChannel, UnknownService, Unreachable,
-    state,
+    admission, state,
 };
 pub use stack::Stack;
 

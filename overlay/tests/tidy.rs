@@ -93,6 +93,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
         "node",
         &[
             "clock",
+            "admission",
             "unreachable",
             "event",
             "pressure",
@@ -118,6 +119,11 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "spawn",
             "fuzzing",
         ],
+    ),
+    (
+        "overlay/src",
+        "node::admission",
+        &["network", "denial", "secret", "certificate", "admission", "gate", "handshake"],
     ),
     (
         "overlay/src",

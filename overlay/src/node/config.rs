@@ -12,6 +12,7 @@ use murmurate_broadcast::{anti_entropy, plumtree};
 use murmurate_membership::parameters::{self, ParameterSet as _};
 use murmurate_membership::{full_mesh, hyparview, static_overlay};
 
+use super::admission::{Admission, AdmissionError};
 use super::channels::{self, Channel, DeclarationError};
 use super::limits::Limits;
 use super::metrics::Metrics;
@@ -20,10 +21,13 @@ use super::stack::{ChosenBroadcast, ChosenMembership, Strategies};
 use super::state::StateError;
 use super::unreachable::root;
 use super::wire::{
-    Addresses, MAX_NETWORK, NodeBroadcast, NodeMembership, TopicError, topic_length,
+    Addresses, MAX_STRATEGIES, NodeBroadcast, NodeMembership, TopicError, topic_length,
 };
 use crate::discovery::{ContactError, Discovery, can_listen, parse_contact};
 use crate::{NodeIdError, router};
+
+/// Bytes of a network id.
+const MAX_NETWORK: usize = 64;
 
 /// Sets up a [`Node`](super::Node). Everything has a default; [`Builder::spawn`] checks it all.
 ///
@@ -39,6 +43,7 @@ use crate::{NodeIdError, router};
 #[must_use]
 pub struct Builder {
     pub(crate) network: String,
+    pub(crate) admission: Admission,
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) advertise: Vec<Multiaddr>,
     pub(crate) identity: Option<Keypair>,
@@ -90,6 +95,9 @@ pub enum ConfigError {
          /ip4/0.0.0.0/udp/7400/quic-v1"
     )]
     Listen(Multiaddr),
+    /// What the node is to prove will convince nobody.
+    #[error("admission: {0}")]
+    Admission(#[from] AdmissionError),
     /// A channel.
     #[error(transparent)]
     Channel(#[from] DeclarationError),
@@ -156,6 +164,7 @@ impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             network: "murmurate".into(),
+            admission: Admission::Open,
             listen: Vec::new(),
             advertise: Vec::new(),
             identity: None,
@@ -200,6 +209,13 @@ impl Builder {
     /// Which overlay the node belongs to; nodes of different ones never mix. Default `murmurate`.
     pub fn network(mut self, network: impl Into<String>) -> Self {
         self.network = network.into();
+        self
+    }
+
+    /// Whom the node admits, and what it proves to others: the same in the whole overlay. Default:
+    /// [`Admission::Open`].
+    pub fn admission(mut self, admission: Admission) -> Self {
+        self.admission = admission;
         self
     }
 
@@ -308,7 +324,7 @@ impl Builder {
     fn check_strategies(&self) -> Result<Strategies, ConfigError> {
         let (membership, broadcast) = (&*self.membership, &*self.broadcast);
         let names = [membership.name(), broadcast.name()];
-        if names.iter().any(|name| name.contains('/')) || names.concat().len() >= MAX_NETWORK {
+        if names.iter().any(|name| name.contains('/')) || names.concat().len() >= MAX_STRATEGIES {
             return Err(ConfigError::Strategies(names.join("/")));
         }
         Ok(Strategies::new(

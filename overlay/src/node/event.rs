@@ -3,6 +3,7 @@
 use libp2p::Multiaddr;
 use murmurate_membership::DownReason;
 
+use super::admission::Denial;
 use super::unreachable::DialFailure;
 use crate::id::NodeId;
 
@@ -33,6 +34,15 @@ pub enum Event {
         address: Option<Multiaddr>,
         /// Why.
         reason: DialFailure,
+    },
+    /// Somebody dialled this node and could not prove to belong to the overlay.
+    NotAdmitted {
+        /// Who.
+        node: NodeId,
+        /// From where.
+        from: Multiaddr,
+        /// Why.
+        denial: Denial,
     },
     /// A link ended other than by a goodbye.
     LinkFailed {

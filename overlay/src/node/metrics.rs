@@ -12,6 +12,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::admission::Denial;
 use super::channels::Families;
 use super::link::LinkEnd;
 
@@ -68,6 +69,7 @@ pub(crate) struct Counters {
     pub(crate) dials: IntCounterVec,
     pub(crate) links_ended: IntCounterVec,
     pub(crate) inbound_failed: IntCounter,
+    pub(crate) denied: IntCounterVec,
     pub(crate) shared_identities: IntCounter,
     pub(crate) found: IntCounterVec,
     pub(crate) service_messages_dropped: IntCounterVec,
@@ -122,10 +124,19 @@ impl Traffic {
 }
 
 /// What dials can come to, as `murmurate_dials_total` labels it.
-pub(crate) const DIAL_OUTCOMES: [&str; 8] =
-    ["ok", "refused", "timeout", "unreachable", "wrong_peer", "self", "denied", "other"];
+pub(crate) const DIAL_OUTCOMES: [&str; 9] = [
+    "ok",
+    "refused",
+    "timeout",
+    "unreachable",
+    "wrong_peer",
+    "self",
+    "denied",
+    "not_admitted",
+    "other",
+];
 /// Why links end, as `murmurate_links_ended_total` labels it.
-pub(crate) const LINK_ENDS: [&str; 9] = [
+pub(crate) const LINK_ENDS: [&str; 10] = [
     "goodbye",
     "replaced",
     "idle",
@@ -133,10 +144,11 @@ pub(crate) const LINK_ENDS: [&str; 9] = [
     "failed",
     "nonsense",
     "stalled",
-    "wrong_network",
+    "mismatch",
     "unsupported",
+    "not_admitted",
 ];
-const _: () = assert!(LinkEnd::Unsupported as usize + 1 == LINK_ENDS.len());
+const _: () = assert!(LinkEnd::NotAdmitted as usize + 1 == LINK_ENDS.len());
 
 const DOWN_REASONS: [&str; 8] =
     ["failed", "silent", "evicted", "dropped", "left", "leaving", "restarted", "renewed"];
@@ -217,6 +229,11 @@ impl Maker {
     fn lagged(&self) -> IntCounter {
         let help = "Broadcasts that subscriptions lost because they were not read in time.";
         self.counter("murmurate_subscription_lagged_total", help)
+    }
+
+    fn denials(&self) -> IntCounterVec {
+        let help = "Nodes that could not prove that they belong to the overlay.";
+        self.reasons("murmurate_not_admitted_total", help, "reason", &Denial::LABELS)
     }
 
     fn shared_identities(&self) -> IntCounter {
@@ -318,6 +335,7 @@ impl Metrics {
                 "murmurate_inbound_failed_total",
                 "Inbound connections that failed before they stood.",
             ),
+            denied: make.denials(),
             shared_identities: make.shared_identities(),
             dials: make.reasons("murmurate_dials_total", "Dials.", "outcome", &DIAL_OUTCOMES),
             links_ended: make.reasons(

@@ -13,6 +13,7 @@
 //! | `stack` | which membership, which broadcast, and what else the peer runs |
 //! | `services` | what an application builds on the overlay |
 //! | `command` | what handles ask of the driver |
+//! | `admission` | who may speak |
 //! | `link` | the way to one node: what waits for it, and the tasks that read and write streams |
 //! | `transport` | the swarm, and the streams it hands out |
 //! | `topics` | who listens to what |
@@ -26,6 +27,7 @@
 //!
 //! Each stands on those below it: a module imports from none above its own.
 
+pub mod admission;
 mod book;
 mod channels;
 mod clock;
@@ -76,6 +78,7 @@ pub use unreachable::{DialFailure, Unreachable};
 pub use wire::{NodeBroadcast, NodeMembership, TopicError};
 
 use crate::id::{Incarnation, MessageId, NodeId};
+use admission::{Admission, AdmissionError, Gate};
 use channels::Hub;
 use command::{Command, Look, Publish};
 use driver::End;
@@ -106,6 +109,7 @@ use wire::{Contact, Publication, Views, topic_length};
 pub struct Node {
     me: Incarnation,
     network: String,
+    gate: Arc<Gate>,
     limits: Limits,
     commands: mpsc::Sender<Command>,
     publishes: mpsc::Sender<Publish>,
@@ -310,6 +314,23 @@ impl Node {
     /// [`UnknownService`] if none has this name, or it has another type.
     pub fn service<S: NodeService>(&self, name: &str) -> Result<ServiceHandle<S>, UnknownService> {
         self.services.get(name, &self.commands)
+    }
+
+    /// Whom the node admits now.
+    #[must_use]
+    pub fn admission(&self) -> Arc<Admission> {
+        self.gate.admission()
+    }
+
+    /// Admits others from now on, and proves something else to them. Nodes that are connected are judged
+    /// anew within a second: those that prove enough stay, others are hung up on.
+    ///
+    /// # Errors
+    /// [`AdmissionError`] if others with this admission would not admit the node. Nothing was changed.
+    pub fn set_admission(&self, admission: Admission) -> Result<(), AdmissionError> {
+        admission.check(self.me.node, &self.network)?;
+        self.gate.replace(admission);
+        Ok(())
     }
 
     /// What happens to the node, from now on. A receiver that falls behind by more than 256 events is

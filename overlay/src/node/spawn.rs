@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::SelectAll;
+use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use murmurate_broadcast::AntiEntropy;
 use tokio::sync::{broadcast, mpsc, watch};
 
+use super::admission::{Admission, Gate};
 use super::channels::Hub;
-use super::config::{Builder, SpawnError};
+use super::config::{Builder, ConfigError, SpawnError};
 use super::driver::{Driver, Parts, Shown};
 use super::host::Host;
 use super::reach::Reach;
@@ -53,6 +56,7 @@ impl Builder {
         };
         let identity = self
             .identity
+            .take()
             .or_else(|| kept.as_ref().map(|kept| kept.keypair.clone()))
             .unwrap_or_else(Keypair::generate_ed25519);
         let node = NodeId::try_from(&identity.public())?;
@@ -60,7 +64,11 @@ impl Builder {
         // A clock that went backwards must not make this start an older one.
         let started = (clock::micros_since_1970() / 1_000).max(last.saturating_add(1));
         let me = Incarnation { node, started };
-        let mut swarm = transport::swarm(identity, &self.limits).map_err(SpawnError::Transport)?;
+        self.admission.check(node, &self.network).map_err(ConfigError::from)?;
+        self.warn_of_strangers();
+        let gate = Arc::new(Gate::new(node, &self.network, self.admission));
+        let mut swarm =
+            transport::swarm(identity, &self.limits, &gate).map_err(SpawnError::Transport)?;
         for address in &self.listen {
             let failed = |source| SpawnError::Listen { address: address.clone(), source };
             transport::listen(&mut swarm, address).await.map_err(failed)?;
@@ -87,7 +95,7 @@ impl Builder {
         let (publishes, take_publishes) = mpsc::channel(PUBLISHES);
         let hub = Arc::new(Hub::new(
             me,
-            self.network.clone(),
+            Arc::clone(&gate),
             self.limits.clone(),
             self.channels,
             &commands,
@@ -115,9 +123,9 @@ impl Builder {
         }
         let driver = Driver::new(Parts {
             swarm,
+            gate: Arc::clone(&gate),
             stack,
             host,
-            network: self.network.clone(),
             strategies: Arc::clone(&strategies.name),
             codec: strategies.codec,
             limits: self.limits.clone(),
@@ -139,6 +147,7 @@ impl Builder {
         Ok(Node {
             me,
             network: self.network,
+            gate,
             limits: self.limits,
             commands,
             publishes,
@@ -151,5 +160,21 @@ impl Builder {
             services,
             hub,
         })
+    }
+    /// An open network is for who cannot be reached by strangers.
+    fn warn_of_strangers(&self) {
+        let is_loopback = |address: &&Multiaddr| match address.iter().next() {
+            Some(Protocol::Ip4(ip)) => ip.is_loopback(),
+            Some(Protocol::Ip6(ip)) => ip.is_loopback(),
+            _ => false,
+        };
+        if self.admission == Admission::Open
+            && let Some(address) = self.listen.iter().find(|address| !is_loopback(address))
+        {
+            tracing::warn!(
+                %address,
+                "admission is open: whoever reaches this address can join, read and publish"
+            );
+        }
     }
 }

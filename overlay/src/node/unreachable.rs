@@ -2,9 +2,12 @@
 
 use std::error::Error;
 use std::io;
+use std::iter;
 
 use libp2p::swarm::DialError;
 use libp2p::{PeerId, TransportError};
+
+use super::admission::NotAdmitted;
 
 /// Why an address, or all known addresses of a node, could not be dialled, or led to no link. The text
 /// names the addresses that were tried.
@@ -29,7 +32,10 @@ pub enum DialFailure {
     /// This node has too many connections.
     #[error("{0}")]
     Denied(String),
-    /// It belongs to another overlay, runs other strategies, or has another limit of frames.
+    /// It does not admit this node, or this node does not admit it.
+    #[error("{0}")]
+    NotAdmitted(String),
+    /// It runs other strategies, or has another limit of frames.
     #[error("{0}")]
     Mismatch(String),
     /// It answered, and the link ended before it stood.
@@ -50,6 +56,7 @@ impl DialFailure {
             Self::TimedOut(_) => "timeout",
             Self::NoRoute(_) => "unreachable",
             Self::Denied(_) => "denied",
+            Self::NotAdmitted(_) => "not_admitted",
             Self::Mismatch(_) | Self::LinkFailed(_) | Self::Other(_) => "other",
         }
     }
@@ -84,6 +91,9 @@ impl From<&DialError> for DialFailure {
 fn of_address(error: &TransportError<io::Error>, text: String) -> DialFailure {
     use io::ErrorKind;
     match error {
+        TransportError::Other(error) if find::<NotAdmitted>(error).is_some() => {
+            DialFailure::NotAdmitted(text)
+        }
         TransportError::Other(error) => match root_kind(error) {
             ErrorKind::ConnectionRefused => DialFailure::Refused(text),
             ErrorKind::TimedOut => DialFailure::TimedOut(text),
@@ -97,19 +107,23 @@ fn of_address(error: &TransportError<io::Error>, text: String) -> DialFailure {
     }
 }
 
+/// What is inside an error.
+fn inside<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>() {
+        Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+        None => error.source(),
+    }
+}
+
+/// The error itself or the outermost inside it that is an `E`.
+pub(crate) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let all = iter::successors(Some(error), |outer| inside(*outer));
+    all.into_iter().find_map(|error| error.downcast_ref())
+}
+
 /// The innermost message: the outer ones only say that something failed.
 pub(crate) fn root(error: &(dyn Error + 'static)) -> String {
-    let mut innermost = error;
-    loop {
-        let inner = match innermost.downcast_ref::<io::Error>() {
-            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-            None => innermost.source(),
-        };
-        match inner {
-            Some(inner) => innermost = inner,
-            None => return innermost.to_string(),
-        }
-    }
+    iter::successors(Some(error), |outer| inside(*outer)).last().unwrap_or(error).to_string()
 }
 
 /// libp2p wraps the kernel's error several times, and not every wrapper shows what it holds: then

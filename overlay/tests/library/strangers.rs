@@ -3,7 +3,7 @@
 //! Whatever they do, the node ends their link, counts why, says so, and goes on serving an honest
 //! neighbour.
 
-mod client;
+pub(crate) mod client;
 mod flood;
 mod rivals;
 
@@ -17,7 +17,9 @@ use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 
 use crate::wait::{FOREVER, count, soon, until};
-use client::{Client, PROTOCOL, Speaker, answer, frame, hello, line, number, propose, write};
+use client::{
+    Client, PROTOCOL, STRATEGIES, Speaker, answer, frame, hello, line, number, propose, write,
+};
 
 const NETWORK: &str = "flock";
 
@@ -160,7 +162,7 @@ async fn a_crowd_that_says_nothing_is_kept_out() {
     drop(crowd);
     house.counts(INBOUND_FAILED, 100).await;
     assert_eq!(house.node.info().await.expect("it runs").connections, 1);
-    let mut guest = Speaker::greet(&house.address(), NETWORK).await;
+    let mut guest = Speaker::greet(&house.address()).await;
     guest.say(&frame(4, &[])).await.expect("there is room again");
     assert_eq!(guest.hear().await.expect("views").0, 5);
 }
@@ -194,7 +196,7 @@ async fn other_protocols_are_refused_and_silence_is_not_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_ends_the_link() {
     let mut house = House::open().await;
-    let greeting = hello(NETWORK, 1 << 20);
+    let greeting = hello(STRATEGIES, 1 << 20);
     let keepalive = frame(1, &[8, 5]);
     let after = |bytes: &[u8]| [&greeting, bytes].concat();
     let cases = [
@@ -226,7 +228,7 @@ async fn nonsense_ends_the_link() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_a_frame_is_not_waited_for() {
     let mut house = House::with(short_timeouts()).await;
-    let mut stranger = Speaker::greet(&house.address(), NETWORK).await;
+    let mut stranger = Speaker::greet(&house.address()).await;
     stranger.say(&[3, 0x0f, 0xff, 0xff, 1, 2, 3]).await.expect("the node listens");
     house.serves().await;
     house.ended("stalled").await;
@@ -239,20 +241,20 @@ async fn half_a_frame_is_not_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_overlay_is_another_overlay() {
     let mut house = House::open().await;
-    for (at, (network, max_frame, why)) in [
-        ("swarm", 1 << 20, "it belongs to network \"swarm\", not \"flock\""),
-        ("", 1 << 20, "it belongs to network \"\", not \"flock\""),
-        (NETWORK, 1 << 10, "its max_frame is 1024, not 1048576"),
+    for (at, (strategies, max_frame, why)) in [
+        ("mesh/flood", 1 << 20, "it runs \"mesh/flood\", not \"hyparview/plumtree\""),
+        ("", 1 << 20, "it runs \"\", not \"hyparview/plumtree\""),
+        (STRATEGIES, 1 << 10, "its max_frame is 1024, not 1048576"),
     ]
     .into_iter()
     .enumerate()
     {
         let mut stranger = Speaker::connect(&house.address()).await;
         // What follows such a hello is not listened to.
-        let bytes = [hello(network, max_frame), frame(1, &[0, 1])].concat();
+        let bytes = [hello(strategies, max_frame), frame(1, &[0, 1])].concat();
         stranger.say(&bytes).await.expect("the node listens");
         assert_eq!(house.told_of(stranger.client.id).await, why);
-        let series = "murmurate_links_ended_total{reason=\"wrong_network\"}";
+        let series = "murmurate_links_ended_total{reason=\"mismatch\"}";
         house.counts(series, at as u64 + 1).await;
         stranger.client.closed().await;
     }
@@ -264,7 +266,7 @@ async fn another_overlay_is_another_overlay() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_newer_start_of_the_node_itself_is_told_once() {
     let mut house = House::open().await;
-    let mut stranger = Speaker::greet(&house.address(), NETWORK).await;
+    let mut stranger = Speaker::greet(&house.address()).await;
     let own = house.node.id();
     let key = own.to_peer_id().to_bytes().split_off(6);
     assert_eq!(key.len(), 32, "after what says that it is a key of ed25519");
@@ -288,8 +290,9 @@ async fn nothing_is_kept_of_strangers() {
     let address = house.address();
     let mut strangers = Vec::new();
     for _ in 0..3 {
-        // Of another network; without a hello; with half a one; silent from the start.
-        for said in [Some(hello("swarm", 1 << 20)), None, Some(hello(NETWORK, 1 << 20)[..5].into())]
+        // With other strategies; without a hello; with half a one; silent from the start.
+        for said in
+            [Some(hello("swarm", 1 << 20)), None, Some(hello(STRATEGIES, 1 << 20)[..5].into())]
         {
             let mut stranger = Speaker::connect(&address).await;
             if let Some(said) = said {
@@ -301,7 +304,7 @@ async fn nothing_is_kept_of_strangers() {
         // Gone during set-up, and after a hello.
         drop(Client::dial(&address).await);
         drop(Speaker::connect(&address).await);
-        drop(Speaker::greet(&address, NETWORK).await);
+        drop(Speaker::greet(&address).await);
         // Does not speak the protocol.
         let mut client = Client::dial(&address).await;
         let mut own = client.open().await.expect("a stream");
@@ -320,7 +323,7 @@ async fn nothing_is_kept_of_strangers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_streams_are_too_many() {
     let mut house = House::open().await;
-    let stranger = Speaker::greet(&house.address(), NETWORK).await;
+    let stranger = Speaker::greet(&house.address()).await;
     let mut client = stranger.client;
     let mut streams = Vec::new();
     for _ in 0..200 {
@@ -340,7 +343,7 @@ async fn two_hundred_streams_are_too_many() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_stream_is_not_read() {
     let mut house = House::open().await;
-    let mut stranger = Speaker::greet(&house.address(), NETWORK).await;
+    let mut stranger = Speaker::greet(&house.address()).await;
     let mut second = stranger.client.open().await.expect("a stream");
     assert!(propose(&mut second, PROTOCOL).await.expect("an answer"));
     // Whether this is still taken or not: it is not heard.

@@ -7,6 +7,7 @@ use murmurate_membership::OutOfRange;
 use murmurate_membership::parameters::ParameterSet as _;
 
 use crate::channel::{Acknowledged, BestEffort, ChannelOptions, Kind, LaneLimits, Latest, Request};
+use crate::node::admission::{self, CertificateError};
 use crate::node::transport::Traffic;
 
 /// A channel, declared under its name before the node starts. All nodes declare it alike: a node
@@ -28,6 +29,7 @@ pub struct Channel {
     pub(crate) traffic: Traffic,
     pub(crate) overflow: Overflow,
     pub(crate) compressed: bool,
+    pub(crate) role: Option<String>,
     pub(crate) options: ChannelOptions,
 }
 
@@ -62,6 +64,15 @@ pub enum DeclarationError {
     /// Two channels have the same name.
     #[error("channel {0:?} is declared twice")]
     Twice(String),
+    /// No certificate can have the role.
+    #[error("channel {channel:?}: {role}")]
+    Role {
+        /// The channel.
+        channel: String,
+        /// What is wrong with the role.
+        #[source]
+        role: CertificateError,
+    },
     /// There are more channels than a node may have.
     #[error("{0} channels are too many: a node declares at most 32")]
     TooMany(usize),
@@ -87,6 +98,7 @@ impl Channel {
             traffic: Traffic::Small,
             overflow: Overflow::Wait,
             compressed: false,
+            role: None,
             options: ChannelOptions::default(),
         }
     }
@@ -147,6 +159,13 @@ impl Channel {
         self
     }
 
+    /// Takes messages only from nodes whose [certificates](crate::admission::Certificate) have this role.
+    /// They prove it on connections of their own, so none come hop by hop.
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.role = Some(role.into());
+        self
+    }
+
     /// Bytes of the largest message. 1 to 16,777,215; default 1 MiB.
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.options.max_message = bytes;
@@ -190,6 +209,9 @@ impl Channel {
     fn check(&self) -> Result<(), DeclarationError> {
         if !(1..=64).contains(&self.name.len()) {
             return Err(DeclarationError::Name(self.name.clone()));
+        }
+        if let Some(Err(role)) = self.role.as_deref().map(admission::check_role) {
+            return Err(DeclarationError::Role { channel: self.name.clone(), role });
         }
         let (value, min, max) = (self.kind_name().len(), 1, 32);
         if !(min..=max).contains(&value) {
@@ -243,6 +265,10 @@ mod tests {
         );
         assert!(says(&[fine.clone().timeout(Duration::ZERO)]).is_some());
         assert!(says(&[Channel::latest("")]).is_some());
+        assert_eq!(
+            says(&[fine.role("Writer")]),
+            Some("channel \"a\": role \"Writer\": allowed are 1 to 32 lower-case letters, digits, - and _".into())
+        );
         let many: Vec<_> = (0..33).map(|n| Channel::latest(n.to_string())).collect();
         assert_eq!(
             says(&many),

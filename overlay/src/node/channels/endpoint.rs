@@ -155,7 +155,6 @@ impl Endpoint {
             return Err(unreachable(Unreachable::OnlyRelayed));
         };
         let hello = Hello {
-            network: (&hub.shared.network).into(),
             started: hub.shared.me.started,
             channel: (&declared.name).into(),
             declared: Declared::of(declared),

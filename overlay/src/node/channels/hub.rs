@@ -20,6 +20,7 @@ use super::wire::{self, Answer, Refusal, WireError};
 use crate::NodeId;
 use crate::channel::session::{End, Welcome};
 use crate::id::Incarnation;
+use crate::node::admission::Gate;
 use crate::node::command::{Command, OpenError, Opened};
 use crate::node::limits::Limits;
 use crate::node::transport::Slot;
@@ -89,13 +90,13 @@ struct Accepts {
 impl Hub {
     pub(crate) fn new(
         me: Incarnation,
-        network: String,
+        gate: Arc<Gate>,
         limits: Limits,
         declared: Vec<Channel>,
         commands: &mpsc::Sender<Command>,
         metrics: &Families,
     ) -> Self {
-        let shared = Arc::new(Shared::new(me, network, limits, declared, metrics));
+        let shared = Arc::new(Shared::new(me, gate, limits, declared, metrics));
         let channels = shared.declared.iter().zip(&shared.counts);
         let accepts = |_: &Channel| {
             let (offer, take) = mpsc::channel(ACCEPTABLE);

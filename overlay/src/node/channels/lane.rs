@@ -136,7 +136,6 @@ impl Lane {
     pub(super) fn hello(&self, greeting: Greeting) -> Hello<'_> {
         let declared = self.declared();
         Hello {
-            network: Cow::Borrowed(&self.shared.network),
             started: self.shared.me.started,
             channel: Cow::Borrowed(&declared.name),
             declared: Declared::of(declared),

@@ -156,6 +156,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::node::admission::{Admission, Gate};
     use crate::node::channels::hub::Hub;
     use crate::{Channel, Incarnation, Metrics};
 
@@ -170,8 +171,8 @@ mod tests {
         let me = Incarnation { node: node(u64::MAX), started: 1 };
         let declared = vec![Channel::acknowledged("orders")];
         let counters = Metrics::default().counters();
-        let hub =
-            Hub::new(me, "test".into(), Limits::default(), declared, &commands, &counters.channels);
+        let gate = Arc::new(Gate::new(me.node, "test", Admission::Open));
+        let hub = Hub::new(me, gate, Limits::default(), declared, &commands, &counters.channels);
         let outbound = &hub.outbound;
         let all: Vec<_> = (0..10_000).map(|of| outbound.to(node(of), 0)).collect();
         let again = outbound.to(node(7), 0);

@@ -27,7 +27,7 @@ pub(crate) async fn serve(mut stream: Stream, from: NodeId, hub: Arc<Hub>) {
         let greeting = greeting
             .map_err(|_| WireError::Nonsense("a greeting did not arrive in time".into()))??;
         let hello: Hello<'_> = wire::decode(&greeting)?;
-        let channel = match shared.accepts(&hello) {
+        let channel = match shared.accepts(Some(from), &hello) {
             Ok(channel) => channel,
             Err(refusal) => {
                 shared.note_refusal(wire::HERE, from, &hello.channel, &refusal);

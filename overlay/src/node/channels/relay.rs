@@ -152,7 +152,7 @@ fn greet(
         hub.shared.note_refusal(wire::HERE, from.node, &hello.channel, &why);
         Ok(Answer::Refused { attempt: hello.greeting.attempt, why })
     };
-    let channel = match hub.shared.accepts(&hello) {
+    let channel = match hub.shared.accepts(None, &hello) {
         Ok(channel) => channel,
         Err(refusal) => return refused(refusal),
     };
@@ -282,6 +282,7 @@ mod tests {
     use super::super::wire::Declared;
     use super::*;
     use crate::channel::session::{Greeting, Half, Welcome};
+    use crate::node::admission::{Admission, Gate};
     use crate::{Channel, Limits, Metrics};
 
     const ME: u8 = 0;
@@ -317,9 +318,9 @@ mod tests {
             let (commands, _) = mpsc::channel(1);
             let declared = vec![Channel::acknowledged(CHANNEL)];
             let counters = metrics.counters();
-            let network = "test".to_owned();
+            let gate = Arc::new(Gate::new(me.node, "test", Admission::Open));
             let hub =
-                Hub::new(me, network, Limits::default(), declared, &commands, &counters.channels);
+                Hub::new(me, gate, Limits::default(), declared, &commands, &counters.channels);
             Self { hub: Arc::new(hub), metrics, attempts: Cell::new(0) }
         }
 
@@ -327,7 +328,6 @@ mod tests {
             let attempt = self.attempts.get() + 1;
             self.attempts.set(attempt);
             Hello {
-                network: Cow::Borrowed(&self.hub.shared.network),
                 started: from.started,
                 channel: Cow::Borrowed(CHANNEL),
                 declared: Declared::of(&self.hub.shared.declared[0]),

@@ -1,6 +1,7 @@
 //! What all lanes of a node share: who it is, its channels, and whether it still runs.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +17,7 @@ use super::wire::{self, Declared, Hello, Refusal};
 use crate::NodeId;
 use crate::channel::session::Half;
 use crate::id::Incarnation;
+use crate::node::admission::Gate;
 use crate::node::limits::Limits;
 
 /// Channels refused that are told of.
@@ -24,7 +26,7 @@ const DRIFT_TOLD: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) me: Incarnation,
-    pub(crate) network: String,
+    gate: Arc<Gate>,
     pub(crate) limits: Limits,
     pub(crate) declared: Vec<Channel>,
     /// One for each channel.
@@ -54,14 +56,14 @@ enum Phase {
 impl Shared {
     pub(super) fn new(
         me: Incarnation,
-        network: String,
+        gate: Arc<Gate>,
         limits: Limits,
         declared: Vec<Channel>,
         metrics: &Families,
     ) -> Self {
         Self {
             me,
-            network,
+            gate,
             limits,
             counts: declared.iter().map(|channel| metrics.channel(&channel.name)).collect(),
             declared,
@@ -93,19 +95,22 @@ impl Shared {
         count << 32 | u64::from(rand::random::<u32>())
     }
 
-    /// Which channel a lane belongs to, or why it is refused.
-    pub(super) fn accepts(&self, hello: &Hello<'_>) -> Result<usize, Refusal> {
+    /// Which channel a lane belongs to, or why it is refused. `by` is who greets on a connection of its own;
+    /// nobody has proven a role who greets hop by hop.
+    pub(super) fn accepts(&self, by: Option<NodeId>, hello: &Hello<'_>) -> Result<usize, Refusal> {
         if self.has_ended() {
             return Err(Refusal::Leaving);
-        }
-        if hello.network != self.network {
-            return Err(Refusal::Network(self.network.clone()));
         }
         let channel = self.declared.iter().position(|declared| declared.name == hello.channel);
         let channel = channel.ok_or(Refusal::UnknownChannel)?;
         let ours = Declared::of(&self.declared[channel]);
         if let Some(refusal) = hello.declared.differs(&ours) {
             return Err(refusal);
+        }
+        if let Some(role) = &self.declared[channel].role
+            && !by.is_some_and(|node| self.gate.has_role(node, role))
+        {
+            return Err(Refusal::Role(role.clone()));
         }
         if hello.lane >= 2 * self.declared[channel].options.parallelism {
             return Err(Refusal::Busy);

@@ -28,9 +28,6 @@ const WORTH: usize = 128;
 /// What a sending half says first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello<'a> {
-    /// Which overlay.
-    #[serde(borrow)]
-    pub(crate) network: Cow<'a, str>,
     /// Which start of the sending node this is.
     pub(crate) started: u64,
     #[serde(borrow)]
@@ -68,9 +65,6 @@ pub(crate) enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It belongs to another overlay.
-    #[error("it belongs to network {0:?}")]
-    Network(String),
     /// It declares no channel with this name.
     #[error("it has no such channel")]
     UnknownChannel,
@@ -84,6 +78,9 @@ pub enum Refusal {
         /// What this node declares.
         ours: String,
     },
+    /// It takes messages on this channel only from nodes whose certificates have this role.
+    #[error("this node has not proven that it has the role {0:?}")]
+    Role(String),
     /// It serves as many lanes, or streams, as it allows.
     #[error("it has reached its limit of lanes")]
     Busy,
@@ -98,15 +95,14 @@ pub(crate) const THERE: &str = "there";
 
 impl Refusal {
     /// The reasons, as the metric labels them.
-    pub(crate) const REASONS: [&str; 5] =
-        ["network", "unknown_channel", "differs", "busy", "leaving"];
+    pub(crate) const REASONS: [&str; 5] = ["unknown_channel", "differs", "role", "busy", "leaving"];
 
     pub(crate) fn reason(&self) -> &'static str {
-        let [network, unknown_channel, differs, busy, leaving] = Self::REASONS;
+        let [unknown_channel, differs, role, busy, leaving] = Self::REASONS;
         match self {
-            Self::Network(_) => network,
             Self::UnknownChannel => unknown_channel,
             Self::Differs { .. } => differs,
+            Self::Role(_) => role,
             Self::Busy => busy,
             Self::Leaving => leaving,
         }

@@ -197,7 +197,6 @@ impl Driver {
                     connection.order = order;
                 }
                 let hello = Hello {
-                    network: self.network.clone(),
                     strategies: (*self.strategies).to_owned(),
                     started: self.host.me.started,
                     max_frame: u32::try_from(self.limits.max_frame).unwrap_or(u32::MAX),
@@ -220,10 +219,6 @@ impl Driver {
 
     pub(super) fn on_hello(&mut self, id: ConnectionId, hello: &Hello) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        if hello.network != self.network {
-            let why = format!("it belongs to network {:?}, not {:?}", hello.network, self.network);
-            return self.end_link(id, LinkEnd::Mismatch, Some(why));
-        }
         if *hello.strategies != *self.strategies {
             let (theirs, ours) = (&hello.strategies, &self.strategies);
             let why = format!("it runs {theirs:?}, not {ours:?}");

@@ -57,9 +57,28 @@ enum Side {
     Accepted(NodeId),
 }
 
+impl Side {
+    fn node(&self) -> NodeId {
+        match self {
+            Self::Dialled(node, _) | Self::Accepted(node) => *node,
+        }
+    }
+}
+
 impl Pool {
     pub(super) fn len(&self) -> usize {
         self.standing.len()
+    }
+
+    /// The connections with a node.
+    pub(super) fn ids(&self, node: NodeId) -> Vec<ConnectionId> {
+        let with = self.standing.iter().filter(|(_, side)| side.node() == node);
+        with.map(|(id, _)| *id).collect()
+    }
+
+    /// The nodes that they lead to.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.standing.values().map(Side::node)
     }
 
     fn is_unreached(&self, node: NodeId) -> bool {
@@ -191,6 +210,11 @@ impl Driver {
             // It may be somewhere else by now: the next try knows.
             return self.look_up(node, false);
         }
+        if let DialFailure::NotAdmitted(_) = reason {
+            // Nor would it take anything hop by hop.
+            let reason = reason.into();
+            return self.pool.refuse(node, slot, &OpenError { reason, refused: false });
+        }
         self.pool.note_unreached(node);
         if let Some(Pooled::Coming(coming)) = self.pool.connections.get_mut(&(node, slot)) {
             coming.dials = false;
@@ -240,7 +264,7 @@ impl Driver {
     /// A lane came in: the connection is one for channels.
     pub(super) fn on_lane(&mut self, id: ConnectionId, stream: Stream, traffic: Traffic) {
         let node = match self.pool.standing.get(&id) {
-            Some(Side::Dialled(node, _) | Side::Accepted(node)) => *node,
+            Some(side) => side.node(),
             None => {
                 let Some(connection) = self.connections.remove(&id) else { return };
                 self.pool.standing.insert(id, Side::Accepted(connection.node));

@@ -6,6 +6,7 @@
 //! | room | what |
 //! |---|---|
 //! | here | the loop, timers, callers |
+//! | `admission` | who may speak |
 //! | `addresses` | where it listens, and what others are told |
 //! | `connections` | connections set up, tied, retired |
 //! | `dials` | nodes and contacts dialled |
@@ -18,6 +19,7 @@
 //! | `upkeep` | what happens twice a second |
 
 mod addresses;
+mod admission;
 mod connections;
 mod dials;
 mod frames;
@@ -43,6 +45,7 @@ use murmurate_membership::{Membership as _, Notice, Time};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::admission::Gate;
 use super::channels::Hub;
 use super::command::{Command, Publish};
 use super::contacts::{Contacts, JoinError};
@@ -57,6 +60,7 @@ use super::transport::{Behaviour, streams};
 use super::wire::{Codec, Views};
 use crate::discovery::Finding;
 use crate::id::{Incarnation, NodeId};
+use admission::Denials;
 use connections::Connection;
 use dials::{Budget, Dial};
 use lanes::Pool;
@@ -73,9 +77,9 @@ const GIVEN_AT_ONCE: u64 = 256;
 /// What a driver is made of; see [`Driver`].
 pub(crate) struct Parts {
     pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) stack: Stack,
     pub(crate) host: Host,
-    pub(crate) network: String,
     pub(crate) strategies: Arc<str>,
     /// Reads what they say.
     pub(crate) codec: Codec,
@@ -111,9 +115,10 @@ pub(crate) enum End {
 
 pub(crate) struct Driver {
     swarm: Swarm<Behaviour>,
+    gate: Arc<Gate>,
+    denials: Denials,
     stack: Stack,
     host: Host,
-    network: String,
     /// Their names.
     strategies: Arc<str>,
     codec: Codec,
@@ -152,7 +157,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { swarm, stack, host, network, limits, hub, .. } = parts;
+        let Parts { swarm, stack, host, limits, hub, .. } = parts;
         // Each link reports at most one batch at a time and waits while this is full.
         let (report_to, reports) = mpsc::channel(AT_ONCE);
         Self {
@@ -179,9 +184,10 @@ impl Driver {
             left: false,
             reach: parts.reach,
             swarm,
+            gate: parts.gate,
+            denials: Denials::default(),
             stack,
             host,
-            network,
             strategies: parts.strategies,
             codec: parts.codec,
             limits,
@@ -329,9 +335,8 @@ impl Driver {
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 self.on_dial_failed(connection_id, &error);
             }
-            SwarmEvent::IncomingConnectionError { error, .. } => {
-                tracing::debug!(%error, "an inbound connection failed");
-                self.host.metrics.inbound_failed.inc();
+            SwarmEvent::IncomingConnectionError { error, send_back_addr, .. } => {
+                self.on_inbound_failed(&error, &send_back_addr);
             }
             SwarmEvent::NewListenAddr { address, .. } => self.on_listening(address),
             SwarmEvent::ExpiredListenAddr { .. } | SwarmEvent::ListenerClosed { .. } => {

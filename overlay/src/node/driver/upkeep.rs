@@ -94,6 +94,7 @@ impl Driver {
     pub(super) fn upkeep(&mut self) {
         let now = Instant::now();
         self.asking.retain(|(_, deadline, _)| *deadline > now);
+        self.judge_admission();
         self.end_overdue();
         self.judge_links(now);
         self.retire_idle(now);

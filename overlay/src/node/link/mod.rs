@@ -73,9 +73,11 @@ pub(crate) enum LinkEnd {
     Failed,
     Nonsense,
     Stalled,
-    /// The peer belongs to another overlay, runs other strategies, or has another limit of frames.
+    /// The peer runs other strategies, or has another limit of frames.
     Mismatch,
     Unsupported,
+    /// The peer no longer proves that it belongs to the overlay.
+    NotAdmitted,
 }
 
 impl From<&LinkError> for LinkEnd {

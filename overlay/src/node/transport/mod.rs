@@ -14,16 +14,20 @@ mod traffic;
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{Config, NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, Swarm, SwarmBuilder, noise, tcp, yamux};
+use libp2p::{Multiaddr, Swarm, SwarmBuilder, Transport as _, noise, quic, tcp, yamux};
 use socket2::{Domain, Socket, Type};
 
+use super::admission::{self, Gate, Side};
 use super::limits::Limits;
 use crate::channel::MAX_PARALLELISM;
 use streams::Streams;
@@ -58,27 +62,41 @@ const MAX_PER_PEER: u32 = 4 + 2 * 3 * MAX_PARALLELISM as u32;
 /// What the system or libp2p says, of whatever type.
 type Cause = Box<dyn Error + Send + Sync>;
 
-/// TCP with Noise and Yamux, QUIC, and names resolved; or why that cannot be set up.
-pub(crate) fn swarm(identity: Keypair, limits: &Limits) -> Result<Swarm<Behaviour>, Cause> {
+/// TCP with Noise and Yamux, QUIC, and names resolved; or why that cannot be set up. No connection comes to
+/// the swarm that `gate` has not let pass.
+pub(crate) fn swarm(
+    identity: Keypair,
+    limits: &Limits,
+    gate: &Arc<Gate>,
+) -> Result<Swarm<Behaviour>, Cause> {
     let max = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
     let connections = ConnectionLimits::default()
         .with_max_established(Some(max))
         .with_max_established_per_peer(Some(MAX_PER_PEER))
         .with_max_pending_incoming(Some(max.div_ceil(2)))
         .with_max_pending_outgoing(Some(max.div_ceil(2)));
-    let streams_capped = || {
-        let mut config = yamux::Config::default();
-        config.set_max_num_streams(MAX_STREAMS);
-        config
-    };
+    let mut streams_capped = yamux::Config::default();
+    streams_capped.set_max_num_streams(MAX_STREAMS);
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(&identity)?)
+        .multiplex(streams_capped)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let mut config = quic::Config::new(&identity);
+    config.max_concurrent_stream_limit = MAX_STREAMS as u32;
+    config.max_stream_data = QUIC_WINDOW;
+    let quic = quic::tokio::Transport::new(config)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let gate = Arc::clone(gate);
+    let admitted = tcp.or_transport(quic).map(|either, _| either.into_inner()).and_then(
+        move |authenticated, end| async move {
+            let side = if end.is_dialer() { Side::Dialler } else { Side::Listener };
+            admission::admit(&gate, authenticated, side).await
+        },
+    );
     let swarm = SwarmBuilder::with_existing_identity(identity)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, streams_capped)?
-        .with_quic_config(|mut config| {
-            config.max_concurrent_stream_limit = MAX_STREAMS as u32;
-            config.max_stream_data = QUIC_WINDOW;
-            config
-        })
+        .with_other_transport(|_| admitted)?
         .with_dns()?
         .with_behaviour(|_| Behaviour {
             limits: connection_limits::Behaviour::new(connections),

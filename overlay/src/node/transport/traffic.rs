@@ -30,9 +30,9 @@ impl Traffic {
     /// connection is for.
     pub(super) const fn protocol(self) -> &'static str {
         match self {
-            Self::Small => "/murmurate/channel/5",
-            Self::Bulk => "/murmurate/bulk/5",
-            Self::Bytes => "/murmurate/bytes/5",
+            Self::Small => "/murmurate/channel/6",
+            Self::Bulk => "/murmurate/bulk/6",
+            Self::Bytes => "/murmurate/bytes/6",
         }
     }
 }

@@ -90,8 +90,8 @@ pub(crate) fn take(
 /// A hello as a node says it.
 pub(crate) fn a_hello() -> Vec<u8> {
     let (order, addresses) = (Order::default(), Addresses::default());
-    let (network, strategies) = ("flock".into(), "hyparview/plumtree".into());
-    Hello { network, strategies, started: 1, max_frame: 1 << 20, order, addresses }.encode()
+    let strategies = "hyparview/plumtree".into();
+    Hello { strategies, started: 1, max_frame: 1 << 20, order, addresses }.encode()
 }
 
 /// Panics unless a frame that was decoded from `taken` bytes is within all bounds, can be sent on,
@@ -102,8 +102,7 @@ pub(crate) fn hold(frame: &Frame, taken: usize, codec: &Codec) {
     assert_eq!(take(&again, MAX_BODY, codec), Some(Ok((frame.clone(), again.len()))));
     match frame {
         Frame::Hello(hello) => {
-            assert!(hello.network.len() <= MAX_NETWORK);
-            assert!(hello.strategies.len() <= MAX_NETWORK);
+            assert!(hello.strategies.len() <= MAX_STRATEGIES);
             hold_addresses(&hello.addresses);
         }
         Frame::Membership(message, addresses) => {

@@ -30,7 +30,7 @@ pub(crate) use served::ServiceMessage;
 use crate::id::{Incarnation, MessageId};
 
 /// The protocol's name and version, as streams negotiate it.
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/5";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/6";
 /// Bytes before a body.
 pub(crate) const HEADER: usize = 4;
 /// Bytes of a body other than a payload: far above the largest shuffle or batch of announcements.
@@ -43,15 +43,12 @@ pub(crate) const MAX_BODY: usize = (1 << 24) - 1;
 pub(crate) const PADDING: usize = 4_096;
 /// Neighbours in an answer about views.
 pub(crate) const MAX_VIEW: usize = 64;
-/// Bytes of a network id.
-pub(crate) const MAX_NETWORK: usize = 64;
+/// Bytes of the names of both strategies.
+pub(crate) const MAX_STRATEGIES: usize = 64;
 
-/// The first frame on every stream: who speaks, and of which overlay.
+/// The first frame on every stream: who speaks, and how. That both belong to the same network was proven before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
-    /// Which overlay: a node that found a recycled address must not mix two.
-    #[serde(deserialize_with = "short")]
-    pub(crate) network: String,
     /// The names of the membership and broadcast strategies that the overlay runs.
     #[serde(deserialize_with = "short")]
     pub(crate) strategies: String,
@@ -74,10 +71,10 @@ pub(crate) struct Order {
     pub(crate) heard: (u64, u64),
 }
 
-/// A network id: one that no node can have is not even kept for the error that tells of it.
+/// Names of strategies: what no node can have is not even kept for the error that tells of it.
 fn short<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = <&str>::deserialize(from)?;
-    if text.len() > MAX_NETWORK {
+    if text.len() > MAX_STRATEGIES {
         return Err(D::Error::invalid_length(text.len(), &"at most 64 bytes"));
     }
     Ok(text.to_owned())

@@ -17,12 +17,13 @@ use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, noise, tcp, yamux};
 use murmurate::NodeId;
+use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::soon;
+use super::{NETWORK, soon};
 
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/5";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/6";
 /// What the nodes run.
 pub(crate) const STRATEGIES: &str = "hyparview/plumtree";
 
@@ -67,7 +68,9 @@ impl Door {
             let event = poll_fn(|context| Pin::new(&mut self.0).poll(context)).await;
             if let Some((upgrade, _)) = event.into_incoming() {
                 let (_, muxer) = upgrade.await.expect("a node");
-                return Client::of(&self.1, muxer);
+                let mut client = Client::of(&self.1, muxer);
+                client.believe().await;
+                return client;
             }
         }
     }
@@ -79,6 +82,14 @@ impl Client {
     }
 
     pub(crate) async fn dial_as(key: &Keypair, address: &Multiaddr) -> Self {
+        let client = Self::knock(key, address).await;
+        let admitted = client.prove(&claim(NETWORK, OPEN)).await;
+        assert_eq!(admitted.expect("an answer"), [&[1, 0], &claim(NETWORK, OPEN)[1..]].concat());
+        client
+    }
+
+    /// Authenticated and multiplexed; nothing was proven.
+    pub(crate) async fn knock(key: &Keypair, address: &Multiaddr) -> Self {
         let address = address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
         let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
         let dial = transport(key).dial(address, options).expect("a TCP address");
@@ -92,6 +103,23 @@ impl Client {
         let task = tokio::spawn(drive(muxer, take_wanted, give_inbound));
         let id = NodeId::try_from(&key.public()).expect("an ed25519 key");
         Self { id, wanted, inbound, task }
+    }
+
+    /// Claims to belong to the overlay, and agrees whatever the node claims; what it answers.
+    pub(crate) async fn prove(&self, claim: &[u8]) -> io::Result<Vec<u8>> {
+        let mut stream = self.open().await.ok_or(io::ErrorKind::BrokenPipe)?;
+        write(&mut stream, &measured(claim)).await?;
+        let answer = message(&mut stream).await?;
+        write(&mut stream, &measured(&[1, 0])).await?;
+        Ok(answer)
+    }
+
+    /// Believes what a node claims, and claims the same.
+    async fn believe(&mut self) {
+        let mut stream = self.accept().await.expect("the node's stream");
+        let claim = message(&mut stream).await.expect("a claim");
+        write(&mut stream, &measured(&[&[1, 0], &claim[1..]].concat())).await.expect("written");
+        assert_eq!(message(&mut stream).await.expect("an answer"), [1, 0]);
     }
 
     /// A new stream, unless the connection has ended.
@@ -156,6 +184,28 @@ async fn drive(
     .await
 }
 
+/// Of an open network.
+pub(crate) const OPEN: &[u8] = &[0];
+
+/// The first message on a connection: version, hash of the network, proof.
+pub(crate) fn claim(network: &str, proof: &[u8]) -> Vec<u8> {
+    let hash = Sha256::new().chain_update("murmurate network\0").chain_update(network).finalize();
+    [&[1], &hash[..], proof].concat()
+}
+
+/// Two bytes of length, and a message.
+pub(crate) fn measured(message: &[u8]) -> Vec<u8> {
+    [&(message.len() as u16).to_be_bytes(), message].concat()
+}
+
+async fn message(stream: &mut SubstreamBox) -> io::Result<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).await?;
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
+}
+
 pub(crate) async fn write(stream: &mut SubstreamBox, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;
     stream.flush().await
@@ -212,14 +262,14 @@ impl Speaker {
     }
 
     /// As any node would: greets, and reads the greeting.
-    pub(crate) async fn greet(address: &Multiaddr, network: &str) -> Self {
+    pub(crate) async fn greet(address: &Multiaddr) -> Self {
         let mut speaker = Self::connect(address).await;
-        speaker.say(&hello(network, 1 << 20)).await.expect("the node listens");
+        speaker.say(&hello(STRATEGIES, 1 << 20)).await.expect("the node listens");
         let (kind, body) = speaker.hear().await.expect("what comes before a hello");
         assert_eq!((kind, body.len()), (9, 4_092));
         let (kind, body) = speaker.hear().await.expect("the node's hello");
         assert_eq!(kind, 0);
-        let expected = [&[network.len() as u8], network.as_bytes()].concat();
+        let expected = [&[STRATEGIES.len() as u8], STRATEGIES.as_bytes()].concat();
         assert!(body.starts_with(&expected), "{body:02x?}");
         speaker
     }
@@ -256,19 +306,19 @@ pub(crate) fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind], &length[1..], body].concat()
 }
 
-pub(crate) fn hello(network: &str, max_frame: u64) -> Vec<u8> {
-    ordered_hello(network, max_frame, 1, (0, 0))
+pub(crate) fn hello(strategies: &str, max_frame: u64) -> Vec<u8> {
+    ordered_hello(strategies, max_frame, 1, (0, 0))
 }
 
 /// That of a connection with this number, dialled by whoever has heard of that one of the other side.
 pub(crate) fn ordered_hello(
-    network: &str,
+    strategies: &str,
     max_frame: u64,
     dialled: u64,
     heard: (u64, u64),
 ) -> Vec<u8> {
     let text = |text: &str| [number(text.len() as u64), text.into()].concat();
-    let parts = [text(network), text(STRATEGIES), number(1), number(max_frame)];
+    let parts = [text(strategies), number(1), number(max_frame)];
     let order = [number(dialled), number(heard.0), number(heard.1)];
     frame(0, &[parts.concat(), order.concat(), number(0)].concat())
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::AsyncReadExt;
 
 use super::client::{Speaker, frame, number, write};
-use super::{House, NETWORK, short_timeouts, soon};
+use super::{House, short_timeouts, soon};
 
 struct Draw(u64);
 
@@ -97,7 +97,7 @@ fn resident() -> Option<usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_frames_drowns_nobody() {
     let mut house = House::open().await;
-    let Speaker { client, mut out, mut heard } = Speaker::greet(&house.address(), NETWORK).await;
+    let Speaker { client, mut out, mut heard } = Speaker::greet(&house.address()).await;
     let before = resident();
     let reader = tokio::spawn(async move {
         let mut room = vec![0; 1 << 16];
@@ -140,7 +140,7 @@ async fn a_flood_of_frames_drowns_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_asks_and_never_reads_is_let_go() {
     let mut house = House::with(short_timeouts()).await;
-    let mut stranger = Speaker::greet(&house.address(), NETWORK).await;
+    let mut stranger = Speaker::greet(&house.address()).await;
     let id = stranger.client.id;
     let ask = frame(4, &[]).repeat(1_000);
     let asks = tokio::spawn(async move {

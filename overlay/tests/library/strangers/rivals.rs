@@ -12,7 +12,7 @@ const BYE: u8 = 6;
 
 impl Speaker {
     async fn greets(&mut self, dialled: u64, heard: (u64, u64)) {
-        let hello = ordered_hello(NETWORK, 1 << 20, dialled, heard);
+        let hello = ordered_hello(STRATEGIES, 1 << 20, dialled, heard);
         self.say(&hello).await.expect("the node listens");
     }
 
@@ -86,7 +86,7 @@ async fn dialled_by_the_node(house: &House, key: &Keypair) -> (Speaker, (u64, u6
 
 /// Which start of the node says it, and how many connections it has dialled.
 fn order(hello: &[u8]) -> (u64, u64) {
-    let mut rest = hello[2 + NETWORK.len() + STRATEGIES.len()..].iter();
+    let mut rest = hello[1 + STRATEGIES.len()..].iter();
     let mut number = || {
         let (mut number, mut shift) = (0, 0);
         for byte in rest.by_ref() {

@@ -76,7 +76,6 @@ fn control(message: Plumtree<MessageId, Publication>) -> Frame {
 
 fn hello() -> Frame {
     Frame::Hello(Hello {
-        network: "flock".into(),
         strategies: "hyparview/plumtree".into(),
         started: STARTED,
         max_frame: 1 << 20,
@@ -129,7 +128,7 @@ const B: &str = "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3
 #[rustfmt::skip]
 fn golden() -> Vec<(&'static str, Frame)> {
     vec![
-        ("0000003505666c6f636b126879706172766965772f706c756d7472656580d095ffbc318080400380d095ffbc31ac020108040a000001061ce8", hello()),
+        ("0000002f126879706172766965772f706c756d7472656580d095ffbc318080400380d095ffbc31ac020108040a000001061ce8", hello()),
         ("010000020001", membership(Message::Join { link: 1 })),
         ("0100003201 A 80d095ffbc31060108040a000001061ce8", membership(Message::ForwardJoin { joiner: one(), ttl: 6 })),
         ("0100000402ac0200", membership(Message::Neighbor { link: 300, priority: Priority::High })),
@@ -211,7 +210,7 @@ fn the_format_is_what_it_was() {
 
 #[test]
 fn the_name_of_the_protocol_is_what_it_was() {
-    assert_eq!(PROTOCOL, "/murmurate/overlay/5");
+    assert_eq!(PROTOCOL, "/murmurate/overlay/6");
 }
 
 /// The book shows the same bytes, in groups of any length.
@@ -235,7 +234,7 @@ fn the_book_says_the_same() {
         ("MAX_ORIGINS", anti_entropy::MAX_ORIGINS),
         ("MAX_ADDRESSES", Addresses::MAX),
         ("MAX_ADDRESS", Addresses::MAX_BYTES),
-        ("MAX_NETWORK", MAX_NETWORK),
+        ("MAX_STRATEGIES", MAX_STRATEGIES),
         ("MAX_VIEW", MAX_VIEW),
     ] {
         assert!(page.contains(&format!("`{name}`|{number}|")), "{name} = {number} is missing");

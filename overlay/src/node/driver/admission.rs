@@ -1,0 +1,144 @@
+//! Who may speak: what is told of those who may not, and what becomes of connections when that changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use tokio::time::Instant;
+
+use super::Driver;
+use super::dials::Dial;
+use crate::NodeId;
+use crate::node::admission::{Denial, NotAdmitted};
+use crate::node::event::Event;
+use crate::node::link::LinkEnd;
+use crate::node::unreachable::find;
+
+/// How long what is told once is only counted.
+const QUIET: Duration = Duration::from_secs(60);
+/// Nodes that are asked at a time to prove again that they belong to the cluster.
+const ASKED_AT_ONCE: usize = 4;
+
+/// Denials of the last minute, by reason: the first of each is told, the others are counted.
+#[derive(Default)]
+pub(super) struct Denials(BTreeMap<Denial, (Instant, u64)>);
+
+impl Denials {
+    /// Whether this one is to be told.
+    fn note(&mut self, denial: Denial) -> bool {
+        let (_, more) = match self.0.entry(denial) {
+            std::collections::btree_map::Entry::Vacant(vacant) => {
+                vacant.insert((Instant::now(), 0));
+                return true;
+            }
+            std::collections::btree_map::Entry::Occupied(occupied) => occupied.into_mut(),
+        };
+        *more = more.saturating_add(1);
+        false
+    }
+
+    /// Those of which a minute is over, with how many more there were.
+    fn over(&mut self) -> Vec<(Denial, u64)> {
+        let is_over = |_: &Denial, (since, _): &mut (Instant, u64)| since.elapsed() >= QUIET;
+        let over = self.0.extract_if(.., is_over);
+        over.map(|(denial, (_, more))| (denial, more)).filter(|(_, more)| *more > 0).collect()
+    }
+}
+
+impl Driver {
+    /// An inbound connection failed before it stood.
+    pub(super) fn on_inbound_failed(&mut self, error: &(dyn Error + 'static), from: &Multiaddr) {
+        tracing::debug!(%error, %from, "an inbound connection failed");
+        self.host.metrics.inbound_failed.inc();
+        match find::<NotAdmitted>(error) {
+            Some(NotAdmitted::Theirs { node, denial }) => self.denied(*node, from, *denial),
+            Some(NotAdmitted::Ours { node, denial }) => {
+                let reason = denial.of_own();
+                tracing::warn!(%node, reason, "a node that dialled this one does not admit it");
+            }
+            _ => {}
+        }
+    }
+
+    /// Whoever is at `from` does not belong to the overlay.
+    fn denied(&mut self, node: NodeId, from: &Multiaddr, denial: Denial) {
+        self.host.metrics.denied.with_label_values(&[denial.label()]).inc();
+        if self.denials.note(denial) {
+            let reason = denial.of_other();
+            tracing::warn!(%node, %from, reason, "a connection is not admitted");
+        }
+        self.host.tell(Event::NotAdmitted { node, from: from.clone(), denial });
+    }
+
+    /// Hangs up on those that are no longer admitted, and asks others to prove something newer as long as
+    /// they can.
+    pub(super) fn judge_admission(&mut self) {
+        for (denial, more) in self.denials.over() {
+            let reason = denial.of_other();
+            tracing::warn!(more, reason, "more connections were not admitted");
+        }
+        let linked = self.connections.values().filter(|connection| connection.stands());
+        let connected: BTreeSet<NodeId> =
+            linked.map(|connection| connection.node).chain(self.pool.nodes()).collect();
+        self.gate.retain(|node| connected.contains(&node));
+        let mut asked = 0;
+        for node in connected {
+            if let Err(denial) = self.gate.still_admits(node) {
+                self.hang_up(node, denial);
+            } else if asked < ASKED_AT_ONCE && self.gate.asks_again(node) {
+                asked += 1;
+                self.dial_again(node);
+            }
+        }
+    }
+
+    fn hang_up(&mut self, node: NodeId, denial: Denial) {
+        let reason = denial.of_other();
+        tracing::warn!(%node, reason, "a connected node is no longer admitted");
+        self.host.metrics.denied.with_label_values(&[denial.label()]).inc();
+        let linked = self.connections.iter().filter(|(_, connection)| connection.node == node);
+        let links: Vec<_> = linked.map(|(id, _)| *id).collect();
+        for id in links {
+            self.end_link(id, LinkEnd::NotAdmitted, Some(reason.to_owned()));
+        }
+        for id in self.pool.ids(node) {
+            self.swarm.close_connection(id);
+        }
+    }
+
+    /// Makes a new connection, on which both sides prove themselves anew. It takes the place of the one that
+    /// stands, which is read to its end.
+    fn dial_again(&mut self, node: NodeId) {
+        let addresses = self.host.book.addresses(node);
+        if addresses.is_empty() || self.is_coming(node) {
+            return;
+        }
+        let options = DialOpts::peer_id(node.to_peer_id())
+            .condition(PeerCondition::Always)
+            .addresses(addresses.iter().cloned().collect())
+            .build();
+        let connection = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => drop(self.dials.insert(connection, Dial::Node(node))),
+            Err(error) => tracing::debug!(%node, %error, "not asked to prove itself again"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_denial_of_a_kind_is_told_and_the_others_are_counted() {
+        let mut denials = Denials::default();
+        assert!(denials.note(Denial::Secret) && denials.note(Denial::Network));
+        assert!(!denials.note(Denial::Secret) && !denials.note(Denial::Secret));
+        assert_eq!(denials.over(), []);
+        tokio::time::advance(QUIET).await;
+        assert_eq!(denials.over(), [(Denial::Secret, 2)]);
+        assert!(denials.note(Denial::Secret), "after a minute");
+    }
+}
