@@ -108,6 +108,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "link",
             "command",
             "services",
+            "bulletin",
             "stack",
             "channels",
             "metrics",
@@ -123,7 +124,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
     (
         "overlay/src",
         "node::admission",
-        &["network", "denial", "secret", "certificate", "admission", "gate", "handshake"],
+        &["network", "denial", "secret", "certificate", "admission", "notice", "gate", "handshake"],
     ),
     (
         "overlay/src",

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use murmurate::admission::SecretId;
 
-use crate::cluster;
 use crate::config::Flags;
+use crate::{cluster, credentials};
 
 /// Runs a node of a gossip overlay, and controls running nodes.
 #[derive(Debug, Parser)]
@@ -57,6 +58,14 @@ pub(crate) enum Command {
     Leave(Client),
     /// Ask all nodes for their neighbours and draw the overlay
     Graph(Graph),
+    /// Make the key of a new identity and print its id
+    Keygen(credentials::Keygen),
+    /// Print the id of a node whose identity is in a file
+    Id(credentials::Id),
+    /// Make secrets, and change those of a running cluster
+    Secret(Secret),
+    /// Issue, renew and revoke the certificates of nodes
+    Ca(credentials::Ca),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -80,7 +89,7 @@ const NODE: &str = "Examples:
   murmurate node --listen /ip4/127.0.0.1/tcp/0 --admin ./a.sock --json
 
 On SIGTERM or SIGINT the node stops being ready, leaves the overlay and exits with status 0. On \
-    a second one it exits at once with status 1. SIGHUP is ignored.";
+    a second one it exits at once with status 1. On SIGHUP it reads the files of admission again.";
 
 const CHECK: &str = "Examples:
   murmurate check-config --config murmurate.toml
@@ -353,6 +362,51 @@ pub(crate) struct Listen {
     pub(crate) count: Option<u64>,
     #[command(flatten)]
     pub(crate) client: Client,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  murmurate secret generate > new
+  murmurate secret install new       all nodes accept it, too
+  murmurate secret use ID            all nodes prove it
+  murmurate secret remove OLD-ID     no node accepts the old one any more
+  murmurate secret list
+
+The steps of a rotation, one after the other: each ends when all nodes have made it, and prints how \
+    many of how many have. If some are silent, the exit status is 1: say it again before the next step.")]
+pub(crate) struct Secret {
+    #[command(subcommand)]
+    pub(crate) command: SecretCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Print a new secret
+    Generate,
+    /// Have all nodes accept a secret, beside those they have
+    Install {
+        /// A file with the secret alone; - reads it from standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// Have all nodes prove a secret that they have, which they print the id of
+    Use {
+        /// The secret's id
+        id: SecretId,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// Have no node accept a secret any more
+    Remove {
+        /// The secret's id
+        id: SecretId,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// List the ids of a node's secrets, that of the one it proves first
+    List(Client),
 }
 
 #[derive(Debug, Args)]

@@ -1,22 +1,17 @@
-//! The identity from a file of its own: the only secret an agent has.
+//! The identity from a file of its own.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use murmurate::identity::Keypair;
+
+use crate::secret_file;
 
 /// The key in `path`: 32 random bytes, or a libp2p private key in its protobuf encoding.
 ///
 /// # Errors
 /// The file cannot be read, is open to others, or holds something else.
 pub(crate) fn read(path: &Path) -> Result<Keypair, String> {
-    let unreadable = |error: std::io::Error| error.to_string();
-    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o777;
-    // The group may read: so it is where a service manager hands secrets out.
-    if mode & 0o027 != 0 {
-        return Err(format!("mode {mode:03o} is too open for a secret: allowed is 640 at most"));
-    }
-    let mut bytes = std::fs::read(path).map_err(unreadable)?;
+    let mut bytes = secret_file::read(path)?;
     if bytes.len() == 32 {
         return Keypair::ed25519_from_bytes(&mut bytes).map_err(|error| error.to_string());
     }
@@ -28,6 +23,8 @@ pub(crate) fn read(path: &Path) -> Result<Keypair, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn read_from(bytes: &[u8], mode: u32) -> Result<Keypair, String> {

@@ -6,10 +6,12 @@ mod args;
 mod client;
 mod cluster;
 mod config;
+mod credentials;
 mod failure;
 mod identity;
 mod log;
 mod progress;
+mod secret_file;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,10 @@ fn run(command: Command) -> Outcome {
             Command::Graph(options) => client::graph(&options).await,
             Command::Join(options) => client::join(&options).await,
             Command::Leave(options) => client::leave(&options).await,
+            Command::Keygen(options) => credentials::keygen(&options),
+            Command::Id(options) => credentials::id(&options),
+            Command::Secret(options) => client::secret(&options).await,
+            Command::Ca(options) => credentials::ca(options),
             Command::Completions { shell } => {
                 let mut text = Vec::new();
                 clap_complete::generate(shell, &mut Cli::command(), "murmurate", &mut text);

@@ -18,6 +18,9 @@ use crate::NodeId;
 pub struct Graph {
     /// Each node that answered, with its neighbours.
     pub nodes: BTreeMap<NodeId, Vec<Neighbor>>,
+    /// Of each node that answered, how often the cluster's secrets have changed or certificates were revoked,
+    /// as far as it knows. The largest is the present.
+    pub notices: BTreeMap<NodeId, u64>,
     /// Nodes that others name but that did not answer.
     pub silent: Vec<NodeId>,
 }
@@ -56,6 +59,7 @@ impl Node {
                 graph.silent.push(node);
                 continue;
             };
+            graph.notices.insert(node, views.notice);
             graph.nodes.insert(node, neighbors(&views));
             for (contact, _) in views.active {
                 if seen.len() < CRAWLED && seen.insert(contact.peer.node, ()).is_none() {

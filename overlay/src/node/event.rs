@@ -44,6 +44,8 @@ pub enum Event {
         /// Why.
         denial: Denial,
     },
+    /// Another node told it of other secrets, or of more revocations, and it judges by them.
+    AdmissionChanged,
     /// A link ended other than by a goodbye.
     LinkFailed {
         /// The other end.

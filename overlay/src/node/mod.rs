@@ -13,7 +13,7 @@
 //! | `stack` | which membership, which broadcast, and what else the peer runs |
 //! | `services` | what an application builds on the overlay |
 //! | `command` | what handles ask of the driver |
-//! | `admission` | who may speak |
+//! | `admission`, `bulletin` | who may speak, and how all nodes learn of changes |
 //! | `link` | the way to one node: what waits for it, and the tasks that read and write streams |
 //! | `transport` | the swarm, and the streams it hands out |
 //! | `topics` | who listens to what |
@@ -29,6 +29,7 @@
 
 pub mod admission;
 mod book;
+mod bulletin;
 mod channels;
 mod clock;
 mod command;
@@ -79,6 +80,7 @@ pub use wire::{NodeBroadcast, NodeMembership, TopicError};
 
 use crate::id::{Incarnation, MessageId, NodeId};
 use admission::{Admission, AdmissionError, Gate};
+use bulletin::{Bulletin, Spread};
 use channels::Hub;
 use command::{Command, Look, Publish};
 use driver::End;
@@ -325,11 +327,22 @@ impl Node {
     /// Admits others from now on, and proves something else to them. Nodes that are connected are judged
     /// anew within a second: those that prove enough stay, others are hung up on.
     ///
+    /// Other secrets are told to all nodes, which accept and prove the same from then on; so are more
+    /// revocations. A node that changes what another one told it emits [`Event::AdmissionChanged`].
+    ///
     /// # Errors
     /// [`AdmissionError`] if others with this admission would not admit the node. Nothing was changed.
-    pub fn set_admission(&self, admission: Admission) -> Result<(), AdmissionError> {
+    ///
+    /// # Cancel safety
+    /// Once the future was polled, the node judges by it, but may not tell others.
+    pub async fn set_admission(&self, admission: Admission) -> Result<(), AdmissionError> {
         admission.check(self.me.node, &self.network)?;
-        self.gate.replace(admission);
+        if self.gate.replace(admission)
+            && let Ok(bulletin) = self.services.get::<Bulletin>(bulletin::NAME, &self.commands)
+        {
+            // A node that has ended tells nobody.
+            let _ = bulletin.command(Spread).await;
+        }
         Ok(())
     }
 

@@ -25,6 +25,8 @@ use crate::service::{Effects, Input, Service};
 
 /// Events that a reader of a service's may fall behind.
 const EVENTS: usize = 1_024;
+/// How the names of the node's own services begin.
+const OWN: &str = "murmurate.";
 /// Services of a node.
 const MOST: usize = 64;
 
@@ -257,7 +259,9 @@ impl Handles {
         commands: &mpsc::Sender<Command>,
     ) -> Result<ServiceHandle<S>, UnknownService> {
         let Some(place) = self.0.iter().position(|(known, ..)| **known == *name) else {
-            let known = self.0.iter().map(|(known, ..)| (**known).to_owned()).collect();
+            let known =
+                self.0.iter().map(|(known, ..)| &**known).filter(|known| !known.starts_with(OWN));
+            let known = known.map(ToOwned::to_owned).collect();
             return Err(UnknownService::Name { name: name.into(), known });
         };
         let (_, of, events) = &self.0[place];

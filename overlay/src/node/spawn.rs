@@ -11,9 +11,11 @@ use murmurate_broadcast::AntiEntropy;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::admission::{Admission, Gate};
+use super::bulletin::{self, Bulletin, Heeded};
 use super::channels::Hub;
 use super::config::{Builder, ConfigError, SpawnError};
 use super::driver::{Driver, Parts, Shown};
+use super::event::Event;
 use super::host::Host;
 use super::reach::Reach;
 use super::services::Declared;
@@ -83,6 +85,8 @@ impl Builder {
         let membership = (strategies.membership)(me, rand::random());
         let broadcast = AntiEntropy::new((strategies.broadcast)(), checked.anti_entropy);
         let router = Router::new(me, checked.router);
+        self.services.push(Declared::new(bulletin::NAME.into(), Bulletin::new(Arc::clone(&gate))));
+        Declared::check(&self.services).map_err(ConfigError::from)?;
         let dropped = self.metrics.counters().service_messages_dropped.clone();
         let max_data = self.limits.max_service_data();
         let (running, services) =
@@ -144,7 +148,7 @@ impl Builder {
             addresses.full(peer.node)
         });
         tokio::spawn(driver.run(known.collect()));
-        Ok(Node {
+        let node = Node {
             me,
             network: self.network,
             gate,
@@ -159,7 +163,12 @@ impl Builder {
             metrics: self.metrics,
             services,
             hub,
-        })
+        };
+        let heeded = node.services.get::<Bulletin>(bulletin::NAME, &node.commands);
+        if let Ok(bulletin) = heeded {
+            tokio::spawn(tell_of_admission(bulletin.events(), node.events.clone()));
+        }
+        Ok(node)
     }
     /// An open network is for who cannot be reached by strangers.
     fn warn_of_strangers(&self) {
@@ -176,5 +185,17 @@ impl Builder {
                 "admission is open: whoever reaches this address can join, read and publish"
             );
         }
+    }
+}
+
+/// Tells the owner what other nodes have told the gate, until the node ends.
+async fn tell_of_admission(
+    mut heeded: broadcast::Receiver<Heeded>,
+    events: broadcast::Sender<Event>,
+) {
+    use broadcast::error::RecvError;
+    while let Ok(Heeded) | Err(RecvError::Lagged(_)) = heeded.recv().await {
+        // Nobody listening is fine.
+        let _ = events.send(Event::AdmissionChanged);
     }
 }

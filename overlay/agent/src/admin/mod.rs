@@ -6,12 +6,14 @@
 //! | `socket` | where the socket is, and how it gets there |
 //! | `server` | the node's end |
 //! | `channels` | its part that is about channels |
+//! | `secrets` | its part that is about the cluster's secrets |
 //! | `client` | who is connected |
 //! | `agent` | the node that they command |
 
 mod agent;
 mod channels;
 mod client;
+mod secrets;
 pub(crate) mod server;
 pub(crate) mod socket;
 
@@ -65,6 +67,25 @@ pub(crate) enum Request {
         contacts: Vec<String>,
     },
     Leave {},
+    /// Change the cluster's secrets, or only tell which there are.
+    Secret(SecretChange),
+}
+
+/// What to do with the secrets of all nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum SecretChange {
+    Install {
+        secret: String,
+    },
+    Use {
+        id: String,
+    },
+    Remove {
+        id: String,
+    },
+    /// Nothing.
+    None {},
 }
 
 /// What is answered, one JSON object a line, with one field that says what it is.
@@ -100,12 +121,24 @@ pub(crate) enum Reply {
     Node(Views),
     /// A node of the graph that did not.
     Silent(String),
+    /// The secrets, and who has them.
+    Secrets(SecretsHeld),
     /// Still at it, for so many seconds.
     Working(u64),
     /// That was all, or it is done.
     Done {},
     /// It was not done, or it is over.
     Error(String),
+}
+
+/// The ids of the secrets that a node has, the one it proves first, and how many nodes have the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SecretsHeld {
+    pub(crate) secrets: Vec<String>,
+    pub(crate) holding: usize,
+    pub(crate) nodes: usize,
+    /// Nodes that did not answer, or answered that they have others.
+    pub(crate) without: Vec<String>,
 }
 
 /// Who a node is and what it sees.

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::agent::Agent;
 use super::channels;
 use super::client::Client;
+use super::secrets;
 use super::{Base64, Info, Members, Message, Neighbor, Reply, Request, Tree, Views};
 
 /// Clients at a time.
@@ -84,6 +85,10 @@ async fn answer(client: &mut Client, request: Request) -> std::io::Result<()> {
         Request::Taken { .. } => Err("there is nothing to take: listen first".into()),
         Request::Graph {} => return graph(client).await,
         Request::Join { contacts } => join(&client.agent, &contacts).await,
+        Request::Secret(change) => {
+            let node = client.agent.node.clone();
+            client.at_work(secrets::change(&node, change)).await?
+        }
         Request::Leave {} => {
             client.agent.leave().await;
             let said = timeout(Duration::from_secs(1), client.say(&Reply::Done {})).await;

@@ -29,9 +29,11 @@ fn tell(event: Event) {
                 [node.map(|node| node.to_string()), address.map(|address| address.to_string())];
             tracing::warn!(node, address, %reason, "dial failed");
         }
+        Event::AdmissionChanged => tracing::info!("admission has changed, as another node told"),
         Event::LinkFailed { node, reason } => tracing::warn!(%node, reason, "link failed"),
         // The library logs these itself.
-        Event::Listening(_)
+        Event::NotAdmitted { .. }
+        | Event::Listening(_)
         | Event::DiscoveryFailed { .. }
         | Event::SharedIdentity(_)
         | Event::LinkSlow { .. }

@@ -14,9 +14,9 @@ use tokio::sync::Notify;
 
 use crate::admin::socket::{self, Socket};
 use crate::admin::{Agent, Kept, server};
-use crate::args;
-use crate::config::Config;
+use crate::config::{Config, settings};
 use crate::failure::{Outcome, Usage, say};
+use crate::{admission, args};
 
 /// How long leaving may take: the node itself takes 3 s at most.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -60,13 +60,14 @@ pub(crate) async fn run(options: &args::Node) -> Outcome {
         health,
         metrics,
         admin: admin_path,
-        channels: config.settings.channels,
+        channels: config.settings.channels.clone(),
         kept: Kept::default(),
         limit,
         ended: Notify::new(),
     };
     announce(&agent, options.json)?;
-    serve(Arc::new(agent), &admin, config.settings.join, signals, events).await
+    let settings = config.settings;
+    serve(Arc::new(agent), &admin, (settings.join, settings.admission), signals, events).await
 }
 
 /// Those that would end the process otherwise.
@@ -110,7 +111,7 @@ fn announce(agent: &Agent, json: bool) -> std::io::Result<()> {
 async fn serve(
     agent: Arc<Agent>,
     admin: &Socket,
-    contacts: Vec<Multiaddr>,
+    (contacts, admission): (Vec<Multiaddr>, settings::Admission),
     mut signals: Signals,
     events: impl Future<Output = ()> + Send + 'static,
 ) -> Outcome {
@@ -124,6 +125,8 @@ async fn serve(
             }
         });
     }
+    let reload = Notify::new();
+    let mut watch = std::pin::pin!(admission::watch(admission, agent.node.clone(), &reload));
     let mut view = agent.node.watch_active_view();
     let ends = async { while view.changed().await.is_ok() {} };
     let mut ends = std::pin::pin!(ends);
@@ -132,6 +135,7 @@ async fn serve(
     loop {
         tokio::select! {
             () = &mut clients => {}
+            () = &mut watch => {}
             () = agent.ended.notified() => return Ok(ExitCode::SUCCESS),
             () = &mut ends, if !gone => {
                 if agent.health.ready() != Err(http::NotReady::Leaving) {
@@ -144,7 +148,8 @@ async fn serve(
             _ = signals.interrupt.recv() => {}
             // By convention, to read the configuration again; a terminal that is closed sends it too.
             _ = signals.hangup.recv() => {
-                tracing::warn!("SIGHUP: there is nothing to reload, the node goes on");
+                tracing::info!("SIGHUP: the files of admission are read again");
+                reload.notify_one();
                 continue;
             }
         }

@@ -6,14 +6,17 @@ mod graph;
 mod show;
 
 use std::io::Read as _;
+use std::path::Path;
 use std::process::ExitCode;
 
+use murmurate::admission::{Secret, SecretError};
 use serde_json::json;
 
-use crate::admin::{Base64, Reply, Request};
-use crate::args::{self, GraphFormat};
+use crate::admin::{Base64, Reply, Request, SecretChange};
+use crate::args::{self, GraphFormat, SecretCommand};
 use crate::failure::{Outcome, Usage, say};
 use crate::progress::while_waiting;
+use crate::{credentials, secret_file};
 pub(crate) use channels::{listen, request, send};
 use connection::Connection;
 
@@ -113,6 +116,52 @@ pub(crate) async fn subscribe(options: &args::Subscribe) -> Outcome {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `murmurate secret`
+pub(crate) async fn secret(options: &args::Secret) -> Outcome {
+    let (change, client) = match &options.command {
+        SecretCommand::Generate => return credentials::generate_secret(),
+        SecretCommand::Install { file, client } => {
+            (SecretChange::Install { secret: new_secret(file)? }, client)
+        }
+        SecretCommand::Use { id, client } => (SecretChange::Use { id: id.to_string() }, client),
+        SecretCommand::Remove { id, client } => {
+            (SecretChange::Remove { id: id.to_string() }, client)
+        }
+        SecretCommand::List(client) => (SecretChange::None {}, client),
+    };
+    let mut connection = Connection::open(client).await?;
+    let request = Request::Secret(change);
+    let asked = connection.ask_for_outcome(&request);
+    let reply = while_waiting("waiting for all nodes", asked).await?;
+    match reply.ok_or("the node did not answer in time")? {
+        Reply::Secrets(held) => {
+            if client.json {
+                say(json!(held))?;
+            } else {
+                say(show::secrets(&held))?;
+            }
+            let is_complete = held.without.is_empty();
+            Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        reply => Err(unexpected(&reply)),
+    }
+}
+
+/// A secret from a file, or from standard input.
+fn new_secret(file: &Path) -> Result<String, Box<dyn std::error::Error>> {
+    let mut text = String::new();
+    if file == Path::new("-") {
+        let read = std::io::stdin().lock().read_to_string(&mut text);
+        read.map_err(|error| format!("cannot read standard input: {error}"))?;
+    } else {
+        let read = secret_file::read(file).and_then(secret_file::text);
+        text = read.map_err(|why| format!("{}: {why}", file.display()))?;
+    }
+    let secret: Secret =
+        text.trim().parse().map_err(|error: SecretError| Usage(error.to_string()))?;
+    Ok(secret.to_text().as_str().to_owned())
 }
 
 /// `murmurate graph`

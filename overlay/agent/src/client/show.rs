@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::admin::{Info, Members, Tree};
+use crate::admin::{Info, Members, SecretsHeld, Tree};
 
 fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
@@ -29,6 +29,16 @@ pub(super) fn members(members: &Members) -> String {
         table.add_row([node, "passive", "", ""]);
     }
     plain(&table)
+}
+
+/// The ids, and who has them.
+pub(super) fn secrets(held: &SecretsHeld) -> String {
+    let proven = held.secrets.iter().enumerate();
+    let mut lines: Vec<_> =
+        proven.map(|(at, id)| if at == 0 { format!("{id}  in use") } else { id.clone() }).collect();
+    lines.push(format!("{} of {} nodes hold these", held.holding, held.nodes));
+    lines.extend(held.without.iter().map(|node| format!("not {node}")));
+    lines.join("\n")
 }
 
 /// One fact a line.

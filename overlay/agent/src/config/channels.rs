@@ -54,6 +54,8 @@ pub(crate) struct Declared {
     pub(crate) traffic: Traffic,
     pub(crate) overflow: Overflow,
     pub(crate) compressed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) role: Option<String>,
     /// They refuse what is no option.
     #[serde(flatten, with = "murmurate::keys")]
     pub(crate) options: ChannelOptions,
@@ -66,6 +68,7 @@ impl Default for Declared {
             traffic: Traffic::Small,
             overflow: Overflow::Wait,
             compressed: false,
+            role: None,
             options: ChannelOptions::default(),
         }
     }
@@ -103,7 +106,11 @@ pub(super) fn declare(channels: &Channels) -> Result<Vec<Channel>, (String, Stri
                 Overflow::DropNewest => murmurate::Overflow::DropNewest,
             })
             .options(declared.options.clone());
-        Ok(if declared.compressed { channel.compressed() } else { channel })
+        let channel = if declared.compressed { channel.compressed() } else { channel };
+        Ok(match &declared.role {
+            Some(role) => channel.role(role),
+            None => channel,
+        })
     };
     channels.iter().map(one).collect()
 }
@@ -115,6 +122,9 @@ pub(super) fn qualified(error: &DeclarationError) -> (String, String) {
             format!("channels.{channel}.{}", option.name()),
             format!("channels.{channel}.{option}"),
         ),
+        DeclarationError::Role { channel, role } => {
+            (format!("channels.{channel}.role"), format!("channels.{channel}.{role}"))
+        }
         DeclarationError::Name(name) => {
             let message = format!("channels.{name:?}: a channel's name must have 1 to 64 bytes");
             (String::new(), message)

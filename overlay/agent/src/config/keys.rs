@@ -25,7 +25,7 @@ use Kind::{List, Number, Switch, Text};
 
 /// Settings that are no parameters: in front of the limits, between them and the strategies', behind
 /// all.
-const FIRST: [(&str, Kind); 12] = [
+const FIRST: [(&str, Kind); 18] = [
     ("network", Text),
     ("listen", List),
     ("advertise", List),
@@ -38,6 +38,12 @@ const FIRST: [(&str, Kind); 12] = [
     ("admin", Text),
     ("log.level", Text),
     ("log.format", Text),
+    ("admission.mode", Text),
+    ("admission.secret_file", Text),
+    ("admission.allowlist_file", Text),
+    ("admission.authorities", List),
+    ("admission.certificate_file", Text),
+    ("admission.revocations_file", Text),
 ];
 const CHOICE: [(&str, Kind); 2] = [("strategies.membership", Text), ("strategies.broadcast", Text)];
 const LAST: [(&str, Kind); 7] = [
@@ -91,7 +97,7 @@ impl From<parameters::ValueKind> for Kind {
 /// What a channel can be told, in tables `channels.NAME`.
 pub(crate) fn of_channel() -> impl Iterator<Item = (&'static str, Kind)> {
     let options = ChannelOptions::PARAMETERS.iter().map(|of| (of.name, of.kind.into()));
-    [("kind", Text), ("traffic", Text), ("overflow", Text), ("compressed", Switch)]
+    [("kind", Text), ("traffic", Text), ("overflow", Text), ("compressed", Switch), ("role", Text)]
         .into_iter()
         .chain(options)
 }

@@ -2,6 +2,7 @@
 //!
 //! Each layer is checked on its own, so that an error names the place it was made in.
 
+mod admission;
 pub(crate) mod channels;
 mod keys;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use serde::Deserialize as _;
 use toml::{Table, Value};
 
 use crate::identity;
+pub(crate) use admission::{AdmissionFiles, read_admission};
 use keys::Key;
 pub(crate) use settings::Settings;
 pub(crate) use strategies::{BroadcastStrategy, MembershipStrategy, Strategies};
@@ -126,6 +128,8 @@ impl Config {
             let blame = |error| self.blame("identity_file", why(error));
             builder = builder.identity(read.map_err(blame)?);
         }
+        let admission = read_admission(&settings.admission);
+        builder = builder.admission(admission.map_err(|(key, why)| self.blame(key, why))?);
         let blame = |(key, message): (String, String)| self.blame(&key, message);
         for channel in channels::declare(&self.settings.channels).map_err(blame)? {
             builder = builder.channel(channel);

@@ -9,6 +9,7 @@ use murmurate::membership::{ConfigError, full_mesh, hyparview, static_overlay};
 use murmurate::{Builder, Limits, Multiaddr, keys};
 use serde::{Deserialize, Serialize};
 
+use super::admission::AdmissionFiles;
 use super::channels::Channels;
 use super::strategies::Strategies;
 use super::text::{OrOff, addresses, contacts};
@@ -35,6 +36,7 @@ pub(crate) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) admin: Option<PathBuf>,
     pub(crate) log: Log,
+    pub(crate) admission: AdmissionFiles,
     #[serde(with = "keys")]
     pub(crate) limits: Limits,
     pub(crate) strategies: Strategies,
@@ -67,6 +69,7 @@ impl Default for Settings {
             metrics: OrOff(None),
             admin: None,
             log: Log::default(),
+            admission: AdmissionFiles::default(),
             limits: Limits::default(),
             strategies: Strategies::default(),
             membership: Builder::default_membership(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -103,7 +104,8 @@ impl Authority {
         AuthorityId(NodeId::try_from(&self.0.public()).expect("an ed25519 key"))
     }
 
-    /// Says that a node belongs to a network until `not_after`, with these roles.
+    /// Says that a node belongs to a network, with these roles. The certificate is issued at the start of
+    /// `valid` and expires at its end.
     ///
     /// # Errors
     /// [`CertificateError::Role`], [`CertificateError::Roles`].
@@ -111,14 +113,15 @@ impl Authority {
         &self,
         network: &str,
         node: NodeId,
-        not_after: SystemTime,
+        valid: Range<SystemTime>,
         roles: impl IntoIterator<Item = &'a str>,
     ) -> Result<Certificate, CertificateError> {
         let roles: BTreeSet<Box<str>> = roles.into_iter().map(Into::into).collect();
         let claims = Claims {
             network: NetworkHash::of(network),
             node,
-            not_after: seconds(not_after),
+            issued: seconds(valid.start),
+            not_after: seconds(valid.end),
             roles,
         };
         claims.check()?;
@@ -126,7 +129,8 @@ impl Authority {
         Ok(Certificate { claims, signature })
     }
 
-    /// Says whose certificates are no longer valid, in place of what it said before.
+    /// Also says that a node's certificates issued until now are no longer valid, in place of what it said
+    /// before.
     ///
     /// # Errors
     /// [`CertificateError::Revoked`] if they are too many.
@@ -134,11 +138,11 @@ impl Authority {
         &self,
         before: &Revocations,
         node: NodeId,
-        until: SystemTime,
+        now: SystemTime,
     ) -> Result<Revocations, CertificateError> {
         let mut listed = before.listed.clone();
         let entry = listed.nodes.entry(node).or_default();
-        *entry = seconds(until).max(*entry);
+        *entry = seconds(now).max(*entry);
         listed.number += 1;
         if listed.nodes.len() > MAX_REVOKED {
             return Err(CertificateError::Revoked);
@@ -162,7 +166,8 @@ impl Authority {
 struct Claims {
     network: NetworkHash,
     node: NodeId,
-    /// In seconds since 1970.
+    /// In seconds since 1970, like the next one.
+    issued: u64,
     not_after: u64,
     roles: BTreeSet<Box<str>>,
 }
@@ -270,8 +275,8 @@ impl Certificate {
     }
 }
 
-/// The nodes whose certificates an authority has withdrawn: those that are valid no longer than said here.
-/// A later certificate of the same node is valid. Each list has a number and replaces those before it.
+/// The nodes whose certificates an authority has withdrawn, and when. A node that gets a certificate
+/// afterwards belongs to the cluster again. Each list has a number and replaces those before it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocations {
     listed: Listed,
@@ -281,7 +286,7 @@ pub struct Revocations {
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Listed {
     number: u64,
-    /// Until when, in seconds since 1970.
+    /// When, in seconds since 1970.
     nodes: BTreeMap<NodeId, u64>,
 }
 
@@ -325,8 +330,8 @@ impl Revocations {
     /// Whether a certificate is withdrawn.
     #[must_use]
     pub fn withdraws(&self, certificate: &Certificate) -> bool {
-        let until = self.listed.nodes.get(&certificate.node());
-        until.is_some_and(|until| certificate.ends() <= *until)
+        let withdrawn = self.listed.nodes.get(&certificate.node());
+        withdrawn.is_some_and(|when| certificate.claims.issued <= *when)
     }
 }
 
@@ -393,7 +398,8 @@ mod tests {
     #[test]
     fn a_certificate_says_what_its_authority_said_and_nothing_else() {
         let [ours, other] = [Authority::generate(), Authority::generate()];
-        let issued = ours.issue("flock", node(1), at(9), ["writer", "reader"]).expect("issued");
+        let issued =
+            ours.issue("flock", node(1), at(5)..at(9), ["writer", "reader"]).expect("issued");
         let read: Certificate = issued.to_string().parse().expect("read");
         assert_eq!(read, issued);
         assert!(read.is_of(ours.id()) && !read.is_of(other.id()));
@@ -413,7 +419,8 @@ mod tests {
     #[test]
     fn roles_are_few_and_plain() {
         let authority = Authority::generate();
-        let issue = |roles: &[&str]| authority.issue("n", node(1), at(9), roles.iter().copied());
+        let issue =
+            |roles: &[&str]| authority.issue("n", node(1), at(5)..at(9), roles.iter().copied());
         assert_eq!(issue(&["Admin"]), Err(CertificateError::Role("Admin".into())));
         assert_eq!(issue(&[""]), Err(CertificateError::Role(String::new())));
         assert_eq!(
@@ -427,7 +434,7 @@ mod tests {
         let [ours, other] = [Authority::generate(), Authority::generate()];
         let none = Revocations::default();
         assert!(none.is_of(ours.id()) && none.number() == 0);
-        let issue = |to, until| ours.issue("n", node(to), at(until), []).expect("issued");
+        let issue = |to, when| ours.issue("n", node(to), at(when)..at(1_000), []).expect("issued");
         let list = ours.revoke(&none, node(1), at(100)).expect("room");
         let read: Revocations = list.to_string().parse().expect("read");
         assert_eq!(read, list);

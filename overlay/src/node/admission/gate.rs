@@ -1,6 +1,7 @@
 //! A node's gate: says what the node proves to others, and judges what they prove.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::network::NetworkHash;
+use super::notice::Notice;
 use super::{Admission, Certificate, Certified, Denial, SecretId};
 use crate::NodeId;
 use crate::node::clock;
@@ -74,6 +76,8 @@ pub(crate) struct Gate {
     me: NodeId,
     network: NetworkHash,
     admission: Mutex<Arc<Admission>>,
+    /// How often the cluster's secrets have changed.
+    secrets: AtomicU64,
     /// Of nodes that are connected, or were a moment ago.
     proven: Mutex<BTreeMap<NodeId, Proven>>,
 }
@@ -89,6 +93,7 @@ impl Gate {
             me,
             network: NetworkHash::of(network),
             admission: Mutex::new(Arc::new(admission)),
+            secrets: AtomicU64::new(0),
             proven: Mutex::default(),
         }
     }
@@ -97,9 +102,47 @@ impl Gate {
         Arc::clone(&lock(&self.admission))
     }
 
-    /// Judges by this from now on, also those that are connected.
-    pub(crate) fn replace(&self, admission: Admission) {
-        *lock(&self.admission) = Arc::new(admission);
+    /// Judges by this from now on, also those that are connected. Revocations that are known already stay
+    /// known. Whether other nodes must know of it.
+    pub(crate) fn replace(&self, mut admission: Admission) -> bool {
+        let mut present = lock(&self.admission);
+        let spreads = match (&**present, &mut admission) {
+            (Admission::Secret(old), Admission::Secret(new)) if old != new => {
+                self.secrets.fetch_add(1, Ordering::Relaxed);
+                true
+            }
+            (Admission::Certified(old), Admission::Certified(new)) => {
+                let known = &old.revocations;
+                let is_later = new.revocations.number() > known.number();
+                if !is_later && new.authorities.iter().any(|by| known.is_of(*by)) {
+                    new.revocations = known.clone();
+                }
+                is_later
+            }
+            _ => false,
+        };
+        *present = Arc::new(admission);
+        spreads
+    }
+
+    /// What all nodes must know of this one's admission.
+    pub(crate) fn notice(&self) -> Option<Notice> {
+        Notice::of(&lock(&self.admission), self.secrets.load(Ordering::Relaxed))
+    }
+
+    /// The number of that; 0 for none.
+    pub(crate) fn number(&self) -> u64 {
+        self.notice().as_ref().map_or(0, Notice::number)
+    }
+
+    /// Judges by another node's notice from now on, if it is later and to be believed.
+    pub(crate) fn heed(&self, notice: Notice) -> bool {
+        let mut present = lock(&self.admission);
+        let known = self.secrets.load(Ordering::Relaxed);
+        let Some((admission, number)) = notice.heeded(&present, known) else { return false };
+        self.secrets.store(number, Ordering::Relaxed);
+        *present = Arc::new(admission);
+        true
     }
 
     /// What this end of a connection says to `to`.

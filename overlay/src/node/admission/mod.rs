@@ -11,6 +11,7 @@
 //! | `handshake` | how it is said on a connection |
 //! | `secret` | secrets that all nodes share |
 //! | `certificate` | certificates, and the authority that issues them |
+//! | `notice` | what all nodes must know |
 //! | `denial` | why a node is not admitted |
 //! | `network` | the hash of a network's name |
 
@@ -19,6 +20,7 @@ mod denial;
 mod gate;
 mod handshake;
 mod network;
+mod notice;
 mod secret;
 
 use std::collections::BTreeSet;
@@ -33,6 +35,7 @@ pub(crate) use denial::NotAdmitted;
 pub(crate) use gate::{Gate, Side};
 pub(crate) use handshake::admit;
 pub(crate) use network::NetworkHash;
+pub(crate) use notice::Notice;
 pub use secret::{
     MAX_SECRETS, Secret, SecretError, SecretId, SecretIdError, Secrets, SecretsError,
 };

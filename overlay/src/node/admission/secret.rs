@@ -6,6 +6,8 @@ use std::str::FromStr;
 use data_encoding::HEXLOWER;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use hmac::{Hmac, KeyInit, Mac};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -224,6 +226,12 @@ impl Secrets {
         })
     }
 
+    /// Of all of them in their order; it tells nothing of them.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let ids = self.ids().map(|id| id.0);
+        ids.fold(Sha256::new(), |hash, id| hash.chain_update(id)).finalize().into()
+    }
+
     pub(super) fn prove(&self, statement: &[&[u8]]) -> [u8; 32] {
         self.first().prove(statement)
     }
@@ -231,6 +239,24 @@ impl Secrets {
     /// Which of them the other side has proven.
     pub(super) fn proven(&self, statement: &[&[u8]], proof: &[u8; 32]) -> Option<SecretId> {
         self.0.iter().find(|secret| secret.is_proven(statement, proof)).map(Secret::id)
+    }
+}
+
+/// As nodes of a cluster tell each other, on connections that both have proven to belong to it.
+impl Serialize for Secrets {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.iter().map(|secret| *secret.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Secrets {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let all = Zeroizing::new(Vec::<[u8; 32]>::deserialize(from)?);
+        let mut all = all.iter().map(|secret| Secret(Zeroizing::new(*secret)));
+        let first = all.next().ok_or_else(|| D::Error::custom(SecretsError::None))?;
+        let mut secrets = Self::new(first);
+        all.try_for_each(|secret| secrets.install(secret)).map_err(D::Error::custom)?;
+        Ok(secrets)
     }
 }
 

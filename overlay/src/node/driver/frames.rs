@@ -144,6 +144,7 @@ impl Driver {
         let eager: Vec<_> = self.stack.broadcast().eager().collect();
         let active = self.stack.membership().active();
         Views {
+            notice: self.gate.number(),
             active: active
                 .take(MAX_VIEW)
                 .map(|peer| (self.host.contact(peer), eager.contains(&peer)))

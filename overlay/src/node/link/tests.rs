@@ -22,7 +22,7 @@ fn gossip(length: usize) -> Frame {
 }
 
 fn frames() -> Vec<Frame> {
-    let views = super::super::wire::Views { active: Default::default(), passive: 3 };
+    let views = super::super::wire::Views { active: Default::default(), passive: 3, notice: 0 };
     vec![Frame::AskViews, gossip(50_000), Frame::Views(views), gossip(0), Frame::AskViews]
 }
 

@@ -95,6 +95,8 @@ pub(crate) struct Views {
     pub(crate) active: thin_vec::ThinVec<(Contact, bool)>,
     /// Peers in the passive view.
     pub(crate) passive: u32,
+    /// The number of the latest notice of admission that the node has.
+    pub(crate) notice: u64,
 }
 
 /// A frame, decoded.

@@ -77,7 +77,10 @@ fn a_list_admits_who_is_on_it() {
 fn a_certificate_is_of_its_owner_its_network_its_time_and_its_authority() {
     let [ours, other] = [Authority::generate(), Authority::generate()];
     let issue = |by: &Authority, network: &str, to, until| {
-        certified(&ours, by.issue(network, node(to), until, ["writer"]).expect("issued"))
+        certified(
+            &ours,
+            by.issue(network, node(to), SystemTime::UNIX_EPOCH..until, ["writer"]).expect("issued"),
+        )
     };
     let listener = ("flock", issue(&ours, "flock", 1, soon(100)));
     let judge = |theirs| judged(listener.clone(), theirs);
@@ -118,8 +121,11 @@ async fn who_is_connected_is_judged_again_when_admission_changes() {
 #[tokio::test(start_paused = true)]
 async fn certificates_of_those_that_are_connected_expire_and_are_revoked() {
     let authority = Authority::generate();
-    let issue =
-        |to, until| authority.issue("n", node(to), soon(until), ["writer"]).expect("issued");
+    let issue = |to, until| {
+        authority
+            .issue("n", node(to), SystemTime::UNIX_EPOCH..soon(until), ["writer"])
+            .expect("issued")
+    };
     let Admission::Certified(mut own) = certified(&authority, issue(1, 1_000)) else {
         panic!("it is certified")
     };
@@ -131,7 +137,7 @@ async fn certificates_of_those_that_are_connected_expire_and_are_revoked() {
     assert!(gate.has_role(node(2), "writer") && !gate.has_role(node(2), "reader"));
     gate.note(node(2), Pass::Certified(Box::new(issue(2, 900))));
     assert!(!gate.asks_again(node(2)));
-    own.revocations = authority.revoke(&own.revocations, node(2), soon(2_000)).expect("room");
+    own.revocations = authority.revoke(&own.revocations, node(2), soon(0)).expect("room");
     gate.replace(Admission::Certified(own));
     assert_eq!(gate.still_admits(node(2)), Err(Denial::Revoked));
     gate.retain(|_| false);
@@ -145,7 +151,8 @@ async fn certificates_of_those_that_are_connected_expire_and_are_revoked() {
 fn a_node_is_told_what_others_would_say_of_its_certificate() {
     let [ours, other] = [Authority::generate(), Authority::generate()];
     let own = |by: &Authority, network, to, until| {
-        let issued = by.issue(network, node(to), until, []).expect("issued");
+        let issued =
+            by.issue(network, node(to), SystemTime::UNIX_EPOCH..until, []).expect("issued");
         certified(&ours, issued).check(node(1), "n")
     };
     assert_eq!(own(&ours, "n", 1, soon(10)), Ok(()));

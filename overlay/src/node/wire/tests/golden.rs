@@ -150,7 +150,7 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("0200002904 A 80d095ffbc310702", control(Plumtree::Fetch(announced(7, 2)))),
         ("0300003b00 A 80d095ffbc310701046e65777300401e18240a060068656c6c6f", gossip()),
         ("04000000", Frame::AskViews),
-        ("0500003301 A 80d095ffbc310108040a000001061ce8011e", Frame::Views(Views { active: [(contact(), true)].into_iter().collect(), passive: 30 })),
+        ("0500003401 A 80d095ffbc310108040a000001061ce8011e02", Frame::Views(Views { active: [(contact(), true)].into_iter().collect(), passive: 30, notice: 2 })),
         ("06000000", Frame::Bye),
         ("09000000", Frame::Padding),
         ("0700005500 A 80d095ffbc310108040a000001061ce8ac02 B 0104", Frame::Route(Router::Lookup { origin: contact(), number: 300, target: incarnation(32).node, path: true, hops_left: 4 })),

@@ -28,8 +28,11 @@ fn any_frame() -> impl Strategy<Value = Frame> {
         3 => any_payload(),
         2 => any_exchange().prop_map(Frame::Exchange),
         1 => Just(Frame::AskViews),
-        1 => (vec((any_contact(), any::<bool>()), 0..=MAX_VIEW), any::<u32>()).prop_map(
-            |(active, passive)| Frame::Views(Views { active: active.into_iter().collect(), passive })
+        1 => (vec((any_contact(), any::<bool>()), 0..=MAX_VIEW), any::<u32>(), any::<u64>()).prop_map(
+            |(active, passive, notice)| {
+                let active = active.into_iter().collect();
+                Frame::Views(Views { active, passive, notice })
+            }
         ),
         1 => Just(Frame::Bye),
         1 => Just(Frame::Padding),
@@ -327,7 +330,7 @@ fn counts_are_held_to_their_limits() {
         ),
         (Kind::Membership, &[7], hyparview::MAX_SAMPLE, &peer, &none[..hyparview::MAX_SAMPLE]),
         (Kind::Control, &[1, 1], plumtree::MAX_ANNOUNCEMENTS, &announced, &[]),
-        (Kind::Views, &[], MAX_VIEW, &viewed, &[0]),
+        (Kind::Views, &[], MAX_VIEW, &viewed, &[0, 0]),
         (Kind::Exchange, &[1, 0], anti_entropy::MAX_PARTS, &[0; 13], &[]),
         (Kind::Exchange, &[2, 0], anti_entropy::MAX_PARTS, &[0; 5], &[0, 0, 0]),
         (Kind::Exchange, &[3], anti_entropy::MAX_ORIGINS, &[0; 35], &[]),

@@ -1,0 +1,73 @@
+//! The cluster's secrets, changed through one of its nodes.
+
+use std::time::Duration;
+
+use murmurate::Node;
+use murmurate::admission::{Admission, Secrets};
+use tokio::time::{Instant, sleep};
+
+use super::{Reply, SecretChange, SecretsHeld};
+
+/// How long all nodes may take to have what one of them has.
+const SPREADS: Duration = Duration::from_secs(15);
+/// How long until they are asked once more.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Makes a change on all nodes, and says how many have made it.
+pub(super) async fn change(node: &Node, change: SecretChange) -> Result<Reply, String> {
+    let admission = node.admission();
+    let Admission::Secret(before) = &*admission else {
+        let mode = admission.mode();
+        return Err(format!("there are no secrets: the node's admission.mode is {mode}"));
+    };
+    let mut secrets = before.clone();
+    let only_tells = change == SecretChange::None {};
+    apply(&mut secrets, change)?;
+    if secrets != *before {
+        let admission = Admission::Secret(secrets.clone());
+        node.set_admission(admission).await.map_err(|error| error.to_string())?;
+    }
+    let deadline = Instant::now() + SPREADS;
+    loop {
+        let held = held(node, &secrets).await?;
+        if only_tells || held.without.is_empty() || Instant::now() >= deadline {
+            return Ok(Reply::Secrets(held));
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+/// What was made already changes nothing.
+fn apply(secrets: &mut Secrets, change: SecretChange) -> Result<(), String> {
+    let id = |id: &str| {
+        id.parse().map_err(|error: murmurate::admission::SecretIdError| error.to_string())
+    };
+    match change {
+        SecretChange::Install { secret } => {
+            let secret = secret
+                .trim()
+                .parse()
+                .map_err(|error: murmurate::admission::SecretError| error.to_string())?;
+            secrets.install(secret)
+        }
+        SecretChange::Use { id: text } => secrets.prefer(id(&text)?),
+        SecretChange::Remove { id: text } => {
+            let id = id(&text)?;
+            if secrets.ids().any(|held| held == id) { secrets.remove(id) } else { Ok(()) }
+        }
+        SecretChange::None {} => Ok(()),
+    }
+    .map_err(|error| error.to_string())
+}
+
+/// Who has what this node has.
+async fn held(node: &Node, secrets: &Secrets) -> Result<SecretsHeld, String> {
+    let graph = node.crawl().await.map_err(|error| error.to_string())?;
+    let ours = graph.notices.get(&node.id()).copied().unwrap_or(0);
+    let others = graph.notices.iter().filter(|(_, notice)| **notice != ours);
+    let without = others.map(|(node, _)| node).chain(&graph.silent);
+    let without: Vec<_> = without.map(ToString::to_string).collect();
+    let nodes = graph.nodes.len() + graph.silent.len();
+    let ids = secrets.ids().map(|id| id.to_string()).collect();
+    Ok(SecretsHeld { secrets: ids, holding: nodes - without.len(), nodes, without })
+}
