@@ -3,11 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use libp2p::PeerId;
 use libp2p::identity::PublicKey;
 use murmurate_broadcast as broadcast;
 use murmurate_membership as membership;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// A node's identity: its ed25519 public key, which its connections are authenticated with.
 ///
@@ -103,6 +105,33 @@ pub struct Incarnation {
     /// Which start: milliseconds since 1970 when it happened, or one more than the start before
     /// if the clock went backwards.
     pub started: u64,
+}
+
+/// The hash of a network's name: who does not know the name learns nothing of it.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NetworkHash([u8; 32]);
+
+impl NetworkHash {
+    pub(crate) fn of(network: &str) -> Self {
+        let hash = Sha256::new().chain_update(b"murmurate network\0").chain_update(network);
+        Self(hash.finalize().into())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for NetworkHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for NetworkHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl membership::Peer for Incarnation {

@@ -124,7 +124,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
     (
         "overlay/src",
         "node::admission",
-        &["network", "denial", "secret", "certificate", "admission", "notice", "gate", "handshake"],
+        &["denial", "secret", "certificate", "admission", "notice", "gate", "handshake"],
     ),
     (
         "overlay/src",

@@ -308,7 +308,7 @@ fn an_agent_keeps_its_port_and_goes_on_when_its_terminal_is_gone() {
         format!("error: cannot listen on {address}: Address already in use (os error 98)\n");
     assert_eq!((text(&second.stderr), second.status.code()), (error, Some(1)));
     one.process.signal(Signal::SIGHUP);
-    let told = || one.log().contains("there is nothing to reload").then_some(());
+    let told = || one.log().contains("the files of admission are read again").then_some(());
     eventually("the log tells of the signal", told);
     assert!(one.get("/readyz").starts_with("HTTP/1.1 200"));
 }

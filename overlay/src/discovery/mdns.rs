@@ -14,14 +14,12 @@ use tokio::time::sleep;
 use super::contact::{Host, dissect};
 use super::{Announcement, Discovery, Finding, distinct};
 use crate::NodeId;
+use crate::id::NetworkHash;
 
 /// What nodes announce themselves as (RFC 6763, section 7).
 const SERVICE: &str = "_murmurate._tcp.local.";
 /// The version of the announcement's form. Others are ignored.
-const VERSION: &str = "1";
-/// The longest network id that can be announced, in bytes: a TXT string has 255 (RFC 6763, section
-/// 6.1).
-const MAX_NETWORK_BYTES: usize = 200;
+const VERSION: &str = "2";
 /// The most addresses a node announces, and the most bytes they take: a TXT record should fit into
 /// a packet (RFC 6763, section 6.2).
 const MAX_ANNOUNCED: usize = 8;
@@ -38,7 +36,7 @@ const GOODBYE: Duration = Duration::from_millis(100);
 /// Multicast DNS: announces this node on the local network, and finds the others there that belong
 /// to the same overlay.
 ///
-/// The service is `_murmurate._tcp.local.`, one TXT record says the network, the node's id and up
+/// The service is `_murmurate._tcp.local.`, one TXT record says the hash of the network, the node's id and up
 /// to eight addresses it listens at. What is found ends in `/p2p/NODE-ID`. Loopback and IPv6
 /// link-local addresses are left out: elsewhere they lead nowhere. Dropping the stream takes the
 /// announcement back; this takes some milliseconds, and 100 ms at most.
@@ -61,11 +59,6 @@ pub enum MdnsError {
         "this node has no address to announce by mDNS: it listens on loopback or link-local addresses only"
     )]
     NoAddress,
-    /// The network id does not fit into an announcement, so mDNS is of no use to it.
-    #[error(
-        "a network id of {0} bytes is too long for mDNS: at most {MAX_NETWORK_BYTES} are allowed"
-    )]
-    Network(usize),
 }
 
 impl Mdns {
@@ -82,10 +75,6 @@ impl Discovery for Mdns {
     }
 
     fn watch(self: Box<Self>, me: Announcement) -> BoxStream<'static, Finding> {
-        if me.network.len() > MAX_NETWORK_BYTES {
-            let error = MdnsError::Network(me.network.len());
-            return stream::iter([Err(error.into())]).boxed();
-        }
         let announced = announced(&me.addresses);
         let alone = announced.is_empty().then(|| Err(MdnsError::NoAddress.into()));
         let watching = Watching { me, announced, running: None, again: false, known: Known::new() };
@@ -212,7 +201,7 @@ fn service(me: &Announcement, announced: &[Multiaddr]) -> mdns_sd::Result<Servic
     let node = me.node.to_string();
     let mut text = vec![
         ("v".to_owned(), VERSION.to_owned()),
-        ("net".to_owned(), me.network.clone()),
+        ("net".to_owned(), NetworkHash::of(&me.network).to_string()),
         ("id".to_owned(), node.clone()),
     ];
     let addresses = announced.iter().enumerate();
@@ -258,7 +247,8 @@ fn told<'a>(
     text: impl Fn(&str) -> Option<&'a str>,
     interfaces: &[IpAddr],
 ) -> Option<Vec<Multiaddr>> {
-    if text("v") != Some(VERSION) || text("net") != Some(&me.network) {
+    let network = NetworkHash::of(&me.network).to_string();
+    if text("v") != Some(VERSION) || text("net") != Some(&network) {
         return None;
     }
     let node: NodeId = text("id")?.parse().ok().filter(|node| *node != me.node)?;
@@ -305,11 +295,12 @@ mod tests {
     #[test]
     fn only_others_of_the_same_network_are_believed() {
         let (me, other) = (me(), me().node.to_string());
+        let net = NetworkHash::of("test").to_string();
         let own = me.node.to_string();
-        let good = [("v", "1"), ("net", "test"), ("id", &other), ("a0", "/ip4/10.0.0.2/tcp/1")];
+        let good = [("v", "2"), ("net", &net), ("id", &other), ("a0", "/ip4/10.0.0.2/tcp/1")];
         let found = heard(&me, &good);
         assert_eq!(found, Some(vec![format!("/ip4/10.0.0.2/tcp/1/p2p/{other}")]));
-        for (at, bad) in [(0, "2"), (1, "Test"), (2, own.as_str()), (2, "starling"), (2, "")] {
+        for (at, bad) in [(0, "1"), (1, "test"), (2, own.as_str()), (2, "starling"), (2, "")] {
             let mut text = good;
             text[at].1 = bad;
             assert_eq!(heard(&me, &text), None, "{text:?}");
@@ -321,10 +312,11 @@ mod tests {
     #[test]
     fn addresses_are_checked_and_completed() {
         let (me, other) = (me(), me().node.to_string());
+        let net = NetworkHash::of("test").to_string();
         let foreign = format!("/ip4/10.0.0.4/tcp/4/p2p/{}", me.node);
         let text = [
-            ("v", "1"),
-            ("net", "test"),
+            ("v", "2"),
+            ("net", &net),
             ("id", &other),
             ("a0", "/ip4/0.0.0.0/udp/1/quic-v1"),
             ("a1", "/ip6/::/tcp/2"),
@@ -347,8 +339,7 @@ mod tests {
 
     #[test]
     fn an_announcement_fits_a_packet() {
-        let mut me = me();
-        me.network = "n".repeat(MAX_NETWORK_BYTES);
+        let me = me();
         let long = "a".repeat(60);
         let mut addresses: Vec<Multiaddr> = (1..=20)
             .map(|n| address(&format!("/dns/{long}.{long}.{long}.{n}.example/udp/{n}/quic-v1")))
@@ -362,7 +353,7 @@ mod tests {
             .iter()
             .map(|property| property.key().len() + property.val_str().len() + 2)
             .sum();
-        assert!((800..1300).contains(&size), "{size}");
+        assert!((700..1300).contains(&size), "{size}");
 
         let many: Vec<Multiaddr> =
             (1..=20).map(|port| address(&format!("/ip4/10.0.0.1/tcp/{port}"))).collect();
@@ -395,16 +386,5 @@ mod tests {
         assert!(!hear(&mut known, &me, gone));
         assert!(hear(&mut known, &me, resolved(MAX_NODES)));
         assert_eq!(known.len(), MAX_NODES);
-    }
-
-    #[tokio::test]
-    async fn a_network_too_long_is_an_error() {
-        let mut me = me();
-        me.network = "n".repeat(MAX_NETWORK_BYTES + 1);
-        let all = Box::new(Mdns::new()).watch(me).collect::<Vec<Finding>>();
-        let found = tokio::time::timeout(GOODBYE, all).await.expect("ends at once");
-        assert_eq!(found.len(), 1);
-        let error = found[0].as_ref().expect_err("too long").to_string();
-        assert!(error.contains("201 bytes"), "{error}");
     }
 }

@@ -70,6 +70,7 @@ pub(crate) struct Counters {
     pub(crate) links_ended: IntCounterVec,
     pub(crate) inbound_failed: IntCounter,
     pub(crate) denied: IntCounterVec,
+    pub(crate) certificate_expires: IntGauge,
     pub(crate) shared_identities: IntCounter,
     pub(crate) found: IntCounterVec,
     pub(crate) service_messages_dropped: IntCounterVec,
@@ -231,6 +232,11 @@ impl Maker {
         self.counter("murmurate_subscription_lagged_total", help)
     }
 
+    fn certificate_expires(&self) -> IntGauge {
+        let help = "When the node's certificate expires, in seconds since 1970.";
+        self.gauge("murmurate_certificate_expires_seconds", help)
+    }
+
     fn denials(&self) -> IntCounterVec {
         let help = "Nodes that could not prove that they belong to the overlay.";
         self.reasons("murmurate_not_admitted_total", help, "reason", &Denial::LABELS)
@@ -336,6 +342,7 @@ impl Metrics {
                 "Inbound connections that failed before they stood.",
             ),
             denied: make.denials(),
+            certificate_expires: make.certificate_expires(),
             shared_identities: make.shared_identities(),
             dials: make.reasons("murmurate_dials_total", "Dials.", "outcome", &DIAL_OUTCOMES),
             links_ended: make.reasons(

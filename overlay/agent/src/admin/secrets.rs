@@ -1,9 +1,10 @@
 //! The cluster's secrets, changed through one of its nodes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use murmurate::Node;
 use murmurate::admission::{Admission, Secrets};
+use murmurate::{Graph, Node, NodeId};
 use tokio::time::{Instant, sleep};
 
 use super::{Reply, SecretChange, SecretsHeld};
@@ -23,18 +24,30 @@ pub(super) async fn change(node: &Node, change: SecretChange) -> Result<Reply, S
     let mut secrets = before.clone();
     let only_tells = change == SecretChange::None {};
     apply(&mut secrets, change)?;
+    // Who falls silent meanwhile is soon nobody's neighbour.
+    let mut known: BTreeSet<NodeId> = everybody(&crawl(node).await?).collect();
     if secrets != *before {
         let admission = Admission::Secret(secrets.clone());
         node.set_admission(admission).await.map_err(|error| error.to_string())?;
     }
     let deadline = Instant::now() + SPREADS;
     loop {
-        let held = held(node, &secrets).await?;
+        let graph = crawl(node).await?;
+        known.extend(everybody(&graph));
+        let held = held(node, &secrets, &known, &graph);
         if only_tells || held.without.is_empty() || Instant::now() >= deadline {
             return Ok(Reply::Secrets(held));
         }
         sleep(AGAIN).await;
     }
+}
+
+async fn crawl(node: &Node) -> Result<Graph, String> {
+    node.crawl().await.map_err(|error| error.to_string())
+}
+
+fn everybody(graph: &Graph) -> impl Iterator<Item = NodeId> {
+    graph.nodes.keys().chain(&graph.silent).copied()
 }
 
 /// What was made already changes nothing.
@@ -60,14 +73,12 @@ fn apply(secrets: &mut Secrets, change: SecretChange) -> Result<(), String> {
     .map_err(|error| error.to_string())
 }
 
-/// Who has what this node has.
-async fn held(node: &Node, secrets: &Secrets) -> Result<SecretsHeld, String> {
-    let graph = node.crawl().await.map_err(|error| error.to_string())?;
-    let ours = graph.notices.get(&node.id()).copied().unwrap_or(0);
-    let others = graph.notices.iter().filter(|(_, notice)| **notice != ours);
-    let without = others.map(|(node, _)| node).chain(&graph.silent);
-    let without: Vec<_> = without.map(ToString::to_string).collect();
-    let nodes = graph.nodes.len() + graph.silent.len();
+/// Which of those that are or were there have what this node has.
+fn held(node: &Node, secrets: &Secrets, known: &BTreeSet<NodeId>, graph: &Graph) -> SecretsHeld {
+    let ours = graph.notices.get(&node.id());
+    let others = known.iter().filter(|node| graph.notices.get(node) != ours);
+    let without: Vec<_> = others.map(ToString::to_string).collect();
     let ids = secrets.ids().map(|id| id.to_string()).collect();
-    Ok(SecretsHeld { secrets: ids, holding: nodes - without.len(), nodes, without })
+    let (holding, nodes) = (known.len() - without.len(), known.len());
+    SecretsHeld { secrets: ids, holding, nodes, without }
 }

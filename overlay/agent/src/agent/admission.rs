@@ -33,10 +33,9 @@ fn write(settings: &AdmissionFiles, admission: &Admission) -> Result<(), String>
         (Admission::Secret(secrets), AdmissionFiles { secret_file: Some(path), .. }) => {
             (path, secrets.to_text(), 0o600)
         }
-        (
-            Admission::Certified(certified),
-            AdmissionFiles { revocations_file: Some(path), .. },
-        ) => (path, format!("{}\n", certified.revocations).into(), 0o644),
+        (Admission::Certified(certified), AdmissionFiles { revocations_file: Some(path), .. }) => {
+            (path, format!("{}\n", certified.revocations).into(), 0o644)
+        }
         _ => return Ok(()),
     };
     let written = secret_file::replace(path, text.as_bytes(), mode);

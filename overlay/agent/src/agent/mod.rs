@@ -1,5 +1,6 @@
 //! `murmurate node`: a node, its HTTP listener and its admin socket.
 
+mod admission;
 mod events;
 
 use std::process::ExitCode;
@@ -14,9 +15,9 @@ use tokio::sync::Notify;
 
 use crate::admin::socket::{self, Socket};
 use crate::admin::{Agent, Kept, server};
-use crate::config::{Config, settings};
+use crate::args;
+use crate::config::{AdmissionFiles, Config};
 use crate::failure::{Outcome, Usage, say};
-use crate::{admission, args};
 
 /// How long leaving may take: the node itself takes 3 s at most.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -111,7 +112,7 @@ fn announce(agent: &Agent, json: bool) -> std::io::Result<()> {
 async fn serve(
     agent: Arc<Agent>,
     admin: &Socket,
-    (contacts, admission): (Vec<Multiaddr>, settings::Admission),
+    (contacts, admission): (Vec<Multiaddr>, AdmissionFiles),
     mut signals: Signals,
     events: impl Future<Output = ()> + Send + 'static,
 ) -> Outcome {

@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
 use indicatif::ProgressBar;
+use murmurate::admission::{Admission, Authority, Certified, Revocations, Secret, Secrets};
 use murmurate::broadcast::{anti_entropy, plumtree};
+use murmurate::identity::Keypair;
 use murmurate::{Builder, Limits, Metrics, Multiaddr, Node, NodeId};
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
 use super::Transport;
 use super::tally::{self, Arrivals, Tally};
-use crate::config::{BroadcastStrategy, Settings, Strategies};
+use crate::config::{AdmissionMode, BroadcastStrategy, Settings, Strategies};
 
 /// Nodes that join at a time.
 const JOINING: usize = 16;
@@ -24,6 +26,9 @@ const KEPT: usize = 128 << 20;
 /// Few nodes pass on so many small ones a second that more of them are kept: a gap is asked for after a
 /// second.
 const SMALL: usize = 128;
+/// Longer than a cluster in one process runs, from 1970 on.
+const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+const NETWORK: &str = "cluster";
 /// The topic of all broadcasts.
 pub(super) const TOPIC: &str = "cluster";
 
@@ -33,6 +38,32 @@ pub(super) struct Flock {
     pub(super) tally: Arc<Tally>,
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) broadcast: BroadcastStrategy,
+}
+
+/// What each node proves to the others.
+fn members(
+    mode: AdmissionMode,
+    keys: Vec<Keypair>,
+) -> Result<Vec<(Keypair, Admission)>, Box<dyn Error>> {
+    let ids: Vec<NodeId> =
+        keys.iter().map(|key| NodeId::try_from(&key.public())).collect::<Result<_, _>>()?;
+    let secret = Secret::generate();
+    let authority = Authority::generate();
+    let valid = SystemTime::UNIX_EPOCH..SystemTime::UNIX_EPOCH + A_CENTURY;
+    let member = |(key, id): (Keypair, &NodeId)| {
+        let admission = match mode {
+            AdmissionMode::Open => Admission::Open,
+            AdmissionMode::Secret => Admission::Secret(Secrets::new(secret.clone())),
+            AdmissionMode::Allowlist => Admission::Allowlist(ids.iter().copied().collect()),
+            AdmissionMode::Certified => Admission::Certified(Box::new(Certified {
+                authorities: vec![authority.id()],
+                certificate: authority.issue(NETWORK, *id, valid.clone(), [])?,
+                revocations: Revocations::default(),
+            })),
+        };
+        Ok((key, admission))
+    };
+    keys.into_iter().zip(&ids).map(member).collect()
 }
 
 /// What the views of all nodes come to.
@@ -55,6 +86,7 @@ impl Flock {
         nodes: usize,
         transport: Transport,
         strategies: Strategies,
+        mode: AdmissionMode,
         bar: &ProgressBar,
     ) -> Result<Self, Box<dyn Error>> {
         let metrics = Metrics::default();
@@ -65,7 +97,11 @@ impl Flock {
             Transport::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
         }
         .parse()?;
+        let keys = (0..nodes).map(|_| Keypair::generate_ed25519()).collect();
+        let members = Mutex::new(members(mode, keys)?);
         let spawn = async || {
+            let member = members.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let (key, admission) = member.ok_or("there are no more nodes")?;
             let limits = Limits {
                 // Open files are what many nodes in one process run out of.
                 idle_wait: Duration::from_secs(2),
@@ -77,7 +113,8 @@ impl Flock {
                 payload_bytes: KEPT / nodes,
                 ..plumtree::Parameters::default()
             };
-            let builder = Node::builder().network("cluster").metrics(metrics.clone());
+            let builder = Node::builder().network(NETWORK).metrics(metrics.clone());
+            let builder = builder.identity(key).admission(admission);
             let retained = anti_entropy::Parameters {
                 retained_bytes: KEPT / nodes,
                 retained: (KEPT / SMALL / nodes).max(1 << 14),

@@ -19,7 +19,7 @@ use murmurate::http::{self, Health};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use crate::config::{BroadcastStrategy, MembershipStrategy, Strategies};
+use crate::config::{AdmissionMode, BroadcastStrategy, MembershipStrategy, Strategies};
 use crate::failure::Outcome;
 use flock::Flock;
 use report::Report;
@@ -54,6 +54,9 @@ pub(crate) struct Options {
     /// The strategy by which broadcasts travel.
     #[arg(long, value_enum, default_value_t)]
     broadcast: BroadcastStrategy,
+    /// What nodes prove to each other on every connection.
+    #[arg(long, value_enum, default_value_t)]
+    admission: AdmissionMode,
     /// Broadcasts, spread over the publishers.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     messages: u32,
@@ -122,7 +125,8 @@ pub(crate) async fn run(options: Options) -> Outcome {
     let nodes = options.nodes as usize;
     let bar = bar(options.nodes.into(), "starting nodes");
     let strategies = Strategies { membership: options.membership, broadcast: options.broadcast };
-    let mut flock = Flock::start(nodes, options.transport, strategies, &bar).await?;
+    let mut flock =
+        Flock::start(nodes, options.transport, strategies, options.admission, &bar).await?;
     if let Some(address) = options.metrics {
         serve(address, &flock).await?;
     }

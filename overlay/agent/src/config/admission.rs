@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use murmurate::NodeId;
 use murmurate::admission::{Admission, AuthorityId, Certificate, Certified, Revocations, Secrets};
 use serde::{Deserialize, Serialize};
@@ -26,13 +27,18 @@ pub(crate) struct AdmissionFiles {
     pub(crate) revocations_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What nodes prove to each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AdmissionMode {
+    /// Nothing but the network's name.
     #[default]
     Open,
+    /// A secret that all share.
     Secret,
+    /// That they are on a list.
     Allowlist,
+    /// A certificate of the cluster's authority.
     Certified,
 }
 
@@ -55,7 +61,6 @@ pub(crate) type Wrong = (&'static str, String);
 /// # Errors
 /// A file is not named, cannot be read, or holds something else.
 pub(crate) fn read_admission(settings: &AdmissionFiles) -> Result<Admission, Wrong> {
-    use AdmissionFilesMode;
     let mode = settings.mode;
     let needed = |key, path: &Option<PathBuf>| {
         let missing = || (key, format!("{key} is not set: admission.mode = {mode} needs it"));
@@ -104,7 +109,7 @@ fn certified(
 }
 
 /// What a file holds.
-fn from<T, E: std::fmt::Display>(
+fn from<T, E: fmt::Display>(
     key: &'static str,
     path: &Path,
     bytes: Result<Vec<u8>, String>,

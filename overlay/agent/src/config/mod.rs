@@ -25,7 +25,7 @@ use serde::Deserialize as _;
 use toml::{Table, Value};
 
 use crate::identity;
-pub(crate) use admission::{AdmissionFiles, read_admission};
+pub(crate) use admission::{AdmissionFiles, AdmissionMode, read_admission};
 use keys::Key;
 pub(crate) use settings::Settings;
 pub(crate) use strategies::{BroadcastStrategy, MembershipStrategy, Strategies};

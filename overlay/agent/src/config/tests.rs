@@ -58,10 +58,19 @@ fn keys_are_exactly_the_settings() {
         admin: Some("a".into()),
         ..Settings::default()
     };
+    for file in [
+        &mut all.admission.secret_file,
+        &mut all.admission.allowlist_file,
+        &mut all.admission.certificate_file,
+        &mut all.admission.revocations_file,
+    ] {
+        *file = Some("f".into());
+    }
     all.discovery.file = Some("f".into());
     all.discovery.dns.name = Some("n".into());
     all.discovery.dns.server = "10.0.0.2:53".parse().ok();
-    let orders = Declared { kind: Some(Kind::Acknowledged), ..Declared::default() };
+    let role = Some("r".into());
+    let orders = Declared { kind: Some(Kind::Acknowledged), role, ..Declared::default() };
     all.channels.insert("orders".into(), orders);
     let mut table = Table::try_from(&all).expect("a table");
     let declared = table.remove(keys::CHANNELS).expect("channels");
@@ -103,7 +112,9 @@ fn the_example_is_the_defaults_and_names_every_key() {
     assert_eq!(lines.len(), keys::of_channel().count(), "{lines:?}");
     let (_folder, path) = file(&format!("[channels.orders]\n{}\n", lines.join("\n")));
     let config = Config::load(Some(&path), &Flags::default()).expect("valid");
-    let orders = Declared { kind: Some(Kind::Acknowledged), ..Declared::default() };
+    // These two have no default either.
+    let (kind, role) = (Some(Kind::Acknowledged), Some("writer".into()));
+    let orders = Declared { kind, role, ..Declared::default() };
     assert_eq!(config.settings.channels, Channels::from([("orders".to_owned(), orders)]));
     for (key, _) in keys::of_channel() {
         assert!(guide.contains(&format!("| `channels.NAME.{key}` |")), "{key}: docs/agent.md");

@@ -11,8 +11,7 @@ use libp2p::identity::{Keypair, ed25519};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::network::NetworkHash;
-use crate::id::{NodeId, NodeIdError};
+use crate::id::{NetworkHash, NodeId, NodeIdError};
 
 /// Roles in a certificate.
 pub const MAX_ROLES: usize = 8;

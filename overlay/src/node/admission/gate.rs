@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::network::NetworkHash;
 use super::notice::Notice;
 use super::{Admission, Certificate, Certified, Denial, SecretId};
 use crate::NodeId;
+use crate::id::NetworkHash;
 use crate::node::clock;
 
 /// What a node has proven, which may be of no use later.

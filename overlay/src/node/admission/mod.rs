@@ -13,13 +13,11 @@
 //! | `certificate` | certificates, and the authority that issues them |
 //! | `notice` | what all nodes must know |
 //! | `denial` | why a node is not admitted |
-//! | `network` | the hash of a network's name |
 
 mod certificate;
 mod denial;
 mod gate;
 mod handshake;
-mod network;
 mod notice;
 mod secret;
 
@@ -34,13 +32,13 @@ pub use denial::Denial;
 pub(crate) use denial::NotAdmitted;
 pub(crate) use gate::{Gate, Side};
 pub(crate) use handshake::admit;
-pub(crate) use network::NetworkHash;
 pub(crate) use notice::Notice;
 pub use secret::{
     MAX_SECRETS, Secret, SecretError, SecretId, SecretIdError, Secrets, SecretsError,
 };
 
 use crate::NodeId;
+use crate::id::NetworkHash;
 
 /// Whom a node admits, and what it proves to others. All nodes of an overlay have the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,6 +95,14 @@ pub enum AdmissionError {
 }
 
 impl Admission {
+    /// When what the node proves expires, in seconds since 1970.
+    pub(crate) fn expires(&self) -> Option<u64> {
+        match self {
+            Self::Certified(certified) => Some(certified.certificate.ends()),
+            _ => None,
+        }
+    }
+
     /// Whether others with the same admission would admit this node of this network.
     pub(crate) fn check(&self, node: NodeId, network: &str) -> Result<(), AdmissionError> {
         let Self::Certified(certified) = self else { return Ok(()) };

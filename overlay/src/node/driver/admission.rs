@@ -12,12 +12,16 @@ use super::Driver;
 use super::dials::Dial;
 use crate::NodeId;
 use crate::node::admission::{Denial, NotAdmitted};
+use crate::node::clock;
 use crate::node::event::Event;
 use crate::node::link::LinkEnd;
 use crate::node::unreachable::find;
 
 /// How long what is told once is only counted.
 const QUIET: Duration = Duration::from_secs(60);
+/// So many seconds before its certificate expires a node warns, once a day.
+const WEEK: u64 = 7 * 86_400;
+const DAY: Duration = Duration::from_secs(86_400);
 /// Nodes that are asked at a time to prove again that they belong to the cluster.
 const ASKED_AT_ONCE: usize = 4;
 
@@ -72,6 +76,23 @@ impl Driver {
         self.host.tell(Event::NotAdmitted { node, from: from.clone(), denial });
     }
 
+    /// Tells the owner in time that the node's own proof expires.
+    fn watch_expiry(&mut self) {
+        let expires = self.gate.admission().expires();
+        let gauge = i64::try_from(expires.unwrap_or(0)).unwrap_or(i64::MAX);
+        self.host.metrics.certificate_expires.set(gauge);
+        let left = expires.map(|at| at.saturating_sub(clock::micros_since_1970() / 1_000_000));
+        let Some(left) = left.filter(|left| *left < WEEK) else { return };
+        if self.expiry_told.is_none_or(|told| told.elapsed() >= DAY) {
+            self.expiry_told = Some(Instant::now());
+            let hours = left / 3_600;
+            tracing::warn!(
+                hours,
+                "the node's certificate expires soon: renew it with `murmurate ca renew`"
+            );
+        }
+    }
+
     /// Hangs up on those that are no longer admitted, and asks others to prove something newer as long as
     /// they can.
     pub(super) fn judge_admission(&mut self) {
@@ -79,6 +100,7 @@ impl Driver {
             let reason = denial.of_other();
             tracing::warn!(more, reason, "more connections were not admitted");
         }
+        self.watch_expiry();
         let linked = self.connections.values().filter(|connection| connection.stands());
         let connected: BTreeSet<NodeId> =
             linked.map(|connection| connection.node).chain(self.pool.nodes()).collect();

@@ -117,6 +117,8 @@ pub(crate) struct Driver {
     swarm: Swarm<Behaviour>,
     gate: Arc<Gate>,
     denials: Denials,
+    /// When it was told last that the node's certificate expires.
+    expiry_told: Option<Instant>,
     stack: Stack,
     host: Host,
     /// Their names.
@@ -186,6 +188,7 @@ impl Driver {
             swarm,
             gate: parts.gate,
             denials: Denials::default(),
+            expiry_told: None,
             stack,
             host,
             strategies: parts.strategies,
