@@ -91,11 +91,9 @@ impl Service<Incarnation, Bytes> for Bulletin {
                     fx.send(from, Said::Latest(notice));
                 }
             }
-            Input::Receive { from, message: Said::Latest(notice) } => {
-                if self.gate.heed(notice) {
-                    fx.emit(Heeded);
-                    self.spread(Some(from), fx);
-                }
+            Input::Receive { from, message: Said::Latest(notice) } if self.gate.heed(&notice) => {
+                fx.emit(Heeded);
+                self.spread(Some(from), fx);
             }
             Input::Command(Spread) => self.spread(None, fx),
             _ => {}

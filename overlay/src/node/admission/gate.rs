@@ -136,7 +136,7 @@ impl Gate {
     }
 
     /// Judges by another node's notice from now on, if it is later and to be believed.
-    pub(crate) fn heed(&self, notice: Notice) -> bool {
+    pub(crate) fn heed(&self, notice: &Notice) -> bool {
         let mut present = lock(&self.admission);
         let known = self.secrets.load(Ordering::Relaxed);
         let Some((admission, number)) = notice.heeded(&present, known) else { return false };

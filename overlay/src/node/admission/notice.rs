@@ -34,16 +34,17 @@ impl Notice {
 
     /// What admission becomes by it, and the number of its secrets; nothing if it is not news, or not to be
     /// believed.
-    pub(super) fn heeded(self, before: &Admission, known: u64) -> Option<(Admission, u64)> {
+    pub(super) fn heeded(&self, before: &Admission, known: u64) -> Option<(Admission, u64)> {
         match (before, self) {
             (Admission::Secret(old), Self::Secrets { number, secrets }) => {
-                let is_later = (number, secrets.digest()) > (known, old.digest());
-                is_later.then(|| (Admission::Secret(secrets), number))
+                let is_later = (*number, secrets.digest()) > (known, old.digest());
+                is_later.then(|| (Admission::Secret(secrets.clone()), *number))
             }
             (Admission::Certified(old), Self::Revocations(revocations)) => {
                 let is_later = revocations.number() > old.revocations.number();
                 let is_signed = || old.authorities.iter().any(|by| revocations.is_of(*by));
                 (is_later && is_signed()).then(|| {
+                    let revocations = revocations.clone();
                     let heeded = Certified { revocations, ..Certified::clone(old) };
                     (Admission::Certified(Box::new(heeded)), known)
                 })

@@ -229,7 +229,7 @@ impl Secrets {
     /// Of all of them in their order; it tells nothing of them.
     pub(super) fn digest(&self) -> [u8; 32] {
         let ids = self.ids().map(|id| id.0);
-        ids.fold(Sha256::new(), |hash, id| hash.chain_update(id)).finalize().into()
+        ids.fold(Sha256::new(), Sha256::chain_update).finalize().into()
     }
 
     pub(super) fn prove(&self, statement: &[&[u8]]) -> [u8; 32] {

@@ -26,6 +26,40 @@ pub(super) fn create(dir: &Path) -> io::Result<()> {
     builder.create(dir)
 }
 
+/// Nobody else may have put there what is there.
+#[cfg(unix)]
+pub(super) fn check_private(dir: &Path) -> Result<(), String> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    // Whoever cannot look will not write either, and says why.
+    let Ok(metadata) = fs::metadata(dir) else { return Ok(()) };
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return Err(format!("has mode {mode:o}"));
+    }
+    #[cfg(target_os = "linux")]
+    if ![rustix::process::geteuid().as_raw(), 0].contains(&metadata.uid()) {
+        return Err(format!("belongs to user {}", metadata.uid()));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(super) fn check_private(_: &Path) -> Result<(), String> {
+    Ok(())
+}
+
+/// Opens a file for writing, or creates it; a link to one elsewhere is an error.
+pub(super) fn open_own(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(target_os = "linux")]
+    {
+        let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, no_link);
+    }
+    options.open(path)
+}
+
 pub(super) fn read(path: &Path, limit: u64) -> io::Result<Content> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::Missing),

@@ -3,7 +3,8 @@
 //! A directory holds `identity`, the secret key in libp2p's protobuf encoding, readable by its owner
 //! alone, and `peers.json`. One running node at a time uses a directory: it holds a lock on the file
 //! `lock`. Files are replaced whole, so a crash leaves the old one or the new. What is broken anyway
-//! is set aside, not deleted, and never keeps a node from starting.
+//! is set aside, not deleted, and keeps no node from starting, except for the identity: without it
+//! the node would be somebody else. Whoever else could write there could make it so, which is an error, too.
 //!
 //! All of this blocks on the disk.
 
@@ -111,6 +112,27 @@ pub enum StateError {
          one a directory of its own"
     )]
     Locked(PathBuf),
+    /// The directory belongs to somebody else, or others may write there. Nothing has been changed.
+    #[error(
+        "the state directory {dir:?} {why}: whoever can write there can be this node; give it to this \
+         user, with mode 700"
+    )]
+    Exposed {
+        /// The directory.
+        dir: PathBuf,
+        /// How.
+        why: String,
+    },
+    /// The identity cannot be used. It has not been changed.
+    #[error(
+        "the identity {path:?} is broken ({reason}): restore it, or move it away to start as a new node"
+    )]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file is there but cannot be read. It has not been changed.
     #[error("{path:?} cannot be read ({source}): let this user read it, or move it away")]
     Read {
@@ -134,18 +156,20 @@ pub enum StateError {
 
 impl State {
     /// Opens the directory of a node of `network`, and creates it, and an identity, if there are
-    /// none. Files that are broken are set aside; the node then goes on without them, in the case of
-    /// the identity as somebody new. What happened is logged and in [`Loaded`].
+    /// none. Files that are broken are set aside, except for the identity; the node then goes on without
+    /// them. What happened is logged and in [`Loaded`].
     ///
     /// # Errors
-    /// [`StateError`] if the directory cannot be created, another node uses it, or a file in it cannot be
-    /// read or written. What was saved before is still there.
+    /// [`StateError`] if the directory cannot be created, is open to others, or another node uses it, if the
+    /// identity is broken, or a file cannot be read or written. What was saved before is still there.
     pub fn open(dir: &Path, network: &str) -> Result<(Self, Loaded), StateError> {
         disk::create(dir).map_err(|source| StateError::Create { dir: dir.into(), source })?;
+        let exposed = |why| StateError::Exposed { dir: dir.into(), why };
+        disk::check_private(dir).map_err(exposed)?;
         let lock = lock(dir)?;
         disk::remove_unfinished(dir, &[IDENTITY, PEERS]);
         let mut set_aside = Vec::new();
-        let keypair = identity(dir, &mut set_aside)?;
+        let keypair = identity(dir)?;
         let mut state = Self { dir: dir.into(), network: network.into(), foreign: false, lock };
         let stored = state.peers(&mut set_aside)?;
         let mut loaded = Loaded {
@@ -220,7 +244,7 @@ impl Drop for State {
 
 fn lock(dir: &Path) -> Result<fs::File, StateError> {
     let path = dir.join(LOCK);
-    let locked = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let locked = disk::open_own(&path);
     let file = locked.map_err(|source| StateError::Write { path: path.clone(), source })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -229,7 +253,7 @@ fn lock(dir: &Path) -> Result<fs::File, StateError> {
     }
 }
 
-fn identity(dir: &Path, set_aside: &mut Vec<SetAside>) -> Result<Keypair, StateError> {
+fn identity(dir: &Path) -> Result<Keypair, StateError> {
     let path = dir.join(IDENTITY);
     let reason = match disk::read(&path, MAX_IDENTITY_BYTES) {
         Err(source) => return Err(StateError::Read { path, source }),
@@ -244,7 +268,7 @@ fn identity(dir: &Path, set_aside: &mut Vec<SetAside>) -> Result<Keypair, StateE
         },
     };
     if let Some(reason) = reason {
-        set_aside.push(aside(path.clone(), reason, "the node gets a new identity")?);
+        return Err(StateError::Identity { path, reason });
     }
     let keypair = Keypair::generate_ed25519();
     #[allow(clippy::expect_used, reason = "an ed25519 key has an encoding")]

@@ -107,13 +107,51 @@ fn broken_peers_are_set_aside() {
     });
 }
 
+/// Whatever is wrong with it: it is the same node or an error, and never somebody else.
 #[test]
-fn a_broken_identity_is_set_aside_for_a_new_one() {
-    broken(IDENTITY, |loaded, aside, (dir, keypair, snapshot)| {
-        assert_eq!(loaded.keypair.public() != keypair.public(), aside);
-        assert_eq!(loaded.peers, snapshot.peers);
-        assert_eq!(open(dir).keypair.public(), loaded.keypair.public());
+fn a_broken_identity_is_an_error_and_stays_as_it_is() {
+    let (dir, keypair, snapshot) = filled();
+    let path = dir.path().join(IDENTITY);
+    let good = fs::read(&path).expect("readable");
+    let truncated = (0..good.len()).map(|length| good[..length].to_vec());
+    let flipped = (0..good.len()).map(|at| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x20;
+        bytes
     });
+    for bytes in truncated.chain(flipped).chain([vec![0; 1_025]]) {
+        fs::write(&path, &bytes).expect("written");
+        let error = State::open(dir.path(), "flock").expect_err("broken");
+        assert!(matches!(error, StateError::Identity { .. }), "{error}");
+        assert_eq!(fs::read(&path).expect("still there"), bytes);
+    }
+    fs::remove_file(&path).expect("moved away");
+    let loaded = open(&dir);
+    assert_ne!(loaded.keypair.public(), keypair.public(), "a new node");
+    assert_eq!(loaded.peers, snapshot.peers);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_others_can_write_is_an_error() {
+    use std::os::unix::fs::PermissionsExt;
+    let (dir, _, _) = filled();
+    let elsewhere = dir.path().join("elsewhere");
+    let lock = dir.path().join(LOCK);
+    fs::remove_file(&lock).expect("removed");
+    std::os::unix::fs::symlink(&elsewhere, &lock).expect("linked");
+    let error = State::open(dir.path(), "flock").expect_err("a link");
+    assert!(matches!(error, StateError::Write { .. }), "{error}");
+    assert!(!elsewhere.exists(), "it is not followed");
+    fs::remove_file(&lock).expect("removed");
+    for mode in [0o777, 0o770, 0o1777] {
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).expect("changed");
+        let error = State::open(dir.path(), "flock").expect_err("exposed");
+        assert!(error.to_string().contains(&format!("has mode {mode:o}")), "{error}");
+        assert!(!lock.exists(), "nothing has been changed");
+    }
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("changed");
+    open(&dir);
 }
 
 #[test]
@@ -138,8 +176,6 @@ fn other_nonsense_is_set_aside() {
         let reason = &loaded.set_aside.first().expect("set aside").reason;
         assert!(reason.contains(word), "{reason}");
     }
-    fs::write(dir.path().join(IDENTITY), [0; 1025]).expect("written");
-    assert!(open(&dir).set_aside[0].reason.contains("1024"));
 }
 
 #[test]
