@@ -366,7 +366,7 @@ pub(crate) struct Listen {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  murmurate secret generate > new
+  murmurate secret generate new      prints its id
   murmurate secret install new       all nodes accept it, too
   murmurate secret use ID            all nodes prove it
   murmurate secret remove OLD-ID     no node accepts the old one any more
@@ -381,8 +381,12 @@ pub(crate) struct Secret {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretCommand {
-    /// Print a new secret
-    Generate,
+    /// Make a new secret: print it, or write it to a file and print its id
+    Generate {
+        /// The file to write, which only its owner may read
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
     /// Have all nodes accept a secret, beside those they have
     Install {
         /// A file with the secret alone; - reads it from standard input

@@ -40,7 +40,7 @@ pub(crate) struct Id {
   murmurate ca init ca.key                        prints the authority's id
   murmurate ca issue --ca ca.key --network flock NODE > node.cert
   murmurate ca show node.cert
-  murmurate ca renew --ca ca.key node.cert
+  murmurate ca renew --ca ca.key --network flock node.cert
   murmurate ca revoke --ca ca.key --list revoked NODE
 
 Nodes need the authority's id and their own certificate, and never its key: keep that offline.")]
@@ -114,6 +114,14 @@ struct By {
     validity: Duration,
 }
 
+impl By {
+    /// From the next second on: a node that was revoked in this one is back.
+    fn valid(&self) -> std::ops::Range<SystemTime> {
+        let from = now() + Duration::from_secs(1);
+        from..from + self.validity
+    }
+}
+
 fn validity(text: &str) -> Result<Duration, String> {
     let (least, most) =
         (Duration::from_secs(3_600), Duration::from_secs(5 * 365 * 86_400 + 2 * 86_400));
@@ -156,7 +164,7 @@ fn document<T: std::str::FromStr<Err: std::fmt::Display>>(
 
 fn write(path: &Path, document: impl std::fmt::Display) -> Result<(), Box<dyn std::error::Error>> {
     let text = format!("{document}\n");
-    secret_file::replace(path, text.as_bytes(), 0o644).map_err(|error| wrong(path, error))
+    secret_file::replace(path, text.as_bytes()).map_err(|error| wrong(path, error))
 }
 
 pub(crate) fn keygen(options: &Keygen) -> Outcome {
@@ -171,8 +179,17 @@ pub(crate) fn id(options: &Id) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn generate_secret() -> Outcome {
-    say(Secret::generate().to_text().as_str())?;
+pub(crate) fn generate_secret(file: Option<&Path>) -> Outcome {
+    let secret = Secret::generate();
+    match file {
+        None => say(secret.to_text().as_str())?,
+        Some(file) => {
+            let text = zeroize::Zeroizing::new(format!("{}\n", *secret.to_text()));
+            let created = secret_file::create(file, text.as_bytes());
+            created.map_err(|error| wrong(file, error))?;
+            say(secret.id())?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -183,8 +200,7 @@ pub(crate) fn ca(options: Ca) -> Outcome {
         }
         CaCommand::Issue { by, network, role, node } => {
             let roles = role.iter().map(String::as_str);
-            let valid = now()..now() + by.validity;
-            let issued = authority(&by.ca)?.issue(&network, node, valid, roles);
+            let issued = authority(&by.ca)?.issue(&network, node, by.valid(), roles);
             say(issued.map_err(|error| Usage(error.to_string()))?)?;
         }
         CaCommand::Renew { by, network, file } => {
@@ -196,16 +212,12 @@ pub(crate) fn ca(options: Ca) -> Outcome {
             if !old.is_for(&network) {
                 return Err(wrong(&file, format!("it is not for network {network:?}")));
             }
-            let valid = now()..now() + by.validity;
-            write(&file, authority.issue(&network, old.node(), valid, old.roles())?)?;
+            write(&file, authority.issue(&network, old.node(), by.valid(), old.roles())?)?;
             say(shown(&document(&file)?))?;
         }
         CaCommand::Revoke { ca, list, node } => {
             let authority = authority(&ca)?;
             let before = if list.exists() { document(&list)? } else { Revocations::default() };
-            if !before.is_of(authority.id()) {
-                return Err(wrong(&list, "this authority did not sign it"));
-            }
             let revocations = authority.revoke(&before, node, now())?;
             write(&list, &revocations)?;
             let (number, nodes) = (revocations.number(), revocations.nodes().count());

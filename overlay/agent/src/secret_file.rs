@@ -14,7 +14,11 @@ const MAX_BYTES: u64 = 1 << 20;
 /// It cannot be read, or is open to others.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error: io::Error| error.to_string();
-    let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o777;
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err("it is not a regular file".into());
+    }
+    let mode = metadata.permissions().mode() & 0o777;
     // The group may read: so it is where a service manager hands secrets out.
     if mode & 0o027 != 0 {
         return Err(format!("mode {mode:03o} is too open for a secret: allowed is 640 at most"));
@@ -46,8 +50,12 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Replaces a file: whatever happens meanwhile, it holds the old content or the new.
-pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+/// Replaces a file: whatever happens meanwhile, it holds the old content or the new. Nobody may read it who could not read it before.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mode = match fs::metadata(path) {
+        Ok(metadata) => metadata.permissions().mode() & 0o640,
+        Err(_) => 0o600,
+    };
     let folder = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     let mut file = builder.permissions(fs::Permissions::from_mode(mode)).tempfile_in(folder)?;

@@ -18,8 +18,8 @@ use crate::NodeId;
 pub struct Graph {
     /// Each node that answered, with its neighbours.
     pub nodes: BTreeMap<NodeId, Vec<Neighbor>>,
-    /// Of each node that answered, how often the cluster's secrets have changed or certificates were revoked,
-    /// as far as it knows. The largest is the present.
+    /// Of each node that answered, a digest of the secrets or revocations that it has: the same if they are
+    /// the same. 0 for none.
     pub notices: BTreeMap<NodeId, u64>,
     /// Nodes that others name but that did not answer.
     pub silent: Vec<NodeId>,

@@ -89,21 +89,28 @@ impl From<&DialError> for DialFailure {
 
 /// What happened at one address, with the text for all.
 fn of_address(error: &TransportError<io::Error>, text: String) -> DialFailure {
-    use io::ErrorKind;
     match error {
-        TransportError::Other(error) if find::<NotAdmitted>(error).is_some() => {
-            DialFailure::NotAdmitted(text)
-        }
-        TransportError::Other(error) => match root_kind(error) {
-            ErrorKind::ConnectionRefused => DialFailure::Refused(text),
-            ErrorKind::TimedOut => DialFailure::TimedOut(text),
-            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
-                DialFailure::NoRoute(text)
+        TransportError::Other(error) => match find(error) {
+            Some(NotAdmitted::Another(peer)) => DialFailure::OtherPeer(*peer),
+            Some(NotAdmitted::Theirs { .. } | NotAdmitted::Ours { .. }) => {
+                DialFailure::NotAdmitted(text)
             }
-            _ if error.to_string().contains("imeout") => DialFailure::TimedOut(text),
-            _ => DialFailure::Other(text),
+            Some(NotAdmitted::Silent(_)) => DialFailure::TimedOut(text),
+            Some(NotAdmitted::Identity | NotAdmitted::Broken(_)) => DialFailure::Other(text),
+            None => of_kind(error, text),
         },
         TransportError::MultiaddrNotSupported(_) => DialFailure::NoRoute(text),
+    }
+}
+
+fn of_kind(error: &io::Error, text: String) -> DialFailure {
+    use io::ErrorKind;
+    match root_kind(error) {
+        ErrorKind::ConnectionRefused => DialFailure::Refused(text),
+        ErrorKind::TimedOut => DialFailure::TimedOut(text),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => DialFailure::NoRoute(text),
+        _ if error.to_string().contains("imeout") => DialFailure::TimedOut(text),
+        _ => DialFailure::Other(text),
     }
 }
 

@@ -16,29 +16,36 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// Makes a change on all nodes, and says how many have made it.
 pub(super) async fn change(node: &Node, change: SecretChange) -> Result<Reply, String> {
-    let admission = node.admission();
-    let Admission::Secret(before) = &*admission else {
-        let mode = admission.mode();
-        return Err(format!("there are no secrets: the node's admission.mode is {mode}"));
-    };
-    let mut secrets = before.clone();
-    let only_tells = change == SecretChange::None {};
-    apply(&mut secrets, change)?;
+    secrets_of(node)?;
     // Who falls silent meanwhile is soon nobody's neighbour.
     let mut known: BTreeSet<NodeId> = everybody(&crawl(node).await?).collect();
-    if secrets != *before {
-        let admission = Admission::Secret(secrets.clone());
+    let only_tells = change == SecretChange::None {};
+    let before = secrets_of(node)?;
+    let mut secrets = before.clone();
+    apply(&mut secrets, change)?;
+    if secrets != before {
+        let admission = Admission::Secret(secrets);
         node.set_admission(admission).await.map_err(|error| error.to_string())?;
     }
     let deadline = Instant::now() + SPREADS;
     loop {
         let graph = crawl(node).await?;
         known.extend(everybody(&graph));
-        let held = held(node, &secrets, &known, &graph);
+        let held = held(node, &secrets_of(node)?, &known, &graph);
         if only_tells || held.without.is_empty() || Instant::now() >= deadline {
             return Ok(Reply::Secrets(held));
         }
         sleep(AGAIN).await;
+    }
+}
+
+fn secrets_of(node: &Node) -> Result<Secrets, String> {
+    match &*node.admission() {
+        Admission::Secret(secrets) => Ok(secrets.clone()),
+        other => {
+            let mode = other.mode();
+            Err(format!("there are no secrets: the node's admission.mode is {mode}"))
+        }
     }
 }
 

@@ -121,7 +121,7 @@ pub(crate) async fn subscribe(options: &args::Subscribe) -> Outcome {
 /// `murmurate secret`
 pub(crate) async fn secret(options: &args::Secret) -> Outcome {
     let (change, client) = match &options.command {
-        SecretCommand::Generate => return credentials::generate_secret(),
+        SecretCommand::Generate { file } => return credentials::generate_secret(file.as_deref()),
         SecretCommand::Install { file, client } => {
             (SecretChange::Install { secret: new_secret(file)? }, client)
         }

@@ -99,13 +99,18 @@ fn certified(
     let certificate = from(key, &path, secret_file::read_public(&path), str::parse::<Certificate>)?;
     let revocations = match &settings.revocations_file {
         // The first revocation makes it.
-        Some(path) if path.exists() => {
+        Some(path) if !is_missing(path) => {
             let key = "admission.revocations_file";
             from(key, path, secret_file::read_public(path), str::parse::<Revocations>)?
         }
         _ => Revocations::default(),
     };
     Ok(Certified { authorities, certificate, revocations })
+}
+
+/// Of a file that cannot be looked at it is said why.
+fn is_missing(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// What a file holds.

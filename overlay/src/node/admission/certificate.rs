@@ -20,6 +20,11 @@ pub const MAX_ROLE: usize = 32;
 /// Nodes whose certificates are revoked at a time.
 pub const MAX_REVOKED: usize = 1_024;
 
+/// How long a certificate may be valid, in seconds: five years.
+const LONGEST: u64 = 5 * 366 * 86_400;
+/// The last second of the year 9999: what is later cannot be written as people do.
+const LAST_SHOWN: u64 = 253_402_300_799;
+
 /// What the signatures of an authority are about.
 const CERTIFICATE: &[u8] = b"murmurate certificate 1\0";
 const REVOCATIONS: &[u8] = b"murmurate revocations 1\0";
@@ -139,10 +144,13 @@ impl Authority {
         node: NodeId,
         now: SystemTime,
     ) -> Result<Revocations, CertificateError> {
+        let now = seconds(now);
         let mut listed = before.listed.clone();
+        // Certificates from so long ago have expired.
+        listed.nodes.retain(|_, when| when.saturating_add(LONGEST) > now);
         let entry = listed.nodes.entry(node).or_default();
-        *entry = seconds(now).max(*entry);
-        listed.number += 1;
+        *entry = now.max(*entry);
+        listed.number = listed.number.saturating_add(1).max(now);
         if listed.nodes.len() > MAX_REVOKED {
             return Err(CertificateError::Revoked);
         }
@@ -224,9 +232,7 @@ pub enum CertificateError {
     #[error("{0} roles are too many: at most {MAX_ROLES} are allowed")]
     Roles(usize),
     /// Too many nodes are revoked at a time.
-    #[error(
-        "more than {MAX_REVOKED} nodes would be revoked: their certificates expire by themselves"
-    )]
+    #[error("more than {MAX_REVOKED} nodes would be revoked: start with another authority")]
     Revoked,
 }
 
@@ -237,10 +243,10 @@ impl Certificate {
         self.claims.node
     }
 
-    /// Until when it is valid.
+    /// Until when it is valid; at most the end of the year 9999.
     #[must_use]
     pub fn not_after(&self) -> SystemTime {
-        UNIX_EPOCH.checked_add(Duration::from_secs(self.claims.not_after)).unwrap_or(UNIX_EPOCH)
+        UNIX_EPOCH + Duration::from_secs(self.claims.not_after.min(LAST_SHOWN))
     }
 
     /// What the node may do, in order.
@@ -269,8 +275,9 @@ impl Certificate {
         self.claims.not_after
     }
 
-    pub(super) fn role_set(&self) -> &BTreeSet<Box<str>> {
-        &self.claims.roles
+    /// When it was issued, in seconds since 1970.
+    pub(super) fn begins(&self) -> u64 {
+        self.claims.issued
     }
 }
 

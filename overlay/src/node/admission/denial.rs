@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
@@ -31,11 +32,13 @@ pub enum Denial {
     Revoked,
     /// What it says makes no sense.
     Malformed,
+    /// Its certificate was issued later than now.
+    Early,
 }
 
 impl Denial {
     /// The reasons as the metric labels them.
-    pub(crate) const LABELS: [&str; 9] = [
+    pub(crate) const LABELS: [&str; 10] = [
         "network",
         "mode",
         "secret",
@@ -45,6 +48,7 @@ impl Denial {
         "expired",
         "revoked",
         "malformed",
+        "early",
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -67,6 +71,7 @@ impl Denial {
             Self::Expired => "its certificate has expired: renew it with `murmurate ca issue`",
             Self::Revoked => "its certificate was revoked",
             Self::Malformed => "it does not speak this version of the protocol",
+            Self::Early => "its certificate is not valid yet: compare the clocks",
         }
     }
 
@@ -89,6 +94,7 @@ impl Denial {
                 "this node's certificate has expired: renew it with `murmurate ca issue`"
             }
             Self::Revoked => "this node's certificate was revoked: ask the cluster's authority",
+            Self::Early => "this node's certificate is not valid there yet: compare the clocks",
             Self::Malformed => "it does not understand this node: compare their versions",
         }
     }
@@ -103,6 +109,9 @@ pub(crate) enum NotAdmitted {
     /// The other refuses this node.
     #[error("{node} does not admit this node: {}", denial.of_own())]
     Ours { node: NodeId, denial: Denial },
+    /// Nothing was said to it.
+    #[error("{0} answers there")]
+    Another(PeerId),
     #[error("the identity of the other side is not an ed25519 key")]
     Identity,
     #[error("nothing was proven within {0:?}")]

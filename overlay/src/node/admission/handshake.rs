@@ -43,7 +43,12 @@ pub(crate) async fn admit(
     gate: &Gate,
     (peer, mut muxer): (PeerId, StreamMuxerBox),
     side: Side,
+    expected: Option<PeerId>,
 ) -> Result<(PeerId, StreamMuxerBox), Cause> {
+    // Whoever is somewhere by chance learns nothing of this node.
+    if expected.is_some_and(|expected| expected != peer) {
+        return Err(NotAdmitted::Another(peer).into());
+    }
     let node = NodeId::try_from(peer).map_err(|_| NotAdmitted::Identity)?;
     let proven = async {
         let mut stream = open(&mut muxer, side).await?;
@@ -102,11 +107,10 @@ async fn talk(
     side: Side,
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
 ) -> Result<Pass, NotAdmitted> {
-    let claim = gate.claim(node, side);
     let ours = |denial| NotAdmitted::Ours { node, denial };
     let judged = match side {
         Side::Dialler => {
-            say(stream, &claim).await?;
+            say(stream, &gate.claim(node, side, None)).await?;
             match hear(stream).await? {
                 Some(Answer::Refused(denial)) => return Err(ours(denial)),
                 Some(Answer::Agreed(claim)) => gate.judge(&claim, node, side),
@@ -128,7 +132,7 @@ async fn talk(
     match side {
         Side::Dialler => say(stream, &Answer::Agreed(())).await?,
         Side::Listener => {
-            say(stream, &Answer::Agreed(claim)).await?;
+            say(stream, &Answer::Agreed(gate.claim(node, side, Some(&pass)))).await?;
             match hear(stream).await? {
                 Some(Answer::Agreed(())) => {}
                 Some(Answer::Refused(denial)) => return Err(ours(denial)),

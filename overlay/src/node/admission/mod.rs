@@ -30,9 +30,9 @@ pub use certificate::{
 };
 pub use denial::Denial;
 pub(crate) use denial::NotAdmitted;
-pub(crate) use gate::{Gate, Side};
+pub(crate) use gate::{Gate, Side, Verdict};
 pub(crate) use handshake::admit;
-pub(crate) use notice::Notice;
+pub(crate) use notice::{Notice, Version};
 pub use secret::{
     MAX_SECRETS, Secret, SecretError, SecretId, SecretIdError, Secrets, SecretsError,
 };
@@ -113,6 +113,7 @@ impl Admission {
             return Err(AdmissionError::Revocations);
         }
         let own = &certified.certificate;
-        certified.judge(own, node, NetworkHash::of(network)).map_err(AdmissionError::Certificate)
+        let judged = certified.judge(own, node, NetworkHash::of(network));
+        judged.map(drop).map_err(AdmissionError::Certificate)
     }
 }

@@ -134,13 +134,20 @@ impl fmt::Debug for SecretId {
 
 /// The secrets that a node accepts, and the one that it proves to others: the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Secrets(Vec<Secret>);
+pub struct Secrets {
+    /// Of two that nodes of a cluster have, those with the larger number count.
+    number: u64,
+    all: Vec<Secret>,
+}
+
+/// How the line begins that has the number of the secrets in a file.
+const NUMBER: &str = "# number ";
 
 impl Secrets {
     /// This one alone.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
-        Self(vec![secret])
+        Self { number: 0, all: vec![secret] }
     }
 
     /// Also accepts this one. One that is there already changes nothing.
@@ -148,13 +155,13 @@ impl Secrets {
     /// # Errors
     /// [`SecretsError::TooMany`].
     pub fn install(&mut self, secret: Secret) -> Result<(), SecretsError> {
-        if self.0.contains(&secret) {
+        if self.all.contains(&secret) {
             return Ok(());
         }
-        if self.0.len() == MAX_SECRETS {
+        if self.all.len() == MAX_SECRETS {
             return Err(SecretsError::TooMany);
         }
-        self.0.push(secret);
+        self.all.push(secret);
         Ok(())
     }
 
@@ -163,10 +170,10 @@ impl Secrets {
     /// # Errors
     /// [`SecretsError::Unknown`].
     pub fn prefer(&mut self, id: SecretId) -> Result<(), SecretsError> {
-        let at = self.0.iter().position(|secret| secret.id() == id);
+        let at = self.all.iter().position(|secret| secret.id() == id);
         let at = at.ok_or(SecretsError::Unknown(id))?;
-        let preferred = self.0.remove(at);
-        self.0.insert(0, preferred);
+        let preferred = self.all.remove(at);
+        self.all.insert(0, preferred);
         Ok(())
     }
 
@@ -178,29 +185,34 @@ impl Secrets {
         if self.first().id() == id {
             return Err(SecretsError::InUse(id));
         }
-        let before = self.0.len();
-        self.0.retain(|secret| secret.id() != id);
-        if self.0.len() == before { Err(SecretsError::Unknown(id)) } else { Ok(()) }
+        let before = self.all.len();
+        self.all.retain(|secret| secret.id() != id);
+        if self.all.len() == before { Err(SecretsError::Unknown(id)) } else { Ok(()) }
     }
 
     /// The one that the node proves.
     #[allow(clippy::indexing_slicing, reason = "there is always one")]
     fn first(&self) -> &Secret {
-        &self.0[0]
+        &self.all[0]
     }
 
     /// Their names, that of the one the node proves first.
     pub fn ids(&self) -> impl Iterator<Item = SecretId> + '_ {
-        self.0.iter().map(Secret::id)
+        self.all.iter().map(Secret::id)
     }
 
-    /// Secrets as a file has them: one a line, the one that the node proves first. `#` begins a comment.
+    /// Secrets as a file has them: one a line, the one that the node proves first. `#` begins a comment. One
+    /// that nodes write says how new they are.
     ///
     /// # Errors
     /// [`SecretsError`] names the line.
     pub fn parse(text: &str) -> Result<Self, SecretsError> {
         let mut secrets = None::<Self>;
+        let mut number = 0;
         for (at, line) in text.lines().enumerate() {
+            if let Some(said) = line.strip_prefix(NUMBER) {
+                number = said.trim().parse().unwrap_or(0);
+            }
             let line = line.split('#').next().unwrap_or("").trim();
             if line.is_empty() {
                 continue;
@@ -212,18 +224,34 @@ impl Secrets {
                 Some(secrets) => secrets.install(secret)?,
             }
         }
-        secrets.ok_or(SecretsError::None)
+        secrets.map(|secrets| secrets.numbered(number)).ok_or(SecretsError::None)
     }
 
     /// As [`Secrets::parse`] reads them.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
-        let lines =
-            self.0.iter().flat_map(|secret| [secret.to_text(), Zeroizing::new("\n".into())]);
-        lines.fold(Zeroizing::new(String::with_capacity(65 * self.0.len())), |mut text, line| {
-            text.push_str(&line);
-            text
-        })
+        let room = NUMBER.len() + 24 + 65 * self.all.len();
+        let mut text = Zeroizing::new(String::with_capacity(room));
+        text.push_str(&format!("{NUMBER}{}\n", self.number));
+        for secret in &self.all {
+            text.push_str(&secret.to_text());
+            text.push('\n');
+        }
+        text
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The same with this number.
+    pub(super) fn numbered(self, number: u64) -> Self {
+        Self { number, ..self }
+    }
+
+    /// Whether the two differ in nothing but their numbers.
+    pub(super) fn are(&self, other: &Self) -> bool {
+        self.all == other.all
     }
 
     /// Of all of them in their order; it tells nothing of them.
@@ -232,29 +260,33 @@ impl Secrets {
         ids.fold(Sha256::new(), Sha256::chain_update).finalize().into()
     }
 
-    pub(super) fn prove(&self, statement: &[&[u8]]) -> [u8; 32] {
-        self.first().prove(statement)
+    /// What a holder of the first one says, or of the one that the other side has proven.
+    pub(super) fn prove(&self, with: Option<SecretId>, statement: &[&[u8]]) -> [u8; 32] {
+        let proven = self.all.iter().find(|secret| Some(secret.id()) == with);
+        proven.unwrap_or_else(|| self.first()).prove(statement)
     }
 
     /// Which of them the other side has proven.
     pub(super) fn proven(&self, statement: &[&[u8]], proof: &[u8; 32]) -> Option<SecretId> {
-        self.0.iter().find(|secret| secret.is_proven(statement, proof)).map(Secret::id)
+        self.all.iter().find(|secret| secret.is_proven(statement, proof)).map(Secret::id)
     }
 }
 
 /// As nodes of a cluster tell each other, on connections that both have proven to belong to it.
 impl Serialize for Secrets {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(self.0.iter().map(|secret| *secret.0))
+        let all: Vec<[u8; 32]> = self.all.iter().map(|secret| *secret.0).collect();
+        (self.number, &*Zeroizing::new(all)).serialize(to)
     }
 }
 
 impl<'de> Deserialize<'de> for Secrets {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let all = Zeroizing::new(Vec::<[u8; 32]>::deserialize(from)?);
+        let (number, all) = <(u64, Vec<[u8; 32]>)>::deserialize(from)?;
+        let all = Zeroizing::new(all);
         let mut all = all.iter().map(|secret| Secret(Zeroizing::new(*secret)));
         let first = all.next().ok_or_else(|| D::Error::custom(SecretsError::None))?;
-        let mut secrets = Self::new(first);
+        let mut secrets = Self::new(first).numbered(number);
         all.try_for_each(|secret| secrets.install(secret)).map_err(D::Error::custom)?;
         Ok(secrets)
     }
@@ -283,16 +315,18 @@ mod tests {
     fn secrets_are_installed_used_and_removed() {
         let [old, new] = [Secret::generate(), Secret::generate()];
         let mut secrets = Secrets::new(old.clone());
-        let proof = secrets.prove(&[b"a", b"b"]);
+        let proof = secrets.prove(None, &[b"a", b"b"]);
         secrets.install(new.clone()).expect("room");
         secrets.install(new.clone()).expect("it is there already");
-        assert_eq!(secrets.prove(&[b"a", b"b"]), proof, "the old one still proves");
+        assert_eq!(secrets.prove(None, &[b"a", b"b"]), proof, "the old one still proves");
         assert_eq!(secrets.remove(old.id()), Err(SecretsError::InUse(old.id())));
         secrets.prefer(new.id()).expect("installed");
-        assert_ne!(secrets.prove(&[b"a", b"b"]), proof);
+        assert_ne!(secrets.prove(None, &[b"a", b"b"]), proof);
         assert_eq!(secrets.proven(&[b"a", b"b"], &proof), Some(old.id()), "and is accepted");
         assert_eq!(secrets.proven(&[b"b", b"a"], &proof), None);
-        assert_eq!(Secrets::parse(&secrets.to_text()), Ok(secrets.clone()));
+        assert_eq!(secrets.prove(Some(old.id()), &[b"a", b"b"]), proof, "to who has no other");
+        let numbered = secrets.clone().numbered(7);
+        assert_eq!(Secrets::parse(&numbered.to_text()), Ok(numbered));
         secrets.remove(old.id()).expect("no longer in use");
         assert_eq!(secrets.proven(&[b"a", b"b"], &proof), None);
         assert_eq!(secrets.remove(old.id()), Err(SecretsError::Unknown(old.id())));

@@ -1,19 +1,20 @@
 //! Nodes and contacts dialled.
 
-use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError};
+use libp2p::{Multiaddr, TransportError};
 use murmurate_membership::Membership as _;
 use tokio::time::Instant;
 
 use super::Driver;
 use crate::NodeId;
 use crate::id::Incarnation;
+use crate::node::admission::NotAdmitted;
 use crate::node::event::Event;
 use crate::node::stack::Input;
 use crate::node::transport::Slot;
-use crate::node::unreachable::DialFailure;
+use crate::node::unreachable::{DialFailure, find};
 
 /// Contacts a caller's join dials at once; the rest comes with the rounds.
 pub(super) const CONTACTS_AT_ONCE: usize = 16;
@@ -134,12 +135,12 @@ impl Driver {
     pub(super) fn dial_failed(&mut self, dial: Dial, error: &DialError) {
         let reason = DialFailure::from(error);
         self.host.metrics.dials.with_label_values(&[reason.label()]).inc();
-        if let (DialError::WrongPeerId { address, .. }, Dial::Node(_) | Dial::Contact(_)) =
-            (error, &dial)
-        {
-            // Whoever was there may have started again as another node.
-            let whoever = address.iter().filter(|part| !matches!(part, Protocol::P2p(_)));
-            self.contacts.add("moved", whoever.collect(), Instant::now());
+        if matches!(dial, Dial::Node(_) | Dial::Contact(_)) {
+            for address in taken(error) {
+                // Whoever was there may have started again as another node.
+                let whoever = address.iter().filter(|part| !matches!(part, Protocol::P2p(_)));
+                self.contacts.add("moved", whoever.collect(), Instant::now());
+            }
         }
         match dial {
             Dial::Node(node) => {
@@ -197,6 +198,22 @@ impl Driver {
             self.host.routes.remove(&peer.node);
         }
         self.asking.retain(|(of, ..)| *of != peer.node);
+    }
+}
+
+/// The addresses at which another node answered.
+fn taken(error: &DialError) -> Vec<&Multiaddr> {
+    let is_another = |error: &TransportError<std::io::Error>| match error {
+        TransportError::Other(error) => matches!(find(error), Some(NotAdmitted::Another(_))),
+        TransportError::MultiaddrNotSupported(_) => false,
+    };
+    match error {
+        DialError::WrongPeerId { address, .. } => vec![address],
+        DialError::Transport(errors) => {
+            let taken = errors.iter().filter(|(_, error)| is_another(error));
+            taken.map(|(address, _)| address).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

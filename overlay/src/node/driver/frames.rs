@@ -144,7 +144,7 @@ impl Driver {
         let eager: Vec<_> = self.stack.broadcast().eager().collect();
         let active = self.stack.membership().active();
         Views {
-            notice: self.gate.number(),
+            notice: self.gate.version().map_or(0, |version| version.digest()),
             active: active
                 .take(MAX_VIEW)
                 .map(|peer| (self.host.contact(peer), eager.contains(&peer)))

@@ -2,7 +2,7 @@
 //! stream is. Whom nobody knows is looked for through the overlay, and whom no dial reaches is spoken
 //! to hop by hop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub(super) struct Pool {
     connections: BTreeMap<(NodeId, Slot), Pooled>,
     /// What each connection is, once it stands.
     standing: BTreeMap<ConnectionId, Side>,
+    /// Those of them that this node closes.
+    closing: BTreeSet<ConnectionId>,
     /// When the last dial of a node ended in silence.
     unreached: BTreeMap<NodeId, Instant>,
 }
@@ -70,10 +72,10 @@ impl Pool {
         self.standing.len()
     }
 
-    /// The connections with a node.
-    pub(super) fn ids(&self, node: NodeId) -> Vec<ConnectionId> {
+    /// The connections with a node, to be closed; not those that are being closed already.
+    pub(super) fn end(&mut self, node: NodeId) -> Vec<ConnectionId> {
         let with = self.standing.iter().filter(|(_, side)| side.node() == node);
-        with.map(|(id, _)| *id).collect()
+        with.map(|(id, _)| *id).filter(|id| self.closing.insert(*id)).collect()
     }
 
     /// The nodes that they lead to.
@@ -277,6 +279,7 @@ impl Driver {
 
     /// Whether it was a connection for channels that closed.
     pub(super) fn on_lanes_closed(&mut self, id: ConnectionId) -> bool {
+        self.pool.closing.remove(&id);
         match self.pool.standing.remove(&id) {
             Some(Side::Dialled(node, slot)) => {
                 self.pool.connections.remove(&(node, slot));

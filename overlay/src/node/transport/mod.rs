@@ -91,7 +91,11 @@ pub(crate) fn swarm(
     let admitted = tcp.or_transport(quic).map(|either, _| either.into_inner()).and_then(
         move |authenticated, end| async move {
             let side = if end.is_dialer() { Side::Dialler } else { Side::Listener };
-            admission::admit(&gate, authenticated, side).await
+            let expected = match end.get_remote_address().iter().last() {
+                Some(Protocol::P2p(peer)) if end.is_dialer() => Some(peer),
+                _ => None,
+            };
+            admission::admit(&gate, authenticated, side, expected).await
         },
     );
     let swarm = SwarmBuilder::with_existing_identity(identity)

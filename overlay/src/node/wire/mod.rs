@@ -95,7 +95,7 @@ pub(crate) struct Views {
     pub(crate) active: thin_vec::ThinVec<(Contact, bool)>,
     /// Peers in the passive view.
     pub(crate) passive: u32,
-    /// The number of the latest notice of admission that the node has.
+    /// A digest of the secrets or revocations that the node has; 0 for none.
     pub(crate) notice: u64,
 }
 

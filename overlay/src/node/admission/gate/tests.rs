@@ -13,7 +13,7 @@ fn node(byte: u8) -> NodeId {
 fn judged(ours: (&str, Admission), theirs: (&str, Admission)) -> Result<Pass, Denial> {
     let listener = Gate::new(node(1), ours.0, ours.1);
     let dialler = Gate::new(node(2), theirs.0, theirs.1);
-    let claim = dialler.claim(node(1), Side::Dialler);
+    let claim = dialler.claim(node(1), Side::Dialler, None);
     listener.judge(&claim, node(2), Side::Listener)
 }
 
@@ -52,13 +52,13 @@ fn a_secret_is_proven_for_one_network_one_pair_and_one_direction() {
     );
     assert_eq!(judged(ours.clone(), ("flock", Admission::Open)), Err(Denial::Mode));
     let gate = Gate::new(node(1), "flock", with(&secret));
-    let said = Gate::new(node(2), "flock", with(&secret)).claim(node(1), Side::Dialler);
+    let said = Gate::new(node(2), "flock", with(&secret)).claim(node(1), Side::Dialler, None);
     assert!(gate.judge(&said, node(2), Side::Listener).is_ok());
     assert_eq!(gate.judge(&said, node(3), Side::Listener), Err(Denial::Secret), "by another");
     assert_eq!(gate.judge(&said, node(2), Side::Dialler), Err(Denial::Secret), "the other way");
     let third = Gate::new(node(3), "flock", with(&secret));
     assert_eq!(third.judge(&said, node(2), Side::Listener), Err(Denial::Secret), "passed on");
-    let own = gate.claim(node(2), Side::Listener);
+    let own = gate.claim(node(2), Side::Listener, None);
     assert_eq!(gate.judge(&own, node(2), Side::Listener), Err(Denial::Secret), "reflected");
     let pretended = Claim { network: NetworkHash::of("herd"), ..said };
     assert_eq!(gate.judge(&pretended, node(2), Side::Listener), Err(Denial::Secret));
@@ -86,7 +86,7 @@ fn a_certificate_is_of_its_owner_its_network_its_time_and_its_authority() {
     let judge = |theirs| judged(listener.clone(), theirs);
     assert!(matches!(
         judge(("flock", issue(&ours, "flock", 2, soon(100)))),
-        Ok(Pass::Certified(_))
+        Ok(Pass::Certified(..))
     ));
     assert_eq!(judge(("flock", issue(&other, "flock", 2, soon(100)))), Err(Denial::Authority));
     assert_eq!(judge(("flock", issue(&ours, "flock", 3, soon(100)))), Err(Denial::Borrowed));
@@ -96,55 +96,97 @@ fn a_certificate_is_of_its_owner_its_network_its_time_and_its_authority() {
     assert_eq!(judge(("flock", issue(&ours, "flock", 2, past))), Err(Denial::Expired));
 }
 
+const STAYS: Verdict = Verdict::Stays;
+const PROVES_AGAIN: Verdict = Verdict::ProvesAgain;
+
 #[tokio::test(start_paused = true)]
-async fn who_is_connected_is_judged_again_when_admission_changes() {
+async fn who_is_connected_is_judged_again_when_secrets_change() {
     let [old, new] = [Secret::generate(), Secret::generate()];
     let mut secrets = Secrets::new(old.clone());
     let gate = Gate::new(node(1), "n", Admission::Secret(secrets.clone()));
+    assert_eq!(gate.judge_connected(node(2), true), Verdict::Goes(Denial::Mode), "by no proof");
     gate.note(node(2), Pass::Secret(old.id()));
-    assert!(gate.still_admits(node(2)).is_ok() && !gate.asks_again(node(2)));
+    assert_eq!(gate.judge_connected(node(2), true), STAYS);
     secrets.install(new.clone()).expect("room");
     secrets.prefer(new.id()).expect("there");
-    gate.replace(Admission::Secret(secrets.clone()));
-    assert!(gate.still_admits(node(2)).is_ok());
-    assert!(gate.asks_again(node(2)), "it may prove the new one");
-    assert!(!gate.asks_again(node(2)), "it was asked");
+    assert!(gate.replace(Admission::Secret(secrets.clone())) && gate.trusts(node(2)));
+    assert!(!gate.replace(Admission::Secret(secrets.clone())), "the same again");
+    assert_eq!(gate.judge_connected(node(2), false), STAYS, "too many are asked");
+    assert_eq!(gate.judge_connected(node(2), true), PROVES_AGAIN, "it may prove the new one");
+    assert_eq!(gate.judge_connected(node(2), true), STAYS, "it was asked");
     tokio::time::advance(PAUSE).await;
-    assert!(gate.asks_again(node(2)), "it has not answered");
+    assert_eq!(gate.judge_connected(node(2), true), PROVES_AGAIN, "it has not answered");
     secrets.remove(old.id()).expect("not in use");
     gate.replace(Admission::Secret(secrets));
-    assert_eq!(gate.still_admits(node(2)), Err(Denial::Secret));
+    assert!(!gate.trusts(node(2)), "it is not told the new one");
+    assert_eq!(gate.judge_connected(node(2), true), STAYS, "it was asked a moment ago");
+    tokio::time::advance(GRACE).await;
+    assert_eq!(gate.judge_connected(node(2), true), Verdict::Goes(Denial::Secret));
     gate.note(node(2), Pass::Secret(new.id()));
-    assert!(gate.still_admits(node(2)).is_ok() && !gate.asks_again(node(2)));
+    assert_eq!(gate.judge_connected(node(2), true), STAYS);
+    assert!(gate.trusts(node(2)));
+}
+
+/// Of two nodes that change the secrets at once, all choose the same.
+#[test]
+fn the_latest_secrets_count_on_all_nodes() {
+    let [old, one, two] = [(); 3].map(|()| Secret::generate());
+    let gates =
+        [1, 2].map(|byte| Gate::new(node(byte), "n", Admission::Secret(Secrets::new(old.clone()))));
+    let [first, second] = &gates;
+    assert!(!first.heed(&second.notice().expect("secrets")), "the same");
+    for (gate, secret) in gates.iter().zip([&one, &two]) {
+        let mut secrets = Secrets::new(old.clone());
+        secrets.install(secret.clone()).expect("room");
+        assert!(gate.replace(Admission::Secret(secrets)));
+    }
+    let [of_first, of_second] = gates.each_ref().map(|gate| gate.notice().expect("secrets"));
+    assert_ne!(first.heed(&of_second), second.heed(&of_first), "one of the two is later");
+    assert_eq!(first.admission(), second.admission());
+    assert_eq!(first.version(), second.version());
+    let far = Secrets::new(one).numbered(now() + 2 * 3_600);
+    assert!(!first.heed(&Notice::Secrets(far)), "nobody could replace it");
+    let wrapped = Secrets::new(two).numbered(u64::MAX);
+    assert!(!first.heed(&Notice::Secrets(wrapped)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn certificates_of_those_that_are_connected_expire_and_are_revoked() {
     let authority = Authority::generate();
-    let issue = |to, until| {
-        authority
-            .issue("n", node(to), SystemTime::UNIX_EPOCH..soon(until), ["writer"])
-            .expect("issued")
+    let issue = |to, until, roles: &[&str]| {
+        let valid = SystemTime::UNIX_EPOCH..soon(until);
+        authority.issue("n", node(to), valid, roles.iter().copied()).expect("issued")
     };
-    let Admission::Certified(mut own) = certified(&authority, issue(1, 1_000)) else {
+    let Admission::Certified(mut own) = certified(&authority, issue(1, 1_000, &[])) else {
         panic!("it is certified")
     };
+    let pass = |certificate| Pass::Certified(Box::new(certificate), authority.id());
     let gate = Gate::new(node(1), "n", Admission::Certified(own.clone()));
     gate.note(node(2), Pass::Open);
-    assert_eq!(gate.still_admits(node(2)), Err(Denial::Mode));
-    gate.note(node(2), Pass::Certified(Box::new(issue(2, 30))));
-    assert!(gate.still_admits(node(2)).is_ok() && gate.asks_again(node(2)), "it expires soon");
+    assert_eq!(gate.judge_connected(node(2), true), Verdict::Goes(Denial::Mode));
+    gate.note(node(2), pass(issue(2, 30, &["writer"])));
+    assert_eq!(gate.judge_connected(node(2), true), PROVES_AGAIN, "it expires soon");
     assert!(gate.has_role(node(2), "writer") && !gate.has_role(node(2), "reader"));
-    gate.note(node(2), Pass::Certified(Box::new(issue(2, 900))));
-    assert!(!gate.asks_again(node(2)));
+    gate.note(node(2), pass(issue(2, 900, &["reader", "writer"])));
+    assert_eq!(gate.judge_connected(node(2), true), STAYS);
+    gate.note(node(2), pass(issue(2, 900, &["reader"])));
+    assert_eq!(gate.judge_connected(node(2), true), Verdict::Demoted, "it may not write any more");
+    assert_eq!(gate.judge_connected(node(2), true), STAYS, "its channels were closed");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    own.certificate = issue(1, 2_000, &[]);
+    gate.replace(Admission::Certified(own.clone()));
+    assert_eq!(gate.judge_connected(node(2), true), PROVES_AGAIN, "this node has a new one");
     own.revocations = authority.revoke(&own.revocations, node(2), soon(0)).expect("room");
+    gate.replace(Admission::Certified(own.clone()));
+    assert_eq!(gate.judge_connected(node(2), true), Verdict::Goes(Denial::Revoked));
+    own.revocations = Revocations::default();
     gate.replace(Admission::Certified(own));
-    assert_eq!(gate.still_admits(node(2)), Err(Denial::Revoked));
+    assert_eq!(gate.judge_connected(node(2), true), Verdict::Goes(Denial::Revoked), "still");
     gate.retain(|_| false);
-    assert!(gate.has_role(node(2), "writer"), "its connection may be about to be known");
+    assert!(gate.has_role(node(2), "reader"), "its connection may be about to be known");
     tokio::time::advance(PAUSE).await;
     gate.retain(|_| false);
-    assert!(!gate.has_role(node(2), "writer"));
+    assert!(!gate.has_role(node(2), "reader"));
 }
 
 #[test]
