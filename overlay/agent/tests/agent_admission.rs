@@ -116,7 +116,8 @@ fn a_secret_keeps_others_out_and_is_rotated_by_commands() {
     }
     // One that stands still has not heard of it.
     three.process.stop();
-    let late = one.command(&["secret", "install", &files.write("later.secret", &other)]);
+    let late = files.write("late.secret", &says(&["secret", "generate"]));
+    let late = one.command(&["secret", "install", &late]);
     assert_eq!(late.status.code(), Some(1), "{}", text(&late.stdout));
     assert!(text(&late.stdout).contains("2 of 3 nodes hold these"), "{}", text(&late.stdout));
     assert!(text(&late.stdout).contains(&format!("not {}", three.node)));

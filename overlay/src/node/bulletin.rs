@@ -119,10 +119,10 @@ impl Service<Incarnation, Bytes> for Bulletin {
                 self.compare(peer, fx);
             }
             Input::NeighborDown(peer, _) => self.neighbors.retain(|neighbor| *neighbor != peer),
-            Input::Receive { from, message: Said::Have(version) } => {
-                if self.gate.version().is_some_and(|own| version < own) {
-                    self.tell(from, fx);
-                }
+            Input::Receive { from, message: Said::Have(version) }
+                if self.gate.version().is_some_and(|own| version < own) =>
+            {
+                self.tell(from, fx);
             }
             Input::Receive { from, message: Said::Latest(notice) } if self.gate.heed(&notice) => {
                 fx.emit(Heeded);

@@ -444,12 +444,12 @@ mod tests {
         let list = ours.revoke(&none, node(1), at(100)).expect("room");
         let read: Revocations = list.to_string().parse().expect("read");
         assert_eq!(read, list);
-        assert!(read.is_of(ours.id()) && !read.is_of(other.id()) && read.number() == 1);
+        assert!(read.is_of(ours.id()) && !read.is_of(other.id()) && read.number() == 100);
         assert!(read.withdraws(&issue(1, 100)));
         assert!(!read.withdraws(&issue(1, 101)), "issued again");
         assert!(!read.withdraws(&issue(2, 100)));
         let more = ours.revoke(&list, node(2), at(50)).expect("room");
-        assert_eq!((more.number(), more.nodes().count()), (2, 2));
+        assert_eq!((more.number(), more.nodes().count()), (101, 2));
         let mut forged = more.clone();
         forged.listed.nodes.remove(&node(1));
         assert!(!forged.is_of(ours.id()));

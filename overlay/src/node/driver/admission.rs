@@ -68,11 +68,9 @@ impl Driver {
         self.host.metrics.inbound_failed.inc();
         match find::<NotAdmitted>(error) {
             Some(NotAdmitted::Theirs { node, denial }) => self.denied(*node, from, *denial),
-            Some(NotAdmitted::Ours { node, denial }) => {
-                if self.denials.note(Who::Own, *denial) {
-                    let reason = denial.of_own();
-                    tracing::warn!(%node, reason, "a node that dialled this one does not admit it");
-                }
+            Some(NotAdmitted::Ours { node, denial }) if self.denials.note(Who::Own, *denial) => {
+                let reason = denial.of_own();
+                tracing::warn!(%node, reason, "a node that dialled this one does not admit it");
             }
             _ => {}
         }

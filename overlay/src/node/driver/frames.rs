@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{AT_ONCE, Driver, GIVEN_AT_ONCE};
 use crate::id::Incarnation;
+use crate::node::admission::Version;
 use crate::node::command::Look;
 use crate::node::link::Report;
 use crate::node::stack::{BroadcastMessage, Input, Message};
@@ -144,7 +145,7 @@ impl Driver {
         let eager: Vec<_> = self.stack.broadcast().eager().collect();
         let active = self.stack.membership().active();
         Views {
-            notice: self.gate.version().map_or(0, |version| version.digest()),
+            notice: self.gate.version().map_or(0, Version::digest),
             active: active
                 .take(MAX_VIEW)
                 .map(|peer| (self.host.contact(peer), eager.contains(&peer)))
