@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{Reply, SecretChange, SecretsHeld};
 
 /// How long all nodes may take to have what one of them has.
-const SPREADS: Duration = Duration::from_secs(15);
+const SPREADS: Duration = Duration::from_secs(10);
 /// How long until they are asked once more.
 const AGAIN: Duration = Duration::from_millis(500);
 
