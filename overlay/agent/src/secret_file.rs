@@ -50,7 +50,8 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Replaces a file: whatever happens meanwhile, it holds the old content or the new. Nobody may read it who could not read it before.
+/// Replaces a file: whatever happens meanwhile, it holds the old content or the new. Nobody may read it who
+/// could not read it before.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mode = match fs::metadata(path) {
         Ok(metadata) => metadata.permissions().mode() & 0o640,
