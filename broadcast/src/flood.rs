@@ -94,6 +94,10 @@ impl<I: Id, D> Carries<I> for Message<I, D> {
         Some(self.id)
     }
 
+    fn payload(&self) -> Option<&D> {
+        Some(&self.payload)
+    }
+
     fn split(self) -> (Message<I, ()>, Option<D>) {
         let Self { id, round, payload } = self;
         (Message { id, round, payload: () }, Some(payload))

@@ -68,6 +68,12 @@ impl<P: Peer> MessageIds<P> {
     pub fn new(origin: P) -> Self {
         Self { origin, next: 0 }
     }
+
+    /// How many names were given.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.next
+    }
 }
 
 impl<P: Peer> Iterator for MessageIds<P> {

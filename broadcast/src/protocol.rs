@@ -140,6 +140,9 @@ pub trait Carries<I>: Sized {
     /// The broadcast whose payload this message carries.
     fn carries(&self) -> Option<I>;
 
+    /// That payload.
+    fn payload(&self) -> Option<&Self::Payload>;
+
     /// Whether its payload was asked for. Its time of arrival then tells nothing about the speed of
     /// broadcasts.
     fn is_repair(&self) -> bool {

@@ -100,6 +100,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "state",
             "contacts",
             "wire",
+            "authorship",
             "limits",
             "book",
             "reach",
@@ -126,6 +127,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
         "node::admission",
         &["denial", "secret", "certificate", "admission", "notice", "gate", "handshake"],
     ),
+    ("overlay/src", "node::authorship", &["batch", "verified", "authorship"]),
     (
         "overlay/src",
         "node::channels",

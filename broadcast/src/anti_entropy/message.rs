@@ -229,6 +229,14 @@ impl<M: Carries<I, Payload = D>, O, I: Id, D> Carries<I> for Message<M, O, I, D>
         }
     }
 
+    fn payload(&self) -> Option<&D> {
+        match self {
+            Self::Inner(message) => message.payload(),
+            Self::Reply { payload, .. } => Some(payload),
+            _ => None,
+        }
+    }
+
     fn is_repair(&self) -> bool {
         match self {
             Self::Inner(message) => message.is_repair(),

@@ -139,6 +139,13 @@ impl<I: Id, D> Carries<I> for Message<I, D> {
         }
     }
 
+    fn payload(&self) -> Option<&D> {
+        match self {
+            Self::Gossip { payload, .. } | Self::Repair { payload, .. } => Some(payload),
+            _ => None,
+        }
+    }
+
     fn is_repair(&self) -> bool {
         matches!(self, Self::Repair { .. })
     }

@@ -44,6 +44,7 @@ const MAX_NETWORK: usize = 64;
 pub struct Builder {
     pub(crate) network: String,
     pub(crate) admission: Admission,
+    pub(crate) signed: Option<bool>,
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) advertise: Vec<Multiaddr>,
     pub(crate) identity: Option<Keypair>,
@@ -165,6 +166,7 @@ impl Builder {
         Self {
             network: "murmurate".into(),
             admission: Admission::Open,
+            signed: None,
             listen: Vec::new(),
             advertise: Vec::new(),
             identity: None,
@@ -217,6 +219,20 @@ impl Builder {
     pub fn admission(mut self, admission: Admission) -> Self {
         self.admission = admission;
         self
+    }
+
+    /// Whether broadcasts, and messages that travel hop by hop, are signed by the node that they come from:
+    /// the same in the whole overlay. What is not signed is dropped then, and whoever brings a forged broadcast
+    /// is kept out for ten minutes. Default: unless the overlay is [open](Admission::Open).
+    ///
+    /// Broadcasts that a node publishes at the same moment share a signature.
+    pub fn signed(mut self, signed: bool) -> Self {
+        self.signed = Some(signed);
+        self
+    }
+
+    pub(crate) fn signs(&self) -> bool {
+        self.signed.unwrap_or(self.admission != Admission::Open)
     }
 
     /// Also listens on this address: `/ip4/…/tcp/…` or `/ip4/…/udp/…/quic-v1`, with port 0 for any.

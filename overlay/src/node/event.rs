@@ -46,6 +46,14 @@ pub enum Event {
     },
     /// Another node told it of other secrets, or of more revocations, and it judges by them.
     AdmissionChanged,
+    /// A broadcast came in the name of a node that did not publish it, and was dropped. If the overlay
+    /// signs broadcasts, whoever brought it is kept out for ten minutes.
+    Forged {
+        /// Who brought it.
+        by: NodeId,
+        /// In whose name.
+        origin: NodeId,
+    },
     /// A link ended other than by a goodbye.
     LinkFailed {
         /// The other end.

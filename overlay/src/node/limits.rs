@@ -74,7 +74,7 @@ impl Limits {
 
     /// Bytes that fit a frame of a service, or a broadcast, beside the service's name.
     pub(crate) fn max_service_data(&self) -> usize {
-        self.max_frame - (Head::MAX - HEADER) - Publication::OVERHEAD
+        self.max_frame - (Head::MAX - HEADER) - Publication::OVERHEAD - Publication::MAX_PROOF
     }
 
     /// Bytes of data that fit a frame beside a topic.

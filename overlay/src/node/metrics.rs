@@ -70,6 +70,8 @@ pub(crate) struct Counters {
     pub(crate) links_ended: IntCounterVec,
     pub(crate) inbound_failed: IntCounter,
     pub(crate) denied: IntCounterVec,
+    /// Broadcasts, and datagrams.
+    pub(crate) forged: [IntCounter; 2],
     pub(crate) certificate_expires: IntGauge,
     pub(crate) shared_identities: IntCounter,
     pub(crate) found: IntCounterVec,
@@ -137,7 +139,7 @@ pub(crate) const DIAL_OUTCOMES: [&str; 9] = [
     "other",
 ];
 /// Why links end, as `murmurate_links_ended_total` labels it.
-pub(crate) const LINK_ENDS: [&str; 10] = [
+pub(crate) const LINK_ENDS: [&str; 11] = [
     "goodbye",
     "replaced",
     "idle",
@@ -148,8 +150,9 @@ pub(crate) const LINK_ENDS: [&str; 10] = [
     "mismatch",
     "unsupported",
     "not_admitted",
+    "forged",
 ];
-const _: () = assert!(LinkEnd::NotAdmitted as usize + 1 == LINK_ENDS.len());
+const _: () = assert!(LinkEnd::Forged as usize + 1 == LINK_ENDS.len());
 
 const DOWN_REASONS: [&str; 8] =
     ["failed", "silent", "evicted", "dropped", "left", "leaving", "restarted", "renewed"];
@@ -230,6 +233,15 @@ impl Maker {
     fn lagged(&self) -> IntCounter {
         let help = "Broadcasts that subscriptions lost because they were not read in time.";
         self.counter("murmurate_subscription_lagged_total", help)
+    }
+
+    fn forged(&self) -> [IntCounter; 2] {
+        self.labelled(
+            "murmurate_forged_total",
+            "What came in the name of somebody who did not send it.",
+            "kind",
+            ["broadcast", "datagram"],
+        )
     }
 
     fn certificate_expires(&self) -> IntGauge {
@@ -342,6 +354,7 @@ impl Metrics {
                 "Inbound connections that failed before they stood.",
             ),
             denied: make.denials(),
+            forged: make.forged(),
             certificate_expires: make.certificate_expires(),
             shared_identities: make.shared_identities(),
             dials: make.reasons("murmurate_dials_total", "Dials.", "outcome", &DIAL_OUTCOMES),

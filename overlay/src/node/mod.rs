@@ -14,6 +14,7 @@
 //! | `services` | what an application builds on the overlay |
 //! | `command` | what handles ask of the driver |
 //! | `admission`, `bulletin` | who may speak, and how all nodes learn of changes |
+//! | `authorship` | who said it |
 //! | `link` | the way to one node: what waits for it, and the tasks that read and write streams |
 //! | `transport` | the swarm, and the streams it hands out |
 //! | `topics` | who listens to what |
@@ -28,6 +29,7 @@
 //! Each stands on those below it: a module imports from none above its own.
 
 pub mod admission;
+mod authorship;
 mod book;
 mod bulletin;
 mod channels;
@@ -234,8 +236,9 @@ impl Node {
         self.limits.max_data(topic)
     }
 
-    /// Publishes `data` to all other nodes that subscribe to `topic`. Returns when it is on its
-    /// way to the neighbours. It is not delivered to the publisher's own subscriptions.
+    /// Publishes `data` to all other nodes that subscribe to `topic`. Returns when the node has taken it:
+    /// it is on its way at once, or, in a [signed](Builder::signed) overlay, with what is published in the next
+    /// moments. It is not delivered to the publisher's own subscriptions.
     ///
     /// While there is no neighbour, or the overlay cannot take more, it waits for as long as the node's
     /// `publish_wait`.

@@ -11,12 +11,14 @@ use murmurate_broadcast::AntiEntropy;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::admission::{Admission, Gate};
+use super::authorship::Authorship;
 use super::bulletin::{self, Bulletin, Heeded};
 use super::channels::Hub;
 use super::config::{Builder, ConfigError, SpawnError};
 use super::driver::{Driver, Parts, Shown};
 use super::event::Event;
 use super::host::Host;
+use super::link::Rules;
 use super::reach::Reach;
 use super::services::Declared;
 use super::state::{State, Store};
@@ -68,6 +70,9 @@ impl Builder {
         let me = Incarnation { node, started };
         self.admission.check(node, &self.network).map_err(ConfigError::from)?;
         self.warn_of_strangers();
+        let key = self.signs().then(|| identity.clone());
+        let forged = self.metrics.counters().forged.clone();
+        let authorship = Arc::new(Authorship::new(me, &self.network, key, forged));
         let gate = Arc::new(Gate::new(node, &self.network, self.admission));
         let mut swarm =
             transport::swarm(identity, &self.limits, &gate).map_err(SpawnError::Transport)?;
@@ -99,7 +104,7 @@ impl Builder {
         let (publishes, take_publishes) = mpsc::channel(PUBLISHES);
         let hub = Arc::new(Hub::new(
             me,
-            Arc::clone(&gate),
+            (Arc::clone(&gate), Arc::clone(&authorship)),
             self.limits.clone(),
             self.channels,
             &commands,
@@ -131,7 +136,12 @@ impl Builder {
             stack,
             host,
             strategies: Arc::clone(&strategies.name),
-            codec: strategies.codec,
+            rules: Rules {
+                max_frame: self.limits.max_frame,
+                stall_wait: self.limits.stall_wait,
+                codec: strategies.codec,
+                authorship,
+            },
             limits: self.limits.clone(),
             hub: Arc::clone(&hub),
             reach: self.advertise.is_empty().then_some(reach),

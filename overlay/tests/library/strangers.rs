@@ -5,13 +5,14 @@
 
 pub(crate) mod client;
 mod flood;
+mod forgery;
 mod rivals;
 
 use std::time::Duration;
 
 use futures::StreamExt;
 use libp2p::multiaddr::Protocol;
-use murmurate::{Event, Limits, Multiaddr, Node, NodeId, Subscription};
+use murmurate::{Builder, Event, Limits, Multiaddr, Node, NodeId, Subscription};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
@@ -51,9 +52,17 @@ impl House {
     }
 
     async fn with(limits: Limits) -> Self {
+        Self::built(|builder| builder.limits(limits.clone())).await
+    }
+
+    async fn signed() -> Self {
+        Self::built(|builder| builder.limits(patient()).signed(true)).await
+    }
+
+    async fn built(set_up: impl Fn(Builder) -> Builder) -> Self {
         let start = async || {
             let anywhere = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
-            let node = Node::builder().network(NETWORK).listen(anywhere).limits(limits.clone());
+            let node = set_up(Node::builder().network(NETWORK).listen(anywhere));
             node.spawn().await.expect("a node")
         };
         let (node, neighbor) = (start().await, start().await);
@@ -95,11 +104,18 @@ impl House {
 
     /// The node tells its owner that the link to `stranger` failed; why.
     async fn told_of(&mut self, stranger: NodeId) -> String {
+        self.told(|event| match event {
+            Event::LinkFailed { node, reason } if node == stranger => Some(reason),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn told<T>(&mut self, what: impl Fn(Event) -> Option<T>) -> T {
         let told = async {
             loop {
-                match self.events.recv().await.expect("the node runs") {
-                    Event::LinkFailed { node, reason } if node == stranger => return reason,
-                    _ => {}
+                if let Some(told) = what(self.events.recv().await.expect("the node runs")) {
+                    return told;
                 }
             }
         };

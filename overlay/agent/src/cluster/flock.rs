@@ -86,7 +86,7 @@ impl Flock {
         nodes: usize,
         transport: Transport,
         strategies: Strategies,
-        mode: AdmissionMode,
+        (mode, signed): (AdmissionMode, Option<bool>),
         bar: &ProgressBar,
     ) -> Result<Self, Box<dyn Error>> {
         let metrics = Metrics::default();
@@ -114,7 +114,10 @@ impl Flock {
                 ..plumtree::Parameters::default()
             };
             let builder = Node::builder().network(NETWORK).metrics(metrics.clone());
-            let builder = builder.identity(key).admission(admission);
+            let mut builder = builder.identity(key).admission(admission);
+            if let Some(signed) = signed {
+                builder = builder.signed(signed);
+            }
             let retained = anti_entropy::Parameters {
                 retained_bytes: KEPT / nodes,
                 retained: (KEPT / SMALL / nodes).max(1 << 14),

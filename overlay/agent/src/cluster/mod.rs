@@ -57,6 +57,9 @@ pub(crate) struct Options {
     /// What nodes prove to each other on every connection.
     #[arg(long, value_enum, default_value_t)]
     admission: AdmissionMode,
+    /// Whether nodes sign what they broadcast. Default: unless the admission is open.
+    #[arg(long, value_name = "BOOL")]
+    signed: Option<bool>,
     /// Broadcasts, spread over the publishers.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     messages: u32,
@@ -125,8 +128,14 @@ pub(crate) async fn run(options: Options) -> Outcome {
     let nodes = options.nodes as usize;
     let bar = bar(options.nodes.into(), "starting nodes");
     let strategies = Strategies { membership: options.membership, broadcast: options.broadcast };
-    let mut flock =
-        Flock::start(nodes, options.transport, strategies, options.admission, &bar).await?;
+    let mut flock = Flock::start(
+        nodes,
+        options.transport,
+        strategies,
+        (options.admission, options.signed),
+        &bar,
+    )
+    .await?;
     if let Some(address) = options.metrics {
         serve(address, &flock).await?;
     }

@@ -25,6 +25,9 @@ pub(crate) struct AdmissionFiles {
     pub(crate) certificate_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) revocations_file: Option<PathBuf>,
+    /// `None`: unless the overlay is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) signed: Option<bool>,
 }
 
 /// What nodes prove to each other.

@@ -25,7 +25,7 @@ use Kind::{List, Number, Switch, Text};
 
 /// Settings that are no parameters: in front of the limits, between them and the strategies', behind
 /// all.
-const FIRST: [(&str, Kind); 18] = [
+const FIRST: [(&str, Kind); 19] = [
     ("network", Text),
     ("listen", List),
     ("advertise", List),
@@ -44,6 +44,7 @@ const FIRST: [(&str, Kind); 18] = [
     ("admission.authorities", List),
     ("admission.certificate_file", Text),
     ("admission.revocations_file", Text),
+    ("admission.signed", Switch),
 ];
 const CHOICE: [(&str, Kind); 2] = [("strategies.membership", Text), ("strategies.broadcast", Text)];
 const LAST: [(&str, Kind); 7] = [

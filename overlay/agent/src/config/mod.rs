@@ -130,6 +130,9 @@ impl Config {
         }
         let admission = read_admission(&settings.admission);
         builder = builder.admission(admission.map_err(|(key, why)| self.blame(key, why))?);
+        if let Some(signed) = settings.admission.signed {
+            builder = builder.signed(signed);
+        }
         let blame = |(key, message): (String, String)| self.blame(&key, message);
         for channel in channels::declare(&self.settings.channels).map_err(blame)? {
             builder = builder.channel(channel);

@@ -66,6 +66,7 @@ fn keys_are_exactly_the_settings() {
     ] {
         *file = Some("f".into());
     }
+    all.admission.signed = Some(true);
     all.discovery.file = Some("f".into());
     all.discovery.dns.name = Some("n".into());
     all.discovery.dns.server = "10.0.0.2:53".parse().ok();

@@ -34,11 +34,13 @@ pub enum Denial {
     Malformed,
     /// Its certificate was issued later than now.
     Early,
+    /// It passed on a broadcast that its origin did not sign, and is kept out for a while.
+    Barred,
 }
 
 impl Denial {
     /// The reasons as the metric labels them.
-    pub(crate) const LABELS: [&str; 10] = [
+    pub(crate) const LABELS: [&str; 11] = [
         "network",
         "mode",
         "secret",
@@ -49,6 +51,7 @@ impl Denial {
         "revoked",
         "malformed",
         "early",
+        "barred",
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -72,6 +75,7 @@ impl Denial {
             Self::Revoked => "its certificate was revoked",
             Self::Malformed => "it does not speak this version of the protocol",
             Self::Early => "its certificate is not valid yet: compare the clocks",
+            Self::Barred => "it passed on a broadcast that its origin did not sign",
         }
     }
 
@@ -95,6 +99,9 @@ impl Denial {
             }
             Self::Revoked => "this node's certificate was revoked: ask the cluster's authority",
             Self::Early => "this node's certificate is not valid there yet: compare the clocks",
+            Self::Barred => {
+                "this node passed on a broadcast that its origin did not sign: look for who runs it"
+            }
             Self::Malformed => "it does not understand this node: compare their versions",
         }
     }

@@ -120,6 +120,8 @@ pub(crate) struct Gate {
     present: Mutex<Present>,
     /// Of nodes that are connected, or were a moment ago.
     proven: Mutex<BTreeMap<NodeId, Proven>>,
+    /// Those that lied, and since when they are kept out.
+    barred: Mutex<BTreeMap<NodeId, Instant>>,
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -134,6 +136,7 @@ impl Gate {
             network: NetworkHash::of(network),
             present: Mutex::new(Present::new(admission)),
             proven: Mutex::default(),
+            barred: Mutex::default(),
         }
     }
 
@@ -218,6 +221,9 @@ impl Gate {
     /// Judges what `of`, at the other end, said. Only who proves to belong to the cluster is told that it
     /// has the wrong network.
     pub(super) fn judge(&self, claim: &Claim, of: NodeId, side: Side) -> Result<Pass, Denial> {
+        if self.is_barred(of) {
+            return Err(Denial::Barred);
+        }
         let pass = match (&*self.admission(), &claim.proof) {
             (Admission::Open, Proof::Open) => Pass::Open,
             (Admission::Secret(secrets), Proof::Secret(proof)) => {
@@ -275,6 +281,9 @@ impl Gate {
     /// Judges a node that is connected, again and again. It may have had no time yet to prove what it has.
     /// `may_ask`: whether one more may be asked to prove itself again now.
     pub(crate) fn judge_connected(&self, node: NodeId, may_ask: bool) -> Verdict {
+        if self.is_barred(node) {
+            return Verdict::Goes(Denial::Barred);
+        }
         let mut proven = lock(&self.proven);
         let Some(proven) = proven.get_mut(&node) else { return Verdict::Goes(Denial::Mode) };
         let still = self.still_admits(node, &proven.pass);
@@ -312,6 +321,22 @@ impl Gate {
         }
     }
 
+    /// Keeps a node out for a while.
+    pub(crate) fn bar(&self, node: NodeId) {
+        let mut barred = lock(&self.barred);
+        if barred.len() >= MOST_BARRED
+            && let Some((earliest, _)) = barred.iter().min_by_key(|(_, since)| **since)
+        {
+            let earliest = *earliest;
+            barred.remove(&earliest);
+        }
+        barred.insert(node, Instant::now());
+    }
+
+    fn is_barred(&self, node: NodeId) -> bool {
+        lock(&self.barred).get(&node).is_some_and(|since| since.elapsed() < BARRED)
+    }
+
     pub(super) fn note(&self, node: NodeId, pass: Pass) {
         let mut proven = lock(&self.proven);
         let before = proven.get(&node);
@@ -327,6 +352,7 @@ impl Gate {
 
     /// Forgets those that are not connected, unless they are about to be.
     pub(crate) fn retain(&self, is_connected: impl Fn(NodeId) -> bool) {
+        lock(&self.barred).retain(|_, since| since.elapsed() < BARRED);
         lock(&self.proven)
             .retain(|node, proven| proven.since.elapsed() < PAUSE || is_connected(*node));
     }
@@ -338,6 +364,10 @@ const RENEWED: u64 = 60;
 const PAUSE: Duration = Duration::from_secs(10);
 /// How long a node may take to prove another secret than the one that was removed.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long a liar is kept out.
+const BARRED: Duration = Duration::from_secs(600);
+/// So many are remembered.
+const MOST_BARRED: usize = 1_024;
 /// How far ahead of this node's clock the authority's may be, in seconds.
 const SKEW: u64 = 3_600;
 

@@ -21,6 +21,7 @@ use crate::NodeId;
 use crate::channel::session::{End, Welcome};
 use crate::id::Incarnation;
 use crate::node::admission::Gate;
+use crate::node::authorship::Authorship;
 use crate::node::command::{Command, OpenError, Opened};
 use crate::node::limits::Limits;
 use crate::node::transport::Slot;
@@ -40,6 +41,7 @@ pub(crate) struct Hub {
     pub(super) outbound: OutboundLanes,
     /// Lanes hop by hop.
     pub(super) demux: Demux,
+    authorship: Arc<Authorship>,
     /// Where the node runs. Callers may be elsewhere: on a runtime that ends before it, or on none.
     pub(super) runtime: Handle,
     /// A lane does not keep its node running.
@@ -90,7 +92,7 @@ struct Accepts {
 impl Hub {
     pub(crate) fn new(
         me: Incarnation,
-        gate: Arc<Gate>,
+        (gate, authorship): (Arc<Gate>, Arc<Authorship>),
         limits: Limits,
         declared: Vec<Channel>,
         commands: &mpsc::Sender<Command>,
@@ -111,6 +113,7 @@ impl Hub {
             outbound: OutboundLanes::new(Arc::clone(&shared)),
             demux: Demux::default(),
             shared,
+            authorship,
             runtime: Handle::current(),
             commands: commands.downgrade(),
             nonsense: metrics.nonsense.clone(),
@@ -151,6 +154,7 @@ impl Hub {
 
     /// Sends a datagram along the way to a node.
     pub(super) async fn relay(&self, to: Incarnation, data: Bytes) {
+        let data = self.authorship.sign_datagram(to, data);
         if let Some(commands) = self.commands.upgrade() {
             // A node that ended relays nothing.
             let _ = commands.send(Command::Relay { to, data }).await;

@@ -37,6 +37,8 @@ struct Inner {
     session: ReceiverSession,
     /// Counts the paths: only the last one serves.
     turn: u64,
+    /// Any of its paths was hop by hop.
+    relayed: bool,
     /// The writer waits for a frame to send back.
     writer: Option<Waker>,
 }
@@ -51,7 +53,7 @@ impl InboundLane {
     ) -> Self {
         let silent = receiving.is_silent();
         let session = ReceiverSession::new(receiving, half, epoch);
-        let inner = Mutex::new(Inner { session, turn: 0, writer: None });
+        let inner = Mutex::new(Inner { session, turn: 0, relayed: false, writer: None });
         Self { shared, max_message, silent, inner }
     }
 
@@ -133,6 +135,7 @@ impl InboundLane {
     pub(super) fn greet(&self, now: Time, greeting: Greeting, path: Path) -> (u64, Welcome) {
         let mut inner = self.inner();
         let welcome = inner.session.greet(now, greeting, path);
+        inner.relayed |= path == Path::Relay;
         (Self::next_turn(inner), welcome)
     }
 
@@ -171,6 +174,11 @@ impl InboundLane {
     /// Whether it is served hop by hop.
     pub(super) fn is_relayed(&self) -> bool {
         self.inner().session.path() == Some(Path::Relay)
+    }
+
+    /// Whether anything of it may have come hop by hop.
+    pub(super) fn was_relayed(&self) -> bool {
+        self.inner().relayed
     }
 
     /// Since when it has no path.

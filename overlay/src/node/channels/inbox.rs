@@ -36,6 +36,9 @@ pub struct Received {
     pub from: NodeId,
     /// Its content.
     pub data: Bytes,
+    /// Whether it, or any before it on its lane, came hop by hop. Then `from` is proven only if the overlay is
+    /// [signed](crate::Builder::signed).
+    pub relayed: bool,
     number: u64,
     lane: Option<Arc<InboundLane>>,
 }
@@ -139,6 +142,7 @@ impl Inbox {
     /// Takes messages from a lane for as long as there are any and room for them. Whether there was
     /// room for all.
     pub(crate) fn fill(&self, from: NodeId, lane: &Arc<InboundLane>) -> bool {
+        let relayed = lane.was_relayed();
         let mut deliveries = lane.deliveries();
         let mut queue = self.queue();
         let before = queue.items.len();
@@ -148,7 +152,8 @@ impl Inbox {
             }
             let Some(Incoming { number, message: data }) = deliveries.next() else { break true };
             queue.bytes += data.len();
-            queue.items.push_back(Received { from, data, number, lane: lane.hearer() });
+            let lane = lane.hearer();
+            queue.items.push_back(Received { from, data, relayed, number, lane });
         };
         let came = queue.items.len() - before;
         drop(queue);

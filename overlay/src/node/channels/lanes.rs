@@ -157,6 +157,7 @@ mod tests {
 
     use super::*;
     use crate::node::admission::{Admission, Gate};
+    use crate::node::authorship::Authorship;
     use crate::node::channels::hub::Hub;
     use crate::{Channel, Incarnation, Metrics};
 
@@ -172,7 +173,14 @@ mod tests {
         let declared = vec![Channel::acknowledged("orders")];
         let counters = Metrics::default().counters();
         let gate = Arc::new(Gate::new(me.node, "test", Admission::Open));
-        let hub = Hub::new(me, gate, Limits::default(), declared, &commands, &counters.channels);
+        let hub = Hub::new(
+            me,
+            (gate, Authorship::open()),
+            Limits::default(),
+            declared,
+            &commands,
+            &counters.channels,
+        );
         let outbound = &hub.outbound;
         let all: Vec<_> = (0..10_000).map(|of| outbound.to(node(of), 0)).collect();
         let again = outbound.to(node(7), 0);

@@ -24,6 +24,7 @@ use crate::channel::session::End;
 use crate::channel::{Frame, MAX_MESSAGE, Path};
 use crate::id::Incarnation;
 use crate::node::unreachable::Unreachable;
+use crate::node::wire::SIGNATURE;
 
 /// The word before a sending half's greeting, its answer, a frame forth, a frame back, and the news that
 /// there is no such half.
@@ -216,7 +217,7 @@ async fn receive(
 pub(super) async fn send(lane: &Lane, hub: &Hub, to: Incarnation) -> Ended {
     let (_sends, mut back) = hub.demux.send(lane.epoch(), to);
     lane.opened(Path::Relay);
-    let most = hub.shared.limits.max_datagram() - OVERHEAD;
+    let most = hub.shared.limits.max_datagram() - OVERHEAD - SIGNATURE;
     let compressed = lane.declared().compressed;
     let mut frames = Vec::new();
     loop {
@@ -283,6 +284,7 @@ mod tests {
     use super::*;
     use crate::channel::session::{Greeting, Half, Welcome};
     use crate::node::admission::{Admission, Gate};
+    use crate::node::authorship::Authorship;
     use crate::{Channel, Limits, Metrics};
 
     const ME: u8 = 0;
@@ -319,8 +321,14 @@ mod tests {
             let declared = vec![Channel::acknowledged(CHANNEL)];
             let counters = metrics.counters();
             let gate = Arc::new(Gate::new(me.node, "test", Admission::Open));
-            let hub =
-                Hub::new(me, gate, Limits::default(), declared, &commands, &counters.channels);
+            let hub = Hub::new(
+                me,
+                (gate, Authorship::open()),
+                Limits::default(),
+                declared,
+                &commands,
+                &counters.channels,
+            );
             Self { hub: Arc::new(hub), metrics, attempts: Cell::new(0) }
         }
 

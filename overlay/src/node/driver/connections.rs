@@ -15,7 +15,9 @@ use tokio::time::Instant;
 use super::Driver;
 use super::dials::Dial;
 use super::rivals::Dialled;
+use crate::NodeId;
 use crate::id::Incarnation;
+use crate::node::authorship::Forged;
 use crate::node::event::Event;
 use crate::node::link::outbox::{Outbox, Turn};
 use crate::node::link::route::{Route, Via};
@@ -25,7 +27,6 @@ use crate::node::stack::Input;
 use crate::node::transport::streams::Opened;
 use crate::node::unreachable::DialFailure;
 use crate::node::wire::{Hello, Order};
-use crate::{Limits, NodeId};
 
 /// A connection the swarm made.
 pub(super) struct Connection {
@@ -181,9 +182,7 @@ impl Driver {
                 connection.reading = true;
                 let stream = OnConnection::new(stream, standing);
                 let reports = self.report_to.clone();
-                let Limits { max_frame, stall_wait, .. } = self.limits;
-                let codec = self.codec;
-                tokio::spawn(link::read(stream, id, (max_frame, codec), stall_wait, reports));
+                tokio::spawn(link::read(stream, id, self.rules.clone(), reports));
             }
             Opened::Outbound(stream) => {
                 connection.writing = true;
@@ -198,6 +197,7 @@ impl Driver {
                 }
                 let hello = Hello {
                     strategies: (*self.strategies).to_owned(),
+                    signed: self.rules.authorship.signs(),
                     started: self.host.me.started,
                     max_frame: u32::try_from(self.limits.max_frame).unwrap_or(u32::MAX),
                     order,
@@ -222,6 +222,12 @@ impl Driver {
         if *hello.strategies != *self.strategies {
             let (theirs, ours) = (&hello.strategies, &self.strategies);
             let why = format!("it runs {theirs:?}, not {ours:?}");
+            return self.end_link(id, LinkEnd::Mismatch, Some(why));
+        }
+        if hello.signed != self.rules.authorship.signs() {
+            let signs = |signed| if signed { "signs" } else { "does not sign" };
+            let (theirs, ours) = (signs(hello.signed), signs(!hello.signed));
+            let why = format!("it {theirs} broadcasts, and this node {ours} them");
             return self.end_link(id, LinkEnd::Mismatch, Some(why));
         }
         if hello.max_frame as usize != self.limits.max_frame {
@@ -327,6 +333,11 @@ impl Driver {
     pub(super) fn on_read_ended(&mut self, id: ConnectionId, ended: Result<(), LinkError>) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.reading = false;
+        if let Err(LinkError::Forged(Forged { origin })) = ended {
+            let by = connection.node;
+            self.gate.bar(by);
+            self.host.tell(Event::Forged { by, origin });
+        }
         match ended {
             Ok(()) => self.end_link(id, LinkEnd::Goodbye, None),
             Err(error) => {

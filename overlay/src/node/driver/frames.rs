@@ -11,9 +11,12 @@ use super::{AT_ONCE, Driver, GIVEN_AT_ONCE};
 use crate::id::Incarnation;
 use crate::node::admission::Version;
 use crate::node::command::Look;
+use crate::node::event::Event;
 use crate::node::link::Report;
 use crate::node::stack::{BroadcastMessage, Input, Message};
-use crate::node::wire::{Contact, ExchangeMessage, Frame, Kind, MAX_VIEW, Views, encode_empty};
+use crate::node::wire::{
+    Contact, ExchangeMessage, Frame, Kind, MAX_VIEW, Publication, Views, encode_empty,
+};
 
 /// How many callers may wait for other nodes' views.
 const ASKING: usize = 1_024;
@@ -42,7 +45,9 @@ impl Driver {
                     route.used = Instant::now();
                 }
                 for (frame, bytes) in frames {
-                    self.on_frame(id, from, frame, bytes);
+                    if !self.is_foreign_copy(from, &frame) {
+                        self.on_frame(id, from, frame, bytes);
+                    }
                 }
             }
             Report::ReadEnded(ended) => self.on_read_ended(id, ended),
@@ -62,6 +67,23 @@ impl Driver {
         }
     }
 
+    /// Whether it brings a broadcast in this node's name that this node has not published.
+    fn is_foreign_copy(&mut self, from: Incarnation, frame: &Frame) -> bool {
+        let Some((id, _)) = frame.broadcast() else { return false };
+        let (me, origin) = (self.host.me, id.origin);
+        if origin.node != me.node || (origin.started, id.sequence) < (me.started, self.ids.used()) {
+            return false;
+        }
+        if self.rules.authorship.signs() {
+            // It has this node's key.
+            self.note_twins(me.node);
+        }
+        let [broadcasts, _] = &self.host.metrics.forged;
+        broadcasts.inc();
+        self.host.tell(Event::Forged { by: from.node, origin: origin.node });
+        true
+    }
+
     fn on_frame(&mut self, by: ConnectionId, from: Incarnation, frame: Frame, bytes: usize) {
         match frame {
             Frame::Membership(message, addresses) => {
@@ -77,7 +99,8 @@ impl Driver {
                 self.hear(from, exchange(message), bytes);
             }
             Frame::Gossip(message) => {
-                let (before, published) = (self.host.delivered, message.published());
+                let (before, published) =
+                    (self.host.delivered, message.payload().map(Publication::published));
                 let origin = message.carries().filter(|_| !message.is_repair()).map(|id| id.origin);
                 self.hear_payload(from, anti_entropy::Message::Inner(message), bytes);
                 if self.host.delivered > before

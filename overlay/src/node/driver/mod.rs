@@ -52,19 +52,19 @@ use super::contacts::{Contacts, JoinError};
 use super::event::Event;
 use super::host::Host;
 use super::limits::Limits;
-use super::link::Report;
+use super::link::{Report, Rules};
 use super::reach::Reach;
 use super::stack::{Input, Stack};
 use super::state::Store;
 use super::transport::{Behaviour, streams};
-use super::wire::{Codec, Views};
+use super::wire::Views;
 use crate::discovery::Finding;
 use crate::id::{Incarnation, NodeId};
 use admission::Denials;
 use connections::Connection;
 use dials::{Budget, Dial};
 use lanes::Pool;
-use publish::Held;
+use publish::{Held, Together};
 use twins::Twins;
 use upkeep::{Levels, Saves};
 
@@ -81,8 +81,8 @@ pub(crate) struct Parts {
     pub(crate) stack: Stack,
     pub(crate) host: Host,
     pub(crate) strategies: Arc<str>,
-    /// Reads what they say.
-    pub(crate) codec: Codec,
+    /// Of all links.
+    pub(crate) rules: Rules,
     pub(crate) limits: Limits,
     pub(crate) hub: Arc<Hub>,
     pub(crate) reach: Option<Reach>,
@@ -123,7 +123,7 @@ pub(crate) struct Driver {
     host: Host,
     /// Their names.
     strategies: Arc<str>,
-    codec: Codec,
+    rules: Rules,
     limits: Limits,
     hub: Arc<Hub>,
     pool: Pool,
@@ -145,6 +145,7 @@ pub(crate) struct Driver {
     commands: mpsc::Receiver<Command>,
     publishes: mpsc::Receiver<Publish>,
     held: Held,
+    together: Together,
     /// Who waits for another node's views.
     asking: Vec<(NodeId, Instant, oneshot::Sender<Views>)>,
     discovery: SelectAll<Findings>,
@@ -177,6 +178,7 @@ impl Driver {
             commands: parts.commands,
             publishes: parts.publishes,
             held: Held::default(),
+            together: Together::default(),
             asking: Vec::new(),
             discovery: parts.discovery,
             saves: Saves::new(parts.store),
@@ -192,7 +194,7 @@ impl Driver {
             stack,
             host,
             strategies: parts.strategies,
-            codec: parts.codec,
+            rules: parts.rules,
             limits,
             hub,
             pool: Pool::default(),
@@ -368,6 +370,7 @@ impl Driver {
                 tokio::spawn(Arc::clone(&self.hub).leave());
             }
             Command::Goodbye => {
+                self.publish_together();
                 self.feed(Input::Leave);
                 for route in self.host.routes.values() {
                     route.outbox.finish();

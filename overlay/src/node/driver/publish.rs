@@ -10,17 +10,22 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{AT_ONCE, Driver};
-use crate::id::Incarnation;
+use crate::id::{Incarnation, MessageId};
+use crate::node::authorship::MOST_TOGETHER;
 use crate::node::clock::micros_since_1970;
 use crate::node::command::{BroadcastError, Publish};
 use crate::node::link::route::{Route, Via};
 use crate::node::metrics::Counters;
 use crate::node::pressure;
 use crate::node::stack::Input;
-use crate::node::wire::Echo;
+use crate::node::wire::{Echo, Publication};
 
 /// Broadcasts of services that are held.
 const SERVICES: usize = 256;
+/// The least pause between two signatures, and the longest: half as long as broadcasts queue on their way, so that
+/// where they queue more share a signature, which all nodes verify.
+const SIGNED: Duration = Duration::from_millis(5);
+const SIGNED_LATE: Duration = Duration::from_millis(100);
 
 impl Publish {
     /// It is not published. Whoever waits is told, and counts it.
@@ -104,6 +109,39 @@ impl Held {
     }
 }
 
+/// Broadcasts that were taken, to be signed together.
+#[derive(Default)]
+pub(super) struct Together {
+    broadcasts: Vec<(MessageId, Publication)>,
+    bytes: usize,
+    /// When the last ones were signed.
+    signed: Option<Instant>,
+}
+
+impl Together {
+    fn push(&mut self, id: MessageId, publication: Publication) {
+        self.bytes += publication.size();
+        self.broadcasts.push((id, publication));
+    }
+
+    fn is_full(&self) -> bool {
+        self.broadcasts.len() >= MOST_TOGETHER
+    }
+
+    fn take(&mut self, now: Instant) -> Vec<(MessageId, Publication)> {
+        (self.bytes, self.signed) = (0, Some(now));
+        std::mem::take(&mut self.broadcasts)
+    }
+
+    /// When to sign, if there shall be such a pause between two signatures: whoever publishes slowly never
+    /// waits.
+    fn due(&self, pause: Duration) -> Option<Instant> {
+        let first = Instant::now();
+        let after = self.signed.filter(|_| !self.is_full()).map_or(first, |last| last + pause);
+        (!self.broadcasts.is_empty()).then_some(after)
+    }
+}
+
 impl Driver {
     pub(super) fn more_publishes(&mut self) {
         while self.held.has_room()
@@ -131,6 +169,19 @@ impl Driver {
         if !self.host.own.is_empty() {
             self.hold_own();
         }
+        loop {
+            let more = self.take_held();
+            if self.next_signature().is_some_and(|due| due <= Instant::now()) {
+                self.publish_together();
+            }
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Takes what can be published now, until there is enough for a signature: whether there is.
+    fn take_held(&mut self) -> bool {
         while let Some(publish) = self.held.front() {
             let bytes = publish.publication.size();
             // Whoever gave up waiting did not publish.
@@ -139,14 +190,16 @@ impl Driver {
                 continue;
             }
             if self.left {
-                return self.refuse_held(None, &BroadcastError::Ended);
+                self.refuse_held(None, &BroadcastError::Ended);
+                return false;
             }
             let now = Instant::now();
             if let Some(why) = self.must_wait(now, bytes) {
                 self.refuse_held(Some(now), &why);
-                return self.host.metrics.waited.inc_by(self.held.note_waiting());
+                self.host.metrics.waited.inc_by(self.held.note_waiting());
+                return false;
             }
-            let Some(publish) = self.held.take_turn() else { return };
+            let Some(publish) = self.held.take_turn() else { return false };
             let Some(id) = self.ids.next() else {
                 publish.refuse(&self.host.metrics, BroadcastError::Ended);
                 continue;
@@ -155,10 +208,30 @@ impl Driver {
             self.host.metrics.published.inc();
             self.host.pacer.publish(now, bytes);
             // What it waited here is none of its time on the way.
-            let publication = publication.at(micros_since_1970());
-            self.feed(Input::Publish { id, payload: publication });
+            self.together.push(id, publication.at(micros_since_1970()));
             let _ = reply.map(|reply| reply.send(Ok(id)));
+            if self.together.is_full() {
+                return true;
+            }
         }
+        false
+    }
+
+    /// Signs what was taken, and sends it.
+    pub(super) fn publish_together(&mut self) {
+        let mut broadcasts = self.together.take(Instant::now());
+        self.rules.authorship.sign(&mut broadcasts);
+        for (id, payload) in broadcasts {
+            self.feed(Input::Publish { id, payload });
+        }
+    }
+
+    /// When what was taken is to be signed.
+    fn next_signature(&self) -> Option<Instant> {
+        let delay = self.host.pacer.delay();
+        let signs = self.rules.authorship.signs();
+        let pause = if signs { (delay / 2).clamp(SIGNED, SIGNED_LATE) } else { Duration::ZERO };
+        self.together.due(pause)
     }
 
     /// Refuses what has waited for long enough, or all.
@@ -173,7 +246,8 @@ impl Driver {
         if self.stack.membership().active().next().is_none() {
             return Some(BroadcastError::NoNeighbor);
         }
-        let waiting = self.links().map(|route| route.outbox.depth().bytes);
+        let taken = self.together.bytes;
+        let waiting = self.links().map(|route| taken.saturating_add(route.outbox.depth().bytes));
         let (links, full) = count_full(waiting, bytes, self.limits.outbox_bytes / 2);
         let fits = self.host.pacer.fits(now, links, full);
         let links = pressure::links(self.links().map(|route| &route.flow), now);
@@ -183,6 +257,10 @@ impl Driver {
 
     /// When to look again whether what waits can be published.
     pub(super) fn next_publish(&self) -> Option<Instant> {
+        self.next_signature().into_iter().chain(self.next_held()).min()
+    }
+
+    fn next_held(&self) -> Option<Instant> {
         let deadline = self.held.deadline()?;
         let is_alone = self.stack.membership().active().next().is_none();
         // A first neighbour wakes the loop by itself.

@@ -46,8 +46,10 @@ impl Driver {
             Event::Found { peer, path } => self.on_found_node(peer, path),
             Event::NotFound(node) => self.on_nobody_found(node),
             Event::Received { from, by, data } => {
-                let answer = channels::on_datagram(&self.hub, by.node, from, &data);
-                if let Some(answer) = answer {
+                let authorship = &self.rules.authorship;
+                let data = authorship.unsigned(data);
+                if let Some(answer) = channels::on_datagram(&self.hub, by.node, from, &data) {
+                    let answer = authorship.sign_datagram(from, answer);
                     self.relay(from, answer);
                 }
             }

@@ -33,7 +33,7 @@ impl Driver {
         }
     }
 
-    fn note_twins(&mut self, node: NodeId) {
+    pub(super) fn note_twins(&mut self, node: NodeId) {
         self.host.metrics.shared_identities.inc();
         if self.twins.0.len() < TOLD && self.twins.0.insert(node) {
             let own = node == self.host.me.node;

@@ -9,7 +9,8 @@ use futures::AsyncRead;
 use libp2p::swarm::ConnectionId;
 use tokio::sync::mpsc;
 
-use super::{LinkError, Report, read};
+use super::{LinkError, Report, Rules, read};
+use crate::node::authorship::Authorship;
 use crate::node::wire::check::codec;
 use crate::node::wire::{Frame, HEADER};
 
@@ -53,6 +54,8 @@ pub(crate) async fn read_pieces(
     max_frame: usize,
     stall_wait: Duration,
 ) -> (Vec<(Frame, usize)>, Result<(), LinkError>) {
+    let (codec, authorship) = (codec(), Authorship::open());
+    let rules = Rules { max_frame, stall_wait, codec, authorship };
     // One report at a time, as a busy driver takes them.
     let (to, mut reports) = mpsc::channel(1);
     let id = ConnectionId::new_unchecked(1);
@@ -69,7 +72,7 @@ pub(crate) async fn read_pieces(
             }
         }
     };
-    futures::join!(read(pieces, id, (max_frame, codec()), stall_wait, to), collect);
+    futures::join!(read(pieces, id, rules, to), collect);
     (frames, ended)
 }
 

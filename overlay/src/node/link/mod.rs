@@ -20,8 +20,10 @@ use futures::future::BoxFuture;
 use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt, FutureExt};
 use libp2p::swarm::{ConnectionId, Stream};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 
+use super::authorship::{Authorship, Forged};
 use super::wire::{
     Codec, Frame, FrameError, HEADER, Hello, Kind, encode_empty, encode_padding, header,
 };
@@ -60,6 +62,8 @@ pub(crate) enum LinkError {
     Frame(#[from] FrameError),
     #[error("the peer paused in the middle of a message for {0:?}")]
     Stalled(Duration),
+    #[error("the peer passed on a forgery: {0}")]
+    Forged(#[from] Forged),
 }
 
 /// Why a link ends. Its word in the metrics stands in `metrics::LINK_ENDS`.
@@ -78,6 +82,8 @@ pub(crate) enum LinkEnd {
     Unsupported,
     /// The peer no longer proves that it belongs to the overlay.
     NotAdmitted,
+    /// The peer passed on what its origin did not sign.
+    Forged,
 }
 
 impl From<&LinkError> for LinkEnd {
@@ -87,6 +93,7 @@ impl From<&LinkError> for LinkEnd {
             LinkError::NoGoodbye => Self::Closed,
             LinkError::Frame(_) => Self::Nonsense,
             LinkError::Stalled(_) => Self::Stalled,
+            LinkError::Forged(_) => Self::Forged,
         }
     }
 }
@@ -135,25 +142,33 @@ impl<S: AsyncRead + Unpin> AsyncRead for OnConnection<S> {
     }
 }
 
+/// What a reader takes, and what it believes.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    /// The largest body of a payload.
+    pub(crate) max_frame: usize,
+    /// A frame that began must go on within this.
+    pub(crate) stall_wait: Duration,
+    pub(crate) codec: Codec,
+    pub(crate) authorship: Arc<Authorship>,
+}
+
 /// Reads a stream to its end and reports what arrives.
 pub(crate) async fn read(
     stream: impl AsyncRead + Unpin,
     connection: ConnectionId,
-    (max_frame, codec): (usize, Codec),
-    stall_wait: Duration,
+    rules: Rules,
     reports: Reports,
 ) {
-    let mut reader = Reader { stream, codec, stall_wait, buffer: Vec::new(), start: 0, end: 0 };
-    let ended = reader.run(connection, max_frame, &reports).await;
+    let mut reader = Reader { stream, rules, buffer: Vec::new(), start: 0, end: 0 };
+    let ended = reader.run(connection, &reports).await;
     // The driver is gone only when the node is.
     let _ = reports.send((connection, Report::ReadEnded(ended))).await;
 }
 
 struct Reader<S> {
     stream: S,
-    codec: Codec,
-    /// A frame that began must go on within this.
-    stall_wait: Duration,
+    rules: Rules,
     /// Read and not decoded yet: from `start` to `end`.
     buffer: Vec<u8>,
     start: usize,
@@ -161,16 +176,11 @@ struct Reader<S> {
 }
 
 impl<S: AsyncRead + Unpin> Reader<S> {
-    async fn run(
-        &mut self,
-        connection: ConnectionId,
-        max_frame: usize,
-        reports: &Reports,
-    ) -> Result<(), LinkError> {
-        let mut first = self.next_header(max_frame).await?;
+    async fn run(&mut self, connection: ConnectionId, reports: &Reports) -> Result<(), LinkError> {
+        let mut first = self.next_header().await?;
         if let Some((kind @ Kind::Padding, length)) = first {
             self.body(kind, length).await?;
-            first = self.next_header(max_frame).await?;
+            first = self.next_header().await?;
         }
         let Some((kind, length)) = first else { return Err(LinkError::NoGoodbye) };
         if kind != Kind::Hello {
@@ -183,7 +193,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             return Ok(());
         }
         loop {
-            let Some((kind, length)) = self.next_header(max_frame).await? else {
+            let Some((kind, length)) = self.next_header().await? else {
                 return Err(LinkError::NoGoodbye);
             };
             let mut frames = Vec::with_capacity(16);
@@ -193,10 +203,16 @@ impl<S: AsyncRead + Unpin> Reader<S> {
                     Frame::Hello(_) | Frame::Padding => {
                         return Err(FrameError::OutOfPlace(kind).into());
                     }
-                    frame => frames.push((frame, HEADER + length)),
+                    frame if self.rules.authorship.verify(&frame)? => {
+                        frames.push((frame, HEADER + length));
+                        // Signatures take a while, and other links wait, too.
+                        consume_budget().await;
+                    }
+                    // A datagram: any hop may have made it up.
+                    _ => {}
                 }
                 let enough = kind == Kind::Bye || frames.len() == TOGETHER;
-                next = if enough { None } else { self.whole_frame(max_frame)? };
+                next = if enough { None } else { self.whole_frame()? };
             }
             let bye = frames.pop_if(|(frame, _)| *frame == Frame::Bye).is_some();
             if reports.send((connection, Report::Frames(frames))).await.is_err() || bye {
@@ -210,7 +226,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
     }
 
     /// The next frame's header, consumed; `None` if the stream ends before it.
-    async fn next_header(&mut self, max_frame: usize) -> Result<Option<(Kind, usize)>, LinkError> {
+    async fn next_header(&mut self) -> Result<Option<(Kind, usize)>, LinkError> {
         while self.unread() < HEADER {
             let more = if self.unread() == 0 {
                 // An idle link keeps no buffer; whether it is alive is the membership's to judge.
@@ -222,17 +238,17 @@ impl<S: AsyncRead + Unpin> Reader<S> {
                 return if self.unread() == 0 { Ok(None) } else { Err(LinkError::NoGoodbye) };
             }
         }
-        let announced = self.peek_header(max_frame)?;
+        let announced = self.peek_header()?;
         self.start += HEADER;
         Ok(Some(announced))
     }
 
     /// The next frame's header, consumed, if the buffer holds all of the frame.
-    fn whole_frame(&mut self, max_frame: usize) -> Result<Option<(Kind, usize)>, LinkError> {
+    fn whole_frame(&mut self) -> Result<Option<(Kind, usize)>, LinkError> {
         if self.unread() < HEADER {
             return Ok(None);
         }
-        let (kind, length) = self.peek_header(max_frame)?;
+        let (kind, length) = self.peek_header()?;
         if self.unread() < HEADER + length {
             return Ok(None);
         }
@@ -240,10 +256,10 @@ impl<S: AsyncRead + Unpin> Reader<S> {
         Ok(Some((kind, length)))
     }
 
-    fn peek_header(&self, max_frame: usize) -> Result<(Kind, usize), FrameError> {
+    fn peek_header(&self) -> Result<(Kind, usize), FrameError> {
         let mut bytes = [0; HEADER];
         bytes.copy_from_slice(&self.buffer[self.start..self.start + HEADER]);
-        header(bytes, max_frame)
+        header(bytes, self.rules.max_frame)
     }
 
     /// The body that follows a header.
@@ -256,7 +272,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             }
         }
         let body = &self.buffer[self.start..self.start + length];
-        let frame = Frame::decode(kind, body, &self.codec)?;
+        let frame = Frame::decode(kind, body, &self.rules.codec)?;
         self.start += length;
         Ok(frame)
     }
@@ -289,8 +305,8 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             self.buffer.resize(self.end + room, 0);
         }
         let into = &mut self.buffer[self.end..];
-        let read = timeout(self.stall_wait, self.stream.read(into)).await;
-        let read = read.map_err(|_| LinkError::Stalled(self.stall_wait))??;
+        let read = timeout(self.rules.stall_wait, self.stream.read(into)).await;
+        let read = read.map_err(|_| LinkError::Stalled(self.rules.stall_wait))??;
         self.end += read;
         Ok(read > 0)
     }

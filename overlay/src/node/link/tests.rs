@@ -155,7 +155,9 @@ fn tiny_frames_are_told_in_small_parts() {
             }
         };
         let id = ConnectionId::new_unchecked(1);
-        futures::join!(read(pieces, id, (MAX_FRAME, codec()), STALL, to), collect);
+        let (codec, authorship) = (codec(), Authorship::open());
+        let rules = Rules { max_frame: MAX_FRAME, stall_wait: STALL, codec, authorship };
+        futures::join!(read(pieces, id, rules, to), collect);
         most
     });
     assert_eq!(most, TOGETHER);

@@ -45,6 +45,8 @@ pub(crate) struct Pacer {
     credit: f64,
     credited: Instant,
     starting: bool,
+    /// How long broadcasts queue, when it was last asked for room.
+    delay: Duration,
     /// A broadcast waited since the last step.
     limited: bool,
     stepped: Instant,
@@ -61,6 +63,7 @@ impl Pacer {
             credit: BURST,
             credited: now,
             starting: true,
+            delay: Duration::ZERO,
             limited: false,
             stepped: now,
             used: now,
@@ -81,6 +84,7 @@ impl Pacer {
     pub(crate) fn has_room(&mut self, now: Instant, links: Links) -> bool {
         // If only one other publishes, and is late, that may be its own fault.
         let delay = links.delay.max(self.arrivals.delay(now, 2));
+        self.delay = delay;
         if now.duration_since(self.used) > IDLE {
             self.used = now;
             (self.rate, self.starting) = (self.rate.min(FIRST), true);
@@ -110,6 +114,11 @@ impl Pacer {
         }
         let since = *self.full_since.get_or_insert(now);
         full * 2 <= links && now.duration_since(since) >= FULL
+    }
+
+    /// How long broadcasts queue on their way, when it was last asked for room.
+    pub(crate) fn delay(&self) -> Duration {
+        self.delay
     }
 
     /// When to ask again whether there is room.

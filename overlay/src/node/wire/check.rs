@@ -91,7 +91,7 @@ pub(crate) fn take(
 pub(crate) fn a_hello() -> Vec<u8> {
     let (order, addresses) = (Order::default(), Addresses::default());
     let strategies = "hyparview/plumtree".into();
-    Hello { strategies, started: 1, max_frame: 1 << 20, order, addresses }.encode()
+    Hello { strategies, signed: true, started: 1, max_frame: 1 << 20, order, addresses }.encode()
 }
 
 /// Panics unless a frame that was decoded from `taken` bytes is within all bounds, can be sent on,
@@ -141,10 +141,14 @@ pub(crate) fn hold(frame: &Frame, taken: usize, codec: &Codec) {
 }
 
 fn hold_payload(payload: &Publication) {
-    let parts = Publication::OVERHEAD + payload.topic().len() + payload.data().len();
-    assert_eq!(parts, payload.bytes().len());
     let parts = (payload.topic(), payload.published(), &payload.data());
-    assert_eq!(Publication::new(parts.0, parts.1, parts.2).as_ref(), Ok(payload));
+    let mut again = Publication::new(parts.0, parts.1, parts.2).expect("a short topic");
+    assert_eq!(again.signed(), payload.signed());
+    assert!(payload.bytes().len() <= again.bytes().len() + Publication::MAX_PROOF);
+    if let Some(proof) = payload.proof() {
+        again.prove(proof.path, proof.place, proof.signature);
+    }
+    assert_eq!(again, *payload);
 }
 
 fn hold_membership(message: &MembershipMessage) {

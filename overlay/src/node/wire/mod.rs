@@ -14,14 +14,16 @@ mod served;
 #[cfg(test)]
 mod tests;
 
-use murmurate_broadcast::anti_entropy;
+use murmurate_broadcast::{Carries as _, anti_entropy};
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use contact::{Addresses, Contact};
 pub(crate) use head::Head;
+#[cfg(test)]
+pub(crate) use publication::Proof;
 pub use publication::TopicError;
-pub(crate) use publication::{Publication, topic_length};
+pub(crate) use publication::{MAX_DEPTH, Publication, SIGNATURE, topic_length};
 pub(crate) use relayed::{Relayed, RouteMessage, encode_route};
 pub(crate) use said::{Codec, InnerMessage, MembershipMessage};
 pub use said::{NodeBroadcast, NodeMembership};
@@ -30,7 +32,7 @@ pub(crate) use served::ServiceMessage;
 use crate::id::{Incarnation, MessageId};
 
 /// The protocol's name and version, as streams negotiate it.
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/6";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/7";
 /// Bytes before a body.
 pub(crate) const HEADER: usize = 4;
 /// Bytes of a body other than a payload: far above the largest shuffle or batch of announcements.
@@ -52,6 +54,8 @@ pub(crate) struct Hello {
     /// The names of the membership and broadcast strategies that the overlay runs.
     #[serde(deserialize_with = "short")]
     pub(crate) strategies: String,
+    /// Whether the overlay signs broadcasts.
+    pub(crate) signed: bool,
     /// Which start of the node this is.
     pub(crate) started: u64,
     /// The largest body the node takes.
@@ -223,6 +227,15 @@ fn put_header(kind: Kind, length: usize) -> [u8; HEADER] {
 }
 
 impl Frame {
+    /// The broadcast that it carries.
+    pub(crate) fn broadcast(&self) -> Option<(MessageId, &Publication)> {
+        match self {
+            Self::Gossip(message) => message.carries().zip(message.payload()),
+            Self::Reply { id, payload, .. } => Some((*id, payload)),
+            _ => None,
+        }
+    }
+
     /// Decodes a body; `codec` knows what the strategies say. Trailing bytes make it malformed.
     pub(crate) fn decode(kind: Kind, body: &[u8], codec: &Codec) -> Result<Self, FrameError> {
         fn whole<T: DeserializeOwned>(kind: Kind, body: &[u8]) -> Result<T, FrameError> {

@@ -66,11 +66,7 @@ pub(crate) struct MembershipMessage(Box<dyn OfMembership>);
 
 /// A message of a broadcast strategy.
 #[derive(Debug, Clone)]
-pub(crate) struct InnerMessage {
-    of: Box<dyn OfBroadcast>,
-    /// When what it carries was published, if it was read.
-    published: Option<u64>,
-}
+pub(crate) struct InnerMessage(Box<dyn OfBroadcast>);
 
 trait OfMembership: Any + Debug + DynClone + Send {
     fn kind(&self) -> usize;
@@ -81,6 +77,7 @@ trait OfMembership: Any + Debug + DynClone + Send {
 trait OfBroadcast: Any + Debug + DynClone + Send {
     fn kind(&self) -> usize;
     fn carries(&self) -> Option<MessageId>;
+    fn payload(&self) -> Option<&Publication>;
     fn is_repair(&self) -> bool;
     fn split(self: Box<Self>) -> (Option<Vec<u8>>, Option<Publication>);
 }
@@ -146,6 +143,10 @@ where
         Carries::carries(self)
     }
 
+    fn payload(&self) -> Option<&Publication> {
+        Carries::payload(self)
+    }
+
     fn is_repair(&self) -> bool {
         Carries::is_repair(self)
     }
@@ -173,11 +174,11 @@ where
 
 impl<S, M: OfBroadcast> Boxed<S, M> for InnerMessage {
     fn new(message: M) -> Self {
-        Self { of: Box::new(message), published: None }
+        Self(Box::new(message))
     }
 
     fn own(self) -> Option<M> {
-        let any: Box<dyn Any> = self.of;
+        let any: Box<dyn Any> = self.0;
         any.downcast().ok().map(|own| *own)
     }
 }
@@ -217,12 +218,7 @@ impl MembershipMessage {
 impl InnerMessage {
     /// What a strategy says.
     pub(crate) fn of<S: NodeBroadcast>(message: MessageOfBroadcast<S>) -> Self {
-        Self { of: Box::new(message), published: None }
-    }
-
-    /// When what it carries was published by its publisher's clock, of one that was read.
-    pub(crate) fn published(&self) -> Option<u64> {
-        self.published
+        Self(Box::new(message))
     }
 }
 
@@ -268,11 +264,11 @@ impl Wire for InnerMessage {
     const KINDS: &'static [&'static str] = &[""; 12];
 
     fn kind(&self) -> usize {
-        self.of.kind()
+        self.0.kind()
     }
 
     fn wire_len(&self, _sizes: &Sizes) -> usize {
-        let (head, payload) = self.of.clone().split();
+        let (head, payload) = self.0.clone().split();
         HEADER
             + head.map_or(0, |head| head.len())
             + payload.map_or(0, |payload| payload.bytes().len())
@@ -285,15 +281,19 @@ impl Carries<MessageId> for InnerMessage {
     type Head = Option<Vec<u8>>;
 
     fn carries(&self) -> Option<MessageId> {
-        self.of.carries()
+        self.0.carries()
+    }
+
+    fn payload(&self) -> Option<&Publication> {
+        self.0.payload()
     }
 
     fn is_repair(&self) -> bool {
-        self.of.is_repair()
+        self.0.is_repair()
     }
 
     fn split(self) -> (Option<Vec<u8>>, Option<Publication>) {
-        self.of.split()
+        self.0.split()
     }
 
     /// Only its strategy can: see [`Codec`].
@@ -356,7 +356,5 @@ fn broadcast<S: NodeBroadcast>(body: &[u8], has_payload: bool) -> Option<InnerMe
         false if rest.is_empty() => None,
         false => return None,
     };
-    let published = payload.as_ref().map(Publication::published);
-    let message = MessageOfBroadcast::<S>::join(head, payload)?;
-    Some(InnerMessage { published, ..InnerMessage::of::<S>(message) })
+    MessageOfBroadcast::<S>::join(head, payload).map(InnerMessage::of::<S>)
 }

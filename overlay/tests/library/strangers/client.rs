@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::SystemTime;
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::Transport;
@@ -23,7 +24,7 @@ use tokio::task::JoinHandle;
 
 use super::{NETWORK, soon};
 
-pub(crate) const PROTOCOL: &str = "/murmurate/overlay/6";
+pub(crate) const PROTOCOL: &str = "/murmurate/overlay/7";
 /// What the nodes run.
 pub(crate) const STRATEGIES: &str = "hyparview/plumtree";
 
@@ -265,13 +266,26 @@ impl Speaker {
     pub(crate) async fn greet(address: &Multiaddr) -> Self {
         let mut speaker = Self::connect(address).await;
         speaker.say(&hello(STRATEGIES, 1 << 20)).await.expect("the node listens");
+        speaker.is_greeted().await;
+        speaker
+    }
+
+    /// The same in an overlay that signs.
+    pub(crate) async fn greet_signed(key: &Keypair, address: &Multiaddr) -> Self {
+        let mut speaker = Self::on(Client::dial_as(key, address).await).await;
+        speaker.say(&signed_hello()).await.expect("the node listens");
+        speaker.is_greeted().await;
+        speaker
+    }
+
+    async fn is_greeted(&mut self) {
+        let speaker = self;
         let (kind, body) = speaker.hear().await.expect("what comes before a hello");
         assert_eq!((kind, body.len()), (9, 4_092));
         let (kind, body) = speaker.hear().await.expect("the node's hello");
         assert_eq!(kind, 0);
         let expected = [&[STRATEGIES.len() as u8], STRATEGIES.as_bytes()].concat();
         assert!(body.starts_with(&expected), "{body:02x?}");
-        speaker
     }
 
     pub(crate) async fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -318,7 +332,51 @@ pub(crate) fn ordered_hello(
     heard: (u64, u64),
 ) -> Vec<u8> {
     let text = |text: &str| [number(text.len() as u64), text.into()].concat();
-    let parts = [text(strategies), number(1), number(max_frame)];
+    let parts = [text(strategies), number(0), number(1), number(max_frame)];
     let order = [number(dialled), number(heard.0), number(heard.1)];
     frame(0, &[parts.concat(), order.concat(), number(0)].concat())
+}
+
+/// That of a node in an overlay that signs, started at 1.
+fn signed_hello() -> Vec<u8> {
+    let mut hello = hello(STRATEGIES, 1 << 20);
+    // Behind the header, the length of the names, and the names.
+    hello[4 + 1 + STRATEGIES.len()] = 1;
+    hello
+}
+
+/// The 32 bytes of a node's key.
+pub(crate) fn key_of(node: NodeId) -> Vec<u8> {
+    node.to_peer_id().to_bytes().split_off(6)
+}
+
+/// Topic `news`, published now, and what comes before a proof.
+pub(crate) fn content(data: &[u8]) -> Vec<u8> {
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_micros() as u64;
+    [&[4], &b"news"[..], &now.to_le_bytes(), data].concat()
+}
+
+/// Proof of nothing.
+pub(crate) const UNSIGNED: &[u8] = &[0];
+
+/// Proof that `key` published this alone, under this start and number.
+pub(crate) fn proof(key: &Keypair, started: u64, sequence: u64, content: &[u8]) -> Vec<u8> {
+    let network =
+        Sha256::new().chain_update("murmurate network\0").chain_update(NETWORK).finalize();
+    let root = Sha256::new().chain_update([0]).chain_update(started.to_le_bytes());
+    let root = root.chain_update(sequence.to_le_bytes()).chain_update(content).finalize();
+    let statement = [b"murmurate broadcasts 1\0", &network[..], &root[..]].concat();
+    [&key.sign(&statement).expect("a signature")[..], &[0, 1]].concat()
+}
+
+/// A broadcast in somebody's name.
+pub(crate) fn gossip(
+    origin: NodeId,
+    started: u64,
+    sequence: u64,
+    content: &[u8],
+    proof: &[u8],
+) -> Vec<u8> {
+    let id = [key_of(origin), number(started), number(sequence)].concat();
+    frame(3, &[&[0], &id[..], &number(1), content, proof].concat())
 }

@@ -84,6 +84,7 @@ impl Draw {
         body.extend(b"\x03any");
         let length = self.below(2_000);
         body.extend((0..8 + length).map(|_| self.next() as u8));
+        body.push(0);
         body
     }
 }

@@ -86,7 +86,8 @@ async fn dialled_by_the_node(house: &House, key: &Keypair) -> (Speaker, (u64, u6
 
 /// Which start of the node says it, and how many connections it has dialled.
 fn order(hello: &[u8]) -> (u64, u64) {
-    let mut rest = hello[1 + STRATEGIES.len()..].iter();
+    // Behind the names, and whether it signs.
+    let mut rest = hello[1 + STRATEGIES.len() + 1..].iter();
     let mut number = || {
         let (mut number, mut shift) = (0, 0);
         for byte in rest.by_ref() {

@@ -57,6 +57,10 @@ impl<I: SimId> Carries<I> for BroadcastMessage<I> {
         self.carries
     }
 
+    fn payload(&self) -> Option<&()> {
+        self.carries.map(|_| &())
+    }
+
     fn is_repair(&self) -> bool {
         self.is_repair
     }

@@ -77,6 +77,7 @@ fn control(message: Plumtree<MessageId, Publication>) -> Frame {
 fn hello() -> Frame {
     Frame::Hello(Hello {
         strategies: "hyparview/plumtree".into(),
+        signed: true,
         started: STARTED,
         max_frame: 1 << 20,
         order: Order { number: 3, heard: (STARTED, 300) },
@@ -90,6 +91,14 @@ fn news() -> Publication {
 
 fn gossip() -> Frame {
     super::gossip(Plumtree::Gossip { id: id(7), round: 1, payload: news() })
+}
+
+/// The second of two that were signed together.
+fn proven() -> Frame {
+    let (mut payload, [beside, key]) = (news(), [two(), one()].map(|of| of.node.to_bytes()));
+    let signature = std::array::from_fn(|at| [key, beside].as_flattened()[at]);
+    payload.prove(&[beside], 1, &signature);
+    super::gossip(Plumtree::Gossip { id: id(7), round: 1, payload })
 }
 
 fn repair() -> Frame {
@@ -128,7 +137,7 @@ const B: &str = "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3
 #[rustfmt::skip]
 fn golden() -> Vec<(&'static str, Frame)> {
     vec![
-        ("0000002f126879706172766965772f706c756d7472656580d095ffbc318080400380d095ffbc31ac020108040a000001061ce8", hello()),
+        ("00000030126879706172766965772f706c756d747265650180d095ffbc318080400380d095ffbc31ac020108040a000001061ce8", hello()),
         ("010000020001", membership(Message::Join { link: 1 })),
         ("0100003201 A 80d095ffbc31060108040a000001061ce8", membership(Message::ForwardJoin { joiner: one(), ttl: 6 })),
         ("0100000402ac0200", membership(Message::Neighbor { link: 300, priority: Priority::High })),
@@ -148,7 +157,8 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("0200002a0201 A 80d095ffbc310702", control(Plumtree::Graft { missing: Some(announced(7, 2)) })),
         ("0200000103", control(Plumtree::Prune)),
         ("0200002904 A 80d095ffbc310702", control(Plumtree::Fetch(announced(7, 2)))),
-        ("0300003b00 A 80d095ffbc310701046e65777300401e18240a060068656c6c6f", gossip()),
+        ("0300003c00 A 80d095ffbc310701046e65777300401e18240a060068656c6c6f00", gossip()),
+        ("0300009d00 A 80d095ffbc310701046e65777300401e18240a060068656c6c6f B A B 0102", proven()),
         ("04000000", Frame::AskViews),
         ("0500003401 A 80d095ffbc310108040a000001061ce8011e02", Frame::Views(Views { active: [(contact(), true)].into_iter().collect(), passive: 30, notice: 2 })),
         ("06000000", Frame::Bye),
@@ -159,7 +169,7 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("0b00001101e80701 0000000000 0102030405060708", Frame::Exchange(Exchange::Compare { uptime: 1_000, parts: [summary()].into_iter().collect() })),
         ("0b000034 02e80701 0000000000 01 A 80d095ffbc310508 01 01", Frame::Exchange(Exchange::Have { uptime: 1_000, parts: [anti_entropy::Part::ALL].into_iter().collect(), origins: [span(5, 8)].into_iter().collect(), sure: 1, answer: true })),
         ("0b00002a 0301 A 80d095ffbc310508", Frame::Exchange(Exchange::Want([span(5, 8)].into_iter().collect()))),
-        ("0c00003c A 80d095ffbc310701ac02046e65777300401e18240a060068656c6c6f", reply()),
+        ("0c00003d A 80d095ffbc310701ac02046e65777300401e18240a060068656c6c6f00", reply()),
         ("0800005eA 0068e5cf8b010000 B 0068e5cf8b01000007000000000000000f68656c6c6f", relayed()),
         ("0a00000b05636c6f636b68656c6c6f", served()),
         ("010000020009", mesh(Mesh::Hello { link: 9 })),
@@ -173,13 +183,13 @@ fn golden() -> Vec<(&'static str, Frame)> {
         ("010000020308", fixed(Static::Keepalive { link: 8 })),
         ("0d000002 ac02", Frame::Probe(300)),
         ("0e000003 ac02 28", Frame::Echo(Echo { number: 300, delay: 40 })),
-        ("0300003b05 A 80d095ffbc310701046e65777300401e18240a060068656c6c6f", repair()),
-        ("0300003a A 80d095ffbc310701046e65777300401e18240a060068656c6c6f", flooded()),
+        ("0300003c05 A 80d095ffbc310701046e65777300401e18240a060068656c6c6f00", repair()),
+        ("0300003b A 80d095ffbc310701046e65777300401e18240a060068656c6c6f00", flooded()),
     ]
 }
 
 /// What a flood says can be read by those who flood.
-const FLOODED: &str = "0300003a A 80d095ffbc310701046e65777300401e18240a060068656c6c6f";
+const FLOODED: &str = "0300003b A 80d095ffbc310701046e65777300401e18240a060068656c6c6f00";
 
 fn served() -> Frame {
     Frame::Service(ServiceMessage { name: "clock".into(), body: (&b"hello"[..]).into() })
@@ -210,7 +220,7 @@ fn the_format_is_what_it_was() {
 
 #[test]
 fn the_name_of_the_protocol_is_what_it_was() {
-    assert_eq!(PROTOCOL, "/murmurate/overlay/6");
+    assert_eq!(PROTOCOL, "/murmurate/overlay/7");
 }
 
 /// The book shows the same bytes, in groups of any length.
@@ -236,6 +246,7 @@ fn the_book_says_the_same() {
         ("MAX_ADDRESS", Addresses::MAX_BYTES),
         ("MAX_STRATEGIES", MAX_STRATEGIES),
         ("MAX_VIEW", MAX_VIEW),
+        ("MAX_DEPTH", MAX_DEPTH),
     ] {
         assert!(page.contains(&format!("`{name}`|{number}|")), "{name} = {number} is missing");
     }

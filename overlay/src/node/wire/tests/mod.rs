@@ -4,8 +4,8 @@ mod golden;
 mod mutation;
 
 use libp2p::Multiaddr;
+use murmurate_broadcast::Announcement;
 use murmurate_broadcast::plumtree::{self, Message as Plumtree};
-use murmurate_broadcast::{Announcement, Carries as _};
 use murmurate_membership::full_mesh::{self, Message as Mesh};
 use murmurate_membership::hyparview::{self, Message, Priority};
 use murmurate_membership::static_overlay::{self, Message as Static, StaticOverlay};
@@ -70,9 +70,10 @@ fn any_contact() -> impl Strategy<Value = Contact> {
 
 fn any_hello() -> impl Strategy<Value = Hello> {
     let order = any::<(u64, (u64, u64))>().prop_map(|(number, heard)| Order { number, heard });
-    (any::<u64>(), any::<u32>(), order, any_addresses()).prop_map(
-        |(started, max_frame, order, addresses)| Hello {
+    (any::<bool>(), any::<u64>(), any::<u32>(), order, any_addresses()).prop_map(
+        |(signed, started, max_frame, order, addresses)| Hello {
             strategies: "hyparview/plumtree".into(),
+            signed,
             started,
             max_frame,
             order,
@@ -191,11 +192,26 @@ fn gossip(message: Plumtree<MessageId, Publication>) -> Frame {
     Frame::Gossip(InnerMessage::of::<plumtree::Parameters>(message))
 }
 
+fn any_proof() -> impl Strategy<Value = Option<(Vec<[u8; 32]>, u8, [u8; 64])>> {
+    let signature = (any::<[u8; 32]>(), any::<[u8; 32]>());
+    let signature = signature.prop_map(|both| {
+        let both = [both.0, both.1];
+        std::array::from_fn(|at| both.as_flattened()[at])
+    });
+    proptest::option::of((vec(any::<[u8; 32]>(), 0..=MAX_DEPTH), any::<u8>(), signature))
+}
+
 fn any_payload() -> impl Strategy<Value = Frame> {
     let content = ("\\PC{0,60}", any::<u64>(), vec(any::<u8>(), 0..2_000));
-    (content, any_id(), any::<u16>(), any::<u32>(), 0..3u8).prop_map(
-        |((topic, published, data), id, round, age, kind)| {
-            let payload = Publication::new(&topic, published, &data).expect("a short topic");
+    (content, any_proof(), any_id(), any::<u16>(), any::<u32>(), 0..3u8).prop_map(
+        |((topic, published, data), proof, id, round, age, kind)| {
+            let mut payload = Publication::new(&topic, published, &data).expect("a short topic");
+            assert_eq!(payload.proof(), None);
+            if let Some((path, place, signature)) = &proof {
+                let place = place % (1 << path.len());
+                payload.prove(path, place, signature);
+                assert_eq!(payload.proof(), Some(Proof { path, place, signature }));
+            }
             assert_eq!(payload.topic(), topic);
             assert_eq!((payload.published(), &payload.data()[..]), (published, &data[..]));
             match kind {
@@ -260,10 +276,9 @@ proptest! {
         let malformed = Err(FrameError::Malformed(kind));
         let codec = codec_of(&frame);
         let payload_ends_anywhere = match &frame {
-            Frame::Gossip(message) => {
-                message.clone().split().1.map_or(0, |payload| payload.data().len())
-            }
-            Frame::Reply { payload, .. } => payload.data().len(),
+            Frame::Gossip(_) | Frame::Reply { .. } => frame.broadcast().map_or(0, |(_, content)| {
+                content.bytes().len() - (1 + content.topic().len() + size_of::<u64>())
+            }),
             Frame::Relay(relayed) => relayed.data.len(),
             Frame::Service(message) => message.body.len(),
             _ => 0,
@@ -334,7 +349,7 @@ fn counts_are_held_to_their_limits() {
         (Kind::Exchange, &[1, 0], anti_entropy::MAX_PARTS, &[0; 13], &[]),
         (Kind::Exchange, &[2, 0], anti_entropy::MAX_PARTS, &[0; 5], &[0, 0, 0]),
         (Kind::Exchange, &[3], anti_entropy::MAX_ORIGINS, &[0; 35], &[]),
-        (Kind::Hello, &[1, b'y', 0, 0, 0, 0, 0], Addresses::MAX, &[0], &[]),
+        (Kind::Hello, &[1, b'y', 0, 0, 0, 0, 0, 0], Addresses::MAX, &[0], &[]),
     ] {
         let one_more = match kind {
             Kind::Membership => &[after, &[0]].concat(),
@@ -363,7 +378,7 @@ fn a_mesh_names_no_more_than_it_may() {
 #[test]
 fn names_in_a_hello_are_short() {
     let hello = |length: usize| {
-        let body = [&[length as u8][..], &vec![b'x'; length], &[0; 6]].concat();
+        let body = [&[length as u8][..], &vec![b'x'; length], &[0; 7]].concat();
         Frame::decode(Kind::Hello, &body, &codec())
     };
     assert!(hello(MAX_STRATEGIES).is_ok());
@@ -372,7 +387,7 @@ fn names_in_a_hello_are_short() {
 
 /// What a hello with these addresses comes to.
 fn heard(addresses: &[&[u8]]) -> Result<Vec<String>, FrameError> {
-    let hello = ("y", 0_u64, 0_u32, Order::default(), addresses);
+    let hello = ("y", false, 0_u64, 0_u32, Order::default(), addresses);
     let body = postcard::to_extend(&hello, Vec::new()).expect("data");
     let Frame::Hello(hello) = Frame::decode(Kind::Hello, &body, &codec())? else {
         unreachable!("the kind says so")
@@ -417,7 +432,7 @@ fn a_payload_in_a_control_frame_is_malformed() {
 #[test]
 fn a_topic_is_text() {
     let frame = |topic: &[u8]| {
-        let body = [&[0; 36][..], &[topic.len() as u8], topic, &[0; 8]].concat();
+        let body = [&[0; 36][..], &[topic.len() as u8], topic, &[0; 9]].concat();
         Frame::decode(Kind::Gossip, &body, &codec())
     };
     assert!(frame("Spatzen".as_bytes()).is_ok());
