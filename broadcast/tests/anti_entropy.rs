@@ -418,6 +418,34 @@ fn a_liar_costs_a_bounded_amount() {
     assert!(net.missed[a as usize].is_empty());
 }
 
+/// What a liar says of origins that nobody has heard decides nothing of them, and takes none of their room.
+#[test]
+fn hearsay_begins_no_origin() {
+    let mut net = Net::new();
+    let [a, b, liar] = [0; 3].map(|_| net.add(Parameters::default()));
+    net.link(a, b, true);
+    net.link(b, liar, true);
+    let far = 1 << 40;
+    let lie = |origins: std::ops::Range<u32>| {
+        let ahead = |n| Span { origin: Node(n), from: far, to: far + 1 };
+        let (parts, origins) = (ThinVec::from([Part::ALL]), origins.map(ahead).collect());
+        Message::Have { uptime: u32::MAX, parts, origins, sure: 256, answer: false }
+    };
+    net.feed(b, receive(Node(liar), lie(a..a + 1)));
+    for turn in 1..1_000 {
+        net.feed(b, receive(Node(liar), lie(turn * 256..(turn + 1) * 256)));
+        if turn % 64 == 0 {
+            net.run(3 * SECOND);
+        }
+    }
+    net.publish(a, 3);
+    net.run(10 * SECOND);
+    assert_eq!(net.of(b, a), [0, 1, 2]);
+    assert_eq!(net.of(liar, a), [0, 1, 2], "they are passed on");
+    net.run(60 * SECOND);
+    assert!(net.missed.iter().all(BTreeMap::is_empty));
+}
+
 /// `b` is linked with `a`, and with a third peer that has nothing.
 fn three() -> (Net, [u32; 3]) {
     let mut net = Net::new();

@@ -25,6 +25,8 @@ struct Gap<O> {
     since: Time,
     /// So far the origin has come, as a neighbour told.
     told: u64,
+    /// From here on, as long as nothing of the origin has come.
+    from: u64,
     /// Until then the answer of whoever was asked is waited for.
     asked_until: Option<Time>,
 }
@@ -43,7 +45,8 @@ impl<O: Copy + Ord> Gaps<O> {
         let next = seen.next(origin).unwrap_or(0);
         match (self.find(origin), seen.has_gaps(origin)) {
             (Err(at), true) if self.0.len() < CAPACITY => {
-                let gap = Gap { origin, below: next, since: now, told: 0, asked_until: None };
+                let gap =
+                    Gap { origin, below: next, since: now, told: 0, from: next, asked_until: None };
                 compact::insert(&mut self.0, at, gap);
             }
             (Ok(at), false) if self.0[at].told <= next => {
@@ -66,9 +69,9 @@ impl<O: Copy + Ord> Gaps<O> {
         bounds: SeenBounds,
     ) -> bool {
         let Span { origin, from, to } = span;
-        if from == to && seen.next(origin).is_none() {
-            // All of it was before this peer's time.
-            return true;
+        if seen.next(origin).is_none() {
+            // What was all before this peer's time is no matter.
+            return from == to || self.told_of_unknown(now, span);
         }
         if !seen.want_from(now, origin, (from, is_sure), bounds) {
             return false;
@@ -82,10 +85,27 @@ impl<O: Copy + Ord> Gaps<O> {
         match self.find(origin) {
             Ok(at) => self.0[at].told = self.0[at].told.max(told),
             Err(at) if self.0.len() < CAPACITY => {
-                let gap = Gap { origin, below: next, since: now, told, asked_until: None };
+                let gap = Gap { origin, below: next, since: now, told, from, asked_until: None };
                 compact::insert(&mut self.0, at, gap);
             }
             Err(_) => {}
+        }
+        true
+    }
+
+    /// Of this origin nothing has come. Hearsay alone decides nothing of it: a liar could say that it begins far
+    /// ahead, and all that really comes would be taken to have been given up. So it is only asked for.
+    fn told_of_unknown(&mut self, now: Time, Span { origin, from, to }: Span<O>) -> bool {
+        match self.find(origin) {
+            Ok(at) => {
+                let gap = &mut self.0[at];
+                (gap.from, gap.told) = (gap.from.min(from), gap.told.max(to));
+            }
+            Err(at) if self.0.len() < CAPACITY => {
+                let gap = Gap { origin, below: 0, since: now, told: to, from, asked_until: None };
+                compact::insert(&mut self.0, at, gap);
+            }
+            Err(_) => return false,
         }
         true
     }
@@ -117,7 +137,11 @@ impl<O: Copy + Ord> Gaps<O> {
             let gap = &mut self.0[*at];
             let end = if now.since(gap.since) >= config.fetch_after() { gap.below } else { 0 };
             let mut share = room.div_ceil((due.len() - place) as u64);
-            for missed in seen.gaps(gap.origin, end.max(gap.told)) {
+            let missed = match seen.next(gap.origin) {
+                Some(_) => seen.gaps(gap.origin, end.max(gap.told)),
+                None => [gap.from..gap.told].into_iter().collect(),
+            };
+            for missed in missed {
                 if share == 0 || spans.len() == MAX_ORIGINS {
                     break;
                 }
@@ -155,7 +179,8 @@ impl<O: Copy + Ord> Gaps<O> {
                 // What only a neighbour spoke of is nobody's loss: it may not even exist.
                 gap.told = 0;
             }
-            if due || seen.gaps(gap.origin, gap.below).is_empty() {
+            let is_known = seen.next(gap.origin).is_some();
+            if due || is_known && seen.gaps(gap.origin, gap.below).is_empty() {
                 gap.since = now;
                 gap.below = seen.next(gap.origin).unwrap_or(0);
             }
