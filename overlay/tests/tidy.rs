@@ -98,6 +98,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "event",
             "pressure",
             "state",
+            "heard",
             "contacts",
             "wire",
             "authorship",

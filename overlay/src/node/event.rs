@@ -46,8 +46,9 @@ pub enum Event {
     },
     /// Another node told it of other secrets, or of more revocations, and it judges by them.
     AdmissionChanged,
-    /// A broadcast came in the name of a node that did not publish it, and was dropped. If the overlay
-    /// signs broadcasts, whoever brought it is kept out for ten minutes.
+    /// A broadcast came in the name of a node that did not publish it, and was dropped. In an overlay that signs
+    /// broadcasts, whoever brought it lies, and is kept out for ten minutes. In another one this is told of
+    /// broadcasts in the name of this very node, and whoever brings it may not know better.
     Forged {
         /// Who brought it.
         by: NodeId,

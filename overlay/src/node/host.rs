@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::book::Book;
 use super::clock::micros_since_1970;
 use super::event::Event;
+use super::heard::Heards;
 use super::limits::FAR;
 use super::link::outbox::Pushed;
 use super::link::route::Route;
@@ -48,6 +49,7 @@ pub(crate) struct Host {
     pub(crate) pacer: Pacer,
     pub(crate) timers: Vec<(Instant, Timer)>,
     pub(crate) topics: Topics,
+    pub(crate) heards: Heards,
     pub(crate) metrics: Arc<Counters>,
     pub(crate) received: Traffic,
     sent: Traffic,
@@ -96,6 +98,7 @@ impl Host {
             pacer: Pacer::new(Instant::now()),
             timers: Vec::new(),
             topics,
+            heards: Heards::default(),
             metrics,
             events,
             later: VecDeque::new(),
@@ -175,6 +178,17 @@ impl Host {
             }
         }
         Some(pushed)
+    }
+
+    /// Whether the start before had a broadcast, or did without. Notes it if not.
+    fn is_past(&mut self, id: MessageId) -> bool {
+        let is_past = self.heards.is_past(id);
+        if is_past {
+            self.metrics.stale.inc();
+        } else {
+            self.heards.note(id);
+        }
+        is_past
     }
 
     /// A peer with what this node knows of where it can be dialled.
@@ -260,6 +274,9 @@ impl Effects<Membership, Broadcast, Services> for Host {
     }
 
     fn deliver(&mut self, id: MessageId, hops: u16, publication: Publication) {
+        if self.is_past(id) {
+            return;
+        }
         self.delivered += 1;
         self.metrics.delivered.inc();
         self.metrics.hops.observe(f64::from(hops));
@@ -269,7 +286,7 @@ impl Effects<Membership, Broadcast, Services> for Host {
     }
 
     fn deliver_past(&mut self, id: MessageId, hops: u16, publication: Publication) {
-        if self.topics.catches_up(publication.topic()) {
+        if self.topics.catches_up(publication.topic()) && !self.is_past(id) {
             self.delivered += 1;
             self.metrics.delivered.inc();
             self.topics.deliver(id, hops, &publication);

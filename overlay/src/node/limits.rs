@@ -29,6 +29,9 @@ murmurate_membership::parameters! {
         join_wait: Duration = Duration::from_secs(10);
         /// Time from a connection's begin to its first frame.
         handshake_wait: Duration = Timeouts::DEFAULT.handshake;
+        /// How long whoever dials this node may take to prove that it belongs to the overlay.
+        /// At most as long as `handshake_wait`. Some six round trips are needed.
+        proof_wait: Duration = Duration::from_secs(3);
         /// How long a message that began to arrive may pause before its link ends.
         stall_wait: Duration = Duration::from_secs(30);
         /// How long a connection nobody uses is kept.
@@ -52,6 +55,7 @@ impl Limits {
             &mut self.publish_wait,
             &mut self.join_wait,
             &mut self.handshake_wait,
+            &mut self.proof_wait,
             &mut self.idle_wait,
             &mut self.leave_wait,
             &mut self.stall_wait,

@@ -66,12 +66,14 @@ pub(crate) struct Counters {
     pub(crate) slow_links: IntGauge,
     pub(crate) links_slow: IntCounter,
     pub(crate) connections: IntGauge,
+    pub(crate) gave_way: IntCounter,
     pub(crate) dials: IntCounterVec,
     pub(crate) links_ended: IntCounterVec,
     pub(crate) inbound_failed: IntCounter,
     pub(crate) denied: IntCounterVec,
     /// Broadcasts, and datagrams.
     pub(crate) forged: [IntCounter; 2],
+    pub(crate) stale: IntCounter,
     pub(crate) certificate_expires: IntGauge,
     pub(crate) shared_identities: IntCounter,
     pub(crate) found: IntCounterVec,
@@ -235,6 +237,27 @@ impl Maker {
         self.counter("murmurate_subscription_lagged_total", help)
     }
 
+    fn gave_way(&self) -> IntCounter {
+        self.counter(
+            "murmurate_connections_gave_way_total",
+            "Connections closed for one from a network that has fewer.",
+        )
+    }
+
+    fn inbound_failed(&self) -> IntCounter {
+        self.counter(
+            "murmurate_inbound_failed_total",
+            "Inbound connections that failed before they stood.",
+        )
+    }
+
+    fn stale(&self) -> IntCounter {
+        self.counter(
+            "murmurate_stale_broadcasts_total",
+            "Broadcasts that were dropped because of their time of publication.",
+        )
+    }
+
     fn forged(&self) -> [IntCounter; 2] {
         self.labelled(
             "murmurate_forged_total",
@@ -349,12 +372,11 @@ impl Metrics {
             slow_links: gauge("murmurate_slow_links", "Links whose peer reads too slowly."),
             links_slow: counter("murmurate_links_slow_total", "Times a link became slow."),
             connections: gauge("murmurate_connections", "Connections that stand."),
-            inbound_failed: counter(
-                "murmurate_inbound_failed_total",
-                "Inbound connections that failed before they stood.",
-            ),
+            gave_way: make.gave_way(),
+            inbound_failed: make.inbound_failed(),
             denied: make.denials(),
             forged: make.forged(),
+            stale: make.stale(),
             certificate_expires: make.certificate_expires(),
             shared_identities: make.shared_identities(),
             dials: make.reasons("murmurate_dials_total", "Dials.", "outcome", &DIAL_OUTCOMES),

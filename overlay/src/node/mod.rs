@@ -21,6 +21,7 @@
 //! | `book`, `contacts` | where nodes can be dialled, and whom to dial first |
 //! | `reach` | where others are told to dial this one |
 //! | `state` | what is kept over a restart |
+//! | `heard` | how far broadcasts got, over a restart |
 //! | `limits` | what it allows itself and others |
 //! | `wire` | the bytes |
 //! | `pressure` | how fast it publishes |
@@ -42,6 +43,7 @@ mod driver;
 mod event;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod heard;
 mod host;
 mod limits;
 mod link;
@@ -238,7 +240,7 @@ impl Node {
 
     /// Publishes `data` to all other nodes that subscribe to `topic`. Returns when the node has taken it:
     /// it is on its way at once, or, in a [signed](Builder::signed) overlay, with what is published in the next
-    /// moments. It is not delivered to the publisher's own subscriptions.
+    /// moments. [`Node::leave`] sends what was taken, [`Node::shutdown`] does not. It is not delivered to the publisher's own subscriptions.
     ///
     /// While there is no neighbour, or the overlay cannot take more, it waits for as long as the node's
     /// `publish_wait`.
@@ -329,6 +331,8 @@ impl Node {
 
     /// Admits others from now on, and proves something else to them. Nodes that are connected are judged
     /// anew within a second: those that prove enough stay, others are hung up on.
+    ///
+    /// Whether the node [signs](Builder::signed) stays as it was.
     ///
     /// Other secrets are told to all nodes, which accept and prove the same from then on; so are more
     /// revocations. A node that changes what another one told it emits [`Event::AdmissionChanged`].

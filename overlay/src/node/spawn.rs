@@ -17,11 +17,12 @@ use super::channels::Hub;
 use super::config::{Builder, ConfigError, SpawnError};
 use super::driver::{Driver, Parts, Shown};
 use super::event::Event;
+use super::heard::Heards;
 use super::host::Host;
 use super::link::Rules;
 use super::reach::Reach;
 use super::services::Declared;
-use super::state::{State, Store};
+use super::state::{KnownPeer, Loaded, State, Store};
 use super::topics::Topics;
 use super::wire::Addresses;
 use super::{Node, clock, stack, transport};
@@ -51,6 +52,7 @@ impl Builder {
     /// Dropping the future leaves nothing running, as an error does.
     pub async fn spawn(mut self) -> Result<Node, SpawnError> {
         let checked = self.check()?;
+        let catches_up = !self.catch_up.is_empty();
         self.limits = self.limits.finite();
         let (state, kept) = match &self.state {
             Some(directory) => {
@@ -71,8 +73,11 @@ impl Builder {
         self.admission.check(node, &self.network).map_err(ConfigError::from)?;
         self.warn_of_strangers();
         let key = self.signs().then(|| identity.clone());
-        let forged = self.metrics.counters().forged.clone();
-        let authorship = Arc::new(Authorship::new(me, &self.network, key, forged));
+        let counters = self.metrics.counters();
+        let counters = (counters.forged.clone(), counters.stale.clone());
+        let retention = self.anti_entropy.retention;
+        let authorship = Authorship::new(me, &self.network, key, retention, counters);
+        let authorship = Arc::new(authorship);
         let gate = Arc::new(Gate::new(node, &self.network, self.admission));
         let mut swarm =
             transport::swarm(identity, &self.limits, &gate).map_err(SpawnError::Transport)?;
@@ -114,7 +119,7 @@ impl Builder {
         let (show_addresses, shown_addresses) = watch::channel(full.clone());
         let (show_end, end) = watch::channel(None);
         self.metrics.counters().count_losses(&strategies.losses);
-        let host = Host::new(
+        let mut host = Host::new(
             me,
             addresses,
             self.limits.outbox_bytes,
@@ -123,6 +128,9 @@ impl Builder {
             &stack::kinds(&strategies.codec),
             events.clone(),
         );
+        if let Some(kept) = kept.as_ref().filter(|_| !catches_up) {
+            host.heards = Heards::new(kept.heard.iter().copied());
+        }
         let announcement = Announcement { network: self.network.clone(), node, addresses: full };
         let mut discovery = SelectAll::new();
         for source in self.discovery {
@@ -130,6 +138,7 @@ impl Builder {
             let found = source.watch(announcement.clone());
             discovery.push(found.map(move |found| (name, found)).boxed());
         }
+        let (known, contacts) = known(kept.filter(|_| !strategies.keeps_to_contacts));
         let driver = Driver::new(Parts {
             swarm,
             gate: Arc::clone(&gate),
@@ -150,14 +159,10 @@ impl Builder {
             shown: Shown { active: show_active, addresses: show_addresses, end: show_end },
             discovery,
             store: state.map(Store::new),
+            known,
             reunion: strategies.retry_interval,
         });
-        let kept = kept.filter(|_| !strategies.keeps_to_contacts);
-        let known = kept.into_iter().flat_map(|kept| kept.peers).flat_map(|peer| {
-            let addresses: Addresses = peer.addresses.iter().collect();
-            addresses.full(peer.node)
-        });
-        tokio::spawn(driver.run(known.collect()));
+        tokio::spawn(driver.run(contacts));
         let node = Node {
             me,
             network: self.network,
@@ -196,6 +201,17 @@ impl Builder {
             );
         }
     }
+}
+
+/// The peers that a node knew, and where to look for them.
+fn known(kept: Option<Loaded>) -> (Vec<KnownPeer>, Vec<Multiaddr>) {
+    let known = kept.map(|kept| kept.peers).unwrap_or_default();
+    let contacts = known.iter().flat_map(|peer| {
+        let addresses: Addresses = peer.addresses.iter().collect();
+        addresses.full(peer.node)
+    });
+    let contacts = contacts.collect();
+    (known, contacts)
 }
 
 /// Tells the owner what other nodes have told the gate, until the node ends.

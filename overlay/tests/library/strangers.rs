@@ -26,7 +26,12 @@ const NETWORK: &str = "flock";
 
 /// Strangers may be as slow as the machine makes them.
 fn patient() -> Limits {
-    Limits { handshake_wait: FOREVER, stall_wait: FOREVER, ..Limits::default() }
+    Limits {
+        handshake_wait: FOREVER,
+        proof_wait: FOREVER,
+        stall_wait: FOREVER,
+        ..Limits::default()
+    }
 }
 
 /// Whoever is silent is let go, and soon.

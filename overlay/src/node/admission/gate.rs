@@ -333,7 +333,7 @@ impl Gate {
         barred.insert(node, Instant::now());
     }
 
-    fn is_barred(&self, node: NodeId) -> bool {
+    pub(crate) fn is_barred(&self, node: NodeId) -> bool {
         lock(&self.barred).get(&node).is_some_and(|since| since.elapsed() < BARRED)
     }
 

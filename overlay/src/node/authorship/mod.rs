@@ -10,12 +10,14 @@ mod batch;
 mod verified;
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use libp2p::identity::Keypair;
 use libp2p::identity::ed25519::PublicKey;
 use prometheus::IntCounter;
 
+use super::clock;
 use super::wire::{Frame, Publication, Relayed, SIGNATURE};
 use crate::id::{Incarnation, MessageId, NetworkHash, NodeId};
 pub(crate) use batch::MOST_TOGETHER;
@@ -33,9 +35,15 @@ pub(crate) struct Authorship {
     /// `None` in an overlay that signs nothing.
     key: Option<Keypair>,
     verified: Mutex<Verified>,
+    /// How long broadcasts are kept, and fetched by those that missed them.
+    retention: Duration,
     forged_broadcasts: IntCounter,
     forged_datagrams: IntCounter,
+    stale: IntCounter,
 }
+
+/// How far the clocks of two nodes may be apart.
+const SKEW: Duration = Duration::from_secs(3_600);
 
 /// Nobody can have said this: whoever brings it lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -50,10 +58,11 @@ impl Authorship {
         me: Incarnation,
         network: &str,
         key: Option<Keypair>,
-        [forged_broadcasts, forged_datagrams]: [IntCounter; 2],
+        retention: Duration,
+        ([forged_broadcasts, forged_datagrams], stale): ([IntCounter; 2], IntCounter),
     ) -> Self {
         let (network, verified) = (NetworkHash::of(network), Mutex::default());
-        Self { me, network, key, verified, forged_broadcasts, forged_datagrams }
+        Self { me, network, key, verified, retention, forged_broadcasts, forged_datagrams, stale }
     }
 
     /// Whether the overlay signs.
@@ -71,7 +80,8 @@ impl Authorship {
         }
     }
 
-    /// Whether what a frame brings in somebody's name is that one's. What is not is counted.
+    /// Whether what a frame brings in somebody's name is that one's, and new enough: what is older may have been
+    /// forgotten, so it could be new twice. What is not is counted.
     ///
     /// # Errors
     /// [`Forged`] of a broadcast: who sent the frame has verified it, or lies. Any hop may have made up a
@@ -85,12 +95,24 @@ impl Authorship {
             self.forged_datagrams.inc_by(u64::from(!believed));
             return Ok(believed);
         }
-        match frame.broadcast() {
-            Some((id, content)) if !self.is_signed(id, content) => {
-                self.forged_broadcasts.inc();
-                Err(Forged { origin: id.origin.node })
-            }
-            _ => Ok(true),
+        let Some((id, content)) = frame.broadcast() else { return Ok(true) };
+        if !self.is_fresh(content.published(), clock::micros_since_1970()) {
+            self.stale.inc();
+            return Ok(false);
+        }
+        if !self.is_signed(id, content) {
+            self.forged_broadcasts.inc();
+            return Err(Forged { origin: id.origin.node });
+        }
+        Ok(true)
+    }
+
+    /// Whether a broadcast of this time may still be under way, by clocks that agree within [`SKEW`].
+    fn is_fresh(&self, published: u64, now: u64) -> bool {
+        let within = |limit: Duration, apart: u64| u128::from(apart) <= limit.as_micros();
+        match now.checked_sub(published) {
+            Some(age) => within(self.retention.saturating_add(SKEW), age),
+            None => within(SKEW, published - now),
         }
     }
 
@@ -161,7 +183,13 @@ impl Authorship {
         let me = Incarnation { node: NodeId::from_bytes([0; 32]), started: 0 };
         #[allow(clippy::expect_used, reason = "the name is a valid one")]
         let counter = || IntCounter::new("forged", "not counted").expect("a valid name");
-        std::sync::Arc::new(Self::new(me, "", None, [counter(), counter()]))
+        std::sync::Arc::new(Self::new(
+            me,
+            "",
+            None,
+            Duration::ZERO,
+            ([counter(), counter()], counter()),
+        ))
     }
 }
 

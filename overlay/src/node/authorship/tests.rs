@@ -9,6 +9,12 @@ use crate::node::wire::InnerMessage;
 
 const NETWORK: &str = "flock";
 
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn counters(metrics: &Metrics) -> ([IntCounter; 2], IntCounter) {
+    (metrics.counters().forged.clone(), metrics.counters().stale.clone())
+}
+
 /// A node with a key, and what it believes.
 struct Fixture {
     me: Incarnation,
@@ -26,8 +32,8 @@ impl Fixture {
         let (key, metrics) = (Keypair::generate_ed25519(), Metrics::default());
         let node = NodeId::try_from(&key.public()).expect("an ed25519 key");
         let me = Incarnation { node, started: 5 };
-        let counters = metrics.counters().forged.clone();
-        let authorship = Authorship::new(me, network, Some(key.clone()), counters);
+        let authorship =
+            Authorship::new(me, network, Some(key.clone()), MINUTE, counters(&metrics));
         Self { me, key, authorship, metrics }
     }
 
@@ -39,7 +45,8 @@ impl Fixture {
     fn published(&self, count: u64) -> Vec<(MessageId, Publication)> {
         let one = |sequence| {
             let data = format!("number {sequence}");
-            let content = Publication::new("t", 1_000, data.as_bytes()).expect("a short topic");
+            let now = clock::micros_since_1970();
+            let content = Publication::new("t", now, data.as_bytes()).expect("a short topic");
             (self.id(sequence), content)
         };
         let mut together: Vec<_> = (0..count).map(one).collect();
@@ -99,7 +106,10 @@ fn no_bit_of_it_can_be_changed() {
             forgeries += 1;
         }
     }
-    assert_eq!(other.forged(), [forgeries, 0]);
+    // The upper bits of the time make it one of another century.
+    let stale = other.metrics.counters().stale.get();
+    assert_eq!(other.forged(), [forgeries - stale, 0]);
+    assert!(stale < forgeries / 5, "{stale} of {forgeries}");
 }
 
 #[test]
@@ -121,7 +131,7 @@ fn a_broadcast_stands_for_itself_alone() {
     assert_eq!(forged(other.id(0)), Err(Forged { origin }), "another origin");
     let elsewhere = Fixture::of("prod");
     assert!(!elsewhere.believes(&gossip((id, content.clone()))), "another network");
-    let unsigned = Publication::new("t", 1_000, b"number 0").expect("a short topic");
+    let unsigned = Publication::new("t", content.published(), b"number 0").expect("a short topic");
     assert!(!other.believes(&gossip((id, unsigned))));
 }
 
@@ -139,8 +149,7 @@ fn an_inner_hash_is_no_broadcast() {
 #[test]
 fn an_overlay_that_signs_nothing_believes_everything() {
     let (publisher, metrics) = (Fixture::new(), Metrics::default());
-    let counters = metrics.counters().forged.clone();
-    let open = Authorship::new(publisher.me, NETWORK, None, counters);
+    let open = Authorship::new(publisher.me, NETWORK, None, MINUTE, counters(&metrics));
     let content = Publication::new("t", 1_000, b"number 0").expect("a short topic");
     let mut together = [(publisher.id(0), content.clone())];
     open.sign(&mut together);
@@ -171,4 +180,31 @@ fn a_datagram_is_its_origin_s_and_for_nobody_else() {
     let statement = sender.authorship.datagram(sender.me, to, &data);
     assert!(sender.key.public().verify(&statement, &signed[data.len()..]), "as the book says it");
     assert_eq!((receiver.forged(), other.forged()), ([0, 3], [0, 1]));
+}
+
+#[test]
+fn what_is_too_old_or_of_the_future_is_dropped_and_nobody_is_blamed() {
+    let (publisher, other) = (Fixture::new(), Fixture::new());
+    let now = clock::micros_since_1970();
+    let of = |published: u64| {
+        let content = Publication::new("t", published, b"old news").expect("a short topic");
+        let mut together = [(publisher.id(0), content)];
+        publisher.authorship.sign(&mut together);
+        let [published] = together;
+        other.authorship.verify(&gossip(published))
+    };
+    let [slack, limit] = [10, 3_600].map(|seconds: u64| seconds * 1_000_000);
+    for (published, fresh) in [
+        (now, true),
+        (now - limit, true),
+        (now - limit - 60_000_000 + slack, true),
+        (now - limit - 60_000_000 - slack, false),
+        (now + limit - slack, true),
+        (now + limit + slack, false),
+        (0, false),
+        (u64::MAX, false),
+    ] {
+        assert_eq!(of(published), Ok(fresh), "{published}");
+    }
+    assert_eq!((other.metrics.counters().stale.get(), other.forged()), (4, [0, 0]));
 }

@@ -13,6 +13,7 @@ use super::connections::{Connection, Phase};
 use super::dials::Dial;
 use crate::NodeId;
 use crate::node::admission::{Denial, NotAdmitted, Verdict};
+use crate::node::authorship::Forged;
 use crate::node::clock;
 use crate::node::event::Event;
 use crate::node::link::LinkEnd;
@@ -146,6 +147,20 @@ impl Driver {
             self.swarm.close_connection(*id);
         }
         !ids.is_empty()
+    }
+
+    /// A node lied: it is hung up on, on all connections, and kept out for a while.
+    pub(super) fn put_out(&mut self, by: NodeId, forged: Forged) {
+        self.gate.bar(by);
+        let Forged { origin } = forged;
+        tracing::warn!(%by, %origin, "a node passed on a broadcast that its origin did not sign");
+        self.host.tell(Event::Forged { by, origin });
+        self.close_lanes(by);
+        let links = self.connections.iter().filter(|(_, link)| link.node == by);
+        let links: Vec<_> = links.map(|(id, _)| *id).collect();
+        for id in links {
+            self.end_link(id, LinkEnd::Forged, Some(forged.to_string()));
+        }
     }
 
     fn hang_up(&mut self, node: NodeId, denial: Denial) {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use libp2p::core::ConnectedPoint;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 use murmurate_membership::Membership as _;
@@ -17,7 +18,6 @@ use super::dials::Dial;
 use super::rivals::Dialled;
 use crate::NodeId;
 use crate::id::Incarnation;
-use crate::node::authorship::Forged;
 use crate::node::event::Event;
 use crate::node::link::outbox::{Outbox, Turn};
 use crate::node::link::route::{Route, Via};
@@ -26,7 +26,7 @@ use crate::node::metrics::LINK_ENDS;
 use crate::node::stack::Input;
 use crate::node::transport::streams::Opened;
 use crate::node::unreachable::DialFailure;
-use crate::node::wire::{Hello, Order};
+use crate::node::wire::{Hello, Order, is_public};
 
 /// A connection the swarm made.
 pub(super) struct Connection {
@@ -40,6 +40,9 @@ pub(super) struct Connection {
     order: Order,
     /// The contact it leads to, if this node wants to join through it.
     contact: Option<Multiaddr>,
+    /// Whether the other end is where everybody can reach it: what it says of private addresses is of no use
+    /// here.
+    is_public: bool,
     /// Which start of the node said hello.
     started: Option<u64>,
     /// The writer waits for its outbox.
@@ -110,7 +113,13 @@ impl Driver {
         self.dials.values().any(dialled) || set_up.any(|c| c.contact.as_ref() == Some(address))
     }
 
-    pub(super) fn on_established(&mut self, peer: PeerId, id: ConnectionId, dialled: bool) {
+    pub(super) fn on_established(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+        endpoint: &ConnectedPoint,
+    ) {
+        let dialled = endpoint.is_dialer();
         let dial = self.dials.remove(&id);
         if dialled {
             self.host.metrics.dials.with_label_values(&["ok"]).inc();
@@ -159,6 +168,7 @@ impl Driver {
                 dialled,
                 order: Order::default(),
                 contact,
+                is_public: is_public(endpoint.get_remote_address()),
                 started: None,
                 attach: None,
                 reading: false,
@@ -217,6 +227,13 @@ impl Driver {
         }
     }
 
+    /// Whether a node is linked from where everybody can reach it.
+    pub(super) fn is_public(&self, node: NodeId) -> bool {
+        let via = self.host.routes.get(&node).map(|route| route.via);
+        let Some(Via::Link(id)) = via else { return false };
+        self.connections.get(&id).is_some_and(|connection| connection.is_public)
+    }
+
     pub(super) fn on_hello(&mut self, id: ConnectionId, hello: &Hello) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if *hello.strategies != *self.strategies {
@@ -236,13 +253,17 @@ impl Driver {
             return self.end_link(id, LinkEnd::Mismatch, Some(why));
         }
         connection.started = Some(hello.started);
-        let node = connection.node;
+        let (node, is_public) = (connection.node, connection.is_public);
         if !connection.dialled {
             connection.order = hello.order;
             self.host.book.hear_dial(node, hello.started, hello.order.number);
         }
         self.note_start(Incarnation { node, started: hello.started });
-        self.host.book.hear_first_hand(node, &hello.addresses);
+        let addresses = match is_public {
+            true => &hello.addresses.public(),
+            false => &hello.addresses,
+        };
+        self.host.book.hear_first_hand(node, addresses);
         self.stand(id);
     }
 
@@ -333,10 +354,9 @@ impl Driver {
     pub(super) fn on_read_ended(&mut self, id: ConnectionId, ended: Result<(), LinkError>) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.reading = false;
-        if let Err(LinkError::Forged(Forged { origin })) = ended {
+        if let Err(LinkError::Forged(forged)) = &ended {
             let by = connection.node;
-            self.gate.bar(by);
-            self.host.tell(Event::Forged { by, origin });
+            self.put_out(by, *forged);
         }
         match ended {
             Ok(()) => self.end_link(id, LinkEnd::Goodbye, None),
@@ -408,7 +428,9 @@ impl Driver {
             None if !is_neighbor && waits => self.host.wanted.push(node),
             None if !is_neighbor => drop(self.host.routes.remove(&node)),
             // It could not get through to us; maybe we can get through to it.
-            Some(_) if phase == Phase::SetUp && !dialled => self.host.wanted.push(node),
+            Some(_) if phase == Phase::SetUp && !dialled && end != LinkEnd::Forged => {
+                self.host.wanted.push(node);
+            }
             why => self.lose(peer, &why.unwrap_or_else(|| "the peer said goodbye".into())),
         }
     }

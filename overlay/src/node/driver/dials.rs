@@ -70,9 +70,14 @@ impl Driver {
         if !self.budget.spend() {
             return self.lose(peer, "too many nodes were dialled");
         }
+        let may_dial = |address: &&Multiaddr| self.suspects.may_dial(address);
+        let addresses: Vec<_> = addresses.iter().filter(may_dial).cloned().collect();
+        if addresses.is_empty() {
+            return self.lose(peer, "nobody has answered lately where it is said to be");
+        }
         let options = DialOpts::peer_id(node.to_peer_id())
             .condition(PeerCondition::Always)
-            .addresses(addresses.iter().cloned().collect())
+            .addresses(addresses)
             .build();
         let connection = options.connection_id();
         match self.swarm.dial(options) {

@@ -41,6 +41,9 @@ impl Driver {
             Report::Frames(frames) => {
                 let Some(connection) = self.connections.get(&id) else { return };
                 let Some(from) = connection.peer() else { return };
+                if self.gate.is_barred(from.node) {
+                    return;
+                }
                 if let Some(route) = self.host.routes.get_mut(&from.node) {
                     route.used = Instant::now();
                 }
@@ -77,6 +80,7 @@ impl Driver {
         if self.rules.authorship.signs() {
             // It has this node's key.
             self.note_twins(me.node);
+            return true;
         }
         let [broadcasts, _] = &self.host.metrics.forged;
         broadcasts.inc();
@@ -88,7 +92,7 @@ impl Driver {
         match frame {
             Frame::Membership(message, addresses) => {
                 for (peer, addresses) in message.named().into_iter().zip(addresses) {
-                    self.hear_of(&Contact { peer, addresses });
+                    self.hear_of(from, &Contact { peer, addresses });
                 }
                 self.receive(from, Message::Membership(message), bytes);
             }
@@ -153,13 +157,17 @@ impl Driver {
         self.feed(Input::Receive { from, message });
     }
 
-    pub(super) fn hear_of(&mut self, contact: &Contact) -> Incarnation {
-        if contact.peer.node == self.host.me.node {
-            self.hear_of_myself(contact.peer);
+    /// Another node names a peer, and where it can be dialled.
+    pub(super) fn hear_of(&mut self, from: Incarnation, contact: &Contact) -> Incarnation {
+        let Contact { peer, addresses } = contact;
+        if peer.node == self.host.me.node {
+            self.hear_of_myself(*peer);
+        } else if self.is_public(from.node) {
+            self.host.book.hear(peer.node, &addresses.public());
         } else {
-            self.host.book.hear(contact.peer.node, &contact.addresses);
+            self.host.book.hear(peer.node, addresses);
         }
-        contact.peer
+        *peer
     }
 
     /// This node's views, as others may see them.
@@ -196,7 +204,7 @@ impl Driver {
         if self.asking.len() >= ASKING {
             return;
         }
-        self.hear_of(of);
+        self.host.book.hear(of.peer.node, &of.addresses);
         let limit = self.limits.handshake_wait;
         self.asking.push((of.peer.node, Instant::now() + limit, reply));
         self.host.push_control(of.peer, encode_empty(Kind::AskViews).to_vec());

@@ -15,6 +15,7 @@
 //! | `publish` | broadcasts that wait for room, and what paces them |
 //! | `rivals` | which of two connections goes on |
 //! | `routing` | what the router comes to |
+//! | `suspects` | places that nobody has answered from |
 //! | `twins` | identities that two processes share |
 //! | `upkeep` | what happens twice a second |
 
@@ -27,6 +28,7 @@ mod lanes;
 mod publish;
 mod rivals;
 mod routing;
+mod suspects;
 mod twins;
 mod upkeep;
 
@@ -55,7 +57,7 @@ use super::limits::Limits;
 use super::link::{Report, Rules};
 use super::reach::Reach;
 use super::stack::{Input, Stack};
-use super::state::Store;
+use super::state::{KnownPeer, Store};
 use super::transport::{Behaviour, streams};
 use super::wire::Views;
 use crate::discovery::Finding;
@@ -65,6 +67,7 @@ use connections::Connection;
 use dials::{Budget, Dial};
 use lanes::Pool;
 use publish::{Held, Together};
+use suspects::Suspects;
 use twins::Twins;
 use upkeep::{Levels, Saves};
 
@@ -91,6 +94,8 @@ pub(crate) struct Parts {
     pub(crate) shown: Shown,
     pub(crate) discovery: SelectAll<Findings>,
     pub(crate) store: Option<Store>,
+    /// What it keeps until there are others.
+    pub(crate) known: Vec<KnownPeer>,
     /// The membership's.
     pub(crate) reunion: Option<Duration>,
 }
@@ -138,6 +143,7 @@ pub(crate) struct Driver {
     connections: BTreeMap<ConnectionId, Connection>,
     dials: BTreeMap<ConnectionId, Dial>,
     budget: Budget,
+    suspects: Suspects,
     contacts: Contacts,
     twins: Twins,
     reports: mpsc::Receiver<(ConnectionId, Report)>,
@@ -166,11 +172,13 @@ impl Driver {
         Self {
             started: Instant::now(),
             ids: MessageIds::new(host.me),
-            datagrams: 0,
+            // Nobody can say them before this node does.
+            datagrams: rand::random::<u64>() / 2,
             greeted: 0,
             connections: BTreeMap::new(),
             dials: BTreeMap::new(),
             budget: Budget::new(),
+            suspects: Suspects::default(),
             contacts: Contacts::new(host.me.node, parts.reunion, Instant::now()),
             twins: Twins::default(),
             reports,
@@ -181,7 +189,7 @@ impl Driver {
             together: Together::default(),
             asking: Vec::new(),
             discovery: parts.discovery,
-            saves: Saves::new(parts.store),
+            saves: Saves::new(parts.store, parts.known),
             shown: parts.shown,
             levels: Levels::new(&host.metrics, &hub),
             leaving: None,
@@ -289,7 +297,9 @@ impl Driver {
         self.flush();
         // Before anybody is told that the node has joined: whoever is looks at its view.
         if std::mem::take(&mut self.host.view_changed) {
-            let active = self.stack.membership().active().map(|peer| peer.node).collect();
+            let active: Vec<_> = self.stack.membership().active().map(|peer| peer.node).collect();
+            let crowd = &mut self.swarm.behaviour_mut().crowd;
+            crowd.keep(active.iter().map(|node| node.to_peer_id()));
             self.shown.active.send_replace(active);
             self.saves.view_changed();
         }
@@ -331,7 +341,10 @@ impl Driver {
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.note_reach(&endpoint);
-                self.on_established(peer_id, connection_id, endpoint.is_dialer());
+                if endpoint.is_dialer() {
+                    self.suspects.answered(endpoint.get_remote_address());
+                }
+                self.on_established(peer_id, connection_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed { connection_id, cause, .. } => {
                 let cause = cause.map(|cause| cause.to_string());

@@ -207,8 +207,7 @@ impl Driver {
             let Publish { publication, reply, .. } = publish;
             self.host.metrics.published.inc();
             self.host.pacer.publish(now, bytes);
-            // What it waited here is none of its time on the way.
-            self.together.push(id, publication.at(micros_since_1970()));
+            self.together.push(id, publication);
             let _ = reply.map(|reply| reply.send(Ok(id)));
             if self.together.is_full() {
                 return true;
@@ -219,7 +218,15 @@ impl Driver {
 
     /// Signs what was taken, and sends it.
     pub(super) fn publish_together(&mut self) {
+        if self.together.broadcasts.is_empty() {
+            return;
+        }
         let mut broadcasts = self.together.take(Instant::now());
+        let now = micros_since_1970();
+        for (_, publication) in &mut broadcasts {
+            // What it waited here is none of its time on the way.
+            publication.publish_at(now);
+        }
         self.rules.authorship.sign(&mut broadcasts);
         for (id, payload) in broadcasts {
             self.feed(Input::Publish { id, payload });

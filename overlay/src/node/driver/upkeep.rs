@@ -13,7 +13,7 @@ use crate::node::event::Event;
 use crate::node::link::LinkEnd;
 use crate::node::link::route::{PaceChange, Via};
 use crate::node::metrics::{Counters, Level};
-use crate::node::state::{KnownPeer, MAX_PEERS, Snapshot, Store};
+use crate::node::state::{Heard, KnownPeer, MAX_PEERS, Snapshot, Store};
 
 pub(super) const INTERVAL: Duration = Duration::from_millis(500);
 /// How often the state is saved, beside joins and the end; and how soon once the view has changed: who is
@@ -57,13 +57,14 @@ pub(super) struct Saves {
     last: Instant,
     /// The view has changed since.
     changed: bool,
-    /// This start is written down.
-    kept: bool,
+    /// The last ones that were written down: a node that lost everybody, or has just started, still remembers
+    /// whom it knew.
+    known: Vec<KnownPeer>,
 }
 
 impl Saves {
-    pub(super) fn new(store: Option<Store>) -> Self {
-        Self { store, last: Instant::now(), changed: false, kept: false }
+    pub(super) fn new(store: Option<Store>, known: Vec<KnownPeer>) -> Self {
+        Self { store, last: Instant::now(), changed: false, known }
     }
 
     pub(super) fn view_changed(&mut self) {
@@ -74,14 +75,15 @@ impl Saves {
         now.duration_since(self.last) > if self.changed { CHANGED } else { SAVED }
     }
 
-    fn save(&mut self, snapshot: Snapshot) {
+    fn save(&mut self, mut snapshot: Snapshot) {
         (self.last, self.changed) = (Instant::now(), false);
         let Some(store) = &self.store else { return };
-        // A node that lost everybody still remembers whom it knew.
-        if !snapshot.peers.is_empty() || !self.kept {
-            self.kept = true;
-            store.save(snapshot);
+        if snapshot.peers.is_empty() {
+            snapshot.peers.clone_from(&self.known);
+        } else {
+            self.known.clone_from(&snapshot.peers);
         }
+        store.save(snapshot);
     }
 
     /// To be finished: nothing is saved from now on.
@@ -102,6 +104,8 @@ impl Driver {
         self.hub.inbound.tidy();
         debug_assert_eq!(self.check_connections(), Ok(()));
         self.set_levels();
+        let gave_way = self.swarm.behaviour_mut().crowd.gave_way();
+        self.host.metrics.gave_way.inc_by(gave_way);
         if self.saves.is_due(now) {
             self.save();
         }
@@ -116,7 +120,9 @@ impl Driver {
             addresses: self.host.book.addresses(peer.node).iter().cloned().collect(),
         });
         let peers = known.filter(|peer| !peer.addresses.is_empty()).take(MAX_PEERS).collect();
-        self.saves.save(Snapshot { started: self.host.me.started, peers });
+        let own = Heard { origin: self.host.me, next: self.ids.used() };
+        let heard = std::iter::once(own).chain(self.host.heards.latest()).collect();
+        self.saves.save(Snapshot { started: self.host.me.started, peers, heard });
     }
 
     /// Connections that were not set up, or not finished, in time.

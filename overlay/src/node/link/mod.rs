@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use super::authorship::{Authorship, Forged};
 use super::wire::{
-    Codec, Frame, FrameError, HEADER, Hello, Kind, encode_empty, encode_padding, header,
+    Codec, Frame, FrameError, HEADER, Head, Hello, Kind, encode_empty, encode_padding, header,
 };
 use outbox::{BATCH, Batch, Outbox, Taken, Turn};
 
@@ -153,6 +153,16 @@ pub(crate) struct Rules {
     pub(crate) authorship: Arc<Authorship>,
 }
 
+impl Rules {
+    /// A broadcast must be one that this node can pass on: the next head may be longer than the one it came with.
+    fn check(&self, kind: Kind, frame: &Frame) -> Result<(), FrameError> {
+        let is_broadcast = matches!(kind, Kind::Gossip | Kind::Reply);
+        let room = self.max_frame - (Head::MAX - HEADER);
+        let fits = frame.broadcast().is_some_and(|(_, content)| content.bytes().len() <= room);
+        if is_broadcast && !fits { Err(FrameError::Malformed(kind)) } else { Ok(()) }
+    }
+}
+
 /// Reads a stream to its end and reports what arrives.
 pub(crate) async fn read(
     stream: impl AsyncRead + Unpin,
@@ -198,24 +208,27 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             };
             let mut frames = Vec::with_capacity(16);
             let mut next = Some((kind, length));
+            let mut handled = 0;
             while let Some((kind, length)) = next {
-                match self.body(kind, length).await? {
-                    Frame::Hello(_) | Frame::Padding => {
-                        return Err(FrameError::OutOfPlace(kind).into());
-                    }
-                    frame if self.rules.authorship.verify(&frame)? => {
-                        frames.push((frame, HEADER + length));
-                        // Signatures take a while, and other links wait, too.
-                        consume_budget().await;
-                    }
-                    // A datagram: any hop may have made it up.
-                    _ => {}
+                let frame = self.body(kind, length).await?;
+                if matches!(frame, Frame::Hello(_) | Frame::Padding) {
+                    return Err(FrameError::OutOfPlace(kind).into());
                 }
-                let enough = kind == Kind::Bye || frames.len() == TOGETHER;
+                self.rules.check(kind, &frame)?;
+                // What is not believed and proves no lie is dropped.
+                if self.rules.authorship.verify(&frame)? {
+                    frames.push((frame, HEADER + length));
+                }
+                // Signatures take a while, and other links wait, too.
+                consume_budget().await;
+                handled += 1;
+                let enough = kind == Kind::Bye || handled == TOGETHER;
                 next = if enough { None } else { self.whole_frame()? };
             }
             let bye = frames.pop_if(|(frame, _)| *frame == Frame::Bye).is_some();
-            if reports.send((connection, Report::Frames(frames))).await.is_err() || bye {
+            let ended = !frames.is_empty()
+                && reports.send((connection, Report::Frames(frames))).await.is_err();
+            if ended || bye {
                 return Ok(());
             }
         }

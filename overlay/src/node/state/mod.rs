@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use libp2p::Multiaddr;
 use libp2p::identity::{KeyType, Keypair};
 
-use crate::NodeId;
+use crate::id::{Incarnation, NodeId};
 use disk::Content;
 pub(crate) use store::Store;
 
@@ -27,11 +27,13 @@ pub(crate) use store::Store;
 pub const MAX_PEERS: usize = 64;
 /// The most addresses kept of a peer.
 pub const MAX_ADDRESSES: usize = 4;
+/// The most publishers kept.
+pub const MAX_HEARD: usize = 1_024;
 
 const IDENTITY: &str = "identity";
 const PEERS: &str = "peers.json";
 const LOCK: &str = "lock";
-/// The largest files read, in bytes. An identity has 68; peers take 150 KB at the very most.
+/// The largest files read, in bytes. An identity has 68; peers and publishers take 350 KB at the very most.
 const MAX_IDENTITY_BYTES: u64 = 1024;
 const MAX_PEERS_BYTES: u64 = 512 << 10;
 
@@ -55,6 +57,8 @@ pub struct Loaded {
     pub last_started: Option<u64>,
     /// The peers it knew in this network, at most 64.
     pub peers: Vec<KnownPeer>,
+    /// The publishers it heard in this network, at most 1,024.
+    pub heard: Vec<Heard>,
     /// Files that were broken.
     pub set_aside: Vec<SetAside>,
     /// The network that `peers.json` belongs to, if it is another one. It is not used.
@@ -68,6 +72,17 @@ pub struct Snapshot {
     pub started: u64,
     /// Peers, the best first: 64 of them are kept.
     pub peers: Vec<KnownPeer>,
+    /// Publishers, those heard last first: 1,024 of them are kept.
+    pub heard: Vec<Heard>,
+}
+
+/// How far the broadcasts of a publisher got: earlier ones are not delivered after a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// Who published them.
+    pub origin: Incarnation,
+    /// One more than the highest number that was delivered.
+    pub next: u64,
 }
 
 /// A peer to try after a restart.
@@ -176,6 +191,7 @@ impl State {
             keypair,
             last_started: None,
             peers: Vec::new(),
+            heard: Vec::new(),
             set_aside,
             other_network: None,
         };
@@ -183,6 +199,7 @@ impl State {
             Some(stored) if stored.network == network => {
                 loaded.last_started = Some(stored.snapshot.started);
                 loaded.peers = stored.snapshot.peers;
+                loaded.heard = stored.snapshot.heard;
             }
             Some(stored) => {
                 let path = dir.join(PEERS);

@@ -3,9 +3,9 @@
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
-use super::{KnownPeer, MAX_ADDRESSES, MAX_PEERS, Snapshot};
-use crate::NodeId;
+use super::{Heard, KnownPeer, MAX_ADDRESSES, MAX_HEARD, MAX_PEERS, Snapshot};
 use crate::discovery::MAX_ADDRESS_BYTES;
+use crate::id::{Incarnation, NodeId};
 
 /// The version of the form. What is written in another one is not understood.
 const FORMAT: u32 = 1;
@@ -23,6 +23,9 @@ struct Document {
     network: String,
     started: u64,
     peers: Vec<Entry>,
+    /// Node, start, and one more than the highest number heard.
+    #[serde(default)]
+    heard: Vec<(String, u64, u64)>,
     /// Of the document without it: a flipped bit in a number would go unnoticed otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checksum: Option<String>,
@@ -53,11 +56,13 @@ pub(super) fn write(network: &str, snapshot: &Snapshot) -> Vec<u8> {
         let addresses = addresses.filter(|address| address.len() <= MAX_ADDRESS_BYTES);
         Entry { node: peer.node.to_string(), addresses: addresses.take(MAX_ADDRESSES).collect() }
     };
+    let line = |heard: &Heard| (heard.origin.node.to_string(), heard.origin.started, heard.next);
     let mut document = Document {
         format: FORMAT,
         network: network.into(),
         started: snapshot.started,
         peers: snapshot.peers.iter().take(MAX_PEERS).map(entry).collect(),
+        heard: snapshot.heard.iter().take(MAX_HEARD).map(line).collect(),
         checksum: None,
     };
     document.checksum = Some(checksum(&document));
@@ -99,6 +104,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Stored, String> {
         let addresses = addresses.iter().map(address).collect::<Result<_, _>>()?;
         peers.push(KnownPeer { node, addresses });
     }
-    let snapshot = Snapshot { started: document.started, peers };
+    if document.heard.len() > MAX_HEARD {
+        return Err(many("publishers", document.heard.len(), MAX_HEARD));
+    }
+    let mut heard = Vec::new();
+    for (node, started, next) in document.heard {
+        let node: NodeId = node.parse().map_err(|error| format!("a publisher: {error}"))?;
+        heard.push(Heard { origin: Incarnation { node, started }, next });
+    }
+    let snapshot = Snapshot { started: document.started, peers, heard };
     Ok(Stored { network: document.network, snapshot })
 }

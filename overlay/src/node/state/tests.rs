@@ -19,7 +19,9 @@ fn snapshot() -> Snapshot {
         somebody(&["/ip4/10.0.0.1/tcp/7400", "/dns/roost.example/udp/7400/quic-v1"]),
         somebody(&[]),
     ];
-    Snapshot { started: 1_700_000_000_000, peers }
+    let origin = |of: &KnownPeer| Incarnation { node: of.node, started: 5 };
+    let heard = peers.iter().map(|of| Heard { origin: origin(of), next: u64::MAX }).collect();
+    Snapshot { started: 1_700_000_000_000, peers, heard }
 }
 
 /// A directory with an identity and peers.
@@ -42,6 +44,7 @@ fn what_is_saved_is_loaded() {
         assert_eq!(loaded.keypair.public(), keypair.public());
         assert_eq!(loaded.last_started, Some(snapshot.started));
         assert_eq!(loaded.peers, snapshot.peers);
+        assert_eq!(loaded.heard, snapshot.heard);
         assert_eq!((loaded.set_aside, loaded.other_network), (Vec::new(), None));
     }
 }
@@ -186,7 +189,9 @@ fn a_snapshot_is_cut_to_its_bounds() {
     let ports = ["/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/2", "/ip4/10.0.0.1/tcp/3"];
     let addresses = [&[long.as_str()], &ports[..], &ports[..]].concat();
     let peers = vec![somebody(&addresses); 100];
-    state.save(&Snapshot { started: u64::MAX, peers: peers.clone() }).expect("saves");
+    state
+        .save(&Snapshot { started: u64::MAX, peers: peers.clone(), heard: Vec::new() })
+        .expect("saves");
     drop(state);
     let loaded = open(&dir);
     assert_eq!(loaded.last_started, Some(u64::MAX));
@@ -201,7 +206,7 @@ fn the_largest_snapshot_is_read_again() {
     let (mut state, _) = State::open(dir.path(), "flock").expect("opens");
     let longest = format!("/dns/{}/tcp/1", "a".repeat(501));
     let peers = vec![somebody(&[longest.as_str(); 4]); 64];
-    state.save(&Snapshot { started: 1, peers: peers.clone() }).expect("saves");
+    state.save(&Snapshot { started: 1, peers: peers.clone(), heard: Vec::new() }).expect("saves");
     drop(state);
     assert_eq!(open(&dir).peers, peers);
 }
@@ -211,7 +216,7 @@ fn peers_of_another_network_are_kept_but_not_used() {
     let (dir, keypair, theirs) = filled();
     let path = dir.path().join(PEERS);
     let before = fs::read(&path).expect("readable");
-    let ours = Snapshot { started: 5, peers: Vec::new() };
+    let ours = Snapshot { started: 5, peers: Vec::new(), heard: Vec::new() };
     {
         let (mut state, loaded) = State::open(dir.path(), "other").expect("opens");
         assert_eq!(loaded.keypair.public(), keypair.public());

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | here | the swarm, set up |
 //! | `streams` | the streams it hands out |
+//! | `crowd` | how many connections, and who makes room |
 //! | `bulk` | threads for connections that are kept full |
 //! | `traffic` | which connection is for what |
 
 pub(crate) mod bulk;
+mod crowd;
 pub(crate) mod streams;
 mod traffic;
 
@@ -20,6 +22,7 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::timeout::TransportTimeout;
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
@@ -30,6 +33,7 @@ use socket2::{Domain, Socket, Type};
 use super::admission::{self, Gate, Side};
 use super::limits::Limits;
 use crate::channel::MAX_PARALLELISM;
+use crowd::Crowd;
 use streams::Streams;
 pub(crate) use traffic::Slot;
 
@@ -39,6 +43,7 @@ pub use traffic::Traffic;
 #[derive(NetworkBehaviour)]
 #[behaviour(to_swarm = "streams::Event")]
 pub(crate) struct Behaviour {
+    pub(crate) crowd: Crowd,
     limits: connection_limits::Behaviour,
     pub(crate) streams: Streams,
 }
@@ -71,9 +76,7 @@ pub(crate) fn swarm(
 ) -> Result<Swarm<Behaviour>, Cause> {
     let max = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
     let connections = ConnectionLimits::default()
-        .with_max_established(Some(max))
         .with_max_established_per_peer(Some(MAX_PER_PEER))
-        .with_max_pending_incoming(Some(max.div_ceil(2)))
         .with_max_pending_outgoing(Some(max.div_ceil(2)));
     let mut streams_capped = yamux::Config::default();
     streams_capped.set_max_num_streams(MAX_STREAMS);
@@ -98,11 +101,15 @@ pub(crate) fn swarm(
             admission::admit(&gate, authenticated, side, expected).await
         },
     );
+    // Who is silent before it has proven anything takes a place that others need.
+    let silence = limits.proof_wait.min(limits.handshake_wait);
+    let admitted = TransportTimeout::with_ingoing_timeout(admitted, silence);
     let swarm = SwarmBuilder::with_existing_identity(identity)
         .with_tokio()
         .with_other_transport(|_| admitted)?
         .with_dns()?
         .with_behaviour(|_| Behaviour {
+            crowd: Crowd::new(limits.max_connections),
             limits: connection_limits::Behaviour::new(connections),
             streams: Streams::default(),
         })?

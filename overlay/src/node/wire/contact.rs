@@ -1,5 +1,7 @@
 //! A peer as it travels: its name and where it may be dialled.
 
+use std::net::IpAddr;
+
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use murmurate_membership::bounded;
@@ -33,7 +35,10 @@ impl Addresses {
         while matches!(address.iter().last(), Some(Protocol::P2p(_))) {
             address.pop();
         }
-        let fits = self.0.len() < Self::MAX && address.len() <= Self::MAX_BYTES;
+        // Of those that stand for others nobody knows how many.
+        let stands_for_others = matches!(address.iter().next(), Some(Protocol::Dnsaddr(_)));
+        let fits =
+            self.0.len() < Self::MAX && address.len() <= Self::MAX_BYTES && !stands_for_others;
         if fits && !address.is_empty() && !self.0.contains(&address) {
             self.0.push(address);
         }
@@ -41,6 +46,11 @@ impl Addresses {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Multiaddr> {
         self.0.iter()
+    }
+
+    /// Those that everybody can dial.
+    pub(crate) fn public(&self) -> Self {
+        self.iter().filter(|address| is_public(address)).collect()
     }
 
     /// The same with the node's id at the end, for those who do not know it.
@@ -51,6 +61,28 @@ impl Addresses {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Whether an address means the same wherever it is dialled from, and everybody can reach it.
+pub(crate) fn is_public(address: &Multiaddr) -> bool {
+    let ip = address.iter().find_map(|part| match part {
+        Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
+        Protocol::Ip6(ip) => Some(ip.to_canonical()),
+        _ => None,
+    });
+    match ip {
+        // A name.
+        None => true,
+        Some(IpAddr::V4(ip)) => {
+            let [first, second, ..] = ip.octets();
+            // RFC 6598: behind the NAT of a provider.
+            let is_shared = first == 100 && second & 0xc0 == 64;
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || is_shared)
+        }
+        Some(IpAddr::V6(ip)) => {
+            !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local())
+        }
     }
 }
 
@@ -83,5 +115,40 @@ impl<'de> Deserialize<'de> for Hint {
             return Err(D::Error::invalid_length(bytes.len(), &"at most 300 bytes"));
         }
         Ok(Self(Multiaddr::try_from(bytes.to_vec()).ok()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_mean_something_else_elsewhere_are_not_public() {
+        let is = |address: &str| is_public(&address.parse().expect("an address"));
+        for public in ["/ip4/100.63.0.1/tcp/1", "/ip4/100.128.0.1/tcp/1", "/ip6/2600::1/tcp/1"] {
+            assert!(is(public), "{public}");
+        }
+        assert!(is("/dns/roost.example/tcp/1"));
+        for private in [
+            "/ip4/10.1.2.3/tcp/1",
+            "/ip4/172.31.0.1/tcp/1",
+            "/ip4/192.168.0.1/udp/1/quic-v1",
+            "/ip4/127.0.0.1/tcp/1",
+            "/ip4/169.254.1.1/tcp/1",
+            "/ip4/100.64.0.1/tcp/1",
+            "/ip6/::1/tcp/1",
+            "/ip6/fd00::1/tcp/1",
+            "/ip6/fe80::1/tcp/1",
+            "/ip6/::ffff:10.0.0.1/tcp/1",
+        ] {
+            assert!(!is(private), "{private}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_stands_for_others_is_left_out() {
+        let all = ["/dnsaddr/roost.example", "/dns/roost.example/tcp/1"];
+        let all = all.map(|address| address.parse().expect("an address"));
+        assert_eq!(all.iter().collect::<Addresses>().iter().collect::<Vec<_>>(), [&all[1]]);
     }
 }

@@ -67,12 +67,12 @@ impl Publication {
         Ok(Self { bytes: bytes.freeze() })
     }
 
-    /// The same, published at another time. Copies nothing unless somebody else holds it.
-    pub(crate) fn at(self, published: u64) -> Self {
+    /// It is published at another time. Copies nothing unless somebody else holds it.
+    pub(crate) fn publish_at(&mut self, published: u64) {
         let end = self.data_at();
-        let mut bytes = BytesMut::from(self.bytes);
+        let mut bytes = BytesMut::from(std::mem::take(&mut self.bytes));
         bytes[end - TIME..end].copy_from_slice(&published.to_le_bytes());
-        Self { bytes: bytes.freeze() }
+        self.bytes = bytes.freeze();
     }
 
     /// Copies a publication out of a frame: what is kept must not keep the read buffer.

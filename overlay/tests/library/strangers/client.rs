@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::Transport;
@@ -352,8 +352,14 @@ pub(crate) fn key_of(node: NodeId) -> Vec<u8> {
 
 /// Topic `news`, published now, and what comes before a proof.
 pub(crate) fn content(data: &[u8]) -> Vec<u8> {
-    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_micros() as u64;
-    [&[4], &b"news"[..], &now.to_le_bytes(), data].concat()
+    content_of(Duration::ZERO, data)
+}
+
+/// The same, published a while ago.
+pub(crate) fn content_of(ago: Duration, data: &[u8]) -> Vec<u8> {
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+    let published = now.saturating_sub(ago).as_micros() as u64;
+    [&[4], &b"news"[..], &published.to_le_bytes(), data].concat()
 }
 
 /// Proof of nothing.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use libp2p::identity::Keypair;
-use murmurate::{Channel, Event, NodeId};
+use murmurate::{Channel, Event, Node, NodeId};
 
 use super::client::{
-    Client, OPEN, Speaker, UNSIGNED, claim, content, frame, gossip, key_of, proof,
+    Client, OPEN, Speaker, UNSIGNED, claim, content, content_of, frame, gossip, key_of, proof,
 };
 use super::{House, NETWORK, patient};
-use crate::wait::{soon, until, view};
+use crate::wait::{count, soon, until, view};
 
 const FORGED: &str = "murmurate_forged_total{kind=\"broadcast\"}";
 
@@ -61,6 +61,37 @@ async fn a_forgery_is_not_delivered_and_its_bearer_is_kept_out() {
     serves(&mut house).await;
 }
 
+/// Otherwise one frame would cost each node that passes it on its neighbours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_could_pass_on_is_not_taken() {
+    let mut house = House::signed().await;
+    let most = house.node.max_data("news").expect("a short topic");
+    // Signed alone it has a shorter proof than the longest: four hashes.
+    for (more, taken) in [(4 * 32, true), (4 * 32 + 1, false)] {
+        let (key, id, mut stranger) = stranger(&house).await;
+        let content = content(&vec![7; most + more]);
+        let said = gossip(id, 1, 0, &content, &proof(&key, 1, 0, &content));
+        stranger.say(&said).await.expect("the node listens");
+        if taken {
+            for news in &mut house.news {
+                let message = soon(news.next()).await.expect("a message").expect("no lag");
+                assert_eq!(message.data.len(), most + more);
+            }
+        } else {
+            let why = house.told_of(id).await;
+            assert!(why.contains("a Gossip frame with an invalid body"), "{why}");
+        }
+    }
+    serves(&mut house).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_signs_leaves_although_it_has_nothing_to_say() {
+    let house = House::signed().await;
+    house.node.leave().await.expect("it runs to its end");
+    view(&house.neighbor, |view| view.is_empty()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_may_speak_for_itself() {
     let mut house = House::signed().await;
@@ -76,6 +107,56 @@ async fn a_stranger_may_speak_for_itself() {
     }
     serves(&mut house).await;
     assert_eq!(house.count(FORGED), 0);
+}
+
+/// A recorded broadcast is no news after a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_heard_before_a_restart_is_not_heard_again() {
+    const STALE: &str = "murmurate_stale_broadcasts_total";
+    let state = tempfile::tempdir().expect("a directory");
+    let key = Keypair::generate_ed25519();
+    let id = NodeId::try_from(&key.public()).expect("an ed25519 key");
+    let say = |sequence, data: &[u8]| {
+        let content = content(data);
+        gossip(id, 1, sequence, &content, &proof(&key, 1, sequence, &content))
+    };
+    let recorded = [say(0, b"first"), say(1, b"second")].concat();
+    let expected: [&[&[u8]]; 2] = [&[b"first", b"second"], &[b"third"]];
+    for (restart, expected) in expected.into_iter().enumerate() {
+        let anywhere = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
+        let node = Node::builder().network(NETWORK).listen(anywhere).signed(true);
+        let node = node.state_dir(state.path()).spawn().await.expect("a node");
+        let mut news = node.subscribe("news").expect("a short topic");
+        let mut stranger = Speaker::greet_signed(&key, &node.addresses()[0]).await;
+        stranger.say(&recorded).await.expect("the node listens");
+        if restart == 1 {
+            stranger.say(&say(2, b"third")).await.expect("the node listens");
+        }
+        for data in expected {
+            let message = soon(news.next()).await.expect("a message").expect("no lag");
+            assert_eq!(message.data, *data);
+        }
+        assert_eq!(count(&node, STALE), 2 * restart as u64);
+        node.shutdown().await.expect("it runs");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_news_is_dropped_and_nobody_is_blamed() {
+    let mut house = House::signed().await;
+    let (key, id, mut stranger) = stranger(&house).await;
+    let years = Duration::from_secs(3 * 365 * 86_400);
+    for (sequence, ago) in [(0, years), (1, Duration::ZERO)] {
+        let content = content_of(ago, b"hello");
+        let said = gossip(id, 1, sequence, &content, &proof(&key, 1, sequence, &content));
+        stranger.say(&said).await.expect("the node listens");
+    }
+    for news in &mut house.news {
+        let message = soon(news.next()).await.expect("a message").expect("no lag");
+        assert_eq!(message.id.sequence, 1);
+    }
+    assert_eq!(house.count("murmurate_stale_broadcasts_total"), 1);
+    serves(&mut house).await;
 }
 
 /// Even where nothing is signed a node knows what it has not published itself.
