@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use murmurate::Mark;
-use murmurate::broadcast::Origin;
+use murmurate::broadcast::{Carries as _, Origin};
 use murmurate::membership::{DownReason, Notice, Time, nanos};
-use murmurate::stack::Effects;
+use murmurate::stack::{Effects, Message};
 
 use crate::engine::connections::{Admitted, Connections};
 use crate::engine::deliveries::DeliveryLog;
@@ -18,7 +18,7 @@ use crate::engine::stats::Stats;
 use crate::engine::strategy::{EventOf, IdOf, MessageOf, PayloadOf, SimStack, TimerOf};
 use crate::engine::watch::{EventKind, Record, Watch};
 use crate::model::id::SimId as _;
-use crate::model::machine::Machine;
+use crate::model::machine::{Machine, Withholding};
 use crate::model::network::{Nat, Network, Packet, Transmission};
 use crate::model::node::SimPeer;
 use crate::model::regional::Regional;
@@ -422,6 +422,25 @@ impl<P: SimStack> Host<'_, P> {
     }
 }
 
+impl<P: SimStack> Host<'_, P> {
+    /// Whether a liar keeps a message to itself.
+    fn withholds(&self, message: &MessageOf<P>) -> bool {
+        let withholding =
+            self.machine.as_ref().map(|machine| machine.withholding).unwrap_or_default();
+        let (Message::Broadcast(message), true) = (message, withholding != Withholding::Nothing)
+        else {
+            return false;
+        };
+        match message.carries() {
+            Some(id) => {
+                let broadcast = self.common.stats.broadcasts.get(id.index() as usize);
+                broadcast.is_none_or(|broadcast| broadcast.origin != self.me.index())
+            }
+            None => withholding == Withholding::Broadcasts,
+        }
+    }
+}
+
 impl<P: SimStack> LaneHost for Host<'_, P> {
     fn me(&self) -> SimPeer {
         self.me
@@ -466,6 +485,9 @@ impl<P: SimStack> LaneHost for Host<'_, P> {
 
 impl<P: SimStack> Effects<P::Membership, P::Broadcast, P::Service> for Host<'_, P> {
     fn send(&mut self, to: SimPeer, message: MessageOf<P>) {
+        if self.withholds(&message) {
+            return;
+        }
         let bytes = self.common.stats.wire_len::<P>(&message);
         self.post(to, message.kind(), bytes, What::Message(message));
     }

@@ -13,6 +13,18 @@ use crate::model::node::SimPeer;
 /// Messages that wait for a slow or stopped process; more are shed, as by a full socket.
 const MOST_WAITING: u32 = 1 << 16;
 
+/// What a node keeps to itself of the broadcasts of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Withholding {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Their payloads: it says that it has them, and sends none.
+    Payloads,
+    /// All about them.
+    Broadcasts,
+}
+
 /// How a machine differs from an ideal one.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Machine {
@@ -22,6 +34,8 @@ pub(crate) struct Machine {
     processor: ProcessorModel,
     /// Nanoseconds of work for each input, beside the processor's.
     work: u64,
+    /// What its node keeps to itself.
+    pub(crate) withholding: Withholding,
     /// When it will have done all that waits.
     free: u64,
     waiting: u32,

@@ -75,6 +75,7 @@ fn why_not(what: &What) -> Option<&'static str> {
         What::ClockDrift { .. } | What::ClockJump { .. } => {
             Some("all processes of a machine have one clock")
         }
+        What::Withhold { .. } => Some("a real node passes on what it should"),
         What::Slow { .. } => {
             Some("a real process has no time for each message that could be set; stall it instead")
         }

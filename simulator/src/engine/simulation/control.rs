@@ -9,7 +9,7 @@ use super::Simulation;
 use crate::engine::connections::Dialling;
 use crate::engine::journal::Operation;
 use crate::engine::strategy::SimStack;
-use crate::model::machine::ProcessorModel;
+use crate::model::machine::{ProcessorModel, Withholding};
 
 impl<P: SimStack> Simulation<P> {
     /// Sets how long nodes take to work and to connect. Call it before any node starts. By default both
@@ -40,6 +40,15 @@ impl<P: SimStack> Simulation<P> {
         let until = self.now().after(lasting).as_nanos();
         if let Some(machine) = self.machine_mut(index) {
             machine.stall(until);
+        }
+    }
+
+    /// From now on node `index` keeps this to itself of the broadcasts of others, as a liar does. It still
+    /// says its own.
+    pub fn withhold(&mut self, index: usize, what: Withholding) {
+        self.note(|| Operation::Other("withhold"));
+        if let Some(machine) = self.machine_mut(index) {
+            machine.withholding = what;
         }
     }
 

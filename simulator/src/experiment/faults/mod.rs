@@ -19,7 +19,8 @@ pub(crate) use contacts::Contacts;
 pub(crate) use victims::{random_running, random_such};
 
 use crate::engine::{SimStack, Simulation};
-use crate::experiment::scenario::{Death, Fault, What, Who};
+use crate::experiment::scenario::{Death, Fault, What, Who, Withheld};
+use crate::model::machine::Withholding;
 use crate::model::network::{Swing, mix};
 use crate::model::node::SimPeer;
 use churn::Churning;
@@ -47,6 +48,8 @@ enum Ending {
     Cut(u32),
     /// Slow nodes get as fast as the others.
     Slowness(Vec<usize>),
+    /// Liars pass everything on again.
+    Lies(Vec<usize>),
     /// Clocks run right again.
     Drift(Vec<usize>),
 }
@@ -130,6 +133,14 @@ impl Ongoing {
             What::Stall { who, lasting } => {
                 self.each(sim, &who, |sim, index| sim.stall(index, lasting.0));
             }
+            What::Withhold { who, what, .. } => {
+                let what = match what {
+                    Withheld::Payloads => Withholding::Payloads,
+                    Withheld::Broadcasts => Withholding::Broadcasts,
+                };
+                let nodes = self.each(sim, &who, |sim, index| sim.withhold(index, what));
+                self.ending = Ending::Lies(nodes);
+            }
             What::ClockDrift { who, rate, .. } => {
                 let nodes = self.each(sim, &who, |_, _| {});
                 sim.set_clock_rate(&nodes, rate);
@@ -206,6 +217,9 @@ impl Ongoing {
                 Ending::Cut(number) => sim.network_mut().mend(number),
                 Ending::Slowness(nodes) => {
                     nodes.into_iter().for_each(|index| sim.set_work(index, Duration::ZERO));
+                }
+                Ending::Lies(nodes) => {
+                    nodes.into_iter().for_each(|at| sim.withhold(at, Withholding::Nothing));
                 }
                 Ending::Drift(nodes) => sim.set_clock_rate(&nodes, 1.0),
             },

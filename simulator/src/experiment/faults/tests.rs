@@ -358,6 +358,35 @@ fn stalled_nodes_do_later_what_they_could_not() {
     assert!(sim.is_live(7), "nobody stopped");
 }
 
+#[test]
+fn liars_keep_to_themselves_what_others_say_until_it_ends() {
+    // Without its neighbours' lies a broadcast is everywhere in no time.
+    for what in [Withheld::Payloads, Withheld::Broadcasts] {
+        let mut sim = settled();
+        let publisher = 7;
+        let others = (0..NODES as u32).filter(|node| *node as usize != publisher).collect();
+        let lie = What::Withhold { who: Who::Nodes(others), what, lasting: Some(Span::secs(3)) };
+        strike(&mut sim, lie, 0.0);
+        let reached = |sim: &mut Sim, from| {
+            let id = sim.publish(from).expect("it runs") as usize;
+            pass(sim, 2.0);
+            sim.stats().broadcasts[id].delivered as usize
+        };
+        let first = reached(&mut sim, publisher);
+        assert!((1..NODES / 2).contains(&first), "{first} nodes, {what:?}: its neighbours keep it");
+        let mut sim = settled();
+        let lie = What::Withhold { who: Who::Nodes(vec![7]), what, lasting: None };
+        strike(&mut sim, lie, 0.0);
+        assert_eq!(reached(&mut sim, publisher), NODES, "{what:?}: its own it says");
+        assert_eq!(reached(&mut sim, 0), NODES, "{what:?}: others bring it");
+        let mut sim = settled();
+        let others = (0..NODES as u32).filter(|node| *node as usize != publisher).collect();
+        let lie = What::Withhold { who: Who::Nodes(others), what, lasting: Some(Span::secs(3)) };
+        strike(&mut sim, lie, 5.0);
+        assert_eq!(reached(&mut sim, publisher), NODES, "{what:?}: it is over");
+    }
+}
+
 /// Timers in ten seconds, after what was done to the clocks.
 fn timers(sim: &mut Sim) -> u64 {
     let before = sim.stats().timers;

@@ -206,6 +206,18 @@ pub enum What {
         #[serde(rename = "for")]
         lasting: Span,
     },
+    /// Nodes lie: they take part in the overlay, and keep to themselves what they should pass on. Their own
+    /// broadcasts they still send.
+    Withhold {
+        /// Which of the running nodes.
+        who: Who,
+        /// What they do not pass on.
+        #[serde(default)]
+        what: Withheld,
+        /// For how long; without it, to the end.
+        #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+        lasting: Option<Span>,
+    },
     /// The clocks of nodes run at another speed, and with them their timers.
     ClockDrift {
         /// Which of the running nodes.
@@ -251,6 +263,7 @@ impl What {
             Self::Latency { .. } => "latency",
             Self::Slow { .. } => "slow",
             Self::Stall { .. } => "stall",
+            Self::Withhold { .. } => "withhold",
             Self::ClockDrift { .. } => "clock-drift",
             Self::ClockJump { .. } => "clock-jump",
         }
@@ -270,6 +283,7 @@ impl What {
             | Self::Latency { who, .. }
             | Self::Slow { who, .. }
             | Self::Stall { who, .. }
+            | Self::Withhold { who, .. }
             | Self::ClockDrift { who, .. }
             | Self::ClockJump { who, .. } => Some(who),
             Self::Join { .. }
@@ -300,6 +314,7 @@ impl What {
             Self::Latency { every: Some(_), .. } => None,
             Self::Partition { lasting, .. }
             | Self::Latency { lasting, .. }
+            | Self::Withhold { lasting, .. }
             | Self::ClockDrift { lasting, .. } => *lasting,
             _ => None,
         }
@@ -333,6 +348,17 @@ pub enum Churn {
         /// The file, relative to the scenario's.
         file: PathBuf,
     },
+}
+
+/// What liars keep to themselves of the broadcasts of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Withheld {
+    /// Their payloads: they announce them, take them, and do not send them.
+    #[default]
+    Payloads,
+    /// All about them: neighbours hear nothing of a broadcast from them.
+    Broadcasts,
 }
 
 /// In which state sessions begin.

@@ -34,6 +34,7 @@ pub const EXHIBITS: &[Exhibit] = exhibits![
     "flapping-links",
     "slow-node",
     "stalled-nodes",
+    "liars",
     "bursty-loss",
     "unordered-network",
     "large-payloads",

@@ -39,7 +39,7 @@ pub use channels::{Channel, ChannelKind, Overflow};
 pub use churn_trace::{Change, TraceError, read as read_trace};
 pub use classes::{Class, Members, Nat};
 pub use document::{Document, Problem, ScenarioError};
-pub use faults::{Churn, Death, Fault, Lengths, SessionStart, What, Who};
+pub use faults::{Churn, Death, Fault, Lengths, SessionStart, What, Who, Withheld};
 pub use graph::GraphModel;
 pub use links::{
     Bandwidth, Bursts, Connections, LatencyModel, Links, Order, Reorder, RoundTrip, Transport,

@@ -366,6 +366,7 @@ fn who(what: &mut What) -> Option<&mut Who> {
         | What::Flap { who, .. }
         | What::Slow { who, .. }
         | What::Stall { who, .. }
+        | What::Withhold { who, .. }
         | What::ClockDrift { who, .. }
         | What::ClockJump { who, .. } => Some(who),
         _ => None,
@@ -380,6 +381,7 @@ fn shorten(what: &mut What) {
         | What::Slow { lasting, .. }
         | What::Stall { lasting, .. }
         | What::Partition { lasting: Some(lasting), .. }
+        | What::Withhold { lasting: Some(lasting), .. }
         | What::ClockDrift { lasting: Some(lasting), .. }
         | What::ClockJump { by: lasting, .. } => lasting,
         What::Join { over, .. } | What::Restart { over, .. } => over,
