@@ -71,7 +71,7 @@ impl<O: Copy + Ord> Gaps<O> {
         let Span { origin, from, to } = span;
         if seen.next(origin).is_none() {
             // What was all before this peer's time is no matter.
-            return from == to || self.told_of_unknown(now, span);
+            return from == to || self.told_of_unknown(now, span, bounds);
         }
         if !seen.want_from(now, origin, (from, is_sure), bounds) {
             return false;
@@ -95,13 +95,16 @@ impl<O: Copy + Ord> Gaps<O> {
 
     /// Of this origin nothing has come. Hearsay alone decides nothing of it: a liar could say that it begins far
     /// ahead, and all that really comes would be taken to have been given up. So it is only asked for.
-    fn told_of_unknown(&mut self, now: Time, Span { origin, from, to }: Span<O>) -> bool {
+    /// And it takes only half the room.
+    fn told_of_unknown(&mut self, now: Time, span: Span<O>, bounds: SeenBounds) -> bool {
+        let Span { origin, from, to } = span;
+        let to = to.min(from.saturating_add(bounds.span as u64));
         match self.find(origin) {
             Ok(at) => {
                 let gap = &mut self.0[at];
                 (gap.from, gap.told) = (gap.from.min(from), gap.told.max(to));
             }
-            Err(at) if self.0.len() < CAPACITY => {
+            Err(at) if self.0.len() < CAPACITY / 2 => {
                 let gap = Gap { origin, below: 0, since: now, told: to, from, asked_until: None };
                 compact::insert(&mut self.0, at, gap);
             }
@@ -132,14 +135,16 @@ impl<O: Copy + Ord> Gaps<O> {
         let is_asked = |gap: &Gap<O>| gap.asked_until.is_some_and(|until| until > now);
         let due = (0..self.0.len()).filter(|at| !is_asked(&self.0[*at]) && is_told(&self.0[*at]));
         let mut due: ThinVec<usize> = due.collect();
-        due.sort_by_key(|at| self.0[*at].asked_until);
+        // Those that are only hearsay come last.
+        let is_hearsay = |gap: &Gap<O>| seen.next(gap.origin).is_none();
+        due.sort_by_key(|at| (is_hearsay(&self.0[*at]), self.0[*at].asked_until));
         for (place, at) in due.iter().enumerate() {
             let gap = &mut self.0[*at];
             let end = if now.since(gap.since) >= config.fetch_after() { gap.below } else { 0 };
             let mut share = room.div_ceil((due.len() - place) as u64);
             let missed = match seen.next(gap.origin) {
                 Some(_) => seen.gaps(gap.origin, end.max(gap.told)),
-                None => [gap.from..gap.told].into_iter().collect(),
+                None => core::iter::once(gap.from..gap.told).collect(),
             };
             for missed in missed {
                 if share == 0 || spans.len() == MAX_ORIGINS {

@@ -31,7 +31,7 @@ murmurate_membership::parameters! {
         handshake_wait: Duration = Timeouts::DEFAULT.handshake;
         /// How long whoever dials this node may take to prove that it belongs to the overlay.
         /// At most as long as `handshake_wait`. Some six round trips are needed.
-        proof_wait: Duration = Duration::from_secs(3);
+        proof_wait: Duration = Duration::from_secs(5);
         /// How long a message that began to arrive may pause before its link ends.
         stall_wait: Duration = Duration::from_secs(30);
         /// How long a connection nobody uses is kept.

@@ -128,7 +128,9 @@ impl Builder {
             &stack::kinds(&strategies.codec),
             events.clone(),
         );
-        if let Some(kept) = kept.as_ref().filter(|_| !catches_up) {
+        // What is not signed proves nothing of how far anybody got.
+        let remembers = !catches_up && authorship.signs();
+        if let Some(kept) = kept.as_ref().filter(|_| remembers) {
             host.heards = Heards::new(kept.heard.iter().copied());
         }
         let announcement = Announcement { network: self.network.clone(), node, addresses: full };

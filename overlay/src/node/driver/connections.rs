@@ -26,7 +26,7 @@ use crate::node::metrics::LINK_ENDS;
 use crate::node::stack::Input;
 use crate::node::transport::streams::Opened;
 use crate::node::unreachable::DialFailure;
-use crate::node::wire::{Hello, Order, is_public};
+use crate::node::wire::{Hello, Order};
 
 /// A connection the swarm made.
 pub(super) struct Connection {
@@ -40,9 +40,8 @@ pub(super) struct Connection {
     order: Order,
     /// The contact it leads to, if this node wants to join through it.
     contact: Option<Multiaddr>,
-    /// Whether the other end is where everybody can reach it: what it says of private addresses is of no use
-    /// here.
-    is_public: bool,
+    /// Where the other end is.
+    pub(super) remote: Multiaddr,
     /// Which start of the node said hello.
     started: Option<u64>,
     /// The writer waits for its outbox.
@@ -168,7 +167,7 @@ impl Driver {
                 dialled,
                 order: Order::default(),
                 contact,
-                is_public: is_public(endpoint.get_remote_address()),
+                remote: endpoint.get_remote_address().clone(),
                 started: None,
                 attach: None,
                 reading: false,
@@ -227,13 +226,6 @@ impl Driver {
         }
     }
 
-    /// Whether a node is linked from where everybody can reach it.
-    pub(super) fn is_public(&self, node: NodeId) -> bool {
-        let via = self.host.routes.get(&node).map(|route| route.via);
-        let Some(Via::Link(id)) = via else { return false };
-        self.connections.get(&id).is_some_and(|connection| connection.is_public)
-    }
-
     pub(super) fn on_hello(&mut self, id: ConnectionId, hello: &Hello) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if *hello.strategies != *self.strategies {
@@ -253,17 +245,13 @@ impl Driver {
             return self.end_link(id, LinkEnd::Mismatch, Some(why));
         }
         connection.started = Some(hello.started);
-        let (node, is_public) = (connection.node, connection.is_public);
+        let node = connection.node;
         if !connection.dialled {
             connection.order = hello.order;
             self.host.book.hear_dial(node, hello.started, hello.order.number);
         }
         self.note_start(Incarnation { node, started: hello.started });
-        let addresses = match is_public {
-            true => &hello.addresses.public(),
-            false => &hello.addresses,
-        };
-        self.host.book.hear_first_hand(node, addresses);
+        self.host.book.hear_first_hand(node, &hello.addresses);
         self.stand(id);
     }
 

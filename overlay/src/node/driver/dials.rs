@@ -15,6 +15,7 @@ use crate::node::event::Event;
 use crate::node::stack::Input;
 use crate::node::transport::Slot;
 use crate::node::unreachable::{DialFailure, find};
+use crate::node::wire::is_near;
 
 /// Contacts a caller's join dials at once; the rest comes with the rounds.
 pub(super) const CONTACTS_AT_ONCE: usize = 16;
@@ -67,13 +68,14 @@ impl Driver {
         if addresses.is_empty() {
             return self.lose(peer, "no address is known");
         }
-        if !self.budget.spend() {
-            return self.lose(peer, "too many nodes were dialled");
-        }
-        let may_dial = |address: &&Multiaddr| self.suspects.may_dial(address);
-        let addresses: Vec<_> = addresses.iter().filter(may_dial).cloned().collect();
+        let own: Vec<_> = self.swarm.listeners().cloned().collect();
+        let near = addresses.iter().filter(|address| is_near(address, &own));
+        let addresses = self.suspects.may_dial(near);
         if addresses.is_empty() {
             return self.lose(peer, "nobody has answered lately where it is said to be");
+        }
+        if !self.budget.spend() {
+            return self.lose(peer, "too many nodes were dialled");
         }
         let options = DialOpts::peer_id(node.to_peer_id())
             .condition(PeerCondition::Always)
@@ -142,6 +144,7 @@ impl Driver {
         self.host.metrics.dials.with_label_values(&[reason.label()]).inc();
         if matches!(dial, Dial::Node(_) | Dial::Contact(_)) {
             for address in taken(error) {
+                self.suspects.answered(address);
                 // Whoever was there may have started again as another node.
                 let whoever = address.iter().filter(|part| !matches!(part, Protocol::P2p(_)));
                 self.contacts.add("moved", whoever.collect(), Instant::now());

@@ -92,7 +92,7 @@ impl Driver {
         match frame {
             Frame::Membership(message, addresses) => {
                 for (peer, addresses) in message.named().into_iter().zip(addresses) {
-                    self.hear_of(from, &Contact { peer, addresses });
+                    self.hear_of(&Contact { peer, addresses });
                 }
                 self.receive(from, Message::Membership(message), bytes);
             }
@@ -158,12 +158,10 @@ impl Driver {
     }
 
     /// Another node names a peer, and where it can be dialled.
-    pub(super) fn hear_of(&mut self, from: Incarnation, contact: &Contact) -> Incarnation {
+    pub(super) fn hear_of(&mut self, contact: &Contact) -> Incarnation {
         let Contact { peer, addresses } = contact;
         if peer.node == self.host.me.node {
             self.hear_of_myself(*peer);
-        } else if self.is_public(from.node) {
-            self.host.book.hear(peer.node, &addresses.public());
         } else {
             self.host.book.hear(peer.node, addresses);
         }

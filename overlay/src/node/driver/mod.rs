@@ -341,9 +341,7 @@ impl Driver {
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.note_reach(&endpoint);
-                if endpoint.is_dialer() {
-                    self.suspects.answered(endpoint.get_remote_address());
-                }
+                self.suspects.answered(endpoint.get_remote_address());
                 self.on_established(peer_id, connection_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed { connection_id, cause, .. } => {

@@ -13,7 +13,7 @@ use crate::router::{Command, Event, Message as Router};
 
 impl Driver {
     pub(super) fn on_route(&mut self, from: Incarnation, message: RouteMessage, bytes: usize) {
-        let message = match message.map(|contact| self.hear_of(from, &contact)) {
+        let message = match message.map(|contact| self.hear_of(&contact)) {
             Router::Lookup { origin, number, target, path, hops_left } => {
                 Router::Lookup { origin, number, target, path, hops_left }
             }

@@ -1,7 +1,8 @@
 //! Places where others say that nodes are, and nobody has answered yet.
 //!
-//! A liar may name one place in the addresses of any number of nodes, to have everybody dial it. So a place
-//! where no connection came about is dialled once, and again after a pause that doubles.
+//! A liar may name one place in the addresses of any number of nodes, to have everybody dial it. So at a place
+//! where no connection came about a few nodes are dialled, and more after a pause that doubles. Where somebody has
+//! answered, any number of nodes may be.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,6 +17,8 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 /// For so long after a connection a place is one where somebody answers.
 const KNOWN: Duration = Duration::from_secs(3_600);
+/// Nodes that are dialled there before such a pause.
+const TRIES: u8 = 4;
 /// Places that are remembered.
 const CAPACITY: usize = 1_024;
 
@@ -43,8 +46,14 @@ impl Place {
 enum Known {
     /// Somebody answered there.
     Answered(Instant),
-    /// Dialled in vain, or under way: until when to leave it alone, and for how long next time.
-    Suspect(Instant, Duration),
+    /// Dialled in vain, or under way.
+    Suspect {
+        /// No more than so many nodes are dialled there until then.
+        left: u8,
+        until: Instant,
+        /// How long that is.
+        pause: Duration,
+    },
 }
 
 impl Known {
@@ -52,7 +61,7 @@ impl Known {
     fn ends(self) -> Instant {
         match self {
             Self::Answered(at) => at + KNOWN,
-            Self::Suspect(until, _) => until + LONGEST,
+            Self::Suspect { until, .. } => until + LONGEST,
         }
     }
 }
@@ -62,17 +71,33 @@ impl Known {
 pub(super) struct Suspects(BTreeMap<Place, Known>);
 
 impl Suspects {
-    /// Whether an address may be dialled now because others named it. Then it is dialled.
-    pub(super) fn may_dial(&mut self, address: &Multiaddr) -> bool {
-        let Some(place) = Place::of(address) else { return true };
-        let now = Instant::now();
-        let pause = match self.0.get(&place) {
-            Some(Known::Answered(at)) if now < *at + KNOWN => return true,
-            Some(Known::Suspect(until, _)) if now < *until => return false,
-            Some(Known::Suspect(_, pause)) => (*pause * 2).min(LONGEST),
-            Some(Known::Answered(_)) | None => FIRST,
+    /// Those of a node's addresses that may be dialled now because others named them. They are dialled then.
+    pub(super) fn may_dial<'a>(
+        &mut self,
+        addresses: impl Iterator<Item = &'a Multiaddr>,
+    ) -> Vec<Multiaddr> {
+        let mut judged = BTreeMap::new();
+        let may_dial = |address: &&Multiaddr| {
+            let Some(place) = Place::of(address) else { return true };
+            *judged.entry(place).or_insert_with_key(|place| self.may_try(place))
         };
-        self.note(place, Known::Suspect(now + pause, pause));
+        addresses.filter(may_dial).cloned().collect()
+    }
+
+    fn may_try(&mut self, place: &Place) -> bool {
+        let now = Instant::now();
+        let known = self.0.get(place).copied().filter(|known| now < known.ends());
+        let (left, until, pause) = match known {
+            Some(Known::Answered(_)) => return true,
+            Some(Known::Suspect { left: 0, until, .. }) if now < until => return false,
+            Some(Known::Suspect { left, until, pause }) if now < until => (left - 1, until, pause),
+            Some(Known::Suspect { pause, .. }) => {
+                let pause = (pause * 2).min(LONGEST);
+                (TRIES - 1, now + pause, pause)
+            }
+            None => (TRIES - 1, now + FIRST, FIRST),
+        };
+        self.note(place.clone(), Known::Suspect { left, until, pause });
         true
     }
 
@@ -106,35 +131,58 @@ mod tests {
         address.parse().expect("an address")
     }
 
+    /// Whether a node that is said to be there is dialled.
+    fn tries(suspects: &mut Suspects, address: &str) -> bool {
+        !suspects.may_dial([at(address)].iter()).is_empty()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_made_up_target_is_dialled_ever_more_rarely_whatever_its_ports() {
         let mut suspects = Suspects::default();
         let mut dialled = Vec::new();
         let begun = Instant::now();
         for port in 1..=12_000_u16 {
-            if suspects.may_dial(&at(&format!("/ip4/192.0.2.7/tcp/{port}"))) {
+            if tries(&mut suspects, &format!("/ip4/192.0.2.7/tcp/{port}")) {
                 dialled.push(begun.elapsed().as_secs());
             }
             tokio::time::advance(Duration::from_millis(10)).await;
         }
-        assert_eq!(dialled, [0, 1, 3, 7, 15, 31, 61, 91]);
-        assert!(suspects.may_dial(&at("/ip4/192.0.2.8/tcp/1")), "another place");
-        assert!(suspects.may_dial(&at("/dns/roost.example/tcp/1")));
-        assert!(!suspects.may_dial(&at("/dns4/roost.example/udp/2/quic-v1")));
+        let each = [0, 1, 3, 7, 15, 31, 61, 91];
+        assert_eq!(dialled, each.map(|second| [second; TRIES as usize]).concat());
+        assert!(tries(&mut suspects, "/ip4/192.0.2.8/tcp/1"), "another place");
+        for _ in 0..TRIES {
+            assert!(tries(&mut suspects, "/dns/roost.example/tcp/1"));
+        }
+        assert!(!tries(&mut suspects, "/dns4/roost.example/udp/2/quic-v1"));
+        tokio::time::advance(10 * LONGEST).await;
+        for _ in 0..2 {
+            assert!(tries(&mut suspects, "/ip4/192.0.2.7/tcp/1"), "long ago: as at first");
+            tokio::time::advance(FIRST).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_addresses_of_a_node_are_tried() {
+        let mut suspects = Suspects::default();
+        let all = ["/ip4/192.0.2.7/tcp/1", "/ip4/192.0.2.7/udp/1/quic-v1", "/ip4/192.0.2.8/tcp/1"];
+        let all = all.map(at);
+        for _ in 0..TRIES {
+            assert_eq!(suspects.may_dial(all.iter()), all);
+        }
+        assert_eq!(suspects.may_dial(all.iter()), []);
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_somebody_answers_any_number_of_nodes_may_be() {
         let mut suspects = Suspects::default();
         suspects.answered(&at("/ip4/192.0.2.7/tcp/1"));
-        assert!(
-            (1..1_000).all(|port| suspects.may_dial(&at(&format!("/ip4/192.0.2.7/tcp/{port}"))))
-        );
+        let mut all = (1..1_000).map(|port| format!("/ip4/192.0.2.7/tcp/{port}"));
+        assert!(all.all(|address| tries(&mut suspects, &address)));
         tokio::time::advance(KNOWN).await;
-        assert!(suspects.may_dial(&at("/ip4/192.0.2.7/tcp/1")), "once");
-        assert!(!suspects.may_dial(&at("/ip4/192.0.2.7/tcp/1")));
+        let few = (0..9).filter(|_| tries(&mut suspects, "/ip4/192.0.2.7/tcp/1")).count();
+        assert_eq!(few, usize::from(TRIES));
         suspects.answered(&at("/ip6/::ffff:192.0.2.7/tcp/1"));
-        assert!(suspects.may_dial(&at("/ip4/192.0.2.7/tcp/1")));
+        assert!(tries(&mut suspects, "/ip4/192.0.2.7/tcp/1"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -143,9 +191,9 @@ mod tests {
         suspects.answered(&at("/ip4/203.0.113.1/tcp/1"));
         for n in 0..5_000_u32 {
             let [.., third, fourth] = n.to_be_bytes();
-            let _ = suspects.may_dial(&at(&format!("/ip4/198.18.{third}.{fourth}/tcp/1")));
+            let _ = tries(&mut suspects, &format!("/ip4/198.18.{third}.{fourth}/tcp/1"));
             assert!(suspects.0.len() <= CAPACITY);
         }
-        assert!((0..9).all(|_| suspects.may_dial(&at("/ip4/203.0.113.1/tcp/1"))));
+        assert!((0..9).all(|_| tries(&mut suspects, "/ip4/203.0.113.1/tcp/1")));
     }
 }

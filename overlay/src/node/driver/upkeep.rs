@@ -107,6 +107,9 @@ impl Driver {
         let gave_way = self.swarm.behaviour_mut().crowd.gave_way();
         self.host.metrics.gave_way.inc_by(gave_way);
         if self.saves.is_due(now) {
+            for connection in self.connections.values().filter(|connection| connection.stands()) {
+                self.suspects.answered(&connection.remote);
+            }
             self.save();
         }
     }

@@ -24,7 +24,7 @@ struct Document {
     started: u64,
     peers: Vec<Entry>,
     /// Node, start, and one more than the highest number heard.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     heard: Vec<(String, u64, u64)>,
     /// Of the document without it: a flipped bit in a number would go unnoticed otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -189,13 +189,15 @@ fn a_snapshot_is_cut_to_its_bounds() {
     let ports = ["/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/2", "/ip4/10.0.0.1/tcp/3"];
     let addresses = [&[long.as_str()], &ports[..], &ports[..]].concat();
     let peers = vec![somebody(&addresses); 100];
+    let origin = Incarnation { node: peers[0].node, started: u64::MAX };
+    let heard = vec![Heard { origin, next: u64::MAX }; 2 * MAX_HEARD];
     state
-        .save(&Snapshot { started: u64::MAX, peers: peers.clone(), heard: Vec::new() })
+        .save(&Snapshot { started: u64::MAX, peers: peers.clone(), heard: heard.clone() })
         .expect("saves");
     drop(state);
     let loaded = open(&dir);
     assert_eq!(loaded.last_started, Some(u64::MAX));
-    assert_eq!(loaded.peers.len(), 64);
+    assert_eq!((loaded.peers.len(), loaded.heard.len()), (64, MAX_HEARD));
     assert_eq!(loaded.peers[63].addresses, peers[0].addresses[1..5]);
     assert_eq!(loaded.set_aside, []);
 }
@@ -206,9 +208,13 @@ fn the_largest_snapshot_is_read_again() {
     let (mut state, _) = State::open(dir.path(), "flock").expect("opens");
     let longest = format!("/dns/{}/tcp/1", "a".repeat(501));
     let peers = vec![somebody(&[longest.as_str(); 4]); 64];
-    state.save(&Snapshot { started: 1, peers: peers.clone(), heard: Vec::new() }).expect("saves");
+    let origin = Incarnation { node: peers[0].node, started: u64::MAX };
+    let heard = vec![Heard { origin, next: u64::MAX }; MAX_HEARD];
+    let snapshot = Snapshot { started: 1, peers: peers.clone(), heard: heard.clone() };
+    state.save(&snapshot).expect("saves");
     drop(state);
-    assert_eq!(open(&dir).peers, peers);
+    let loaded = open(&dir);
+    assert_eq!((loaded.peers, loaded.heard), (peers, heard));
 }
 
 #[test]

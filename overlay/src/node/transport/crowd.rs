@@ -1,7 +1,8 @@
 //! How many connections there may be, and who makes room when there are too many.
 //!
 //! Whoever has one address has all of its neighbourhood: so inbound connections are counted by prefix, a /24
-//! of IPv4 or a /64 of IPv6. Of those that are being set up, one prefix has at most half. Of those that stand,
+//! of IPv4 or a /48 of IPv6. Of those that are being set up, over TCP and over QUIC, one prefix has at most half: of QUIC
+//! the address is not proven then. Of those that stand,
 //! all places may be taken, except for a share for nodes that this one dials. When they are, a newcomer from a prefix
 //! that has fewer takes the place of one from the prefix that has most, unless that is a neighbour's. Who comes from
 //! loopback is the machine's own, and has no prefix.
@@ -24,7 +25,7 @@ use libp2p::{Multiaddr, PeerId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Prefix {
     V4([u8; 3]),
-    V6([u16; 4]),
+    V6([u16; 3]),
 }
 
 impl Prefix {
@@ -41,8 +42,8 @@ impl Prefix {
                 Some(Self::V4([first, second, third]))
             }
             IpAddr::V6(ip) => {
-                let [first, second, third, fourth, ..] = ip.segments();
-                Some(Self::V6([first, second, third, fourth]))
+                let [first, second, third, ..] = ip.segments();
+                Some(Self::V6([first, second, third]))
             }
         }
     }
@@ -70,14 +71,16 @@ pub(crate) enum Crowded {
 #[derive(Debug)]
 pub(crate) struct Crowd {
     most: usize,
-    /// Inbound ones that are being set up.
-    pending: BTreeMap<ConnectionId, Option<Prefix>>,
+    /// Inbound ones that are being set up, and whether over UDP.
+    pending: BTreeMap<ConnectionId, (bool, Option<Prefix>)>,
     inbound: BTreeMap<ConnectionId, Inbound>,
     outbound: BTreeSet<ConnectionId>,
     /// Whose connections do not make room.
     neighbors: BTreeSet<PeerId>,
     /// To be closed.
     closing: VecDeque<(PeerId, ConnectionId)>,
+    /// Those that made room, and have not ended yet: whoever does not read may take its time.
+    going: BTreeSet<ConnectionId>,
     /// Those that made room, since it was last asked.
     gave_way: u64,
 }
@@ -91,6 +94,7 @@ impl Crowd {
             outbound: BTreeSet::new(),
             neighbors: BTreeSet::new(),
             closing: VecDeque::new(),
+            going: BTreeSet::new(),
             gave_way: 0,
         }
     }
@@ -111,15 +115,17 @@ impl Crowd {
     }
 
     fn knock(&mut self, id: ConnectionId, from: &Multiaddr) -> Result<(), Crowded> {
+        let is_udp = from.iter().any(|part| matches!(part, Protocol::Udp(_)));
         let (prefix, most) = (Prefix::of(from), self.most.div_ceil(2));
-        if self.pending.len() >= most {
+        let alike = self.pending.values().filter(|(udp, _)| *udp == is_udp);
+        if alike.clone().count() >= most {
             return Err(Crowded::Pending);
         }
-        let same = self.pending.values().filter(|other| **other == prefix).count();
+        let same = alike.filter(|(_, other)| *other == prefix).count();
         if prefix.is_some() && same >= most.div_ceil(2) {
             return Err(Crowded::Prefix);
         }
-        self.pending.insert(id, prefix);
+        self.pending.insert(id, (is_udp, prefix));
         Ok(())
     }
 
@@ -137,6 +143,9 @@ impl Crowd {
 
     /// Closes a connection from the prefix that has most, if it has more than this one. Whether it did.
     fn make_room(&mut self, newcomer: Option<Prefix>) -> bool {
+        if self.going.len() >= self.most.div_ceil(8) {
+            return false;
+        }
         let mut counts = BTreeMap::<Prefix, (usize, Option<ConnectionId>)>::new();
         for (id, inbound) in &self.inbound {
             let Some(prefix) = inbound.prefix else { continue };
@@ -153,6 +162,7 @@ impl Crowd {
         let Some((_, id)) = yields.max_by_key(|(count, _)| *count) else { return false };
         let Some(inbound) = self.inbound.remove(&id) else { return false };
         self.closing.push_back((inbound.peer, id));
+        self.going.insert(id);
         self.gave_way += 1;
         true
     }
@@ -169,6 +179,7 @@ impl Crowd {
         self.pending.remove(&id);
         self.inbound.remove(&id);
         self.outbound.remove(&id);
+        self.going.remove(&id);
     }
 }
 
@@ -256,6 +267,15 @@ mod tests {
         address.parse().expect("an address")
     }
 
+    impl Crowd {
+        /// Those that made room end.
+        fn settle(&mut self) {
+            while let Some((_, id)) = self.closing.pop_front() {
+                self.forget(id);
+            }
+        }
+    }
+
     /// The host with this number in a /24.
     fn host(network: u8, number: usize) -> Multiaddr {
         from(&format!("/ip4/192.0.{network}.{}/tcp/{}", number % 250, 1_000 + number))
@@ -266,8 +286,8 @@ mod tests {
         let prefix = |address: &str| Prefix::of(&from(address));
         assert_eq!(prefix("/ip4/192.0.2.1/tcp/1"), prefix("/ip4/192.0.2.255/udp/9/quic-v1"));
         assert_ne!(prefix("/ip4/192.0.2.1/tcp/1"), prefix("/ip4/192.0.3.1/tcp/1"));
-        assert_eq!(prefix("/ip6/2001:db8::1/tcp/1"), prefix("/ip6/2001:db8::ffff:1/tcp/1"));
-        assert_ne!(prefix("/ip6/2001:db8::1/tcp/1"), prefix("/ip6/2001:db8:0:1::1/tcp/1"));
+        assert_eq!(prefix("/ip6/2001:db8::1/tcp/1"), prefix("/ip6/2001:db8:0:1::1/tcp/1"));
+        assert_ne!(prefix("/ip6/2001:db8::1/tcp/1"), prefix("/ip6/2001:db8:1::1/tcp/1"));
         assert_eq!(prefix("/ip4/192.0.2.1/tcp/1"), prefix("/ip6/::ffff:192.0.2.9/tcp/1"));
         for own in ["/ip4/127.1.2.3/tcp/1", "/ip6/::1/tcp/1", "/ip6/::ffff:127.0.0.1/tcp/1"] {
             assert_eq!(prefix(own), None);
@@ -284,6 +304,8 @@ mod tests {
         assert_eq!(crowd.knock(id(100), &host(1, 1)), Err(Crowded::Prefix));
         assert_eq!(came(&mut crowd, 2, 200), 8);
         assert_eq!(crowd.knock(id(300), &host(3, 1)), Err(Crowded::Pending));
+        let quic = from("/ip4/192.0.3.1/udp/1/quic-v1");
+        assert_eq!(crowd.knock(id(301), &quic), Ok(()), "whose addresses may be made up");
         crowd.forget(id(0));
         assert_eq!(crowd.knock(id(300), &host(3, 1)), Ok(()));
         // The machine's own are not held to it.
@@ -301,12 +323,16 @@ mod tests {
         crowd.keep([neighbor].into_iter());
         let flood = |crowd: &mut Crowd, network: u8, first: usize| {
             let all = first..first + 2_000;
-            all.filter(|n| crowd.enter(id(*n), PeerId::random(), &host(network, *n)).is_ok())
-                .count()
+            let mut enters = |n: &usize| {
+                crowd.settle();
+                crowd.enter(id(*n), PeerId::random(), &host(network, *n)).is_ok()
+            };
+            all.filter(|n| enters(n)).count()
         };
         assert_eq!(flood(&mut crowd, 1, 1), 55, "a share stays for those that this node dials");
         for newcomer in 5_000..5_020 {
             let from = host((newcomer - 5_000) as u8 + 2, 1);
+            crowd.settle();
             assert_eq!(crowd.enter(id(newcomer), PeerId::random(), &from), Ok(()));
         }
         assert_eq!(crowd.gave_way(), 20);
@@ -330,9 +356,27 @@ mod tests {
             let _ = crowd.enter(id(n), PeerId::random(), &host(1, n));
         }
         assert_eq!(crowd.inbound.len(), 14);
-        let dialled = (1_000..1_100).filter(|n| crowd.dialled(id(*n)).is_ok()).count();
+        let mut dials = |n: &usize| {
+            crowd.settle();
+            crowd.dialled(id(*n)).is_ok()
+        };
+        let dialled = (1_000..1_100).filter(|n| dials(n)).count();
         assert_eq!(dialled, 15, "two places were free, and one of its network stays");
         assert_eq!(crowd.inbound.len() + crowd.outbound.len(), 16);
+    }
+
+    #[test]
+    fn those_that_do_not_end_are_few() {
+        let mut crowd = Crowd::new(64);
+        for n in 0..56 {
+            assert_eq!(crowd.enter(id(n), PeerId::random(), &host(1, n)), Ok(()));
+        }
+        let came = |network: &u8| {
+            crowd
+                .enter(id(100 + usize::from(*network)), PeerId::random(), &host(*network, 1))
+                .is_ok()
+        };
+        assert_eq!((2..50).filter(came).count(), 8);
     }
 
     #[test]

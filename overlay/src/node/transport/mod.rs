@@ -43,8 +43,9 @@ pub use traffic::Traffic;
 #[derive(NetworkBehaviour)]
 #[behaviour(to_swarm = "streams::Event")]
 pub(crate) struct Behaviour {
-    pub(crate) crowd: Crowd,
+    /// First: nobody makes room for one that is refused.
     limits: connection_limits::Behaviour,
+    pub(crate) crowd: Crowd,
     pub(crate) streams: Streams,
 }
 
@@ -109,8 +110,8 @@ pub(crate) fn swarm(
         .with_other_transport(|_| admitted)?
         .with_dns()?
         .with_behaviour(|_| Behaviour {
-            crowd: Crowd::new(limits.max_connections),
             limits: connection_limits::Behaviour::new(connections),
+            crowd: Crowd::new(limits.max_connections),
             streams: Streams::default(),
         })?
         // Open streams keep a connection; without them it has nothing to do.

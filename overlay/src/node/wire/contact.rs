@@ -48,11 +48,6 @@ impl Addresses {
         self.0.iter()
     }
 
-    /// Those that everybody can dial.
-    pub(crate) fn public(&self) -> Self {
-        self.iter().filter(|address| is_public(address)).collect()
-    }
-
     /// The same with the node's id at the end, for those who do not know it.
     pub(crate) fn full(&self, node: NodeId) -> Vec<Multiaddr> {
         let id = Protocol::P2p(node.to_peer_id());
@@ -64,26 +59,46 @@ impl Addresses {
     }
 }
 
-/// Whether an address means the same wherever it is dialled from, and everybody can reach it.
-pub(crate) fn is_public(address: &Multiaddr) -> bool {
-    let ip = address.iter().find_map(|part| match part {
-        Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
-        Protocol::Ip6(ip) => Some(ip.to_canonical()),
-        _ => None,
-    });
-    match ip {
-        // A name.
-        None => true,
-        Some(IpAddr::V4(ip)) => {
-            let [first, second, ..] = ip.octets();
-            // RFC 6598: behind the NAT of a provider.
-            let is_shared = first == 100 && second & 0xc0 == 64;
-            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || is_shared)
-        }
-        Some(IpAddr::V6(ip)) => {
-            !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local())
+/// A network whose addresses mean something else elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Everywhere,
+    Loopback,
+    LinkLocal,
+    /// Behind the NAT of a provider: RFC 6598.
+    Shared,
+    /// RFC 1918, with the first byte, and RFC 4193.
+    Private(u8),
+}
+
+impl Scope {
+    fn of(address: &Multiaddr) -> Self {
+        let ip = address.iter().find_map(|part| match part {
+            Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
+            Protocol::Ip6(ip) => Some(ip.to_canonical()),
+            _ => None,
+        });
+        match ip {
+            Some(ip) if ip.is_loopback() => Self::Loopback,
+            Some(IpAddr::V4(ip)) if ip.is_link_local() => Self::LinkLocal,
+            Some(IpAddr::V4(ip)) if ip.is_private() => Self::Private(ip.octets()[0]),
+            Some(IpAddr::V4(ip)) if ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64 => {
+                Self::Shared
+            }
+            Some(IpAddr::V6(ip)) if ip.is_unicast_link_local() => Self::LinkLocal,
+            Some(IpAddr::V6(ip)) if ip.is_unique_local() => Self::Private(ip.octets()[0]),
+            // A name, too.
+            _ => Self::Everywhere,
         }
     }
+}
+
+/// Whether a node with these addresses of its own is in the network where an address means what it says: others
+/// must not make a node look around in networks that are none of theirs. A node that listens nowhere may be
+/// anywhere.
+pub(crate) fn is_near(address: &Multiaddr, own: &[Multiaddr]) -> bool {
+    let scope = Scope::of(address);
+    scope == Scope::Everywhere || own.is_empty() || own.iter().any(|own| Scope::of(own) == scope)
 }
 
 impl<'a> FromIterator<&'a Multiaddr> for Addresses {
@@ -123,26 +138,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_mean_something_else_elsewhere_are_not_public() {
-        let is = |address: &str| is_public(&address.parse().expect("an address"));
-        for public in ["/ip4/100.63.0.1/tcp/1", "/ip4/100.128.0.1/tcp/1", "/ip6/2600::1/tcp/1"] {
-            assert!(is(public), "{public}");
-        }
-        assert!(is("/dns/roost.example/tcp/1"));
-        for private in [
-            "/ip4/10.1.2.3/tcp/1",
-            "/ip4/172.31.0.1/tcp/1",
-            "/ip4/192.168.0.1/udp/1/quic-v1",
-            "/ip4/127.0.0.1/tcp/1",
-            "/ip4/169.254.1.1/tcp/1",
-            "/ip4/100.64.0.1/tcp/1",
-            "/ip6/::1/tcp/1",
-            "/ip6/fd00::1/tcp/1",
-            "/ip6/fe80::1/tcp/1",
-            "/ip6/::ffff:10.0.0.1/tcp/1",
+    fn addresses_that_mean_something_else_elsewhere_are_for_those_who_are_there() {
+        let at = |address: &str| address.parse::<Multiaddr>().expect("an address");
+        let own = |address: &str| [at(address)];
+        for everywhere in [
+            "/ip4/100.63.0.1/tcp/1",
+            "/ip4/100.128.0.1/tcp/1",
+            "/ip6/2600::1/tcp/1",
+            "/dns/roost.example/tcp/1",
         ] {
-            assert!(!is(private), "{private}");
+            assert!(is_near(&at(everywhere), &own("/ip4/198.51.100.1/tcp/1")), "{everywhere}");
         }
+        for (private, near) in [
+            ("/ip4/10.1.2.3/tcp/1", "/ip4/10.200.0.1/tcp/1"),
+            ("/ip4/172.31.0.1/tcp/1", "/ip4/172.16.0.1/tcp/1"),
+            ("/ip4/192.168.0.1/udp/1/quic-v1", "/ip4/192.168.9.9/tcp/1"),
+            ("/ip4/127.0.0.1/tcp/1", "/ip6/::1/tcp/1"),
+            ("/ip4/169.254.1.1/tcp/1", "/ip6/fe80::2/tcp/1"),
+            ("/ip4/100.64.0.1/tcp/1", "/ip4/100.127.0.1/tcp/1"),
+            ("/ip6/fd00::1/tcp/1", "/ip6/fd12::1/tcp/1"),
+            ("/ip6/::ffff:10.0.0.1/tcp/1", "/ip4/10.0.0.2/tcp/1"),
+        ] {
+            let (private, far) = (at(private), "/ip4/198.51.100.1/tcp/1");
+            assert!(is_near(&private, &own(near)) && is_near(&private, &[]), "{private}");
+            assert!(!is_near(&private, &own(far)), "{private}");
+            assert!(is_near(&private, &[at(far), at(near)]), "{private}");
+        }
+        assert!(!is_near(&at("/ip4/10.1.2.3/tcp/1"), &own("/ip4/192.168.0.1/tcp/1")));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use murmurate_broadcast::{Carries as _, anti_entropy};
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use contact::{Addresses, Contact, is_public};
+pub(crate) use contact::{Addresses, Contact, is_near};
 pub(crate) use head::Head;
 #[cfg(test)]
 pub(crate) use publication::Proof;

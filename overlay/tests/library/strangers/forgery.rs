@@ -89,7 +89,7 @@ async fn what_nobody_could_pass_on_is_not_taken() {
 async fn a_node_that_signs_leaves_although_it_has_nothing_to_say() {
     let house = House::signed().await;
     house.node.leave().await.expect("it runs to its end");
-    view(&house.neighbor, |view| view.is_empty()).await;
+    view(&house.neighbor, <[NodeId]>::is_empty).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -357,7 +357,7 @@ pub enum Withheld {
     /// Their payloads: they announce them, take them, and do not send them.
     #[default]
     Payloads,
-    /// All about them: neighbours hear nothing of a broadcast from them.
+    /// All about them: neighbours hear nothing of broadcasts from them but the payloads of their own.
     Broadcasts,
 }
 
