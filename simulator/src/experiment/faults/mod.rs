@@ -133,14 +133,7 @@ impl Ongoing {
             What::Stall { who, lasting } => {
                 self.each(sim, &who, |sim, index| sim.stall(index, lasting.0));
             }
-            What::Withhold { who, what, .. } => {
-                let what = match what {
-                    Withheld::Payloads => Withholding::Payloads,
-                    Withheld::Broadcasts => Withholding::Broadcasts,
-                };
-                let nodes = self.each(sim, &who, |sim, index| sim.withhold(index, what));
-                self.ending = Ending::Lies(nodes);
-            }
+            What::Withhold { who, what, .. } => self.withhold(sim, &who, what),
             What::ClockDrift { who, rate, .. } => {
                 let nodes = self.each(sim, &who, |_, _| {});
                 sim.set_clock_rate(&nodes, rate);
@@ -158,6 +151,15 @@ impl Ongoing {
             | What::Loss { .. } => self.strike_links(&what, now, sim),
         }
         plans
+    }
+
+    fn withhold<P: SimStack>(&mut self, sim: &mut Simulation<P>, who: &Who, what: Withheld) {
+        let what = match what {
+            Withheld::Payloads => Withholding::Payloads,
+            Withheld::Broadcasts => Withholding::Broadcasts,
+        };
+        let nodes = self.each(sim, who, |sim, index| sim.withhold(index, what));
+        self.ending = Ending::Lies(nodes);
     }
 
     fn discover<P: SimStack>(&mut self, sim: &mut Simulation<P>, who: &Who) {
