@@ -1,7 +1,7 @@
 //! Who said it: broadcasts, and datagrams that others carry, are signed by the node that they come from.
 //!
 //! A neighbour can then drop what it should pass on, never forge or alter it. Each node verifies a
-//! broadcast before anything remembers its id, on the task that reads the link. Whoever passes on what
+//! broadcast before anything takes it for seen, on the task that reads the link. Whoever passes on what
 //! its origin did not sign is a liar: honest nodes verify first.
 //!
 //! A signature is for all that a node publishes at the same moment: see `batch`.
