@@ -122,7 +122,7 @@ impl Strategy for Parameters {
 impl BroadcastStrategy for Parameters {
     type Broadcast<P: Peer, I: Id, D: Payload> = Flood<P, I, D>;
 
-    fn start<P: Peer, I: Id, D: Payload>(config: &Arc<Config>) -> Flood<P, I, D> {
+    fn start<P: Peer, I: Id, D: Payload>(config: &Arc<Config>, _: u64) -> Flood<P, I, D> {
         Flood::new(Arc::clone(config))
     }
 }

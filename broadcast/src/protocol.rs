@@ -27,7 +27,7 @@ impl Payload for () {
     }
 }
 
-/// How a message reaches everyone: a state machine without I/O, clock or randomness.
+/// How a message reaches everyone: a state machine without I/O, clock or ambient randomness.
 pub trait Broadcast {
     /// How peers are named.
     type Peer: Peer;

@@ -16,6 +16,9 @@ pub trait BroadcastStrategy: Strategy {
         + Send
         + 'static;
 
-    /// A peer without neighbours.
-    fn start<P: Peer, I: Id, D: Payload>(config: &Arc<Self::Config>) -> Self::Broadcast<P, I, D>;
+    /// A peer without neighbours. Every random choice follows from `seed`.
+    fn start<P: Peer, I: Id, D: Payload>(
+        config: &Arc<Self::Config>,
+        seed: u64,
+    ) -> Self::Broadcast<P, I, D>;
 }

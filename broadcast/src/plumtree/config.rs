@@ -90,7 +90,7 @@ impl Strategy for Parameters {
 impl BroadcastStrategy for Parameters {
     type Broadcast<P: Peer, I: Id, D: Payload> = Plumtree<P, I, D>;
 
-    fn start<P: Peer, I: Id, D: Payload>(config: &Arc<Config>) -> Plumtree<P, I, D> {
+    fn start<P: Peer, I: Id, D: Payload>(config: &Arc<Config>, _: u64) -> Plumtree<P, I, D> {
         Plumtree::new(Arc::clone(config))
     }
 }

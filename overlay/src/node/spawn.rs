@@ -93,7 +93,8 @@ impl Builder {
 
         let strategies = &checked.strategies;
         let membership = (strategies.membership)(me, rand::random());
-        let broadcast = AntiEntropy::new((strategies.broadcast)(), checked.anti_entropy);
+        let broadcast = (strategies.broadcast)(rand::random());
+        let broadcast = AntiEntropy::new(broadcast, checked.anti_entropy);
         let router = Router::new(me, checked.router);
         self.services.push(Declared::new(bulletin::NAME.into(), Bulletin::new(Arc::clone(&gate))));
         Declared::check(&self.services).map_err(ConfigError::from)?;

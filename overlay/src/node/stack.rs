@@ -77,7 +77,7 @@ pub(crate) trait ChosenBroadcast: Debug + Send + Sync {
 }
 
 pub(crate) type StartMembership = Box<dyn Fn(Incarnation, u64) -> Membership + Send + Sync>;
-pub(crate) type StartBroadcast = Box<dyn Fn() -> Tree + Send + Sync>;
+pub(crate) type StartBroadcast = Box<dyn Fn(u64) -> Tree + Send + Sync>;
 
 impl<S: NodeMembership> ChosenMembership for S {
     fn check(&self) -> Result<StartMembership, ConfigError> {
@@ -115,7 +115,7 @@ impl<S: NodeMembership> ChosenMembership for S {
 impl<S: NodeBroadcast> ChosenBroadcast for S {
     fn check(&self) -> Result<StartBroadcast, ConfigError> {
         let config = Arc::new(Strategy::check(self.clone())?);
-        Ok(Box::new(move || Tree { strategy: Box::new(Hosted::new(S::start(&config))) }))
+        Ok(Box::new(move |seed| Tree { strategy: Box::new(Hosted::new(S::start(&config, seed))) }))
     }
 
     fn name(&self) -> &'static str {

@@ -138,12 +138,17 @@ where
 /// Makes a node's stack, given the peer and a seed of its own.
 pub type Make<P> = Arc<dyn Fn(SimPeer, u64) -> P + Send + Sync>;
 
-/// Makes nodes of any strategies: `membership` takes a peer and a seed, `broadcast` nothing.
+/// Makes nodes of any strategies: `membership` takes a peer and a seed, `broadcast` another seed.
 pub fn compose<M: SimMembership, B: SimBroadcast>(
     membership: impl Fn(SimPeer, u64) -> M + Send + Sync + 'static,
-    broadcast: impl Fn() -> B + Send + Sync + 'static,
+    broadcast: impl Fn(u64) -> B + Send + Sync + 'static,
 ) -> Make<Stack<M, B>> {
-    Arc::new(move |me, seed| Stack::new(membership(me, seed), broadcast()))
+    Arc::new(move |me, seed| Stack::new(membership(me, seed), broadcast(of_broadcast(seed))))
+}
+
+/// A node's broadcast must not draw what its membership draws.
+const fn of_broadcast(seed: u64) -> u64 {
+    seed ^ 0x6272_6f61_6463_6173
 }
 
 /// The stack of two strategies.
@@ -162,5 +167,6 @@ where
     B: BroadcastStrategy<Broadcast<SimPeer, u32, ()>: SimBroadcast>,
 {
     let (membership, broadcast) = (Arc::new(membership.check()?), Arc::new(broadcast.check()?));
-    Ok(compose(move |me, seed| M::start(&membership, me, seed), move || B::start(&broadcast)))
+    let broadcast = move |seed| B::start(&broadcast, seed);
+    Ok(compose(move |me, seed| M::start(&membership, me, seed), broadcast))
 }

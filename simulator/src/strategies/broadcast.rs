@@ -73,8 +73,8 @@ pub struct BroadcastPromises {
 /// How a message reaches all nodes: a strategy with its parameters, as in scenarios.
 pub type Broadcast = Chosen<dyn BroadcastChoice>;
 
-/// Makes a node's broadcast.
-pub type MakeBroadcast<I> = Arc<dyn Fn() -> AnyBroadcast<I> + Send + Sync>;
+/// Makes a node's broadcast, given a seed of its own.
+pub type MakeBroadcast<I> = Arc<dyn Fn(u64) -> AnyBroadcast<I> + Send + Sync>;
 
 /// A [`SimulatedBroadcast`] without its type.
 pub trait BroadcastChoice: Choice {
@@ -99,12 +99,14 @@ pub trait BroadcastChoice: Choice {
 impl<S: SimulatedBroadcast> BroadcastChoice for S {
     fn make(&self) -> Result<MakeBroadcast<u32>, ConfigError> {
         let config = Arc::new(Strategy::check(self.clone())?);
-        Ok(Arc::new(move || erased::broadcast(S::start::<SimPeer, u32, ()>(&config))))
+        Ok(Arc::new(move |seed| erased::broadcast(S::start::<SimPeer, u32, ()>(&config, seed))))
     }
 
     fn make_named(&self) -> Result<MakeBroadcast<BroadcastId>, ConfigError> {
         let config = Arc::new(Strategy::check(self.clone())?);
-        Ok(Arc::new(move || erased::broadcast(S::start::<SimPeer, BroadcastId, ()>(&config))))
+        Ok(Arc::new(move |seed| {
+            erased::broadcast(S::start::<SimPeer, BroadcastId, ()>(&config, seed))
+        }))
     }
 
     fn drawn(&self) -> (u32, u32) {

@@ -106,7 +106,7 @@ impl Registry {
                 else {
                     continue;
                 };
-                let broadcast = AntiEntropy::new(broadcast(), Arc::clone(&around));
+                let broadcast = AntiEntropy::new(broadcast(0), Arc::clone(&around));
                 let figures = node::figures(&membership(SimPeer::new(0, 0), 0), &broadcast);
                 tell_apart(node::KEYS.into_iter().chain(figures.iter().map(|one| one.name)))?;
             }

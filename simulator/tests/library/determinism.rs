@@ -101,13 +101,13 @@ fn boxed_strategies_come_to_the_same() {
         let boxed = match scenario.anti_entropy.clone() {
             None => {
                 let broadcast = scenario.broadcast.make().expect("valid");
-                let make = strategy::compose(membership, move || broadcast());
+                let make = strategy::compose(membership, move |seed| broadcast(seed));
                 runner::run_with(NonZeroUsize::MIN, &scenario, make, &mut ())
             }
             Some(around) => {
                 let broadcast = scenario.broadcast.make_named().expect("valid");
                 let around = Arc::new(around.check().expect("valid"));
-                let broadcast = move || AntiEntropy::new(broadcast(), Arc::clone(&around));
+                let broadcast = move |seed| AntiEntropy::new(broadcast(seed), Arc::clone(&around));
                 let make = strategy::compose(membership, broadcast);
                 runner::run_with(NonZeroUsize::MIN, &scenario, make, &mut ())
             }

@@ -145,14 +145,16 @@ where
     let (m, b) = (Arc::new(m), Arc::new(b));
     if seed % 2 == 1 {
         let membership = move |me, seed| M::start(&m, me, seed);
-        let broadcast =
-            move || AntiEntropy::new(B::start::<SimPeer, BroadcastId, ()>(&b), Arc::clone(&around));
+        let broadcast = move |seed| {
+            let inside = B::start::<SimPeer, BroadcastId, ()>(&b, seed);
+            AntiEntropy::new(inside, Arc::clone(&around))
+        };
         goes_on(&format!("{what} with anti-entropy"), seed, &compose(membership, broadcast));
         return;
     }
     let membership = move |me, seed| erased::membership(M::start(&m, me, seed));
-    let broadcast = move || {
-        let inside = erased::broadcast(B::start::<SimPeer, BroadcastId, ()>(&b));
+    let broadcast = move |seed| {
+        let inside = erased::broadcast(B::start::<SimPeer, BroadcastId, ()>(&b, seed));
         AntiEntropy::new(inside, Arc::clone(&around))
     };
     goes_on(&format!("{what}, boxed, with anti-entropy"), seed, &compose(membership, broadcast));

@@ -177,7 +177,7 @@ impl Strategy for Parameters {
 impl BroadcastStrategy for Parameters {
     type Broadcast<P: Peer, I: Id, D: Payload> = Rumours<P, I, D>;
 
-    fn start<P: Peer, I: Id, D: Payload>(config: &Arc<Config>) -> Rumours<P, I, D> {
+    fn start<P: Peer, I: Id, D: Payload>(config: &Arc<Config>, _: u64) -> Rumours<P, I, D> {
         let (config, seen) = (Arc::clone(config), Seen::default());
         Rumours { config, neighbors: Vec::new(), turn: 0, seen, payload: PhantomData }
     }

@@ -100,11 +100,11 @@ pub fn run_on_threads(
     let membership = move |me, seed| membership(me, seed);
     let Some(around) = around.map(Arc::new) else {
         let broadcast = broadcast.make().map_err(wrong("broadcast"))?;
-        let make = compose(membership, move || broadcast());
+        let make = compose(membership, move |seed| broadcast(seed));
         return run_maybe_routed(threads, scenario, make, routes, observer);
     };
     let broadcast = broadcast.make_named().map_err(wrong("broadcast"))?;
-    let broadcast = move || AntiEntropy::new(broadcast(), Arc::clone(&around));
+    let broadcast = move |seed| AntiEntropy::new(broadcast(seed), Arc::clone(&around));
     run_maybe_routed(threads, scenario, compose(membership, broadcast), routes, observer)
 }
 

@@ -47,12 +47,13 @@ fn run<M: SimulatedMembership, B: SimulatedBroadcast>(
     let membership = move |me, seed| M::start(&m, me, seed);
     match around.map(Arc::new) {
         None => {
-            let broadcast = move || <B as BroadcastStrategy>::start::<_, u32, ()>(&b);
+            let broadcast = move |seed| <B as BroadcastStrategy>::start::<_, u32, ()>(&b, seed);
             run_with(threads, scenario, compose(membership, broadcast), observer)
         }
         Some(around) => {
-            let inside = move || <B as BroadcastStrategy>::start::<_, BroadcastId, ()>(&b);
-            let broadcast = move || AntiEntropy::new(inside(), Arc::clone(&around));
+            let inside =
+                move |seed| <B as BroadcastStrategy>::start::<_, BroadcastId, ()>(&b, seed);
+            let broadcast = move |seed| AntiEntropy::new(inside(seed), Arc::clone(&around));
             run_with(threads, scenario, compose(membership, broadcast), observer)
         }
     }

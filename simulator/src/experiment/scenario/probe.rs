@@ -88,7 +88,7 @@ impl Scenario {
         else {
             return Vec::new();
         };
-        let (membership, broadcast) = (membership(SimPeer::new(0, 0), 0), broadcast());
+        let (membership, broadcast) = (membership(SimPeer::new(0, 0), 0), broadcast(0));
         let around = self.anti_entropy.clone().map(anti_entropy::Parameters::check).transpose();
         let Ok(around) = around else { return Vec::new() };
         let (figures, kinds) = match around {
