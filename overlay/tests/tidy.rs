@@ -67,6 +67,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "strategy",
             "cache",
             "flood",
+            "gossip",
             "plumtree",
             "anti_entropy",
         ],
@@ -225,13 +226,14 @@ fn files_are_short_and_say_what_they_are() {
 
 /// Where strategies may be named: in their folders, where they are registered or chosen by default, and where
 /// one of them is what it is about.
-const NAMES_STRATEGIES: [&str; 22] = [
+const NAMES_STRATEGIES: [&str; 23] = [
     "membership/src/hyparview/",
     "membership/src/full_mesh/",
     "membership/src/static_overlay/",
     "membership/src/lib.rs",
     "broadcast/src/plumtree/",
     "broadcast/src/flood.rs",
+    "broadcast/src/gossip/",
     "broadcast/src/lib.rs",
     "overlay/src/node/config.rs",
     "overlay/agent/src/config/",
@@ -263,6 +265,7 @@ fn strategies_are_named_where_they_are_registered() {
         "static_overlay",
         "staticoverlay",
         "flood::",
+        "gossip::",
     ];
     let mut untidy = Vec::new();
     for (path, text) in sources() {
