@@ -8,6 +8,7 @@
 //! - [`FullMesh`] links everyone with everyone: the baseline, and the right choice below some 50
 //!   nodes.
 //! - [`StaticOverlay`] keeps to the contacts that it is given: the graph is yours.
+//! - [`Cyclon`] shuffles one directed view: a baseline (JNSM 2005).
 //!
 //! The types of the seam ([`Input`], [`DownReason`], [`Notice`], messages, timers) are exhaustive on
 //! purpose: a strategy and its host must handle every case. So are parameters, which are written as
@@ -19,6 +20,8 @@ extern crate alloc;
 
 #[cfg(feature = "serde")]
 pub mod bounded;
+mod contacts;
+pub mod cyclon;
 mod either;
 mod figure;
 pub mod full_mesh;
@@ -36,8 +39,11 @@ pub mod shared;
 pub mod snapshot;
 pub mod static_overlay;
 mod strategy;
+#[cfg(test)]
+mod testing;
 mod time;
 
+pub use cyclon::Cyclon;
 pub use figure::NodeFigure;
 pub use full_mesh::FullMesh;
 pub use hyparview::HyParView;

@@ -41,6 +41,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "peer",
             "bounded",
             "sample",
+            "contacts",
             "marks",
             "figure",
             "shared",
@@ -52,6 +53,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "hyparview",
             "full_mesh",
             "static_overlay",
+            "cyclon",
         ],
     ),
     (
@@ -226,10 +228,11 @@ fn files_are_short_and_say_what_they_are() {
 
 /// Where strategies may be named: in their folders, where they are registered or chosen by default, and where
 /// one of them is what it is about.
-const NAMES_STRATEGIES: [&str; 23] = [
+const NAMES_STRATEGIES: [&str; 24] = [
     "membership/src/hyparview/",
     "membership/src/full_mesh/",
     "membership/src/static_overlay/",
+    "membership/src/cyclon/",
     "membership/src/lib.rs",
     "broadcast/src/plumtree/",
     "broadcast/src/flood.rs",
@@ -264,6 +267,7 @@ fn strategies_are_named_where_they_are_registered() {
         "fullmesh",
         "static_overlay",
         "staticoverlay",
+        "cyclon",
         "flood::",
         "gossip::",
     ];
