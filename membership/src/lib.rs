@@ -9,6 +9,7 @@
 //!   nodes.
 //! - [`StaticOverlay`] keeps to the contacts that it is given: the graph is yours.
 //! - [`Cyclon`] shuffles one directed view: a baseline (JNSM 2005).
+//! - [`Scamp`] has directed views that grow with the overlay: a baseline (IEEE ToC 2003).
 //!
 //! The types of the seam ([`Input`], [`DownReason`], [`Notice`], messages, timers) are exhaustive on
 //! purpose: a strategy and its host must handle every case. So are parameters, which are written as
@@ -34,6 +35,7 @@ mod protocol;
 mod range;
 mod redial;
 mod sample;
+pub mod scamp;
 pub mod shared;
 #[cfg(feature = "serde")]
 pub mod snapshot;
@@ -54,6 +56,7 @@ pub use protocol::{
     DownReason, Effects, FRAME_HEADER, Input, Membership, Notice, Sizes, Violation, Wire,
 };
 pub use range::{LEAST_TIME, OutOfRange};
+pub use scamp::Scamp;
 pub use static_overlay::StaticOverlay;
 pub use strategy::{MembershipStrategy, Strategy};
 pub use time::{Time, nanos};

@@ -54,6 +54,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "full_mesh",
             "static_overlay",
             "cyclon",
+            "scamp",
         ],
     ),
     (
@@ -228,11 +229,12 @@ fn files_are_short_and_say_what_they_are() {
 
 /// Where strategies may be named: in their folders, where they are registered or chosen by default, and where
 /// one of them is what it is about.
-const NAMES_STRATEGIES: [&str; 24] = [
+const NAMES_STRATEGIES: [&str; 25] = [
     "membership/src/hyparview/",
     "membership/src/full_mesh/",
     "membership/src/static_overlay/",
     "membership/src/cyclon/",
+    "membership/src/scamp/",
     "membership/src/lib.rs",
     "broadcast/src/plumtree/",
     "broadcast/src/flood.rs",
@@ -268,6 +270,7 @@ fn strategies_are_named_where_they_are_registered() {
         "static_overlay",
         "staticoverlay",
         "cyclon",
+        "scamp",
         "flood::",
         "gossip::",
     ];
