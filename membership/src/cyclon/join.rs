@@ -69,7 +69,7 @@ impl<P: Peer> Cyclon<P> {
         let ttl = ttl.min(self.config.walk_length).saturating_sub(1);
         match self.next_hop(joiner).filter(|_| ttl > 0) {
             Some(next) => fx.send(next, Message::Walk { joiner, ttl }),
-            None if joiner.is_same_node(self.me) => fx.mark(marks::CYCLON_WALK_HOME),
+            None if joiner.is_same_node(self.me) => {}
             None => self.admit(joiner, fx),
         }
     }

@@ -221,7 +221,7 @@ fn the_dead_leave_all_views_by_shuffles_alone() {
     world.run(Duration::from_secs(200));
     (0..60).step_by(3).for_each(|node| world.kill(node));
     let dead = |world: &World<Cyclon<Id>>| {
-        let views = world.peers.values().flat_map(|hosted| hosted.active());
+        let views = world.peers.values().flat_map(Hosted::active);
         views.filter(|node| node % 3 == 0).count()
     };
     assert!(dead(&world) > 80, "{}", dead(&world));

@@ -3,7 +3,6 @@
 crate::marks! {
     SCAMP_RESTARTED = "scamp-restarted": "a peer in the view comes back as a new incarnation";
     SCAMP_JOIN_AGAIN = "scamp-join-again": "the view is empty, and a contact is asked once more";
-    SCAMP_HOME = "scamp-home": "a subscription comes by its subscriber";
     SCAMP_DROPPED = "scamp-dropped": "nobody keeps a subscription, and it is dropped";
     @loss SCAMP_FULL = "scamp-full": "a view or an in-view is full, and a peer finds no place in it";
     SCAMP_UNASKED = "scamp-unasked": "an answer that nobody waits for changes nothing";

@@ -95,7 +95,7 @@ impl<P: Peer> Scamp<P> {
                 let ttl = ttl - 1;
                 fx.send(next, Message::Indirect { subscriber, renewed, ttl, degree: mine });
             }
-            None if subscriber.is_same_node(self.me) => fx.mark(marks::SCAMP_HOME),
+            None if subscriber.is_same_node(self.me) => {}
             None => self.act_as_contact(now, subscriber, renewed, fx),
         }
     }
@@ -149,9 +149,7 @@ impl<P: Peer> Scamp<P> {
             .view
             .iter()
             .any(|entry| entry.peer.is_same_node(subscriber) && !subscriber.supersedes(entry.peer));
-        if is_me {
-            fx.mark(marks::SCAMP_HOME);
-        } else if !known && self.rng.random_range(0..=self.view.len()) == 0 {
+        if !is_me && !known && self.rng.random_range(0..=self.view.len()) == 0 {
             return self.keep(now, subscriber, self.config.lease, fx);
         }
         match self.next_hop(subscriber).filter(|_| ttl > 0) {

@@ -212,7 +212,12 @@ fn who_unsubscribes_has_its_neighbors_take_its_place_but_for_some() {
 fn the_place_of_one_that_unsubscribes_is_another_ones() {
     let mut hosted = knowing(direct(), [2, 3]);
     let gone = |instead: Option<u16>| Message::Unsubscribe { instead: instead.map(id) };
-    assert_eq!(hosted.receive(id(2), gone(Some(8))), [(id(8), Message::Kept)]);
+    let message = gone(Some(8));
+    hosted.said.sent.clear();
+    hosted.feed(Time::ZERO.after(LEASE / 2), Input::Receive { from: id(2), message });
+    assert_eq!(hosted.said.sent, [(id(8), Message::Kept)]);
+    let leases = hosted.peer.view.iter().map(|entry| entry.expires);
+    assert_eq!(leases.max(), Some(Time::ZERO.after(LEASE)), "no longer than the other's");
     assert_eq!(hosted.receive(id(3), gone(None)), []);
     // Those whom it does not know have no place, and it is none of its own neighbours.
     assert_eq!(hosted.receive(id(4), gone(Some(9))), []);
@@ -307,7 +312,7 @@ fn the_dead_leave_all_views_when_their_leases_are_over() {
     // Walks end at the dead: after many deaths few subscriptions would be kept.
     (5..60).step_by(10).for_each(|node| world.kill(node));
     let dead = |world: &World<Scamp<Id>>| {
-        let views = world.peers.values().flat_map(|hosted| hosted.active());
+        let views = world.peers.values().flat_map(Hosted::active);
         views.filter(|node| node % 10 == 5).count()
     };
     assert!(dead(&world) > 30, "{}", dead(&world));
