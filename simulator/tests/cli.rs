@@ -48,6 +48,23 @@ fn json_is_one_object_with_all_the_figures() {
 }
 
 #[test]
+fn the_baselines_run_and_reach_most_nodes() {
+    for [membership, broadcast] in
+        [["hyparview", "gossip"], ["cyclon", "gossip"], ["scamp", "gossip"], ["cyclon", "flood"]]
+    {
+        let (membership, broadcast) = (["--membership", membership], ["--broadcast", broadcast]);
+        let size = ["run", "--nodes", "200", "--messages", "20", "--json"];
+        let output = murmurate_sim(&[&size[..], &membership, &broadcast].concat());
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let phase = &json["phases"][0];
+        assert_eq!(phase["components"], 1, "{membership:?} {broadcast:?}: {phase}");
+        let reliability = phase["reliability"].as_f64().expect("a number");
+        let least = if broadcast[1] == "flood" { 1.0 } else { 0.9 };
+        assert!(reliability >= least, "{membership:?} {broadcast:?}: {phase}");
+    }
+}
+
+#[test]
 fn every_pair_of_strategies_runs() {
     for membership in ["hyparview", "full-mesh", "static"] {
         for broadcast in ["plumtree", "flood"] {

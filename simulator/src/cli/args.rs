@@ -202,8 +202,8 @@ pub(crate) struct Swarm {
     /// How many seeds to run at a time [default: the number of cores]
     #[arg(long, value_parser = |text: &str| whole(text, 1..=1_024))]
     pub(crate) jobs: Option<u64>,
-    /// Always draw these (hyparview, full-mesh, static, plumtree, anti-entropy), or draw these more often (pairs,
-    /// lone, cut, late, crowds, recycled)
+    /// Always draw these (hyparview, full-mesh, static, cyclon, scamp, plumtree, flood, gossip, anti-entropy), or
+    /// draw these more often (pairs, lone, cut, late, crowds, recycled)
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub(crate) with: Vec<Focus>,
     /// How many runs shrinking may take; with 0 a failure is written as it was drawn

@@ -31,6 +31,7 @@ pub(crate) fn paper(options: &Paper) -> Result<ExitCode, Box<dyn std::error::Err
         say!("{}", serde_json::to_string(&json)?);
     } else {
         print_table(name, nodes, options.seeds, &figures);
+        print_side_by_side(&figures);
         match missed {
             0 => say!("\nall figures are within their tolerance"),
             _ => say!("\n{missed} of {} figures missed", figures.len()),
@@ -70,7 +71,12 @@ fn print_table(name: &str, nodes: usize, seeds: u64, figures: &[PaperFigure]) {
     }
     say!("");
     say!("{:<58} {:>10} {:>11}  allowed", "", "paper", "Murmurate");
+    let mut protocol = figures.first().map_or("", |figure| figure.protocol);
     for figure in figures {
+        if figure.protocol != protocol {
+            protocol = figure.protocol;
+            say!("\n{protocol}");
+        }
         let paper = figure.paper.map_or_else(|| "-".to_owned(), short);
         let allowed = match (figure.low, figure.high) {
             (None, None) => String::new(),
@@ -82,6 +88,32 @@ fn print_table(name: &str, nodes: usize, seeds: u64, figures: &[PaperFigure]) {
         let mark = if figure.is_met() { "" } else { "   MISSED" };
         let ours = short(figure.ours);
         say!("{:<58} {paper:>10} {ours:>11}  {allowed}{mark}", figure.name);
+    }
+}
+
+/// What was measured of several protocols, each with the paper's figure and ours.
+fn print_side_by_side(figures: &[PaperFigure]) {
+    let mut protocols: Vec<&str> = figures.iter().map(|figure| figure.protocol).collect();
+    protocols.dedup();
+    let Some(first) = protocols.first().filter(|_| protocols.len() > 1) else { return };
+    let heads: Vec<String> = protocols.iter().map(|of| format!("{of:>18}")).collect();
+    say!("\n{:<36}{}", "side by side: paper, Murmurate", heads.concat());
+    for figure in figures.iter().filter(|figure| figure.protocol == *first) {
+        let of = |protocol: &str| {
+            figures.iter().find(|other| other.protocol == protocol && other.name == figure.name)
+        };
+        if protocols[1..].iter().all(|protocol| of(protocol).is_none()) {
+            continue;
+        }
+        let both = |protocol: &&str| match of(protocol) {
+            None => format!("{:>18}", "-"),
+            Some(other) => {
+                let paper = other.paper.map_or_else(|| "-".to_owned(), short);
+                format!("{paper:>9}{:>9}", short(other.ours))
+            }
+        };
+        let row: Vec<String> = protocols.iter().map(both).collect();
+        say!("{:<36}{}", figure.name, row.concat());
     }
 }
 

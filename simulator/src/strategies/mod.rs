@@ -5,12 +5,15 @@
 
 pub mod broadcast;
 mod choice;
+mod cyclon;
 mod flood;
 mod full_mesh;
+mod gossip;
 mod hyparview;
 pub mod membership;
 mod plumtree;
 mod registry;
+mod scamp;
 mod static_overlay;
 
 pub use broadcast::{Broadcast, SimulatedBroadcast};

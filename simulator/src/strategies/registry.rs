@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use murmurate::Mark;
-use murmurate::broadcast::{AntiEntropy, anti_entropy, flood, plumtree};
-use murmurate::membership::{full_mesh, hyparview, static_overlay};
+use murmurate::broadcast::{AntiEntropy, anti_entropy, flood, gossip, plumtree};
+use murmurate::membership::{cyclon, full_mesh, hyparview, scamp, static_overlay};
 
 use super::choice::Listed;
 use super::{Broadcast, Membership, SimulatedBroadcast, SimulatedMembership};
@@ -50,8 +50,11 @@ impl Registry {
         none.membership::<hyparview::Parameters>()
             .membership::<full_mesh::Parameters>()
             .membership::<static_overlay::Parameters>()
+            .membership::<cyclon::Parameters>()
+            .membership::<scamp::Parameters>()
             .broadcast::<plumtree::Parameters>()
             .broadcast::<flood::Parameters>()
+            .broadcast::<gossip::Parameters>()
     }
 
     /// These, and a membership strategy.

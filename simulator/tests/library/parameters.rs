@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use murmurate::broadcast::{anti_entropy, flood, plumtree};
+use murmurate::broadcast::{anti_entropy, flood, gossip, plumtree};
 use murmurate::membership::parameters::{Parameter, ParameterSet as _, ValueKind};
-use murmurate::membership::{full_mesh, hyparview, static_overlay};
+use murmurate::membership::{cyclon, full_mesh, hyparview, scamp, static_overlay};
 use murmurate_simulator::experiment::scenario::{Document, reference};
 
 /// Of each strategy: a scenario that has it, the section, and its parameters.
-const STRATEGIES: [(&str, &str, &[Parameter]); 6] = [
+const STRATEGIES: [(&str, &str, &[Parameter]); 9] = [
     ("membership.strategy = 'hyparview'", "membership", hyparview::Parameters::PARAMETERS),
     ("membership.strategy = 'full-mesh'", "membership", full_mesh::Parameters::PARAMETERS),
     ("membership.strategy = 'static'", "membership", static_overlay::Parameters::PARAMETERS),
+    ("membership.strategy = 'cyclon'", "membership", cyclon::Parameters::PARAMETERS),
+    ("membership.strategy = 'scamp'", "membership", scamp::Parameters::PARAMETERS),
     ("broadcast.strategy = 'plumtree'", "broadcast", plumtree::Parameters::PARAMETERS),
     ("broadcast.strategy = 'flood'", "broadcast", flood::Parameters::PARAMETERS),
+    ("broadcast.strategy = 'gossip'", "broadcast", gossip::Parameters::PARAMETERS),
     ("[anti_entropy]", "anti_entropy", anti_entropy::Parameters::PARAMETERS),
 ];
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murmurate::Stack;
-use murmurate::broadcast::{AntiEntropy, BroadcastStrategy, anti_entropy, flood, plumtree};
-use murmurate::membership::{MembershipStrategy, full_mesh, hyparview};
+use murmurate::broadcast::{AntiEntropy, BroadcastStrategy, anti_entropy, flood, gossip, plumtree};
+use murmurate::membership::{MembershipStrategy, cyclon, full_mesh, hyparview, scamp};
 use murmurate::router::{self, Router};
 use murmurate_simulator::engine::marks::Marks;
 use murmurate_simulator::engine::snapshot::{ReadError, Reader, SaveError, Writer};
@@ -169,6 +169,9 @@ fn a_saved_simulation_goes_the_same_way() {
         pair("hyparview and flood", seed + 2, view(), flood());
         pair("full mesh and plumtree", seed + 4, mesh(), tree());
         pair("full mesh and flood", seed + 6, mesh(), flood());
+        let gossip = gossip::Parameters::default;
+        pair("cyclon and gossip", seed + 8, cyclon::Parameters::default(), gossip());
+        pair("scamp and gossip", seed + 10, scamp::Parameters::default(), gossip());
     }
 }
 

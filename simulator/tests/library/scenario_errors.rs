@@ -33,7 +33,7 @@ const WRONG: &[(&str, &str)] = &[
     ("seed = -1", "f:1:8: seed = -1: allowed is a whole number from 0 to 9223372036854775807"),
     (
         "[membership]\nactive_capacity = 6",
-        "f:1:1: membership.strategy is missing: allowed are hyparview, full-mesh, static",
+        "f:1:1: membership.strategy is missing: allowed are hyparview, full-mesh, static, cyclon, scamp",
     ),
     (
         "membership.strategy = 'hyperview'",

@@ -4,8 +4,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use murmurate::broadcast::{flood, plumtree};
-use murmurate::membership::{Membership as _, full_mesh, hyparview, static_overlay};
+use murmurate::broadcast::{flood, gossip, plumtree};
+use murmurate::membership::{Membership as _, cyclon, full_mesh, hyparview, scamp, static_overlay};
 use murmurate_simulator::engine::stats::Stats;
 use murmurate_simulator::engine::strategy::nodes;
 use murmurate_simulator::engine::{Make, SimStack};
@@ -188,13 +188,17 @@ fn life_of(threads: usize, seed: u64) -> (Seen, u64) {
     let (view, tree) = (hyparview::Parameters::default, plumtree::Parameters::default);
     let (mesh, flood) = (full_mesh::Parameters::default, flood::Parameters::default);
     let given = static_overlay::Parameters::default;
-    match seed % 6 {
+    let gossip = gossip::Parameters::default;
+    let (shuffled, subscribed) = (cyclon::Parameters::default(), scamp::Parameters::default());
+    match seed % 8 {
         0 => life(threads, seed, nodes(view(), tree()).expect("defaults")),
         1 => life(threads, seed, nodes(view(), flood()).expect("defaults")),
         2 => life(threads, seed, nodes(mesh(), tree()).expect("defaults")),
         3 => life(threads, seed, nodes(mesh(), flood()).expect("defaults")),
         4 => life(threads, seed, nodes(given(), tree()).expect("defaults")),
-        _ => life(threads, seed, nodes(given(), flood()).expect("defaults")),
+        5 => life(threads, seed, nodes(given(), flood()).expect("defaults")),
+        6 => life(threads, seed, nodes(shuffled, gossip()).expect("defaults")),
+        _ => life(threads, seed, nodes(subscribed, gossip()).expect("defaults")),
     }
 }
 

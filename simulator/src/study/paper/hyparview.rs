@@ -9,16 +9,15 @@ use super::{
     ExperimentError, NODES, PaperFigure, Progress, for_seeds, mass_failure, mean, publishers,
     share_at_degree, stable_overlay,
 };
-use crate::engine::Make;
-use crate::engine::Simulation;
 use crate::engine::stats::BroadcastStats;
 use crate::engine::strategy::{self, Both};
+use crate::engine::{Make, SimStack, Simulation};
 use crate::model::network::{Latency, Network};
 use crate::observe::overlay::{self, Overlay};
 
 /// Percent of the nodes that fail, the paper's mean reliability in percent over 1,000 messages,
 /// and by how much ours may differ.
-const FAILURES: [(usize, f64, f64); 10] = [
+pub(super) const FAILURES: [(usize, f64, f64); 10] = [
     (10, 100.0, 0.5),
     (20, 100.0, 0.5),
     (30, 100.0, 0.5),
@@ -49,7 +48,7 @@ const MESSAGES: usize = 1_000;
 /// Long enough for a broadcast and the repairs it sets off; a thousand of them fall into 0.02 % of
 /// a cycle.
 const APART: Duration = Duration::from_millis(200);
-const CYCLE: Duration = Duration::from_secs(1_000_000);
+pub(super) const CYCLE: Duration = Duration::from_secs(1_000_000);
 
 /// Experiments that [`Progress`] counts for each seed.
 pub(super) const STEPS: usize = 2 + FAILURES.len() + HEALING.len();
@@ -112,9 +111,7 @@ fn run(nodes: usize, seed: u64, make: Make<Nodes>, network: Network, progress: &
     let hops = stable.stats().mean(0, |b| f64::from(b.last_hop)).unwrap_or(0.0);
     progress.step();
     let reliability = FAILURES.iter().map(|(percent, ..)| {
-        let mut sim = sim.clone();
-        let alive = mass_failure(&mut sim, *percent, seed, |_| true);
-        broadcast(&mut sim, publishers(&alive, MESSAGES, seed));
+        let sim = reliability(&sim, *percent, seed);
         progress.step();
         let first = sim.stats().broadcasts.iter().take(5).map(|b| 100.0 * b.reliability());
         (100.0 * sim.stats().mean(0, BroadcastStats::reliability).unwrap_or(0.0), first.collect())
@@ -128,7 +125,22 @@ fn run(nodes: usize, seed: u64, make: Make<Nodes>, network: Network, progress: &
     Run { overlay, at_degree_5, hops, reliability, healing: healing.collect() }
 }
 
-fn broadcast(sim: &mut Simulation<Nodes>, publishers: impl Iterator<Item = usize>) {
+/// Fails a share of the nodes, and has random survivors publish.
+pub(super) fn reliability<P: SimStack>(
+    sim: &Simulation<P>,
+    percent: usize,
+    seed: u64,
+) -> Simulation<P> {
+    let mut sim = sim.clone();
+    let alive = mass_failure(&mut sim, percent, seed, |_| true);
+    broadcast(&mut sim, publishers(&alive, MESSAGES, seed));
+    sim
+}
+
+pub(super) fn broadcast<P: SimStack>(
+    sim: &mut Simulation<P>,
+    publishers: impl Iterator<Item = usize>,
+) {
     for publisher in publishers {
         sim.publish(publisher);
         sim.run_until(sim.now().after(APART));
@@ -211,5 +223,5 @@ fn figures(nodes: usize, runs: &[Run]) -> Vec<PaperFigure> {
         let name = format!("cycles to heal after {percent} % failed");
         figures.push(PaperFigure::at_most(name, Some(paper), paper, ours));
     }
-    figures
+    figures.into_iter().map(|figure| figure.of("HyParView")).collect()
 }

@@ -4,6 +4,7 @@
 //! is one shuffle of every node. Here a cycle is so long that the experiment between two cycles
 //! falls into no cycle, and a hop takes a millisecond or two.
 
+mod baselines;
 mod hyparview;
 mod plumtree;
 
@@ -27,6 +28,8 @@ const STABILISATION: u32 = 50;
 /// A figure of a paper, ours, and what ours may be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PaperFigure {
+    /// The protocol it was measured of.
+    pub protocol: &'static str,
     /// What was measured, in the paper's words.
     pub name: String,
     /// The paper's value, if it gives one.
@@ -48,20 +51,24 @@ impl PaperFigure {
     }
 
     fn shown(name: impl Into<String>, paper: Option<f64>, ours: f64) -> Self {
-        Self { name: name.into(), paper, ours, low: None, high: None }
+        Self { protocol: "", name: name.into(), paper, ours, low: None, high: None }
     }
 
     fn within(name: impl Into<String>, paper: f64, tolerance: f64, ours: f64) -> Self {
         let (low, high) = (Some(paper - tolerance), Some(paper + tolerance));
-        Self { name: name.into(), paper: Some(paper), ours, low, high }
+        Self { low, high, ..Self::shown(name, Some(paper), ours) }
     }
 
     fn at_most(name: impl Into<String>, paper: Option<f64>, high: f64, ours: f64) -> Self {
-        Self { name: name.into(), paper, ours, low: None, high: Some(high) }
+        Self { high: Some(high), ..Self::shown(name, paper, ours) }
     }
 
     fn at_least(name: impl Into<String>, paper: Option<f64>, low: f64, ours: f64) -> Self {
-        Self { name: name.into(), paper, ours, low: Some(low), high: None }
+        Self { low: Some(low), ..Self::shown(name, paper, ours) }
+    }
+
+    fn of(self, protocol: &'static str) -> Self {
+        Self { protocol, ..self }
     }
 
     /// Only shown unless `holds`: for figures that depend on the number of nodes.
@@ -91,8 +98,15 @@ impl Paper {
         progress: &Progress,
     ) -> Result<Vec<PaperFigure>, ExperimentError> {
         match self {
-            Self::HyParView => hyparview::hyparview(nodes, seeds, progress),
-            Self::Plumtree => plumtree::plumtree(nodes, seeds, progress),
+            Self::HyParView => {
+                let mut figures = hyparview::hyparview(nodes, seeds, progress)?;
+                figures.extend(baselines::baselines(nodes, seeds, progress)?);
+                Ok(figures)
+            }
+            Self::Plumtree => {
+                let figures = plumtree::plumtree(nodes, seeds, progress)?.into_iter();
+                Ok(figures.map(|figure| figure.of("Plumtree")).collect())
+            }
         }
     }
 
@@ -100,7 +114,7 @@ impl Paper {
     #[must_use]
     pub fn steps(self, seeds: u64) -> usize {
         let steps = match self {
-            Self::HyParView => hyparview::STEPS,
+            Self::HyParView => hyparview::STEPS + baselines::STEPS,
             Self::Plumtree => plumtree::STEPS,
         };
         steps.saturating_mul(usize::try_from(seeds).unwrap_or(usize::MAX))

@@ -152,7 +152,11 @@ impl Plan {
         }
         let drawn = |one: &Broadcast| {
             let (mostly, late) = one.drawn();
-            happens(dice, if template == Template::Late { late } else { mostly })
+            let percent = if template == Template::Late { late } else { mostly };
+            // As of memberships: the rest is drawn apart.
+            let is_first = one.name() == Broadcast::all()[1].name();
+            let own = &mut Dice::new(self.seed ^ number_of(one.name()));
+            happens(if is_first { &mut *dice } else { own }, percent)
         };
         let broadcast = choose(Broadcast::all(), &self.focus, drawn);
         // Where nobody died, everybody's contacts still run.
