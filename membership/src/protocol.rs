@@ -82,8 +82,8 @@ pub enum Input<P, M, T> {
     Expired(T),
     /// The connection to a peer was lost, refused or could not be made.
     LinkDown(P),
-    /// A node to which something was sent answers as this later incarnation. Nothing sent to an older
-    /// one arrives any more.
+    /// A node to which something was sent answers as this incarnation. Nothing sent to an older one arrives
+    /// any more. One that was said to be later does not exist: [`Input::LinkDown`] of it comes first.
     Restarted(P),
     /// Say goodbye to all neighbours and refuse new ones from now on.
     Leave,

@@ -62,7 +62,7 @@ pub enum Input<M: Membership, B: Broadcast, S: Service<M::Peer, B::Payload> = ()
     Expired(Timer<M::Timer, B::Timer, S::Timer>),
     /// The connection to a peer was lost, refused or could not be made.
     LinkDown(M::Peer),
-    /// A node to which something was sent answers as this later incarnation.
+    /// A node to which something was sent answers as this incarnation.
     Restarted(M::Peer),
     /// Broadcast `payload` under the unused name `id`.
     Publish {

@@ -127,14 +127,13 @@ impl Host {
         if let Some(route) = self.routes.get(&to.node)
             && route.peer != to
         {
-            if route.is_linked() || route.peer > to {
-                let runs = route.is_linked() && route.peer > to;
+            if route.is_linked() {
                 let present = route.peer;
-                self.later.push_back(if runs {
-                    Input::Restarted(present)
-                } else {
-                    Input::LinkDown(to)
-                });
+                self.correct(to, present);
+                return None;
+            }
+            if route.peer > to {
+                self.later.push_back(Input::LinkDown(to));
                 return None;
             }
             // Nobody answers for the older one any more.
@@ -147,6 +146,15 @@ impl Host {
             wanted.push(to.node);
             Route::new(to, limit)
         }))
+    }
+
+    /// The node of `stale` runs as `present`, as it says itself. If the other one is later, its clock was set
+    /// back, or somebody made it up.
+    pub(crate) fn correct(&mut self, stale: Incarnation, present: Incarnation) {
+        if present < stale {
+            self.later.push_back(Input::LinkDown(stale));
+        }
+        self.later.push_back(Input::Restarted(present));
     }
 
     /// Says something to a node that is not the protocols' business, and is not counted as theirs.

@@ -6,6 +6,7 @@
 pub(crate) mod client;
 mod flood;
 mod forgery;
+mod names;
 mod rivals;
 
 use std::time::Duration;

@@ -304,9 +304,7 @@ impl Driver {
                 self.retire(old, LinkEnd::Replaced);
             }
             self.abandon(stale, "another incarnation runs");
-            let later = peer > stale;
-            let down = if later { Input::Restarted(peer) } else { Input::LinkDown(stale) };
-            self.host.later.push_back(down);
+            self.host.correct(stale, peer);
         }
     }
 
