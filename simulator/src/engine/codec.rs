@@ -125,6 +125,7 @@ impl<P: SimStack> Codec<P> {
             What::Reset => storage::save(&Tag::Reset, into)?,
             What::Restarted => storage::save(&Tag::Restarted, into)?,
             What::Lane(_) => return Err(SaveError::With("channels")),
+            What::Attack => return Err(SaveError::With("an eclipse")),
             What::Handshake(handshake) => storage::save(&Tag::Handshake(*handshake), into)?,
             What::Late(what) => {
                 storage::save(&Tag::Late, into)?;

@@ -30,6 +30,8 @@ pub(crate) enum What<P: SimStack> {
     Lane(Box<LaneMessage>),
     /// A message about a connection that is made.
     Handshake(Handshake),
+    /// An attacker tries again.
+    Attack,
     /// Something that came earlier and that the node gets to now.
     Late(Box<Self>),
 }
@@ -50,7 +52,9 @@ impl<P: SimStack> What<P> {
             }
             Self::Late(what) => what.refusal(),
             Self::Lane(message) => message.refusal().map(|message| Self::Lane(Box::new(message))),
-            Self::Timer(_) | Self::Reset | Self::Restarted | Self::Handshake(_) => None,
+            Self::Timer(_) | Self::Reset | Self::Restarted | Self::Handshake(_) | Self::Attack => {
+                None
+            }
         }
     }
 
@@ -94,7 +98,7 @@ impl<P: SimStack> What<P> {
     /// Whether it goes by the clock of the node that set it.
     pub(crate) fn is_timer(&self) -> bool {
         match self {
-            Self::Timer(_) => true,
+            Self::Timer(_) | Self::Attack => true,
             Self::Lane(message) => message.is_timer(),
             Self::Handshake(message) => matches!(message.step, Step::TimedOut { .. }),
             _ => false,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use murmurate::Mark;
 use murmurate::broadcast::{Carries as _, Origin};
-use murmurate::membership::{DownReason, Notice, Time, nanos};
+use murmurate::membership::{DownReason, Membership, Notice, Time, nanos};
 use murmurate::stack::{Effects, Message};
 
 use crate::engine::connections::{Admitted, Connections};
@@ -17,9 +17,11 @@ use crate::engine::queue::Queue;
 use crate::engine::stats::Stats;
 use crate::engine::strategy::{EventOf, IdOf, MessageOf, PayloadOf, SimStack, TimerOf};
 use crate::engine::watch::{EventKind, Record, Watch};
+use crate::engine::watched::Watched as _;
+use crate::model::eclipse::Eclipse;
 use crate::model::id::SimId as _;
 use crate::model::machine::{Machine, Withholding};
-use crate::model::network::{Nat, Network, Packet, Transmission};
+use crate::model::network::{Nat, Network, Packet, Transmission, mix};
 use crate::model::node::SimPeer;
 use crate::model::regional::Regional;
 
@@ -438,6 +440,36 @@ impl<P: SimStack> Host<'_, P> {
             }
             None => withholding == Withholding::Broadcasts,
         }
+    }
+}
+
+impl<P: SimStack> Host<'_, P> {
+    /// An attacker answers what it heard, or tries again and will do so later.
+    pub(crate) fn attack(
+        &mut self,
+        eclipse: &Eclipse,
+        membership: &P::Membership,
+        heard: Option<(SimPeer, &<P::Membership as Membership>::Message)>,
+    ) {
+        let is_own_accord = heard.is_none();
+        let mut attacker = eclipse.attacker(self.me, self.attack_seed());
+        for (to, message) in membership.eclipse(heard, &mut attacker) {
+            Effects::send(self, to, Message::Membership(message));
+        }
+        if is_own_accord {
+            self.set(eclipse.pause(), What::Attack);
+        }
+    }
+
+    /// The first attack comes within one pause.
+    pub(crate) fn begin_attack(&mut self, eclipse: &Eclipse) {
+        let share = self.attack_seed() as f64 / u64::MAX as f64;
+        self.set(eclipse.pause().mul_f64(share), What::Attack);
+    }
+
+    fn attack_seed(&mut self) -> u64 {
+        let name = u64::from(self.me.bits()) << 32 | u64::from(self.next_sequence());
+        mix(self.now.as_nanos() ^ mix(name))
     }
 }
 

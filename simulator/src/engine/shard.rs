@@ -5,6 +5,7 @@
 //! adds up: counters and the digest are sums, the last hop is a maximum, deliveries are a set. Draws of the
 //! network depend on the message alone, all others on the node alone.
 
+mod attack;
 mod saved;
 
 use std::cmp::Reverse;
@@ -27,6 +28,7 @@ use crate::engine::strategy::{InputOf, SimStack, StackOf};
 use crate::engine::strict::{Expected, Strict};
 use crate::engine::watch::Load;
 use crate::engine::workers::Work;
+use crate::model::eclipse::Eclipse;
 use crate::model::id::SimId as _;
 use crate::model::machine::{Admission, Machine, ProcessorModel};
 use crate::model::network::Network;
@@ -65,6 +67,8 @@ pub(crate) struct Shard<P: SimStack> {
     /// How long connecting takes, if it takes time, and the nodes' connections.
     dialling: Option<Dialling>,
     connections: Vec<Connections<P>>,
+    /// Those of all nodes that want to be the only neighbours of the others, if there are any.
+    eclipse: Option<Arc<Eclipse>>,
     pub(crate) common: Common<P>,
     /// Checks after every event, if that is asked for.
     pub(crate) strict: Option<Box<Strict>>,
@@ -103,6 +107,7 @@ impl<P: SimStack> Shard<P> {
             processors: Vec::new(),
             dialling: None,
             connections: Vec::new(),
+            eclipse: None,
             common: Common::new(Queue::new(sharding, shard, lookahead)),
             strict: None,
             lanes: None,
@@ -409,6 +414,8 @@ impl<P: SimStack> Shard<P> {
         if !self.connections.is_empty() {
             self.connect(network, place, when, from, &what);
         }
+        let about = (from, to, sequence);
+        let Some(what) = self.unless_attacker(network, place, when, about, what) else { return };
         let stats = &mut self.common.stats;
         match what {
             What::Message(message) => {
@@ -447,7 +454,7 @@ impl<P: SimStack> Shard<P> {
                 self.shake(network, place, when, from, message);
             }
             // It was taken out of its box when it was admitted.
-            What::Late(_) => {}
+            What::Late(_) | What::Attack => {}
         }
     }
 
@@ -473,7 +480,7 @@ impl<P: SimStack> Shard<P> {
                 host.disconnected(from, Purpose::Channels, true);
             }
             What::Restarted => host.superseded(from),
-            What::Timer(_) | What::Lane(_) | What::Handshake(_) | What::Late(_) => {}
+            What::Timer(_) | What::Lane(_) | What::Handshake(_) | What::Attack | What::Late(_) => {}
         }
     }
 

@@ -12,7 +12,7 @@ use crate::engine::storage::{self, Garbled};
 
 const MAGIC: &[u8; 16] = b"murmurate state\n";
 /// Changes with whatever is written, and in which order.
-const FORMAT: u32 = 8;
+const FORMAT: u32 = 9;
 /// A piece is closed once it has so many bytes.
 const FULL: usize = 1 << 20;
 /// No piece has more: it ends with the state of one node.

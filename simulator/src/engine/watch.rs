@@ -306,7 +306,7 @@ impl Watch {
             What::Reset | What::Restarted => {
                 self.see(at, to, EventKind::Reset, |record| Record { peer: Some(from), ..record });
             }
-            What::Handshake(_) | What::Late(_) => {}
+            What::Handshake(_) | What::Attack | What::Late(_) => {}
         }
     }
 

@@ -6,6 +6,7 @@ use murmurate::membership::snapshot::Stored;
 use murmurate::membership::{Membership, Time, Wire};
 
 use crate::engine::storage::{self, OfBroadcast, OfMembership};
+use crate::model::eclipse::Attacker;
 use crate::model::node::SimPeer;
 
 /// What is checked beside [`Membership::check`]. With an empty `impl Watched for Own {}` nothing more is
@@ -31,6 +32,16 @@ pub trait Watched: Membership {
     /// restart.
     fn looks_for_former(&self, _peer: Self::Peer) -> bool {
         false
+    }
+
+    /// What an attacker says that wants to be everybody's neighbour: in answer to what it heard, or of its
+    /// own accord. It says nothing else about membership.
+    fn eclipse(
+        &self,
+        _heard: Option<(Self::Peer, &Self::Message)>,
+        _attacker: &mut Attacker<'_>,
+    ) -> Vec<(Self::Peer, Self::Message)> {
+        Vec::new()
     }
 
     /// What writes and reads its state. Without it a simulation of this strategy cannot be saved. One that

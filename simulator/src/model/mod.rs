@@ -2,6 +2,7 @@
 //! does not depend on any protocol.
 
 pub mod dice;
+pub mod eclipse;
 pub(crate) mod id;
 pub mod machine;
 pub mod matrix;

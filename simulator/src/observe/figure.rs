@@ -82,6 +82,14 @@ pub enum Figure {
     UnlinkedPairs,
     /// Links of the scenario's graph between running nodes that are not there.
     MissingLinks,
+    /// The share of places in the active views of others that attackers have.
+    AttackerLinks,
+    /// The share of places in the passive views of others that attackers have.
+    AttackerPeers,
+    /// Nodes whose neighbours all attack.
+    Eclipsed,
+    /// Nodes outside the largest part of the overlay that is left without the attackers.
+    CutOff,
     /// One that was registered.
     Own(&'static Metric),
 }
@@ -108,7 +116,7 @@ pub(crate) const OF_CHANNELS: &str = "channel_";
 
 impl Figure {
     /// Every figure but those that are registered.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 42] = [
         Self::Reliability,
         Self::LeastReliability,
         Self::Reach,
@@ -147,7 +155,15 @@ impl Figure {
         Self::DeadLinks,
         Self::UnlinkedPairs,
         Self::MissingLinks,
+        Self::AttackerLinks,
+        Self::AttackerPeers,
+        Self::Eclipsed,
+        Self::CutOff,
     ];
+
+    /// Those of attackers.
+    pub(crate) const OF_ATTACKERS: [Self; 4] =
+        [Self::AttackerLinks, Self::AttackerPeers, Self::Eclipsed, Self::CutOff];
 
     /// As assertions call it.
     #[must_use]
@@ -191,6 +207,10 @@ impl Figure {
             Self::DeadLinks => "dead_links",
             Self::UnlinkedPairs => "unlinked_pairs",
             Self::MissingLinks => "missing_links",
+            Self::AttackerLinks => "attacker_links",
+            Self::AttackerPeers => "attacker_peers",
+            Self::Eclipsed => "eclipsed",
+            Self::CutOff => "cut_off",
             Self::Own(metric) => metric.name,
         }
     }
@@ -220,7 +240,11 @@ impl Figure {
             | Self::AsymmetricLinks
             | Self::DeadLinks
             | Self::UnlinkedPairs
-            | Self::MissingLinks => Of::Overlay,
+            | Self::MissingLinks
+            | Self::AttackerLinks
+            | Self::AttackerPeers
+            | Self::Eclipsed
+            | Self::CutOff => Of::Overlay,
             Self::Lookups
             | Self::LookupFound
             | Self::LookupLatencyP50

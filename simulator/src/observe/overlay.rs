@@ -66,6 +66,48 @@ pub fn dead_links<P: SimStack>(sim: &Simulation<P>) -> impl Iterator<Item = (usi
     })
 }
 
+/// How far attackers got with those nodes that do not attack.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Exposure {
+    /// The attackers' share of places in active views.
+    pub attacker_links: f64,
+    /// The attackers' share of places in passive views.
+    pub attacker_peers: f64,
+    /// Nodes whose neighbours all attack; those without a neighbour do not count.
+    pub eclipsed: usize,
+    /// Nodes outside the largest part of the overlay that is left without the attackers.
+    pub cut_off: usize,
+}
+
+/// How far attackers got, if there are any.
+pub fn exposure<P: SimStack>(sim: &Simulation<P>) -> Option<Exposure> {
+    let attacks = |peer: &SimPeer| sim.attacks(*peer);
+    sim.has_attackers().then(|| {
+        let (mut links, mut peers, mut eclipsed) = ([0_usize; 2], [0_usize; 2], 0);
+        let honest: Vec<SimPeer> =
+            sim.live_nodes().filter_map(|at| sim.peer(at)).filter(|peer| !attacks(peer)).collect();
+        let mut arcs = Vec::new();
+        for (own, peer) in (0..).zip(&honest) {
+            let Some(stack) = sim.stack(peer.index()) else { continue };
+            let (active, passive) = (stack.membership().active(), stack.membership().passive());
+            let theirs = active.clone().filter(attacks).count();
+            eclipsed += usize::from(theirs > 0 && theirs == active.len());
+            let others = active.clone().filter_map(|other| honest.binary_search(&other).ok());
+            arcs.extend(others.map(|other| (own, other as u32)));
+            links = [links[0] + theirs, links[1] + active.len()];
+            peers = [peers[0] + passive.clone().filter(attacks).count(), peers[1] + passive.len()];
+        }
+        let share = |[theirs, all]: [usize; 2]| theirs as f64 / all.max(1) as f64;
+        let largest = Graph::from_arcs(honest.len(), arcs.iter().copied()).components().largest;
+        Exposure {
+            attacker_links: share(links),
+            attacker_peers: share(peers),
+            eclipsed,
+            cut_off: honest.len() - largest,
+        }
+    })
+}
+
 /// Links of a graph that was given, between running nodes, that are not in [`graph`].
 pub fn missing_links<P: SimStack>(sim: &Simulation<P>, there: &Graph, given: &Graph) -> usize {
     let mut number = vec![u32::MAX; sim.len().max(given.nodes())];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use murmurate::membership::hyparview::{HyParView, Message, Parameters};
+use murmurate::membership::hyparview::{HyParView, Message, Parameters, Priority};
 use murmurate::membership::{Membership as _, Peer as _};
 
 use super::SimulatedMembership;
@@ -10,7 +10,11 @@ use super::membership::{MembershipConditions, MembershipNeeds, MembershipPromise
 use crate::engine::storage::{self, OfMembership};
 use crate::engine::strategy::Watched;
 use crate::model::dice::Dice;
+use crate::model::eclipse::Attacker;
 use crate::model::node::SimPeer;
+
+/// Attackers that an attacker names in a sample: as many as an honest one by default.
+const ATTACK_SAMPLE: usize = 7;
 
 impl Watched for HyParView<SimPeer> {
     fn spares_link(&self, from: SimPeer, message: &Message<SimPeer>) -> bool {
@@ -25,6 +29,38 @@ impl Watched for HyParView<SimPeer> {
 
     fn looks_for_former(&self, peer: SimPeer) -> bool {
         self.contacts().iter().copied().chain(self.lost()).any(|held| peer.supersedes(held))
+    }
+
+    fn eclipse(
+        &self,
+        heard: Option<(SimPeer, &Message<SimPeer>)>,
+        attacker: &mut Attacker<'_>,
+    ) -> Vec<(SimPeer, Message<SimPeer>)> {
+        let Some((from, message)) = heard else {
+            // One joins where it is in already, too: whoever evicted it takes it again.
+            let link = attacker.number();
+            let join = attacker.victim().map(|victim| (victim, Message::Join { link }));
+            let sample = attacker.accomplices(ATTACK_SAMPLE).collect();
+            let shuffle = Message::Shuffle { origin: attacker.me(), ttl: 1, sample };
+            let shuffle = attacker.victim().map(|victim| (victim, shuffle));
+            return join.into_iter().chain(shuffle).collect();
+        };
+        let (to, answer) = match *message {
+            Message::Join { link } | Message::Neighbor { link, .. } => {
+                (from, Message::Accept { link, evicted: None })
+            }
+            Message::Keepalive { link } => (from, Message::Keepalive { link }),
+            Message::ForwardJoin { joiner, .. } => {
+                let link = attacker.number();
+                (joiner, Message::Neighbor { link, priority: Priority::High })
+            }
+            Message::Shuffle { origin, ref sample, .. } => {
+                let sample = attacker.accomplices(sample.len() + 1).collect();
+                (origin, Message::ShuffleReply { sample })
+            }
+            _ => return Vec::new(),
+        };
+        if attacker.is_accomplice(to) { Vec::new() } else { vec![(to, answer)] }
     }
 
     fn storage(&self) -> Option<OfMembership<Self>> {

@@ -114,7 +114,10 @@ fn life<P: SimStack>(threads: usize, seed: u64, make: Make<P>) -> (Seen, u64) {
         sim.start(&contacts);
         wait(&mut sim, 20);
     }
-    for _ in 0..FAULTS {
+    for fault in 0..FAULTS {
+        if fault == FAULTS / 2 && seed % 4 == 1 {
+            sim.eclipse(&(0..sim.len() / 5).collect::<Vec<_>>(), 2.0);
+        }
         strike(&mut sim, &mut rng);
         let time = rng.random_range(0..1_500);
         wait(&mut sim, time);

@@ -318,7 +318,7 @@ fn a_file_that_is_not_whole_is_refused() {
     assert_eq!(says(&changed), "from: FILE: it is damaged: piece 1 is not as it was written");
     changed = bytes.clone();
     changed[16] = 99;
-    assert_eq!(says(&changed), "from: FILE: its format is 99, and this program reads 8");
+    assert_eq!(says(&changed), "from: FILE: its format is 99, and this program reads 9");
     let gone = from(Path::new("/nowhere/overlay"), &one);
     let error = report(1, &gone).map(drop).expect_err("there is none").to_string();
     assert!(error.starts_with("from: /nowhere/overlay: "), "{error}");

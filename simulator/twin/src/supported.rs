@@ -76,6 +76,7 @@ fn why_not(what: &What) -> Option<&'static str> {
             Some("all processes of a machine have one clock")
         }
         What::Withhold { .. } => Some("a real node passes on what it should"),
+        What::Eclipse { .. } => Some("a real node asks for the links that it needs"),
         What::Slow { .. } => {
             Some("a real process has no time for each message that could be set; stall it instead")
         }

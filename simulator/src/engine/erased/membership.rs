@@ -11,6 +11,7 @@ use super::{ErasedMessage, own, read_armed, save_armed};
 use crate::engine::storage::{self, Garbled, OfMembership, Storage};
 use crate::engine::strategy::SimMembership;
 use crate::engine::watched::Watched;
+use crate::model::eclipse::Attacker;
 use crate::model::node::SimPeer;
 
 /// A membership strategy of any type.
@@ -69,6 +70,12 @@ pub trait ErasedWatchedMembership: Any + ErasedMembership<MembershipMessage> + D
     fn replaces_failed(&self) -> bool;
     /// See [`Watched::looks_for_former`].
     fn looks_for_former(&self, peer: SimPeer) -> bool;
+    /// See [`Watched::eclipse`].
+    fn eclipse(
+        &self,
+        heard: Option<(SimPeer, &MembershipMessage)>,
+        attacker: &mut Attacker<'_>,
+    ) -> Vec<(SimPeer, MembershipMessage)>;
     /// See [`Watched::storage`].
     fn storage(&self) -> Option<OfMembership<AnyMembership>>;
 }
@@ -91,6 +98,22 @@ impl<M: SimMembership + Debug> ErasedWatchedMembership for Hosted<M, <M as Membe
 
     fn looks_for_former(&self, peer: SimPeer) -> bool {
         self.strategy.looks_for_former(peer)
+    }
+
+    fn eclipse(
+        &self,
+        heard: Option<(SimPeer, &MembershipMessage)>,
+        attacker: &mut Attacker<'_>,
+    ) -> Vec<(SimPeer, MembershipMessage)> {
+        let heard = match heard {
+            None => None,
+            Some((from, message)) => match (&*message.0 as &dyn Any).downcast_ref() {
+                None => return Vec::new(),
+                Some(message) => Some((from, message)),
+            },
+        };
+        let said = self.strategy.eclipse(heard, attacker).into_iter();
+        said.map(|(to, message)| (to, MembershipMessage(Box::new(message)))).collect()
     }
 
     fn storage(&self) -> Option<OfMembership<AnyMembership>> {
@@ -155,6 +178,14 @@ impl Watched for AnyMembership {
 
     fn looks_for_former(&self, peer: SimPeer) -> bool {
         self.strategy.looks_for_former(peer)
+    }
+
+    fn eclipse(
+        &self,
+        heard: Option<(SimPeer, &MembershipMessage)>,
+        attacker: &mut Attacker<'_>,
+    ) -> Vec<(SimPeer, MembershipMessage)> {
+        self.strategy.eclipse(heard, attacker)
     }
 
     fn storage(&self) -> Option<OfMembership<Self>> {

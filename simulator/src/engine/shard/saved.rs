@@ -132,6 +132,7 @@ impl<P: SimStack> Shard<P> {
             processors: _,
             dialling: _,
             connections: _,
+            eclipse,
             common,
             strict,
             lanes,
@@ -153,6 +154,7 @@ impl<P: SimStack> Shard<P> {
         let twice = deliveries.as_ref().is_some_and(|log| log.twice().is_some());
         let all = [
             (lanes.is_some(), "channels"),
+            (eclipse.is_some(), "an eclipse"),
             (!told.is_empty(), "services"),
             (found || twice, "a violation"),
         ];

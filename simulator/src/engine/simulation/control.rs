@@ -1,6 +1,7 @@
 //! Operations on the machines of a simulation: slow them down, stop them, change their clocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use murmurate::membership::nanos;
@@ -9,7 +10,9 @@ use super::Simulation;
 use crate::engine::connections::Dialling;
 use crate::engine::journal::Operation;
 use crate::engine::strategy::SimStack;
+use crate::model::eclipse::Eclipse;
 use crate::model::machine::{ProcessorModel, Withholding};
+use crate::model::node::SimPeer;
 
 impl<P: SimStack> Simulation<P> {
     /// Sets how long nodes take to work and to connect. Call it before any node starts. By default both
@@ -50,6 +53,31 @@ impl<P: SimStack> Simulation<P> {
         if let Some(machine) = self.machine_mut(index) {
             machine.withholding = what;
         }
+    }
+
+    /// From now on these nodes want to be the only neighbours of all others: each of them does as
+    /// [`Watched::eclipse`](crate::engine::strategy::Watched::eclipse) says, `rate` times a second and when it
+    /// is spoken to.
+    pub fn eclipse(&mut self, nodes: &[usize], rate: f64) {
+        self.note(|| Operation::Other("eclipse"));
+        let nodes: BTreeSet<usize> = nodes.iter().copied().collect();
+        let running: Vec<SimPeer> = self.live_nodes().filter_map(|at| self.peer(at)).collect();
+        let eclipse = Eclipse::new(&running, |peer| nodes.contains(&peer.index()), rate);
+        let (eclipse, now) = (Arc::new(eclipse), self.now);
+        for shard in self.shards.all_mut() {
+            shard.eclipse(&self.network, now, &eclipse);
+        }
+        self.eclipse = Some(eclipse);
+    }
+
+    /// Whether nodes attack others.
+    pub fn has_attackers(&self) -> bool {
+        self.eclipse.is_some()
+    }
+
+    /// Whether a node attacks others.
+    pub fn attacks(&self, peer: SimPeer) -> bool {
+        self.eclipse.as_ref().is_some_and(|eclipse| eclipse.has(peer))
     }
 
     /// From now on the clocks of these nodes run at this speed, above 0: their seconds in a true second. It

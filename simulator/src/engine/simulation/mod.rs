@@ -29,6 +29,7 @@ use crate::engine::strategy::{
     Watched as _, WatchedBroadcast as _,
 };
 use crate::engine::watch::{EventKind, Events, Filter, Load, Record, in_order};
+use crate::model::eclipse::Eclipse;
 use crate::model::id::SimId as _;
 use crate::model::machine::Machine;
 use crate::model::network::Network;
@@ -69,6 +70,8 @@ pub struct Simulation<P: SimStack> {
     /// Events of services that were not taken yet.
     events: Vec<(Time, SimPeer, EventOf<P>)>,
     out_of_incarnations: Option<usize>,
+    /// Who attacks, if anybody does.
+    eclipse: Option<Arc<Eclipse>>,
     journal: Option<Journal>,
     /// The network may have changed since the last entry.
     network_touched: bool,
@@ -101,6 +104,7 @@ impl<P: SimStack> Simulation<P> {
             sequences: BTreeMap::new(),
             events: Vec::new(),
             out_of_incarnations: None,
+            eclipse: None,
             journal: None,
             network_touched: false,
         }

@@ -82,6 +82,7 @@ impl<P: SimStack> Simulation<P> {
             sequences: _,
             events,
             out_of_incarnations: _,
+            eclipse: _,
             journal,
             network_touched: _,
         } = self;

@@ -134,6 +134,10 @@ impl Ongoing {
                 self.each(sim, &who, |sim, index| sim.stall(index, lasting.0));
             }
             What::Withhold { who, what, .. } => self.withhold(sim, &who, what),
+            What::Eclipse { who, rate } => {
+                let nodes = self.each(sim, &who, |_, _| {});
+                sim.eclipse(&nodes, rate);
+            }
             What::ClockDrift { who, rate, .. } => {
                 let nodes = self.each(sim, &who, |_, _| {});
                 sim.set_clock_rate(&nodes, rate);

@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::strategy::{self, Both};
 use crate::experiment::scenario::{Churn, Lengths, SessionStart, Share, Span, read_trace};
 use crate::model::network::{Latency, Network, Placement};
-use crate::observe::check;
+use crate::observe::{check, overlay};
 
 type Sim = Simulation<Both<hyparview::Parameters, plumtree::Parameters>>;
 
@@ -385,6 +385,24 @@ fn liars_keep_to_themselves_what_others_say_until_it_ends() {
         strike(&mut sim, lie, 5.0);
         assert_eq!(reached(&mut sim, publisher), NODES, "{what:?}: it is over");
     }
+}
+
+#[test]
+fn attackers_press_for_links_and_name_only_each_other() {
+    let mut sim = settled();
+    assert_eq!(overlay::exposure(&sim), None, "nobody attacks");
+    let (attackers, rate) = (NODES / 4, 5.0);
+    strike(&mut sim, What::Eclipse { who: Who::Count(attackers as u32), rate }, 0.0);
+    let before = overlay::exposure(&sim).expect("some attack");
+    pass(&mut sim, 30.0);
+    let exposure = overlay::exposure(&sim).expect("some attack");
+    let fair = attackers as f64 / NODES as f64;
+    assert!((before.attacker_links - fair).abs() < 0.1, "{before:?}");
+    assert!(exposure.attacker_links > fair + 0.2, "{exposure:?}");
+    assert!(exposure.attacker_peers > fair + 0.1, "{exposure:?}");
+    let honest = sim.live_nodes().filter_map(|at| sim.peer(at)).filter(|peer| !sim.attacks(*peer));
+    assert_eq!(honest.count(), NODES - attackers);
+    assert!(exposure.eclipsed <= exposure.cut_off, "{exposure:?}");
 }
 
 /// Timers in ten seconds, after what was done to the clocks.

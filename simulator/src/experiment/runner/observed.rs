@@ -96,7 +96,9 @@ impl Observed<'_> {
             _ if figure == Figure::Messages => scenario.channels.is_empty(),
             Of::Broadcasts => figure != Figure::Reach,
             Of::Deliveries => !matches!(figure, Figure::Pending | Figure::Lost | Figure::Shed),
-            Of::Overlay => figure != Figure::MissingLinks,
+            Of::Overlay => {
+                figure != Figure::MissingLinks && !Figure::OF_ATTACKERS.contains(&figure)
+            }
             Of::Channels => true,
             Of::Routing | Of::Moment => false,
         };

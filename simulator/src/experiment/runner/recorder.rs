@@ -183,6 +183,7 @@ impl Recorder {
         let missing = given.map(|given| overlay::missing_links(sim, &graph, given));
         let point = OverlayPoint {
             missing_links: missing,
+            exposure: overlay::exposure(sim),
             ..OverlayPoint::of(sim.now(), &graph, dead_links)
         };
         self.overlays.push((at, point));

@@ -15,7 +15,7 @@ use crate::engine::stats::{self, BroadcastStats, KindStats, Stats};
 use crate::engine::watch::Load;
 use crate::model::regional::Regional;
 use crate::observe::graph::Graph;
-use crate::observe::overlay::Overlay;
+use crate::observe::overlay::{Exposure, Overlay};
 
 /// All measurements of a run. It is a function of the scenario.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -462,6 +462,9 @@ pub struct OverlayPoint {
     /// Links of the scenario's graph between running nodes that are not there, if there is a graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_links: Option<usize>,
+    /// How far attackers got, if there are any.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<Exposure>,
 }
 
 /// An entry of the timeline.
@@ -507,6 +510,7 @@ impl OverlayPoint {
             dead_links,
             unlinked_pairs: graph.nodes() * graph.nodes().saturating_sub(1) / 2 - graph.edges(),
             missing_links: None,
+            exposure: None,
         }
     }
 }

@@ -297,6 +297,10 @@ fn of_routing(figure: Figure, routed: &RoutingCounts) -> Option<f64> {
 
 fn of_looks(assertion: &Assertion, looks: &[Time], measured: &Measured<'_>) -> Verdict {
     let figure = |point: &OverlayPoint| match assertion.figure {
+        Figure::AttackerLinks => point.exposure.unwrap_or_default().attacker_links,
+        Figure::AttackerPeers => point.exposure.unwrap_or_default().attacker_peers,
+        Figure::Eclipsed => point.exposure.unwrap_or_default().eclipsed as f64,
+        Figure::CutOff => point.exposure.unwrap_or_default().cut_off as f64,
         Figure::MissingLinks => point.missing_links.unwrap_or_default() as f64,
         Figure::Components => point.components as f64,
         Figure::LargestComponent => point.largest_component as f64,

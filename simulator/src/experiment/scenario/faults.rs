@@ -218,6 +218,17 @@ pub enum What {
         #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
         lasting: Option<Span>,
     },
+    /// Nodes want to be the only neighbours of all others, to the end of the run: they ask them for links, accept
+    /// all requests, and name only each other. Only strategies that have neighbours of their own choice can be
+    /// attacked like this: `hyparview`. With others they say nothing about membership.
+    Eclipse {
+        /// Which of the running nodes.
+        who: Who,
+        /// How often in a second each asks one of the others for a link, and sends one a sample of attackers.
+        #[serde(default = "once")]
+        #[schemars(range(min = 0.001, max = 1000.0))]
+        rate: f64,
+    },
     /// The clocks of nodes run at another speed, and with them their timers.
     ClockDrift {
         /// Which of the running nodes.
@@ -236,6 +247,11 @@ pub enum What {
         /// How far.
         by: Span,
     },
+}
+
+/// Once a second.
+fn once() -> f64 {
+    1.0
 }
 
 /// What a healthy node needs to decode and handle a small message.
@@ -264,6 +280,7 @@ impl What {
             Self::Slow { .. } => "slow",
             Self::Stall { .. } => "stall",
             Self::Withhold { .. } => "withhold",
+            Self::Eclipse { .. } => "eclipse",
             Self::ClockDrift { .. } => "clock-drift",
             Self::ClockJump { .. } => "clock-jump",
         }
@@ -284,6 +301,7 @@ impl What {
             | Self::Slow { who, .. }
             | Self::Stall { who, .. }
             | Self::Withhold { who, .. }
+            | Self::Eclipse { who, .. }
             | Self::ClockDrift { who, .. }
             | Self::ClockJump { who, .. } => Some(who),
             Self::Join { .. }

@@ -35,6 +35,7 @@ pub const EXHIBITS: &[Exhibit] = exhibits![
     "slow-node",
     "stalled-nodes",
     "liars",
+    "eclipse",
     "bursty-loss",
     "unordered-network",
     "large-payloads",

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::churn_trace;
 use super::{
-    Churn, Figure, LatencyModel, Members, Scenario, Sender, Span, To, What, Who, Window, Workload,
-    gallery, nearest, origin, probe, protocols,
+    Churn, Fault, Figure, LatencyModel, Members, Scenario, Sender, Span, To, What, Who, Window,
+    Workload, gallery, nearest, origin, probe, protocols,
 };
 use crate::engine::{Dialling, lanes};
 use crate::model::machine::ProcessorModel;
@@ -508,6 +508,13 @@ fn assertions(scenario: &Scenario) -> Vec<Broken> {
             let message = "missing_links are those of a graph, and there is none: set graph.model";
             broken.push((path.clone(), message.to_owned()));
         }
+        let is_of_attackers = Figure::OF_ATTACKERS.contains(&assertion.figure);
+        let attack = |fault: &Fault| matches!(fault.what, What::Eclipse { .. });
+        if is_of_attackers && !scenario.faults.iter().any(attack) {
+            let name = assertion.figure.name();
+            let message = format!("{name} is of attackers, and nobody attacks: set do.eclipse");
+            broken.push((path.clone(), message));
+        }
         if let Some(name) = &assertion.channel {
             broken.extend(channel(path.clone(), name, scenario));
         }
@@ -529,8 +536,7 @@ fn assertions(scenario: &Scenario) -> Vec<Broken> {
                 match named.clone().count() {
                     1 => {}
                     0 => {
-                        let labels: Vec<_> =
-                            scenario.faults.iter().map(super::Fault::label).collect();
+                        let labels: Vec<_> = scenario.faults.iter().map(Fault::label).collect();
                         let known = match labels.is_empty() {
                             true => "there are none".into(),
                             false => format!("they are {}", labels.join(", ")),

@@ -367,6 +367,7 @@ fn who(what: &mut What) -> Option<&mut Who> {
         | What::Slow { who, .. }
         | What::Stall { who, .. }
         | What::Withhold { who, .. }
+        | What::Eclipse { who, .. }
         | What::ClockDrift { who, .. }
         | What::ClockJump { who, .. } => Some(who),
         _ => None,

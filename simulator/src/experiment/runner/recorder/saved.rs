@@ -10,6 +10,7 @@ use crate::experiment::runner::metrics::MetricsLook;
 use crate::experiment::runner::verdicts;
 use crate::experiment::scenario::{Scenario, Span};
 use crate::model::regional;
+use crate::observe::overlay::Exposure;
 
 /// All that was measured by a moment.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,6 +48,7 @@ struct WrittenPoint {
     dead_links: usize,
     unlinked_pairs: usize,
     missing_links: Option<usize>,
+    exposure: Option<Exposure>,
 }
 
 /// A histogram as it is written.
