@@ -46,6 +46,7 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
             "figure",
             "shared",
             "protocol",
+            "testing",
             "either",
             "strategy",
             "links",

@@ -420,8 +420,8 @@ mod tests {
     fn much_is_tried_and_much_is_promised() {
         let plans: Vec<_> = (0..1_000).map(|seed| Plan::draw(seed, &[])).collect();
         let share = |of: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| of(plan)).count();
-        assert!(share(&|plan| plan.promise.whole) > 550, "one overlay");
-        assert!(share(&|plan| plan.promise.stays_whole) > 500, "at every moment");
+        assert!(share(&|plan| plan.promise.whole) > 450, "one overlay");
+        assert!(share(&|plan| plan.promise.stays_whole) > 400, "at every moment");
         assert!(share(&|plan| plan.promise.complete) > 100, "a full mesh");
         assert!(share(&|plan| plan.storm.is_some()) > 30, "storms");
         assert!(share(&|plan| plan.promise.meets) > 20, "two that meet");
