@@ -102,7 +102,8 @@ fn a_secret_keeps_others_out_and_is_rotated_by_commands() {
     assert_eq!(error, format!("error: secret {old_id} is in use: use another one first"));
     for step in [["secret", "use", new_id], ["secret", "remove", old_id]] {
         let made = one.command(&step);
-        assert!(made.status.success(), "{step:?}: {}", text(&made.stderr));
+        let said = text(&made.stdout) + &text(&made.stderr);
+        assert!(made.status.success(), "{step:?}: {said}");
         assert!(text(&made.stdout).contains("3 of 3 nodes"), "{}", text(&made.stdout));
     }
     for name in ["one.secret", "two.secret", "three.secret"] {

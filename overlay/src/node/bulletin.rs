@@ -19,6 +19,9 @@ pub(crate) const NAME: &str = "murmurate.admission";
 pub(crate) struct Bulletin {
     gate: Arc<Gate>,
     neighbors: Vec<Incarnation>,
+    /// Neighbours that were not told: they have not proven enough yet. Tried again while there are any.
+    untold: Vec<Incarnation>,
+    tries_again: bool,
     /// How often it has compared with one of them, each in its turn.
     turns: usize,
     armed: bool,
@@ -27,9 +30,17 @@ pub(crate) struct Bulletin {
 /// How often a neighbour is compared with: what was sent to it may have been lost.
 const COMPARES: Duration = Duration::from_secs(10);
 
-/// It is time to compare with the next one.
+/// How long until neighbours are tried again that were not told: they are about to prove themselves anew.
+const TRIES_AGAIN: Duration = Duration::from_secs(1);
+
+/// What it is time for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Compare;
+pub(crate) enum Timer {
+    /// To compare with the next neighbour.
+    Compare,
+    /// To tell those that were not told.
+    TellAgain,
+}
 
 /// What nodes say to each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,20 +76,39 @@ pub(crate) struct Heeded;
 
 impl Bulletin {
     pub(crate) fn new(gate: Arc<Gate>) -> Self {
-        Self { gate, neighbors: Vec::new(), turns: 0, armed: false }
-    }
-
-    fn spread(&self, but: Option<Incarnation>, fx: &mut impl Effects<Incarnation, Bytes, Self>) {
-        for neighbor in self.neighbors.iter().filter(|neighbor| Some(**neighbor) != but) {
-            self.tell(*neighbor, fx);
+        Self {
+            gate,
+            neighbors: Vec::new(),
+            untold: Vec::new(),
+            tries_again: false,
+            turns: 0,
+            armed: false,
         }
     }
 
-    /// Tells a neighbour the notice, unless it is about to be hung up on: it must not learn new secrets by
-    /// one that is of no use any more.
-    fn tell(&self, to: Incarnation, fx: &mut impl Effects<Incarnation, Bytes, Self>) {
-        if let Some(notice) = self.gate.notice().filter(|_| self.gate.trusts(to.node)) {
+    fn spread(
+        &mut self,
+        but: Option<Incarnation>,
+        fx: &mut impl Effects<Incarnation, Bytes, Self>,
+    ) {
+        let told = self.neighbors.iter().copied().filter(|neighbor| Some(*neighbor) != but);
+        for neighbor in told.collect::<Vec<_>>() {
+            self.tell(neighbor, fx);
+        }
+    }
+
+    /// Tells a neighbour the notice. It must not learn new secrets by one that is of no use any more: it is
+    /// told once it has proven one that is.
+    fn tell(&mut self, to: Incarnation, fx: &mut impl Effects<Incarnation, Bytes, Self>) {
+        let Some(notice) = self.gate.notice() else { return };
+        if self.gate.trusts(to.node) {
+            self.untold.retain(|untold| *untold != to);
             fx.send(to, Said::Latest(notice));
+        } else if self.neighbors.contains(&to) && !self.untold.contains(&to) {
+            self.untold.push(to);
+            if !std::mem::replace(&mut self.tries_again, true) {
+                fx.arm(TRIES_AGAIN, Timer::TellAgain);
+            }
         }
     }
 
@@ -91,7 +121,7 @@ impl Bulletin {
 
 impl Service<Incarnation, Bytes> for Bulletin {
     type Message = Said;
-    type Timer = Compare;
+    type Timer = Timer;
     type Command = Spread;
     type Event = Heeded;
 
@@ -104,21 +134,30 @@ impl Service<Incarnation, Bytes> for Bulletin {
         match input {
             Input::Join if !self.armed => {
                 self.armed = true;
-                fx.arm(COMPARES, Compare);
+                fx.arm(COMPARES, Timer::Compare);
             }
-            Input::Expired(Compare) => {
-                fx.arm(COMPARES, Compare);
+            Input::Expired(Timer::Compare) => {
+                fx.arm(COMPARES, Timer::Compare);
                 self.turns = self.turns.wrapping_add(1);
                 let turn = self.turns.checked_rem(self.neighbors.len());
                 if let Some(neighbor) = turn.and_then(|turn| self.neighbors.get(turn)) {
                     self.compare(*neighbor, fx);
                 }
             }
+            Input::Expired(Timer::TellAgain) => {
+                self.tries_again = false;
+                for untold in std::mem::take(&mut self.untold) {
+                    self.tell(untold, fx);
+                }
+            }
             Input::NeighborUp(peer) => {
                 self.neighbors.push(peer);
                 self.compare(peer, fx);
             }
-            Input::NeighborDown(peer, _) => self.neighbors.retain(|neighbor| *neighbor != peer),
+            Input::NeighborDown(peer, _) => {
+                self.neighbors.retain(|neighbor| *neighbor != peer);
+                self.untold.retain(|untold| *untold != peer);
+            }
             Input::Receive { from, message: Said::Have(version) }
                 if self.gate.version().is_some_and(|own| version < own) =>
             {
@@ -140,3 +179,6 @@ impl Service<Incarnation, Bytes> for Bulletin {
         Violation::unless(known == neighbors, "the bulletin goes to the neighbours", differ)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,8 @@ pub use certificate::{
 };
 pub use denial::Denial;
 pub(crate) use denial::NotAdmitted;
+#[cfg(test)]
+pub(crate) use gate::Pass;
 pub(crate) use gate::{Gate, Side, Verdict};
 pub(crate) use handshake::admit;
 pub(crate) use notice::{Notice, Version};
