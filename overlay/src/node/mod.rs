@@ -52,6 +52,8 @@ mod pressure;
 mod reach;
 mod services;
 mod spawn;
+#[cfg(test)]
+mod spoil;
 mod stack;
 pub mod state;
 mod topics;

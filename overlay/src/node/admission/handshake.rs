@@ -181,3 +181,6 @@ async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) {
     let mut ignored = [0; 64];
     while stream.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
 }
+
+#[cfg(test)]
+mod tests;

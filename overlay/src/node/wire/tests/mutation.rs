@@ -9,30 +9,14 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::super::check::{codec, encode, hold, other_codec, take};
 use super::super::*;
 use super::any_frame;
+use crate::node::spoil::{Draw, Header, WAYS, how_many};
 
+/// In all, unless the environment says otherwise.
 const FRAMES: usize = 1_000_000;
 const MAX_FRAME: usize = 1 << 20;
 
-/// SplitMix64: the same frames everywhere.
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-
-    fn bytes(&mut self, most: usize) -> Vec<u8> {
-        let length = self.below(most + 1);
-        (0..length).map(|_| self.next() as u8).collect()
-    }
-}
+/// Of a frame.
+const FRAME: Header = Header { bytes: HEADER, length: 1..HEADER, rest: HEADER, kind: (0, 11) };
 
 /// Frames of every kind and shape, most of them small.
 fn corpus() -> Vec<Vec<u8>> {
@@ -50,78 +34,16 @@ fn corpus() -> Vec<Vec<u8>> {
     all
 }
 
-const WAYS: usize = 9;
-
-/// Spoils a frame in one of the [`WAYS`].
-fn spoil(way: usize, frame: &mut Vec<u8>, other: &[u8], draw: &mut Draw) {
-    let at = draw.below(frame.len());
-    match way {
-        0 => {
-            for _ in 0..=draw.below(8) {
-                let at = draw.below(frame.len());
-                frame[at] ^= 1 << draw.below(8);
-            }
-        }
-        1 => frame.truncate(at),
-        2 => {
-            let length = [draw.next() as u32, (frame.len() as u32).wrapping_sub(5), 0xff_ffff, 0];
-            let length = length[draw.below(4)].to_be_bytes();
-            frame[1..HEADER].copy_from_slice(&length[1..]);
-        }
-        3 => {
-            // A number that is far too large, or too long for its type.
-            let bytes = [0xff; 10];
-            let length = [1, 2, 3, 4, 9][draw.below(5)];
-            let last = [0x01, 0x0f, 0x7f][draw.below(3)];
-            let at = at.max(HEADER.min(frame.len()));
-            let end = frame.len().min(at + draw.below(3));
-            frame.splice(at..end, bytes[..length].iter().copied().chain([last]));
-        }
-        4 => {
-            frame.truncate(at.max(HEADER));
-            frame.extend_from_slice(&other[draw.below(other.len())..]);
-        }
-        5 => {
-            *frame = [&[draw.below(9) as u8, 0, 0, 0][..], &draw.bytes(120)].concat();
-        }
-        6 => frame[0] = draw.below(11) as u8,
-        7 => {
-            let end = frame.len().min(at + draw.below(40));
-            let again = frame[at..end].to_vec();
-            let into = draw.below(frame.len());
-            frame.splice(into..into, again);
-        }
-        _ => frame.extend(draw.bytes(20)),
-    }
-}
-
-/// Lets the header announce what follows.
-fn mend_length(frame: &mut [u8]) {
-    if frame.len() >= HEADER {
-        let length = ((frame.len() - HEADER) as u32).to_be_bytes();
-        frame[1..HEADER].copy_from_slice(&length[1..]);
-    }
-}
-
 #[test]
 fn a_million_spoiled_frames_are_refused_or_harmless() {
     let corpus = corpus();
     let mut draw = Draw(2_007);
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     let mut still_frames = [0; WAYS];
-    for _ in 0..FRAMES {
-        let mut frame = corpus[draw.below(corpus.len())].clone();
-        let ways = 1 + draw.below(3);
-        let mut way = 0;
-        for _ in 0..ways {
-            way = draw.below(WAYS);
-            if frame.len() >= HEADER {
-                spoil(way, &mut frame, &corpus[draw.below(corpus.len())], &mut draw);
-            }
-        }
-        if draw.below(4) > 0 {
-            mend_length(&mut frame);
-        }
+    let frames = how_many(FRAMES);
+    for _ in 0..frames {
+        let mut frame = draw.of(&corpus).clone();
+        let way = FRAME.spoil(&mut frame, &corpus, &mut draw);
         let mut taken = None;
         let codec = if draw.below(5) == 0 { other_codec() } else { codec() };
         let spent = allocation_counter::measure(|| taken = take(&frame, MAX_FRAME, &codec));
