@@ -81,6 +81,17 @@ pub enum ConfigError {
         /// Neighbours, [`Builder::membership`].
         active_capacity: usize,
     },
+    /// Broadcasts that are kept for others would leave too little memory for everything else.
+    #[error(
+        "memory_bytes = {memory_bytes} is too small: it must be at least twice \
+         anti_entropy.retained_bytes = {retained_bytes}"
+    )]
+    Memory {
+        /// [`Limits::memory_bytes`].
+        memory_bytes: usize,
+        /// Of [`Builder::anti_entropy`].
+        retained_bytes: usize,
+    },
     /// The network id is empty or too long.
     #[error("network = {0:?} is out of range: 1 to 64 bytes")]
     Network(String),
@@ -337,6 +348,16 @@ impl Builder {
         Ok(())
     }
 
+    /// Broadcasts that are kept for others leave room for the rest.
+    fn check_memory(&self) -> Result<(), ConfigError> {
+        let (memory_bytes, retained_bytes) =
+            (self.limits.memory_bytes, self.anti_entropy.retained_bytes);
+        if retained_bytes > memory_bytes / 2 {
+            return Err(ConfigError::Memory { memory_bytes, retained_bytes });
+        }
+        Ok(())
+    }
+
     fn check_strategies(&self) -> Result<Strategies, ConfigError> {
         let (membership, broadcast) = (&*self.membership, &*self.broadcast);
         let names = [membership.name(), broadcast.name()];
@@ -364,6 +385,7 @@ impl Builder {
         }
         self.limits.validate().map_err(ConfigError::Limits)?;
         self.check_connections()?;
+        self.check_memory()?;
         channels::check(&self.channels)?;
         Declared::check(&self.services)?;
         for topic in &self.catch_up {
@@ -415,6 +437,10 @@ mod tests {
         );
         let enough = Limits { max_connections: 517, ..Limits::default() };
         assert_eq!(says(limits(enough)), "");
+        let wrong = Limits { memory_bytes: 100 << 20, ..Limits::default() };
+        let expected = "memory_bytes = 104857600 is too small: it must be at least twice \
+                        anti_entropy.retained_bytes = 67108864";
+        assert_eq!(says(limits(wrong)), expected);
         let wrong = Limits { join_wait: Duration::ZERO, ..Limits::default() };
         assert!(says(limits(wrong)).starts_with("join_wait = 0ns"));
         let wrong = Limits { leave_wait: Duration::ZERO, ..Limits::default() };

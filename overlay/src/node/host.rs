@@ -14,6 +14,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::book::Book;
+use super::budget::Budget;
 use super::clock::micros_since_1970;
 use super::event::Event;
 use super::heard::Heards;
@@ -44,7 +45,8 @@ pub(crate) struct Host {
     pub(crate) addresses: Addresses,
     pub(crate) book: Book,
     pub(crate) routes: BTreeMap<NodeId, Route>,
-    pub(crate) outbox_limit: usize,
+    outbox_limit: usize,
+    budget: Arc<Budget>,
     /// How fast this node publishes.
     pub(crate) pacer: Pacer,
     pub(crate) timers: Vec<(Instant, Timer)>,
@@ -80,7 +82,7 @@ impl Host {
     pub(crate) fn new(
         me: Incarnation,
         addresses: Addresses,
-        outbox_limit: usize,
+        (outbox_limit, budget): (usize, Arc<Budget>),
         topics: Topics,
         metrics: Arc<Counters>,
         kinds: &[&str],
@@ -95,6 +97,7 @@ impl Host {
             book: Book::default(),
             routes: BTreeMap::new(),
             outbox_limit,
+            budget,
             pacer: Pacer::new(Instant::now()),
             timers: Vec::new(),
             topics,
@@ -141,11 +144,17 @@ impl Host {
             self.routes.remove(&to.node);
         }
         let wanted = &mut self.wanted;
-        let limit = self.outbox_limit;
+        let (limit, budget) = (self.outbox_limit, &self.budget);
         Some(self.routes.entry(to.node).or_insert_with(|| {
             wanted.push(to.node);
-            Route::new(to, limit)
+            Route::new(to, limit, budget)
         }))
+    }
+
+    /// The route to a node that is connected, whatever runs there otherwise.
+    pub(crate) fn direct_route(&mut self, to: Incarnation) -> &mut Route {
+        let (limit, budget) = (self.outbox_limit, &self.budget);
+        self.routes.entry(to.node).or_insert_with(|| Route::new(to, limit, budget))
     }
 
     /// The node of `stale` runs as `present`, as it says itself. If the other one is later, its clock was set
@@ -414,7 +423,15 @@ mod tests {
         let topics = Topics::new(1, Default::default(), counters.lagged.clone());
         let kinds = kinds(&wire::check::codec());
         let (me, events) = (peer(1), broadcast::Sender::new(1));
-        Host::new(me, Addresses::default(), 1_000, topics, counters, &kinds, events)
+        Host::new(
+            me,
+            Addresses::default(),
+            (1_000, Budget::plenty()),
+            topics,
+            counters,
+            &kinds,
+            events,
+        )
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ use prometheus::{
 };
 
 use super::admission::Denial;
+use super::budget::Kept;
 use super::channels::Families;
 use super::link::LinkEnd;
 
@@ -61,6 +62,9 @@ pub(crate) struct Counters {
     pub(crate) latency: Histogram,
     messages: [IntCounterVec; 2],
     pub(crate) outbox_bytes: IntGauge,
+    /// Of the node's budget.
+    pub(crate) memory_bytes: IntGauge,
+    pub(crate) memory_refused: IntCounterVec,
     pub(crate) outbox_control_dropped: IntCounter,
     pub(crate) outbox_payloads_dropped: IntCounter,
     pub(crate) slow_links: IntGauge,
@@ -141,7 +145,7 @@ pub(crate) const DIAL_OUTCOMES: [&str; 9] = [
     "other",
 ];
 /// Why links end, as `murmurate_links_ended_total` labels it.
-pub(crate) const LINK_ENDS: [&str; 11] = [
+pub(crate) const LINK_ENDS: [&str; 12] = [
     "goodbye",
     "replaced",
     "idle",
@@ -153,8 +157,9 @@ pub(crate) const LINK_ENDS: [&str; 11] = [
     "unsupported",
     "not_admitted",
     "forged",
+    "no_memory",
 ];
-const _: () = assert!(LinkEnd::Forged as usize + 1 == LINK_ENDS.len());
+const _: () = assert!(LinkEnd::NoMemory as usize + 1 == LINK_ENDS.len());
 
 const DOWN_REASONS: [&str; 8] =
     ["failed", "silent", "evicted", "dropped", "left", "leaving", "restarted", "renewed"];
@@ -235,6 +240,16 @@ impl Maker {
     fn lagged(&self) -> IntCounter {
         let help = "Broadcasts that subscriptions lost because they were not read in time.";
         self.counter("murmurate_subscription_lagged_total", help)
+    }
+
+    fn memory_bytes(&self) -> IntGauge {
+        let help = "Bytes of limits.memory_bytes that are taken.";
+        self.gauge("murmurate_memory_bytes", help)
+    }
+
+    fn memory_refused(&self) -> IntCounterVec {
+        let help = "Times that something was refused, or had to wait, for want of memory.";
+        self.reasons("murmurate_memory_refused_total", help, "what", &Kept::LABELS)
     }
 
     fn gave_way(&self) -> IntCounter {
@@ -367,6 +382,8 @@ impl Metrics {
             latency: make.latency(),
             messages: make.messages(),
             outbox_bytes: gauge("murmurate_outbox_bytes", "Bytes that wait in outboxes."),
+            memory_bytes: make.memory_bytes(),
+            memory_refused: make.memory_refused(),
             outbox_control_dropped,
             outbox_payloads_dropped,
             slow_links: gauge("murmurate_slow_links", "Links whose peer reads too slowly."),

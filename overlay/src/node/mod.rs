@@ -22,7 +22,7 @@
 //! | `reach` | where others are told to dial this one |
 //! | `state` | what is kept over a restart |
 //! | `heard` | how far broadcasts got, over a restart |
-//! | `limits` | what it allows itself and others |
+//! | `limits`, `budget` | what it allows itself and others |
 //! | `wire` | the bytes |
 //! | `pressure` | how fast it publishes |
 //! | `event`, `clock` | what it tells its owner, and what time it is |
@@ -32,6 +32,7 @@
 pub mod admission;
 mod authorship;
 mod book;
+mod budget;
 mod bulletin;
 mod channels;
 mod clock;

@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::admission::{Admission, Gate};
 use super::authorship::Authorship;
+use super::budget::Budget;
 use super::bulletin::{self, Bulletin, Heeded};
 use super::channels::Hub;
 use super::config::{Builder, ConfigError, SpawnError};
@@ -36,6 +37,10 @@ const COMMANDS: usize = 64;
 const PUBLISHES: usize = 256;
 /// Events an owner may fall behind.
 const EVENTS: usize = 256;
+
+/// Files that a process has open beside connections, about.
+#[cfg(target_os = "linux")]
+const OWN_FILES: usize = 64;
 
 impl Builder {
     /// Starts the node: it listens, and waits to be told to join or to be joined.
@@ -72,6 +77,7 @@ impl Builder {
         let me = Incarnation { node, started };
         self.admission.check(node, &self.network).map_err(ConfigError::from)?;
         self.warn_of_strangers();
+        self.warn_of_files();
         let key = self.signs().then(|| identity.clone());
         let counters = self.metrics.counters();
         let counters = (counters.forged.clone(), counters.stale.clone());
@@ -108,10 +114,13 @@ impl Builder {
         let events = broadcast::Sender::new(EVENTS);
         let (commands, take_commands) = mpsc::channel(COMMANDS);
         let (publishes, take_publishes) = mpsc::channel(PUBLISHES);
+        let refused = self.metrics.counters().memory_refused.clone();
+        let retained = self.anti_entropy.retained_bytes;
+        let budget = Budget::new(self.limits.memory_bytes, retained, refused);
         let hub = Arc::new(Hub::new(
             me,
             (Arc::clone(&gate), Arc::clone(&authorship)),
-            self.limits.clone(),
+            (self.limits.clone(), Arc::clone(&budget)),
             self.channels,
             &commands,
             &self.metrics.counters().channels,
@@ -123,7 +132,7 @@ impl Builder {
         let mut host = Host::new(
             me,
             addresses,
-            self.limits.outbox_bytes,
+            (self.limits.outbox_bytes, Arc::clone(&budget)),
             topics.clone(),
             self.metrics.counters(),
             &stack::kinds(&strategies.codec),
@@ -153,6 +162,7 @@ impl Builder {
                 stall_wait: self.limits.stall_wait,
                 codec: strategies.codec,
                 authorship,
+                budget,
             },
             limits: self.limits.clone(),
             hub: Arc::clone(&hub),
@@ -188,6 +198,21 @@ impl Builder {
         }
         Ok(node)
     }
+    /// A connection over TCP needs a file of the process.
+    fn warn_of_files(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(files) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+            && files < self.limits.max_connections.saturating_add(OWN_FILES) as u64
+        {
+            tracing::warn!(
+                files,
+                max_connections = self.limits.max_connections,
+                "the process may not open as many files as connections: raise its limit (ulimit -n, \
+                 LimitNOFILE), or lower max_connections"
+            );
+        }
+    }
+
     /// An open network is for who cannot be reached by strangers.
     fn warn_of_strangers(&self) {
         let is_loopback = |address: &&Multiaddr| match address.iter().next() {

@@ -16,12 +16,16 @@ use super::wire::Hello;
 use crate::NodeId;
 use crate::channel::Path;
 use crate::channel::session::{Fit, Greeting, Welcome};
+use crate::node::budget::{Kept, Share};
 use murmurate_membership::Time;
 
 /// Ends of nodes that connected, and those of one node.
 const DIRECT: Room = Room { all: 16_384, each: 4_096 };
 /// Ends whose greeting came hop by hop, and those that came by one neighbour.
 pub(super) const RELAYED: Room = Room { all: 1_024, each: 256 };
+
+/// Bytes that an end without anything to deliver takes, about.
+const LANE: usize = 4 << 10;
 
 /// How many ends there may be.
 #[derive(Debug)]
@@ -75,10 +79,15 @@ impl InboundLanes {
         let (declared, greeting) = (&self.shared.declared[key.channel], hello.greeting);
         let Carries::Messages(kind) = &declared.carries else { return Err(Unattached::NoRoom) };
         let make = || {
+            let mut share = Share::of(&self.shared.budget, Kept::Lane);
+            if !share.grow(LANE) {
+                return Err(Unattached::NoRoom);
+            }
             let receiving = kind.receiving(greeting.base, declared.limits());
             let max = declared.options.max_message;
             let (shared, half) = (Arc::clone(&self.shared), self.shared.new_half());
-            Arc::new(InboundLane::new(shared, half, max, greeting.epoch, receiving))
+            let (epoch, shared) = (greeting.epoch, (shared, share));
+            Ok(Arc::new(InboundLane::new(shared, half, max, epoch, receiving)))
         };
         let now = self.shared.now();
         let mut ends = self.ends();
@@ -135,27 +144,24 @@ impl Ends {
         now: Time,
         key: Key,
         greeting: Greeting,
-        make: impl FnOnce() -> Arc<InboundLane>,
+        make: impl FnOnce() -> Result<Arc<InboundLane>, Unattached>,
     ) -> Result<Arc<InboundLane>, Unattached> {
         match self.direct.get(key).map(|lane| (lane, lane.fit(greeting, Path::Stream))) {
             Some((known, Fit::Resumes)) => return Ok(Arc::clone(known)),
             Some((_, Fit::Old)) => return Err(Unattached::Old),
             _ => {}
         }
+        let lane = match self.relayed.get(key) {
+            // It was reached hop by hop so far: now it is known whose it is.
+            Some(known) if known.fit(greeting, Path::Stream) == Fit::Resumes => Arc::clone(known),
+            _ => make()?,
+        };
         if !self.direct.make_room(now, key, key.from.node) {
             return Err(Unattached::NoRoom);
         }
-        let before = self.relayed.remove(key);
-        let lane = match before {
-            // It was reached hop by hop so far: now it is known whose it is.
-            Some(known) if known.fit(greeting, Path::Stream) == Fit::Resumes => known,
-            before => {
-                before.inspect(|before| before.end_relay(now));
-                make()
-            }
-        };
-        let before = self.direct.insert(key, key.from.node, Arc::clone(&lane));
-        before.inspect(|before| before.end_relay(now));
+        let relayed = self.relayed.remove(key).filter(|before| !Arc::ptr_eq(before, &lane));
+        let direct = self.direct.insert(key, key.from.node, Arc::clone(&lane));
+        relayed.into_iter().chain(direct).for_each(|before| before.end_relay(now));
         Ok(lane)
     }
 
@@ -167,7 +173,7 @@ impl Ends {
         key: Key,
         greeting: Greeting,
         by: NodeId,
-        make: impl FnOnce() -> Arc<InboundLane>,
+        make: impl FnOnce() -> Result<Arc<InboundLane>, Unattached>,
     ) -> Result<Arc<InboundLane>, Unattached> {
         for lane in self.direct.get(key).into_iter().chain(self.relayed.get(key)) {
             match lane.fit(greeting, Path::Relay) {
@@ -178,10 +184,10 @@ impl Ends {
                 Fit::Newer => {}
             }
         }
+        let lane = make()?;
         if !self.relayed.make_room(now, key, by) {
             return Err(Unattached::NoRoom);
         }
-        let lane = make();
         let before = self.relayed.insert(key, by, Arc::clone(&lane));
         before.inspect(|before| before.end_relay(now));
         Ok(lane)

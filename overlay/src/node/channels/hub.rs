@@ -22,6 +22,7 @@ use crate::channel::session::{End, Welcome};
 use crate::id::Incarnation;
 use crate::node::admission::Gate;
 use crate::node::authorship::Authorship;
+use crate::node::budget::Budget;
 use crate::node::command::{Command, OpenError, Opened};
 use crate::node::limits::Limits;
 use crate::node::transport::Slot;
@@ -93,12 +94,12 @@ impl Hub {
     pub(crate) fn new(
         me: Incarnation,
         (gate, authorship): (Arc<Gate>, Arc<Authorship>),
-        limits: Limits,
+        bounds: (Limits, Arc<Budget>),
         declared: Vec<Channel>,
         commands: &mpsc::Sender<Command>,
         metrics: &Families,
     ) -> Self {
-        let shared = Arc::new(Shared::new(me, gate, limits, declared, metrics));
+        let shared = Arc::new(Shared::new(me, gate, bounds, declared, metrics));
         let channels = shared.declared.iter().zip(&shared.counts);
         let accepts = |_: &Channel| {
             let (offer, take) = mpsc::channel(ACCEPTABLE);
@@ -106,7 +107,9 @@ impl Hub {
         };
         Self {
             inboxes: channels
-                .map(|(channel, counts)| Inbox::new(channel, counts.delivered.clone()))
+                .map(|(channel, counts)| {
+                    Inbox::new(channel, &shared.budget, counts.delivered.clone())
+                })
                 .collect(),
             accepts: shared.declared.iter().map(accepts).collect(),
             inbound: InboundLanes::new(Arc::clone(&shared)),

@@ -12,6 +12,7 @@ use super::wire::{self, BATCH, WireError};
 use crate::channel::session::{Fit, Greeting, Half, ReceiverSession, Welcome};
 use crate::channel::{Frame, Incoming, Nonsense, Path, Receiving};
 use crate::id::Incarnation;
+use crate::node::budget::Share;
 
 /// Which lane of which start of which node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,8 @@ pub(super) struct Key {
 #[derive(Debug)]
 pub(crate) struct InboundLane {
     shared: Arc<Shared>,
+    /// Of the node's budget.
+    _share: Share,
     /// Bytes of the largest answer.
     pub(super) max_message: usize,
     /// Nothing goes back.
@@ -45,7 +48,7 @@ struct Inner {
 
 impl InboundLane {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        (shared, share): (Arc<Shared>, Share),
         half: Half,
         max_message: usize,
         epoch: u64,
@@ -54,7 +57,7 @@ impl InboundLane {
         let silent = receiving.is_silent();
         let session = ReceiverSession::new(receiving, half, epoch);
         let inner = Mutex::new(Inner { session, turn: 0, relayed: false, writer: None });
-        Self { shared, max_message, silent, inner }
+        Self { shared, _share: share, max_message, silent, inner }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

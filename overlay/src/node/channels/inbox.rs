@@ -11,6 +11,7 @@ use super::declare::Channel;
 use super::inbound::InboundLane;
 use crate::NodeId;
 use crate::channel::Incoming;
+use crate::node::budget::{Budget, Kept, Share};
 
 /// A message as the application gets it. It is delivered once it is [acknowledged](Self::ack) or
 /// [answered](Self::answer).
@@ -98,6 +99,7 @@ impl Drop for Received {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
+    budget: Arc<Budget>,
     pub(super) messages: usize,
     pub(super) bytes: usize,
     /// Messages that went through.
@@ -106,17 +108,35 @@ pub(crate) struct Inbox {
     room: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     items: VecDeque<Received>,
     bytes: usize,
+    /// Of the node's budget: these bytes.
+    share: Share,
+    /// Somebody waits for room.
+    awaited: bool,
     ended: bool,
 }
 
+impl Queue {
+    fn count(&mut self) {
+        self.share.set(self.bytes);
+    }
+}
+
 impl Inbox {
-    pub(crate) fn new(channel: &Channel, delivered: IntCounter) -> Self {
+    pub(crate) fn new(channel: &Channel, budget: &Arc<Budget>, delivered: IntCounter) -> Self {
+        let queue = Queue {
+            items: VecDeque::new(),
+            bytes: 0,
+            share: Share::of(budget, Kept::Message),
+            awaited: false,
+            ended: false,
+        };
         Self {
-            queue: Mutex::default(),
+            queue: Mutex::new(queue),
+            budget: Arc::clone(budget),
             messages: channel.options.queue_messages,
             bytes: channel.options.queue_bytes,
             delivered,
@@ -131,12 +151,18 @@ impl Inbox {
     }
 
     fn is_full(&self, queue: &Queue) -> bool {
-        queue.items.len() >= self.messages || queue.bytes >= self.bytes
+        queue.items.len() >= self.messages || queue.bytes >= self.bytes || self.is_short(queue)
+    }
+
+    /// Whether the node has no memory for more than one message here.
+    fn is_short(&self, queue: &Queue) -> bool {
+        !queue.items.is_empty() && self.budget.is_short()
     }
 
     /// Whether it is worth waking whoever waits for room: for one place alone it is not.
     fn has_room(&self, queue: &Queue) -> bool {
-        4 * queue.items.len() <= 3 * self.messages && 4 * queue.bytes <= 3 * self.bytes
+        let fits = 4 * queue.items.len() <= 3 * self.messages && 4 * queue.bytes <= 3 * self.bytes;
+        fits && !self.is_short(queue)
     }
 
     /// Takes messages from a lane for as long as there are any and room for them. Whether there was
@@ -152,6 +178,7 @@ impl Inbox {
             }
             let Some(Incoming { number, message: data }) = deliveries.next() else { break true };
             queue.bytes += data.len();
+            queue.count();
             let lane = lane.hearer();
             queue.items.push_back(Received { from, data, relayed, number, lane });
         };
@@ -176,8 +203,12 @@ impl Inbox {
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
-            if self.has_room(&self.queue()) {
-                return;
+            {
+                let mut queue = self.queue();
+                if self.has_room(&queue) {
+                    return;
+                }
+                queue.awaited = true;
             }
             room.await;
         }
@@ -201,10 +232,11 @@ impl Inbox {
     /// The next message if there is one; `None` inside once the node has ended.
     pub(crate) fn try_next(&self) -> Option<Option<Received>> {
         let mut queue = self.queue();
-        let had_room = self.has_room(&queue);
         let Some(next) = queue.items.pop_front() else { return queue.ended.then_some(None) };
         queue.bytes -= next.data.len();
-        let has_room = !had_room && self.has_room(&queue);
+        queue.count();
+        let has_room = queue.awaited && self.has_room(&queue);
+        queue.awaited &= !has_room;
         let others = !queue.items.is_empty();
         if !others {
             // Bursts are rare: an idle inbox keeps no room for them.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::AsyncRead;
 use murmurate_membership::Time;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use super::declare::{Channel, Overflow};
 use super::error::{SendError, Undelivered};
 use super::receipts::Receipts;
 use super::shared::Shared;
-use super::wire::{self, BATCH, Declared, Hello, Refusal};
+use super::wire::{self, BATCH, Declared, FrameReader, Hello, Refusal};
 use crate::NodeId;
 use crate::channel::session::{End, Greeting, Half, Next, SenderSession, Want, Welcome};
 use crate::channel::{Depth, Frame, Full, Nonsense, Outcome, Path, Ticket};
@@ -126,6 +127,10 @@ impl Lane {
 
     pub(super) fn declared(&self) -> &Channel {
         &self.shared.declared[self.channel]
+    }
+
+    pub(super) fn reader<S: AsyncRead + Unpin>(&self, stream: S) -> FrameReader<S> {
+        self.shared.reader(stream, self.channel)
     }
 
     fn counts(&self) -> &ChannelCounts {

@@ -158,6 +158,7 @@ mod tests {
     use super::*;
     use crate::node::admission::{Admission, Gate};
     use crate::node::authorship::Authorship;
+    use crate::node::budget::Budget;
     use crate::node::channels::hub::Hub;
     use crate::{Channel, Incarnation, Metrics};
 
@@ -176,7 +177,7 @@ mod tests {
         let hub = Hub::new(
             me,
             (gate, Authorship::open()),
-            Limits::default(),
+            (Limits::default(), Budget::plenty()),
             declared,
             &commands,
             &counters.channels,

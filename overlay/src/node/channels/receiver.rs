@@ -10,10 +10,11 @@ use tokio::time::timeout;
 use super::declare::Carries;
 use super::hub::Hub;
 use super::inbound::{Ended, InboundLane, Key};
-use super::wire::{self, Answer, Batch, FrameReader, Hello, Refusal, WireError};
+use super::wire::{self, Answer, Batch, Hello, Refusal, WireError};
 use crate::NodeId;
 use crate::channel::Frame;
 use crate::id::Incarnation;
+use crate::node::budget::{Kept, Share};
 
 /// Frames handled together.
 const TOGETHER: usize = 64;
@@ -93,11 +94,14 @@ async fn read_frames(
     stream: impl AsyncRead + Unpin,
 ) -> Result<(), Ended> {
     let inbox = &hub.inboxes[key.channel];
-    let mut reader = FrameReader::new(stream, hub.shared.declared[key.channel].options.max_message);
+    let mut reader = hub.shared.reader(stream, key.channel);
+    // What is not in the inbox yet.
+    let mut held = Share::of(&hub.shared.budget, Kept::Message);
     let mut frames = Vec::new();
     loop {
         // No more is taken from the stream than the application takes from the inbox.
         inbox.take_all(key.from.node, lane).await;
+        held.set(0);
         let mut bytes = 0;
         while frames.len() < inbox.messages.min(TOGETHER)
             && bytes < inbox.bytes
@@ -107,6 +111,7 @@ async fn read_frames(
             frames.push(frame);
         }
         if !frames.is_empty() {
+            held.set(bytes);
             lane.receive(turn, &mut frames)?;
         } else if !reader.more().await? {
             return Err(WireError::Closed.into());

@@ -285,6 +285,7 @@ mod tests {
     use crate::channel::session::{Greeting, Half, Welcome};
     use crate::node::admission::{Admission, Gate};
     use crate::node::authorship::Authorship;
+    use crate::node::budget::Budget;
     use crate::{Channel, Limits, Metrics};
 
     const ME: u8 = 0;
@@ -324,7 +325,7 @@ mod tests {
             let hub = Hub::new(
                 me,
                 (gate, Authorship::open()),
-                Limits::default(),
+                (Limits::default(), Budget::plenty()),
                 declared,
                 &commands,
                 &counters.channels,

@@ -13,7 +13,7 @@ use super::hub::{Hub, OpenPath};
 use super::lane::{Lane, Said, Task};
 use super::lanes::Lanes;
 use super::relay;
-use super::wire::{self, Answer, Batch, FrameReader, Hello, Refusal, WireError};
+use super::wire::{self, Answer, Batch, Hello, Refusal, WireError};
 use crate::channel::Path;
 use crate::channel::session::End;
 use crate::node::transport::bulk;
@@ -139,7 +139,7 @@ async fn write_frames(
 
 /// Reads what comes back, to the other side's goodbye.
 async fn read_frames(lane: &Lane, stream: impl AsyncRead + Unpin) -> Result<(), WireError> {
-    let mut reader = FrameReader::new(stream, lane.declared().options.max_message);
+    let mut reader = lane.reader(stream);
     let mut frames = Vec::new();
     loop {
         let mut left = false;

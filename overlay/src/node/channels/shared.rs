@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use futures::AsyncRead;
 use murmurate_membership::Time;
 use prometheus::IntCounterVec;
 use tokio::sync::watch;
@@ -13,11 +14,12 @@ use tokio::time::{Instant, timeout};
 use super::counts::{ChannelCounts, Families};
 use super::declare::Channel;
 use super::error::SendError;
-use super::wire::{self, Declared, Hello, Refusal};
+use super::wire::{self, Declared, FrameReader, Hello, Refusal};
 use crate::NodeId;
 use crate::channel::session::Half;
 use crate::id::Incarnation;
 use crate::node::admission::Gate;
+use crate::node::budget::Budget;
 use crate::node::limits::Limits;
 
 /// Channels refused that are told of.
@@ -28,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) me: Incarnation,
     gate: Arc<Gate>,
     pub(crate) limits: Limits,
+    pub(super) budget: Arc<Budget>,
     pub(crate) declared: Vec<Channel>,
     /// One for each channel.
     pub(crate) counts: Vec<ChannelCounts>,
@@ -57,7 +60,7 @@ impl Shared {
     pub(super) fn new(
         me: Incarnation,
         gate: Arc<Gate>,
-        limits: Limits,
+        (limits, budget): (Limits, Arc<Budget>),
         declared: Vec<Channel>,
         metrics: &Families,
     ) -> Self {
@@ -65,6 +68,7 @@ impl Shared {
             me,
             gate,
             limits,
+            budget,
             counts: declared.iter().map(|channel| metrics.channel(&channel.name)).collect(),
             declared,
             epochs: AtomicU64::new(0),
@@ -142,6 +146,12 @@ impl Shared {
         if told.len() < DRIFT_TOLD && told.insert((by, node, channel.into())) {
             tracing::warn!(by, %node, channel, %refusal, "a channel is refused");
         }
+    }
+
+    /// Reads the frames of a channel from a stream.
+    pub(super) fn reader<S: AsyncRead + Unpin>(&self, stream: S, channel: usize) -> FrameReader<S> {
+        let max_message = self.declared[channel].options.max_message;
+        FrameReader::new(stream, max_message, self.limits.stall_wait, &self.budget)
     }
 
     pub(super) fn has_ended(&self) -> bool {

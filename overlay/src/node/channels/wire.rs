@@ -5,14 +5,18 @@
 //! and no frames.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::declare::Channel;
 use crate::channel::Frame;
 use crate::channel::session::{Greeting, Welcome};
+use crate::node::budget::{Budget, Kept, Share};
 
 /// Bytes before a body.
 pub(crate) const HEADER: usize = 12;
@@ -160,6 +164,8 @@ pub(crate) enum WireError {
     Io(#[from] std::io::Error),
     #[error("the other side closed the stream")]
     Closed,
+    #[error("the other side paused in the middle of a message for {0:?}")]
+    Stalled(Duration),
     #[error("the other side sent an invalid message: {0}")]
     Nonsense(String),
 }
@@ -304,11 +310,21 @@ pub(crate) struct FrameReader<S> {
     buffer: BytesMut,
     /// Bytes of the buffer that were read.
     end: usize,
+    /// A frame that began must go on within this.
+    stall_wait: Duration,
+    /// Of the node's budget: the buffer.
+    share: Share,
 }
 
 impl<S: AsyncRead + Unpin> FrameReader<S> {
-    pub(crate) fn new(stream: S, max_message: usize) -> Self {
-        Self { stream, max_message, buffer: BytesMut::new(), end: 0 }
+    pub(crate) fn new(
+        stream: S,
+        max_message: usize,
+        stall_wait: Duration,
+        budget: &Arc<Budget>,
+    ) -> Self {
+        let share = Share::of(budget, Kept::Frame);
+        Self { stream, max_message, buffer: BytesMut::new(), end: 0, stall_wait, share }
     }
 
     /// The next frame that is there whole.
@@ -335,8 +351,14 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
 
     /// Reads more; whether the stream goes on.
     pub(crate) async fn more(&mut self) -> Result<bool, WireError> {
-        self.make_room()?;
-        let read = self.stream.read(&mut self.buffer[self.end..]).await?;
+        self.make_room().await?;
+        let read = self.stream.read(&mut self.buffer[self.end..]);
+        let read = if self.end == 0 {
+            read.await?
+        } else {
+            let read = timeout(self.stall_wait, read).await;
+            read.map_err(|_| WireError::Stalled(self.stall_wait))??
+        };
         self.end += read;
         if read == 0 && self.end > 0 {
             return Err(WireError::Closed);
@@ -346,7 +368,7 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
 
     /// Room for the rest of a frame that began, or for a few frames. It grows with what really
     /// arrived: an announced length alone buys none.
-    fn make_room(&mut self) -> Result<(), WireError> {
+    async fn make_room(&mut self) -> Result<(), WireError> {
         if self.buffer.len() - self.end >= READ / 4 {
             return Ok(());
         }
@@ -355,7 +377,12 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
             None => 0,
         };
         let wanted = wanted.min(4 * self.end).max(self.end + READ / 4);
-        let mut larger = BytesMut::zeroed(wanted.max(READ));
+        let wanted = wanted.max(READ);
+        if wanted > READ && !self.share.grow_to(wanted, self.stall_wait).await {
+            return Err(WireError::Stalled(self.stall_wait));
+        }
+        self.share.set(wanted);
+        let mut larger = BytesMut::zeroed(wanted);
         larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
         self.buffer = larger;
         Ok(())
@@ -369,6 +396,7 @@ mod tests {
     use super::*;
 
     const MAX: usize = 1 << 20;
+    const STALL: Duration = Duration::from_secs(30);
 
     fn bytes(frames: &[Frame], compress: bool) -> Vec<u8> {
         let mut all = Vec::new();
@@ -381,7 +409,7 @@ mod tests {
     }
 
     async fn read(bytes: Vec<u8>) -> Result<Vec<Frame>, WireError> {
-        let mut reader = FrameReader::new(Cursor::new(bytes), MAX);
+        let mut reader = FrameReader::new(Cursor::new(bytes), MAX, STALL, &Budget::plenty());
         let mut frames = Vec::new();
         loop {
             while let Some(frame) = reader.whole()? {

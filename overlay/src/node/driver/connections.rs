@@ -20,7 +20,7 @@ use crate::NodeId;
 use crate::id::Incarnation;
 use crate::node::event::Event;
 use crate::node::link::outbox::{Outbox, Turn};
-use crate::node::link::route::{Route, Via};
+use crate::node::link::route::Via;
 use crate::node::link::{self, LinkEnd, LinkError, OnConnection};
 use crate::node::metrics::LINK_ENDS;
 use crate::node::stack::Input;
@@ -263,8 +263,7 @@ impl Driver {
         };
         let contact = new.contact.clone();
         self.reconcile(peer);
-        let limit = self.host.outbox_limit;
-        let route = self.host.routes.entry(peer.node).or_insert_with(|| Route::new(peer, limit));
+        let route = self.host.direct_route(peer);
         if let Via::Link(old) = route.via {
             if self.keeps(old, id) {
                 self.retire(id, LinkEnd::Replaced);

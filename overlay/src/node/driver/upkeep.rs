@@ -30,6 +30,7 @@ pub(super) struct Levels {
     eager: Level,
     lazy: Level,
     outbox: Level,
+    memory: Level,
     slow: Level,
     connections: Level,
     /// Of each channel.
@@ -44,6 +45,7 @@ impl Levels {
             eager: Level::of(&metrics.eager),
             lazy: Level::of(&metrics.lazy),
             outbox: Level::of(&metrics.outbox_bytes),
+            memory: Level::of(&metrics.memory_bytes),
             slow: Level::of(&metrics.slow_links),
             connections: Level::of(&metrics.connections),
             queues: hub.shared.counts.iter().map(|counts| Level::of(&counts.queue)).collect(),
@@ -216,6 +218,7 @@ impl Driver {
         levels.lazy.set(self.stack.broadcast().lazy().count());
         let routes = self.host.routes.values();
         levels.outbox.set(routes.clone().map(|route| route.outbox.depth().bytes).sum());
+        levels.memory.set(self.rules.budget.used());
         levels.slow.set(routes.filter(|route| route.is_slow()).count());
         levels.connections.set(self.connections.len() + self.pool.len());
         for (channel, level) in levels.queues.iter_mut().enumerate() {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{LinkError, Report, Rules, read};
 use crate::node::authorship::Authorship;
+use crate::node::budget::Budget;
 use crate::node::wire::check::codec;
 use crate::node::wire::{Frame, HEADER};
 
@@ -55,7 +56,8 @@ pub(crate) async fn read_pieces(
     stall_wait: Duration,
 ) -> (Vec<(Frame, usize)>, Result<(), LinkError>) {
     let (codec, authorship) = (codec(), Authorship::open());
-    let rules = Rules { max_frame, stall_wait, codec, authorship };
+    let budget = Budget::plenty();
+    let rules = Rules { max_frame, stall_wait, codec, authorship, budget };
     // One report at a time, as a busy driver takes them.
     let (to, mut reports) = mpsc::channel(1);
     let id = ConnectionId::new_unchecked(1);

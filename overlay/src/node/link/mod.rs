@@ -24,6 +24,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 
 use super::authorship::{Authorship, Forged};
+use super::budget::{Budget, Kept, Share};
 use super::wire::{
     Codec, Frame, FrameError, HEADER, Head, Hello, Kind, encode_empty, encode_padding, header,
 };
@@ -31,6 +32,8 @@ use outbox::{BATCH, Batch, Outbox, Taken, Turn};
 
 /// Bytes read at a time.
 const READ: usize = 16 << 10;
+/// Bytes of a frame, and of the start of the next one, for which there is always room.
+const FIRST: usize = 2 * READ;
 /// Bytes an idle link has room for.
 const IDLE: usize = 1 << 10;
 /// Frames reported together: decoded, a small frame is twenty times as large.
@@ -64,6 +67,8 @@ pub(crate) enum LinkError {
     Stalled(Duration),
     #[error("the peer passed on a forgery: {0}")]
     Forged(#[from] Forged),
+    #[error("there was no memory for a message of the peer for {0:?}")]
+    NoMemory(Duration),
 }
 
 /// Why a link ends. Its word in the metrics stands in `metrics::LINK_ENDS`.
@@ -84,6 +89,8 @@ pub(crate) enum LinkEnd {
     NotAdmitted,
     /// The peer passed on what its origin did not sign.
     Forged,
+    /// There was no memory for a message of the peer.
+    NoMemory,
 }
 
 impl From<&LinkError> for LinkEnd {
@@ -94,6 +101,7 @@ impl From<&LinkError> for LinkEnd {
             LinkError::Frame(_) => Self::Nonsense,
             LinkError::Stalled(_) => Self::Stalled,
             LinkError::Forged(_) => Self::Forged,
+            LinkError::NoMemory(_) => Self::NoMemory,
         }
     }
 }
@@ -151,6 +159,7 @@ pub(crate) struct Rules {
     pub(crate) stall_wait: Duration,
     pub(crate) codec: Codec,
     pub(crate) authorship: Arc<Authorship>,
+    pub(crate) budget: Arc<Budget>,
 }
 
 impl Rules {
@@ -170,7 +179,8 @@ pub(crate) async fn read(
     rules: Rules,
     reports: Reports,
 ) {
-    let mut reader = Reader { stream, rules, buffer: Vec::new(), start: 0, end: 0 };
+    let share = Share::of(&rules.budget, Kept::Frame);
+    let mut reader = Reader { stream, rules, buffer: Vec::new(), share, start: 0, end: 0 };
     let ended = reader.run(connection, &reports).await;
     // The driver is gone only when the node is.
     let _ = reports.send((connection, Report::ReadEnded(ended))).await;
@@ -181,6 +191,8 @@ struct Reader<S> {
     rules: Rules,
     /// Read and not decoded yet: from `start` to `end`.
     buffer: Vec<u8>,
+    /// Of the node's budget: the buffer.
+    share: Share,
     start: usize,
     end: usize,
 }
@@ -294,12 +306,14 @@ impl<S: AsyncRead + Unpin> Reader<S> {
     async fn read_when_idle(&mut self) -> Result<bool, LinkError> {
         (self.start, self.end) = (0, 0);
         self.buffer.resize(self.buffer.len().max(IDLE), 0);
-        let Self { stream, buffer, .. } = self;
+        let Self { stream, buffer, share, .. } = self;
+        share.set(buffer.capacity());
         let read = poll_fn(|context| {
             let read = Pin::new(&mut *stream).poll_read(context, buffer);
             if read.is_pending() && buffer.len() > IDLE {
                 buffer.truncate(IDLE);
                 buffer.shrink_to_fit();
+                share.set(buffer.capacity());
             }
             read
         });
@@ -314,8 +328,17 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             self.end -= self.start;
             self.start = 0;
         }
-        if self.buffer.len() < self.end + room {
-            self.buffer.resize(self.end + room, 0);
+        let wanted = self.end + room;
+        if self.buffer.len() < wanted {
+            let limit = self.rules.stall_wait;
+            // Without the first part nothing would come, not even control.
+            if wanted > self.buffer.capacity().max(FIRST)
+                && !self.share.grow_to(wanted, limit).await
+            {
+                return Err(LinkError::NoMemory(limit));
+            }
+            self.buffer.resize(wanted, 0);
+            self.share.set(self.buffer.capacity());
         }
         let into = &mut self.buffer[self.end..];
         let read = timeout(self.rules.stall_wait, self.stream.read(into)).await;

@@ -5,11 +5,12 @@
 //! means that the peer takes nothing at all: the link is given up.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use crate::node::budget::{Budget, Kept, Share};
 use crate::node::wire::Head;
 
 /// Bytes a writer takes at a time: a Yamux frame each, so small ones cost (one write per message is
@@ -26,12 +27,14 @@ pub(crate) struct Outbox {
     limit: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lanes {
     control: VecDeque<Vec<u8>>,
     payloads: VecDeque<(Option<Head>, Bytes)>,
     control_bytes: usize,
     payload_bytes: usize,
+    /// Of the node's budget: all of these.
+    share: Share,
     /// Bytes ever taken.
     taken: u64,
     /// How often a writer found nothing left.
@@ -87,8 +90,20 @@ pub(crate) struct Depth {
 }
 
 impl Outbox {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { lanes: Mutex::default(), limit }
+    pub(crate) fn new(limit: usize, budget: &Arc<Budget>) -> Self {
+        let lanes = Lanes {
+            control: VecDeque::new(),
+            payloads: VecDeque::new(),
+            control_bytes: 0,
+            payload_bytes: 0,
+            share: Share::of(budget, Kept::Payload),
+            taken: 0,
+            emptied: 0,
+            turn: 0,
+            finished: false,
+            waker: None,
+        };
+        Self { lanes: Mutex::new(lanes), limit }
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
@@ -102,6 +117,7 @@ impl Outbox {
             return Pushed::Shed;
         }
         lanes.control_bytes += frame.len();
+        lanes.count();
         lanes.control.push_back(frame);
         Pushed::Queued
     }
@@ -111,10 +127,13 @@ impl Outbox {
         let mut lanes = self.lanes();
         let length = head.as_ref().map_or(0, |head| head.len()) + body.len();
         // One payload always fits, however small the limit.
-        if lanes.payload_bytes > 0 && lanes.payload_bytes + length > self.limit {
+        if lanes.payload_bytes > 0
+            && (lanes.payload_bytes + length > self.limit || !lanes.share.grow(length))
+        {
             return Pushed::Shed;
         }
         lanes.payload_bytes += length;
+        lanes.count();
         lanes.payloads.push_back((head, body));
         Pushed::Queued
     }
@@ -123,6 +142,7 @@ impl Outbox {
     pub(crate) fn push_probe(&self, frame: Vec<u8>) {
         let mut lanes = self.lanes();
         lanes.payload_bytes += frame.len();
+        lanes.count();
         lanes.payloads.push_back((None, frame.into()));
     }
 
@@ -207,6 +227,10 @@ impl Batch {
 }
 
 impl Lanes {
+    fn count(&mut self) {
+        self.share.set(self.control_bytes + self.payload_bytes);
+    }
+
     fn fill(&mut self, batch: &mut Batch) {
         batch.bytes.clear();
         batch.large = None;
@@ -229,6 +253,7 @@ impl Lanes {
             batch.bytes.extend_from_slice(&body);
         }
         self.taken += batch.bytes.len() as u64;
+        self.count();
     }
 }
 
@@ -244,7 +269,7 @@ mod tests {
 
     #[test]
     fn control_overtakes_payloads_and_small_frames_share_a_batch() {
-        let outbox = Outbox::new(1 << 20);
+        let outbox = Outbox::new(1 << 20, &Budget::plenty());
         let turn = outbox.attach();
         assert_eq!(
             outbox.push_payload(Some(Head::any()), Bytes::from_static(b"x")),
@@ -260,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_large_payload_is_not_copied_and_ends_its_batch() {
-        let outbox = Outbox::new(1 << 20);
+        let outbox = Outbox::new(1 << 20, &Budget::plenty());
         let turn = outbox.attach();
         let large = Bytes::from(vec![7; BATCH + 1]);
         assert_eq!(outbox.push_payload(Some(Head::any()), large.clone()), Pushed::Queued);
@@ -275,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_large_frame_without_a_head_is_a_batch_too() {
-        let outbox = Outbox::new(1 << 20);
+        let outbox = Outbox::new(1 << 20, &Budget::plenty());
         let turn = outbox.attach();
         let large = Bytes::from(vec![7; BATCH + 1]);
         assert_eq!(outbox.push_payload(None, large.clone()), Pushed::Queued);
@@ -286,21 +311,21 @@ mod tests {
 
     #[test]
     fn both_lanes_are_bounded() {
-        let outbox = Outbox::new(1000);
+        let outbox = Outbox::new(1000, &Budget::plenty());
         let body = Bytes::from(vec![0; 400]);
         assert_eq!(outbox.push_payload(Some(Head::any()), body.clone()), Pushed::Queued);
         assert_eq!(outbox.push_payload(Some(Head::any()), body.clone()), Pushed::Queued);
         assert_eq!(outbox.push_payload(Some(Head::any()), body), Pushed::Shed);
         assert_eq!(outbox.push_control(vec![0; CONTROL_LIMIT]), Pushed::Queued);
         assert_eq!(outbox.push_control(vec![0]), Pushed::Shed);
-        let tiny = Outbox::new(1);
+        let tiny = Outbox::new(1, &Budget::plenty());
         assert_eq!(tiny.push_payload(Some(Head::any()), Bytes::new()), Pushed::Queued);
         assert_eq!(tiny.push_payload(Some(Head::any()), Bytes::new()), Pushed::Shed);
     }
 
     #[test]
     fn a_new_writer_takes_over_what_waits() {
-        let outbox = Outbox::new(1000);
+        let outbox = Outbox::new(1000, &Budget::plenty());
         let first = outbox.attach();
         assert_eq!(outbox.push_control(vec![9]), Pushed::Queued);
         let second = outbox.attach();
@@ -308,5 +333,24 @@ mod tests {
         assert_eq!(take(&outbox, second).1.bytes, [9]);
         outbox.finish();
         assert_eq!(take(&outbox, second).0, Poll::Ready(Taken::End));
+    }
+
+    #[test]
+    fn payloads_are_shed_for_want_of_memory_and_control_is_not() {
+        let budget = Budget::limited(1_000);
+        let [one, other] = [(); 2].map(|()| Outbox::new(1 << 20, &budget));
+        let payload = || Bytes::from(vec![0; 300]);
+        assert_eq!(one.push_payload(None, payload()), Pushed::Queued);
+        assert_eq!(one.push_payload(None, payload()), Pushed::Queued);
+        assert_eq!(one.push_payload(None, payload()), Pushed::Shed);
+        assert_eq!(other.push_payload(None, payload()), Pushed::Queued, "one always fits");
+        assert_eq!(other.push_payload(None, payload()), Pushed::Shed);
+        assert_eq!(other.push_control(vec![0; 50]), Pushed::Queued);
+        assert_eq!(budget.used(), 950);
+        let turn = one.attach();
+        let (_, batch) = take(&one, turn);
+        assert_eq!((batch.bytes.len(), budget.used()), (600, 350));
+        drop(other);
+        assert_eq!(budget.used(), 0);
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::outbox::{Depth, Outbox, Pushed};
 use crate::id::Incarnation;
+use crate::node::budget::Budget;
 use crate::node::pressure::Flow;
 use crate::node::wire::{Head, encode_probe};
 
@@ -53,11 +54,11 @@ pub(crate) enum PaceChange {
 const MEASURED: Duration = Duration::from_secs(2);
 
 impl Route {
-    pub(crate) fn new(peer: Incarnation, limit: usize) -> Self {
+    pub(crate) fn new(peer: Incarnation, limit: usize, budget: &Arc<Budget>) -> Self {
         let now = Instant::now();
         Self {
             peer,
-            outbox: Arc::new(Outbox::new(limit)),
+            outbox: Arc::new(Outbox::new(limit, budget)),
             via: Via::Pending,
             used: now,
             flow: Flow::new(now),
@@ -134,7 +135,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_little_while_much_waits_is_slow_until_it_caught_up() {
         let peer = Incarnation { node: NodeId::from_bytes([1; 32]), started: 1 };
-        let mut route = Route::new(peer, 1 << 20);
+        let mut route = Route::new(peer, 1 << 20, &Budget::plenty());
         route.via = Via::Link(ConnectionId::new_unchecked(1));
         let turn = route.outbox.attach();
         let mut now = Instant::now();
@@ -181,7 +182,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_all_at_once_is_not_slow_though_something_waits_at_each_look() {
         let peer = Incarnation { node: NodeId::from_bytes([1; 32]), started: 1 };
-        let mut route = Route::new(peer, 1 << 20);
+        let mut route = Route::new(peer, 1 << 20, &Budget::plenty());
         route.via = Via::Link(ConnectionId::new_unchecked(1));
         let turn = route.outbox.attach();
         let now = Instant::now();

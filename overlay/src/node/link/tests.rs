@@ -6,6 +6,7 @@ use murmurate_broadcast::plumtree;
 
 use super::check::{Pieces, read_all, read_pieces};
 use super::*;
+use crate::node::budget::Budget;
 use crate::node::wire::check::{a_hello, codec, encode};
 use crate::node::wire::{InnerMessage, PADDING, Publication};
 
@@ -156,7 +157,8 @@ fn tiny_frames_are_told_in_small_parts() {
         };
         let id = ConnectionId::new_unchecked(1);
         let (codec, authorship) = (codec(), Authorship::open());
-        let rules = Rules { max_frame: MAX_FRAME, stall_wait: STALL, codec, authorship };
+        let budget = Budget::plenty();
+        let rules = Rules { max_frame: MAX_FRAME, stall_wait: STALL, codec, authorship, budget };
         futures::join!(read(pieces, id, rules, to), collect);
         most
     });
@@ -189,4 +191,44 @@ fn spoiled_streams_end_and_nothing_breaks() {
         let seen: usize = ends.iter().filter(|(end, _)| end.contains(why)).map(|(_, n)| n).sum();
         assert!(seen >= 300, "{why}: {seen} of {ends:#?}");
     }
+}
+
+/// What arrives of a stream while somebody else holds all memory, for this long.
+async fn read_beside(held: Duration, frames: &[Frame]) -> (usize, Result<(), LinkError>) {
+    let budget = Budget::limited(MAX_FRAME * 5);
+    let mut others = Share::of(&budget, Kept::Frame);
+    others.set(MAX_FRAME * 4);
+    let (codec, authorship) = (codec(), Authorship::open());
+    let own = Arc::clone(&budget);
+    let rules = Rules { max_frame: MAX_FRAME, stall_wait: STALL, codec, authorship, budget: own };
+    let (to, mut reports) = mpsc::channel(1);
+    let bytes = stream(frames);
+    let pieces = Pieces { bytes: &bytes, cut: 1, stays: true };
+    let (mut came, mut ended) = (0, Ok(()));
+    let collect = async {
+        while let Some((_, report)) = reports.recv().await {
+            match report {
+                Report::Hello(_) | Report::WriteEnded(_) => {}
+                Report::Frames(frames) => came += frames.len(),
+                Report::ReadEnded(how) => ended = how,
+            }
+        }
+    };
+    let release = async {
+        tokio::time::sleep(held).await;
+        drop(others);
+    };
+    futures::join!(read(pieces, ConnectionId::new_unchecked(1), rules, to), collect, release);
+    assert_eq!(budget.used(), 0, "all is given back");
+    (came, ended)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_frame_waits_for_memory_and_small_ones_do_not() {
+    let small = || Frame::AskViews;
+    let frames = [small(), small(), gossip(MAX_FRAME / 2), small(), Frame::Bye];
+    let (came, ended) = read_beside(STALL / 2, &frames).await;
+    assert!(matches!((came, &ended), (4, Ok(()))), "{came} {ended:?}");
+    let (came, ended) = read_beside(2 * STALL, &frames).await;
+    assert!(matches!((came, &ended), (2, Err(LinkError::NoMemory(STALL)))), "{came} {ended:?}");
 }

@@ -3,11 +3,14 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::AsyncReadExt;
+use murmurate::Limits;
+use murmurate::broadcast::anti_entropy;
 
 use super::client::{Speaker, frame, number, write};
-use super::{House, short_timeouts, soon};
+use super::{House, patient, short_timeouts, soon};
 
 struct Draw(u64);
 
@@ -161,5 +164,39 @@ async fn one_that_asks_and_never_reads_is_let_go() {
     assert_eq!(house.told_of(id).await, "it takes or says nothing");
     house.ended("stalled").await;
     assert!(most <= 2 << 20, "{most} bytes waited");
+    house.serves().await;
+}
+
+/// Frames that begin and do not go on hold no more than the node's budget, and give it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_frames_stay_within_the_budget() {
+    const BUDGET: usize = 4 << 20;
+    const RETAINED: usize = 1 << 20;
+    let limits = Limits { memory_bytes: BUDGET, stall_wait: Duration::from_secs(5), ..patient() };
+    let retains = || anti_entropy::Parameters { retained_bytes: RETAINED, ..Default::default() };
+    let set_up =
+        |builder: murmurate::Builder| builder.limits(limits.clone()).anti_entropy(retains());
+    let mut house = House::built(set_up).await;
+    let mut strangers = Vec::new();
+    for _ in 0..12 {
+        let mut stranger = Speaker::greet(&house.address()).await;
+        // A broadcast of nearly 1 MiB, and a little more than half of it.
+        let half = [&[3, 0x0f, 0, 0][..], &vec![0; 520 << 10]].concat();
+        strangers.push(tokio::spawn(async move {
+            // The node hangs up before it has heard it all.
+            let _ = stranger.say(&half).await;
+            stranger.client.closed().await;
+        }));
+    }
+    house.counts("murmurate_memory_refused_total{what=\"frame\"}", 1).await;
+    let used = || house.count("murmurate_memory_bytes") as usize;
+    assert!((RETAINED..BUDGET).contains(&used()), "{} bytes", used());
+    house.serves().await;
+    for stranger in strangers {
+        soon(stranger).await.expect("the node closes the connection");
+    }
+    house.ended("stalled").await;
+    let used = || house.count("murmurate_memory_bytes") as usize;
+    super::until("memory is given back", async || used() < RETAINED + (64 << 10)).await;
     house.serves().await;
 }
