@@ -285,7 +285,7 @@ mod tests {
     use crate::channel::session::{Greeting, Half, Welcome};
     use crate::node::admission::{Admission, Gate};
     use crate::node::authorship::Authorship;
-    use crate::node::budget::Budget;
+    use crate::node::budget::{Budget, Kept, Share};
     use crate::{Channel, Limits, Metrics};
 
     const ME: u8 = 0;
@@ -316,6 +316,10 @@ mod tests {
 
     impl Fixture {
         fn new() -> Self {
+            Self::within(&Budget::plenty())
+        }
+
+        fn within(budget: &Arc<Budget>) -> Self {
             let metrics = Metrics::default();
             let me = Incarnation { node: node(ME), started: 1 };
             let (commands, _) = mpsc::channel(1);
@@ -325,7 +329,7 @@ mod tests {
             let hub = Hub::new(
                 me,
                 (gate, Authorship::open()),
-                (Limits::default(), Budget::plenty()),
+                (Limits::default(), Arc::clone(budget)),
                 declared,
                 &commands,
                 &counters.channels,
@@ -488,5 +492,42 @@ mod tests {
         let standing = (0..5_000).filter(|started| fixture.opens(of(201, *started), 1).is_some());
         let (standing, fair) = (standing.count(), 16_384 / 6);
         assert!((fair - 50..=fair).contains(&standing), "{standing} of six who want all");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lanes_are_refused_for_want_of_memory_and_known_ones_are_not() {
+        let budget = Budget::limited(1 << 20);
+        let fixture = Fixture::within(&budget);
+        let opened = (0..1_000).take_while(|at| fixture.opens(origin(*at), 1).is_some()).count();
+        assert_eq!(opened, (1 << 20) / 5 * 4 / (4 << 10));
+        assert!(fixture.opens(origin(0), 1).is_some(), "it goes on");
+        assert!(!fixture.greets(node(1), origin(2_000), 1));
+        drop(fixture);
+        run_until_quiet().await;
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_wait_one_by_one_while_there_is_no_memory() {
+        let budget = Budget::limited(100_000);
+        let fixture = Fixture::within(&budget);
+        let (lane, turn, _) = fixture.opens(origin(1), 1).expect("a lane");
+        let mut others = Share::of(&budget, Kept::Frame);
+        others.set(90_000);
+        lane.receive(turn, &mut (0..5).map(message).collect()).expect("messages");
+        let inbox = &fixture.hub.inboxes[0];
+        assert!(!inbox.fill(node(9), &lane));
+        assert_eq!(inbox.depth().0, 1, "one always fits");
+        let reads = async {
+            for number in 0..5 {
+                let message = inbox.next().await.expect("a message");
+                run_until_quiet().await;
+                // Enough for all the others, before the next one is read.
+                others.set(if number < 2 { 90_000 } else { 0 });
+                message.ack();
+            }
+        };
+        futures::join!(inbox.take_all(node(9), &lane), reads);
+        assert_eq!(inbox.depth(), (0, 0));
     }
 }
