@@ -97,7 +97,9 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
         "overlay/src",
         "node",
         &[
+            "spoil",
             "clock",
+            "budget",
             "admission",
             "unreachable",
             "event",

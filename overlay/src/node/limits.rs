@@ -19,8 +19,8 @@ murmurate_membership::parameters! {
         max_frame: usize = 1 << 20, in 1 << 10..=MAX_BODY, "bytes";
         /// Bytes of payloads that may wait for one peer; what does not fit is shed.
         outbox_bytes: usize = 4 << 20, in 1..=1 << 30, "bytes", >= max_frame;
-        /// Bytes that others can make the node keep: broadcasts retained for them, frames under way, what waits
-        /// for slow peers, lanes, and inboxes. From four fifths on, whatever can be refused is refused. At
+        /// Bytes that others can make the node keep; from four fifths on, what can be refused is.
+        /// Broadcasts retained for them, frames under way, what waits for slow peers, lanes, and inboxes. At
         /// least twice the `retained_bytes` of anti-entropy.
         memory_bytes: usize = 256 << 20, in 1 << 20..=1 << 40, "bytes";
         /// Messages a subscription holds before it counts those it loses.

@@ -252,6 +252,11 @@ impl Maker {
         self.reasons("murmurate_memory_refused_total", help, "what", &Kept::LABELS)
     }
 
+    fn links_ended(&self) -> IntCounterVec {
+        let name = "murmurate_links_ended_total";
+        self.reasons(name, "Links that ended.", "reason", &LINK_ENDS)
+    }
+
     fn gave_way(&self) -> IntCounter {
         self.counter(
             "murmurate_connections_gave_way_total",
@@ -397,12 +402,7 @@ impl Metrics {
             certificate_expires: make.certificate_expires(),
             shared_identities: make.shared_identities(),
             dials: make.reasons("murmurate_dials_total", "Dials.", "outcome", &DIAL_OUTCOMES),
-            links_ended: make.reasons(
-                "murmurate_links_ended_total",
-                "Links that ended.",
-                "reason",
-                &LINK_ENDS,
-            ),
+            links_ended: make.links_ended(),
             found: make.discovery_failures(),
             channels: Families::register(&make.0),
             registry: make.0,
