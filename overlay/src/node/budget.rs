@@ -71,8 +71,10 @@ impl Budget {
     }
 
     #[cfg(any(test, fuzzing))]
+    #[allow(clippy::expect_used, reason = "tests and fuzzers may")]
     pub(crate) fn limited(bytes: usize) -> Arc<Self> {
-        let refused = IntCounterVec::new(prometheus::opts!("refused", "Refused."), &["what"]);
+        let name = prometheus::Opts::new("refused", "Refused.");
+        let refused = IntCounterVec::new(name, &["what"]);
         Self::new(bytes, 0, refused.expect("a valid name"))
     }
 

@@ -12,6 +12,7 @@ use futures::FutureExt as _;
 use super::super::gate::Claim;
 use super::super::{Admission, Authority, Certified, Revocations, Secret, Secrets};
 use super::*;
+use crate::node::clock;
 use crate::node::spoil::{Draw, Header, how_many};
 
 /// In all, unless the environment says otherwise.
@@ -104,7 +105,8 @@ impl Pair {
 fn pairs() -> Vec<Pair> {
     let secrets = Secrets::new(Secret::generate());
     let authority = Authority::generate();
-    let until = SystemTime::now() + Duration::from_secs(3_600);
+    let now = Duration::from_micros(clock::micros_since_1970());
+    let until = SystemTime::UNIX_EPOCH + now + Duration::from_secs(3_600);
     let certified = |node| {
         let issued = authority.issue("flock", node, SystemTime::UNIX_EPOCH..until, ["writer"]);
         Admission::Certified(Box::new(Certified {
