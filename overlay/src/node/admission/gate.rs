@@ -337,7 +337,7 @@ impl Gate {
         lock(&self.barred).get(&node).is_some_and(|since| since.elapsed() < BARRED)
     }
 
-    pub(in crate::node) fn note(&self, node: NodeId, pass: Pass) {
+    pub(crate) fn note(&self, node: NodeId, pass: Pass) {
         let mut proven = lock(&self.proven);
         let before = proven.get(&node);
         let demoted =
