@@ -385,7 +385,6 @@ impl Builder {
         }
         self.limits.validate().map_err(ConfigError::Limits)?;
         self.check_connections()?;
-        self.check_memory()?;
         channels::check(&self.channels)?;
         Declared::check(&self.services)?;
         for topic in &self.catch_up {
@@ -393,9 +392,11 @@ impl Builder {
         }
         let catch_up = !self.catch_up.is_empty();
         let anti_entropy = anti_entropy::Parameters { catch_up, ..self.anti_entropy.clone() };
+        let anti_entropy = anti_entropy.check().map_err(ConfigError::AntiEntropy)?;
+        self.check_memory()?;
         Ok(Checked {
             strategies: self.check_strategies()?,
-            anti_entropy: Arc::new(anti_entropy.check().map_err(ConfigError::AntiEntropy)?),
+            anti_entropy: Arc::new(anti_entropy),
             router: Arc::new(self.limits.router().check().map_err(ConfigError::Router)?),
         })
     }
