@@ -46,7 +46,7 @@ fn through(
     let receivers = faults(&mut flock);
     let mut taken: BTreeSet<Got> = BTreeSet::new();
     let mut total: BTreeMap<String, usize> = BTreeMap::new();
-    let mut all_outcomes = Vec::new();
+    let mut delivered: BTreeSet<Got> = BTreeSet::new();
     for at in SENDERS {
         // A send waits for room or its outcome for the channel's time-out at most, more or less.
         let outcomes = flock.sent(at, mark);
@@ -55,21 +55,18 @@ fn through(
         for (outcome, numbers) in &outcomes {
             *total.entry(outcome.clone()).or_default() += numbers.len();
         }
-        all_outcomes.push((flock.id(at).to_owned(), outcomes));
-    }
-    for at in receivers {
-        for got in flock.got(at).into_iter().filter(|got| got.mark == mark) {
-            assert!(taken.insert(got.clone()), "delivered twice: {got:?}");
-        }
-    }
-    for (from, outcomes) in all_outcomes {
         for number in outcomes.get("delivered").into_iter().flatten() {
-            let got = Got { from: from.clone(), mark, number: *number };
-            assert!(taken.contains(&got), "acknowledged and lost: {got:?}");
+            delivered.insert(Got { from: flock.id(at).to_owned(), mark, number: *number });
         }
     }
+    let got = flock.got_at_last(&receivers, &delivered);
+    for got in got.into_iter().filter(|got| got.mark == mark) {
+        assert!(taken.insert(got.clone()), "delivered twice: {got:?}");
+    }
+    let lost = delivered.difference(&taken).next();
+    assert!(lost.is_none(), "acknowledged and lost: {lost:?}");
     flock.tell(&format!("{total:?}; {} taken by the receiver", taken.len()));
-    let delivered = total.get("delivered").copied().unwrap_or_default();
+    let delivered = delivered.len();
     assert!(delivered >= least_delivered, "{delivered} delivered");
 }
 

@@ -254,6 +254,19 @@ impl Flock {
         lock(&self.members[at].got).clone()
     }
 
+    /// The same of several nodes, once these messages are among them: a node says what it got before it
+    /// acknowledges it, but its word may come after the sender's.
+    pub(crate) fn got_at_last(&self, nodes: &[usize], expected: &BTreeSet<Got>) -> Vec<Got> {
+        loop {
+            let got: Vec<Got> = nodes.iter().flat_map(|at| self.got(*at)).collect();
+            let all: BTreeSet<&Got> = got.iter().collect();
+            if expected.iter().all(|one| all.contains(one)) || self.begun.elapsed() > self.bound {
+                return got;
+            }
+            sleep(LOOK);
+        }
+    }
+
     fn signal(&self, at: usize, signal: &str) {
         let pid = self.members[at].process.id().to_string();
         let sent = Process::new("kill").args([signal, &pid]).status();
