@@ -9,7 +9,8 @@
 //! | control, first parts of frames, one payload for each neighbour | it is taken: a fifth of the budget is left for them |
 //!
 //! What anti-entropy keeps for others is taken at the start. What the operating system and libp2p hold for a
-//! connection is bounded by `max_connections`, and not counted here.
+//! connection is bounded by `max_connections`, and not counted here. Nor is what subscriptions hold, which is
+//! bounded by `subscription_capacity`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -139,8 +140,8 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    pub(crate) fn of(memory: &Arc<Budget>, kept: Kept) -> Self {
-        Self { of: Arc::clone(memory), kept, bytes: 0 }
+    pub(crate) fn of(budget: &Arc<Budget>, kept: Kept) -> Self {
+        Self { of: Arc::clone(budget), kept, bytes: 0 }
     }
 
     fn refused(&self) {

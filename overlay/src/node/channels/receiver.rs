@@ -47,7 +47,8 @@ pub(crate) async fn serve(mut stream: Stream, from: NodeId, hub: Arc<Hub>) {
         Err(Ended::Replaced | Ended::Wire(WireError::Closed)) => {}
         Err(error) => {
             tracing::debug!(%from, %error, "a lane's stream ended");
-            if !matches!(error, Ended::Wire(WireError::Io(_))) {
+            use WireError::{Io, NoMemory, Stalled};
+            if !matches!(error, Ended::Wire(Io(_) | NoMemory(_) | Stalled(_))) {
                 hub.nonsense.inc();
             }
         }

@@ -166,6 +166,8 @@ pub(crate) enum WireError {
     Closed,
     #[error("the other side paused in the middle of a message for {0:?}")]
     Stalled(Duration),
+    #[error("there was no memory for a message of the other side for {0:?}")]
+    NoMemory(Duration),
     #[error("the other side sent an invalid message: {0}")]
     Nonsense(String),
 }
@@ -379,7 +381,7 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
         let wanted = wanted.min(4 * self.end).max(self.end + READ / 4);
         let wanted = wanted.max(READ);
         if wanted > READ && !self.share.grow_to(wanted, self.stall_wait).await {
-            return Err(WireError::Stalled(self.stall_wait));
+            return Err(WireError::NoMemory(self.stall_wait));
         }
         self.share.set(wanted);
         let mut larger = BytesMut::zeroed(wanted);
