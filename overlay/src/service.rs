@@ -125,6 +125,12 @@ pub trait Effects<P: Peer, T, S: Service<P, T> + ?Sized> {
     /// The incarnation of a node that could be dialled, if the views or the host know one. During
     /// [`Input::NeighborUp`] and [`Input::NeighborDown`] the views are not asked.
     fn known(&self, node: P::Node) -> Option<P>;
+    /// The time since 1970 by the machine's clock, which may be wrong and may jump, or `None` if the host's
+    /// [`Time`] is one that all peers share, as in a simulation. It is for comparisons between peers only;
+    /// timers go by `now`.
+    fn wall_clock(&self) -> Option<Time> {
+        None
+    }
 }
 
 /// No service.
@@ -239,6 +245,10 @@ where
     fn known(&self, node: P::Node) -> Option<P> {
         self.host.known(node)
     }
+
+    fn wall_clock(&self) -> Option<Time> {
+        self.host.wall_clock()
+    }
 }
 
 /// What the second of two services speaks to.
@@ -282,5 +292,9 @@ where
 
     fn known(&self, node: P::Node) -> Option<P> {
         self.host.known(node)
+    }
+
+    fn wall_clock(&self) -> Option<Time> {
+        self.host.wall_clock()
     }
 }

@@ -95,6 +95,10 @@ pub trait Effects<M: Membership, B: Broadcast, S: Service<M::Peer, B::Payload> =
     ) -> Option<M::Peer> {
         viewed
     }
+    /// The time since 1970, if the host has a clock for it.
+    fn wall_clock(&self) -> Option<Time> {
+        None
+    }
     /// Hands a broadcast that arrived over `hops` links to the application, once.
     fn deliver(&mut self, id: B::Id, hops: u16, payload: B::Payload);
     /// Hands over a broadcast that was published before this peer joined, if the host catches up.
@@ -418,6 +422,10 @@ where
             peers.filter(|peer| peer.node() == node).max()
         });
         self.host.known(node, viewed)
+    }
+
+    fn wall_clock(&self) -> Option<Time> {
+        self.host.wall_clock()
     }
 }
 

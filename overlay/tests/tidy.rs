@@ -16,11 +16,12 @@ use imports::{Circle, Crate, crates, show};
 /// together.
 const FILE_LINES: usize = 600;
 const FUNCTION_LINES: usize = 70;
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "membership",
     "broadcast",
     "overlay",
     "overlay/agent",
+    "overlay/services",
     "simulator",
     "simulator/mutants",
     "simulator/twin",
@@ -142,6 +143,14 @@ const LAYERS: &[(&str, &str, &[&str])] = &[
         &[
             "declare", "wire", "error", "counts", "receipts", "shared", "lane", "lanes", "inbound",
             "ends", "inbox", "demux", "hub", "receiver", "relay", "sender", "endpoint",
+        ],
+    ),
+    (
+        "overlay/services/src",
+        "the root",
+        &[
+            "clock", "dot", "key", "delta", "store", "compare", "roster", "config", "values",
+            "command", "cluster", "views", "node",
         ],
     ),
     (

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use either::Either;
 use murmurate_broadcast::{Carries as _, anti_entropy};
-use murmurate_membership::{DownReason, Mark, Notice};
+use murmurate_membership::{DownReason, Mark, Notice, Time};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -288,6 +288,10 @@ impl Effects<Membership, Broadcast, Services> for Host {
         }
         let linked = self.routes.get(&node).filter(|route| route.is_linked());
         linked.map(|route| route.peer).or(viewed)
+    }
+
+    fn wall_clock(&self) -> Option<Time> {
+        Some(Time::from_nanos(micros_since_1970().saturating_mul(1_000)))
     }
 
     fn deliver(&mut self, id: MessageId, hops: u16, publication: Publication) {

@@ -399,6 +399,7 @@ trait Outside {
     fn broadcast(&mut self, data: &Bytes);
     fn arm(&mut self, after: Duration, number: u64);
     fn known(&self, node: NodeId) -> Option<Incarnation>;
+    fn wall_clock(&self) -> Option<Time>;
     fn dropped(&self, why: &'static str);
 }
 
@@ -435,6 +436,10 @@ impl<E: Effects<Incarnation, Publication, Services>> Outside for Seam<'_, E> {
 
     fn known(&self, node: NodeId) -> Option<Incarnation> {
         self.fx.known(node)
+    }
+
+    fn wall_clock(&self) -> Option<Time> {
+        self.fx.wall_clock()
     }
 
     fn dropped(&self, why: &'static str) {
@@ -519,5 +524,9 @@ impl<S: NodeService> Effects<Incarnation, Bytes, S> for Performed<'_, S> {
 
     fn known(&self, node: NodeId) -> Option<Incarnation> {
         self.outside.known(node)
+    }
+
+    fn wall_clock(&self) -> Option<Time> {
+        self.outside.wall_clock()
     }
 }

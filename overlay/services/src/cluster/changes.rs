@@ -1,0 +1,181 @@
+//! What is done about changes of the state: who is alive, who is gone, and what becomes of what they wrote.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use murmurate::membership::{Time, nanos};
+use murmurate::service::Effects;
+
+use crate::command::{Event, Quorum};
+use crate::dot::Dot;
+use crate::key::{Key, Space};
+use crate::roster::News;
+use crate::store::{Change, Joined, Writer};
+
+use super::{Cluster, JUDGE, Step, Timer, links_after};
+
+/// Who is alive.
+impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
+    /// Sees to it that verdicts are come to, if there is a doubt.
+    pub(super) fn doubt(&mut self) {
+        if self.cluster.roster.doubts && !self.cluster.has_left {
+            self.arm(JUDGE, Timer::Judge);
+        }
+    }
+
+    pub(super) fn judge(&mut self) {
+        let Cluster { roster, neighbors, failed, config, verdict, .. } = &mut *self.cluster;
+        // Neither news nor a verdict that is due.
+        if !roster.doubts && verdict.is_some_and(|at| at > self.now) {
+            return self.arm(JUDGE, Timer::Judge);
+        }
+        let own = (&*neighbors, &*failed);
+        // Twice, as what is said takes its time to come.
+        let moment = links_after(roster.len()).saturating_mul(2);
+        let spans = (moment, config.suspicion);
+        let (news, next) = roster.judge(self.fx.me(), own, spans, self.now);
+        for (what, peer) in news {
+            self.fx.emit(Event::Member(what, peer));
+            match what {
+                News::Failed => self.appear(peer, false),
+                News::Back => self.appear(peer, true),
+                _ => {}
+            }
+        }
+        self.cluster.verdict = next;
+        if next.is_some() {
+            self.arm(JUDGE, Timer::Judge);
+        }
+        self.count();
+    }
+
+    /// Tells when the cluster has most of its nodes, and when it has not.
+    fn count(&mut self) {
+        let Some(expected) = self.cluster.config.expected else { return };
+        let here = self.cluster.roster.live().count();
+        let quorum = match here {
+            here if here >= expected => Quorum::Whole,
+            here if here > expected / 2 => Quorum::Majority,
+            _ => Quorum::Minority,
+        };
+        if self.cluster.quorum.replace(quorum) != Some(quorum) {
+            self.fx.emit(Event::Quorum(quorum));
+        }
+    }
+
+    /// Forgets those that have been away for too long.
+    pub(super) fn forget(&mut self) {
+        let now = self.now;
+        let keep = self.cluster.config.keep_failed;
+        let Some(since) = now.as_nanos().checked_sub(nanos(keep)) else {
+            return;
+        };
+        let since = Time::from_nanos(since);
+        let gone: Vec<P> = self.cluster.roster.failed_before(since).collect();
+        for peer in gone {
+            self.retire(peer);
+        }
+        let old = self.cluster.retired.iter().filter(|(_, at)| **at < since).map(|(peer, _)| *peer);
+        let old: Vec<P> = old.collect();
+        for peer in old {
+            self.cluster.retired.remove(&peer);
+            self.cluster.store.forget(peer);
+        }
+    }
+
+    /// What goes with this incarnation goes.
+    pub(super) fn retire(&mut self, peer: P) {
+        self.cluster.retired.insert(peer, self.now);
+        let changes = self.cluster.store.retire(peer);
+        self.heed(Joined { changes, refused: 0, is_news: true });
+        self.cluster.hidden.remove(&peer);
+    }
+
+    /// Acts on what a join or a write changed.
+    pub(super) fn heed(&mut self, joined: Joined<P>) {
+        self.cluster.counts.refused += joined.refused as u64;
+        let mut keys: Vec<Key> = Vec::new();
+        for Change { key, dot, is_live } in joined.changes {
+            match key.space {
+                Space::MEMBER => self.recorded(&key, dot, is_live),
+                Space::LINKS if is_live => self.linked(&key, dot),
+                Space::LINKS => {}
+                _ => {
+                    self.tell(&key, dot, is_live);
+                    if keys.last() != Some(&key) && !key.space.goes_with_writer() {
+                        keys.push(key.clone());
+                    }
+                }
+            }
+            if !is_live {
+                self.rewrite(dot);
+            }
+        }
+        for key in keys {
+            self.fx.emit(Event::Changed(key));
+        }
+        self.doubt();
+    }
+
+    fn recorded(&mut self, key: &Key, dot: Dot<P>, is_live: bool) {
+        if !is_live {
+            if self.cluster.roster.erased(dot) {
+                self.cluster.retired.insert(dot.writer, self.now);
+                self.fx.emit(Event::Member(News::Left, dot.writer));
+                self.appear(dot.writer, false);
+                self.count();
+            }
+            return;
+        }
+        let version = self.cluster.store.get(key).iter().find(|version| version.dot == dot);
+        let Some(version) = version else { return };
+        let Ok(record) = postcard::from_bytes(&version.value) else {
+            self.cluster.counts.nonsense += 1;
+            return;
+        };
+        let named = (dot, version.stamp);
+        let (news, former) = self.cluster.roster.recorded(named, record, self.now);
+        if let Some(news) = news {
+            self.fx.emit(Event::Member(news, dot.writer));
+            // It may have been linked with before it was known.
+            let links = Key::new(Space::LINKS, key.name.clone());
+            let linked = self.cluster.store.get(&links).iter().map(|version| version.dot).next();
+            if let Some(dot) = linked {
+                self.linked(&links, dot);
+            }
+            self.appear(dot.writer, true);
+            self.count();
+        }
+        if let Some(former) = former {
+            self.retire(former);
+        }
+    }
+
+    fn linked(&mut self, key: &Key, dot: Dot<P>) {
+        let version = self.cluster.store.get(key).iter().find(|version| version.dot == dot);
+        let Some(version) = version else { return };
+        match postcard::from_bytes(&version.value) {
+            Ok(links) => {
+                let stamp = version.stamp;
+                self.cluster.roster.linked(dot.writer, stamp, links);
+                // It speaks: whatever failed, it was not the node.
+                self.cluster.failed.remove(&dot.writer);
+            }
+            Err(_) => self.cluster.counts.nonsense += 1,
+        }
+    }
+
+    /// What this node wrote is gone without its doing: it writes it again, as it is alive.
+    fn rewrite(&mut self, dot: Dot<P>) {
+        if let Some((key, value)) = self.cluster.own.remove(&dot) {
+            self.cluster.counts.rewritten += 1;
+            let present: Vec<Dot<P>> = match key.space {
+                Space::MEMBER | Space::LINKS => {
+                    self.cluster.store.get(&key).iter().map(|version| version.dot).collect()
+                }
+                _ => Vec::new(),
+            };
+            let _ = self.write_own(key, value, &present);
+        }
+    }
+}

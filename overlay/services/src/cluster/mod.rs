@@ -1,0 +1,541 @@
+//! The service: one replica of a cluster's state, kept in step with all others.
+
+mod actions;
+mod changes;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+use murmurate::membership::{DownReason, Sizes, Time, Violation, Wire};
+use murmurate::service::{Effects, Input, Service};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Clock, Stamp};
+use crate::command::{Command, Event, Quorum, Refused};
+use crate::compare::Compare;
+use crate::config::Config;
+use crate::delta::Delta;
+use crate::dot::Dot;
+use crate::key::{Key, Space};
+use crate::roster::{Links, Roster};
+use crate::store::{Put, Store, Writer, owner};
+
+/// A comparison that is silent for so long has ended.
+const QUIET: Duration = Duration::from_millis(500);
+/// Verdicts wait so long for more news.
+const JUDGE: Duration = Duration::from_millis(100);
+/// A node's first neighbours are told after this long.
+const FIRST_LINKS: Duration = Duration::from_millis(50);
+/// Further ones wait longer, and the longer the more members there are, so that all together a cluster that
+/// changes says so at a rate that does not grow with it.
+const MORE_LINKS: Duration = Duration::from_secs(1);
+const MORE_LINKS_BY_MEMBER: Duration = Duration::from_millis(2);
+/// A batch of writes is sent once it has so many bytes.
+const BATCH_BYTES: usize = 64 << 10;
+/// Those whom this node says the connection failed to.
+const FAILED: usize = 64;
+
+/// What nodes say to each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "P: Serialize + serde::de::DeserializeOwned")]
+pub struct Message<P>(Said<P>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "P: Serialize + serde::de::DeserializeOwned")]
+enum Said<P> {
+    Compare(Compare<P>),
+    /// The last that its sender writes: to be passed on.
+    Farewell(Delta<P>),
+}
+
+impl<P: Ord + Copy> Wire for Message<P> {
+    const KINDS: &'static [&'static str] = &["digest", "parts", "names", "page", "farewell"];
+
+    fn kind(&self) -> usize {
+        match &self.0 {
+            Said::Compare(compare) => compare.kind(),
+            Said::Farewell(_) => Compare::<P>::KINDS.len(),
+        }
+    }
+
+    fn wire_len(&self, sizes: &Sizes) -> usize {
+        match &self.0 {
+            Said::Compare(compare) => compare.wire_len(sizes),
+            Said::Farewell(delta) => delta.wire_len(sizes),
+        }
+    }
+}
+
+/// The timers of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// Send what was written.
+    Publish,
+    /// Say who the neighbours are.
+    Links,
+    /// Compare with a neighbour.
+    Compare,
+    /// See whether a comparison has ended.
+    Settle,
+    /// Come to verdicts.
+    Judge,
+}
+
+/// How often things happened that should not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Values of others that found no room.
+    pub refused: u64,
+    /// Messages and broadcasts that no node says.
+    pub nonsense: u64,
+    /// Writes that lay too far ahead of this node's wall clock.
+    pub drifted: u64,
+    /// Own writes that were lost, because somebody took this node for gone, and were made again.
+    pub rewritten: u64,
+}
+
+/// One node's part of the cluster's state. See the [crate's page](crate).
+#[derive(Debug, Clone)]
+pub struct Cluster<P: Writer> {
+    pub(crate) config: Config,
+    pub(crate) me: Option<P>,
+    pub(crate) store: Store<P>,
+    pub(crate) roster: Roster<P>,
+    pub(crate) clock: Clock,
+    pub(crate) counts: Counts,
+    pub(crate) neighbors: BTreeSet<P>,
+    /// Whom the connection failed to, and when.
+    failed: BTreeMap<P, Time>,
+    /// What this node wrote and goes with it, to be written again if somebody took the node for gone.
+    pub(crate) own: BTreeMap<Dot<P>, (Key, Bytes)>,
+    /// Written and not sent.
+    pending: Vec<Delta<P>>,
+    pending_bytes: usize,
+    armed: BTreeSet<Timer>,
+    /// When the next suspect has failed if nobody refutes it.
+    verdict: Option<Time>,
+    turn: usize,
+    /// With whom this node compares, until when if nothing comes, and whether anything was new.
+    exchange: Option<(P, Time, bool)>,
+    later: BTreeSet<P>,
+    quorum: Option<Quorum>,
+    /// Who is no more, and since when: that they were is forgotten later.
+    retired: BTreeMap<P, Time>,
+    /// Who failed: what goes with them is told to be gone, although it is kept.
+    pub(crate) hidden: BTreeSet<P>,
+    pub(crate) has_left: bool,
+}
+
+impl<P: Writer> Cluster<P> {
+    /// A node that has not joined yet.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            store: Store::new(config.limits.clone()),
+            clock: Clock::new(config.drift),
+            config,
+            me: None,
+            roster: Roster::default(),
+            counts: Counts::default(),
+            neighbors: BTreeSet::new(),
+            failed: BTreeMap::new(),
+            own: BTreeMap::new(),
+            pending: Vec::new(),
+            pending_bytes: 0,
+            armed: BTreeSet::new(),
+            verdict: None,
+            turn: 0,
+            exchange: None,
+            later: BTreeSet::new(),
+            quorum: None,
+            retired: BTreeMap::new(),
+            hidden: BTreeSet::new(),
+            has_left: false,
+        }
+    }
+
+    /// Whether what this incarnation wrote counts where it goes with its writer.
+    pub(crate) fn is_here(&self, writer: P) -> bool {
+        self.me == Some(writer) || self.roster.is_live(writer)
+    }
+}
+
+impl<P: Writer> Service<P, Bytes> for Cluster<P> {
+    type Message = Message<P>;
+    type Timer = Timer;
+    type Command = Command<P>;
+    type Event = Event<P>;
+
+    fn handle<E: Effects<P, Bytes, Self>>(
+        &mut self,
+        now: Time,
+        input: Input<'_, P, Bytes, Self>,
+        fx: &mut E,
+    ) {
+        self.me = Some(fx.me());
+        let wall = fx.wall_clock().unwrap_or(now);
+        self.store.take_until(Stamp::at(wall.after(self.config.drift)));
+        let mut step = Step { cluster: self, now, wall, fx };
+        match input {
+            Input::Join => step.join(),
+            Input::Leave => step.leave(),
+            Input::NeighborUp(peer) => step.neighbor_up(peer),
+            Input::NeighborDown(peer, reason) => step.neighbor_down(peer, reason),
+            Input::Delivered { payload, .. } => step.delivered(payload),
+            Input::Missed(_) => step.compare_next(),
+            Input::Receive { from, message } => step.receive(from, message.0),
+            Input::Expired(timer) => step.expired(timer),
+            Input::Command(Command { action, reply }) => {
+                let done = step.act(action);
+                if let Some(reply) = reply {
+                    reply(done);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn check(&self, neighbors: &[P]) -> Result<(), Violation> {
+        Violation::unless(
+            self.has_left || self.neighbors.iter().eq(neighbors),
+            "the cluster knows its neighbours",
+            || format!("{:?} instead of {neighbors:?}", self.neighbors),
+        )?;
+        let foreign = self.own.keys().find(|dot| Some(dot.writer) != self.me);
+        Violation::unless(foreign.is_none(), "what is one's own one wrote", || {
+            format!("{foreign:?}")
+        })?;
+        let live = self.own.keys().find(|dot| self.store.version(**dot).is_none());
+        Violation::unless(live.is_none(), "what is one's own is live", || format!("{live:?}"))?;
+        let doubts = !self.roster.doubts && self.verdict.is_none()
+            || self.armed.contains(&Timer::Judge)
+            || self.has_left;
+        Violation::unless(doubts, "doubts are settled some time", || "no verdict is due")?;
+        self.store.check()
+    }
+}
+
+/// After how long a node says who its neighbours are now, in a cluster of so many members.
+fn links_after(members: usize) -> Duration {
+    let members = u32::try_from(members).unwrap_or(u32::MAX);
+    MORE_LINKS.saturating_add(MORE_LINKS_BY_MEMBER.saturating_mul(members))
+}
+
+/// One input that is handled.
+struct Step<'a, P: Writer, E> {
+    pub(crate) cluster: &'a mut Cluster<P>,
+    pub(crate) now: Time,
+    pub(crate) wall: Time,
+    pub(crate) fx: &'a mut E,
+}
+
+impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
+    fn arm(&mut self, after: Duration, timer: Timer) {
+        if self.cluster.armed.insert(timer) {
+            self.fx.arm(after, timer);
+        }
+    }
+
+    fn join(&mut self) {
+        self.cluster.has_left = false;
+        self.arm(self.cluster.config.compare, Timer::Compare);
+        let me = self.fx.me();
+        let key = Key::new(Space::MEMBER, owner::<P>(me.node()));
+        if self.cluster.store.get(&key).iter().any(|version| version.dot.writer == me) {
+            return;
+        }
+        let record = postcard::to_allocvec(&self.cluster.config.record).unwrap_or_default();
+        let _ = self.write_own(key, record.into(), &[]);
+        self.arm(FIRST_LINKS, Timer::Links);
+    }
+
+    /// Says goodbye: what goes with this node goes now.
+    fn leave(&mut self) {
+        self.cluster.has_left = true;
+        self.cluster.own.clear();
+        let me = self.fx.me();
+        let gone =
+            self.cluster.store.written_by(me).filter(|(_, key)| key.space.goes_with_writer());
+        let gone: Vec<Dot<P>> = gone.map(|(dot, _)| dot).collect();
+        let (delta, joined) = self.cluster.store.remove(&gone);
+        let mut parts = core::mem::take(&mut self.cluster.pending);
+        self.cluster.pending_bytes = 0;
+        parts.push(delta);
+        let last = Delta::joined(&parts);
+        for peer in &self.cluster.neighbors.clone() {
+            self.fx.send(*peer, Message(Said::Farewell(last.clone())));
+        }
+        self.heed(joined);
+    }
+
+    fn neighbor_up(&mut self, peer: P) {
+        let is_first = self.cluster.neighbors.is_empty();
+        self.cluster.neighbors.insert(peer);
+        self.cluster.failed.remove(&peer);
+        self.fx.send(peer, Message(Said::Compare(self.cluster.store.digest())));
+        self.arm(
+            if is_first { FIRST_LINKS } else { links_after(self.cluster.roster.len()) },
+            Timer::Links,
+        );
+        self.cluster.roster.doubts |= self.cluster.roster.absences;
+        self.doubt();
+    }
+
+    fn neighbor_down(&mut self, peer: P, reason: DownReason) {
+        let cluster = &mut *self.cluster;
+        cluster.neighbors.remove(&peer);
+        cluster.later.remove(&peer);
+        if cluster.exchange.is_some_and(|(with, ..)| with == peer) {
+            cluster.exchange = None;
+        }
+        if cluster.has_left {
+            return;
+        }
+        if matches!(reason, DownReason::Failed | DownReason::Silent) {
+            if cluster.failed.len() >= FAILED {
+                let oldest =
+                    cluster.failed.iter().min_by_key(|(_, at)| **at).map(|(peer, _)| *peer);
+                oldest.and_then(|peer| cluster.failed.remove(&peer));
+            }
+            cluster.failed.insert(peer, self.now);
+            // At once: others wait for it.
+            self.write_links();
+        } else {
+            self.arm(links_after(self.cluster.roster.len()), Timer::Links);
+        }
+        self.cluster.roster.doubts = true;
+        self.doubt();
+    }
+
+    fn write_links(&mut self) {
+        let me = self.fx.me();
+        let key = Key::new(Space::LINKS, owner::<P>(me.node()));
+        let cluster = &*self.cluster;
+        // Who is no member any more needs no accuser.
+        let failed = cluster.failed.keys().filter(|peer| {
+            cluster.roster.get(peer.node()).is_some_and(|member| member.peer == **peer)
+        });
+        let links = Links {
+            neighbors: cluster.neighbors.iter().copied().collect(),
+            failed: failed.copied().collect(),
+        };
+        let value: Bytes = postcard::to_allocvec(&links).unwrap_or_default().into();
+        let present = cluster.store.get(&key);
+        if present.iter().any(|version| version.dot.writer == me && version.value == value) {
+            return;
+        }
+        let replaces: Vec<Dot<P>> = present.iter().map(|version| version.dot).collect();
+        let _ = self.write_own(key, value, &replaces);
+    }
+
+    /// Writes what goes with this node, in place of these live values.
+    fn write_own(
+        &mut self,
+        key: Key,
+        value: Bytes,
+        replaces: &[Dot<P>],
+    ) -> Result<Dot<P>, Refused<P>> {
+        let put = self.put(key.clone(), value.clone(), replaces)?;
+        for dot in replaces {
+            self.cluster.own.remove(dot);
+        }
+        // Before anything comes of it, which may be its end.
+        self.cluster.own.insert(put.dot, (key, value));
+        Ok(self.written(put))
+    }
+
+    /// Writes something in place of these live values.
+    fn write(&mut self, key: Key, value: Bytes, replaces: &[Dot<P>]) -> Result<Dot<P>, Refused<P>> {
+        let put = self.put(key, value, replaces)?;
+        Ok(self.written(put))
+    }
+
+    fn put(&mut self, key: Key, value: Bytes, replaces: &[Dot<P>]) -> Result<Put<P>, Refused<P>> {
+        let (me, stamp) = (self.fx.me(), self.cluster.clock.tick(self.wall));
+        let put = self.cluster.store.put(me, key, (stamp, value), replaces);
+        put.map_err(Refused::Full)
+    }
+
+    fn written(&mut self, Put { dot, delta, joined }: Put<P>) -> Dot<P> {
+        self.publish(delta);
+        self.heed(joined);
+        dot
+    }
+
+    /// Removes live values.
+    fn erase(&mut self, dots: &[Dot<P>]) {
+        for dot in dots {
+            self.cluster.own.remove(dot);
+        }
+        let (delta, joined) = self.cluster.store.remove(dots);
+        self.publish(delta);
+        self.heed(joined);
+    }
+
+    fn publish(&mut self, delta: Delta<P>) {
+        self.cluster.pending_bytes += delta.bytes();
+        self.cluster.pending.push(delta);
+        if self.cluster.pending_bytes >= BATCH_BYTES {
+            self.send_pending();
+        } else {
+            self.arm(self.cluster.config.batch, Timer::Publish);
+        }
+    }
+
+    fn send_pending(&mut self) {
+        let pending = core::mem::take(&mut self.cluster.pending);
+        self.cluster.pending_bytes = 0;
+        if !pending.is_empty() {
+            self.broadcast(&Delta::joined(&pending));
+        }
+    }
+
+    fn broadcast(&mut self, delta: &Delta<P>) {
+        if let Ok(bytes) = postcard::to_allocvec(delta) {
+            self.fx.broadcast(bytes.into());
+        }
+    }
+
+    fn delivered(&mut self, payload: &Bytes) {
+        match postcard::take_from_bytes::<Delta<P>>(payload) {
+            Ok((delta, [])) => {
+                self.take(&delta);
+            }
+            _ => self.cluster.counts.nonsense += 1,
+        }
+    }
+
+    /// Takes in what another node says. Returns whether anything was new.
+    fn take(&mut self, delta: &Delta<P>) -> bool {
+        self.hear(delta);
+        match self.cluster.store.join(delta) {
+            Ok(joined) => {
+                let is_news = joined.is_news;
+                self.heed(joined);
+                is_news
+            }
+            Err(_) => {
+                self.cluster.counts.nonsense += 1;
+                false
+            }
+        }
+    }
+
+    /// The clock hears of what others wrote.
+    fn hear(&mut self, delta: &Delta<P>) {
+        for (writer, stamp) in delta.stamps() {
+            if let Err(drift) = self.cluster.clock.hear(stamp, self.wall) {
+                self.cluster.counts.drifted += 1;
+                self.fx.emit(Event::Drift { writer, ahead: drift.0 });
+            }
+        }
+    }
+
+    fn receive(&mut self, from: P, said: Said<P>) {
+        let compare = match said {
+            Said::Farewell(delta) => {
+                if self.take(&delta) {
+                    self.broadcast(&delta);
+                }
+                return;
+            }
+            Said::Compare(compare) if self.cluster.neighbors.contains(&from) => compare,
+            // It was a neighbour when it said so.
+            Said::Compare(_) => return,
+        };
+        if let Compare::Digest(sum) = &compare {
+            if *sum == self.cluster.store.sum().to_le_bytes() {
+                return;
+            }
+            // One at a time: all have much the same to say.
+            if self
+                .cluster
+                .exchange
+                .is_some_and(|(with, until, _)| with != from && until > self.now)
+            {
+                self.cluster.later.insert(from);
+                return;
+            }
+        }
+        if let Some(delta) = compare.delta() {
+            self.hear(delta);
+        }
+        let Ok(compared) = self.cluster.store.compare(compare) else {
+            self.cluster.counts.nonsense += 1;
+            return;
+        };
+        for answer in compared.answers {
+            self.fx.send(from, Message(Said::Compare(answer)));
+        }
+        let is_news = compared.joined.is_news;
+        self.exchanged(from, is_news);
+        self.heed(compared.joined);
+    }
+
+    fn exchanged(&mut self, with: P, is_news: bool) {
+        let until = self.now.after(QUIET);
+        match &mut self.cluster.exchange {
+            Some((peer, end, news)) if *peer == with => (*end, *news) = (until, *news || is_news),
+            Some((_, end, _)) if *end > self.now => {}
+            exchange => *exchange = Some((with, until, is_news)),
+        }
+        self.arm(QUIET, Timer::Settle);
+    }
+
+    fn expired(&mut self, timer: Timer) {
+        self.cluster.armed.remove(&timer);
+        if self.cluster.has_left {
+            return;
+        }
+        match timer {
+            Timer::Publish => self.send_pending(),
+            Timer::Links => self.write_links(),
+            Timer::Compare => {
+                self.arm(self.cluster.config.compare, Timer::Compare);
+                self.forget();
+                self.compare_next();
+            }
+            Timer::Settle => self.settle(),
+            Timer::Judge => self.judge(),
+        }
+    }
+
+    /// Compares with the neighbour whose turn it is, unless a comparison is under way.
+    fn compare_next(&mut self) {
+        let cluster = &mut *self.cluster;
+        if cluster.exchange.is_some() || cluster.neighbors.is_empty() {
+            return;
+        }
+        cluster.turn = (cluster.turn + 1) % cluster.neighbors.len();
+        if let Some(peer) = cluster.neighbors.iter().nth(cluster.turn) {
+            self.fx.send(*peer, Message(Said::Compare(cluster.store.digest())));
+        }
+    }
+
+    fn settle(&mut self) {
+        let cluster = &mut *self.cluster;
+        let Some((_, until, is_news)) = cluster.exchange else { return };
+        if until > self.now {
+            let left = until.since(self.now);
+            return self.arm(left, Timer::Settle);
+        }
+        cluster.exchange = None;
+        let digest = Message(Said::Compare(cluster.store.digest()));
+        if is_news {
+            // What was missed here others may have missed, too; and the answers may not have had room for all.
+            cluster.later.clear();
+            for peer in &cluster.neighbors {
+                self.fx.send(*peer, digest.clone());
+            }
+        } else if let Some(next) = cluster.later.pop_first() {
+            self.fx.send(next, digest);
+            if !self.cluster.later.is_empty() {
+                self.exchanged(next, false);
+            }
+        }
+    }
+}
