@@ -241,7 +241,7 @@ fn files_are_short_and_say_what_they_are() {
 
 /// Where strategies may be named: in their folders, where they are registered or chosen by default, and where
 /// one of them is what it is about.
-const NAMES_STRATEGIES: [&str; 25] = [
+const NAMES_STRATEGIES: [&str; 26] = [
     "membership/src/hyparview/",
     "membership/src/full_mesh/",
     "membership/src/static_overlay/",
@@ -261,6 +261,7 @@ const NAMES_STRATEGIES: [&str; 25] = [
     "simulator/src/cli/paper.rs",
     "simulator/twin/src/strategies.rs",
     "benches/src/engine.rs",
+    "benches/src/services/flock.rs",
     // Words for people: help, examples of commands.
     "simulator/src/cli/args.rs",
     "simulator/src/cli/compare.rs",

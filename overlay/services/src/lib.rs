@@ -39,3 +39,13 @@ pub use node::{ClusterError, ClusterHandle, Held, SERVICE};
 pub use roster::{Liveness, Member, News, Record, Roster};
 pub use store::{Change, DeltaState, Full, Joined, Limits, Put, Store, Version, Writer};
 pub use values::{Entry, Flag};
+
+/// The examples of the guide compile.
+#[cfg(all(doctest, feature = "node"))]
+#[doc = include_str!("../../../docs/state.md")]
+mod guide {}
+
+/// So does that of the README.
+#[cfg(all(doctest, feature = "node"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -7,6 +7,7 @@
 //! | `server` | the node's end |
 //! | `channels` | its part that is about channels |
 //! | `secrets` | its part that is about the cluster's secrets |
+//! | `state` | its part that is about the state that the cluster shares |
 //! | `client` | who is connected |
 //! | `agent` | the node that they command |
 
@@ -16,11 +17,15 @@ mod client;
 mod secrets;
 pub(crate) mod server;
 pub(crate) mod socket;
+mod state;
 
 pub(crate) use agent::{Agent, Kept};
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use murmurate_services::Flag;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -69,6 +74,51 @@ pub(crate) enum Request {
     Leave {},
     /// Change the cluster's secrets, or only tell which there are.
     Secret(SecretChange),
+    /// Read the state that the cluster shares, or change it.
+    State(StateRequest),
+}
+
+/// What to do with the state that the cluster shares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum StateRequest {
+    Members {},
+    Groups {
+        scope: String,
+    },
+    Group {
+        scope: String,
+        group: String,
+    },
+    Presence {
+        topic: String,
+    },
+    Names {},
+    Get {
+        key: String,
+    },
+    Put {
+        key: String,
+        value: Base64,
+    },
+    Delete {
+        key: String,
+    },
+    /// All values whose keys begin so.
+    List {
+        prefix: String,
+    },
+    /// The same, and then each that changes.
+    Watch {
+        prefix: String,
+    },
+    Flag {
+        name: String,
+    },
+    SetFlag {
+        name: String,
+        flag: Flag,
+    },
 }
 
 /// What to do with the secrets of all nodes.
@@ -123,12 +173,63 @@ pub(crate) enum Reply {
     Silent(String),
     /// The secrets, and who has them.
     Secrets(SecretsHeld),
+    /// Nodes of the cluster, also such as have failed.
+    Roster(Vec<RosterMember>),
+    /// Names of groups, or of keys that somebody has.
+    Names(Vec<String>),
+    /// Entries of a group, a topic or the registry.
+    Entries(Vec<Entry>),
+    Value(KeyValue),
+    /// Whether there was one.
+    Deleted(bool),
+    /// What a flag says, or null if nobody set it.
+    Flag(Option<Flag>),
     /// Still at it, for so many seconds.
     Working(u64),
     /// That was all, or it is done.
     Done {},
     /// It was not done, or it is over.
     Error(String),
+}
+
+/// A node of the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RosterMember {
+    pub(crate) node: String,
+    /// Milliseconds since 1970.
+    pub(crate) started: u64,
+    pub(crate) name: String,
+    /// `alive`, `suspected` or `failed`.
+    pub(crate) liveness: String,
+    pub(crate) region: String,
+    pub(crate) version: String,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+/// Something that a node holds for as long as it lives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// The key or the name, if several are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+    pub(crate) node: String,
+    pub(crate) about: Base64,
+    /// The same, if it is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
+}
+
+/// A key and its value; none if there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct KeyValue {
+    pub(crate) key: String,
+    pub(crate) value: Option<Base64>,
+    /// The same, if it is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
+    /// Who wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) writer: Option<String>,
 }
 
 /// The ids of the secrets that a node has, the one it proves first, and how many nodes have the same.

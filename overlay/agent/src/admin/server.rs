@@ -17,7 +17,8 @@ use super::agent::Agent;
 use super::channels;
 use super::client::Client;
 use super::secrets;
-use super::{Base64, Info, Members, Message, Neighbor, Reply, Request, Tree, Views};
+use super::state;
+use super::{Base64, Info, Members, Message, Neighbor, Reply, Request, StateRequest, Tree, Views};
 
 /// Clients at a time.
 const CLIENTS: usize = 32;
@@ -89,6 +90,13 @@ async fn answer(client: &mut Client, request: Request) -> std::io::Result<()> {
             let node = client.agent.node.clone();
             client.at_work(secrets::change(&node, change)).await?
         }
+        Request::State(StateRequest::Watch { prefix }) => {
+            return state::watch(client, prefix).await;
+        }
+        Request::State(StateRequest::List { prefix }) => {
+            return state::list(client, &prefix).await;
+        }
+        Request::State(request) => state::answer(&client.agent.node, request).await,
         Request::Leave {} => {
             client.agent.leave().await;
             let said = timeout(Duration::from_secs(1), client.say(&Reply::Done {})).await;

@@ -4,6 +4,7 @@ mod channels;
 mod connection;
 mod graph;
 mod show;
+mod state;
 
 use std::io::Read as _;
 use std::path::Path;
@@ -19,9 +20,14 @@ use crate::progress::while_waiting;
 use crate::{credentials, secret_file};
 pub(crate) use channels::{listen, request, send};
 use connection::Connection;
+pub(crate) use state::{flag, groups, kv, names, presence};
 
 /// `murmurate members`
-pub(crate) async fn members(options: &args::Client) -> Outcome {
+pub(crate) async fn members(options: &args::Members) -> Outcome {
+    if options.all || !options.tag.is_empty() {
+        return state::members(options).await;
+    }
+    let options = &options.client;
     match ask(options, &Request::Members {}, "asking the node").await? {
         Reply::Members(members) if options.json => say(json!(members))?,
         Reply::Members(members) => say(show::members(&members))?,

@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::admin::{Info, Members, SecretsHeld, Tree};
+use crate::admin::{Entry, Info, Members, RosterMember, SecretsHeld, Tree};
 
 fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
@@ -27,6 +27,33 @@ pub(super) fn members(members: &Members) -> String {
     }
     for node in &members.passive {
         table.add_row([node, "passive", "", ""]);
+    }
+    plain(&table)
+}
+
+/// Those that run first.
+pub(super) fn roster(members: &[RosterMember]) -> String {
+    let mut table = table(&["NAME", "STATE", "REGION", "VERSION", "TAGS", "NODE"]);
+    for member in members {
+        let tags: Vec<_> =
+            member.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let RosterMember { name, liveness, region, version, node, .. } = member;
+        table.add_row([name, liveness, region, version, &tags.join(","), node]);
+    }
+    plain(&table)
+}
+
+/// What somebody holds, and who.
+pub(super) fn entries(entries: &[Entry]) -> String {
+    let has_keys = entries.iter().any(|entry| entry.key.is_some());
+    let mut table =
+        if has_keys { table(&["KEY", "ABOUT", "NODE"]) } else { table(&["ABOUT", "NODE"]) };
+    for Entry { key, node, about, text } in entries {
+        let about = text.clone().unwrap_or_else(|| format!("{} bytes", about.0.len()));
+        match key {
+            Some(key) => table.add_row([key, &about, node]),
+            None => table.add_row([&about, node]),
+        };
     }
     plain(&table)
 }

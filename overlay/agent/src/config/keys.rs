@@ -47,7 +47,7 @@ const FIRST: [(&str, Kind); 19] = [
     ("admission.signed", Switch),
 ];
 const CHOICE: [(&str, Kind); 2] = [("strategies.membership", Text), ("strategies.broadcast", Text)];
-const LAST: [(&str, Kind); 7] = [
+const LAST: [(&str, Kind); 12] = [
     ("discovery.file", Text),
     ("discovery.mdns", Switch),
     ("discovery.dns.name", Text),
@@ -55,6 +55,11 @@ const LAST: [(&str, Kind); 7] = [
     ("discovery.dns.srv", Switch),
     ("discovery.dns.interval", Text),
     ("discovery.dns.server", Text),
+    ("cluster.enabled", Switch),
+    ("cluster.name", Text),
+    ("cluster.region", Text),
+    ("cluster.tags", List),
+    ("cluster.expected", Number),
 ];
 
 /// The sections of parameters, with those that have a key there.

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use murmurate::discovery::{Dns, File, Mdns, Transport};
 use murmurate::membership::parameters;
 use murmurate::{Builder, ConfigError, Node};
+use murmurate_services::SERVICE;
 use serde::Deserialize as _;
 use toml::{Table, Value};
 
@@ -132,6 +133,10 @@ impl Config {
         builder = builder.admission(admission.map_err(|(key, why)| self.blame(key, why))?);
         if let Some(signed) = settings.admission.signed {
             builder = builder.signed(signed);
+        }
+        let cluster = settings.cluster.cluster();
+        if let Some(cluster) = cluster.map_err(|(key, why)| self.blame(key, why))? {
+            builder = builder.service(SERVICE, cluster);
         }
         let blame = |(key, message): (String, String)| self.blame(&key, message);
         for channel in channels::declare(&self.settings.channels).map_err(blame)? {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use murmurate::broadcast::{anti_entropy, plumtree};
 use murmurate::membership::{ConfigError, full_mesh, hyparview, static_overlay};
-use murmurate::{Builder, Limits, Multiaddr, keys};
+use murmurate::{Builder, Incarnation, Limits, Multiaddr, keys};
+use murmurate_services::{Cluster, Config, Record};
 use serde::{Deserialize, Serialize};
 
 use super::admission::AdmissionFiles;
@@ -51,6 +52,7 @@ pub(crate) struct Settings {
     #[serde(with = "exchange")]
     pub(crate) anti_entropy: anti_entropy::Parameters,
     pub(crate) discovery: Discovery,
+    pub(crate) cluster: ClusterSettings,
     #[serde(skip_serializing_if = "Channels::is_empty")]
     pub(crate) channels: Channels,
 }
@@ -78,6 +80,7 @@ impl Default for Settings {
             broadcast: plumtree::Parameters::default(),
             anti_entropy: anti_entropy::Parameters::default(),
             discovery: Discovery::default(),
+            cluster: ClusterSettings::default(),
             channels: Channels::new(),
         }
     }
@@ -149,6 +152,43 @@ pub(crate) struct Discovery {
     pub(crate) file: Option<PathBuf>,
     pub(crate) mdns: bool,
     pub(crate) dns: Dns,
+}
+
+/// The state that all nodes share, and what this one says of itself in it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ClusterSettings {
+    pub(crate) enabled: bool,
+    pub(crate) name: String,
+    pub(crate) region: String,
+    pub(crate) tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expected: Option<usize>,
+}
+
+impl ClusterSettings {
+    /// The node's part of it, if it takes part.
+    ///
+    /// # Errors
+    /// The key of the setting that is wrong, and why.
+    pub(crate) fn cluster(&self) -> Result<Option<Cluster<Incarnation>>, (&'static str, String)> {
+        let tag = |text: &String| {
+            let (key, value) = text.split_once('=').ok_or_else(|| {
+                let allowed = "allowed is KEY=VALUE";
+                ("cluster.tags", format!("cluster.tags has {text:?}: {allowed}"))
+            })?;
+            Ok((key.to_owned(), value.to_owned()))
+        };
+        let record = Record {
+            name: self.name.clone(),
+            region: self.region.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            tags: self.tags.iter().map(tag).collect::<Result<_, _>>()?,
+            ..Record::default()
+        };
+        let config = Config { record, expected: self.expected, ..Config::default() };
+        Ok(self.enabled.then(|| Cluster::new(config)))
+    }
 }
 
 /// Contacts from the domain name system; off without a name.
