@@ -125,8 +125,11 @@ impl<P: Ord + Copy> Delta<P> {
     }
 
     /// Several as one.
-    pub(crate) fn joined(parts: &[Self]) -> Self {
-        let runs: Vec<_> = parts.iter().flat_map(Self::runs).collect();
+    pub(crate) fn joined<'a>(parts: impl Iterator<Item = &'a Self> + Clone) -> Self
+    where
+        P: 'a,
+    {
+        let runs: Vec<_> = parts.clone().flat_map(Self::runs).collect();
         // What a later part replaces is not live any more.
         let mut live: BTreeMap<Dot<P>, Written<P>> = BTreeMap::new();
         for part in parts {

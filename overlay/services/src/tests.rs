@@ -253,7 +253,7 @@ fn the_order_of_deltas_does_not_matter() {
         }
         assert_eq!(joined[0].read(), joined[1].read(), "seed {seed}");
         // As one delta, too.
-        let all = Delta::joined(&deltas);
+        let all = Delta::joined(deltas.iter());
         let mut once = Replica::all(1, &Limits::default());
         once[0].join(&all);
         let kept = |replica: &Replica, space| replica.store.range(space, b"").count();

@@ -12,6 +12,7 @@ use crate::key::{Key, Space};
 use crate::roster::News;
 use crate::store::{Change, Joined, Writer};
 
+use super::exchange::spread_after;
 use super::{Cluster, JUDGE, Step, Timer, links_after};
 
 /// Who is alive.
@@ -30,8 +31,9 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
             return self.arm(JUDGE, Timer::Judge);
         }
         let own = (&*neighbors, &*failed);
-        // Twice, as what is said takes its time to come.
-        let moment = links_after(roster.len()).saturating_mul(2);
+        // What is said goes from neighbour to neighbour.
+        let told = spread_after(roster.len()).saturating_mul(8);
+        let moment = links_after(roster.len()).saturating_add(told);
         let spans = (moment, config.suspicion);
         let (news, next) = roster.judge(self.fx.me(), own, spans, self.now);
         for (what, peer) in news {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod changes;
+mod exchange;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -23,8 +24,8 @@ use crate::key::{Key, Space};
 use crate::roster::{Links, Roster};
 use crate::store::{Put, Store, Writer, owner};
 
-/// A comparison that is silent for so long has ended.
-const QUIET: Duration = Duration::from_millis(500);
+use exchange::{Exchange, Fresh};
+
 /// Verdicts wait so long for more news.
 const JUDGE: Duration = Duration::from_millis(100);
 /// A node's first neighbours are told after this long.
@@ -47,24 +48,28 @@ pub struct Message<P>(Said<P>);
 #[serde(bound = "P: Serialize + serde::de::DeserializeOwned")]
 enum Said<P> {
     Compare(Compare<P>),
-    /// The last that its sender writes: to be passed on.
+    /// What its sender heard of a moment ago, and the receiver passes on if it did not know.
+    News(Delta<P>),
+    /// The last that its sender writes: to be broadcast.
     Farewell(Delta<P>),
 }
 
 impl<P: Ord + Copy> Wire for Message<P> {
-    const KINDS: &'static [&'static str] = &["digest", "parts", "names", "page", "farewell"];
+    const KINDS: &'static [&'static str] =
+        &["digest", "parts", "names", "page", "news", "farewell"];
 
     fn kind(&self) -> usize {
         match &self.0 {
             Said::Compare(compare) => compare.kind(),
-            Said::Farewell(_) => Compare::<P>::KINDS.len(),
+            Said::News(_) => Compare::<P>::KINDS.len(),
+            Said::Farewell(_) => Compare::<P>::KINDS.len() + 1,
         }
     }
 
     fn wire_len(&self, sizes: &Sizes) -> usize {
         match &self.0 {
             Said::Compare(compare) => compare.wire_len(sizes),
-            Said::Farewell(delta) => delta.wire_len(sizes),
+            Said::News(delta) | Said::Farewell(delta) => delta.wire_len(sizes),
         }
     }
 }
@@ -72,8 +77,10 @@ impl<P: Ord + Copy> Wire for Message<P> {
 /// The timers of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
-    /// Send what was written.
+    /// Broadcast what was written.
     Publish,
+    /// Tell the neighbours what is new.
+    Spread,
     /// Say who the neighbours are.
     Links,
     /// Compare with a neighbour.
@@ -118,10 +125,8 @@ pub struct Cluster<P: Writer> {
     armed: BTreeSet<Timer>,
     /// When the next suspect has failed if nobody refutes it.
     verdict: Option<Time>,
-    turn: usize,
-    /// With whom this node compares, until when if nothing comes, and whether anything was new.
-    exchange: Option<(P, Time, bool)>,
-    later: BTreeSet<P>,
+    exchange: Exchange<P>,
+    fresh: Fresh<P>,
     quorum: Option<Quorum>,
     /// Who is no more, and since when: that they were is forgotten later.
     retired: BTreeMap<P, Time>,
@@ -148,9 +153,8 @@ impl<P: Writer> Cluster<P> {
             pending_bytes: 0,
             armed: BTreeSet::new(),
             verdict: None,
-            turn: 0,
-            exchange: None,
-            later: BTreeSet::new(),
+            exchange: Exchange::default(),
+            fresh: Fresh::default(),
             quorum: None,
             retired: BTreeMap::new(),
             hidden: BTreeSet::new(),
@@ -179,7 +183,7 @@ impl<P: Writer> Service<P, Bytes> for Cluster<P> {
         self.me = Some(fx.me());
         let wall = fx.wall_clock().unwrap_or(now);
         self.store.take_until(Stamp::at(wall.after(self.config.drift)));
-        let mut step = Step { cluster: self, now, wall, fx };
+        let mut step = Step { cluster: self, now, wall, urgency: Urgency::Now, fx };
         match input {
             Input::Join => step.join(),
             Input::Leave => step.leave(),
@@ -225,12 +229,23 @@ fn links_after(members: usize) -> Duration {
     MORE_LINKS.saturating_add(MORE_LINKS_BY_MEMBER.saturating_mul(members))
 }
 
+/// How a write reaches the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Urgency {
+    /// As a broadcast.
+    Now,
+    /// From neighbour to neighbour, together with what else is new: cheaper by far where much is.
+    Soon,
+}
+
 /// One input that is handled.
 struct Step<'a, P: Writer, E> {
-    pub(crate) cluster: &'a mut Cluster<P>,
-    pub(crate) now: Time,
-    pub(crate) wall: Time,
-    pub(crate) fx: &'a mut E,
+    cluster: &'a mut Cluster<P>,
+    now: Time,
+    wall: Time,
+    /// How what is written now reaches the others.
+    urgency: Urgency,
+    fx: &'a mut E,
 }
 
 impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
@@ -249,6 +264,8 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
             return;
         }
         let record = postcard::to_allocvec(&self.cluster.config.record).unwrap_or_default();
+        // Many may join at a time.
+        self.urgency = Urgency::Soon;
         let _ = self.write_own(key, record.into(), &[]);
         self.arm(FIRST_LINKS, Timer::Links);
     }
@@ -265,7 +282,7 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
         let mut parts = core::mem::take(&mut self.cluster.pending);
         self.cluster.pending_bytes = 0;
         parts.push(delta);
-        let last = Delta::joined(&parts);
+        let last = Delta::joined(parts.iter());
         for peer in &self.cluster.neighbors.clone() {
             self.fx.send(*peer, Message(Said::Farewell(last.clone())));
         }
@@ -276,7 +293,11 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
         let is_first = self.cluster.neighbors.is_empty();
         self.cluster.neighbors.insert(peer);
         self.cluster.failed.remove(&peer);
-        self.fx.send(peer, Message(Said::Compare(self.cluster.store.digest())));
+        if is_first {
+            self.begin(peer);
+        } else {
+            self.compare_later(peer);
+        }
         self.arm(
             if is_first { FIRST_LINKS } else { links_after(self.cluster.roster.len()) },
             Timer::Links,
@@ -288,10 +309,7 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
     fn neighbor_down(&mut self, peer: P, reason: DownReason) {
         let cluster = &mut *self.cluster;
         cluster.neighbors.remove(&peer);
-        cluster.later.remove(&peer);
-        if cluster.exchange.is_some_and(|(with, ..)| with == peer) {
-            cluster.exchange = None;
-        }
+        cluster.exchange.end(peer);
         if cluster.has_left {
             return;
         }
@@ -303,7 +321,7 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
             }
             cluster.failed.insert(peer, self.now);
             // At once: others wait for it.
-            self.write_links();
+            self.write_links(Urgency::Now);
         } else {
             self.arm(links_after(self.cluster.roster.len()), Timer::Links);
         }
@@ -311,7 +329,8 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
         self.doubt();
     }
 
-    fn write_links(&mut self) {
+    fn write_links(&mut self, urgency: Urgency) {
+        self.urgency = urgency;
         let me = self.fx.me();
         let key = Key::new(Space::LINKS, owner::<P>(me.node()));
         let cluster = &*self.cluster;
@@ -377,6 +396,9 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
     }
 
     fn publish(&mut self, delta: Delta<P>) {
+        if self.urgency == Urgency::Soon {
+            return self.pass_on(None, delta);
+        }
         self.cluster.pending_bytes += delta.bytes();
         self.cluster.pending.push(delta);
         if self.cluster.pending_bytes >= BATCH_BYTES {
@@ -390,7 +412,7 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
         let pending = core::mem::take(&mut self.cluster.pending);
         self.cluster.pending_bytes = 0;
         if !pending.is_empty() {
-            self.broadcast(&Delta::joined(&pending));
+            self.broadcast(&Delta::joined(pending.iter()));
         }
     }
 
@@ -436,54 +458,19 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
     }
 
     fn receive(&mut self, from: P, said: Said<P>) {
-        let compare = match said {
+        // It was a neighbour when it said so.
+        if !self.cluster.neighbors.contains(&from) {
+            return;
+        }
+        match said {
+            Said::Compare(compare) => self.compare(from, compare),
+            Said::News(delta) => self.news(from, &delta),
             Said::Farewell(delta) => {
                 if self.take(&delta) {
                     self.broadcast(&delta);
                 }
-                return;
-            }
-            Said::Compare(compare) if self.cluster.neighbors.contains(&from) => compare,
-            // It was a neighbour when it said so.
-            Said::Compare(_) => return,
-        };
-        if let Compare::Digest(sum) = &compare {
-            if *sum == self.cluster.store.sum().to_le_bytes() {
-                return;
-            }
-            // One at a time: all have much the same to say.
-            if self
-                .cluster
-                .exchange
-                .is_some_and(|(with, until, _)| with != from && until > self.now)
-            {
-                self.cluster.later.insert(from);
-                return;
             }
         }
-        if let Some(delta) = compare.delta() {
-            self.hear(delta);
-        }
-        let Ok(compared) = self.cluster.store.compare(compare) else {
-            self.cluster.counts.nonsense += 1;
-            return;
-        };
-        for answer in compared.answers {
-            self.fx.send(from, Message(Said::Compare(answer)));
-        }
-        let is_news = compared.joined.is_news;
-        self.exchanged(from, is_news);
-        self.heed(compared.joined);
-    }
-
-    fn exchanged(&mut self, with: P, is_news: bool) {
-        let until = self.now.after(QUIET);
-        match &mut self.cluster.exchange {
-            Some((peer, end, news)) if *peer == with => (*end, *news) = (until, *news || is_news),
-            Some((_, end, _)) if *end > self.now => {}
-            exchange => *exchange = Some((with, until, is_news)),
-        }
-        self.arm(QUIET, Timer::Settle);
     }
 
     fn expired(&mut self, timer: Timer) {
@@ -493,7 +480,8 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
         }
         match timer {
             Timer::Publish => self.send_pending(),
-            Timer::Links => self.write_links(),
+            Timer::Spread => self.spread(),
+            Timer::Links => self.write_links(Urgency::Soon),
             Timer::Compare => {
                 self.arm(self.cluster.config.compare, Timer::Compare);
                 self.forget();
@@ -501,41 +489,6 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
             }
             Timer::Settle => self.settle(),
             Timer::Judge => self.judge(),
-        }
-    }
-
-    /// Compares with the neighbour whose turn it is, unless a comparison is under way.
-    fn compare_next(&mut self) {
-        let cluster = &mut *self.cluster;
-        if cluster.exchange.is_some() || cluster.neighbors.is_empty() {
-            return;
-        }
-        cluster.turn = (cluster.turn + 1) % cluster.neighbors.len();
-        if let Some(peer) = cluster.neighbors.iter().nth(cluster.turn) {
-            self.fx.send(*peer, Message(Said::Compare(cluster.store.digest())));
-        }
-    }
-
-    fn settle(&mut self) {
-        let cluster = &mut *self.cluster;
-        let Some((_, until, is_news)) = cluster.exchange else { return };
-        if until > self.now {
-            let left = until.since(self.now);
-            return self.arm(left, Timer::Settle);
-        }
-        cluster.exchange = None;
-        let digest = Message(Said::Compare(cluster.store.digest()));
-        if is_news {
-            // What was missed here others may have missed, too; and the answers may not have had room for all.
-            cluster.later.clear();
-            for peer in &cluster.neighbors {
-                self.fx.send(*peer, digest.clone());
-            }
-        } else if let Some(next) = cluster.later.pop_first() {
-            self.fx.send(next, digest);
-            if !self.cluster.later.is_empty() {
-                self.exchanged(next, false);
-            }
         }
     }
 }
