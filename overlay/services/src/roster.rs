@@ -94,19 +94,41 @@ pub enum News {
     Back,
 }
 
+/// Which members are reached, by node.
+struct Reached<P: Peer> {
+    nodes: Vec<P::Node>,
+    is_reached: Vec<bool>,
+}
+
+impl<P: Peer> Reached<P> {
+    fn contains(&self, node: P::Node) -> bool {
+        self.nodes.binary_search(&node).is_ok_and(|at| self.is_reached[at])
+    }
+}
+
+/// How soon verdicts are to be come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Doubt {
+    /// Nothing has happened that could lead to others.
+    #[default]
+    None,
+    /// Links came and went.
+    Later,
+    /// Connections failed.
+    Now,
+}
+
 /// All members, by node.
 #[derive(Debug, Clone)]
 pub struct Roster<P: Peer> {
     members: BTreeMap<P::Node, Member<P>>,
-    /// Something happened since the last verdicts that may lead to others.
-    pub(crate) doubts: bool,
-    /// Some are not alive: any new link may lead to them.
-    pub(crate) absences: bool,
+    /// Whether something happened since the last verdicts that may lead to others.
+    doubt: Doubt,
 }
 
 impl<P: Peer> Default for Roster<P> {
     fn default() -> Self {
-        Self { members: BTreeMap::new(), doubts: false, absences: false }
+        Self { members: BTreeMap::new(), doubt: Doubt::None }
     }
 }
 
@@ -155,6 +177,16 @@ impl<P: Peer> Roster<P> {
         self.members.is_empty()
     }
 
+    /// Verdicts are to be come to, this soon.
+    pub(crate) fn raise(&mut self, doubt: Doubt) {
+        self.doubt = self.doubt.max(doubt);
+    }
+
+    /// How soon they are.
+    pub(crate) fn doubt(&self) -> Doubt {
+        self.doubt
+    }
+
     /// A node's record as it is written now. Returns what is new, and its former incarnation.
     pub(crate) fn recorded(
         &mut self,
@@ -177,7 +209,7 @@ impl<P: Peer> Roster<P> {
                 unreached,
             };
             self.members.insert(peer.node(), member);
-            self.doubts = true;
+            self.raise(Doubt::Later);
             return (Some(News::Joined), None);
         };
         if known.record_dot >= dot {
@@ -188,7 +220,7 @@ impl<P: Peer> Roster<P> {
         if former.is_some() {
             (known.peer, known.liveness, known.since) = (peer, Liveness::Alive, now);
             (known.links, known.unreached) = (None, None);
-            self.doubts = true;
+            self.doubt = self.doubt.max(Doubt::Later);
         }
         let differs = known.record != record;
         (known.record, known.stamp, known.record_dot) = (record, stamp, dot);
@@ -207,7 +239,7 @@ impl<P: Peer> Roster<P> {
         if is_gone {
             self.members.remove(&node);
             // Paths led through it.
-            self.doubts = true;
+            self.raise(Doubt::Later);
         }
         is_gone
     }
@@ -216,15 +248,24 @@ impl<P: Peer> Roster<P> {
     pub(crate) fn linked(&mut self, peer: P, stamp: Stamp, mut links: Links<P>) {
         links.neighbors.truncate(Links::<P>::MOST);
         links.failed.truncate(Links::<P>::MOST);
-        let Some(member) = self.members.get_mut(&peer.node()) else { return };
-        if member.peer != peer || member.links.as_ref().is_some_and(|(known, _)| *known >= stamp) {
+        let Some(member) = self.members.get(&peer.node()) else { return };
+        let before = member.links.as_ref();
+        if member.peer != peer || before.is_some_and(|(known, _)| *known >= stamp) {
             return;
         }
-        let before = member.links.as_ref().map(|(_, links)| &links.neighbors);
-        let lost =
-            before.is_some_and(|before| before.iter().any(|peer| !links.neighbors.contains(peer)));
-        self.doubts |= lost || self.absences || !links.failed.is_empty();
-        member.links = Some((stamp, links));
+        let is_new = |failed: &&P| before.is_none_or(|(_, before)| !before.failed.contains(failed));
+        let runs = |failed: &P| {
+            let member = self.get(failed.node()).filter(|member| member.peer == *failed);
+            member.is_some_and(|member| member.liveness != Liveness::Failed)
+        };
+        if links.failed.iter().filter(is_new).any(runs) {
+            self.raise(Doubt::Now);
+        } else {
+            self.raise(Doubt::Later);
+        }
+        if let Some(member) = self.members.get_mut(&peer.node()) {
+            member.links = Some((stamp, links));
+        }
     }
 
     /// Whether `one` and `other` are neighbours, by what the later of the two says.
@@ -239,30 +280,32 @@ impl<P: Peer> Roster<P> {
     }
 
     /// All that a path of neighbours leads to from a node with these neighbours.
-    fn reached(&self, me: P, neighbors: &BTreeSet<P>) -> BTreeSet<P::Node> {
-        // Both ends may be the one that names the other.
-        let mut named: BTreeMap<P::Node, Vec<P::Node>> = BTreeMap::new();
-        for member in self.members.values().filter(|member| member.peer.node() != me.node()) {
+    fn reached(&self, me: P, neighbors: &BTreeSet<P>) -> Reached<P> {
+        let members: Vec<&Member<P>> = self.members.values().collect();
+        let nodes: Vec<P::Node> = members.iter().map(|member| member.peer.node()).collect();
+        // Either end may be the one that names the other.
+        let mut links: Vec<(usize, usize)> = Vec::new();
+        for (at, member) in members.iter().enumerate().filter(|(_, member)| member.peer != me) {
             for peer in member.links.iter().flat_map(|(_, links)| &links.neighbors) {
-                named.entry(member.peer.node()).or_default().push(peer.node());
-                named.entry(peer.node()).or_default().push(member.peer.node());
-            }
-        }
-        let first = neighbors.iter().map(|peer| peer.node());
-        let mut queue: VecDeque<P::Node> = first.collect();
-        let mut reached: BTreeSet<P::Node> = queue.iter().copied().collect();
-        reached.insert(me.node());
-        while let Some(node) = queue.pop_front() {
-            let Some(member) = self.members.get(&node) else { continue };
-            for next in named.get(&node).into_iter().flatten() {
-                let Some(other) = self.members.get(next) else { continue };
-                if !reached.contains(next) && Self::are_linked(member, other) {
-                    reached.insert(*next);
-                    queue.push_back(*next);
+                let Ok(other) = nodes.binary_search(&peer.node()) else { continue };
+                if members[other].peer == *peer && Self::are_linked(member, members[other]) {
+                    links.extend([(at, other), (other, at)]);
                 }
             }
         }
-        reached
+        links.sort_unstable();
+        let mut is_reached: Vec<bool> = nodes.iter().map(|node| *node == me.node()).collect();
+        let first = neighbors.iter().filter_map(|peer| nodes.binary_search(&peer.node()).ok());
+        let mut queue: VecDeque<usize> = first.collect();
+        while let Some(at) = queue.pop_front() {
+            if core::mem::replace(&mut is_reached[at], true) {
+                continue;
+            }
+            let from = links.partition_point(|(one, _)| *one < at);
+            let to = links[from..].iter().take_while(|(one, _)| *one == at);
+            queue.extend(to.map(|(_, other)| *other).filter(|other| !is_reached[*other]));
+        }
+        Reached { nodes, is_reached }
     }
 
     /// How many that are reached say of each peer that the connection to it failed, after its own last word.
@@ -270,7 +313,7 @@ impl<P: Peer> Roster<P> {
         &self,
         me: P,
         failed: &BTreeMap<P, Time>,
-        reached: &BTreeSet<P::Node>,
+        reached: &Reached<P>,
     ) -> BTreeMap<P, usize> {
         let said = |peer: &P| {
             let member = self.get(peer.node()).filter(|member| member.peer == *peer)?;
@@ -279,7 +322,7 @@ impl<P: Peer> Roster<P> {
         let mut accusers: BTreeMap<P, usize> = failed.keys().map(|peer| (*peer, 1)).collect();
         for member in self.members.values().filter(|member| member.peer != me) {
             let Some((stamp, links)) = &member.links else { continue };
-            if reached.contains(&member.peer.node()) {
+            if reached.contains(member.peer.node()) {
                 for peer in links.failed.iter().filter(|peer| Some(*stamp) > said(peer)) {
                     *accusers.entry(*peer).or_default() += 1;
                 }
@@ -299,13 +342,13 @@ impl<P: Peer> Roster<P> {
         (moment, suspicion): (Duration, Duration),
         now: Time,
     ) -> (Vec<(News, P)>, Option<Time>) {
-        self.doubts = false;
+        self.doubt = Doubt::None;
         let reached = self.reached(me, neighbors);
         let accusers = self.accusers(me, failed, &reached);
         let (mut news, mut next) = (Vec::new(), None::<Time>);
         for member in self.members.values_mut() {
             let Member { peer, liveness, since, unreached, links, .. } = member;
-            if *peer == me || reached.contains(&peer.node()) {
+            if *peer == me || reached.contains(peer.node()) {
                 *unreached = None;
                 if *liveness != Liveness::Alive {
                     (*liveness, *since) = (Liveness::Alive, now);
@@ -319,7 +362,7 @@ impl<P: Peer> Roster<P> {
             let unreached = *unreached.get_or_insert(now);
             let accusers = accusers.get(peer).copied().unwrap_or(0);
             let observers = links.iter().flat_map(|(_, links)| &links.neighbors);
-            let observers = observers.filter(|peer| reached.contains(&peer.node())).count();
+            let observers = observers.filter(|peer| reached.contains(peer.node())).count();
             let verdict = unreached.after(suspicion.max(moment));
             if now >= verdict || accusers >= 2 && accusers * 2 > observers {
                 (*liveness, *since) = (Liveness::Failed, now);
@@ -335,7 +378,6 @@ impl<P: Peer> Roster<P> {
             let due = if is_suspect { verdict } else { suspected };
             next = Some(next.map_or(due, |next| next.min(due)));
         }
-        self.absences = self.members.values().any(|member| member.unreached.is_some());
         (news, next)
     }
 

@@ -9,26 +9,34 @@ use murmurate::service::Effects;
 use crate::command::{Event, Quorum};
 use crate::dot::Dot;
 use crate::key::{Key, Space};
-use crate::roster::News;
+use crate::roster::{Doubt, News};
 use crate::store::{Change, Joined, Writer};
 
 use super::exchange::spread_after;
-use super::{Cluster, JUDGE, Step, Timer, links_after};
+use super::{Cluster, Step, Timer, judge_after, links_after};
 
 /// Who is alive.
 impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
     /// Sees to it that verdicts are come to, if there is a doubt.
     pub(super) fn doubt(&mut self) {
-        if self.cluster.roster.doubts && !self.cluster.has_left {
-            self.arm(JUDGE, Timer::Judge);
+        let members = self.cluster.roster.len();
+        match self.cluster.roster.doubt() {
+            _ if self.cluster.has_left => {}
+            Doubt::None => {}
+            Doubt::Later => self.arm(links_after(members), Timer::Review),
+            Doubt::Now => self.arm(judge_after(members), Timer::Judge),
         }
     }
 
     pub(super) fn judge(&mut self) {
         let Cluster { roster, neighbors, failed, config, verdict, .. } = &mut *self.cluster;
+        let after = judge_after(roster.len());
         // Neither news nor a verdict that is due.
-        if !roster.doubts && verdict.is_some_and(|at| at > self.now) {
-            return self.arm(JUDGE, Timer::Judge);
+        if roster.doubt() == Doubt::None && verdict.is_none_or(|at| at > self.now) {
+            if verdict.is_some() {
+                self.arm(after, Timer::Judge);
+            }
+            return;
         }
         let own = (&*neighbors, &*failed);
         // What is said goes from neighbour to neighbour.
@@ -46,7 +54,7 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
         }
         self.cluster.verdict = next;
         if next.is_some() {
-            self.arm(JUDGE, Timer::Judge);
+            self.arm(after, Timer::Judge);
         }
         self.count();
     }

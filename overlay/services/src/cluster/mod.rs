@@ -21,13 +21,14 @@ use crate::config::Config;
 use crate::delta::Delta;
 use crate::dot::Dot;
 use crate::key::{Key, Space};
-use crate::roster::{Links, Roster};
+use crate::roster::{Doubt, Links, Roster};
 use crate::store::{Put, Store, Writer, owner};
 
 use exchange::{Exchange, Fresh};
 
-/// Verdicts wait so long for more news.
+/// Verdicts wait so long for more news, and longer the more members there are to be judged.
 const JUDGE: Duration = Duration::from_millis(100);
+const JUDGE_BY_MEMBER: Duration = Duration::from_micros(50);
 /// A node's first neighbours are told after this long.
 const FIRST_LINKS: Duration = Duration::from_millis(50);
 /// Further ones wait longer, and the longer the more members there are, so that all together a cluster that
@@ -87,8 +88,10 @@ pub enum Timer {
     Compare,
     /// See whether a comparison has ended.
     Settle,
-    /// Come to verdicts.
+    /// Come to verdicts after connections failed.
     Judge,
+    /// Come to verdicts after links came and went.
+    Review,
 }
 
 /// How often things happened that should not.
@@ -215,8 +218,9 @@ impl<P: Writer> Service<P, Bytes> for Cluster<P> {
         })?;
         let live = self.own.keys().find(|dot| self.store.version(**dot).is_none());
         Violation::unless(live.is_none(), "what is one's own is live", || format!("{live:?}"))?;
-        let doubts = !self.roster.doubts && self.verdict.is_none()
+        let doubts = self.roster.doubt() == Doubt::None && self.verdict.is_none()
             || self.armed.contains(&Timer::Judge)
+            || self.armed.contains(&Timer::Review)
             || self.has_left;
         Violation::unless(doubts, "doubts are settled some time", || "no verdict is due")?;
         self.store.check()
@@ -227,6 +231,12 @@ impl<P: Writer> Service<P, Bytes> for Cluster<P> {
 fn links_after(members: usize) -> Duration {
     let members = u32::try_from(members).unwrap_or(u32::MAX);
     MORE_LINKS.saturating_add(MORE_LINKS_BY_MEMBER.saturating_mul(members))
+}
+
+/// After how long verdicts are come to in a cluster of so many members.
+fn judge_after(members: usize) -> Duration {
+    let members = u32::try_from(members).unwrap_or(u32::MAX);
+    JUDGE.saturating_add(JUDGE_BY_MEMBER.saturating_mul(members))
 }
 
 /// How a write reaches the others.
@@ -302,7 +312,7 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
             if is_first { FIRST_LINKS } else { links_after(self.cluster.roster.len()) },
             Timer::Links,
         );
-        self.cluster.roster.doubts |= self.cluster.roster.absences;
+        self.cluster.roster.raise(Doubt::Later);
         self.doubt();
     }
 
@@ -320,12 +330,13 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
                 oldest.and_then(|peer| cluster.failed.remove(&peer));
             }
             cluster.failed.insert(peer, self.now);
+            cluster.roster.raise(Doubt::Now);
             // At once: others wait for it.
             self.write_links(Urgency::Now);
         } else {
+            cluster.roster.raise(Doubt::Later);
             self.arm(links_after(self.cluster.roster.len()), Timer::Links);
         }
-        self.cluster.roster.doubts = true;
         self.doubt();
     }
 
@@ -488,7 +499,7 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
                 self.compare_next();
             }
             Timer::Settle => self.settle(),
-            Timer::Judge => self.judge(),
+            Timer::Judge | Timer::Review => self.judge(),
         }
     }
 }
