@@ -12,6 +12,8 @@ use crate::Error;
 
 /// Nodes that join at a time.
 const JOINING: usize = 16;
+/// Nodes that answer a question within this keep up.
+const KEEPS_UP: Duration = Duration::from_millis(20);
 /// Bytes of payloads that all nodes together keep for those who ask.
 const KEPT: usize = 128 << 20;
 
@@ -28,7 +30,9 @@ pub(crate) async fn spawn(
 ) -> Result<Member, Error> {
     let anywhere: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse()?;
     // Open files and copies of payloads are what many nodes in one process run out of.
-    let limits = Limits { idle_wait: Duration::from_secs(2), ..Limits::default() };
+    // A thousand nodes that join on two cores take their time.
+    let (idle_wait, join_wait) = (Duration::from_secs(2), Duration::from_secs(60));
+    let limits = Limits { idle_wait, join_wait, ..Limits::default() };
     let broadcast =
         plumtree::Parameters { payload_bytes: KEPT / nodes, ..plumtree::Parameters::default() };
     let retained = anti_entropy::Parameters {
@@ -68,6 +72,15 @@ pub(crate) async fn start(nodes: usize, metrics: &Metrics) -> Result<Vec<Member>
         let joined: Vec<_> = joined.collect().await;
         for member in joined {
             started.push(member?);
+        }
+        // All share a few cores: those that run are to keep up, as they would on machines of their own.
+        loop {
+            let asked = Instant::now();
+            started[0].cluster.look(|_| ()).await?;
+            if asked.elapsed() < KEEPS_UP {
+                break;
+            }
+            tokio::time::sleep(KEEPS_UP).await;
         }
         if started.len() % 100 < JOINING {
             eprintln!("{} of {nodes} nodes have joined", started.len());

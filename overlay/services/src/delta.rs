@@ -118,10 +118,20 @@ impl<P: Ord + Copy> Delta<P> {
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = Written<P>> {
-        self.entries.iter().filter_map(|(at, number, stamp, key, value)| {
-            let dot = Dot { writer: *self.writers.get(*at as usize)?, number: *number };
-            Some(Written { dot, stamp: *stamp, key: key.clone(), value: value.clone() })
+        (0..self.entries.len()).filter_map(|at| self.entry(at))
+    }
+
+    /// The names of the values, in the same order. A delta that was [checked](Self::check) names a writer for each.
+    pub(crate) fn dots(&self) -> impl Iterator<Item = Dot<P>> {
+        self.entries.iter().filter_map(|(at, number, ..)| {
+            Some(Dot { writer: *self.writers.get(*at as usize)?, number: *number })
         })
+    }
+
+    pub(crate) fn entry(&self, at: usize) -> Option<Written<P>> {
+        let (writer, number, stamp, key, value) = self.entries.get(at)?;
+        let dot = Dot { writer: *self.writers.get(*writer as usize)?, number: *number };
+        Some(Written { dot, stamp: *stamp, key: key.clone(), value: value.clone() })
     }
 
     /// Several as one.

@@ -9,6 +9,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 use core::hash::Hash;
 
 use bytes::Bytes;
@@ -361,21 +362,22 @@ impl<P: Writer> Store<P> {
     fn take(&mut self, delta: &Delta<P>) -> Joined<P> {
         let mut joined = Joined { changes: Vec::new(), refused: 0, is_news: false };
         let mut gone_before = Vec::new();
-        let stays: BTreeSet<Dot<P>> = delta.entries().map(|written| written.dot).collect();
+        // Mostly nothing that is live is in a run, and nobody asks.
+        let stays: OnceCell<BTreeSet<Dot<P>>> = OnceCell::new();
+        let stays = || stays.get_or_init(|| delta.dots().collect());
         for (writer, first, last) in delta.runs() {
             let of = |number| Dot { writer, number };
             let gone = self.live.range(of(first)..=of(last)).map(|(dot, _)| *dot);
-            let gone: Vec<_> = gone.filter(|dot| !stays.contains(dot)).collect();
+            let gone: Vec<_> = gone.filter(|dot| !stays().contains(dot)).collect();
             for dot in gone {
                 gone_before.extend(self.drop_live(dot));
             }
         }
         // What is refused counts as not heard of: it is left out of the runs.
         let mut refused: Vec<Dot<P>> = Vec::new();
-        for written in delta.entries() {
-            if self.has_seen(written.dot) {
-                continue;
-            }
+        let new = delta.dots().enumerate().filter(|(_, dot)| !self.has_seen(*dot));
+        for at in new.map(|(at, _)| at).collect::<Vec<_>>() {
+            let Some(written) = delta.entry(at) else { continue };
             match self.admit(written, &mut joined.changes) {
                 Ok(()) => joined.is_news = true,
                 Err(dot) => refused.push(dot),

@@ -34,7 +34,7 @@ const FIRST_LINKS: Duration = Duration::from_millis(50);
 /// Further ones wait longer, and the longer the more members there are, so that all together a cluster that
 /// changes says so at a rate that does not grow with it.
 const MORE_LINKS: Duration = Duration::from_secs(1);
-const MORE_LINKS_BY_MEMBER: Duration = Duration::from_millis(2);
+const MORE_LINKS_BY_MEMBER: Duration = Duration::from_millis(4);
 /// A batch of writes is sent once it has so many bytes.
 const BATCH_BYTES: usize = 64 << 10;
 /// Those whom this node says the connection failed to.
