@@ -45,10 +45,14 @@ pub(crate) async fn run(options: &Options) -> Result<(), Error> {
     let (times, cpu) = timed(&members, options).await?;
     let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| percentile(&times, share));
     let began = Instant::now();
-    for number in 0..options.keys.saturating_sub(options.timed) {
-        let member = &members[number as usize % nodes];
-        member.cluster.put(format!("key/{number}"), vec![7; options.bytes]).await?;
-    }
+    let left = options.keys.saturating_sub(options.timed);
+    let writes = members.iter().enumerate().map(async |(at, member)| {
+        for number in (at as u64..left).step_by(nodes) {
+            member.cluster.put(format!("key/{number}"), vec![7; options.bytes]).await?;
+        }
+        Ok::<_, murmurate_services::ClusterError>(())
+    });
+    futures::future::try_join_all(writes).await?;
     let written = began.elapsed().as_secs_f64();
     let equal = flock::wait_until_equal(&members, Duration::from_secs(300)).await?;
     let began = Instant::now();

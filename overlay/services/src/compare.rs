@@ -228,15 +228,14 @@ impl<P: Writer> Store<P> {
                 entries.push(written);
             }
         }
-        let covered = Range { from: range.from, to: rest.map_or(range.to, |rest| rest.from) };
-        let in_page = || live.iter().copied().filter(|dot| covered.contains(*dot));
-        let wanted: Vec<Dot<P>> = in_page().filter(|dot| !self.has_seen(*dot)).collect();
-        let gone = in_page().filter(|dot| self.has_seen(*dot) && self.version(*dot).is_none());
+        let live = || live.iter().copied();
+        let wanted: Vec<Dot<P>> = live().filter(|dot| !self.has_seen(*dot)).collect();
+        let gone = live().filter(|dot| self.has_seen(*dot) && self.version(*dot).is_none());
         let gone = gone.map(|dot| (dot.writer, dot.number, dot.number));
-        // With what is new goes what was seen before and between: it is live there, or it is gone.
+        // With what is new goes what was seen around it: it is live there, or it is gone.
         let writers: BTreeSet<P> = entries.iter().map(|written| written.dot.writer).collect();
         let seen = writers.into_iter().flat_map(|writer| {
-            let runs = self.seen_within(writer, &covered);
+            let runs = self.seen_within(writer, &range);
             runs.into_iter().flat_map(move |run| self.without_live(writer, run))
         });
         let runs: Vec<_> = seen.chain(gone).collect();

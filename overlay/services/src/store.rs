@@ -343,6 +343,13 @@ impl<P: Writer> Store<P> {
         gone.into_iter().filter_map(|dot| self.drop_live(dot)).collect()
     }
 
+    /// All of a writer's writes that are gone.
+    pub(crate) fn gone_of(&self, writer: P) -> Delta<P> {
+        let seen = self.seen_within(writer, &Range::ALL).into_iter();
+        let runs: Vec<_> = seen.flat_map(|run| self.without_live(writer, run)).collect();
+        Delta::of_runs(runs.into_iter(), [])
+    }
+
     /// Forgets that a writer ever was, unless something of it is live.
     pub(crate) fn forget(&mut self, writer: P) {
         if self.written_by(writer).next().is_none() {

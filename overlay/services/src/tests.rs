@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 use crdts::{CmRDT as _, CvRDT as _, MVReg, Orswot, PNCounter};
@@ -13,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Clock, Stamp};
 use crate::compare::Compare;
 use crate::delta::Delta;
+use crate::dot::Dot;
 use crate::key::{Key, Space};
+use crate::roster::{Links, Liveness, Record, Roster};
 use crate::store::{DeltaState as _, Full, Limits, Store};
 use crate::values::Tally;
 
@@ -40,7 +43,7 @@ impl Replica {
         let new = |me| Self {
             me: Bird(me),
             store: Store::new(limits.clone()),
-            clock: Clock::new(core::time::Duration::MAX),
+            clock: Clock::new(Duration::MAX),
         };
         (0..count).map(new).collect()
     }
@@ -332,4 +335,81 @@ fn what_no_replica_says_is_refused() {
         [Compare::Parts(Vec::new()), Compare::Parts(vec![(crate::dot::Range::ALL, [0; 16]); 2])];
     assert!(replicas[0].store.compare(nonsense[1].clone()).is_err());
     assert!(replicas[0].store.compare(nonsense[0].clone()).is_ok_and(|it| it.answers.is_empty()));
+}
+
+#[test]
+fn of_concurrent_values_the_latest_counts() {
+    let key = Key::new(Space::LATEST, &b"k"[..]);
+    let mut replicas = Replica::all(2, &Limits::default());
+    let [late, early] = [(0, 9 << 20), (1, 1 << 20)].map(|(at, wall): (usize, u64)| {
+        let value = wall.to_le_bytes();
+        replicas[at].put(&key, &value, wall)
+    });
+    replicas[0].join(&early);
+    replicas[1].join(&late);
+    for replica in &replicas {
+        assert_eq!(replica.store.get(&key).len(), 1);
+        assert_eq!(replica.store.get(&key)[0].value, (9u64 << 20).to_le_bytes()[..]);
+    }
+}
+
+/// Members 0 to 4, and who says at what time that it has which neighbours, and to whom the connection failed.
+fn roster(said: &[(u8, u64, &[u8], &[u8])]) -> Roster<Bird> {
+    let mut roster = Roster::default();
+    for member in 0..5 {
+        let dot = Dot { writer: Bird(member), number: 1 };
+        roster.recorded((dot, Stamp::ZERO), Record::default(), Time::ZERO);
+    }
+    for (who, at, neighbors, failed) in said {
+        let birds = |all: &[u8]| all.iter().map(|bird| Bird(*bird)).collect();
+        let links = Links { neighbors: birds(neighbors), failed: birds(failed) };
+        roster.linked(Bird(*who), Stamp::at(Time::from_nanos(at << 20)), links);
+    }
+    roster
+}
+
+/// How it is with member 4 at this second for member 0, whose neighbours are 1 and 2.
+fn judged(roster: &mut Roster<Bird>, second: u64) -> Liveness {
+    let neighbors = BTreeSet::from([Bird(1), Bird(2)]);
+    let spans = (Duration::from_secs(1), Duration::from_secs(5));
+    let now = Time::from_nanos(second * 1_000_000_000);
+    roster.judge(Bird(0), (&neighbors, &BTreeMap::new()), spans, now);
+    roster.get(4).expect("a member").liveness
+}
+
+#[test]
+fn one_observer_convicts_nobody() {
+    let alive: [(u8, u64, &[u8], &[u8]); 4] =
+        [(1, 1, &[0, 4], &[]), (2, 1, &[0, 4], &[]), (3, 1, &[], &[]), (4, 1, &[1, 2], &[])];
+    assert_eq!(judged(&mut roster(&alive), 1), Liveness::Alive);
+    let one: [(u8, u64, &[u8], &[u8]); 2] = [(1, 2, &[0], &[4]), (2, 2, &[0], &[])];
+    let mut suspected = roster(&[&alive[..], &one].concat());
+    assert_eq!(judged(&mut suspected, 1), Liveness::Suspected);
+    assert_eq!(judged(&mut suspected, 5), Liveness::Suspected);
+    assert_eq!(judged(&mut suspected, 6), Liveness::Failed, "nobody refuted it");
+    let two: [(u8, u64, &[u8], &[u8]); 2] = [(1, 2, &[0], &[4]), (2, 2, &[0], &[4])];
+    let mut failed = roster(&[&alive[..], &two].concat());
+    assert_eq!(judged(&mut failed, 1), Liveness::Failed);
+    // Its next word refutes it.
+    failed.linked(
+        Bird(4),
+        Stamp::at(Time::from_nanos(3 << 20)),
+        Links { neighbors: vec![Bird(2)], failed: Vec::new() },
+    );
+    assert_eq!(judged(&mut failed, 2), Liveness::Alive);
+}
+
+#[test]
+fn of_two_ends_that_disagree_about_a_link_the_later_one_counts() {
+    let gone = [(1, 1, &[0, 4][..], &[][..]), (4, 2, &[], &[])];
+    assert_eq!(judged(&mut roster(&gone), 3), Liveness::Alive, "a moment is left");
+    assert_eq!(judged(&mut roster(&[gone[0], gone[1]]), 3), Liveness::Alive);
+    let roster_of = |said: &[_]| {
+        let mut roster = roster(said);
+        judged(&mut roster, 3);
+        judged(&mut roster, 4)
+    };
+    assert_eq!(roster_of(&gone), Liveness::Suspected);
+    let new = [(1, 2, &[0, 4][..], &[][..]), (4, 1, &[], &[])];
+    assert_eq!(roster_of(&new), Liveness::Alive);
 }

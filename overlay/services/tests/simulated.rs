@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bed::{Bed, ms, secs};
 use bytes::Bytes;
-use murmurate_services::{Action, Event, Liveness, News};
+use murmurate_services::{Action, Config, Event, Liveness, News};
 
 #[test]
 fn everybody_knows_everybody() {
@@ -81,7 +81,7 @@ fn who_leaves_is_gone_everywhere() {
     let left = bed.peer(5);
     bed.events();
     bed.sim.leave(5);
-    bed.run(secs(3));
+    bed.run(ms(900));
     let events = bed.events();
     let told = |of: &Event<_>| events.iter().filter(|(.., event)| event == of).count();
     assert_eq!(
@@ -188,4 +188,38 @@ fn a_node_that_joins_has_everything_soon() {
     let new = bed.start();
     bed.run(secs(5));
     assert_eq!(bed.cluster(new).scan("key/").count(), 20_000);
+}
+
+#[test]
+fn who_was_taken_for_gone_is_back_with_all_that_it_holds() {
+    let config = Config { keep_failed: secs(60), ..Config::default() };
+    let mut bed = Bed::with(8, 30, config);
+    bed.run(secs(10));
+    bed.tell(3, Action::Join { scope: "s".into(), group: "g".into(), about: Bytes::new() });
+    bed.run(secs(1));
+    bed.cut(|index| index == 3);
+    bed.run(secs(100));
+    let others = bed.cluster(7);
+    assert_eq!((others.roster().len(), others.members("s", "g").count()), (29, 0));
+    assert_eq!(others.store().written_by(bed.peer(3)).count(), 0, "nothing of it is kept");
+    bed.heal();
+    bed.run(secs(120));
+    bed.assert_equal();
+    for index in 0..30 {
+        let cluster = bed.cluster(index);
+        assert_eq!(cluster.roster().live().count(), 30, "node {index}");
+        assert_eq!(cluster.members("s", "g").count(), 1);
+    }
+    assert!(bed.cluster(3).counts().rewritten > 0);
+}
+
+#[test]
+fn what_several_nodes_add_to_a_counter_is_all_added() {
+    let mut bed = Bed::new(9, 10);
+    bed.run(secs(5));
+    for (index, by) in [(1, 5), (2, 7), (1, -1), (3, 2)] {
+        bed.tell(index, Action::Count { name: "n".into(), by });
+        bed.run(secs(1));
+    }
+    assert!((0..10).all(|index| bed.cluster(index).count("n") == 13));
 }

@@ -12,8 +12,8 @@
 //! @@ ...
 //! ```
 //!
-//! Tests of the simulator must find a bug in the code that judges runs. The line has the arguments of
-//! `cargo test`:
+//! Tests must find a bug in the code that judges runs, and one in the state that clusters share. The line has the
+//! arguments of `cargo test`, and first `-p` and the package if it is not the simulator:
 //!
 //! ```text
 //! A look is taken before what happens at its moment.
@@ -47,7 +47,7 @@ pub(crate) struct Mutant {
 pub(crate) enum Finder {
     /// The swarm, with this focus.
     Swarm(Vec<Focus>),
-    /// One of the simulator's tests that `cargo test` runs with these arguments.
+    /// One of the tests that `cargo test` runs with these arguments.
     Tests(Vec<String>),
 }
 
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn every_patch_says_what_it_is() {
         let all = Mutant::all(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("patches");
-        assert!(all.len() >= 58 + 23, "{} are left", all.len());
+        assert!(all.len() >= 58 + 23 + 13, "{} are left", all.len());
         for Mutant { name, about, finder, files, .. } in all {
             let is_name =
                 name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
@@ -229,6 +229,7 @@ mod tests {
                     Some(Focus::AntiEntropy) => of("broadcast/src/anti_entropy"),
                     _ => false,
                 },
+                Finder::Tests(_) if name.starts_with("state-") => of("overlay/services/src"),
                 Finder::Tests(_) => of("simulator/src") == name.starts_with("judge-"),
             };
             assert!(part, "{name} is for {finder:?} and changes {files:?}");

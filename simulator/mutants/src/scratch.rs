@@ -113,11 +113,15 @@ impl Scratch {
     }
 
     /// Has cargo do something with the simulator.
+    /// Runs cargo on the simulator, unless the arguments begin with another package.
     fn cargo(&self, what: &str, arguments: &[&str]) -> Result<Output, Broken> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.args([what, "--locked", "--profile", "mutants", "--target-dir"]).arg(&self.target);
-        command.args(["-p", "murmurate-simulator", "--no-default-features"]).args(arguments);
+        if arguments.first() != Some(&"-p") {
+            command.args(["-p", "murmurate-simulator"]);
+        }
+        command.arg("--no-default-features").args(arguments);
         // A bug may leave something unused; and what did not change is kept, whoever calls.
         command.current_dir(&self.tree).env_remove("RUSTFLAGS").env_remove("CARGO_INCREMENTAL");
         command.output().map_err(|error| Broken::Build(error.to_string()))

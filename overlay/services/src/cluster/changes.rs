@@ -76,6 +76,15 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
     /// Forgets those that have been away for too long.
     pub(super) fn forget(&mut self) {
         let now = self.now;
+        for orphan in self.orphans() {
+            let later = self.cluster.roster.get(orphan.node());
+            if later.is_some_and(|member| member.peer > orphan) {
+                self.retire(orphan);
+            } else {
+                // Its record may still come.
+                self.cluster.retired.entry(orphan).or_insert(now);
+            }
+        }
         let keep = self.cluster.config.keep_failed;
         let Some(since) = now.as_nanos().checked_sub(nanos(keep)) else {
             return;
@@ -88,9 +97,24 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
         let old = self.cluster.retired.iter().filter(|(_, at)| **at < since).map(|(peer, _)| *peer);
         let old: Vec<P> = old.collect();
         for peer in old {
+            if !self.is_member(peer) {
+                self.retire(peer);
+            }
             self.cluster.retired.remove(&peer);
             self.cluster.store.forget(peer);
         }
+    }
+
+    fn is_member(&self, peer: P) -> bool {
+        self.cluster.roster.get(peer.node()).is_some_and(|member| member.peer == peer)
+    }
+
+    /// Those who are no members, but of whom there is something that goes with its writer: it came late.
+    fn orphans(&self) -> Vec<P> {
+        let store = &self.cluster.store;
+        let has_left =
+            |writer: &P| store.written_by(*writer).any(|(_, key)| key.space.goes_with_writer());
+        store.writers().filter(|writer| !self.is_member(*writer)).filter(has_left).collect()
     }
 
     /// What goes with this incarnation goes.
@@ -130,10 +154,11 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
     fn recorded(&mut self, key: &Key, dot: Dot<P>, is_live: bool) {
         if !is_live {
             if self.cluster.roster.erased(dot) {
-                self.cluster.retired.insert(dot.writer, self.now);
                 self.fx.emit(Event::Member(News::Left, dot.writer));
                 self.appear(dot.writer, false);
                 self.count();
+                // Mostly it is gone already.
+                self.retire(dot.writer);
             }
             return;
         }

@@ -292,6 +292,8 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
         let mut parts = core::mem::take(&mut self.cluster.pending);
         self.cluster.pending_bytes = 0;
         parts.push(delta);
+        // Nor is anything of before that may still be under way.
+        parts.push(self.cluster.store.gone_of(me));
         let last = Delta::joined(parts.iter());
         for peer in &self.cluster.neighbors.clone() {
             self.fx.send(*peer, Message(Said::Farewell(last.clone())));
