@@ -1,6 +1,6 @@
 //! The state that a cluster shares, from the command line.
 
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 
 mod agent;
 

@@ -68,6 +68,7 @@ fn keys_are_exactly_the_settings() {
     }
     all.admission.signed = Some(true);
     all.discovery.file = Some("f".into());
+    all.cluster.expected = Some(1);
     all.discovery.dns.name = Some("n".into());
     all.discovery.dns.server = "10.0.0.2:53".parse().ok();
     let role = Some("r".into());
