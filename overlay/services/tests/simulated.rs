@@ -211,6 +211,13 @@ fn who_was_taken_for_gone_is_back_with_all_that_it_holds() {
         assert_eq!(cluster.members("s", "g").count(), 1);
     }
     assert!(bed.cluster(3).counts().rewritten > 0);
+    let others = (0..30).filter(|index| *index != 3);
+    let rewritten = others.map(|index| bed.cluster(index).counts().rewritten);
+    assert_eq!(
+        rewritten.sum::<u64>(),
+        0,
+        "it took nobody else for gone, as it was the one cut off"
+    );
 }
 
 #[test]

@@ -13,7 +13,10 @@ use crate::roster::{Doubt, News};
 use crate::store::{Change, Joined, Writer};
 
 use super::exchange::spread_after;
-use super::{Cluster, Step, Timer, judge_after, links_after};
+use super::{Cluster, Step, Timer, Urgency, judge_after, links_after};
+
+/// Those that see at most half of all members keep what failed ones wrote for so many times longer.
+const MINORITY_KEEPS: u32 = 24;
 
 /// Who is alive.
 impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
@@ -85,7 +88,12 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
                 self.cluster.retired.entry(orphan).or_insert(now);
             }
         }
-        let keep = self.cluster.config.keep_failed;
+        let mut keep = self.cluster.config.keep_failed;
+        // Who sees few of all may be the one that is cut off: then it would tell the others that they are gone.
+        let roster = &self.cluster.roster;
+        if roster.live().count() * 2 <= roster.len() {
+            keep = keep.saturating_mul(MINORITY_KEEPS);
+        }
         let Some(since) = now.as_nanos().checked_sub(nanos(keep)) else {
             return;
         };
@@ -204,6 +212,7 @@ impl<P: Writer, E: Effects<P, Bytes, Cluster<P>>> Step<'_, P, E> {
     fn rewrite(&mut self, dot: Dot<P>) {
         if let Some((key, value)) = self.cluster.own.remove(&dot) {
             self.cluster.counts.rewritten += 1;
+            self.urgency = Urgency::Soon;
             let present: Vec<Dot<P>> = match key.space {
                 Space::MEMBER | Space::LINKS => {
                     self.cluster.store.get(&key).iter().map(|version| version.dot).collect()
